@@ -1,0 +1,106 @@
+"""``fastrnn sample``."""
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from .. import options
+
+# option, type, meaning, and the default that `LanguageModel.sample_stream` has
+SETTINGS: tuple[tuple[str, type, str, str], ...] = (
+    ("--length", int, "Characters (or bytes, or words) to draw.", "500"),
+    ("--temperature", float, "Below 1 is more careful, above 1 more daring.", "1.0"),
+    ("--top-k", int, "Draw among the k likeliest only; 0 is all.", "0"),
+    ("--top-p", float, "Draw among the likeliest that together have this probability.", "1.0"),
+    ("--min-p", float, "Leave out what is less likely than this fraction of the likeliest.", "0.0"),
+    ("--seed", int, "Another seed, another text.", "0"),
+    ("--count", int, "Samples, drawn as one batch.", "1"),
+)
+
+
+def drawing_options(function: Any) -> Any:
+    """One option for each of `SETTINGS`."""
+    for row in reversed(SETTINGS):
+        function = options.setting(*row, section="Drawing")(function)
+    return function
+
+
+@options.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
+@options.model_argument
+@drawing_options
+@click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
+@click.option("--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample at this text.")
+@click.option("--prime", metavar="TEXT", help="Text to go on from.")
+@click.option("--prime-file", metavar="FILE", type=click.Path(), help="File to go on from; - is standard input.")
+@options.unknown_option
+@click.option("--jsonl", is_flag=True, help='One JSON object a sample: {"index", "text", "seed"}.')
+@click.option("--out", metavar="FILE", type=click.Path(), help="Write to this file, all or nothing.")
+@click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
+@options.config_options("threads", section="Options")
+def command(
+    model: str, prime_file: str | None, threads: int | None, jsonl: bool, out: str | None, raw: bool, **values: Any
+) -> None:
+    """Write text that a model makes up.
+
+    The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
+    control characters are made visible unless --raw.
+    """
+    from fastrnn.language_model import LanguageModel
+
+    loaded = LanguageModel.load(model, threads=threads)
+    settings = options.given(values)
+    if prime_file is not None:
+        settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)
+    pieces = (_json_lines if jsonl else _texts)(loaded.sample_stream(**settings), settings)
+    _deliver(pieces, out, raw)
+
+
+def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
+    from ..reading import read_whole
+
+    if "prime" in settings:
+        raise click.UsageError("--prime and --prime-file both give the text to go on from; leave one out")
+    return read_whole(path, kind)
+
+
+def _texts(chunks: Iterable[list[str]], settings: dict[str, Any]) -> Iterator[str]:
+    """The first sample as it is drawn, then the others, each under a line with its number if there are several."""
+    prime, count = settings.get("prime", ""), settings.get("count", 1)
+    others = [io.StringIO() for _ in range(count - 1)]
+    yield (f"--- 1 ---\n{prime}" if others else prime)
+    for first, *rest in chunks:
+        yield first
+        for buffer, text in zip(others, rest, strict=True):
+            buffer.write(text)
+    for number, buffer in enumerate(others, start=2):
+        yield f"\n--- {number} ---\n{prime}{buffer.getvalue()}"
+
+
+def _json_lines(chunks: Iterable[list[str]], settings: dict[str, Any]) -> Iterator[str]:
+    from ..output import to_json
+
+    samples = [io.StringIO() for _ in range(settings.get("count", 1))]
+    for chunk in chunks:
+        for buffer, text in zip(samples, chunk, strict=True):
+            buffer.write(text)
+    for index, buffer in enumerate(samples):
+        text = settings.get("prime", "") + buffer.getvalue()
+        yield to_json({"index": index, "text": text, "seed": settings.get("seed", 0)}) + "\n"
+
+
+def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
+    from .. import output
+
+    if out is not None:
+        from fastrnn.train.atomic import write_atomic
+
+        write_atomic(out, "".join(pieces).encode("utf-8", "surrogateescape"))
+        return
+    end = ""
+    for piece in pieces:
+        output.write(piece, raw)
+        end = piece[-1:] or end
+    if end != "\n" and output.on_terminal():
+        output.write("\n")

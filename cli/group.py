@@ -1,0 +1,71 @@
+"""The group of commands. Names and one-line helps stand here, so that ``--help`` imports no command."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+COMMANDS = {
+    "train": "Train a model on text.",
+    "sample": "Write text that a model makes up.",
+    "eval": "Measure how well a model predicts a text.",
+    "score": "Give the log-probability of each line.",
+    "complete": "Show the likeliest continuations of a text.",
+    "info": "Tell what a model is and how it was trained.",
+    "bench": "Measure the speed of this machine.",
+    "data": "List the built-in texts, or show what a text holds.",
+    "warmup": "Compile every kernel now.",
+}
+
+
+class Program(click.Group):
+    """A group whose commands are imported when they are run, or when their own help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".commands.{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from fastrnn.config import nearest
+
+            ctx.fail(f"no such command {args[0]!r}{nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
+        """The same end for every caller, click's test runner included: `fastrnn_cli.main.run`."""
+        from .main import run
+
+        sys.exit(run(sys.argv[1:] if args is None else args))
+
+
+HELP = """Train and sample recurrent networks, at the speed your CPU can really give.
+
+MODEL is a run folder (its best model) or a model file; TEXT is a file, a folder, a glob, a .gz file, - for standard
+input, or the name of a built-in text. Results go to standard output, messages to standard error. Every setting can
+also come from the environment (FASTRNN_HIDDEN=256).
+
+Example:  fastrnn train --for 2m
+"""
+
+program = Program(
+    name="fastrnn",
+    help=HELP,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+click.version_option(package_name="fastrnn", prog_name="fastrnn", message="%(prog)s %(version)s")(program)

@@ -1,0 +1,117 @@
+"""The live display: rich is imported here and nowhere else."""
+
+import contextlib
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from . import figures
+from .display import Display, summary
+from .visible import visible, visible_line
+
+if TYPE_CHECKING:
+    from fastrnn.train.loop import Evaluated, Start, Step
+
+FRAMES_PER_SECOND = 8.0
+SAMPLE_LINES = 6
+
+
+class LiveDisplay(Display):
+    """Step, epoch, losses, speed, time left, the loss as a spark line, and the latest sample, redrawn in place.
+
+    It redraws from the calls it gets, without a thread of its own, so that it takes no time from the kernels.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self._live = Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._next = 0.0
+        self._curve = figures.Spark()
+        self._step: Step | None = None
+        self._evaluated: Evaluated | None = None
+        self._best: Evaluated | None = None
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        # A second Ctrl-C may end the process without any clean-up, so the cursor is never hidden.
+        self.console.show_cursor(True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._draw()
+            self._live.stop()
+
+    def message(self, text: str) -> None:
+        self._print(Text(visible_line(text), style="yellow"))
+
+    def started(self, start: "Start") -> None:
+        for line in summary(start):
+            word, _, rest = visible_line(line).partition(" ")
+            self._print(Text.assemble((word, "bold"), " ", rest))
+
+    def step(self, step: "Step") -> None:
+        self._step = step
+        self._curve.add(step.nats)
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1 / FRAMES_PER_SECOND
+            self._draw()
+
+    def evaluated(self, evaluated: "Evaluated") -> None:
+        self._evaluated = evaluated
+        if evaluated.best:
+            self._best = evaluated
+        self._draw()
+
+    def _print(self, text: Text) -> None:
+        with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to lose the run
+            self.console.print(text)
+
+    def _draw(self) -> None:
+        with contextlib.suppress(OSError):
+            self._live.update(self._render(), refresh=True)
+
+    def _render(self) -> Group:
+        lines: list[Text | Table] = []
+        if self._step is not None:
+            lines += [_progress_line(self._step), self._train_line(self._step)]
+        if self._evaluated is not None:
+            lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
+        return Group(*lines)
+
+    def _train_line(self, step: "Step") -> Text:
+        unicode = (self.console.encoding or "").lower().startswith("utf")
+        room = max(self.console.width - 40, 8)
+        curve = self._curve.text(min(room, 40), figures.BARS if unicode else figures.ASCII_BARS)
+        return Text.assemble(("train", "bold"), f"  {figures.loss(step.nats)}  ", (curve, "cyan"))
+
+    def _valid_line(self, evaluated: "Evaluated") -> Text:
+        best = f"  best at step {self._best.step:,}" if self._best is not None else ""
+        loss, at = figures.loss(evaluated.valid_nats), f"  (step {evaluated.step:,})"
+        return Text.assemble(("valid", "bold"), f"  {loss}", (best, "green"), at)
+
+
+def _progress_line(step: "Step") -> Table:
+    row = Table.grid(padding=(0, 2))
+    row.add_row(
+        Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),
+        ProgressBar(total=max(step.steps, 1), completed=step.step, width=20),
+        f"epoch {step.epoch:.2f}",
+        f"{step.chars_per_s:,.0f} chars/s",
+        f"{figures.duration(step.seconds_left)} left",
+    )
+    return row
+
+
+def _sample_lines(sample: str) -> list[Text]:
+    lines = visible(sample).expandtabs(4).splitlines()[:SAMPLE_LINES]
+    return [Text("sample", style="bold")] + [Text("  " + line, style="dim", no_wrap=True) for line in lines]

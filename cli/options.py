@@ -1,0 +1,239 @@
+"""Options made from the fields of `fastrnn.config.Config`, in groups; and the way back, from options to a `Config`.
+
+An option that is not given is ``None`` here: the default lives in `Config` alone, and so the command line, then
+``FASTRNN_*`` variables, then a ``--config`` file can stand above it.
+"""
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from fastrnn import config as configuration
+from fastrnn.config import Config, key_of
+
+Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
+
+LENGTHS = ("epochs", "steps", "for_")
+MACHINE = ("threads", "device")  # what changes where a run is computed, not what it gives
+AUTOMATIC = "chosen to fit"
+
+# Section of the help -> the fields whose options stand in it.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Model": ("cell", "layers", "hidden", "init"),
+    "Text": ("tokens", "min_count", "document_separator", "valid", "valid_file"),
+    "Length of the run (one of these)": LENGTHS,
+    "Learning": (
+        "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
+        "dropout",
+    ),
+    "Looking and saving": ("eval_every", "save_every", "patience"),
+    "Machine": ("seed", "threads", "precision", "device"),
+}  # fmt: skip
+
+# Field -> what it is, and what stands in the place of a default that is None.
+HELP: dict[str, tuple[str, str]] = {
+    "cell": ("The recurrent cell.", ""),
+    "layers": ("Recurrent layers, one above the other.", ""),
+    "hidden": ("Hidden units in each layer.", AUTOMATIC),
+    "init": ("How the recurrent weights start.", ""),
+    "tokens": ("What is predicted; bytes takes any file.", ""),
+    "min_count": ("Rarer words become <UNK> (with --tokens words).", ""),
+    "document_separator": ("Text that begins a document (\\n, \\t understood); the state is zeroed there.", "none"),
+    "valid": ("Fraction of the text, at its end, kept for validation.", ""),
+    "valid_file": ("Validate on this text instead.", "none"),
+    "epochs": ("Passes over the text.", AUTOMATIC),
+    "steps": ("Training steps.", AUTOMATIC),
+    "for_": ("Time budget (90s, 3m, 1.5h); it fixes the number of steps after a few are measured.", AUTOMATIC),
+    "batch": ("Streams trained side by side.", AUTOMATIC),
+    "seq": ("Time steps of back-propagation in one window.", ""),
+    "optimizer": ("The optimiser.", ""),
+    "lr": ("The highest learning rate.", AUTOMATIC),
+    "schedule": ("The learning rate's way over the run.", ""),
+    "warmup": ("Steps in which the learning rate rises from zero.", AUTOMATIC),
+    "final_lr": ("Where linear and cosine end, as a fraction of --lr.", ""),
+    "beta1": ("Decay of the mean gradient (adamw), or momentum.", ""),
+    "beta2": ("Decay of the mean squared gradient.", ""),
+    "weight_decay": ("Decoupled weight decay.", ""),
+    "clip": ("Greatest norm of the gradient; 0 leaves it as it is.", ""),
+    "dropout": ("Fraction dropped between layers and before the output.", AUTOMATIC),
+    "eval_every": ("Steps between validations.", AUTOMATIC),
+    "save_every": ("Steps between saves.", AUTOMATIC),
+    "patience": ("Stop after so many validations without improvement.", "never"),
+    "seed": ("Seed of everything random.", ""),
+    "threads": ("Threads; any number gives the same bits.", "every core"),
+    "precision": ("Type of the numbers.", ""),
+    "device": ("Where to compute.", ""),
+}
+CHOICES = {
+    "cell": configuration.CELLS,
+    "init": configuration.INITS,
+    "tokens": configuration.TOKENS,
+    "optimizer": configuration.OPTIMIZERS,
+    "schedule": configuration.SCHEDULES,
+    "precision": configuration.PRECISIONS,
+    "device": configuration.DEVICES,
+}
+_METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "for_": "TIME"}
+_METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
+
+
+class SectionOption(click.Option):
+    """An option that belongs under a heading of its command's help."""
+
+    def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.section = section
+
+
+class SectionCommand(click.Command):
+    """A command whose help shows its options under headings, those without one last."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for heading in [*(s for s in sections if s != "Options"), "Options"]:
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def command(example_line: str) -> Callable[[Function], click.Command]:
+    """A command with headings in its help, and an example at its end."""
+    return click.command(cls=SectionCommand, epilog=example(example_line))
+
+
+def example(line: str) -> str:
+    """The end of a command's help: one line that runs."""
+    return f"\b\nExample:\n  {line}"
+
+
+def config_options(*fields: str, section: str | None = None) -> Decorator:
+    """Options for these fields of `Config`, in this order; the heading is that of the field unless one is given."""
+
+    def decorate(function: Function) -> Function:
+        for field in reversed(fields):
+            function = click.option(*_names(field), cls=SectionOption, **_attributes(field, section))(function)
+        return function
+
+    return decorate
+
+
+def section_options(heading: str) -> Decorator:
+    """The options of one section of `SECTIONS`."""
+    return config_options(*SECTIONS[heading])
+
+
+def all_config_options(function: Function) -> Function:
+    """An option for every field of `Config`."""
+    for heading in reversed(SECTIONS):
+        function = section_options(heading)(function)
+    return function
+
+
+def setting(name: str, kind: type, text: str, default: str, section: str = "Options") -> Decorator:
+    """An option whose default lives in the library function it is handed to; here it is only told."""
+    metavar, shown = _METAVARS_BY_TYPE[kind], f"{text}  [default: {default}]"
+    return click.option(name, type=kind, metavar=metavar, help=shown, cls=SectionOption, section=section)
+
+
+def json_option(function: Function) -> Function:
+    """``--json``: the result as one JSON object on one line."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object on one line.")(
+        function
+    )
+
+
+def unknown_option(function: Function) -> Function:
+    """``--unknown error|skip``: what to do with characters that the model does not know."""
+    return click.option(
+        "--unknown",
+        metavar="POLICY",
+        type=click.Choice(["error", "skip"]),
+        default="error",
+        help="Characters that the model does not know: error names them and stops, or skip.  [default: error]",
+    )(function)
+
+
+def model_argument(function: Function) -> Function:
+    """``MODEL``: a run folder or a model file."""
+    return click.argument("model", type=click.Path())(function)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given at all."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def from_source(context: click.Context, values: Mapping[str, Any], source: ParameterSource) -> dict[str, Any]:
+    """The given settings that came from this source: the command line or the environment."""
+    return {n: v for n, v in given(values).items() if context.get_parameter_source(n) is source}
+
+
+def merged_settings(
+    context: click.Context, values: Mapping[str, Any], config_file: str | None, resuming: bool = False
+) -> dict[str, Any]:
+    """Settings by precedence: command line, then environment, then file.
+
+    A resumed run has settings of its own, which stand against the environment: only `MACHINE` is taken from there.
+    Raises `fastrnn.errors.ConfigError` for a file that cannot be used.
+    """
+    from_file = configuration.read_config_file(config_file) if config_file is not None else {}
+    environment = from_source(context, values, ParameterSource.ENVIRONMENT)
+    if resuming:
+        environment = {name: value for name, value in environment.items() if name in MACHINE}
+    return merge(from_file, environment, from_source(context, values, ParameterSource.COMMANDLINE))
+
+
+def merge(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Later sources win; the length of the run is one setting, whichever of its three names is used."""
+    merged: dict[str, Any] = {}
+    for source in sources:
+        if any(name in source for name in LENGTHS):
+            merged = {name: value for name, value in merged.items() if name not in LENGTHS}
+        merged.update(source)
+    return merged
+
+
+def unescape(text: str) -> str:
+    r"""The text with ``\n``, ``\t``, ``\r`` and ``\\`` replaced by what they stand for."""
+    signs = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    return re.sub(r"\\([ntr\\])", lambda match: signs[match[1]], text)
+
+
+def _names(field: str) -> tuple[str, str]:
+    return "--" + key_of(field).replace("_", "-"), field
+
+
+def _attributes(field: str, section: str | None) -> dict[str, Any]:
+    text, none = HELP[field]
+    default = next(f.default for f in dataclasses.fields(Config) if f.name == field)
+    choices, kind = CHOICES.get(field), _kind(field)
+    if choices is not None:
+        text = f"{text.rstrip('.')}: {', '.join(choices[:-1])} or {choices[-1]}."
+    attributes: dict[str, Any] = {
+        "type": click.Choice(choices) if choices is not None else click.Path() if field == "valid_file" else kind,
+        "metavar": field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE[kind]),
+        "envvar": f"FASTRNN_{key_of(field).upper()}",
+        "help": f"{text}  [default: {none if default is None else default}]",
+        "section": section or next(s for s, fields in SECTIONS.items() if field in fields),
+    }
+    if field == "document_separator":
+        attributes["callback"] = lambda _ctx, _parameter, value: None if value is None else unescape(value)
+    return attributes
+
+
+def _kind(field: str) -> type:
+    """The type of a field's values, `None` set aside."""
+    hint = typing.get_type_hints(Config)[field]
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kind: type = next(k for k in kinds if k is not types.NoneType)
+    return kind

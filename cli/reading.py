@@ -1,0 +1,50 @@
+"""Short texts from a file or standard input: a prime, or lines to score."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import BinaryIO
+
+from fastrnn.errors import InputError
+
+
+def read_whole(path: str, kind: str) -> str:
+    """The whole text of a file, or of standard input for ``-``.
+
+    ``kind`` is the tokenizer's: for ``"bytes"`` any bytes will do. Raises `InputError` that names the file.
+    """
+    return "".join(_pieces(path, kind))
+
+
+def read_lines(path: str, kind: str) -> Iterator[str]:
+    """The lines, without their ends, as they come."""
+    for line in _pieces(path, kind):
+        yield line.removesuffix("\n").removesuffix("\r")
+
+
+def _pieces(path: str, kind: str) -> Iterator[str]:
+    name = "standard input" if path == "-" else path
+    offset = 0
+    try:
+        with _open(path) as file:
+            for line in file:
+                yield _decode(line, kind, name, offset)
+                offset += len(line)
+    except OSError as error:
+        raise InputError(f"{name}: cannot read: {error.strerror}") from None
+
+
+def _open(path: str) -> AbstractContextManager[BinaryIO]:
+    if path != "-":
+        return open(path, "rb")
+    if sys.stdin is None:
+        raise InputError("standard input is closed; give a file")
+    return nullcontext(sys.stdin.buffer)
+
+
+def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
+    try:
+        return line.decode("utf-8", "surrogateescape" if kind == "bytes" else "strict")
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        raise InputError(f"{name}: not UTF-8 at byte {at} (0x{line[error.start]:02x})") from None

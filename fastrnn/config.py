@@ -1,0 +1,221 @@
+"""Every setting of a run, its default and its limits: the only place where a default lives.
+
+`Config` is flat: one field, one key of ``config.toml``, one option of ``fastrnn train``. A field that is
+``None`` is chosen from the corpus and the budget when training starts (`fastrnn.train.auto`); what is then
+written into the run folder has no ``None`` left that would change the result.
+"""
+
+import dataclasses
+import difflib
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+
+CELLS = ("rnn", "rnn-relu", "gru", "gru-simplified", "lstm")
+TOKENS = ("chars", "bytes", "words")
+OPTIMIZERS = ("adamw", "sgd", "momentum", "rmsprop", "adagrad")
+SCHEDULES = ("constant", "linear", "cosine", "plateau")
+PRECISIONS = ("float32", "float64")
+DEVICES = ("cpu", "cuda")
+INITS = ("uniform", "orthogonal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A model and a run. Immutable; `replace` gives a changed copy. Raises `ConfigError` when impossible."""
+
+    # the model
+    cell: str = "lstm"
+    layers: int = 1
+    hidden: int | None = None
+    init: str = "orthogonal"
+    # the text
+    tokens: str = "chars"
+    min_count: int = 2
+    document_separator: str | None = None
+    valid: float = 0.1
+    valid_file: str | None = None
+    # truncated back-propagation through time
+    batch: int | None = None
+    seq: int = 64
+    # optimisation
+    optimizer: str = "adamw"
+    lr: float | None = None
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: int | None = None
+    final_lr: float = 0.02
+    clip: float = 1.0
+    dropout: float | None = None
+    # the length of the run: at most one of the three
+    epochs: float | None = None
+    steps: int | None = None
+    for_: str | None = None
+    # looking and saving
+    eval_every: int | None = None
+    save_every: int | None = None
+    patience: int | None = None
+    # the machine
+    seed: int = 1
+    threads: int | None = None
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), choices)
+        for name, (low, high, open_low) in _LIMITS.items():
+            _check_limits(name, getattr(self, name), low, high, open_low)
+        lengths = [key_of(n) for n in ("epochs", "steps", "for_") if getattr(self, n) is not None]
+        if len(lengths) > 1:
+            raise ConfigError(f"{' and '.join(lengths)} both set the length of the run; give one of them")
+        if self.for_ is not None:
+            parse_duration(self.for_)
+        if self.document_separator == "":
+            raise ConfigError("document_separator is empty; give the text that stands between documents")
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with some fields changed, checked like any other."""
+        return dataclasses.replace(self, **changes)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Keys as in ``config.toml``; fields that are ``None`` are left out."""
+        return {key_of(f.name): v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> "Config":
+        """The reverse of `to_mapping`. Raises `ConfigError` that names an unknown key and the nearest known one."""
+        return cls(**checked_fields(mapping, source))
+
+
+# name -> (least, most, whether the least itself is excluded)
+_LIMITS: dict[str, tuple[float, float, bool]] = {
+    "layers": (1, 64, False),
+    "hidden": (1, 16384, False),
+    "min_count": (1, math.inf, False),
+    "valid": (0, 0.9, False),
+    "batch": (1, 65536, False),
+    "seq": (1, 65536, False),
+    "lr": (0, 10, True),
+    "beta1": (0, 0.9999999, False),
+    "beta2": (0, 0.9999999, False),
+    "weight_decay": (0, 10, False),
+    "warmup": (0, math.inf, False),
+    "final_lr": (0, 1, False),
+    "clip": (0, math.inf, False),
+    "dropout": (0, 0.95, False),
+    "epochs": (0, math.inf, True),
+    "steps": (0, math.inf, True),
+    "eval_every": (1, math.inf, False),
+    "save_every": (1, math.inf, False),
+    "patience": (1, math.inf, False),
+    "seed": (0, 2**63 - 1, False),
+    "threads": (1, 1024, False),
+}
+_CHOICES = {
+    "cell": CELLS,
+    "init": INITS,
+    "tokens": TOKENS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "device": DEVICES,
+}
+
+
+def key_of(field: str) -> str:
+    """The configuration key of a field: the same word, without the underscore that avoids a Python keyword."""
+    return field.rstrip("_")
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """``"; did you mean X?"`` for the known word nearest to this one, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def checked_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Field names and values of a mapping with configuration keys; names, then types, are checked."""
+    fields = {key_of(f.name): f for f in dataclasses.fields(Config)}
+    hints = typing.get_type_hints(Config)
+    checked = {}
+    for key, value in mapping.items():
+        if key not in fields:
+            raise ConfigError(f"{source}: unknown key {key!r}{nearest(key, fields)}")
+        field = fields[key].name
+        checked[field] = _checked_type(key, value, hints[field], source)
+    return checked
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """Field names and values of a TOML file. Raises `ConfigError` that names the file."""
+    try:
+        with open(path, "rb") as file:
+            return checked_fields(tomllib.load(file), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this configuration: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def to_toml(config: Config) -> str:
+    """The text of ``config.toml``: one ``key = value`` a line."""
+    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_mapping().items())
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``90``, ``90s``, ``3m``, ``1.5h`` or ``2d``. Raises `ConfigError`."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"for: {text!r} is not a duration; write 90s, 3m, 1.5h or 2d")
+    return seconds
+
+
+def _checked_type(key: str, value: Any, hint: Any, source: str) -> Any:
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, types.NoneType)):
+        kind_fits = False
+    elif float in allowed and isinstance(value, int):
+        value, kind_fits = float(value), True
+    else:
+        kind_fits = isinstance(value, allowed)
+    if not kind_fits:
+        wanted = {int: "a whole number", float: "a number", str: "a text"}[allowed[0]]
+        raise ConfigError(f"{source}: {key} must be {wanted}, not {value!r}")
+    return value
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} {value!r} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
+
+
+def _check_limits(name: str, value: float | None, low: float, high: float, open_low: bool) -> None:
+    if value is None:
+        return
+    if not low <= value <= high or (open_low and value == low):
+        least = f"greater than {low:g}" if open_low else f"at least {low:g}"
+        most = "" if high == math.inf else f" and at most {high:g}"
+        raise ConfigError(f"{name} is {value:g}; it must be {least}{most}")
+
+
+def _toml_value(value: str | int | float) -> str:
+    if isinstance(value, str):
+        escaped = "".join(
+            f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in value
+        )
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,85 @@
+"""The output layer with softmax cross-entropy, forward and backward in one go, for a range of batch rows.
+
+    z = W_out y + b_out      p = softmax(z)      loss = -log p[target]      dz = (p - onehot(target)) * scale
+
+The maximum is subtracted before exp. A target of -1 is not scored: loss 0, gradient 0.
+"""
+
+import math
+
+import numpy as np
+
+from .activations import exp
+from .compiling import inlined, kernel
+from .matmul import SCRATCH, multiply
+from .walk import STEPS, flat
+
+
+@inlined
+def softmax_cross_entropy(z, target, scale):
+    """Overwrite the logits z (V,) with their gradient, times ``scale``; return the loss in nats."""
+    zero = z.dtype.type(0)
+    if target < 0:
+        z[:] = zero
+        return zero
+    highest = z[0]
+    for v in range(z.size):
+        highest = z[v] if z[v] > highest else highest
+    at_target = z[target]
+    total = zero
+    for v in range(z.size):
+        e = exp(z[v] - highest)
+        z[v] = e
+        total += e
+    # a NaN among the logits reaches the loss through this sum; an infinite one through highest - at_target
+    loss = z.dtype.type(math.log(total)) + (highest - at_target)
+    factor = scale / total
+    for v in range(z.size):
+        z[v] *= factor
+    z[target] -= scale
+    return loss
+
+
+@kernel
+def output_forward(y, w, bias, logits, lo, hi):
+    """logits (T, B, V) of rows lo..hi from y (T, B, H), packed w (H, V) and bias (V,)."""
+    T, B, V = logits.shape
+    H = y.shape[2]
+    scratch = np.empty(SCRATCH, y.dtype)
+    for t in range(T):
+        for b in range(lo, hi):
+            logits[t, b] = bias
+    multiply(flat(y), lo * H, B * H, H, w, H, V, flat(logits), lo * V, B * V, V, T, hi - lo, 1, scratch)
+
+
+@kernel
+def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
+    """Losses (T, B) of rows lo..hi; logits (T, B, V) become their gradients.
+
+    y (T, B, H); w packed (H, V); targets (T, B), -1 = not scored. dy (T, B, H) is overwritten with the gradient of y through
+    w_back, packed (V, H); or dy has no columns and is left out.
+    """
+    T, B, V = logits.shape
+    H = y.shape[2]
+    y_flat, z, dy_flat = flat(y), flat(logits), flat(dy)
+    scratch = np.empty(SCRATCH, y.dtype)
+    for t0 in range(0, T, STEPS):
+        steps = min(STEPS, T - t0)
+        for t in range(t0, t0 + steps):
+            for b in range(lo, hi):
+                logits[t, b] = bias
+        at = t0 * B + lo
+        multiply(y_flat, at * H, B * H, H, w, H, V, z, at * V, B * V, V, steps, hi - lo, 1, scratch)
+        for t in range(t0, t0 + steps):
+            for b in range(lo, hi):
+                losses[t, b] = softmax_cross_entropy(logits[t, b], targets[t, b], scale)
+        if dy.shape[2]:
+            multiply(z, at * V, B * V, V, w_back, V, H, dy_flat, at * H, B * H, H, steps, hi - lo, 0, scratch)
+
+
+@kernel
+def bias_backward(db, dlogits, lo, hi):
+    """Add columns lo..hi of the sum of dlogits (K, V) over K to db (V,)."""
+    for k in range(dlogits.shape[0]):
+        for v in range(lo, hi):
+            db[v] += dlogits[k, v]

@@ -1,0 +1,186 @@
+"""Matrix products on the tile: weights packed into panels once, then used for every time step.
+
+A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is one
+panel of a single vector, or one more full panel, filled up with zeros.
+"""
+
+import numpy as np
+
+from .compiling import inlined, kernel
+from .target import TARGET
+from .tile import ROWS, tile
+
+VECTORS = TARGET.vectors
+_REGISTER = TARGET.bytes_
+SCRATCH = ROWS * VECTORS * _REGISTER // 4  # numbers in one full tile (of float32; float64 needs half)
+
+
+def packed_size(k: int, n: int, dtype: np.dtype) -> int:  # type: ignore[type-arg]
+    """Elements of a packed (k, n) matrix."""
+    lanes = TARGET.lanes(dtype.itemsize * 8)
+    wide = lanes * VECTORS
+    left = n % wide
+    return int(k * (n - left + (0 if left == 0 else lanes if left <= lanes else wide)))
+
+
+@inlined
+def lanes_of(array):
+    return _REGISTER // array.itemsize
+
+
+@inlined
+def panel_vectors(n, column, lanes):
+    """Vectors of the panel that starts at this column of n."""
+    return 1 if n - column <= lanes else VECTORS
+
+
+@kernel
+def pack(matrix, order, block, transposed, packed, start, stop):
+    """Fill panels start..stop of ``packed`` from a (R, C) matrix whose rows come in gate blocks of ``block`` rows.
+
+    Row r of the matrix as it is meant here is its row ``order[r // block] * block + r % block``: GRU keeps its gates in
+    another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
+    """
+    rows, columns = matrix.shape
+    k_size = columns if transposed else rows
+    n_size = rows if transposed else columns
+    lanes = lanes_of(packed)
+    for p in range(start, stop):
+        column = p * lanes * VECTORS
+        width = panel_vectors(n_size, column, lanes) * lanes
+        filled = min(width, n_size - column)
+        panel = packed[k_size * column : k_size * (column + width)].reshape(k_size, width)
+        if filled < width:
+            panel[:, filled:] = 0
+        if transposed:
+            for n in range(filled):
+                row = matrix[order[(column + n) // block] * block + (column + n) % block]
+                for k in range(k_size):
+                    panel[k, n] = row[k]
+        else:
+            for k in range(k_size):
+                row = matrix[order[k // block] * block + k % block]
+                for n in range(filled):
+                    panel[k, n] = row[column + n]
+
+
+@inlined
+def multiply(
+    a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch
+):  # fmt: skip
+    """C[t, m, :n] = A[t, m, :k] @ B for ``steps`` x ``rows`` rows, added to C if ``accumulate``. B is packed (k, n).
+
+    Arrays are seen flat: A[t, m, i] at a_at + t*a_step + m*a_row + i, C alike. A panel stays in cache for all rows.
+    ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
+    """
+    lanes = lanes_of(b)
+    column = 0
+    while column < n:
+        vectors = panel_vectors(n, column, lanes)
+        width = vectors * lanes
+        filled = min(width, n - column)
+        for t in range(steps):
+            m = 0
+            blocks = (rows + ROWS - 1) // ROWS
+            for block in range(blocks):
+                # equal blocks: 25 rows go as 5 x 5, not 4 x 6 + 1
+                some = (rows - m + blocks - block - 1) // (blocks - block)
+                from_a = a_at + t * a_step + m * a_row
+                to_c = c_at + t * c_step + m * c_row + column
+                if filled == width:
+                    tile(some, vectors, a, from_a, a_row, 1, b, k * column, c, to_c, c_row, k, accumulate)
+                else:
+                    if accumulate:
+                        copy_rows(scratch, 0, width, c, to_c, c_row, some, filled)
+                    tile(some, vectors, a, from_a, a_row, 1, b, k * column, scratch, 0, width, k, accumulate)
+                    copy_rows(c, to_c, c_row, scratch, 0, width, some, filled)
+                m += some
+        column += width
+
+
+@inlined
+def copy_rows(to, to_at, to_row, source, from_at, from_row, rows, columns):
+    for m in range(rows):
+        copy(to, to_at + m * to_row, source, from_at + m * from_row, columns)
+
+
+@inlined
+def copy(to, to_at, source, from_at, count):
+    """to[to_at:][:count] = source[from_at:][:count]. Indices from 0 need no test for negative ones: this vectorises."""
+    a, b = to[to_at : to_at + count], source[from_at : from_at + count]
+    for n in range(b.size):
+        a[n] = b[n]
+
+
+_DEPTH = 128  # time steps x batch rows that are packed together: a panel of them fits the first cache
+_GROUP = 8 * ROWS  # columns of the gate gradients packed side by side
+
+
+@kernel
+def weight_gradient(dw, dgates, first, x, order, lo, hi):
+    """Add rows lo..hi of  dw[r] = sum_k dgates[k, first + r] * x[k]  over all k = (time step, batch row), in order.
+
+    dgates (K, P), x (K, F), dw (G*H, F). Row r of gate block g goes to gate ``order[g]`` of dw. Both factors are packed: read
+    where they lie, they are a long stride apart, and each read would cost a page and a cache line.
+    """
+    P, (K, F) = dgates.shape[1], x.shape
+    flat_gates = dgates.reshape(dgates.size)
+    block = dw.shape[0] // order.size
+    wide = lanes_of(dw) * VECTORS
+    packed_x = np.empty(_DEPTH * (F + wide), dw.dtype)
+    packed_gates = np.empty(_DEPTH * _GROUP, dw.dtype)
+    scratch = np.empty(SCRATCH, dw.dtype)
+    for k0 in range(0, K, _DEPTH):
+        depth = min(_DEPTH, K - k0)
+        pack_rows(packed_x, x, k0, depth)
+        r = lo
+        while r < hi:
+            rows = min(_GROUP, hi - r, (r // block + 1) * block - r)
+            for k in range(depth):
+                copy(packed_gates, k * _GROUP, flat_gates, (k0 + k) * P + first + r, rows)
+            to_row = order[r // block] * block + r % block
+            _add_outer(dw, to_row, packed_gates, packed_x, rows, depth, scratch)
+            r += rows
+
+
+@inlined
+def _add_outer(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
+    """dw[to_row + m] += sum_k packed_gates[k, m] * packed_x[k] for m < rows."""
+    F = dw.shape[1]
+    lanes = lanes_of(dw)
+    c = dw.reshape(dw.size)
+    blocks = (rows + ROWS - 1) // ROWS
+    column = 0
+    while column < F:
+        vectors = panel_vectors(F, column, lanes)
+        width = vectors * lanes
+        filled = min(width, F - column)
+        m = 0
+        for n in range(blocks):
+            some = (rows - m + blocks - n - 1) // (blocks - n)
+            to_c = (to_row + m) * F + column
+            if filled == width:
+                tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, depth * column, c, to_c, F, depth, 1)
+            else:
+                copy_rows(scratch, 0, width, c, to_c, F, some, filled)
+                tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, depth * column, scratch, 0, width, depth, 1)
+                copy_rows(c, to_c, F, scratch, 0, width, some, filled)
+            m += some
+        column += width
+
+
+@inlined
+def pack_rows(packed, x, k0, depth):
+    """Panels of rows k0.. of x (K, F), as `pack` makes them, F columns wide and ``depth`` deep."""
+    F, source = x.shape[1], x.reshape(x.size)
+    lanes = lanes_of(packed)
+    column = 0
+    while column < F:
+        width = panel_vectors(F, column, lanes) * lanes
+        filled = min(width, F - column)
+        for k in range(depth):
+            at = depth * column + k * width
+            copy(packed, at, source, (k0 + k) * F + column, filled)
+            if filled < width:
+                packed[at + filled : at + width] = 0
+        column += width

@@ -1,0 +1,17 @@
+"""Arrays that start on a cache line: a vector load never straddles two lines."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_LINE = 64
+
+
+def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any, Any]:
+    """Zeros of this shape, C-contiguous, the first element on a 64-byte boundary."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    raw = np.zeros(size + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(kind).reshape(shape)

@@ -1,0 +1,53 @@
+"""Plain threads over kernels that release the GIL: each works on one contiguous share of the rows or columns."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thread's part of the work."""
+
+    number: int
+    of: int
+
+    def range(self, size: int) -> tuple[int, int]:
+        """This thread's share of range(size); the shares follow each other and cover it."""
+        return size * self.number // self.of, size * (self.number + 1) // self.of
+
+
+class Pool:
+    """The caller and ``threads`` - 1 workers."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or default_threads()
+        self._workers = ThreadPoolExecutor(self.threads - 1, "fastrnn") if self.threads > 1 else None
+
+    def together(self, work: Callable[[Part], None]) -> None:
+        """Call ``work(part)`` in every thread at once and wait for all."""
+        if self._workers is None:
+            work(Part(0, 1))
+            return
+        pending = [self._workers.submit(work, Part(n, self.threads)) for n in range(1, self.threads)]
+        try:
+            work(Part(0, self.threads))
+        finally:
+            for future in pending:
+                future.result()
+
+
+def default_threads() -> int:
+    """Processors this process may use: its affinity, cut to the CPU quota of its control group."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, _quota()))
+
+
+def _quota() -> int:
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, int(limit) // int(period)) if limit != "max" else 1 << 20
+    except (OSError, ValueError):
+        return 1 << 20

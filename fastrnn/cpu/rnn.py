@@ -1,0 +1,76 @@
+"""The plain recurrent network (Elman 1990), as torch.nn.RNN:
+
+    h = f(a)     a = W_ih x + b_ih + W_hh h' + b_hh      f = tanh or relu
+
+Saved for the backward step: h, from which f'(a) follows (1 - h^2, or 1 where h > 0).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .activations import tanh
+from .cells import register
+from .compiling import inlined
+
+
+class TanhRNN(NamedTuple):
+    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+
+    gates: np.ndarray[Any, Any]
+    h: np.ndarray[Any, Any]
+    c: np.ndarray[Any, Any]
+
+
+class ReluRNN(NamedTuple):
+    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+
+    gates: np.ndarray[Any, Any]
+    h: np.ndarray[Any, Any]
+    c: np.ndarray[Any, Any]
+
+
+@inlined
+def _forward_tanh(cell, t, lo, hi):
+    for b in range(lo, hi):
+        a, h = cell.gates[t, b], cell.h[t + 1, b]
+        for j in range(h.size):
+            y = tanh(a[j])
+            a[j] = y
+            h[j] = y
+
+
+@inlined
+def _backward_tanh(cell, t, lo, hi, dy, dh, dc):
+    one = cell.h.dtype.type(1)
+    for b in range(lo, hi):
+        a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
+        for j in range(dh_b.size):
+            a[j] = (dy_b[j] + dh_b[j]) * (one - a[j] * a[j])
+            dh_b[j] = 0
+
+
+@inlined
+def _forward_relu(cell, t, lo, hi):
+    zero = cell.h.dtype.type(0)
+    for b in range(lo, hi):
+        a, h = cell.gates[t, b], cell.h[t + 1, b]
+        for j in range(h.size):
+            # the comparison is false for NaN, which must not be lost
+            y = zero if a[j] < zero else a[j]
+            a[j] = y
+            h[j] = y
+
+
+@inlined
+def _backward_relu(cell, t, lo, hi, dy, dh, dc):
+    zero = cell.h.dtype.type(0)
+    for b in range(lo, hi):
+        a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
+        for j in range(dh_b.size):
+            a[j] = dy_b[j] + dh_b[j] if a[j] > zero else zero
+            dh_b[j] = 0
+
+
+register(TanhRNN, _forward_tanh, _backward_tanh)
+register(ReluRNN, _forward_relu, _backward_relu)

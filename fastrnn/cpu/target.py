@@ -1,0 +1,52 @@
+"""What the processor that Numba compiles for can do: vector width, registers, and so the shape of the tile.
+
+The answer follows ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` when they are set, as Numba's own code does.
+"""
+
+import platform
+from dataclasses import dataclass
+
+import llvmlite.binding as llvm
+from numba.core import config
+
+
+@dataclass(frozen=True)
+class Target:
+    """A register tile: ``rows`` x ``vectors`` accumulators of ``bytes_`` bytes each."""
+
+    name: str
+    bytes_: int
+    rows: int
+    vectors: int
+
+    def lanes(self, bits: int) -> int:
+        """Numbers of ``bits`` bits in one vector."""
+        return self.bytes_ * 8 // bits
+
+    def panel(self, bits: int) -> int:
+        """Columns of one tile."""
+        return self.vectors * self.lanes(bits)
+
+
+def enabled_features() -> set[str]:
+    """Names of the processor features that Numba compiles for."""
+    if config.CPU_FEATURES is not None:
+        return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
+    if config.CPU_NAME == "generic":
+        return set()
+    return {name for name, on in llvm.get_host_cpu_features().items() if on}
+
+
+def host_target() -> Target:
+    """The tile for this host: 24 accumulators where there are 32 vector registers, 12 where there are 16."""
+    features = enabled_features()
+    if "avx512f" in features:
+        return Target("AVX-512", 64, 6, 4)
+    if "avx2" in features and "fma" in features:
+        return Target("AVX2", 32, 6, 2)
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return Target("NEON", 16, 6, 4)
+    return Target("128-bit", 16, 6, 2)
+
+
+TARGET = host_target()

@@ -1,0 +1,91 @@
+"""A layer through a window of T time steps, forward and backward, for a range of batch rows.
+
+Rows never meet, so each thread takes its own rows through all T steps without waiting for another: the product with
+the recurrent weights, then the cell while its gates are in cache. The product with the layer's input has no such
+chain; it is done for a few steps at a time, so that its weights stay in cache too.
+"""
+
+import numpy as np
+
+from .cells import step_backward, step_forward
+from .compiling import inlined, kernel
+from .matmul import SCRATCH, multiply
+
+STEPS = 8  # time steps whose input products are done together
+
+
+@inlined
+def flat(array):
+    """The same numbers as one dimension."""
+    return array.reshape(array.size)
+
+
+@inlined
+def _clear_started(cell, starts, t, lo, hi):
+    for b in range(lo, hi):
+        if starts[t, b]:
+            cell.h[t, b] = 0
+            cell.c[t, b] = 0
+
+
+@kernel
+def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
+    """Rows lo..hi of a layer, all steps.
+
+    cell: the layer's arrays, ``h[0]`` and ``c[0]`` set. width = G*H. ids (T, B) choose rows of ``table`` (V, P), which hold the
+    one-hot product and all biases; x (T, B, F) with packed w_x (F, G*H) is added, or F is 0; w_h packed (H, G*H).
+    starts (T, B), or empty: 1 clears the state before the step, and so that outputs before a start
+    are not lost they also go to y (T, B, H).
+    """
+    T, B, P = cell.gates.shape
+    H, F = cell.h.shape[2], x.shape[2]
+    gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(x)
+    scratch = np.empty(SCRATCH, h.dtype)
+    rows = hi - lo
+    for t0 in range(0, T, STEPS):
+        t1 = min(t0 + STEPS, T)
+        for t in range(t0, t1):
+            for b in range(lo, hi):
+                a, row = cell.gates[t, b], table[ids[t, b]]
+                for j in range(P):
+                    a[j] = row[j]
+        if F:
+            multiply(x_flat, (t0 * B + lo) * F, B * F, F, w_x, F, width, gates, (t0 * B + lo) * P, B * P, P,
+                     t1 - t0, rows, 1, scratch)  # fmt: skip
+        for t in range(t0, t1):
+            if starts.size:
+                _clear_started(cell, starts, t, lo, hi)
+            multiply(h, (t * B + lo) * H, 0, H, w_h, H, width, gates, (t * B + lo) * P + P - width, 0, P,
+                     1, rows, 1, scratch)  # fmt: skip
+            step_forward(cell, t, lo, hi)
+            if starts.size:
+                y[t, lo:hi] = cell.h[t + 1, lo:hi]
+
+
+@kernel
+def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
+    """Rows lo..hi of a layer, all steps backward; leaves the gradients of the pre-activations in ``cell.gates``.
+
+    dy (T, B, H) is the gradient of the outputs; dh and dc (B, H) that of the last state, overwritten with that of the initial
+    state. w_x packed (G*H, F) and w_h packed (G*H, H) are the transposes of the forward pass's. dx (T, B, F) is
+    overwritten, unless F is 0.
+    """
+    T, B, P = cell.gates.shape
+    H, F = cell.h.shape[2], dx.shape[2]
+    gates, dh_flat, dx_flat = flat(cell.gates), flat(dh), flat(dx)
+    scratch = np.empty(SCRATCH, dh.dtype)
+    rows = hi - lo
+    for t1 in range(T, 0, -STEPS):
+        t0 = max(t1 - STEPS, 0)
+        for t in range(t1 - 1, t0 - 1, -1):
+            step_backward(cell, t, lo, hi, dy, dh, dc)
+            multiply(gates, (t * B + lo) * P + P - width, 0, P, w_h, width, H, dh_flat, lo * H, 0, H,
+                     1, rows, 1, scratch)  # fmt: skip
+            if starts.size:
+                for b in range(lo, hi):
+                    if starts[t, b]:
+                        dh[b] = 0
+                        dc[b] = 0
+        if F:
+            multiply(gates, (t0 * B + lo) * P, B * P, P, w_x, width, F, dx_flat, (t0 * B + lo) * F, B * F, F,
+                     t1 - t0, rows, 0, scratch)  # fmt: skip

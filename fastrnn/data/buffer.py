@@ -1,0 +1,129 @@
+"""A growing array of ids in the narrowest type that holds them: the memory that an encoded corpus takes."""
+
+import sys
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+_PIECE = 1 << 18  # ids worked on at a time: small beside the buffer, large beside a call
+
+
+def id_type(size: int) -> np.dtype[Any]:
+    """The narrowest unsigned type for the ids of a vocabulary of this size."""
+    return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
+
+
+class IdBuffer:
+    """Ids, appended a piece at a time. Growing moves no data where the system can remap pages."""
+
+    def __init__(self) -> None:
+        self.dtype = id_type(1)
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._data) // self.dtype.itemsize
+
+    def append(self, ids: bytes | Array) -> None:
+        """Append ids that fit the buffer's type: bytes, one id each, or an array (n,)."""
+        if isinstance(ids, bytes) and self.dtype.itemsize == 1:
+            self._data += ids
+        else:
+            array_ids = np.frombuffer(ids, np.uint8) if isinstance(ids, bytes) else ids
+            self._data += np.ascontiguousarray(array_ids, self.dtype).data
+
+    def widen(self, size: int) -> None:
+        """Make room for the ids of a vocabulary of this size."""
+        dtype = id_type(size)
+        if dtype.itemsize <= self.dtype.itemsize:
+            return
+        wider = bytearray()
+        for _, piece in self._pieces():
+            wider += piece.astype(dtype).data
+        self._data, self.dtype = wider, dtype
+
+    def counts(self, size: int) -> npt.NDArray[np.int64]:
+        """How often each id of 0..size-1 stands here, (size,)."""
+        total = np.zeros(size, np.int64)
+        for _, piece in self._pieces():
+            total += np.bincount(piece, minlength=size)
+        return total
+
+    def find(self, pattern: Array, start: int, stop: int) -> "array[int]":
+        """Positions in start..stop-1 at which the ids of ``pattern`` (n,) stand, not overlapping."""
+        found = array("q")
+        wanted = np.ascontiguousarray(pattern, self.dtype).tobytes()
+        item = self.dtype.itemsize
+        at = self._data.find(wanted, start * item, stop * item)
+        while at >= 0:
+            whole, rest = divmod(at, item)
+            if rest == 0:
+                found.append(whole)
+            at = self._data.find(wanted, at + (len(wanted) if rest == 0 else 1), stop * item)
+        return found
+
+    def last(self) -> int:
+        """The id appended last; the buffer must not be empty."""
+        return int.from_bytes(self._data[-self.dtype.itemsize :], sys.byteorder)
+
+    def remap(self, table: npt.NDArray[np.int64], size: int) -> None:
+        """Replace each id by ``table[id]``, a new id below ``size``, in the narrowest type for it."""
+        self.widen(size)
+        dtype = id_type(size)
+        narrow = table.astype(dtype)
+        self._rewrite(dtype, lambda piece: _look_up(narrow, piece))
+
+    def remove(self, unwanted: npt.NDArray[np.bool_]) -> None:
+        """Take out the ids that ``unwanted[id]`` marks."""
+        self._rewrite(self.dtype, lambda piece: piece[~unwanted[piece]])
+
+    def kept_before(self, unwanted: npt.NDArray[np.bool_], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where sorted positions (n,) will be once `remove` has taken out the ids that ``unwanted[id]`` marks, (n,)."""
+        moved = np.empty_like(positions)
+        total = 0
+        for start, piece in self._pieces():
+            before = np.concatenate([[0], np.cumsum(~unwanted[piece])])
+            low, high = np.searchsorted(positions, [start, start + len(piece)])
+            moved[low:high] = total + before[positions[low:high] - start]
+            total += int(before[-1])
+        moved[np.searchsorted(positions, len(self)) :] = total
+        return moved
+
+    def finish(self) -> Array:
+        """The ids (n,), read-only, over the buffer's own memory."""
+        ids = np.frombuffer(self._data, self.dtype)
+        ids.flags.writeable = False
+        return ids
+
+    def _pieces(self) -> Iterator[tuple[int, Array]]:
+        """Position and view of each piece, in order."""
+        view = np.frombuffer(self._data, self.dtype)
+        for start in range(0, len(view), _PIECE):
+            yield start, view[start : start + _PIECE]
+
+    def _rewrite(self, dtype: np.dtype[Any], change: Callable[[Array], Array]) -> None:
+        """Replace every piece by its changed form, no larger, in the same memory."""
+        end = self._rewrite_pieces(dtype, change)
+        self.dtype = dtype
+        del self._data[end:]
+
+    def _rewrite_pieces(self, dtype: np.dtype[Any], change: Callable[[Array], Array]) -> int:
+        """The work of `_rewrite`, apart, so that no view is alive when the buffer shrinks. Returns the end in bytes."""
+        end = 0
+        with memoryview(self._data) as target:
+            for _, piece in self._pieces():
+                changed = np.ascontiguousarray(change(piece), dtype).view(np.uint8)
+                target[end : end + len(changed)] = changed.data
+                end += len(changed)
+        return end
+
+
+def _look_up(table: Array, ids: Array) -> Array:
+    """``table[ids]``; one byte to one byte by way of `bytes.translate`, several times as fast."""
+    if table.dtype.itemsize == ids.dtype.itemsize == 1:
+        full = table.tobytes().ljust(256, b"\0")
+        return np.frombuffer(ids.tobytes().translate(full), np.uint8)
+    return np.take(table, ids)

@@ -1,0 +1,195 @@
+"""A text as ids, with its vocabulary and the places where documents start."""
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..config import nearest
+from ..errors import ConfigError, InputError
+from .characters import check_unknown, readable, unknown_message
+from .encoders import ENCODERS, Encoder
+from .sources import CHUNK, Source
+from .text import expand
+from .tokens import Tokenizer
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """An encoded text of n tokens, n >= 2. Immutable.
+
+    ``ids`` (n,) unsigned, one byte each where V <= 256, else two or four. ``starts``: sorted positions at which a
+    document starts and the state is reset, 0 among them. ``breaks``: those starts which no token before can
+    predict, the first tokens of files; 0 among them. ``skipped``: characters left out, and how often they stood.
+    """
+
+    ids: npt.NDArray[Any]
+    starts: Positions
+    breaks: Positions
+    tokenizer: Tokenizer
+    names: tuple[str, ...] = ()
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of ids, starts, breaks and vocabulary, computed when first asked for."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps([self.tokenizer.to_mapping(), len(self.starts)], sort_keys=True).encode())
+        for part in (self.starts, self.breaks, self.ids):
+            digest.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+
+def read_corpus(
+    inputs: Sequence[str],
+    *,
+    tokens: str = "chars",
+    min_count: int = 2,
+    separator: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    unknown: str = "error",
+) -> Corpus:
+    """Read and encode files, folders, globs, ``-`` or built-in corpora, in one pass.
+
+    With ``tokenizer`` its vocabulary (and kind) is kept; characters it lacks raise `InputError`, or are left out with
+    ``unknown="skip"``. A document starts at each file and at each ``separator``, which is its first part.
+    Raises `InputError` for inputs that cannot be read or hold fewer than 2 tokens.
+    """
+    kind = _kind(tokens, tokenizer)
+    sources = expand(inputs, kind)
+    if not sources:
+        raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
+    return _encode(sources, ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+
+
+def corpus_from_text(
+    text: str,
+    *,
+    tokens: str = "chars",
+    min_count: int = 2,
+    separator: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    unknown: str = "error",
+    name: str = "the text",
+) -> Corpus:
+    """Encode a text in memory, as `read_corpus` does a file. ``bytes``: its UTF-8."""
+    kind = _kind(tokens, tokenizer)
+    errors = "surrogateescape" if kind == "bytes" else "strict"
+
+    def chunks() -> Iterator[bytes]:
+        for i in range(0, len(text), CHUNK):
+            try:
+                yield text[i : i + CHUNK].encode("utf-8", errors)
+            except UnicodeEncodeError as error:
+                at = i + error.start
+                raise InputError(f"{name}: lone surrogate {readable(text[at])} at character {at}") from None
+
+    return _encode([Source(name, chunks)], ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+
+
+def split_corpus(corpus: Corpus, valid: float) -> tuple[Corpus, Corpus | None]:
+    """The first ``int((1 - valid) * n)`` tokens, and the tail to validate on; no tail if it has fewer than 2."""
+    n = len(corpus.ids)
+    cut = int((1 - valid) * n)
+    if n - cut < 2:
+        return corpus, None
+    head = replace(
+        corpus,
+        ids=corpus.ids[:cut],
+        starts=corpus.starts[corpus.starts < cut],
+        breaks=corpus.breaks[corpus.breaks < cut],
+    )
+    tail = replace(
+        corpus, ids=corpus.ids[cut:], starts=_rebased(corpus.starts, cut), breaks=_rebased(corpus.breaks, cut)
+    )
+    return head, tail
+
+
+@dataclass(frozen=True)
+class _Choices:
+    min_count: int
+    separator: str | None
+    tokenizer: Tokenizer | None
+    unknown: str
+
+
+def _kind(tokens: str, tokenizer: Tokenizer | None) -> str:
+    kind = tokens if tokenizer is None else tokenizer.kind
+    if kind not in ENCODERS:
+        raise ConfigError(f"tokens {kind!r} is unknown{nearest(kind, ENCODERS)} (choices: {', '.join(ENCODERS)})")
+    return kind
+
+
+def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> Corpus:
+    check_unknown(choices.unknown)
+    what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
+    names, breaks = _read(sources, encoder)
+    starts = _document_starts(encoder, breaks, choices.separator)
+    tokenizer = choices.tokenizer or encoder.vocabulary(choices.min_count)
+    table = encoder.table(tokenizer)
+    skipped = _unknown(encoder, table) if choices.tokenizer else {}
+    if skipped and choices.unknown == "error":
+        raise InputError(unknown_message(skipped, what))
+    if skipped:
+        starts, breaks = (encoder.buffer.kept_before(table < 0, p) for p in (starts, breaks))
+        encoder.buffer.remove(table < 0)
+    _check_length(len(encoder.buffer), what, bool(skipped))
+    encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
+    ids = encoder.buffer.finish()
+    starts, breaks = (np.unique(p[p < len(ids)]) for p in (starts, breaks))
+    return Corpus(ids, starts, breaks, tokenizer, names, skipped)
+
+
+def _read(sources: Sequence[Source], encoder: Encoder) -> tuple[tuple[str, ...], Positions]:
+    """Feed every source to the encoder: the names of those that are not empty, and where each starts."""
+    names, breaks = [], []
+    for source in sources:
+        start = len(encoder.buffer)
+        encoder.add(source.name, source.chunks())
+        if len(encoder.buffer) > start:
+            names.append(source.name)
+            breaks.append(start)
+    return tuple(names), np.array(breaks, np.int64)
+
+
+def _document_starts(encoder: Encoder, breaks: Positions, separator: str | None) -> Positions:
+    """The starts of files and of every separator in them; a separator does not run from one file into the next."""
+    pattern = encoder.provisional(separator) if separator else None
+    if pattern is None or not pattern.size:
+        return breaks
+    found = array("q")
+    for start, stop in pairwise([*breaks.tolist(), len(encoder.buffer)]):
+        found += encoder.buffer.find(pattern, start, stop)
+    return np.union1d(breaks, np.frombuffer(found, np.int64))
+
+
+def _unknown(encoder: Encoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
+    """The tokens that a given vocabulary lacks, and how often each stands in the text."""
+    if (table >= 0).all():
+        return {}
+    counts = encoder.buffer.counts(len(table))
+    return {encoder.token(i): int(counts[i]) for i in np.flatnonzero((table < 0) & (counts > 0)).tolist()}
+
+
+def _check_length(n: int, what: str, skipped: bool) -> None:
+    if n == 0 and skipped:
+        raise InputError(f"{what}: none of its characters is known to the model; give a text like the one it learned")
+    if n < 2:
+        raise InputError(f"{what}: {('empty', 'only one token')[n]}; give a text of at least 2 tokens")
+
+
+def _rebased(positions: Positions, cut: int) -> Positions:
+    """Positions from ``cut`` on, counted from there, with 0 among them."""
+    return np.union1d([0], positions[positions >= cut] - cut).astype(np.int64)

@@ -1,0 +1,187 @@
+"""Inputs as the user writes them to sources, and their bytes to text.
+
+An input is a file, a folder, a glob in quotes, ``-`` for standard input, or the name of a built-in corpus. Files that
+start like gzip are decompressed, whatever their name. Nothing is changed on the way: byte order marks and carriage
+returns stay.
+"""
+
+import codecs
+import glob
+import os
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import BinaryIO
+
+from ..config import nearest
+from ..errors import InputError
+from .characters import readable
+from .sources import BUILTIN, CHUNK, Source, builtin_sources
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
+
+
+def expand(inputs: Sequence[str], tokens: str = "chars") -> list[Source]:
+    """The sources that inputs stand for, in the order given; folders and globs sorted by path.
+
+    In folders, hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start are left
+    out. Raises `InputError` for what is missing or holds no text.
+    """
+    if list(inputs).count("-") > 1:
+        raise InputError("standard input (-) can be read only once; give - once")
+    return [source for name in inputs for source in _expand_one(name, tokens)]
+
+
+def _expand_one(name: str, tokens: str) -> list[Source]:
+    if name == "-":
+        return [Source("standard input", _read_standard_input)]
+    if os.path.isdir(name):
+        return _expand_folder(name, tokens)
+    if os.path.lexists(name):
+        return [_file(name)]
+    if name in BUILTIN:
+        return builtin_sources(name)
+    if glob.has_magic(name):
+        return _expand_glob(name, tokens)
+    raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
+
+
+def _expand_folder(folder: str, tokens: str) -> list[Source]:
+    paths = [p for p in _walk(folder) if tokens == "bytes" or not _is_binary(p)]
+    if not paths:
+        raise InputError(f"{readable(folder)}: no text in this folder; give one that holds text files")
+    return [_file(p) for p in paths]
+
+
+def _expand_glob(pattern: str, tokens: str) -> list[Source]:
+    sources: dict[str, Source] = {}
+    for path in sorted(glob.glob(pattern, recursive=True)):
+        found = _expand_folder(path, tokens) if os.path.isdir(path) else [_file(path)]
+        sources |= {os.path.normpath(source.name): source for source in found}
+    if not sources:
+        raise InputError(f"{readable(pattern)}: no file matches this pattern")
+    return list(sources.values())
+
+
+def _file(path: str) -> Source:
+    return Source(path, partial(_read_file, path))
+
+
+def _walk(folder: str) -> list[str]:
+    """Every file under a folder that is not hidden, nor in a hidden folder, sorted by path."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{readable(str(error.filename))}: cannot read this folder: {error.strerror}")
+
+    paths = []
+    for inner, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        paths += [os.path.join(inner, f) for f in files if not f.startswith(".")]
+    return sorted((p for p in paths if os.path.isfile(p)), key=lambda p: p.split(os.sep))
+
+
+def _is_binary(path: str) -> bool:
+    seen = b""
+    for chunk in _read_file(path):
+        seen += chunk[:_SNIFFED]
+        if len(seen) >= _SNIFFED:
+            break
+    return b"\0" in seen[:_SNIFFED]
+
+
+def _near(name: str) -> str:
+    """A suggestion of the file next to a missing one, or the built-in corpus, whose name is most like it."""
+    folder, base = os.path.split(name)
+    try:
+        known = os.listdir(folder or ".")
+    except (OSError, ValueError):
+        known = []
+    return readable(nearest(base, known if folder else [*known, *BUILTIN]))
+
+
+def _read_file(path: str) -> Iterator[bytes]:
+    name = readable(path)
+    try:
+        with open(path, "rb") as file:
+            yield from _chunks(file, name, path.endswith(".gz"))
+    except OSError as error:
+        raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
+
+
+def _read_standard_input() -> Iterator[bytes]:
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise InputError("standard input is closed; give a file")
+    try:
+        yield from _chunks(stream, "standard input", False)
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror or error}") from None
+
+
+def _chunks(file: BinaryIO, name: str, must_be_gzip: bool) -> Iterator[bytes]:
+    """The bytes of an open file, decompressed if it starts as gzip does."""
+    first = file.read(CHUNK)
+    rest = iter(lambda: file.read(CHUNK), b"")
+    if first.startswith(_GZIP_MAGIC):
+        yield from _gunzip(_after(first, rest), name)
+    elif must_be_gzip and first:
+        raise InputError(f"{name}: not gzip, in spite of its name; rename it if it is plain text")
+    else:
+        yield from _after(first, rest)
+
+
+def _after(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Decompressed chunks of at most `CHUNK` bytes; several members in one file are joined, zero padding is skipped."""
+    member = None
+    try:
+        for chunk in chunks:
+            while chunk:
+                if member is None:
+                    chunk = chunk.lstrip(b"\0")
+                    member = zlib.decompressobj(31) if chunk else None
+                    continue
+                yield member.decompress(chunk, CHUNK)
+                chunk = member.unused_data if member.eof else member.unconsumed_tail
+                member = None if member.eof else member
+    except zlib.error as error:
+        raise InputError(f"{name}: damaged gzip: {error}") from None
+    if member is not None:
+        raise InputError(f"{name}: damaged gzip: it ends too early")
+
+
+class Utf8:
+    """Strict UTF-8 to text, a chunk at a time: a character may be cut anywhere between two chunks."""
+
+    def __init__(self, name: str) -> None:
+        self._name = readable(name)
+        self._pending = b""
+        self._offset = 0
+
+    @property
+    def between(self) -> bool:
+        """Whether no character is cut at this point."""
+        return not self._pending
+
+    def skip(self, count: int) -> None:
+        """Take note of bytes that were decoded elsewhere."""
+        self._offset += count
+
+    def feed(self, chunk: bytes, final: bool = False) -> str:
+        """The whole characters so far. Raises `InputError` that names the offset of the first bad byte."""
+        data = self._pending + chunk if self._pending else chunk
+        try:
+            text, used = codecs.utf_8_decode(data, "strict", final)
+        except UnicodeDecodeError as error:
+            at, byte = self._offset + error.start, data[error.start]
+            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); use --tokens bytes") from None
+        self._pending = data[used:]
+        self._offset += used
+        return text

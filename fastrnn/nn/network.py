@@ -1,0 +1,149 @@
+"""A language model's network: one-hot tokens -> stack of recurrent layers -> output layer -> softmax."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..cpu.pool import Part, Pool
+from .layer import Layer
+from .parameters import Array, Parameters
+from .shapes import STATES, ModelShape
+
+State = dict[str, Array]
+
+
+class Network:
+    """Parameters and the arrays to run them. Not for two threads at once; its own pool makes the threads."""
+
+    def __init__(
+        self, shape: ModelShape, *, dtype: Any = np.float32, threads: int | None = None, device: str = "cpu"
+    ) -> None:
+        self.kernels = backend.load(device)
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.pool: Pool = self.kernels.Pool(threads)
+        self.parameters = Parameters(shape, dtype)
+        self.gradients = Parameters(shape, dtype)
+        self.layers = [
+            Layer(self.kernels, shape, n, self.parameters, self.gradients) for n in range(shape.layers)
+        ]
+        size = self.kernels.packed_size
+        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, self.dtype), dtype)
+        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), dtype)
+        self._first_gate = np.zeros(1, np.int64)
+        self._window = (0, 0)
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros: name -> (L, B, H)."""
+        dims = (self.shape.layers, batch, self.shape.hidden)
+        return {name: np.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
+
+    def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
+        """Losses (T, B) in nats of targets y (T, B; -1: not scored) after x (T, B). ``state`` is carried on in place."""
+        return self._run(x, y, starts, state, None)
+
+    def loss_and_gradient(
+        self, x: Array, y: Array, starts: Array | None, state: State, keep: float = 1.0, key: int = 0
+    ) -> float:
+        """Mean loss over scored positions; its gradient goes to ``gradients``, also that of the initial state to ``dstate``.
+
+        ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``.
+        """
+        scored = max(1, int(np.count_nonzero(y >= 0)))
+        losses = self._run(x, y, starts, state, (keep, key, 1 / scored))
+        self.pool.together(self._accumulate)
+        return float(losses.sum(dtype=np.float64)) / scored
+
+    @property
+    def dstate(self) -> State:
+        """Gradient of the initial state of the last window: name -> (L, B, H)."""
+        found = {"h": np.stack([layer.dh for layer in self.layers]), "c": np.stack([layer.dc for layer in self.layers])}
+        return {name: found[name] for name in STATES[self.shape.cell]}
+
+    def pack(self, part: Part, backward: bool) -> None:
+        """Put this part of all weights into the kernels' form."""
+        for layer in self.layers:
+            layer.pack(part, backward)
+        weight, order, vocab = self.parameters["out.weight"], self._first_gate, self.shape.vocab
+        panels = self.kernels.panels
+        self.kernels.pack(weight, order, vocab, True, self.w_out, *part.range(panels(vocab, self.dtype)))
+        if backward:
+            hidden = part.range(panels(self.shape.hidden, self.dtype))
+            self.kernels.pack(weight, order, vocab, False, self.w_out_back, *hidden)
+            lo, hi = part.range(self.gradients.flat.size)
+            self.gradients.flat[lo:hi] = 0
+
+    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Any) -> Array:
+        self._allocate(*x.shape)
+        self._ids, self._targets = x, y
+        self._starts = self._no_starts if starts is None else starts
+        for n, layer in enumerate(self.layers):
+            layer.cell.h[0] = state["h"][n]
+            if layer.has_cell_state:
+                layer.cell.c[0] = state["c"][n]
+        self.pool.together(lambda part: self.pack(part, training is not None))
+        self.pool.together(lambda part: self._rows(part.range(x.shape[1]), training))
+        for n, layer in enumerate(self.layers):
+            state["h"][n] = layer.cell.h[-1]
+            if layer.has_cell_state:
+                state["c"][n] = layer.cell.c[-1]
+        return self._losses
+
+    def _allocate(self, steps: int, batch: int) -> None:
+        if self._window == (steps, batch):
+            return
+        zeros, hidden = self.kernels.zeros, self.shape.hidden
+        for layer in self.layers:
+            layer.allocate(steps, batch)
+        self._logits = zeros((steps, batch, self.shape.vocab), self.dtype)
+        self._losses = zeros((steps, batch), self.dtype)
+        self._dropped = [zeros((steps, batch, hidden), self.dtype) for _ in self.layers]
+        self._dy = [zeros((steps, batch, hidden), self.dtype) for _ in range(2)]
+        self._no_dy = zeros((steps, batch, 0), self.dtype)
+        self._no_starts = zeros((0, 0), np.uint8)
+        self._window = (steps, batch)
+
+    def _rows(self, rows: tuple[int, int], training: Any) -> None:
+        """Forward, and when training backward, of some batch rows through all layers: they never meet the others."""
+        keep, key, scale = training or (1.0, 0, 1.0)
+        self._inputs: list[Array | None] = [None] * (len(self.layers) + 1)
+        x: Array | None = None
+        for n, layer in enumerate(self.layers):
+            layer.forward(rows, self._ids, x, self._starts)
+            x = layer.y(self._starts)
+            if keep < 1:
+                self._drop(self._dropped[n], x, key, n, keep, rows)
+                x = self._dropped[n]
+            self._inputs[n + 1] = x
+        dy = self._no_dy if training is None else self._dy[0]
+        self.kernels.output_loss(
+            x, self.w_out, self.parameters["out.bias"], self._targets, self.dtype.type(scale), self._logits,
+            self._losses, self.w_out_back, dy, *rows,
+        )  # fmt: skip
+        if training is not None:
+            self._backward(rows, keep, key)
+
+    def _backward(self, rows: tuple[int, int], keep: float, key: int) -> None:
+        dy, dx = self._dy
+        for n in reversed(range(len(self.layers))):
+            layer = self.layers[n]
+            if keep < 1:
+                self._drop(dy, dy, key, n, keep, rows)
+            layer.dh[rows[0] : rows[1]] = 0
+            layer.dc[rows[0] : rows[1]] = 0
+            layer.backward(rows, dy, dx if n else None, self._starts)
+            dy, dx = dx, dy
+
+    def _drop(self, out: Array, x: Array, key: int, n: int, keep: float, rows: tuple[int, int]) -> None:
+        mixed = np.uint32((key * len(self.layers) + n) & 0xFFFFFFFF)
+        self.kernels.dropout(out, x, mixed, keep, *rows)
+
+    def _accumulate(self, part: Part) -> None:
+        for n, layer in enumerate(self.layers):
+            layer.accumulate(part, self._ids, self._inputs[n])
+        top, k, vocab = self._inputs[-1], self.kernels, self.shape.vocab
+        assert top is not None
+        dlogits = self._logits.reshape(-1, vocab)
+        flat_top = top.reshape(-1, self.shape.hidden)
+        k.weight_gradient(self.gradients["out.weight"], dlogits, 0, flat_top, self._first_gate, *part.range(vocab))
+        k.bias_backward(self.gradients["out.bias"], dlogits, *part.range(vocab))

@@ -1,0 +1,144 @@
+"""A deep language model: one-hot input, L layers one upon another, a linear map to V logits.
+
+x_t = one-hot(id_t);    h^l_t = step(h^(l-1)_t, h^l_{t-1}) with h^0 = x;    o_t = W_out h^L_t + b_out
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import ConfigError, InputError
+from ..nn.shapes import STATES, ModelShape, parameter_shapes
+from .arithmetic import Array, State, Weights, linear, linear_backward
+from .layer import CELLS, Saved, layer_backward, layer_forward
+from .loss import cross_entropy, cross_entropy_backward
+
+
+def layer_weights(parameters: Mapping[str, Array], n: int) -> Weights:
+    """The four arrays of layer n, themselves, not copies: of a dictionary of parameters, or of one of gradients."""
+    return Weights(
+        W_ih=parameters[f"rnn.weight_ih_l{n}"],
+        W_hh=parameters[f"rnn.weight_hh_l{n}"],
+        b_ih=parameters[f"rnn.bias_ih_l{n}"],
+        b_hh=parameters[f"rnn.bias_hh_l{n}"],
+    )
+
+
+class Reference:
+    """A language model that is read more often than it is run.
+
+    shape says which cell, L, H and V. parameters has the names and shapes of `fastrnn.nn.shapes.parameter_shapes`;
+    arrays that have the dtype already are used as they are, so a change to them is a change to the model.
+    Raises `ConfigError` when a parameter is missing, unknown or has another shape.
+
+    Below, ids (T, B) are in 0 .. V-1; targets (T, B) in -1 .. V-1, where -1 is not scored; state is {name: (L, B, H)}
+    with the names of `fastrnn.nn.shapes.STATES`, zeros when None, never changed in place; starts (T, B) is 1 where the
+    state is zeroed before the step. `InputError` when ids, targets, state or starts do not fit.
+    """
+
+    def __init__(self, shape: ModelShape, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
+        _check_parameters(shape, parameters)
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.cell = CELLS[shape.cell]
+        self.parameters = {name: np.asarray(value, self.dtype) for name, value in parameters.items()}
+        self.layers = [layer_weights(self.parameters, n) for n in range(shape.layers)]
+        self.state: State | None = None
+
+    def step(self, x: ArrayLike) -> Array:
+        """The lectures' ``y = rnn.step(x)``: one id, or ids (B,), to logits (V,) or (B, V). The state is kept."""
+        ids = np.asarray(x)
+        logits, self.state = self.forward(ids.reshape(1, -1), self.state)
+        return logits.reshape(*ids.shape, self.shape.vocab)
+
+    def reset(self) -> None:
+        """Forget the state that `step` keeps."""
+        self.state = None
+
+    def zero_state(self, batch: int) -> State:
+        """The state before the first character: zeros, {name: (L, B, H)}."""
+        size = (self.shape.layers, batch, self.shape.hidden)
+        return {name: np.zeros(size, self.dtype) for name in STATES[self.shape.cell]}
+
+    def forward(self, ids: Array, state: State | None = None, starts: Array | None = None) -> tuple[Array, State]:
+        """Logits (T, B, V) and the last state."""
+        h, state, _ = self._unroll(ids, state, starts)
+        return self._logits(h), state
+
+    def loss(self, ids: Array, targets: Array, state: State | None = None, starts: Array | None = None) -> float:
+        """Mean nats over the scored positions."""
+        _check_ids("targets", targets, -1, self.shape.vocab, ids.shape)
+        logits, _ = self.forward(ids, state, starts)
+        return cross_entropy(logits, targets)
+
+    def backward(
+        self, ids: Array, targets: Array, state: State | None = None, starts: Array | None = None
+    ) -> tuple[dict[str, Array], State]:
+        """The gradients of `loss`: by parameter name, and of the first state {name: (L, B, H)}."""
+        _check_ids("targets", targets, -1, self.shape.vocab, ids.shape)
+        gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        h, _, tapes = self._unroll(ids, state, starts)
+        dlogits = cross_entropy_backward(self._logits(h), targets)
+        dx = self._logits_backward(dlogits, h, gradients)
+        dstate = self.zero_state(ids.shape[1])
+        for n in reversed(range(self.shape.layers)):
+            w, dw = self.layers[n], layer_weights(gradients, n)
+            dx, layer_dstate = layer_backward(self.cell, dx, _of_layer(dstate, n), tapes[n], w, dw, starts)
+            for name, d in layer_dstate.items():
+                dstate[name][n] = d
+        return gradients, dstate
+
+    def _unroll(self, ids: Array, state: State | None, starts: Array | None) -> tuple[Array, State, list[list[Saved]]]:
+        """The top layer's outputs (T, B, H), the last state, and each layer's tape."""
+        _check_ids("ids", ids, 0, self.shape.vocab, ids.shape)
+        if starts is not None:
+            _check_ids("starts", starts, 0, 2, ids.shape)
+        if state is None:
+            state = self.zero_state(ids.shape[1])
+        _check_state(state, self.zero_state(ids.shape[1]))
+        h = np.eye(self.shape.vocab, dtype=self.dtype)[ids]  # (T, B, V)
+        last, tapes = [], []
+        for n, w in enumerate(self.layers):
+            h, layer_state, tape = layer_forward(self.cell, h, _of_layer(state, n), w, starts)
+            last.append(layer_state)
+            tapes.append(tape)
+        return h, {name: np.stack([s[name] for s in last]) for name in state}, tapes
+
+    def _logits(self, h: Array) -> Array:
+        return linear(h, self.parameters["out.weight"], self.parameters["out.bias"])
+
+    def _logits_backward(self, dlogits: Array, h: Array, gradients: dict[str, Array]) -> Array:
+        W, dW, db = self.parameters["out.weight"], gradients["out.weight"], gradients["out.bias"]
+        return np.stack([linear_backward(dlogits[t], h[t], W, dW, db) for t in range(len(h))])
+
+
+def _of_layer(state: State, n: int) -> State:
+    return {name: s[n] for name, s in state.items()}
+
+
+def _check_ids(what: str, ids: Array, least: int, end: int, size: tuple[int, ...]) -> None:
+    if ids.ndim != 2 or ids.size == 0 or ids.shape != size:
+        wanted = "(T, B) with T and B at least 1" if ids.shape == size else f"{size}, as ids have"
+        raise InputError(f"{what} have shape {ids.shape}; they must have {wanted}")
+    if ids.dtype.kind not in "iub" or ids.min() < least or ids.max() >= end:
+        raise InputError(f"{what} must be whole numbers from {least} to {end - 1}")
+
+
+def _check_state(state: State, zeros: State) -> None:
+    wanted = {name: z.shape for name, z in zeros.items()}
+    given = {name: s.shape for name, s in state.items()}
+    if given != wanted:
+        raise InputError(f"the state has shapes {given}; it must have {wanted}")
+
+
+def _check_parameters(shape: ModelShape, parameters: Mapping[str, Array]) -> None:
+    wanted = parameter_shapes(shape)
+    for name in [*wanted, *parameters]:
+        if name not in parameters:
+            raise ConfigError(f"parameter {name} is missing")
+        if name not in wanted:
+            raise ConfigError(f"parameter {name} is unknown; a {shape.layers}-layer {shape.cell} has none of that name")
+        if parameters[name].shape != wanted[name]:
+            raise ConfigError(f"parameter {name} has shape {parameters[name].shape}; it must be {wanted[name]}")

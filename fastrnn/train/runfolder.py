@@ -1,0 +1,122 @@
+"""A run folder: ``config.toml``, ``log.jsonl``, ``best.safetensors``, ``last.safetensors``."""
+
+import datetime
+import os
+from pathlib import Path
+
+from ..errors import CheckpointError, OutputError
+from .atomic import flush_folder, remove_litter
+
+PARENT = "runs"
+
+
+class RunFolder:
+    """The places in a run folder. `create` makes a new one, `open` finds one to go on with."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.toml"
+        self.log_path = self.path / "log.jsonl"
+        self.best = self.path / "best.safetensors"
+        self.last = self.path / "last.safetensors"
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> "RunFolder":
+        """Makes the folder, with its parents, and claims it by an empty log. Of two that try at once, one succeeds.
+
+        Raises `OutputError` when it holds a run already or cannot be made.
+        """
+        run = cls(path)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            if run._holds_run():
+                raise FileExistsError
+            run.log_path.open("xb").close()
+            flush_folder(run.path)
+            flush_folder(run.path.parent)
+        except FileExistsError:
+            raise OutputError(run._exists()) from None
+        except OSError as error:
+            raise OutputError(f"{path}: cannot make this run folder: {error.strerror}; choose another --out") from None
+        except ValueError:
+            raise OutputError(f"{os.fspath(path)!a}: not the name of a folder; choose another --out") from None
+        return run
+
+    @classmethod
+    def create_default(cls, now: datetime.datetime) -> "RunFolder":
+        """A new folder named after the time; runs that start in the same second get ``-2``, ``-3`` and so on."""
+        name = default_name(now)
+        for path in (name, *(f"{name}-{n}" for n in range(2, 1000))):
+            run = cls(path)
+            if not run.path.exists():
+                try:
+                    return cls.create(path)
+                except OutputError:
+                    if not run._holds_run():
+                        raise
+        raise OutputError(f"run folder {name} exists, and many after it; choose one with --out")
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
+        """The folder of a run to resume, cleared of what a killed process left. Raises `CheckpointError`."""
+        run = cls(path)
+        if not _exists(run.path):
+            raise CheckpointError(f"{path}: no such run folder; give one to go on with")
+        if not run.path.is_dir():
+            raise CheckpointError(f"{path}: not a folder; --resume takes a run folder, --init-from a model file")
+        if not _exists(run.last):
+            raise CheckpointError(
+                f"{path}: no {run.last.name} in this folder, so no run to go on with{_near(run.path)}"
+            )
+        remove_litter(run.path)
+        return run
+
+    def _holds_run(self) -> bool:
+        return any(path.exists() for path in (self.config_path, self.log_path, self.best, self.last))
+
+    def _exists(self) -> str:
+        if not self._holds_run():
+            return f"{self.path}: a file of this name exists; choose another --out"
+        if self.last.exists():
+            return f"run folder {self.path} exists; choose another --out, or go on with --resume {self.path}"
+        return f"run folder {self.path} exists, and nothing is saved in it yet; choose another --out, or remove it"
+
+
+def default_name(now: datetime.datetime) -> str:
+    """Where a run goes that was given no ``--out``: ``runs/2026-01-31-235959``."""
+    return os.path.join(PARENT, f"{now:%Y-%m-%d-%H%M%S}")
+
+
+def model_path(path: str | os.PathLike[str]) -> Path:
+    """The file that MODEL names: itself, or in a run folder the best model, else the last. Raises `CheckpointError`."""
+    run = RunFolder(path)
+    if not _exists(run.path):
+        raise CheckpointError(f"{path}: no such model; give a run folder or a .safetensors file")
+    if not run.path.is_dir():
+        return run.path
+    for model in (run.best, run.last):
+        if model.exists():
+            return model
+    raise CheckpointError(f"{path}: no {run.best.name} or {run.last.name} in this folder{_near(run.path)}")
+
+
+def _exists(path: Path) -> bool:
+    """Whether something has this name. Raises `CheckpointError` when the system does not let us see."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read this: {error.strerror}") from None
+    except ValueError:
+        raise CheckpointError(f"{os.fspath(path)!a}: not the name of a file or folder") from None
+    return True
+
+
+def _near(folder: Path) -> str:
+    """Names the latest run right below a folder that is none itself: people give ``runs`` for a run in it."""
+    try:
+        runs = sorted(path for path in folder.iterdir() if RunFolder(path).last.exists())
+    except OSError:
+        return ""
+    return f"; did you mean {runs[-1]}?" if runs else ""

@@ -1,0 +1,81 @@
+"""Fakes of the library that the commands call: they note what they are asked, and answer at once."""
+
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+class FakeTokenizer:
+    kind = "chars"
+
+
+class FakeModel:
+    """Stands in for `fastrnn.language_model.LanguageModel`; its samples are ``a0b0c0...``, ``a1b1c1...``."""
+
+    asked: dict[str, Any]
+    chunks: list[list[str]]
+
+    def __init__(self) -> None:
+        self.tokenizer = FakeTokenizer()
+        self.config = SimpleNamespace(document_separator=None, valid=0.1)
+
+    @classmethod
+    def load(cls, path: str, threads: int | None = None) -> "FakeModel":
+        cls.asked = {"load": path, "threads": threads}
+        return cls()
+
+    def sample(self, length: int, **settings: Any) -> str:
+        return "a sample\n"
+
+    def sample_stream(self, **settings: Any) -> Iterator[list[str]]:
+        self.asked.update(settings)
+        for letter in "abc":
+            yield [f"{letter}{index}" for index in range(settings.get("count", 1))]
+
+    def score(self, lines: Iterable[str]) -> Iterator[Any]:
+        for line in lines:
+            yield SimpleNamespace(text=line, chars=len(line), logprob=-2.0 * len(line), bits_per_char=2.885)
+
+    def complete(self, text: str, **settings: Any) -> list[tuple[str, float]]:
+        self.asked.update(settings)
+        return [("e", 0.75), ("\x1b", 0.25)]
+
+
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
+    """Put `FakeModel` in the place of the library's."""
+    module = types.ModuleType("fastrnn.language_model")
+    module.LanguageModel = FakeModel  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fastrnn.language_model", module)
+    return FakeModel
+
+
+def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
+    """What training returns."""
+    values = {
+        "run": str(run), "steps": 10, "chars": 640, "seconds": 2.0, "chars_per_s": 320.0, "train_nats": 2.0,
+        "valid_nats": 2.5, "valid_bits": 3.6, "best_step": 8, "stopped": "done", "signal": None,
+    }  # fmt: skip
+    return SimpleNamespace(**(values | changes))
+
+
+class FakeLoop(types.ModuleType):
+    """Stands in for `fastrnn.train.loop`."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("fastrnn.train.loop")
+        self.answer = answer
+        self.asked: dict[str, Any] = {}
+        self.Reporter = type("Reporter", (), {})
+
+    def train(self, inputs: Any, config: Any, out: Any, *, init_from: Any = None, reporter: Any = None) -> Any:
+        self.asked = {"inputs": tuple(inputs), "config": config, "out": out, "init_from": init_from}
+        return self.answer
+
+    def resume(self, run: Any, changes: Any, inputs: Any = (), reporter: Any = None) -> Any:
+        self.asked = {"run": run, "changes": changes, "inputs": tuple(inputs)}
+        return self.answer

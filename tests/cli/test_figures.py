@@ -1,0 +1,50 @@
+import math
+
+import pytest
+
+from fastrnn_cli import figures
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (None, "-"), (math.inf, "-")],
+)
+def test_duration(seconds: float | None, shown: str) -> None:
+    assert figures.duration(seconds) == shown
+
+
+def test_a_loss_is_told_in_nats_and_in_bits() -> None:
+    assert figures.loss(2 * math.log(2)) == "1.3863 nats  2.0000 bits"
+    assert figures.loss(None) == "-"
+
+
+def test_plural() -> None:
+    assert [figures.plural(n, "layer") for n in (1, 2, 1234)] == ["1 layer", "2 layers", "1,234 layers"]
+
+
+def test_spark_of_a_falling_loss_falls_from_the_highest_bar_to_the_lowest() -> None:
+    spark = figures.Spark()
+    for value in range(8, 0, -1):
+        spark.add(value)
+    assert spark.text(40) == figures.BARS[::-1]
+    assert spark.text(40, figures.ASCII_BARS) == figures.ASCII_BARS[::-1]
+
+
+def test_spark_keeps_the_whole_run_in_bounded_room() -> None:
+    spark = figures.Spark(room=8)
+    for step in range(10_000):
+        spark.add(-step)
+    text = spark.text(8)
+    assert len(text) == 8
+    assert text[0] == figures.BARS[-1]
+    assert text[-1] == figures.BARS[0]
+    assert list(text) == sorted(text, reverse=True)
+    assert len(spark._means) < 16
+
+
+def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
+    spark = figures.Spark()
+    assert spark.text(10) == ""
+    for value in (math.nan, 1.0, math.inf, 1.0):
+        spark.add(value)
+    assert spark.text(10) == figures.BARS[0] * 2

@@ -1,0 +1,141 @@
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from fastrnn.config import Config, key_of
+from fastrnn.errors import ConfigError
+
+from fastrnn_cli import options
+from fastrnn_cli.commands import train
+
+FIELDS = [field.name for field in dataclasses.fields(Config)]
+
+
+def settings_of(args: list[str], env: dict[str, str] | None = None, resuming: bool = False) -> dict[str, Any]:
+    """The settings that these arguments and variables give."""
+    found: dict[str, Any] = {}
+
+    @click.command()
+    @options.all_config_options
+    @click.option("--config", "config_file")
+    @click.pass_context
+    def command(context: click.Context, /, config_file: str | None, **values: Any) -> None:
+        found.update(options.merged_settings(context, values, config_file, resuming))
+
+    result = CliRunner().invoke(command, args, env=env or {}, catch_exceptions=False)
+    if result.exit_code:
+        raise ConfigError(result.output)
+    return found
+
+
+def test_every_field_has_one_option_in_one_section() -> None:
+    in_sections = [name for names in options.SECTIONS.values() for name in names]
+    assert sorted(in_sections) == sorted(FIELDS)
+    assert sorted(options.HELP) == sorted(FIELDS)
+    by_name = {parameter.name: parameter for parameter in train.command.params}
+    for name in FIELDS:
+        assert by_name[name].opts == ["--" + key_of(name).replace("_", "-")]
+        assert by_name[name].envvar == f"FASTRNN_{key_of(name).upper()}"
+
+
+def test_every_help_tells_the_default_that_config_has() -> None:
+    by_name = {parameter.name: parameter for parameter in train.command.params}
+    for field in dataclasses.fields(Config):
+        option = by_name[field.name]
+        assert isinstance(option, click.Option)
+        assert option.help is not None
+        if field.default is not None:
+            assert option.help.endswith(f"[default: {field.default}]")
+        else:
+            assert "[default: None]" not in option.help
+
+
+@pytest.mark.parametrize("field", sorted(options.CHOICES))
+def test_every_choice_is_one_that_config_takes(field: str) -> None:
+    for choice in options.CHOICES[field]:
+        Config(**{field: choice})
+    with pytest.raises(ConfigError):
+        Config(**{field: "nonsense"})
+
+
+def test_nothing_given_is_nothing_set() -> None:
+    assert settings_of([]) == {}
+
+
+def test_values_have_the_types_of_their_fields() -> None:
+    args = ["--hidden", "32", "--lr", "0.5", "--epochs", "2", "--cell", "gru", "--valid-file", "x"]
+    assert settings_of(args) == {"hidden": 32, "lr": 0.5, "epochs": 2.0, "cell": "gru", "valid_file": "x"}
+    assert type(settings_of(["--epochs", "2"])["epochs"]) is float
+
+
+def test_command_line_then_environment_then_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('hidden = 1\nlayers = 1\nseed = 1\ncell = "rnn"\n')
+    env = {"FASTRNN_HIDDEN": "2", "FASTRNN_LAYERS": "2", "FASTRNN_CLIP": ""}
+    found = settings_of(["--config", str(file), "--hidden", "3"], env)
+    assert found == {"hidden": 3, "layers": 2, "seed": 1, "cell": "rnn"}
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "expected"),
+    [
+        (["--steps", "5"], {"FASTRNN_FOR": "3m"}, {"steps": 5}),
+        ([], {"FASTRNN_FOR": "3m"}, {"for_": "3m"}),
+        ([], {}, {"epochs": 2.0}),
+        (["--for", "1m"], {}, {"for_": "1m"}),
+    ],
+)
+def test_the_length_of_the_run_is_one_setting_under_three_names(
+    args: list[str], env: dict[str, str], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("epochs = 2\n")
+    assert settings_of([*args, "--config", str(file)], env) == expected
+
+
+def test_two_lengths_of_one_source_are_left_for_config_to_refuse() -> None:
+    with pytest.raises(ConfigError, match="epochs and steps both set the length"):
+        Config(**settings_of(["--steps", "5", "--epochs", "1"]))
+
+
+def test_a_resumed_run_takes_only_the_machine_from_the_environment() -> None:
+    env = {"FASTRNN_HIDDEN": "7", "FASTRNN_THREADS": "2", "FASTRNN_FOR": "3m"}
+    assert settings_of(["--steps", "9"], env, resuming=True) == {"threads": 2, "steps": 9}
+
+
+def test_unknown_key_of_a_file_suggests_the_near_one(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("hiden = 3\n")
+    with pytest.raises(ConfigError, match=r"run\.toml: unknown key 'hiden'; did you mean hidden\?"):
+        settings_of(["--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [(r"\n\n", "\n\n"), (r"a\tb", "a\tb"), (r"\\n", r"\n"), ("plain", "plain"), (r"\x", r"\x")]
+)
+def test_separator_escapes(written: str, meant: str) -> None:
+    assert settings_of(["--document-separator", written]) == {"document_separator": meant}
+    assert settings_of([], {"FASTRNN_DOCUMENT_SEPARATOR": written}) == {"document_separator": meant}
+
+
+def told_defaults(command: click.Command) -> dict[str, str]:
+    """Option name -> the default that its help tells, of the options made by `options.setting`."""
+    told = {}
+    for parameter in command.params:
+        if isinstance(parameter, options.SectionOption) and parameter.name not in FIELDS and parameter.help:
+            _, mark, rest = parameter.help.partition("[default: ")
+            if mark and parameter.name:
+                told[parameter.name] = rest.rstrip("]")
+    return told
+
+
+def check_told_defaults(command: click.Command, function: Any) -> None:
+    """What the help tells is what the function does."""
+    parameters = inspect.signature(function).parameters
+    told = told_defaults(command)
+    assert told
+    assert told == {name: str(parameters[name].default) for name in told}

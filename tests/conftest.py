@@ -1,0 +1,10 @@
+"""Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20240229)

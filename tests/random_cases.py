@@ -1,0 +1,54 @@
+"""Seeded random models, states and texts for tests, with T, B, F, H and V all different."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.nn.shapes import GATES, STATES, ModelShape, parameter_shapes
+from fastrnn.reference import Reference, Weights
+
+Array = NDArray[Any]
+
+T, B, F, H, V = 5, 3, 2, 4, 6
+SCALE = 0.6  # large enough to bend every activation, small enough to saturate none
+
+
+def make_model(cell: str, layers: int, rng: np.random.Generator, hidden: int = H, vocab: int = V) -> Reference:
+    """A reference model with normal random weights, float64."""
+    shape = ModelShape(cell, layers, hidden, vocab)
+    sizes = parameter_shapes(shape)
+    return Reference(shape, {name: rng.normal(scale=SCALE, size=size) for name, size in sizes.items()})
+
+
+def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator) -> Weights:
+    """The weights of one layer, float64."""
+    rows = GATES[cell] * hidden
+    return Weights(
+        W_ih=rng.normal(scale=SCALE, size=(rows, features)),
+        W_hh=rng.normal(scale=SCALE, size=(rows, hidden)),
+        b_ih=rng.normal(scale=SCALE, size=rows),
+        b_hh=rng.normal(scale=SCALE, size=rows),
+    )
+
+
+def make_state(cell: str, rng: np.random.Generator, *size: int) -> dict[str, Array]:
+    """A random state of that size: (B, H) for a layer, (L, B, H) for a model."""
+    return {name: rng.normal(scale=SCALE, size=size) for name in STATES[cell]}
+
+
+def make_text(rng: np.random.Generator, steps: int = T, batch: int = B, vocab: int = V) -> tuple[Array, Array]:
+    """Random ids and targets, (T, B) each with T and B at least 3; some targets are not scored.
+
+    The last stream is scored at its last step only; streams 0 and 1 lack one target each.
+    """
+    ids, targets = rng.integers(vocab, size=(2, steps, batch))
+    targets[:-1, -1] = targets[0, 0] = targets[2, 1] = -1
+    return ids, targets
+
+
+def make_starts(steps: int = T, batch: int = B) -> Array:
+    """Stream 0 starts at once and again at step 3, stream 1 at the last step but one, the others never."""
+    starts = np.zeros((steps, batch), np.uint8)
+    starts[0, 0] = starts[3, 0] = starts[steps - 2, 1] = 1
+    return starts

@@ -1,0 +1,191 @@
+"""Checkpoints: what is written is read, and by others too; what must not be written is refused."""
+
+import dataclasses
+import os
+import stat
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+from checkpoint_samples import TOKENIZERS, assert_same, put_together, sample, sealed, small, take_apart
+
+from fastrnn.config import CELLS, OPTIMIZERS, PRECISIONS
+from fastrnn.errors import CheckpointError, OutputError
+from fastrnn.train.checkpoint import from_bytes, load, save, to_bytes
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_round_trip_of_every_cell(cell: str, precision: str) -> None:
+    checkpoint = sample(cell=cell, precision=precision)
+    assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("tokens", TOKENIZERS)
+def test_round_trip_of_every_optimizer_and_vocabulary(optimizer: str, tokens: str) -> None:
+    checkpoint = sample(optimizer=optimizer, tokens=tokens, document_separator="\n\n\ud800")
+    assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
+
+
+def test_a_model_for_use_only_has_neither_moments_nor_state() -> None:
+    checkpoint = dataclasses.replace(sample(), optimizer={}, state={})
+    assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
+
+
+def test_arrays_come_back_in_the_flat_order_and_writable() -> None:
+    checkpoint = from_bytes(to_bytes(sample(cell="lstm")))
+    assert list(checkpoint.parameters) == list(sample(cell="lstm").parameters)
+    for array in (*checkpoint.parameters.values(), *checkpoint.optimizer.values(), *checkpoint.state.values()):
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.flags.owndata
+
+
+def test_arrays_that_are_not_contiguous_are_written_in_order() -> None:
+    checkpoint = sample()
+    weights = checkpoint.parameters["out.weight"]
+    twisted = checkpoint.parameters | {"out.weight": np.asfortranarray(weights)}
+    assert to_bytes(dataclasses.replace(checkpoint, parameters=twisted)) == to_bytes(checkpoint)
+
+
+def test_the_same_checkpoint_gives_the_same_bytes() -> None:
+    data = to_bytes(sample())
+    assert to_bytes(sample()) == data
+    assert to_bytes(from_bytes(data)) == data
+    assert to_bytes(sample(seed=1)) != data
+
+
+def test_any_safetensors_reader_can_read_it() -> None:
+    checkpoint = sample(cell="lstm")
+    tensors = safetensors.numpy.load(to_bytes(checkpoint))
+    assert tensors.keys() == {
+        *checkpoint.parameters,
+        "optimizer.m",
+        "optimizer.v",
+        "state.h",
+        "state.c",
+    }
+    np.testing.assert_array_equal(tensors["rnn.weight_hh_l1"], checkpoint.parameters["rnn.weight_hh_l1"])
+    np.testing.assert_array_equal(tensors["optimizer.v"], checkpoint.optimizer["v"])
+    np.testing.assert_array_equal(tensors["state.c"], checkpoint.state["c"])
+
+
+def test_what_another_writer_orders_otherwise_is_read() -> None:
+    checkpoint = sample()
+    data = to_bytes(checkpoint)
+    metadata = take_apart(data)[0]["__metadata__"]
+    assert_same(from_bytes(safetensors.numpy.save(safetensors.numpy.load(data), metadata)), checkpoint)
+
+
+def test_the_digest_is_blake2b_of_names_and_bytes() -> None:
+    header, body = take_apart(small())
+    digests = header["__metadata__"]["digest"], header["__metadata__"]["metadata_digest"]
+    again, _ = take_apart(sealed(header, body))
+    assert (again["__metadata__"]["digest"], again["__metadata__"]["metadata_digest"]) == digests
+
+
+def test_no_pickle_and_no_code() -> None:
+    header, body = take_apart(small())
+    assert put_together(header, body)  # JSON and numbers are all there is
+    assert len(body) == sum(4 * int(np.prod(claim["shape"])) for name, claim in header.items() if name[0] != "_")
+
+
+def test_save_and_load(tmp_path) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, sample(seed=1))
+    save(path, sample(seed=2))
+    assert_same(load(path), sample(seed=2))
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    with safetensors.safe_open(str(path), "numpy") as file:
+        assert file.metadata()["format"] == "fastrnn"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
+    before = os.umask(0o027)
+    try:
+        save(tmp_path / "model", sample())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["parameters", "optimizer", "state"])
+def test_nothing_that_is_not_finite_is_written(tmp_path, value: float, part: str) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, sample())
+    checkpoint = sample(seed=3)
+    array = list(getattr(checkpoint, part).values())[-1]
+    array.reshape(-1)[-1] = value
+    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
+        save(path, checkpoint)
+    assert_same(load(path), sample())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"progress": {"loss": float("nan")}}, "its progress cannot be kept as JSON"),
+        ({"corpus": {"deep": [[[[[[[[[]]]]]]]]]}}, "its corpus cannot be kept as JSON: nested more than 8 deep"),
+        ({"progress": {"long": list(range(100_001))}}, "its progress cannot be kept as JSON: more than 100000 values"),
+        ({"tokenizer": TOKENIZERS["bytes"]}, "its vocabulary is of bytes, but its config says tokens = chars"),
+        ({"optimizer": {"m": np.zeros(3, np.float32)}}, "tensor 'optimizer.v' is missing"),
+        ({"parameters": {}}, "tensor 'rnn.weight_ih_l0' is missing"),
+        (
+            {"state": {"h": np.zeros((2, 4, 5), np.float32)}},
+            r"'state.h' has shape \(2, 4, 5\); its config asks for \(2, 3",
+        ),
+        ({"state": {"h": np.zeros((2, 3, 5))}}, "'state.h' is float64; its config asks for float32"),
+        ({"state": {"c": np.zeros((2, 3, 5), np.float32)}}, "tensor 'state.h' is missing"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(changes, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        to_bytes(dataclasses.replace(sample(), **changes))
+
+
+@pytest.mark.parametrize("field", ["hidden", "batch"])
+def test_sizes_must_be_settled_before_anything_is_written(field: str) -> None:
+    checkpoint = sample()
+    with pytest.raises(CheckpointError, match=f"its config lacks {field}"):
+        to_bytes(dataclasses.replace(checkpoint, config=checkpoint.config.replace(**{field: None})))
+
+
+def test_errors_of_the_file_system_are_one_line(tmp_path) -> None:
+    with pytest.raises(CheckpointError, match="no such model; give a run folder"):
+        load(tmp_path / "missing")
+    with pytest.raises(CheckpointError, match="a folder; give a run folder"):
+        load(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="an empty file"):
+        load(tmp_path / "file")
+    with pytest.raises(CheckpointError, match="cannot read this model: Not a directory"):
+        load(tmp_path / "file" / "inside")
+    with pytest.raises(CheckpointError, match="cannot read this model: File name too long"):
+        load(tmp_path / ("x" * 300))
+    for name in ("nul\0", "\ud800"):
+        with pytest.raises(CheckpointError, match="not the name of a file"):
+            load(name)
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        save(tmp_path / "no" / "model", sample())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        load(tmp_path / "pipe")
+
+
+def test_a_failing_disk_is_one_line(tmp_path, monkeypatch) -> None:
+    save(tmp_path / "model", sample())
+
+    def broken(path, mode):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("builtins.open", broken)
+    with pytest.raises(CheckpointError, match="model: cannot read this model: Input/output error"):
+        load(tmp_path / "model")
