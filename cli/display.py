@@ -4,21 +4,20 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from fastrnn.train.loop import Reporter
+from fastrnn.train.reporter import Evaluated, Reporter, Start, Step
 
 from . import figures
 from .output import note
-
-if TYPE_CHECKING:
-    from fastrnn.train.loop import Evaluated, Start, Step
 
 PLAIN_EVERY = 5.0  # seconds between two plain lines
 
 
 class Display(Reporter):
     """A reporter that may hold the terminal for a while: use it in a ``with`` statement. This one shows nothing."""
+
+    samples = False  # whether a fresh sample is wanted with every validation
 
     def __enter__(self) -> Self:
         return self
@@ -39,11 +38,11 @@ class PlainDisplay(Display):
     def message(self, text: str) -> None:
         note(text)
 
-    def started(self, start: "Start") -> None:
+    def started(self, start: Start) -> None:
         for line in summary(start):
             note(line)
 
-    def step(self, step: "Step") -> None:
+    def step(self, step: Step) -> None:
         now = time.monotonic()
         if now < self._next:
             return
@@ -53,7 +52,7 @@ class PlainDisplay(Display):
             f"  {step.chars_per_s:,.0f} chars/s  {figures.duration(step.seconds_left)} left"
         )
 
-    def evaluated(self, evaluated: "Evaluated") -> None:
+    def evaluated(self, evaluated: Evaluated) -> None:
         best = "  best so far" if evaluated.best else ""
         note(
             f"step {evaluated.step:,}  train {figures.loss(evaluated.train_nats)}"
@@ -61,7 +60,7 @@ class PlainDisplay(Display):
         )
 
 
-def summary(start: "Start") -> list[str]:
+def summary(start: Start) -> list[str]:
     """What begins: the model, the text, the length of the run, and what was chosen and why."""
     config = start.config
     return [

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,12 +11,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fastrnn.train.reporter import Evaluated, Start, Step
+
 from . import figures
 from .display import Display, summary
 from .visible import visible, visible_line
-
-if TYPE_CHECKING:
-    from fastrnn.train.loop import Evaluated, Start, Step
 
 FRAMES_PER_SECOND = 8.0
 SAMPLE_LINES = 6
@@ -27,6 +26,8 @@ class LiveDisplay(Display):
 
     It redraws from the calls it gets, without a thread of its own, so that it takes no time from the kernels.
     """
+
+    samples = True
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
@@ -53,12 +54,12 @@ class LiveDisplay(Display):
     def message(self, text: str) -> None:
         self._print(Text(visible_line(text), style="yellow"))
 
-    def started(self, start: "Start") -> None:
+    def started(self, start: Start) -> None:
         for line in summary(start):
             word, _, rest = visible_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
 
-    def step(self, step: "Step") -> None:
+    def step(self, step: Step) -> None:
         self._step = step
         self._curve.add(step.nats)
         now = time.monotonic()
@@ -66,7 +67,7 @@ class LiveDisplay(Display):
             self._next = now + 1 / FRAMES_PER_SECOND
             self._draw()
 
-    def evaluated(self, evaluated: "Evaluated") -> None:
+    def evaluated(self, evaluated: Evaluated) -> None:
         self._evaluated = evaluated
         if evaluated.best:
             self._best = evaluated
@@ -88,19 +89,19 @@ class LiveDisplay(Display):
             lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
         return Group(*lines)
 
-    def _train_line(self, step: "Step") -> Text:
+    def _train_line(self, step: Step) -> Text:
         unicode = (self.console.encoding or "").lower().startswith("utf")
         room = max(self.console.width - 40, 8)
         curve = self._curve.text(min(room, 40), figures.BARS if unicode else figures.ASCII_BARS)
         return Text.assemble(("train", "bold"), f"  {figures.loss(step.nats)}  ", (curve, "cyan"))
 
-    def _valid_line(self, evaluated: "Evaluated") -> Text:
+    def _valid_line(self, evaluated: Evaluated) -> Text:
         best = f"  best at step {self._best.step:,}" if self._best is not None else ""
         loss, at = figures.loss(evaluated.valid_nats), f"  (step {evaluated.step:,})"
         return Text.assemble(("valid", "bold"), f"  {loss}", (best, "green"), at)
 
 
-def _progress_line(step: "Step") -> Table:
+def _progress_line(step: Step) -> Table:
     row = Table.grid(padding=(0, 2))
     row.add_row(
         Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),

@@ -139,9 +139,10 @@ def all_config_options(function: Function) -> Function:
     return function
 
 
-def setting(name: str, kind: type, text: str, default: str, section: str = "Options") -> Decorator:
+def setting(name: str, kind: click.ParamType | type, text: str, default: str, section: str = "Options") -> Decorator:
     """An option whose default lives in the library function it is handed to; here it is only told."""
-    metavar, shown = _METAVARS_BY_TYPE[kind], f"{text}  [default: {default}]"
+    metavar = _METAVARS_BY_TYPE[kind] if isinstance(kind, type) else "N"
+    shown = f"{text}  [default: {default}]"
     return click.option(name, type=kind, metavar=metavar, help=shown, cls=SectionOption, section=section)
 
 

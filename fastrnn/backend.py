@@ -1,8 +1,12 @@
 """Which device computes: the one module that knows. A device is a module with the names of `fastrnn.cpu.kernels`."""
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from .config import CELLS
 from .errors import BackendError
 
 
@@ -11,3 +15,25 @@ def load(device: str = "cpu") -> Any:
     if device != "cpu":
         raise BackendError(f"device {device!r} is not available in this version; use --device cpu")
     return importlib.import_module("fastrnn.cpu.kernels")
+
+
+def warmup(cells: tuple[str, ...] = CELLS, precision: str = "float32", device: str = "cpu") -> Iterator[str]:
+    """Compile every kernel that training and sampling with these cells need; yields what is about to be compiled."""
+    from .config import OPTIMIZERS, Config
+    from .data.tokens import CharTokenizer
+    from .nn.network import Network
+    from .nn.shapes import ModelShape
+    from .sample import Drawing, Sampler
+    from .train.optimizers import Optimizer
+
+    for cell in cells:
+        yield f"{cell}: training"
+        network = Network(ModelShape(cell, 2, 8, 5), dtype=np.dtype(precision), device=device, threads=1)
+        x = np.zeros((2, 2), np.int32)
+        network.loss_and_gradient(x, x, None, network.initial_state(2), keep=0.5)
+        yield f"{cell}: sampling"
+        next(Sampler(network, CharTokenizer("abcde")).tokens(1, 1, np.zeros(1, np.int64), Drawing(), 0))
+    for name in OPTIMIZERS:
+        yield f"optimiser {name}"
+        optimizer = Optimizer(network, Config(optimizer=name))
+        optimizer.step(0.0, optimizer.gradient_norm())

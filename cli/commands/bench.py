@@ -7,7 +7,7 @@ import click
 from .. import options
 
 
-@click.group("bench")
+@click.group("bench", epilog=options.example("fastrnn bench train --hidden 64"))
 def command() -> None:
     """Measure the speed of this machine."""
 

@@ -29,4 +29,4 @@ def command(model: str, text: str, threads: int | None, as_json: bool, **values:
         completions = [{"text": continuation, "probability": probability} for continuation, probability in found]
         output.write_json({"text": text, "completions": completions})
     else:
-        output.write_figures([(f"{probability:.4f}", continuation) for continuation, probability in found])
+        output.write_figures([(f"{probability:.4f}", f"'{continuation}'") for continuation, probability in found])

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastrnn.config import Config
+
 from .. import options
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def command(model: str, texts: tuple[str, ...], split: str, unknown: str, thread
     from .. import output
 
     loaded = LanguageModel.load(model, threads=threads)
-    corpus = _part(_read(loaded, texts, unknown), split, loaded.config.valid)
+    corpus = _part(_read(loaded, texts, unknown), split, loaded.config)
     result = loaded.evaluate(corpus)
     if as_json:
         output.write_json(
@@ -72,14 +74,14 @@ def _read(model: "LanguageModel", texts: tuple[str, ...], unknown: str) -> "Corp
     return corpus
 
 
-def _part(corpus: "Corpus", split: str, valid: float) -> "Corpus":
+def _part(corpus: "Corpus", split: str, config: Config) -> "Corpus":
     from fastrnn.data.corpus import split_corpus
 
     if split == "all":
         return corpus
-    train, tail = split_corpus(corpus, valid)
-    if split == "train":
-        return train
+    if config.valid_file is not None or config.valid == 0:
+        raise click.UsageError(f"this model's training text was not split: --split {split} means nothing; leave it out")
+    train, tail = split_corpus(corpus, config.valid)
     if tail is None:
-        raise click.UsageError("this model was trained without a validation part; use --split all")
-    return tail
+        raise click.UsageError("this text is too short to be split; leave out --split")
+    return train if split == "train" else tail

@@ -2,21 +2,24 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import options
 
+if TYPE_CHECKING:
+    from fastrnn.data.tokens import Tokenizer
+
 # option, type, meaning, and the default that `LanguageModel.sample_stream` has
-SETTINGS: tuple[tuple[str, type, str, str], ...] = (
-    ("--length", int, "Characters (or bytes, or words) to draw.", "500"),
+SETTINGS: tuple[tuple[str, click.ParamType | type, str, str], ...] = (
+    ("--length", click.IntRange(min=0), "Characters (or bytes, or words) to draw.", "500"),
     ("--temperature", float, "Below 1 is more careful, above 1 more daring.", "1.0"),
     ("--top-k", int, "Draw among the k likeliest only; 0 is all.", "0"),
     ("--top-p", float, "Draw among the likeliest that together have this probability.", "1.0"),
     ("--min-p", float, "Leave out what is less likely than this fraction of the likeliest.", "0.0"),
     ("--seed", int, "Another seed, another text.", "0"),
-    ("--count", int, "Samples, drawn as one batch.", "1"),
+    ("--count", click.IntRange(min=1), "Samples, drawn as one batch.", "1"),
 )
 
 
@@ -31,7 +34,7 @@ def drawing_options(function: Any) -> Any:
 @options.model_argument
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
-@click.option("--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample at this text.")
+@click.option("--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text.")
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
 @click.option("--prime-file", metavar="FILE", type=click.Path(), help="File to go on from; - is standard input.")
 @options.unknown_option
@@ -53,7 +56,10 @@ def command(
     settings = options.given(values)
     if prime_file is not None:
         settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)
-    pieces = (_json_lines if jsonl else _texts)(loaded.sample_stream(**settings), settings)
+    chunks = loaded.sample_stream(**settings)
+    shown = _shown_prime(loaded.tokenizer, settings)
+    count = settings.get("count", 1)
+    pieces = _json_lines(chunks, shown, count, settings.get("seed", 0)) if jsonl else _texts(chunks, shown, count)
     _deliver(pieces, out, raw)
 
 
@@ -65,9 +71,15 @@ def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
     return read_whole(path, kind)
 
 
-def _texts(chunks: Iterable[list[str]], settings: dict[str, Any]) -> Iterator[str]:
+def _shown_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
+    """The prime as the model reads it. Raises `InputError`, before anything is shown, for characters it does not know."""
+    prime: str = settings.get("prime", "")
+    ids = tokenizer.encode(prime, settings["unknown"])
+    return prime if tokenizer.kind == "words" else tokenizer.decode(ids)
+
+
+def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
     """The first sample as it is drawn, then the others, each under a line with its number if there are several."""
-    prime, count = settings.get("prime", ""), settings.get("count", 1)
     others = [io.StringIO() for _ in range(count - 1)]
     yield (f"--- 1 ---\n{prime}" if others else prime)
     for first, *rest in chunks:
@@ -78,16 +90,15 @@ def _texts(chunks: Iterable[list[str]], settings: dict[str, Any]) -> Iterator[st
         yield f"\n--- {number} ---\n{prime}{buffer.getvalue()}"
 
 
-def _json_lines(chunks: Iterable[list[str]], settings: dict[str, Any]) -> Iterator[str]:
+def _json_lines(chunks: Iterable[list[str]], prime: str, count: int, seed: int) -> Iterator[str]:
     from ..output import to_json
 
-    samples = [io.StringIO() for _ in range(settings.get("count", 1))]
+    samples = [io.StringIO() for _ in range(count)]
     for chunk in chunks:
         for buffer, text in zip(samples, chunk, strict=True):
             buffer.write(text)
     for index, buffer in enumerate(samples):
-        text = settings.get("prime", "") + buffer.getvalue()
-        yield to_json({"index": index, "text": text, "seed": settings.get("seed", 0)}) + "\n"
+        yield to_json({"index": index, "text": prime + buffer.getvalue(), "seed": seed}) + "\n"
 
 
 def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
@@ -96,7 +107,7 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
     if out is not None:
         from fastrnn.train.atomic import write_atomic
 
-        write_atomic(out, "".join(pieces).encode("utf-8", "surrogateescape"))
+        write_atomic(out, "".join(pieces).encode())
         return
     end = ""
     for piece in pieces:

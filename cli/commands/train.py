@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastrnn.config import Config
+
 from .. import options
 
 if TYPE_CHECKING:
-    from fastrnn.train.loop import Result
+    from fastrnn.train.reporter import Result
 
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
@@ -46,7 +48,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     if result.signal is not None:
         context.exit(128 + result.signal)
     if not (as_json or quiet):
-        _sample_and_hints(result.run, texts)
+        _sample_and_hints(result, texts)
 
 
 def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: dict[str, Any]) -> "Result":
@@ -55,16 +57,16 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
         raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
     settings = options.merged_settings(context, values, file, resuming=resumed is not None)
 
-    from fastrnn.config import Config
-    from fastrnn.train import loop
+    config = Config(**settings) if resumed is None else None
+
+    from fastrnn.train.start import resume, train
 
     from ..display import make_display
 
-    config = Config(**settings) if resumed is None else None
     with make_display(quiet) as display:
         if config is None:
-            return loop.resume(resumed, settings, inputs=texts, reporter=display)
-        return loop.train(texts or (DEFAULT_TEXT,), config, out, init_from=init_from, reporter=display)
+            return resume(resumed, settings, inputs=texts, reporter=display)
+        return train(texts or (DEFAULT_TEXT,), config, out, init_from=init_from, reporter=display)
 
 
 def _show(result: "Result", as_json: bool, quiet: bool) -> None:
@@ -75,7 +77,7 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
         return
     ends = {"patience": " (stopped early: no improvement)", "signal": " (interrupted; the state is saved)"}
     rows = [
-        ("run", str(result.run)),
+        ("run", result.run),
         ("steps", f"{result.steps:,}{ends.get(result.stopped, '')}"),
         ("speed", f"{result.chars_per_s:,.0f} chars/s, {result.chars:,} in {figures.duration(result.seconds)}"),
         ("train", figures.loss(result.train_nats)),
@@ -85,19 +87,19 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
     output.write_figures(rows)
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
-        output.note(f"stopped by {name}; go on with: fastrnn train --resume {shlex.quote(str(result.run))}")
+        output.note(f"stopped by {name}; go on with: fastrnn train --resume {shlex.quote(result.run)}")
 
 
-def _sample_and_hints(run: str, texts: tuple[str, ...]) -> None:
+def _sample_and_hints(result: "Result", texts: tuple[str, ...]) -> None:
     from fastrnn.language_model import LanguageModel
 
     from .. import output
 
-    sample = LanguageModel.load(run).sample(SAMPLE_LENGTH, temperature=0.8)
+    sample = LanguageModel.load(result.run).sample(SAMPLE_LENGTH, temperature=0.8)
     output.write("\n" + sample.rstrip("\n") + "\n\n")
-    model, text = shlex.quote(str(run)), " ".join(map(shlex.quote, texts or (DEFAULT_TEXT,)))
+    model, text = shlex.quote(result.run), " ".join(map(shlex.quote, texts or (DEFAULT_TEXT,)))
     output.note("Try next:")
     output.note(f"  fastrnn sample {model} --length 1000 --temperature 0.7")
     output.note(f"  fastrnn eval {model} {text} --split valid")
     output.note(f"  fastrnn complete {model} 'the '")
-    output.note(f"  fastrnn train --resume {model} --epochs 20")
+    output.note(f"  fastrnn train --resume {model} --steps {2 * result.steps}")

@@ -10,7 +10,7 @@ from .generate import generate
 from .gru import GRU, SimplifiedGRU
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
-from .matmul import VECTORS, pack, packed_size, weight_gradient
+from .matmul import VECTORS, multiply_repeatedly, pack, packed_size, weight_gradient
 from .memory import aligned as zeros
 from .pool import Pool
 from .rnn import ReluRNN, TanhRNN
@@ -19,9 +19,9 @@ from .update import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squar
 from .walk import layer_backward, layer_forward
 
 __all__ = [
-    "BLOCK", "CELLS", "Pool", "adagrad", "adamw", "bias_backward", "dropout", "generate", "layer_backward",
-    "layer_forward", "momentum", "output_forward", "output_loss", "pack", "packed_size", "panels", "rmsprop", "sgd",
-    "sums_of_squares", "table_backward", "table_forward", "weight_gradient", "zeros",
+    "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "bias_backward", "dropout", "generate", "layer_backward",
+    "layer_forward", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
+    "panels", "rmsprop", "sgd", "sums_of_squares", "table_backward", "table_forward", "weight_gradient", "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}

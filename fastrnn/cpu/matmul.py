@@ -184,3 +184,12 @@ def pack_rows(packed, x, k0, depth):
             if filled < width:
                 packed[at + filled : at + width] = 0
         column += width
+
+
+@kernel
+def multiply_repeatedly(packed, rows, k, n, repeats):
+    """The product of zeros (rows, k) with packed (k, n) again and again: nothing but the tile, to measure its peak."""
+    a, c = np.zeros(rows * k, packed.dtype), np.zeros(rows * n, packed.dtype)
+    scratch = np.empty(SCRATCH, packed.dtype)
+    for _ in range(repeats):
+        multiply(a, 0, 0, k, packed, k, n, c, 0, 0, n, 1, rows, 0, scratch)

@@ -46,7 +46,7 @@ class Corpus:
     def fingerprint(self) -> str:
         """A hash of ids, starts, breaks and vocabulary, computed when first asked for."""
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps([self.tokenizer.to_mapping(), len(self.starts)], sort_keys=True).encode())
+        digest.update(json.dumps([self.tokenizer.to_mapping(), len(self.starts), len(self.breaks)], sort_keys=True).encode())
         for part in (self.starts, self.breaks, self.ids):
             digest.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
@@ -136,6 +136,7 @@ def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> C
     check_unknown(choices.unknown)
     what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
     names, breaks = _read(sources, encoder)
+    _check_length(len(encoder.buffer), what)
     starts = _document_starts(encoder, breaks, choices.separator)
     tokenizer = choices.tokenizer or encoder.vocabulary(choices.min_count)
     table = encoder.table(tokenizer)
@@ -145,7 +146,7 @@ def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> C
     if skipped:
         starts, breaks = (encoder.buffer.kept_before(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
-    _check_length(len(encoder.buffer), what, bool(skipped))
+        _check_length(len(encoder.buffer), f"{what}, what the model knows of it")
     encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
     ids = encoder.buffer.finish()
     starts, breaks = (np.unique(p[p < len(ids)]) for p in (starts, breaks))
@@ -183,9 +184,7 @@ def _unknown(encoder: Encoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
     return {encoder.token(i): int(counts[i]) for i in np.flatnonzero((table < 0) & (counts > 0)).tolist()}
 
 
-def _check_length(n: int, what: str, skipped: bool) -> None:
-    if n == 0 and skipped:
-        raise InputError(f"{what}: none of its characters is known to the model; give a text like the one it learned")
+def _check_length(n: int, what: str) -> None:
     if n < 2:
         raise InputError(f"{what}: {('empty', 'only one token')[n]}; give a text of at least 2 tokens")
 

@@ -57,7 +57,7 @@ def _expand_folder(folder: str, tokens: str) -> list[Source]:
 
 def _expand_glob(pattern: str, tokens: str) -> list[Source]:
     sources: dict[str, Source] = {}
-    for path in sorted(glob.glob(pattern, recursive=True)):
+    for path in sorted(glob.glob(pattern, recursive=True), key=_parts):
         found = _expand_folder(path, tokens) if os.path.isdir(path) else [_file(path)]
         sources |= {os.path.normpath(source.name): source for source in found}
     if not sources:
@@ -79,7 +79,12 @@ def _walk(folder: str) -> list[str]:
     for inner, folders, files in os.walk(folder, onerror=fail):
         folders[:] = [f for f in folders if not f.startswith(".")]
         paths += [os.path.join(inner, f) for f in files if not f.startswith(".")]
-    return sorted((p for p in paths if os.path.isfile(p)), key=lambda p: p.split(os.sep))
+    return sorted((p for p in paths if os.path.isfile(p)), key=_parts)
+
+
+def _parts(path: str) -> list[str]:
+    """What paths are sorted by: folder by folder, so that a folder's files stay together."""
+    return path.split(os.sep)
 
 
 def _is_binary(path: str) -> bool:

@@ -6,6 +6,7 @@ size of the vocabulary; an id is a whole number from 0 to V-1.
 
 import abc
 import codecs
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from .words import EOS, UNK, Detokeniser, tokenise
 
 Ids = npt.NDArray[np.int64]
 IdsLike = npt.ArrayLike
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not stand by a byte
 _FEW = 32  # up to here plain Python is faster than NumPy; samples are decoded an id at a time
 
 
@@ -102,7 +104,7 @@ class CharTokenizer(Tokenizer):
         self._codes = code_points(chars)
         if not self.size:
             raise InputError("a vocabulary of characters needs at least one")
-        if (np.diff(self._codes) <= 0).any():
+        if (self._codes[1:] <= self._codes[:-1]).any():
             raise InputError("the characters of a vocabulary must be different and in ascending order")
         if ((self._codes >= 0xD800) & (self._codes <= 0xDFFF)).any():
             raise InputError("a vocabulary of characters cannot hold surrogates")
@@ -139,10 +141,10 @@ class ByteTokenizer(Tokenizer):
         try:
             data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            lone = Counter(c for c in text if "\ud800" <= c <= "\udfff")
+            lone = Counter(_NO_BYTE.findall(text))
             if unknown == "error":
                 raise InputError(unknown_message(lone, "the text")) from None
-            data = text.encode("utf-8", "ignore")
+            data = _NO_BYTE.sub("", text).encode("utf-8", "surrogateescape")
         return np.frombuffer(data, np.uint8).astype(np.int64)
 
     def decoder(self) -> Decoder:

@@ -17,12 +17,19 @@ class Network:
     """Parameters and the arrays to run them. Not for two threads at once; its own pool makes the threads."""
 
     def __init__(
-        self, shape: ModelShape, *, dtype: Any = np.float32, threads: int | None = None, device: str = "cpu"
+        self,
+        shape: ModelShape,
+        *,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+        device: str = "cpu",
+        sharing: "Network | None" = None,
     ) -> None:
+        """``sharing``: another network whose parameters and threads this one uses; its windows are its own."""
         self.kernels = backend.load(device)
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self.pool: Pool = self.kernels.Pool(threads)
-        self.parameters = Parameters(shape, dtype)
+        self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
+        self.parameters = sharing.parameters if sharing else Parameters(shape, dtype)
         self.gradients = Parameters(shape, dtype)
         self.layers = [
             Layer(self.kernels, shape, n, self.parameters, self.gradients) for n in range(shape.layers)
@@ -32,6 +39,10 @@ class Network:
         self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), dtype)
         self._first_gate = np.zeros(1, np.int64)
         self._window = (0, 0)
+
+    def sibling(self) -> "Network":
+        """The same model with arrays of its own for windows of another size."""
+        return Network(self.shape, dtype=self.dtype, sharing=self)
 
     def initial_state(self, batch: int) -> State:
         """Zeros: name -> (L, B, H)."""
@@ -54,6 +65,15 @@ class Network:
         self.pool.together(self._accumulate)
         return float(losses.sum(dtype=np.float64)) / scored
 
+    def step_logits(self, x: Array, state: State) -> Array:
+        """Logits (B, V) after one step of tokens x (1, B). ``state`` is carried on in place."""
+        none = np.full_like(x, -1)
+        self._run(x, none, None, state, None)
+        logits = np.empty((1, *self.logits.shape[1:]), self.dtype)
+        top = self.layers[-1].cell.h[1:]
+        self.kernels.output_forward(top, self.w_out, self.parameters["out.bias"], logits, 0, x.shape[1])
+        return logits[0]
+
     @property
     def dstate(self) -> State:
         """Gradient of the initial state of the last window: name -> (L, B, H)."""
@@ -73,30 +93,50 @@ class Network:
             lo, hi = part.range(self.gradients.flat.size)
             self.gradients.flat[lo:hi] = 0
 
+    def generating_layers(self, token: int) -> tuple[Any, ...]:
+        """What `generate` takes, for the allocated window (1, B); every row is fed ``token`` first."""
+        batch = self._window[1]
+        first = np.full((1, batch), token, np.int32)
+        layers, x = [], self.layers[0].cell.h[1:, :, :0].copy()
+        for layer in self.layers:
+            ids = first if layer.one_hot else np.zeros_like(first)
+            layers.append((layer.cell, layer.width, ids, layer.table, x, layer.w_x, layer.w_h))
+            x = layer.cell.h[1:]
+        return tuple(layers)
+
     def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Any) -> Array:
-        self._allocate(*x.shape)
+        self.allocate(*x.shape)
         self._ids, self._targets = x, y
         self._starts = self._no_starts if starts is None else starts
+        self.enter(state)
+        self.pool.together(lambda part: self.pack(part, training is not None))
+        self.pool.together(lambda part: self._rows(part.range(x.shape[1]), training))
+        self.leave(state)
+        return self.losses
+
+    def enter(self, state: State) -> None:
+        """Start the next window from this state."""
         for n, layer in enumerate(self.layers):
             layer.cell.h[0] = state["h"][n]
             if layer.has_cell_state:
                 layer.cell.c[0] = state["c"][n]
-        self.pool.together(lambda part: self.pack(part, training is not None))
-        self.pool.together(lambda part: self._rows(part.range(x.shape[1]), training))
+
+    def leave(self, state: State) -> None:
+        """Copy the state that the last window ended in."""
         for n, layer in enumerate(self.layers):
             state["h"][n] = layer.cell.h[-1]
             if layer.has_cell_state:
                 state["c"][n] = layer.cell.c[-1]
-        return self._losses
 
-    def _allocate(self, steps: int, batch: int) -> None:
+    def allocate(self, steps: int, batch: int) -> None:
+        """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
         if self._window == (steps, batch):
             return
         zeros, hidden = self.kernels.zeros, self.shape.hidden
         for layer in self.layers:
             layer.allocate(steps, batch)
-        self._logits = zeros((steps, batch, self.shape.vocab), self.dtype)
-        self._losses = zeros((steps, batch), self.dtype)
+        self.logits = zeros((steps, batch, self.shape.vocab), self.dtype)
+        self.losses = zeros((steps, batch), self.dtype)
         self._dropped = [zeros((steps, batch, hidden), self.dtype) for _ in self.layers]
         self._dy = [zeros((steps, batch, hidden), self.dtype) for _ in range(2)]
         self._no_dy = zeros((steps, batch, 0), self.dtype)
@@ -117,8 +157,8 @@ class Network:
             self._inputs[n + 1] = x
         dy = self._no_dy if training is None else self._dy[0]
         self.kernels.output_loss(
-            x, self.w_out, self.parameters["out.bias"], self._targets, self.dtype.type(scale), self._logits,
-            self._losses, self.w_out_back, dy, *rows,
+            x, self.w_out, self.parameters["out.bias"], self._targets, self.dtype.type(scale), self.logits,
+            self.losses, self.w_out_back, dy, *rows,
         )  # fmt: skip
         if training is not None:
             self._backward(rows, keep, key)
@@ -143,7 +183,7 @@ class Network:
             layer.accumulate(part, self._ids, self._inputs[n])
         top, k, vocab = self._inputs[-1], self.kernels, self.shape.vocab
         assert top is not None
-        dlogits = self._logits.reshape(-1, vocab)
+        dlogits = self.logits.reshape(-1, vocab)
         flat_top = top.reshape(-1, self.shape.hidden)
         k.weight_gradient(self.gradients["out.weight"], dlogits, 0, flat_top, self._first_gate, *part.range(vocab))
         k.bias_backward(self.gradients["out.bias"], dlogits, *part.range(vocab))

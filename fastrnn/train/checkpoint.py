@@ -88,7 +88,7 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
     tensors = dict(checkpoint.parameters)
     tensors |= {f"optimizer.{key}": value for key, value in checkpoint.optimizer.items()}
     tensors |= {f"state.{key}": value for key, value in checkpoint.state.items()}
-    tensors = {key: np.ascontiguousarray(value, value.dtype.newbyteorder("<")) for key, value in tensors.items()}
+    tensors = {key: np.asarray(value, value.dtype.newbyteorder("<"), order="C") for key, value in tensors.items()}
     try:
         _check_tokens(checkpoint.config, checkpoint.tokenizer)
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
@@ -173,9 +173,15 @@ def _tokenizer(texts: Mapping[str, str], entries: Mapping[str, Entry]) -> Tokeni
     bias = entries.get("out.bias")
     if bias is None or len(bias.shape) != 1:
         raise Damaged("tensor 'out.bias' is missing or no vector; use another copy")
-    tokenizer = tokenizer_from_mapping(_mapping(texts, "tokenizer", bias.shape[0]))
-    if tokenizer.size != bias.shape[0]:
-        raise Damaged(f"its vocabulary has {tokenizer.size} tokens, its output {bias.shape[0]}; use another copy")
+    size = bias.shape[0]
+    mapping = _mapping(texts, "tokenizer", size)
+    tokens = mapping.get("chars", mapping.get("words"))
+    found = len(tokens) if isinstance(tokens, (str, list)) else size
+    if found == size:  # looked at first, since a vocabulary takes ten times the memory of its text
+        tokenizer = tokenizer_from_mapping(mapping)
+        found = tokenizer.size
+    if found != size:
+        raise Damaged(f"its vocabulary has {found} tokens, its output {size}; use another copy")
     return tokenizer
 
 

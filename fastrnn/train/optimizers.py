@@ -1,4 +1,13 @@
-"""What each optimiser remembers between steps."""
+"""The optimisers: what each remembers between steps, and one step of it on the flat arrays."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..nn.network import Network
 
 # optimiser -> the names of its moments: "m" a mean of gradients, "v" a mean (Adagrad: a sum) of their squares.
 # Each is a flat array as long as the parameters.
@@ -9,3 +18,57 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     "rmsprop": ("v",),
     "adagrad": ("v",),
 }
+
+# optimiser -> what its kernel takes after the learning rate, for update number t = 1, 2, ...
+_SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {
+    "adamw": lambda c, t: (c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
+    "sgd": lambda c, t: (),
+    "momentum": lambda c, t: (c.beta1,),
+    "rmsprop": lambda c, t: (c.beta2,),
+    "adagrad": lambda c, t: (),
+}
+
+
+class Optimizer:
+    """Updates a network's parameters from its gradients. ``updates`` counts the steps taken."""
+
+    def __init__(self, network: Network, config: Config) -> None:
+        self.network, self.config, self.updates = network, config, 0
+        kernels, flat = network.kernels, network.parameters.flat
+        self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
+        self._kernel = getattr(kernels, config.optimizer)
+        self._blocks = -(-flat.size // kernels.BLOCK)
+        self._sums = np.zeros(self._blocks)
+        self._decay = kernels.zeros(flat.shape, flat.dtype)
+        if config.weight_decay:
+            biases = np.concatenate([np.full(v.size, "bias" in name) for name, v in network.parameters.items()])
+            self._decay[~biases] = config.weight_decay
+
+    def gradient_norm(self) -> float:
+        """The norm of the whole gradient; NaN or infinity if one is in it."""
+        gradient = self.network.gradients.flat
+        self.network.pool.together(
+            lambda part: self.network.kernels.sums_of_squares(gradient, self._sums, *part.range(self._blocks))
+        )
+        return math.sqrt(total) if (total := float(self._sums.sum())) >= 0 else math.nan
+
+    def step(self, lr: float, norm: float) -> None:
+        """One update with the gradient clipped to ``config.clip`` (0: as it is)."""
+        self.updates += 1
+        clip = self.config.clip
+        scale = clip / norm if clip and norm > clip else 1.0
+        settings = _SETTINGS[self.config.optimizer](self.config, self.updates)
+        p, g, moments = self.network.parameters.flat, self.network.gradients.flat, self.moments.values()
+        self.network.pool.together(
+            lambda part: self._kernel(p, g, *moments, self._decay, scale, lr, *settings, *part.range(self._blocks))
+        )
+
+    def to_mapping(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Copies of the moments."""
+        return {name: array.copy() for name, array in self.moments.items()}
+
+    def assign(self, moments: dict[str, np.ndarray[Any, Any]], updates: int) -> None:
+        """Go on from saved moments."""
+        for name, array in self.moments.items():
+            array[...] = moments[name]
+        self.updates = updates

@@ -62,7 +62,7 @@ def encode(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     parts, position = [], 0
     for name, tensor in tensors.items():
-        part = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        part = np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
         stop = position + part.nbytes
         header[name] = {"dtype": _CODES[part.dtype], "shape": list(part.shape), "data_offsets": [position, stop]}
         parts.append(octets(part))

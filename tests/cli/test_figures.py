@@ -1,7 +1,6 @@
 import math
 
 import pytest
-
 from fastrnn_cli import figures
 
 

@@ -1,5 +1,4 @@
 import pytest
-
 from fastrnn_cli.visible import visible, visible_line
 
 

@@ -1,0 +1,139 @@
+"""How fast this machine trains and samples, and how close that comes to its own peak."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .config import Config
+from .errors import ConfigError
+from .nn.initialisation import initialise
+from .nn.network import Network
+from .nn.shapes import GATES, ModelShape
+from .train.optimizers import Optimizer
+
+VOCAB = 65
+_CLIP = 5.0
+
+
+def bench_train(
+    cell: str = "lstm",
+    layers: int = 2,
+    hidden: int = 128,
+    batch: int = 50,
+    seq: int = 50,
+    precision: str = "float32",
+    threads: int | None = None,
+    seconds: float = 5.0,
+) -> dict[str, Any]:
+    """Full training steps on random ids: forward, loss, backward, clip, Adam. Medians over ``seconds``.
+
+    FLOPs: a multiply-add counts 2, forward and backward 3 times the forward products; the one-hot input costs nothing.
+    """
+    network = _network(cell, layers, hidden, precision, threads)
+    config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
+    optimizer = Optimizer(network, config)
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, VOCAB, (seq + 1, batch)).astype(np.int32)
+    x, y, state = ids[:-1].copy(), ids[1:].copy(), network.initial_state(batch)
+
+    def step() -> None:
+        network.loss_and_gradient(x, y, None, state)
+        optimizer.step(2e-3, optimizer.gradient_norm())
+
+    median, steps = _median_time(step, seconds)
+    chars_per_s = seq * batch / median
+    gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
+    peak = peak_gflops(network, precision)
+    return {
+        "chars_per_s": chars_per_s,
+        "ms_per_step": median * 1e3,
+        "gflops": gflops,
+        "peak_gflops": peak,
+        "peak_fraction": gflops / peak,
+        "threads": network.pool.threads,
+        "steps": steps,
+        "vectors": network.kernels.TARGET.name,
+        "cell": cell,
+        "layers": layers,
+        "hidden": hidden,
+        "batch": batch,
+        "seq": seq,
+        "precision": precision,
+    }
+
+
+def bench_sample(
+    cell: str = "lstm",
+    layers: int = 2,
+    hidden: int = 128,
+    streams: int = 1,
+    threads: int | None = None,
+    seconds: float = 5.0,
+) -> dict[str, Any]:
+    """Characters drawn a second at temperature 0.8, each fed back, in ``streams`` samples side by side."""
+    from .data.tokens import CharTokenizer
+    from .sample import Drawing, Sampler
+
+    if streams < 1:
+        raise ConfigError(f"streams is {streams}; it must be at least 1")
+    network = _network(cell, layers, hidden, "float32", threads)
+    sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
+    blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), Drawing(temperature=0.8), 0)
+    next(blocks)  # compiles
+    for _ in range(4):  # the block length settles
+        next(blocks)
+    chars, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds:
+        chars += next(blocks).shape[0]
+    return {
+        "chars_per_s": chars * streams / passed,
+        "us_per_step": passed / chars * 1e6,
+        "streams": streams,
+        "threads": network.pool.threads,
+        "vectors": network.kernels.TARGET.name,
+        "cell": cell,
+        "layers": layers,
+        "hidden": hidden,
+    }
+
+
+def train_flops(cell: str, layers: int, hidden: int) -> float:
+    """Per trained character."""
+    recurrent = 2 * GATES[cell] * hidden * hidden
+    return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
+
+
+def peak_gflops(network: Network, precision: str) -> float:
+    """What the project's own tile reaches on all threads, on a size that stays in cache."""
+    kernels, dtype = network.kernels, np.dtype(precision)
+    rows, k, n = 48, 256, 256
+    repeats = 200
+    best = 0.0
+    packed = kernels.zeros(kernels.packed_size(k, n, dtype), dtype)
+    for _ in range(5):
+        start = time.perf_counter()
+        network.pool.together(lambda part: kernels.multiply_repeatedly(packed, rows, k, n, repeats))
+        work = 2.0 * rows * k * n * repeats * network.pool.threads
+        best = max(best, work / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def _network(cell: str, layers: int, hidden: int, precision: str, threads: int | None) -> Network:
+    config = Config(cell=cell, layers=layers, hidden=hidden, precision=precision, threads=threads)
+    shape = ModelShape(config.cell, config.layers, hidden, VOCAB)
+    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads)
+    initialise(network.parameters, shape, config.init, np.random.default_rng(0))
+    return network
+
+
+def _median_time(step: Callable[[], None], seconds: float) -> tuple[float, int]:
+    for _ in range(3):
+        step()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)), len(times)

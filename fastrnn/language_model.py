@@ -1,0 +1,152 @@
+"""A trained model to use: load, sample, evaluate, score, complete, step."""
+
+import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .data.corpus import Corpus
+from .errors import InputError
+from .nn.network import Network
+from .nn.shapes import ModelShape
+from .sample import Drawing, Sampler
+from .train.checkpoint import Checkpoint, load
+from .train.evaluate import Evaluation, evaluate
+from .train.runfolder import model_path
+
+_LINES = 64  # scored side by side
+_STEPS = 128
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class LineScore:
+    """``logprob``: the natural logarithm of the line's probability, the sum over its ``chars`` tokens."""
+
+    text: str
+    chars: int
+    logprob: float
+
+    @property
+    def bits_per_char(self) -> float:
+        return -self.logprob / math.log(2) / max(1, self.chars)
+
+
+class LanguageModel:
+    """A network and its vocabulary. Not for two threads at once."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+        self.config, self.tokenizer, self.progress = checkpoint.config, checkpoint.tokenizer, checkpoint.progress
+        config = self.config
+        assert config.hidden is not None
+        self.shape = ModelShape(config.cell, config.layers, config.hidden, self.tokenizer.size)
+        self.network = Network(self.shape, dtype=np.dtype(config.precision), threads=threads)
+        self.network.parameters.assign(checkpoint.parameters)
+        self.sampler = Sampler(self.network, self.tokenizer, config.document_separator)
+        self._stepper: Network | None = None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> "LanguageModel":
+        """From a run folder (its best model) or a file. Raises `CheckpointError`."""
+        return cls(load(model_path(path)), threads)
+
+    def sample_stream(
+        self,
+        count: int = 1,
+        length: int = 500,
+        *,
+        prime: str = "",
+        seed: int = 0,
+        stop: str | None = None,
+        unknown: str = "error",
+        **drawing: Any,
+    ) -> Iterator[list[str]]:
+        """Pieces of ``count`` new texts as they are drawn, one list a moment; ``length`` tokens each, or until ``stop``.
+
+        ``drawing``: the fields of `fastrnn.sample.Drawing` (temperature, top_k, top_p, min_p, greedy). The prime is not repeated.
+        Raises `InputError` when the vocabulary lacks characters of the prime, unless ``unknown`` is "skip".
+        """
+        how = Drawing(**drawing)
+        return self.sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
+
+    def sample(self, length: int = 500, **settings: Any) -> str:
+        """One new text; settings as for `sample_stream`."""
+        return "".join(piece[0] for piece in self.sample_stream(1, length, **settings))
+
+    def evaluate(self, corpus: Corpus) -> Evaluation:
+        """The mean loss over every predicted position of a corpus that was read with this model's vocabulary."""
+        found = evaluate(self.network.sibling(), corpus)
+        assert found is not None
+        return found
+
+    def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
+        """The log-probability of each line, as the start of a document: the chain rule over its tokens."""
+        network = self.network.sibling()
+        numbered = iter(lines)
+        while batch := list(itertools.islice(numbered, _LINES)):
+            coded = [self.tokenizer.encode(line, unknown) for line in batch]
+            for line, ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
+                yield LineScore(line, len(ids), -nats)
+
+    def _nats(self, network: Network, coded: list[Array]) -> list[float]:
+        """The sum of the losses of each token sequence after what starts a document."""
+        start = self.tokenizer.start_ids(self.config.document_separator)
+        steps = len(start) + max(map(len, coded)) - 1
+        x, y = np.zeros((steps, len(coded)), np.int32), np.full((steps, len(coded)), -1, np.int32)
+        for b, ids in enumerate(coded):
+            whole = np.concatenate([start, ids])
+            x[: len(whole) - 1, b] = whole[:-1]
+            y[len(start) - 1 : len(whole) - 1, b] = ids
+        state, total = network.initial_state(len(coded)), np.zeros(len(coded))
+        for t in range(0, steps, _STEPS):
+            window = slice(t, t + _STEPS)
+            losses = network.loss(np.ascontiguousarray(x[window]), np.ascontiguousarray(y[window]), None, state)
+            total += losses.sum(axis=0, dtype=np.float64)
+        return [float(nats) for nats in total]
+
+    def complete(self, text: str, n: int = 5, length: int = 1) -> list[tuple[str, float]]:
+        """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.
+
+        Beyond the first token each goes on greedily; its probability is that of the whole continuation.
+        """
+        if n < 1 or length < 1:
+            raise InputError("ask for at least 1 continuation of at least 1 token")
+        found = []
+        first = self._probabilities(self.sampler.prime_ids(text))
+        for token in np.argsort(-first, kind="stable")[:n]:
+            ids, probability = [int(token)], float(first[token])
+            for _ in range(length - 1):
+                after = self._probabilities(np.concatenate([self.sampler.prime_ids(text), ids]))
+                ids.append(int(after.argmax()))
+                probability *= float(after[ids[-1]])
+            shown = self.tokenizer.token_text(ids[0]) if length == 1 else self.tokenizer.decode(ids)
+            found.append((shown, probability))
+        return sorted(found, key=lambda pair: -pair[1])
+
+    def _probabilities(self, ids: Array) -> Array:
+        """P(next token) after these tokens from a zero state, (V,) float64."""
+        self.reset()
+        return [self.step(int(i)) for i in ids][-1]
+
+    def reset(self) -> None:
+        """Forget what `step` was fed."""
+        self._stepper = None
+
+    def step(self, x: str | int) -> Array:
+        """Feed one token (a character, a word, or an id); P(next token), (V,) float64. The state is kept."""
+        if isinstance(x, str):
+            ids = self.tokenizer.encode(x)
+            if len(ids) != 1:
+                raise InputError(f"step takes one token; {x!r} is {len(ids)}")
+            x = int(ids[0])
+        if not 0 <= x < self.tokenizer.size:
+            raise InputError(f"token ids run from 0 to {self.tokenizer.size - 1}; got {x}")
+        if self._stepper is None:
+            self._stepper, self._state = self.network.sibling(), self.network.initial_state(1)
+        logits = self._stepper.step_logits(np.array([[x]], np.int32), self._state)[0].astype(np.float64)
+        exp = np.exp(logits - logits.max())
+        return exp / exp.sum()

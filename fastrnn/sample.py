@@ -1,0 +1,130 @@
+"""Novel sequences from a network: draw a token, feed it back, until a length or a stop text."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .data.tokens import Tokenizer
+from .errors import ConfigError
+from .nn.network import Network
+
+_CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
+_PRIME_STEPS = 128
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a token is drawn from the logits (see `fastrnn.cpu.generate.draw`). Raises `ConfigError`."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    greedy: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ConfigError(f"temperature is {self.temperature:g}; it must be above 0 (--greedy takes the likeliest)")
+        if self.top_k < 0:
+            raise ConfigError(f"top_k is {self.top_k}; it must be at least 1, or 0 for all")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is {self.top_p:g}; it must be above 0 and at most 1")
+        if not 0 <= self.min_p < 1:
+            raise ConfigError(f"min_p is {self.min_p:g}; it must be at least 0 and below 1")
+
+
+class StopText:
+    """Lets text through up to the first occurrence of ``stop``, holding back what might be its beginning."""
+
+    def __init__(self, stop: str | None) -> None:
+        self._stop, self._held, self.done = stop, "", False
+
+    def feed(self, text: str) -> str:
+        if self.done or not self._stop:
+            return "" if self.done else text
+        text = self._held + text
+        at = text.find(self._stop)
+        if at >= 0:
+            self._held, self.done = "", True
+            return text[:at]
+        keep = next(n for n in range(min(len(self._stop) - 1, len(text)), -1, -1) if self._stop.startswith(text[len(text) - n :]))
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """What was held back, at the end."""
+        held, self._held = self._held, ""
+        return held
+
+
+class Sampler:
+    """Draws from a network, several samples side by side. Sample i of a seed is the same whatever their number."""
+
+    def __init__(self, network: Network, tokenizer: Tokenizer, separator: str | None = None) -> None:
+        self.network, self.tokenizer, self.separator = network, tokenizer, separator
+
+    def stream(
+        self,
+        count: int,
+        length: int,
+        prime: str,
+        drawing: Drawing,
+        *,
+        seed: int = 0,
+        stop: str | None = None,
+        unknown: str = "error",
+    ) -> Iterator[list[str]]:
+        """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated."""
+        decoders = [self.tokenizer.decoder() for _ in range(count)]
+        stops = [StopText(stop) for _ in range(count)]
+        for tokens in self.tokens(count, length, self.prime_ids(prime, unknown), drawing, seed):
+            yield [s.feed(d.feed(tokens[:, i])) if not s.done else "" for i, (s, d) in enumerate(zip(stops, decoders, strict=True))]
+            if all(s.done for s in stops):
+                return
+        yield [s.feed(d.flush()) + s.flush() for s, d in zip(stops, decoders, strict=True)]
+
+    def prime_ids(self, prime: str, unknown: str = "error") -> np.ndarray[Any, Any]:
+        """What is fed before the first draw; for an empty prime what starts a document."""
+        ids = self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
+        return ids if ids.size else self.tokenizer.start_ids(self.separator)
+
+    def tokens(
+        self, count: int, length: int, prime: np.ndarray[Any, Any], drawing: Drawing, seed: int
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """Blocks (n, count) of token ids."""
+        network = self.network.sibling()
+        state = self._after(prime[:-1])
+        network.allocate(1, count)
+        network.enter({name: np.repeat(array, count, axis=1) for name, array in state.items()})
+        network.pool.together(lambda part: network.pack(part, False))
+        layers = network.generating_layers(int(prime[-1]))
+        generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
+        temperature = 0.0 if drawing.greedy else drawing.temperature
+        done, block = 0, 8
+        while done < length:
+            block = min(block, length - done)
+            uniforms = np.stack([g.random(block) for g in generators], axis=1)
+            drawn = np.empty((block, count), np.int32)
+            start = time.perf_counter()
+            network.pool.together(
+                lambda part, u=uniforms, d=drawn: network.kernels.generate(  # type: ignore[misc]
+                    layers, network.w_out, network.parameters["out.bias"], network.logits, u, temperature,
+                    drawing.top_k, drawing.top_p, drawing.min_p, d, *part.range(count),
+                )  # fmt: skip
+            )
+            done += block
+            yield drawn
+            seconds = time.perf_counter() - start
+            block = max(1, min(4096, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
+
+    def _after(self, ids: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """The state of one stream that was fed these tokens."""
+        state = self.network.initial_state(1)
+        network = self.network.sibling()
+        for at in range(0, ids.size, _PRIME_STEPS):
+            x = np.ascontiguousarray(ids[at : at + _PRIME_STEPS, None], np.int32)
+            network.loss(x, np.full_like(x, -1), None, state)
+        return state

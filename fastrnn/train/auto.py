@@ -1,0 +1,156 @@
+"""What a user leaves open is chosen here, from the corpus, the budget, and the measured speed of this machine."""
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from ..config import Config, parse_duration
+from ..nn.network import Network
+from ..nn.shapes import GATES, ModelShape
+
+DEFAULT_BUDGET = "3m"
+_LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_MEASURED = 128  # hidden units of the model whose speed is measured before a size is chosen
+_SHARE = 0.97  # of the remaining time, left for steps and evaluations
+_EVALUATION_COST = 0.4  # of a position, against one trained position
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A complete configuration, and in words what was chosen and why."""
+
+    config: Config
+    choices: tuple[str, ...]
+
+
+class Clock:
+    """The time budget of a run, counted from the start of the command."""
+
+    def __init__(self, budget: float | None) -> None:
+        self.budget, self._started = budget, time.monotonic()
+
+    def left(self) -> float:
+        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
+
+
+def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> Plan:
+    """Fill in what ``config`` leaves open, for a training text of so many tokens."""
+    choices: list[str] = []
+    batch = config.batch or _batch(tokens, config.seq)
+    config = config.replace(batch=batch, for_=None)
+    if config.hidden is None:
+        hidden = _hidden(config, tokens, vocab, clock)
+        choices.append(f"hidden {hidden}: fits the budget and a text of {tokens:,} tokens")
+        config = config.replace(hidden=hidden)
+    steps = _steps(config, tokens, valid_tokens, vocab, clock)
+    epochs = steps * batch * config.seq / tokens
+    if config.steps is None:
+        choices.append(f"steps {steps}: {epochs:.1f} epochs")
+    config = config.replace(steps=steps, epochs=None)
+    if config.lr is None:
+        config = config.replace(lr=_learning_rate(config))
+        choices.append(f"lr {config.lr:g}")
+    if config.dropout is None:
+        config = config.replace(dropout=_dropout(epochs))
+        choices.append(f"dropout {config.dropout:g}: for {epochs:.1f} epochs")
+    if config.warmup is None:
+        config = config.replace(warmup=min(100, steps // 10))
+    if config.eval_every is None:
+        config = config.replace(eval_every=_eval_every(steps, batch * config.seq, valid_tokens))
+    return Plan(config, tuple(choices))
+
+
+def budget_of(config: Config) -> float | None:
+    """Seconds, when the length of the run is a time: the one asked for, or the default when nothing is."""
+    if config.steps is not None or config.epochs is not None:
+        return None
+    return parse_duration(config.for_ or DEFAULT_BUDGET)
+
+
+def seconds_per_step(config: Config, hidden: int, vocab: int, most: float = 2.0) -> float:
+    """Measured on random tokens with a model of its own, after a first step that compiles."""
+    assert config.batch is not None
+    shape = ModelShape(config.cell, config.layers, hidden, vocab)
+    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads, device=config.device)
+    rng = np.random.default_rng(0)
+    network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
+    x, y = (rng.integers(0, vocab, (config.seq, config.batch)).astype(np.int32) for _ in range(2))
+    state = network.initial_state(config.batch)
+    keep = 1.0 if config.dropout == 0 else 0.9
+    network.loss_and_gradient(x, y, None, state, keep)
+    times: list[float] = []
+    end = time.monotonic() + most
+    while len(times) < 3 or (time.monotonic() < end and len(times) < 20):
+        start = time.perf_counter()
+        network.loss_and_gradient(x, y, None, state, keep)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * _UPDATE
+
+
+_UPDATE = 1.04  # windows, clipping and the optimiser, on top of the gradient
+
+
+def _batch(tokens: int, seq: int) -> int:
+    """32 streams, fewer for a text that is too short for 16 windows of them."""
+    return max(1, min(32, (tokens - 1) // (16 * seq))) if tokens > seq else 1
+
+
+def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
+    """The largest size whose cost allows `_epochs_wanted` passes within the budget."""
+    assert config.batch is not None
+    if clock.budget is None:
+        return 512 if tokens > 500_000 else 256
+    measured = seconds_per_step(config, _MEASURED, vocab, 0.5)
+    rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
+    best = _LADDER[0]
+    for hidden in _LADDER:
+        chars = rate * max(clock.left(), 1.0) / _work(config, hidden, vocab)
+        if chars >= _chars_wanted(hidden, config.layers, tokens):
+            best = hidden
+    return best
+
+
+def _work(config: Config, hidden: int, vocab: int) -> float:
+    """Multiply-adds a token."""
+    gates = GATES[config.cell]
+    return gates * hidden * hidden * (2 * config.layers - 1) + hidden * vocab
+
+
+def _chars_wanted(hidden: int, layers: int, tokens: int) -> float:
+    """Training positions that a model of this size should see: about 7 for each of its recurrent weights."""
+    return 7.0 * 4 * hidden * hidden * (2 * layers - 1)
+
+
+def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> int:
+    assert config.batch is not None and config.hidden is not None
+    if config.steps is not None:
+        return config.steps
+    window = config.batch * config.seq
+    if config.epochs is not None:
+        per_epoch = max(1, tokens // config.batch // config.seq)
+        return max(1, math.ceil(config.epochs * per_epoch))
+    step = seconds_per_step(config, config.hidden, vocab)
+    evaluations = 15 * valid_tokens * _EVALUATION_COST * step / window
+    left = max(clock.left() * _SHARE - min(evaluations, 0.1 * clock.left()) - 0.5, step)
+    return max(1, int(left / step))
+
+
+def _learning_rate(config: Config) -> float:
+    assert config.hidden is not None
+    base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
+    if config.cell.startswith("rnn"):
+        base /= 4
+    return base * min(1.0, (512 / config.hidden) ** 0.5) / max(1, config.layers) ** 0.5
+
+
+def _dropout(epochs: float) -> float:
+    """None for a text seen once, 0.25 for eight epochs, 0.5 from 64 on."""
+    return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 12)), 2)
+
+
+def _eval_every(steps: int, window: int, valid_tokens: int) -> int:
+    """10 to 40 evaluations, as many as a twentieth of the training pays for."""
+    affordable = 0.05 * steps * window / max(1.0, valid_tokens * _EVALUATION_COST)
+    return max(1, round(steps / min(40, max(10, affordable))))

@@ -1,0 +1,188 @@
+"""Training from the first window to the last: evaluate, save, report, stop."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..config import Config
+from ..data.corpus import Corpus
+from ..data.tokens import Tokenizer
+from ..errors import OutputError
+from .checkpoint import Checkpoint, save
+from .evaluate import Evaluation, evaluate
+from .log import RunLog
+from .reporter import Evaluated, Reporter, Result, Step
+from .runfolder import RunFolder
+from .signals import StopSignals
+from .trainer import Trainer
+
+_SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
+_LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
+
+
+class Loop:
+    """Drives a `Trainer` to its last step, or until a signal or the end of patience."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        tokenizer: Tokenizer,
+        corpus: dict[str, Any],
+        valid: Corpus | None,
+        folder: RunFolder,
+        reporter: Reporter,
+    ) -> None:
+        self.trainer, self.tokenizer, self.corpus, self.valid = trainer, tokenizer, corpus, valid
+        self.folder, self.reporter = folder, reporter
+        self.config: Config = trainer.config
+        self.evaluation_network = trainer.network.sibling()
+        self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
+        self._started = self._saved = self._logged = time.monotonic()
+        self._seconds_before = trainer.progress.seconds
+        self._rate = _Rate()
+
+    def run(self, signals: StopSignals, log: RunLog) -> Result:
+        """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
+        self.signals, self.log = signals, log
+        stopped = "done"
+        while True:
+            progress = self.trainer.progress
+            if self._evaluation_is_due():
+                self._evaluate()
+            if signals.stop is not None:
+                stopped = "signal"
+                break
+            if self.config.patience is not None and progress.waited >= self.config.patience:
+                stopped = "patience"
+                break
+            if progress.step >= self.trainer.steps:
+                break
+            self._step()
+        self._save_last()
+        return self._result(stopped)
+
+    def _step(self) -> None:
+        start = time.perf_counter()
+        lr = self.trainer.learning_rate()
+        nats, norm = self.trainer.step()
+        progress = self.trainer.progress
+        self._rate.add(self.trainer.streams.batch * self.trainer.streams.seq, time.perf_counter() - start)
+        if progress.bad_steps or not math.isfinite(nats):
+            self.reporter.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
+        window = self.trainer.streams.batch * self.trainer.streams.seq
+        left = (self.trainer.steps - progress.step) * window / max(self._rate.per_second, 1e-9)
+        epoch = progress.step / self.trainer.streams.per_epoch
+        smoothed = progress.smoothed if progress.smoothed is not None else math.nan
+        step = Step(progress.step, self.trainer.steps, epoch, smoothed, lr, self._rate.per_second, left, norm)
+        self.reporter.step(step)
+        if (now := time.monotonic()) - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            self.log.write({"event": "step", "step": step.step, "epoch": epoch, "nats": nats, "smoothed": smoothed,
+                            "lr": lr, "grad_norm": norm, "chars_per_s": step.chars_per_s,
+                            "seconds": self._seconds()})  # fmt: skip
+        every = self.config.save_every
+        if progress.step % every == 0 if every else now - self._saved >= _SAVE_SECONDS:
+            self._save_last()
+
+    def _evaluation_is_due(self) -> bool:
+        progress, every = self.trainer.progress, self.config.eval_every or 1
+        last = progress.step >= self.trainer.steps
+        return progress.step > 0 and (last or progress.step % every == 0) and progress.evaluated != progress.step
+
+    def _evaluate(self) -> None:
+        measured: Evaluation | None = None
+        if self.valid is not None:
+            measured = evaluate(self.evaluation_network, self.valid, lambda: self.signals.stop is not None)
+            if measured is None:
+                return
+        progress = self.trainer.progress
+        progress.evaluated = progress.step
+        if progress.train_count:
+            progress.train_nats = progress.train_total / progress.train_count
+        progress.train_total, progress.train_count = 0.0, 0
+        best = self._note_best(measured)
+        if self.trainer.plateau and measured:
+            self.trainer.plateau.observe(measured.nats)
+        self.trainer.mark_good()
+        self._save_last()
+        if best:
+            self._save(self.folder.best)
+        sample = self.draw() if self.draw and self.signals.stop is None else ""
+        train = progress.train_nats if progress.train_nats is not None else math.nan
+        valid, bits = (measured.nats, measured.bits) if measured else (None, None)
+        self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample))
+        self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
+                        "valid_bits": bits, "best": best, "sample": sample, "seconds": self._seconds()})  # fmt: skip
+
+    def _note_best(self, measured: Evaluation | None) -> bool:
+        """Whether this state is the best; without validation the latest is."""
+        progress = self.trainer.progress
+        if measured is None:
+            progress.best_step = progress.step
+            return True
+        progress.valid_nats = measured.nats
+        if math.isfinite(measured.nats) and (progress.best_nats is None or measured.nats < progress.best_nats):
+            progress.best_nats, progress.best_step, progress.waited = measured.nats, progress.step, 0
+            return True
+        progress.waited += 1
+        return False
+
+    def _save_last(self) -> None:
+        if self.trainer.progress.bad_steps == 0:
+            self._save(self.folder.last)
+        self._saved = time.monotonic()
+
+    def _save(self, path: Any) -> None:
+        self.trainer.progress.seconds = self._seconds()
+        snapshot = self.trainer.snapshot()
+        parameters = dict(self.trainer.network.parameters)
+        try:
+            save(path, Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
+                                  snapshot.progress, self.corpus))  # fmt: skip
+        except OutputError as error:
+            self.reporter.message(f"{error}; training goes on and will try again")
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _result(self, stopped: str) -> Result:
+        progress, best = self.trainer.progress, self.trainer.progress.best_nats
+        seconds = self._seconds()
+        train = progress.train_nats
+        if train is None:
+            train = progress.train_total / progress.train_count if progress.train_count else math.nan
+        result = Result(
+            run=str(self.folder.path),
+            steps=progress.step,
+            chars=progress.chars,
+            seconds=round(seconds, 3),
+            chars_per_s=round(self._rate.overall, 1),
+            train_nats=train,
+            valid_nats=best,
+            valid_bits=None if best is None else best / math.log(2),
+            best_step=progress.best_step,
+            stopped=stopped,
+            signal=self.signals.stop if stopped == "signal" else None,
+        )
+        self.log.write({"event": "end", "stopped": stopped, "step": progress.step, "best_step": progress.best_step,
+                        "valid_nats": best, "seconds": seconds})  # fmt: skip
+        self.reporter.finished(result)
+        return result
+
+
+class _Rate:
+    """Characters a second: of the last steps, and of all of them."""
+
+    def __init__(self) -> None:
+        self.per_second, self._chars, self._seconds = 0.0, 0, 0.0
+
+    def add(self, chars: int, seconds: float) -> None:
+        self._chars += chars
+        self._seconds += seconds
+        now = chars / max(seconds, 1e-9)
+        self.per_second = now if not self.per_second else 0.95 * self.per_second + 0.05 * now
+
+    @property
+    def overall(self) -> float:
+        return self._chars / self._seconds if self._seconds else 0.0

@@ -1,0 +1,215 @@
+"""The ways into training: a new run, a new run from old weights, and going on with a run."""
+
+import datetime
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..config import Config, parse_duration, to_toml
+from ..data.corpus import Corpus, read_corpus, split_corpus
+from ..data.tokens import Tokenizer
+from ..data.windows import Streams
+from ..errors import CheckpointError, ConfigError
+from ..nn.initialisation import initialise
+from ..nn.network import Network
+from ..nn.shapes import ModelShape
+from . import auto
+from .atomic import write_atomic
+from .checkpoint import Checkpoint, load
+from .log import RunLog
+from .loop import Loop
+from .reporter import Reporter, Result, Start
+from .runfolder import RunFolder, model_path
+from .signals import StopSignals
+from .trainer import Snapshot, Trainer
+
+_VALIDATED = 1 << 18  # tokens of the validation text that are used while training
+_FIXED = ("cell", "layers", "hidden", "tokens", "precision")  # what old weights decide
+
+
+def train(
+    inputs: Sequence[str] | Corpus,
+    config: Config | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    init_from: str | os.PathLike[str] | None = None,
+    reporter: Reporter | None = None,
+) -> Result:
+    """Train a new model on files, folders, globs, built-in names or a `Corpus`; everything lands in the folder ``out``.
+
+    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. Raises `FastRNNError`s: `ConfigError`,
+    `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
+    """
+    config, reporter = config or Config(), reporter or Reporter()
+    with StopSignals(urgent=True) as signals:
+        clock = auto.Clock(auto.budget_of(config))
+        old = load(model_path(init_from)) if init_from is not None else None
+        if old is not None:
+            config = _with_old_sizes(config, old)
+        whole = _read(inputs, config, old.tokenizer if old else None, reporter)
+        corpus, valid = _split(whole, config, reporter)
+        reporter.message("preparing kernels (the first time, compiling takes some seconds)")
+        made = auto.plan(config, len(corpus), len(valid) if valid else 0, whole.tokenizer.size, clock)
+        config = made.config
+        trainer = _trainer(config, whole.tokenizer, corpus)
+        if old is not None:
+            trainer.network.parameters.assign(old.parameters)
+        else:
+            initialise(trainer.network.parameters, trainer.network.shape, config.init, np.random.default_rng(config.seed))
+        trainer.mark_good()
+        folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
+        write_atomic(folder.config_path, to_toml(config).encode())
+        names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
+        about = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
+        loop = Loop(trainer, whole.tokenizer, about, valid, folder, reporter)
+        return _run(loop, signals, len(corpus), made.choices)
+
+
+def resume(
+    run: str | os.PathLike[str],
+    changes: dict[str, Any] | None = None,
+    inputs: Sequence[str] | Corpus = (),
+    reporter: Reporter | None = None,
+) -> Result:
+    """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
+
+    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``, ``patience``. ``inputs``: the text, if it
+    is to be found elsewhere now. Raises `ConfigError` for other changes, `InputError` when the text is not the same.
+    """
+    reporter, changes = reporter or Reporter(), dict(changes or {})
+    with StopSignals(urgent=True) as signals:
+        folder = RunFolder.open(run)
+        saved = load(folder.last)
+        if not saved.optimizer.keys() | saved.state.keys():
+            raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
+        config = _extended(saved, changes)
+        whole = _read(inputs or saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter)
+        if whole.fingerprint != saved.corpus.get("fingerprint"):
+            raise ConfigError(
+                "the text is not the one this run was trained on; give the same text, or start anew with --init-from"
+            )
+        corpus, valid = _split(whole, config, reporter)
+        trainer = _trainer(config, saved.tokenizer, corpus)
+        flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.network.parameters])
+        trainer.restore(Snapshot(flat, saved.optimizer, saved.state, saved.progress))
+        trainer.mark_good()
+        write_atomic(folder.config_path, to_toml(config).encode())
+        loop = Loop(trainer, saved.tokenizer, saved.corpus, valid, folder, reporter)
+        return _run(loop, signals, len(corpus), (f"going on from step {trainer.progress.step:,}",))
+
+
+def _run(loop: Loop, signals: StopSignals, tokens: int, choices: tuple[str, ...]) -> Result:
+    trainer = loop.trainer
+    start = Start(
+        run=str(loop.folder.path),
+        parameters=trainer.network.parameters.flat.size,
+        tokens=tokens,
+        vocab=loop.tokenizer.size,
+        steps=trainer.steps,
+        per_epoch=trainer.streams.per_epoch,
+        config=loop.config,
+        choices=choices,
+    )
+    loop.reporter.started(start)
+    if getattr(loop.reporter, "samples", False):
+        loop.draw = _drawing(trainer.network, loop.tokenizer, loop.config)
+    with RunLog(loop.folder.log_path, loop.reporter.message) as log:
+        log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "tokens": tokens,
+                   "parameters": start.parameters, "vocab": start.vocab, "choices": list(choices)})  # fmt: skip
+        signals.urgent = False
+        return loop.run(signals, log)
+
+
+def _drawing(network: Network, tokenizer: Tokenizer, config: Config) -> Any:
+    from ..sample import Drawing, Sampler
+
+    def draw() -> str:
+        sampler = Sampler(network, tokenizer, config.document_separator)
+        return "".join(chunk[0] for chunk in sampler.stream(1, 120, "", Drawing(temperature=0.8), seed=config.seed))
+
+    return draw
+
+
+def _with_old_sizes(config: Config, old: Checkpoint) -> Config:
+    default = Config()
+    for name in _FIXED:
+        given, was = getattr(config, name), getattr(old.config, name)
+        if given not in (getattr(default, name), was):
+            raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
+    return config.replace(**{name: getattr(old.config, name) for name in _FIXED})
+
+
+def _extended(saved: Checkpoint, changes: dict[str, Any]) -> Config:
+    allowed = {"steps", "epochs", "for_", "threads", "eval_every", "save_every", "patience", "device"}
+    for name in changes:
+        if name not in allowed and changes[name] != getattr(saved.config, name):
+            raise ConfigError(f"{name} cannot change when a run goes on; start anew with --init-from")
+    length = {name: changes.pop(name) for name in ("steps", "epochs", "for_") if changes.get(name) is not None}
+    config = saved.config.replace(**{name: value for name, value in changes.items() if name in allowed})
+    if not length:
+        return config
+    (name, value), *more = length.items()
+    if more:
+        raise ConfigError("give one of --steps, --epochs and --for")
+    return config.replace(steps=_new_steps(saved, name, value))
+
+
+def _new_steps(saved: Checkpoint, name: str, value: Any) -> int:
+    """The new total, from steps, epochs, or a time for the whole run at the speed it had so far."""
+    done, steps = int(saved.progress["step"]), saved.config.steps or 0
+    if name == "steps":
+        new = int(value)
+    elif name == "epochs":
+        new = round(float(value) * done / max(1e-9, saved.progress["chars"] / _trained_tokens(saved)))
+    else:
+        new = round(parse_duration(value) * done / max(1e-9, saved.progress["seconds"]))
+    if new < max(done, 1):
+        raise ConfigError(f"{name.rstrip('_')} {value} is less than the {done} steps that are done; give more")
+    return max(new, done) if new != steps else steps
+
+
+def _trained_tokens(saved: Checkpoint) -> float:
+    return max(1.0, float(saved.corpus["tokens"]) * (1 if saved.config.valid_file else 1 - saved.config.valid))
+
+
+def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter) -> Corpus:
+    if isinstance(inputs, Corpus):
+        return inputs
+    skip = "skip" if tokenizer is not None else "error"
+    corpus = read_corpus(
+        inputs,
+        tokens=config.tokens,
+        min_count=config.min_count,
+        separator=config.document_separator,
+        tokenizer=tokenizer,
+        unknown=skip,
+    )
+    if corpus.skipped:
+        from ..data.characters import describe
+
+        reporter.message(f"left out, because the old model does not know them: {describe(corpus.skipped)}")
+    return corpus
+
+
+def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, Corpus | None]:
+    if config.valid_file is not None:
+        corpus: Corpus = whole
+        valid: Corpus | None = read_corpus(
+            [config.valid_file], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip"
+        )
+    else:
+        corpus, valid = split_corpus(whole, config.valid) if config.valid else (whole, None)
+    if valid is not None and len(valid) > _VALIDATED:
+        reporter.message(f"validating on the first {_VALIDATED:,} of {len(valid):,} tokens")
+        valid, _ = split_corpus(valid, 1 - _VALIDATED / len(valid))
+    return corpus, valid
+
+
+def _trainer(config: Config, tokenizer: Tokenizer, corpus: Corpus) -> Trainer:
+    assert config.hidden is not None and config.batch is not None
+    shape = ModelShape(config.cell, config.layers, config.hidden, tokenizer.size)
+    streams = Streams(corpus, config.batch, config.seq, config.seed)
+    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads, device=config.device)
+    return Trainer(network, streams, config)

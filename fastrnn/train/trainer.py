@@ -1,0 +1,156 @@
+"""One run's moving parts: a step, the guard against NaN, and what must be kept to go on bit for bit."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..data.windows import Streams
+from ..errors import CheckpointError, DivergedError
+from ..nn.network import Network
+from .optimizers import Optimizer
+from .schedules import SCHEDULES, Plateau
+
+_BAD_STEPS = 3  # in a row, before going back
+_RETURNS = 3  # before giving up
+_SMOOTHING = 0.02  # weight of a new loss in the smoothed one
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run is. JSON keeps it exactly."""
+
+    step: int = 0
+    updates: int = 0
+    chars: int = 0
+    seconds: float = 0.0
+    smoothed: float | None = None
+    train_total: float = 0.0  # losses since the last evaluation
+    train_count: int = 0
+    train_nats: float | None = None  # mean loss between the last two evaluations
+    evaluated: int = -1  # step of the last evaluation
+    valid_nats: float | None = None
+    best_nats: float | None = None
+    best_step: int = 0
+    waited: int = 0  # evaluations since the best
+    lr_scale: float = 1.0
+    bad_steps: int = 0
+    returns: int = 0
+    plateau: dict[str, Any] | None = None
+
+    @classmethod
+    def from_mapping(cls, mapping: dict[str, Any]) -> "Progress":
+        """The reverse of `dataclasses.asdict`. Raises `CheckpointError` for other names or types."""
+        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
+        try:
+            if set(mapping) != set(kinds):
+                raise TypeError
+            progress = cls(**mapping)
+            for name in ("step", "updates", "chars", "train_count", "evaluated", "best_step", "waited"):
+                if type(mapping[name]) is not int or mapping[name] < -1:
+                    raise TypeError
+            for name in ("seconds", "train_total", "lr_scale"):
+                if not math.isfinite(mapping[name]):
+                    raise TypeError
+        except TypeError:
+            raise CheckpointError("its record of progress is damaged; use another copy") from None
+        return progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A state that training can go back to, or on from."""
+
+    parameters: np.ndarray[Any, Any]
+    moments: dict[str, np.ndarray[Any, Any]]
+    state: dict[str, np.ndarray[Any, Any]]
+    progress: dict[str, Any]
+
+
+class Trainer:
+    """Trains a network on streams of text; ``config`` is complete (see `auto`)."""
+
+    def __init__(self, network: Network, streams: Streams, config: Config) -> None:
+        assert config.steps is not None and config.lr is not None and config.warmup is not None
+        assert config.dropout is not None
+        self.network, self.streams, self.config = network, streams, config
+        self.steps, self.lr, self.warmup, self.keep = config.steps, config.lr, config.warmup, 1 - config.dropout
+        self.optimizer = Optimizer(network, config)
+        self.state = network.initial_state(streams.batch)
+        self.progress = Progress()
+        self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
+        self._good = self.snapshot()
+
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        schedule = SCHEDULES.get(self.config.schedule, SCHEDULES["constant"])
+        factor = schedule(self.progress.step, self.steps, self.warmup, self.config.final_lr)
+        return self.lr * factor * self.progress.lr_scale * (self.plateau.factor if self.plateau else 1.0)
+
+    def step(self) -> tuple[float, float]:
+        """One window forward and backward, and one update. Returns the loss in nats and the gradient's norm.
+
+        If either is NaN or infinite, the step is skipped; after three such steps in a row training goes back to the last
+        good state with half the learning rate. Raises `DivergedError` when that did not help three times.
+        """
+        progress = self.progress
+        before = {name: array.copy() for name, array in self.state.items()}
+        window = self.streams.window(progress.step)
+        nats = self.network.loss_and_gradient(
+            window.x, window.y, window.starts, self.state, self.keep, _key(self.config.seed, progress.step)
+        )
+        norm = self.optimizer.gradient_norm()
+        if math.isfinite(nats) and math.isfinite(norm):
+            self.optimizer.step(self.learning_rate(), norm)
+            progress.bad_steps = 0
+            old = nats if progress.smoothed is None else progress.smoothed
+            progress.smoothed = old + (nats - old) * max(_SMOOTHING, 1 / (progress.step + 1))
+            progress.train_total += nats
+            progress.train_count += 1
+        else:
+            self.state = before
+            progress.bad_steps += 1
+        progress.step += 1
+        progress.updates = self.optimizer.updates
+        progress.chars += window.x.size
+        if progress.bad_steps >= _BAD_STEPS:
+            self._go_back()
+        return nats, norm
+
+    def _go_back(self) -> None:
+        scale, returns = self.progress.lr_scale / 2, self.progress.returns + 1
+        if returns > _RETURNS:
+            raise DivergedError(
+                f"training diverged at step {self.progress.step}: the loss or its gradient was NaN or infinite again and "
+                "again, also at an eighth of the learning rate; use a smaller --lr"
+            )
+        self.restore(self._good)
+        self.progress.lr_scale, self.progress.returns = scale, returns
+
+    def mark_good(self) -> None:
+        """Come back here if what follows diverges."""
+        if self.progress.bad_steps == 0:
+            self._good = self.snapshot()
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything that changes."""
+        self.progress.plateau = self.plateau.to_mapping() if self.plateau else None
+        state = {name: array.copy() for name, array in self.state.items()}
+        parameters = self.network.parameters.flat.copy()
+        return Snapshot(parameters, self.optimizer.to_mapping(), state, dataclasses.asdict(self.progress))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, bit for bit."""
+        self.network.parameters.flat[...] = snapshot.parameters
+        self.progress = Progress.from_mapping(snapshot.progress)
+        self.optimizer.assign(snapshot.moments, self.progress.updates)
+        self.state = {name: array.copy() for name, array in snapshot.state.items()}
+        if self.plateau and self.progress.plateau:
+            self.plateau = Plateau.from_mapping(self.progress.plateau)
+
+
+def _key(seed: int, step: int) -> int:
+    """The key of a step's dropout masks."""
+    return (seed * 0x9E3779B1 + step * 0x85EBCA77) & 0xFFFFFFFF

@@ -1,0 +1,154 @@
+"""The commands on fakes of the library: what they ask of it, and what they show."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from fake_library import FakeLoop, FakeModel, fake_model, result
+from fastrnn_cli.group import program
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
+    """A model that is there and answers at once."""
+    return fake_model(monkeypatch)
+
+
+def invoke(*args: str, text: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
+    """Run a command that must succeed."""
+    done = CliRunner().invoke(program, args, input=text, env=env)
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def test_sample_writes_the_prime_and_what_is_drawn(model: type[FakeModel]) -> None:
+    done = invoke("sample", "m", "--prime", "Once ", "--length", "3", "--temperature", "0.5", "--threads", "2")
+    assert done.stdout == "Once a0b0c0"
+    assert model.asked["load"] == "m"
+    assert {k: model.asked[k] for k in ("prime", "length", "temperature", "threads")} == {
+        "prime": "Once ", "length": 3, "temperature": 0.5, "threads": 2,
+    }  # fmt: skip
+
+
+def test_sample_leaves_what_is_not_given_to_the_library(model: type[FakeModel]) -> None:
+    invoke("sample", "m")
+    assert model.asked == {"load": "m", "threads": None, "greedy": False, "unknown": "error"}
+
+
+def test_several_samples_are_numbered(model: type[FakeModel]) -> None:
+    assert invoke("sample", "m", "--count", "2").stdout == "--- 1 ---\na0b0c0\n--- 2 ---\na1b1c1"
+
+
+def test_samples_as_json_lines(model: type[FakeModel]) -> None:
+    done = invoke("sample", "m", "--count", "2", "--seed", "7", "--jsonl", "--prime", "é")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"index": 0, "text": "éa0b0c0", "seed": 7},
+        {"index": 1, "text": "éa1b1c1", "seed": 7},
+    ]
+
+
+def test_sample_to_a_file(model: type[FakeModel], tmp_path: Path) -> None:
+    done = invoke("sample", "m", "--prime", "é", "--out", str(tmp_path / "s.txt"))
+    assert done.stdout == ""
+    assert (tmp_path / "s.txt").read_bytes() == "éa0b0c0".encode()
+
+
+def test_prime_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
+    (tmp_path / "p").write_bytes("é\r\n".encode())
+    assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout_bytes == "é\r\na0b0c0".encode()
+    assert invoke("sample", "m", "--prime-file", "-", text="from a pipe ").stdout == "from a pipe a0b0c0"
+
+
+def test_two_primes_are_wrong_usage(model: type[FakeModel]) -> None:
+    done = CliRunner().invoke(program, ["sample", "m", "--prime", "x", "--prime-file", "y"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
+def test_sample_on_a_terminal_is_visible_and_ends_its_line(
+    model: type[FakeModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastrnn_cli.output.on_terminal", lambda: True)
+    assert invoke("sample", "m", "--prime", "\x1b[2J").stdout == "␛[2Ja0b0c0\n"
+    assert invoke("sample", "m", "--prime", "\x1b[2J", "--raw").stdout == "\x1b[2Ja0b0c0\n"
+
+
+def test_score_gives_a_line_for_each_line(model: type[FakeModel], tmp_path: Path) -> None:
+    assert invoke("score", "m", text="ab\nabc\n").stdout == "-4.0000\t2.8850\tab\n-6.0000\t2.8850\tabc\n"
+    (tmp_path / "lines").write_text("é\n", encoding="utf-8")
+    done = invoke("score", "m", str(tmp_path / "lines"), "--json")
+    assert json.loads(done.stdout) == {"text": "é", "chars": 1, "logprob": -2.0, "bits_per_char": 2.885}
+
+
+def test_complete_shows_probabilities(model: type[FakeModel]) -> None:
+    assert invoke("complete", "m", "th", "--n", "2").stdout == "0.7500  e\n0.2500  ␛\n"
+    assert model.asked["n"] == 2
+    done = json.loads(invoke("complete", "m", "th", "--json").stdout)
+    assert done["text"] == "th"
+    assert done["completions"][0] == {"text": "e", "probability": 0.75}
+
+
+def loop(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeLoop:
+    """A training loop that is done at once, with this result."""
+    fake_model(monkeypatch)
+    module = FakeLoop(result(**changes))
+    monkeypatch.setitem(__import__("sys").modules, "fastrnn.train.loop", module)
+    return module
+
+
+def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = loop(monkeypatch)
+    invoke("train", "a.txt", "b", "--hidden", "8", "--steps", "3", "--out", "runs/x", "--init-from", "old", "-q")
+    assert (asked.asked["inputs"], asked.asked["out"], asked.asked["init_from"]) == (("a.txt", "b"), "runs/x", "old")
+    config = asked.asked["config"]
+    assert (config.hidden, config.steps, config.cell) == (8, 3, "lstm")
+
+
+def test_train_without_a_text_takes_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = loop(monkeypatch)
+    invoke("train")
+    assert asked.asked["inputs"] == ("python-docs",)
+
+
+def test_train_ends_with_a_sample_and_what_to_try_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop(monkeypatch, run="runs/my run")
+    done = invoke("train", "my text.txt")
+    assert "valid  2.5000 nats  3.6067 bits  (best, at step 8)\n\na sample\n" in done.stdout
+    assert "fastrnn eval 'runs/my run' 'my text.txt' --split valid" in done.stderr
+
+
+def test_train_json_is_one_object_alone_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop(monkeypatch, valid_nats=None, valid_bits=None, best_step=None, train_nats=float("nan"))
+    done = invoke("train", "--json", "--quiet")
+    assert done.stdout.count("\n") == 1
+    assert json.loads(done.stdout) == {
+        "run": "runs/x", "steps": 10, "chars": 640, "seconds": 2.0, "chars_per_s": 320.0, "train_nats": None,
+        "valid_nats": None, "valid_bits": None, "best_step": None,
+    }  # fmt: skip
+    assert done.stderr == ""
+
+
+def test_quiet_train_shows_the_result_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop(monkeypatch)
+    done = invoke("train", "--quiet")
+    assert done.stderr == ""
+    assert "sample" not in done.stdout
+    assert done.stdout.startswith("run    runs/x\n")
+
+
+@pytest.mark.parametrize(("signal", "status", "name"), [(2, 130, "SIGINT"), (15, 143, "SIGTERM")])
+def test_a_signal_is_told_and_is_the_exit_status(
+    signal: int, status: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop(monkeypatch, stopped="signal", signal=signal)
+    done = CliRunner().invoke(program, ["train"])
+    assert done.exit_code == status
+    assert f"stopped by {name}; go on with: fastrnn train --resume runs/x" in done.stderr
+    assert "a sample" not in done.stdout
+
+
+def test_resume_hands_over_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = loop(monkeypatch)
+    invoke("train", "--resume", "runs/x", "--steps", "20", "-q", env={"FASTRNN_HIDDEN": "9", "FASTRNN_THREADS": "1"})
+    assert asked.asked == {"run": "runs/x", "changes": {"steps": 20, "threads": 1}, "inputs": ()}

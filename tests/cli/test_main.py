@@ -1,0 +1,175 @@
+"""What ends a command: one line and an exit status."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from fastrnn_cli.group import COMMANDS, program
+from fastrnn_cli.main import run
+
+from fastrnn.errors import ConfigError, DivergedError, InputError
+
+HEAVY = {"numpy", "numba", "llvmlite", "rich", "safetensors", "platformdirs"}
+
+
+def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException, **env: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command that ends in this error."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "fail", "Fail.")
+    monkeypatch.setattr(program, "get_command", lambda *_: click.Command("fail", callback=fail))
+    result = CliRunner().invoke(program, ["fail"], env=env)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("no text"), 1, "fastrnn: no text\n"),
+        (ConfigError("hidden is 0"), 2, "fastrnn: hidden is 0\n"),
+        (DivergedError("it diverged"), 4, "fastrnn: it diverged\n"),
+        (InputError("two\nlines \x1b[31m"), 1, "fastrnn: two␊lines ␛[31m\n"),
+        (KeyboardInterrupt(), 130, "fastrnn: interrupted\n"),
+        (BrokenPipeError(), 0, ""),
+        (OSError(28, "No space left on device"), 1, "fastrnn: No space left on device\n"),
+        (FileNotFoundError(2, "No such file", "x.txt"), 1, "fastrnn: x.txt: No such file\n"),
+        (click.UsageError("that is wrong"), 2, "fastrnn: that is wrong (see fastrnn fail --help)\n"),
+    ],
+)
+def test_every_end_is_one_line_and_a_status(
+    error: BaseException, status: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert outcome(monkeypatch, error) == (status, "", line)
+
+
+def test_memory_and_mistakes_of_ours_are_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, words in ((MemoryError("8 GiB"), "not enough memory"), (ZeroDivisionError("x"), "internal error")):
+        status, out, err = outcome(monkeypatch, error)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert words in err
+        assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    status, _, err = outcome(monkeypatch, InputError("no text"), FASTRNN_DEBUG="1")
+    assert status == 1
+    assert "Traceback" in err
+    assert err.endswith("fastrnn: no text\n")
+    assert "Traceback" not in outcome(monkeypatch, InputError("no text"), FASTRNN_DEBUG="0")[2]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["trian"], "no such command 'trian'; did you mean train? (see fastrnn --help)"),
+        (["train", "--hiden", "3"], "--hidden"),
+        (["train", "--hidden", "many"], "'many' is not a valid integer"),
+        (["train", "--cell", "lstn"], "'lstn' is not one of"),
+        (["train", "--hidden", "0", "text.txt"], "hidden is 0; it must be at least 1"),
+        (["sample"], "Missing argument 'MODEL'. (see fastrnn sample --help)"),
+        (["train", "--resume", "a", "--out", "b"], "leave out --out"),
+        (["train", "--config", "missing.toml"], "missing.toml: cannot read this configuration"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(args: list[str], words: str) -> None:
+    result = CliRunner().invoke(program, args)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith("fastrnn: ")
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["bench"], ["data"]])
+def test_a_group_alone_shows_its_help(args: list[str]) -> None:
+    result = CliRunner().invoke(program, args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: fastrnn")
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(program, ["--help"])
+    assert result.exit_code == 0
+    for name, text in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    command: click.Command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+    assert command.help is not None
+    assert command.help.splitlines()[0] == COMMANDS[name]
+    for each in [command, *getattr(command, "commands", {}).values()]:
+        assert f"fastrnn {name}" in (each.epilog or "")
+        for option in each.params:
+            assert not isinstance(option, click.Option) or option.help
+
+
+def test_version_is_the_distributions() -> None:
+    from importlib.metadata import version
+
+    result = CliRunner().invoke(program, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"fastrnn {version('fastrnn')}\n")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS), []])
+def test_help_version_and_completion_import_nothing_heavy(args: list[str]) -> None:
+    env = dict(os.environ)
+    if not args:
+        env |= {"_FASTRNN_COMPLETE": "bash_complete", "COMP_WORDS": "fastrnn train --hid", "COMP_CWORD": "2"}
+    code = (
+        "import sys; from fastrnn_cli.main import main\n"
+        "try: main()\n"
+        "finally: print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *args], env=env, capture_output=True, text=True, check=True)
+    assert "hidden" in done.stdout or args
+    assert not HEAVY & set(done.stderr.split())
+
+
+def fastrnn(*args: str, **options: Any) -> "subprocess.Popen[bytes]":
+    """The program as a process of its own."""
+    return subprocess.Popen([sys.executable, "-m", "fastrnn_cli", *args], stderr=subprocess.PIPE, **options)
+
+
+def test_a_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
+    text = tmp_path / "long.txt"
+    text.write_text("many lines\n" * 100_000)
+    process = fastrnn("data", "show", "--text", str(text), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"many lines\n"
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        process = fastrnn("data", "list", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"fastrnn: No space left on device\n")
+
+
+def test_an_output_without_the_character_gets_an_escape(tmp_path: Path) -> None:
+    text = tmp_path / "snow.txt"
+    text.write_text("☃", encoding="utf-8")
+    env = dict(os.environ) | {"PYTHONIOENCODING": "ascii"}
+    process = fastrnn("data", "show", "--text", str(text), stdout=subprocess.PIPE, env=env)
+    assert process.communicate(timeout=60) == (rb"\u2603", b"")
+
+
+def test_run_gives_the_status_that_a_command_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave() -> None:
+        click.get_current_context().exit(130)
+
+    monkeypatch.setitem(COMMANDS, "leave", "Leave.")
+    monkeypatch.setattr(program, "get_command", lambda *_: click.Command("leave", callback=leave))
+    assert run(["leave"]) == 130

@@ -1,0 +1,177 @@
+"""Truncated BPTT and evaluation windows, against the corpus itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fastrnn.data import windows
+from fastrnn.data.corpus import Corpus
+from fastrnn.data.tokens import ByteTokenizer
+from fastrnn.data.windows import Streams, Window, evaluation_windows
+from fastrnn.errors import ConfigError
+
+
+def make_corpus(n: int, starts: list[int] | None = None, breaks: list[int] | None = None) -> Corpus:
+    """A corpus in which every id is its own position, so that a window tells where it was taken."""
+    breaks = sorted({0, *(breaks or [])})
+    starts = sorted({*(starts or []), *breaks})
+    return Corpus(np.arange(n, dtype=np.uint16), np.array(starts), np.array(breaks), ByteTokenizer())
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Corpus, int, int, int]:
+    """A corpus with documents, a batch, a length of windows and a seed."""
+    batch, seq = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    n = draw(st.integers(batch * seq + 1, batch * seq * 4 + 9))
+    places = st.lists(st.integers(0, n - 1), max_size=6)
+    return make_corpus(n, draw(places), draw(places)), batch, seq, draw(st.integers(0, 99))
+
+
+def started(window: Window) -> NDArray[np.bool_]:
+    return np.zeros(window.x.shape, bool) if window.starts is None else window.starts.astype(bool)
+
+
+@given(case=cases())
+def test_every_epoch_covers_its_positions_once(case: tuple[Corpus, int, int, int]) -> None:
+    corpus, batch, seq, _ = case
+    streams = Streams(*case)
+    n = len(corpus)
+
+    assert streams.per_epoch == n // batch // seq
+    for epoch in range(3):
+        seen = [streams.window(epoch * streams.per_epoch + i).x for i in range(streams.per_epoch)]
+        positions = np.concatenate(seen).ravel()
+        assert len(set(positions.tolist())) == len(positions) == n // batch // seq * seq * batch
+
+
+@given(case=cases())
+def test_a_stream_goes_on_in_the_next_window(case: tuple[Corpus, int, int, int]) -> None:
+    corpus, _, _, _ = case
+    streams = Streams(*case)
+    n = len(corpus)
+    x = np.concatenate([streams.window(i).x for i in range(streams.per_epoch)])
+
+    np.testing.assert_array_equal(x[1:], (x[:-1] + 1) % n)
+    np.testing.assert_array_equal(np.diff(x[0]) % n, n // streams.batch % n)
+    assert x[0, 0] == 0
+
+
+@given(case=cases(), index=st.integers(0, 30))
+def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int, int], index: int) -> None:
+    corpus, batch, seq, _ = case
+    window = Streams(*case).window(index)
+    following = (window.x + 1) % len(corpus)
+
+    np.testing.assert_array_equal(window.y, np.where(np.isin(following, corpus.breaks), -1, following))
+    assert window.x.shape == window.y.shape == (seq, batch)
+    assert window.x.dtype == window.y.dtype == np.int32
+    assert window.x.flags.c_contiguous
+    assert window.y.flags.c_contiguous
+
+
+@given(case=cases(), index=st.integers(0, 30))
+def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int, int, int], index: int) -> None:
+    corpus, _, _, _ = case
+    streams = Streams(*case)
+    window = streams.window(index)
+    expected = np.isin(window.x, corpus.starts)
+    if index % streams.per_epoch == 0:
+        expected[0] = True
+
+    np.testing.assert_array_equal(started(window), expected)
+    assert (window.starts is None) == (not expected.any())
+
+
+@given(case=cases(), index=st.integers(0, 30))
+def test_a_window_depends_on_nothing_but_its_index(case: tuple[Corpus, int, int, int], index: int) -> None:
+    once, again = Streams(*case), Streams(*case)
+    again.window(3)
+    again.window(0)
+
+    np.testing.assert_array_equal(once.window(index).x, again.window(index).x)
+    np.testing.assert_array_equal(once.window(index).y, again.window(index).y)
+
+
+def test_epochs_are_turned_by_the_seed() -> None:
+    corpus = make_corpus(5000)
+    first = {seed: [int(Streams(corpus, 2, 50, seed).window(50 * e).x[0, 0]) for e in range(4)] for seed in (1, 2)}
+
+    assert first[1][0] == first[2][0] == 0
+    assert len({*first[1], *first[2]}) == 7
+
+
+def test_the_turn_of_an_epoch_stays_the_same_for_ever() -> None:
+    assert [windows._offset(1, epoch, 1_000_000) for epoch in range(3)] == [0, 523420, 451937]
+
+
+def test_windows_share_no_memory() -> None:
+    window = Streams(make_corpus(100), 3, 5, 1).window(1)
+
+    assert not np.shares_memory(window.x, window.y)
+
+
+@pytest.mark.parametrize(("n", "batch", "seq"), [(100, 10, 10), (2, 2, 1), (50, 1, 50)])
+def test_a_text_too_short_for_one_window_is_an_error(n: int, batch: int, seq: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Streams(make_corpus(n), batch, seq, 1)
+
+    assert str(caught.value) == (
+        f"the text has {n} tokens; batch {batch} x seq {seq} needs at least {batch * seq + 1}: "
+        "use a smaller --batch or --seq"
+    )
+    assert Streams(make_corpus(batch * seq + 1), batch, seq, 1).per_epoch == 1
+
+
+def check_evaluation(corpus: Corpus, seq: int, warm: int) -> list[Window]:
+    """Every position but breaks is scored once, after its true past of at least ``warm`` tokens or a start."""
+    made = list(evaluation_windows(corpus, seq=seq, warm=warm))
+    x, y, starts = (np.concatenate(a) for a in zip(*((w.x, w.y, started(w)) for w in made), strict=True))
+    scored = np.sort(y[y >= 0])
+    np.testing.assert_array_equal(scored, np.setdiff1d(np.arange(len(corpus)), corpus.breaks))
+    np.testing.assert_array_equal(y[y >= 0], x[y >= 0] + 1)
+    assert starts[0].all()
+    for b in range(x.shape[1]):
+        used = slice(0, int(np.flatnonzero(y[:, b] >= 0)[-1]) + 1) if (y[:, b] >= 0).any() else slice(0, 1)
+        np.testing.assert_array_equal(np.diff(x[used, b]), 1)
+        np.testing.assert_array_equal(starts[used, b][1:], np.isin(x[used, b], corpus.starts)[1:])
+    return made
+
+
+@given(case=cases(), warm=st.integers(0, 20))
+def test_evaluation_of_a_short_text_scores_each_position_once(case: tuple[Corpus, int, int, int], warm: int) -> None:
+    corpus, _, seq, _ = case
+    made = check_evaluation(corpus, seq, warm)
+
+    assert {w.x.shape for w in made} == {(min(seq, len(corpus) - 1), 1)}
+
+
+@pytest.mark.parametrize(("n", "warm"), [(60, 0), (61, 3), (99, 5), (100, 200), (600, 7)])
+def test_evaluation_in_streams_scores_each_position_once(n: int, warm: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
+    monkeypatch.setattr(windows, "_MOST_STREAMS", 6)
+
+    made = check_evaluation(make_corpus(n, [7, 33], [21, 40]), 8, warm)
+
+    assert made[0].x.shape == (8, min(n // 20, 6))
+
+
+def test_streams_of_an_evaluation_are_warmed_up_before_their_own_region() -> None:
+    made = list(evaluation_windows(make_corpus(3 * 4096), seq=128, warm=256))
+    y = np.concatenate([w.y for w in made])
+
+    assert [int(np.flatnonzero(y[:, s] >= 0)[0]) for s in range(3)] == [0, 256, 256]
+
+
+@pytest.mark.parametrize(("n", "streams"), [(2, 1), (8191, 1), (8192, 2), (40_000, 9), (65_000, 15)])
+def test_the_number_of_evaluation_streams_depends_on_the_length_alone(n: int, streams: int) -> None:
+    assert next(evaluation_windows(make_corpus(n))).x.shape[1] == streams
+
+
+def test_a_text_of_two_tokens_can_be_evaluated() -> None:
+    (window,) = evaluation_windows(make_corpus(2))
+
+    np.testing.assert_array_equal(window.x, [[0]])
+    np.testing.assert_array_equal(window.y, [[1]])
+    np.testing.assert_array_equal(window.starts, [[1]])

@@ -1,0 +1,96 @@
+"""Words: what is one, where a sentence ends, and where the spaces go back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastrnn.data.words import EOS, Detokeniser, tokenise
+
+PIECES = st.sampled_from(["the", "Sky", "don't", "3.14", ".", ",", '"', "'", "(", ")", "…", "我", "।", " ", "  ", "\n"])
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The clouds are in the sky.", ["The", "clouds", "are", "in", "the", "sky", "."]),
+        ("I don't, it's o'clock", ["I", "don't", ",", "it's", "o'clock"]),
+        ("a well-known x1 snake_case", ["a", "well-known", "x1", "snake_case"]),
+        ("1,024 at 12:30, 3.14 or 3rd", ["1,024", "at", "12:30", ",", "3.14", "or", "3rd"]),
+        ("(yes) [no] {so}", ["(", "yes", ")", "[", "no", "]", "{", "so", "}"]),
+        ("wait... -- ==", ["wait", "...", "--", "=="]),
+        ("i.e. the U.S. navy", ["i.e.", "the", "U.S.", "navy"]),
+        ("caffe\u0300 हिन्दी में", ["caffe\u0300", "हिन्दी", "में"]),
+        ("海は静か", ["海", "は", "静", "か"]),
+        ("go 👩\u200d🚀 ❤\ufe0f", ["go", "👩\u200d🚀", "❤\ufe0f"]),
+        ("", []),
+        (" \t\r", []),
+    ],
+)
+def test_what_a_word_is(text: str, tokens: list[str]) -> None:
+    assert tokenise(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one\ntwo\n", ["one", "two", ""]),
+        ("one\r\n\r\ntwo", ["one", "", "two"]),
+        ("It rained. We left.", ["It rained.", "We left."]),
+        ('"Why?" She left! (Then) it rained', ['"Why?"', "She left!", "(Then) it rained"]),
+        ("Mr. Smith and J. Doe vs. Rome", ["Mr. Smith and J. Doe vs. Rome"]),
+        ("No. Five", ["No. Five"]),
+        ("it cost 3.50 or so. then not", ["it cost 3.50 or so. then not"]),
+        ("at 5. 6 came", ["at 5. 6 came"]),
+        ("海は静か。波！", ["海は静か。", "波！"]),
+        ("शांत था। हम गए।", ["शांत था।", "हम गए।"]),
+        ("It ended.\nSo did we.\n", ["It ended.", "So did we.", ""]),
+    ],
+)
+def test_where_a_sentence_ends(text: str, lines: list[str]) -> None:
+    tokens = tokenise(text)
+
+    assert Detokeniser().feed(tokens).split("\n") == lines
+    assert tokens.count(EOS) == len(lines) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The clouds are in the sky, as always; or so (I think) they say: yes!",
+        'He said, "I don\'t know," and then "nothing" (or "little") at all.',
+        "“Curly quotes,” she wrote, ‘within’ them [and brackets].",
+        "It cost $3.50, £2 or 20% of it; and/or nothing...",
+        "a 'quoted' word",
+        "海は静かだった。",
+        "¡Nadie, señor!\n\nNew paragraph",
+    ],
+)
+def test_spaces_go_back_where_they_were(text: str) -> None:
+    assert Detokeniser().feed(tokenise(text)) == text
+
+
+def test_a_line_closes_its_quotations() -> None:
+    assert Detokeniser().feed(['"', "one", EOS, '"', "two", '"']) == '"one\n"two"'
+
+
+@given(pieces=st.lists(PIECES, max_size=40))
+def test_what_was_joined_splits_into_the_same_lines(pieces: list[str]) -> None:
+    tokens = tokenise(" ".join(pieces))
+    once = Detokeniser().feed(tokens)
+
+    assert "".join(once.split()) == "".join(t for t in tokens if t != EOS)
+    assert once.count("\n") == tokens.count(EOS)
+
+
+@given(text=st.text(max_size=200))
+def test_nothing_but_blanks_is_lost(text: str) -> None:
+    tokens = tokenise(text)
+
+    assert "".join("" if t == EOS else t for t in tokens) == "".join(text.split())
+
+
+@pytest.mark.parametrize("unit", [".", "a", ". ", "'", "a'", '."', "\u0301", "-", "1.", "。", " "])
+def test_no_text_takes_more_than_linear_time(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+
+    assert "".join(t for t in tokenise(text) if t != EOS) == "".join(text.split())

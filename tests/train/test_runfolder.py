@@ -1,0 +1,144 @@
+"""Run folders: made once, found again, and every mistake answered by one line."""
+
+import datetime
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from fastrnn.errors import CheckpointError, OutputError
+from fastrnn.train import atomic
+from fastrnn.train.runfolder import RunFolder, default_name, model_path
+
+NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)
+
+
+def test_the_names_in_it(tmp_path) -> None:
+    run = RunFolder.create(tmp_path / "a" / "b")
+    places = (run.config_path, run.log_path, run.best, run.last)
+    assert [place.name for place in places] == ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"]
+    assert {place.parent for place in places} == {tmp_path / "a" / "b"}
+
+
+def test_a_run_is_never_overwritten(tmp_path) -> None:
+    run = RunFolder.create(tmp_path / "r")
+    with pytest.raises(OutputError, match=r"r exists, and nothing is saved in it yet; choose another --out"):
+        RunFolder.create(tmp_path / "r")
+    run.last.touch()
+    with pytest.raises(
+        OutputError, match=r"^run folder \S+r exists; choose another --out, or go on with --resume \S+r$"
+    ):
+        RunFolder.create(tmp_path / "r")
+
+
+@pytest.mark.parametrize("name", ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"])
+def test_any_file_of_a_run_makes_it_one(tmp_path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(OutputError, match="exists"):
+        RunFolder.create(tmp_path)
+
+
+def test_a_folder_that_holds_no_run_is_used(tmp_path) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert RunFolder.create(tmp_path).path == tmp_path
+
+
+def test_of_runs_that_start_together_one_gets_the_folder(tmp_path) -> None:
+    outcomes: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            RunFolder.create(tmp_path / "r")
+            outcomes.append("made")
+        except OutputError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["made"] + ["refused"] * 7
+
+
+def test_places_where_no_folder_can_be(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a file of this name exists; choose another --out"):
+        RunFolder.create(tmp_path / "file")
+    with pytest.raises(OutputError, match="cannot make this run folder: Not a directory; choose another --out"):
+        RunFolder.create(tmp_path / "file" / "r")
+    with pytest.raises(OutputError, match="not the name of a folder"):
+        RunFolder.create(f"{tmp_path}/nul\0")
+
+
+def test_a_parent_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match="cannot make this run folder: Permission denied; choose another --out"):
+        RunFolder.create(tmp_path / "r")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_parent(tmp_path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="cannot make this run folder: Permission denied"):
+            RunFolder.create(tmp_path / "r")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_default_names(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_name(NOW) == os.path.join("runs", "2026-01-31-235907")
+    paths = [RunFolder.create_default(NOW).path for _ in range(3)]
+    assert [path.name for path in paths] == ["2026-01-31-235907", "2026-01-31-235907-2", "2026-01-31-235907-3"]
+
+
+def test_default_names_when_runs_is_a_file(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    with pytest.raises(OutputError, match="cannot make this run folder: Not a directory"):
+        RunFolder.create_default(NOW)
+
+
+def test_open_finds_a_run_and_clears_it(tmp_path) -> None:
+    run = RunFolder.create(tmp_path / "r")
+    with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so no run to go on with"):
+        RunFolder.open(run.path)
+    run.last.touch()
+    with pytest.raises(CheckpointError, match=r"so no run to go on with; did you mean \S+r\?"):
+        RunFolder.open(tmp_path)
+    with pytest.raises(CheckpointError, match="not a folder; --resume takes a run folder"):
+        RunFolder.open(run.last)
+    with pytest.raises(CheckpointError, match="no such run folder"):
+        RunFolder.open(tmp_path / "other")
+    (run.path / f".fastrnn-{atomic._HOST}-{os.getpid()}-00000000-0.tmp").touch()
+    assert RunFolder.open(run.path).last == run.last
+    assert sorted(os.listdir(run.path)) == ["last.safetensors", "log.jsonl"]
+
+
+def test_model_path(tmp_path) -> None:
+    run = RunFolder.create(tmp_path / "r")
+    with pytest.raises(CheckpointError, match=r"no best\.safetensors or last\.safetensors in this folder$"):
+        model_path(run.path)
+    run.last.touch()
+    assert model_path(run.path) == run.last
+    run.best.touch()
+    assert model_path(str(run.path)) == run.best
+    assert model_path(run.last) == run.last
+    with pytest.raises(CheckpointError, match=r"did you mean \S+r\?"):
+        model_path(tmp_path)
+    with pytest.raises(CheckpointError, match="no such model; give a run folder or a"):
+        model_path(tmp_path / "missing")
+    with pytest.raises(CheckpointError, match="no such model"):
+        model_path(run.last / "inside")
+    with pytest.raises(CheckpointError, match="not the name of a file or folder"):
+        model_path("nul\0")
+    with pytest.raises(CheckpointError, match="cannot read this: File name too long"):
+        model_path("x" * 300)

@@ -1,0 +1,41 @@
+"""The safetensors container: the exact bytes, and its limits when writing."""
+
+import io
+
+import numpy as np
+import pytest
+
+from fastrnn.train import tensorfile
+from fastrnn.train.tensorfile import Damaged, encode, layout, read_header, read_tensors
+
+
+def test_the_exact_bytes() -> None:
+    tensors = {"b": np.array([[1, -2]], np.float32), "a": np.array([0.5], np.float32)}
+    header = (
+        b'{"__metadata__":{"k":"\\u00e9"},"b":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},'
+        b'"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}'
+    )
+    padded = header.ljust((len(header) + 7) // 8 * 8)
+    numbers = bytes.fromhex("0000803f 000000c0 0000003f")
+    assert encode(tensors, {"k": "é"}) == len(padded).to_bytes(8, "little") + padded + numbers
+
+
+def test_big_endian_arrays_are_written_little_endian() -> None:
+    assert encode({"a": np.array([1.5, 2], ">f8")}, {}) == encode({"a": np.array([1.5, 2], "<f8")}, {})
+
+
+def test_empty_arrays_and_scalars_come_back() -> None:
+    tensors = {"none": np.empty((0, 3), np.float32), "one": np.array(2.0), "last": np.empty(0, np.float32)}
+    data = encode(tensors, {})
+    file = io.BytesIO(data)
+    found = read_tensors(file, layout(read_header(file, len(data))))
+    assert {name: (array.shape, array.dtype) for name, array in found.items()} == {
+        name: (array.shape, array.dtype) for name, array in tensors.items()
+    }
+    assert found["one"] == 2
+
+
+def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
+    monkeypatch.setattr(tensorfile, "MAX_HEADER", 1000)
+    with pytest.raises(Damaged, match="need a header of 1024 bytes; at most 1000"):
+        encode({}, {"k": "x" * 994})
