@@ -8,6 +8,13 @@ BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=*#%@"
 
 
+def number(value: object) -> str:
+    """A figure short enough to read: thousands set apart, or four digits that count."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
+
+
 def bits(nats: float) -> float:
     """Nats in bits."""
     return nats / math.log(2)

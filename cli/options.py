@@ -116,12 +116,17 @@ def example(line: str) -> str:
     return f"\b\nExample:\n  {line}"
 
 
-def config_options(*fields: str, section: str | None = None) -> Decorator:
-    """Options for these fields of `Config`, in this order; the heading is that of the field unless one is given."""
+def config_options(*fields: str, section: str | None = None, defaults: Mapping[str, object] | None = None) -> Decorator:
+    """Options for these fields of `Config`, in this order.
+
+    The heading of the help is that of the field unless one is given; ``defaults`` are told instead of `Config`'s, where
+    a command hands what is not given to a function with its own.
+    """
 
     def decorate(function: Function) -> Function:
         for field in reversed(fields):
-            function = click.option(*_names(field), cls=SectionOption, **_attributes(field, section))(function)
+            attributes = _attributes(field, section, defaults or {})
+            function = click.option(*_names(field), cls=SectionOption, **attributes)(function)
         return function
 
     return decorate
@@ -139,7 +144,7 @@ def all_config_options(function: Function) -> Function:
     return function
 
 
-def setting(name: str, kind: click.ParamType | type, text: str, default: str, section: str = "Options") -> Decorator:
+def setting(name: str, kind: click.IntRange | type, text: str, default: str, section: str = "Options") -> Decorator:
     """An option whose default lives in the library function it is handed to; here it is only told."""
     metavar = _METAVARS_BY_TYPE[kind] if isinstance(kind, type) else "N"
     shown = f"{text}  [default: {default}]"
@@ -214,9 +219,9 @@ def _names(field: str) -> tuple[str, str]:
     return "--" + key_of(field).replace("_", "-"), field
 
 
-def _attributes(field: str, section: str | None) -> dict[str, Any]:
+def _attributes(field: str, section: str | None, defaults: Mapping[str, object]) -> dict[str, Any]:
     text, none = HELP[field]
-    default = next(f.default for f in dataclasses.fields(Config) if f.name == field)
+    default = defaults.get(field, next(f.default for f in dataclasses.fields(Config) if f.name == field))
     choices, kind = CHOICES.get(field), _kind(field)
     if choices is not None:
         text = f"{text.rstrip('.')}: {', '.join(choices[:-1])} or {choices[-1]}."

@@ -49,6 +49,7 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     from fastrnn.data.corpus import read_corpus
 
     from .. import output
+    from ..figures import number
 
     settings = options.given(values)
     separator = settings.pop("document_separator", None)
@@ -57,7 +58,7 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     if as_json:
         output.write_json(facts)
         return
-    output.write_figures([(name, f"{value:,}" if isinstance(value, int) else value) for name, value in facts.items()])
+    output.write_figures([(name, number(value)) for name, value in facts.items()])
     output.write_figures([("most frequent", _frequent(corpus))])
     output.write("\n" + corpus.tokenizer.decode(corpus.ids[:BEGINNING]).rstrip("\n") + "\n")
 

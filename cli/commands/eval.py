@@ -9,9 +9,8 @@ from fastrnn.config import Config
 from .. import options
 
 if TYPE_CHECKING:
-    from fastrnn.language_model import LanguageModel
-
     from fastrnn.data.corpus import Corpus
+    from fastrnn.language_model import LanguageModel
 
 
 @options.command("fastrnn eval runs/try python-docs --split valid")

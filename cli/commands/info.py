@@ -22,20 +22,20 @@ def command(model: str, as_json: bool) -> None:
     from .. import output
 
     path = model_path(model)
-    facts = _facts(str(path), load(path))
+    checkpoint = load(path)
     if as_json:
-        output.write_json(facts)
-        return
-    for name in ("config", "progress", "corpus"):
-        facts[name] = _brief(facts[name])
-    output.write_figures([(name, f"{v:,}" if isinstance(v, int) else str(v)) for name, v in facts.items()])
+        output.write_json(_facts(str(path), checkpoint))
+    else:
+        output.write_figures(_rows(str(path), checkpoint))
 
 
 def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
     shape = checkpoint.shape
     return {
         "file": path,
-        "model": f"{shape.cell}, {shape.layers} x {shape.hidden}",
+        "cell": shape.cell,
+        "layers": shape.layers,
+        "hidden": shape.hidden,
         "parameters": sum(array.size for array in checkpoint.parameters.values()),
         "tokens": checkpoint.tokenizer.kind,
         "vocabulary": checkpoint.tokenizer.size,
@@ -46,7 +46,26 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _brief(mapping: dict[str, Any]) -> str:
-    """The simple values of a mapping on one line."""
-    pairs = ((key, value) for key, value in mapping.items() if isinstance(value, (str, int, float)))
-    return "  ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in pairs)
+def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
+    from ..figures import duration, loss, plural
+
+    facts, progress, corpus = _facts(path, checkpoint), checkpoint.progress, checkpoint.corpus
+    size = f"{facts['cell']}, {plural(facts['layers'], 'layer')} of {facts['hidden']}"
+    rows = [
+        ("file", path),
+        ("model", f"{size}, {plural(facts['parameters'], 'parameter')} ({checkpoint.config.precision})"),
+        ("vocabulary", f"{facts['vocabulary']:,} {facts['tokens']}"),
+        ("text", f"{' '.join(corpus.get('inputs', ())) or '-'}, {corpus.get('tokens', 0):,} {facts['tokens']}"),
+    ]
+    if progress:
+        steps = plural(progress.get("step", 0), "step")
+        rows += [
+            (
+                "trained",
+                f"{steps}, {progress.get('chars', 0):,} {facts['tokens']} in {duration(progress.get('seconds'))}",
+            ),
+            ("train", loss(progress.get("train_nats"))),
+            ("valid", loss(progress.get("valid_nats"))),
+        ]
+    settings = " ".join(f"{key}={value}" for key, value in facts["config"].items())
+    return [*rows, ("resumable", "yes" if facts["resumable"] else "no"), ("settings", settings)]

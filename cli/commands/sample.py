@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastrnn.data.tokens import Tokenizer
 
 # option, type, meaning, and the default that `LanguageModel.sample_stream` has
-SETTINGS: tuple[tuple[str, click.ParamType | type, str, str], ...] = (
+SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
     ("--length", click.IntRange(min=0), "Characters (or bytes, or words) to draw.", "500"),
     ("--temperature", float, "Below 1 is more careful, above 1 more daring.", "1.0"),
     ("--top-k", int, "Draw among the k likeliest only; 0 is all.", "0"),
@@ -25,8 +25,8 @@ SETTINGS: tuple[tuple[str, click.ParamType | type, str, str], ...] = (
 
 def drawing_options(function: Any) -> Any:
     """One option for each of `SETTINGS`."""
-    for row in reversed(SETTINGS):
-        function = options.setting(*row, section="Drawing")(function)
+    for name, kind, text, default in reversed(SETTINGS):
+        function = options.setting(name, kind, text, default, "Drawing")(function)
     return function
 
 
@@ -34,7 +34,9 @@ def drawing_options(function: Any) -> Any:
 @options.model_argument
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
-@click.option("--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text.")
+@click.option(
+    "--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text."
+)
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
 @click.option("--prime-file", metavar="FILE", type=click.Path(), help="File to go on from; - is standard input.")
 @options.unknown_option
@@ -72,7 +74,7 @@ def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
 
 
 def _shown_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
-    """The prime as the model reads it. Raises `InputError`, before anything is shown, for characters it does not know."""
+    """The prime as the model reads it. Raises `InputError` for what it does not know, before anything is shown."""
     prime: str = settings.get("prime", "")
     ids = tokenizer.encode(prime, settings["unknown"])
     return prime if tokenizer.kind == "words" else tokenizer.decode(ids)

@@ -1,14 +1,20 @@
 """``fastrnn warmup``."""
 
-from typing import Any
-
 from .. import options
 
 
 @options.command("fastrnn warmup --cell lstm")
-@options.config_options("cell", "precision", "device")
-def command(cell: str | None, **values: Any) -> None:
-    """Compile every kernel now, so that no later run waits.
+@options.config_options("cell", section="Options", defaults={"cell": "all of them"})
+@options.config_options("precision", "device", section="Options")
+def command(cell: str | None, precision: str | None, device: str | None) -> None:
+    """Compile every kernel now.
 
-    Compiled kernels are kept on disk. With --cell only those of that cell are compiled.
+    Compiled kernels are kept on disk, so that no later run has to wait for them.
     """
+    from fastrnn.backend import warmup
+
+    from ..output import note
+
+    settings = options.given({"precision": precision, "device": device, "cells": None if cell is None else (cell,)})
+    for what in warmup(**settings):
+        note(what)

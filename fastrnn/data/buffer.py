@@ -52,18 +52,17 @@ class IdBuffer:
             total += np.bincount(piece, minlength=size)
         return total
 
-    def find(self, pattern: Array, start: int, stop: int) -> "array[int]":
-        """Positions in start..stop-1 at which the ids of ``pattern`` (n,) stand, not overlapping."""
-        found = array("q")
-        wanted = np.ascontiguousarray(pattern, self.dtype).tobytes()
-        item = self.dtype.itemsize
-        at = self._data.find(wanted, start * item, stop * item)
-        while at >= 0:
-            whole, rest = divmod(at, item)
-            if rest == 0:
-                found.append(whole)
-            at = self._data.find(wanted, at + (len(wanted) if rest == 0 else 1), stop * item)
-        return found
+    def find(self, pattern: Array, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Positions (m,) in start..stop-1 at which the ids of ``pattern`` (k,) stand, not overlapping."""
+        ids = np.frombuffer(self._data, self.dtype)[start:stop]
+        last = len(ids) - len(pattern) + 1
+        found = [np.empty(0, np.int64)]
+        for at in range(0, last, _PIECE):
+            hits = at + np.flatnonzero(ids[at : min(at + _PIECE, last)] == pattern[0])
+            for i, wanted in enumerate(pattern[1:], 1):
+                hits = hits[ids[hits + i] == wanted]
+            found.append(hits)
+        return start + _apart(np.concatenate(found), len(pattern))
 
     def last(self) -> int:
         """The id appended last; the buffer must not be empty."""
@@ -119,6 +118,17 @@ class IdBuffer:
                 target[end : end + len(changed)] = changed.data
                 end += len(changed)
         return end
+
+
+def _apart(positions: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.int64]:
+    """Sorted positions (m,) without those nearer than ``least`` to the one kept before."""
+    if (np.diff(positions) >= least).all():
+        return positions
+    kept = array("q")
+    for position in positions.tolist():
+        if not kept or position - kept[-1] >= least:
+            kept.append(position)
+    return np.frombuffer(kept, np.int64)
 
 
 def _look_up(table: Array, ids: Array) -> Array:

@@ -9,9 +9,21 @@ from typing import Any
 
 import pytest
 
+from fastrnn.errors import InputError
+
 
 class FakeTokenizer:
+    """Knows every character but ``#``; a token is a character."""
+
     kind = "chars"
+
+    def encode(self, text: str, unknown: str = "error") -> list[str]:
+        if unknown == "error" and "#" in text:
+            raise InputError("# is not known")
+        return [c for c in text if c != "#"]
+
+    def decode(self, ids: list[str]) -> str:
+        return "".join(ids)
 
 
 class FakeModel:
@@ -37,7 +49,7 @@ class FakeModel:
         for letter in "abc":
             yield [f"{letter}{index}" for index in range(settings.get("count", 1))]
 
-    def score(self, lines: Iterable[str]) -> Iterator[Any]:
+    def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[Any]:
         for line in lines:
             yield SimpleNamespace(text=line, chars=len(line), logprob=-2.0 * len(line), bits_per_char=2.885)
 
@@ -63,14 +75,13 @@ def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**(values | changes))
 
 
-class FakeLoop(types.ModuleType):
-    """Stands in for `fastrnn.train.loop`."""
+class FakeTraining(types.ModuleType):
+    """Stands in for `fastrnn.train.start`."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__("fastrnn.train.loop")
+        super().__init__("fastrnn.train.start")
         self.answer = answer
         self.asked: dict[str, Any] = {}
-        self.Reporter = type("Reporter", (), {})
 
     def train(self, inputs: Any, config: Any, out: Any, *, init_from: Any = None, reporter: Any = None) -> Any:
         self.asked = {"inputs": tuple(inputs), "config": config, "out": out, "init_from": init_from}

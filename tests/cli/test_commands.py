@@ -1,12 +1,13 @@
 """The commands on fakes of the library: what they ask of it, and what they show."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from fake_library import FakeLoop, FakeModel, fake_model, result
+from fake_library import FakeModel, FakeTraining, fake_model, result
 from fastrnn_cli.group import program
 
 
@@ -61,6 +62,12 @@ def test_prime_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: P
     assert invoke("sample", "m", "--prime-file", "-", text="from a pipe ").stdout == "from a pipe a0b0c0"
 
 
+def test_a_prime_the_model_does_not_know_stops_before_anything_is_shown(model: type[FakeModel]) -> None:
+    done = CliRunner().invoke(program, ["sample", "m", "--prime", "a#b"])
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "fastrnn: # is not known\n")
+    assert invoke("sample", "m", "--prime", "a#b", "--unknown", "skip").stdout == "aba0b0c0"
+
+
 def test_two_primes_are_wrong_usage(model: type[FakeModel]) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--prime", "x", "--prime-file", "y"])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
@@ -82,23 +89,23 @@ def test_score_gives_a_line_for_each_line(model: type[FakeModel], tmp_path: Path
 
 
 def test_complete_shows_probabilities(model: type[FakeModel]) -> None:
-    assert invoke("complete", "m", "th", "--n", "2").stdout == "0.7500  e\n0.2500  ␛\n"
+    assert invoke("complete", "m", "th", "--n", "2").stdout == "0.7500  'e'\n0.2500  '␛'\n"
     assert model.asked["n"] == 2
     done = json.loads(invoke("complete", "m", "th", "--json").stdout)
     assert done["text"] == "th"
     assert done["completions"][0] == {"text": "e", "probability": 0.75}
 
 
-def loop(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeLoop:
+def training(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeTraining:
     """A training loop that is done at once, with this result."""
     fake_model(monkeypatch)
-    module = FakeLoop(result(**changes))
-    monkeypatch.setitem(__import__("sys").modules, "fastrnn.train.loop", module)
+    module = FakeTraining(result(**changes))
+    monkeypatch.setitem(sys.modules, "fastrnn.train.start", module)
     return module
 
 
 def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = loop(monkeypatch)
+    asked = training(monkeypatch)
     invoke("train", "a.txt", "b", "--hidden", "8", "--steps", "3", "--out", "runs/x", "--init-from", "old", "-q")
     assert (asked.asked["inputs"], asked.asked["out"], asked.asked["init_from"]) == (("a.txt", "b"), "runs/x", "old")
     config = asked.asked["config"]
@@ -106,20 +113,20 @@ def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_train_without_a_text_takes_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = loop(monkeypatch)
+    asked = training(monkeypatch)
     invoke("train")
     assert asked.asked["inputs"] == ("python-docs",)
 
 
 def test_train_ends_with_a_sample_and_what_to_try_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop(monkeypatch, run="runs/my run")
+    training(monkeypatch, run="runs/my run")
     done = invoke("train", "my text.txt")
     assert "valid  2.5000 nats  3.6067 bits  (best, at step 8)\n\na sample\n" in done.stdout
     assert "fastrnn eval 'runs/my run' 'my text.txt' --split valid" in done.stderr
 
 
 def test_train_json_is_one_object_alone_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop(monkeypatch, valid_nats=None, valid_bits=None, best_step=None, train_nats=float("nan"))
+    training(monkeypatch, valid_nats=None, valid_bits=None, best_step=None, train_nats=float("nan"))
     done = invoke("train", "--json", "--quiet")
     assert done.stdout.count("\n") == 1
     assert json.loads(done.stdout) == {
@@ -130,7 +137,7 @@ def test_train_json_is_one_object_alone_on_standard_output(monkeypatch: pytest.M
 
 
 def test_quiet_train_shows_the_result_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop(monkeypatch)
+    training(monkeypatch)
     done = invoke("train", "--quiet")
     assert done.stderr == ""
     assert "sample" not in done.stdout
@@ -141,7 +148,7 @@ def test_quiet_train_shows_the_result_only(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_signal_is_told_and_is_the_exit_status(
     signal: int, status: int, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop(monkeypatch, stopped="signal", signal=signal)
+    training(monkeypatch, stopped="signal", signal=signal)
     done = CliRunner().invoke(program, ["train"])
     assert done.exit_code == status
     assert f"stopped by {name}; go on with: fastrnn train --resume runs/x" in done.stderr
@@ -149,6 +156,6 @@ def test_a_signal_is_told_and_is_the_exit_status(
 
 
 def test_resume_hands_over_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = loop(monkeypatch)
+    asked = training(monkeypatch)
     invoke("train", "--resume", "runs/x", "--steps", "20", "-q", env={"FASTRNN_HIDDEN": "9", "FASTRNN_THREADS": "1"})
     assert asked.asked == {"run": "runs/x", "changes": {"steps": 20, "threads": 1}, "inputs": ()}

@@ -1,0 +1,225 @@
+"""Whole runs on a small text: they learn, stop where asked, and go on bit for bit."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastrnn.config import CELLS, OPTIMIZERS, SCHEDULES, Config
+from fastrnn.data.corpus import Corpus, corpus_from_text
+from fastrnn.errors import ConfigError, DivergedError, OutputError
+from fastrnn.train.checkpoint import load
+from fastrnn.train.reporter import Evaluated, Reporter, Result, Step
+from fastrnn.train.start import resume, train
+
+TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
+SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.0, threads=1, eval_every=7, valid=0.1)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return corpus_from_text(TEXT)
+
+
+class StopAt(Reporter):
+    """Sends a signal to this process when a step is done, as a user would."""
+
+    def __init__(self, at: int, number: int = signal.SIGINT) -> None:
+        self.at, self.number = at, number
+
+    def step(self, step: Step) -> None:
+        if step.step == self.at:
+            signal.raise_signal(self.number)
+
+
+def parameters(run: Path, name: str = "last") -> dict[str, np.ndarray]:
+    return load(run / f"{name}.safetensors").parameters
+
+
+def assert_same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
+    result = train(corpus, SMALL.replace(steps=200, eval_every=50), tmp_path / "run")
+    assert result.stopped == "done"
+    assert result.steps == 200
+    assert result.chars == 200 * 4 * 12
+    assert result.valid_nats is not None
+    assert result.valid_nats < 1.0 < np.log(corpus.tokenizer.size)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"config.toml", "log.jsonl", "best.safetensors", "last.safetensors"}
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "evaluation"] == [50, 100, 150, 200]
+    assert lines[-1]["event"] == "end"
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 8, 20, 29])
+def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(corpus, tmp_path, stop):
+    config = SMALL.replace(dropout=0.3)
+    train(corpus, config, tmp_path / "whole")
+    stopped = train(corpus, config, tmp_path / "parts", reporter=StopAt(stop))
+    assert (stopped.stopped, stopped.steps, stopped.signal) == ("signal", stop, signal.SIGINT)
+    finished = resume(tmp_path / "parts", inputs=corpus)
+    assert (finished.stopped, finished.steps) == ("done", 30)
+    for name in ("last", "best"):
+        assert_same_bits(parameters(tmp_path / "parts", name), parameters(tmp_path / "whole", name))
+    whole, parts = (load(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
+    assert_same_bits(whole.optimizer, parts.optimizer)
+    assert_same_bits(whole.state, parts.state)
+    assert {**whole.progress, "seconds": 0} == {**parts.progress, "seconds": 0}
+
+
+def test_any_number_of_threads_gives_the_same_bits(corpus, tmp_path):
+    for threads in (1, 2, 3):
+        train(corpus, SMALL.replace(threads=threads, layers=2, dropout=0.2), tmp_path / str(threads))
+    for threads in (2, 3):
+        assert_same_bits(parameters(tmp_path / "1"), parameters(tmp_path / str(threads)))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns(corpus, tmp_path, optimizer):
+    config = SMALL.replace(optimizer=optimizer, lr=None, steps=60, eval_every=60)
+    result = train(corpus, config, tmp_path / "run")
+    assert result.train_nats < np.log(corpus.tokenizer.size)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_resumes_exactly(corpus, tmp_path, schedule):
+    config = SMALL.replace(schedule=schedule, warmup=5, eval_every=2)
+    train(corpus, config, tmp_path / "whole")
+    train(corpus, config, tmp_path / "parts", reporter=StopAt(13))
+    resume(tmp_path / "parts", inputs=corpus)
+    assert_same_bits(parameters(tmp_path / "whole"), parameters(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_learns(corpus, tmp_path, cell):
+    result = train(corpus, SMALL.replace(cell=cell, lr=None, steps=60, eval_every=60), tmp_path / "run")
+    assert result.valid_nats is not None
+    assert result.valid_nats < 2.6
+
+
+def test_resume_extends_a_run(corpus, tmp_path):
+    train(corpus, SMALL, tmp_path / "run")
+    result = resume(tmp_path / "run", {"steps": 40}, inputs=corpus)
+    assert result.steps == 40
+    assert load(tmp_path / "run" / "last.safetensors").config.steps == 40
+
+
+def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
+    train(corpus, SMALL, tmp_path / "run")
+    with pytest.raises(ConfigError, match="not the one this run was trained on"):
+        resume(tmp_path / "run", inputs=corpus_from_text(TEXT + "more"))
+    with pytest.raises(ConfigError, match="hidden cannot change"):
+        resume(tmp_path / "run", {"hidden": 32}, inputs=corpus)
+    with pytest.raises(ConfigError, match="less than the 30 steps"):
+        resume(tmp_path / "run", {"steps": 10}, inputs=corpus)
+
+
+def test_init_from_keeps_weights_vocabulary_and_sizes(corpus, tmp_path):
+    train(corpus, SMALL, tmp_path / "old")
+    other = tmp_path / "other.txt"
+    other.write_text("the cat & the dog sat. " * 50)
+    messages: list[str] = []
+
+    class Listen(Reporter):
+        def message(self, text: str) -> None:
+            messages.append(text)
+
+    config = Config(steps=1, lr=1e-9, batch=2, seq=8, dropout=0.0, threads=1)
+    train([str(other)], config, tmp_path / "new", init_from=tmp_path / "old", reporter=Listen())
+    old, new = load(tmp_path / "old" / "best.safetensors"), load(tmp_path / "new" / "last.safetensors")
+    assert new.tokenizer == old.tokenizer
+    assert any("&" in message for message in messages)
+    for name, array in old.parameters.items():
+        np.testing.assert_allclose(new.parameters[name], array, atol=1e-7)
+
+
+def test_patience_ends_a_run_that_no_longer_improves(corpus, tmp_path):
+    config = SMALL.replace(steps=500, eval_every=1, patience=3, lr=1e-9)
+    result = train(corpus, config, tmp_path / "run")
+    assert result.stopped == "patience"
+    assert result.steps < 500
+
+
+class Poison(Reporter):
+    """Puts a NaN into the weights that the trainer holds, after chosen steps."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def attach(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from fastrnn.nn.network import Network
+
+        real = Network.loss_and_gradient
+
+        def poisoned(network: Network, *args: object, **kwargs: object) -> float:
+            nats = real(network, *args, **kwargs)
+            if self.times > 0:
+                self.times -= 1
+                network.gradients.flat[3] = np.nan
+            return nats
+
+        monkeypatch.setattr(Network, "loss_and_gradient", poisoned)
+
+
+@pytest.mark.parametrize(("times", "scale", "returns"), [(2, 1.0, 0), (3, 0.5, 1), (6, 0.25, 2)])
+def test_nan_steps_are_skipped_then_undone_with_half_the_rate(corpus, tmp_path, monkeypatch, times, scale, returns):
+    poison = Poison(times)
+    poison.attach(monkeypatch)
+    result = train(corpus, SMALL, tmp_path / "run", reporter=poison)
+    progress = load(tmp_path / "run" / "last.safetensors").progress
+    assert result.stopped == "done"
+    assert (progress["lr_scale"], progress["returns"]) == (scale, returns)
+    assert all(np.isfinite(array).all() for array in parameters(tmp_path / "run").values())
+
+
+def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypatch):
+    Poison(10**6).attach(monkeypatch)
+    with pytest.raises(DivergedError, match="smaller --lr") as caught:
+        train(corpus, SMALL, tmp_path / "run")
+    assert caught.value.exit_status == 4
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_a_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
+    config = Config(hidden=16, batch=4, seq=12, threads=1, for_="2s")
+    result = train(corpus, config, tmp_path / "run")
+    kept = load(tmp_path / "run" / "last.safetensors").config
+    assert kept.for_ is None
+    assert kept.steps == result.steps > 1
+
+
+def test_a_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
+    train(corpus, SMALL.replace(steps=1), tmp_path / "run")
+    with pytest.raises(OutputError, match="--resume"):
+        train(corpus, SMALL, tmp_path / "run")
+
+
+def test_a_reporter_hears_everything(corpus, tmp_path):
+    heard: list[object] = []
+
+    class All(Reporter):
+        samples = True
+
+        def step(self, step: Step) -> None:
+            heard.append(step)
+
+        def evaluated(self, evaluated: Evaluated) -> None:
+            heard.append(evaluated)
+
+        def finished(self, result: Result) -> None:
+            heard.append(result)
+
+    train(corpus, SMALL, tmp_path / "run", reporter=All())
+    steps = [event.step for event in heard if isinstance(event, Step)]
+    samples = [event.sample for event in heard if isinstance(event, Evaluated)]
+    assert steps == list(range(1, 31))
+    assert len(samples) == 5
+    assert all(samples)
+    assert isinstance(heard[-1], Result)
