@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from fastrnn.train.reporter import Evaluated, Reporter, Start, Step
+from fastrnn.training.reporter import Evaluated, Reporter, Start, Step
 
 from . import figures
 from .output import note

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fastrnn.train.reporter import Evaluated, Start, Step
+from fastrnn.training.reporter import Evaluated, Start, Step
 
 from . import figures
 from .display import Display, summary
@@ -50,6 +50,7 @@ class LiveDisplay(Display):
         with contextlib.suppress(OSError):
             self._draw()
             self._live.stop()
+            self.console.print()
 
     def message(self, text: str) -> None:
         self._print(Text(visible_line(text), style="yellow"))

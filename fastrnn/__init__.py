@@ -19,8 +19,8 @@ _PLACES = {
     "LanguageModel": ".language_model",
     "corpus_from_text": ".data.corpus",
     "read_corpus": ".data.corpus",
-    "train": ".train.start",
-    "resume": ".train.start",
+    "train": ".training.start",
+    "resume": ".training.start",
 }
 
 

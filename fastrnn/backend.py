@@ -24,7 +24,7 @@ def warmup(cells: tuple[str, ...] = CELLS, precision: str = "float32", device: s
     from .nn.network import Network
     from .nn.shapes import ModelShape
     from .sample import Drawing, Sampler
-    from .train.optimizers import Optimizer
+    from .training.optimizers import Optimizer
 
     for cell in cells:
         yield f"{cell}: training"

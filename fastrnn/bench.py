@@ -11,7 +11,7 @@ from .errors import ConfigError
 from .nn.initialisation import initialise
 from .nn.network import Network
 from .nn.shapes import GATES, ModelShape
-from .train.optimizers import Optimizer
+from .training.optimizers import Optimizer
 
 VOCAB = 65
 _CLIP = 5.0

@@ -1,7 +1,7 @@
 """Every setting of a run, its default and its limits: the only place where a default lives.
 
 `Config` is flat: one field, one key of ``config.toml``, one option of ``fastrnn train``. A field that is
-``None`` is chosen from the corpus and the budget when training starts (`fastrnn.train.auto`); what is then
+``None`` is chosen from the corpus and the budget when training starts (`fastrnn.training.auto`); what is then
 written into the run folder has no ``None`` left that would change the result.
 """
 

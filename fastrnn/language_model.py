@@ -14,9 +14,9 @@ from .errors import InputError
 from .nn.network import Network
 from .nn.shapes import ModelShape
 from .sample import Drawing, Sampler
-from .train.checkpoint import Checkpoint, load
-from .train.evaluate import Evaluation, evaluate
-from .train.runfolder import model_path
+from .training.checkpoint import Checkpoint, load
+from .training.evaluate import Evaluation, evaluate
+from .training.runfolder import model_path
 
 _LINES = 64  # scored side by side
 _STEPS = 128

@@ -11,12 +11,14 @@ from .. import options
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50}  # told here, held by `fastrnn.bench`
 
 
-@click.group("bench", epilog=options.example("fastrnn bench train --hidden 64"))
+@click.group("bench", epilog=options.example("fastrnn bench train --hidden 64 --seconds 1"))
 def command() -> None:
     """Measure the speed of this machine."""
 
 
-@command.command("train", cls=options.SectionCommand, epilog=options.example("fastrnn bench train --hidden 64"))
+@command.command(
+    "train", cls=options.SectionCommand, epilog=options.example("fastrnn bench train --hidden 64 --seconds 1")
+)
 @options.config_options(
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", section="Options", defaults=DEFAULTS
 )
@@ -32,7 +34,9 @@ def train(as_json: bool, **values: Any) -> None:
     _show(bench_train(**_checked(values)), as_json)
 
 
-@command.command("sample", cls=options.SectionCommand, epilog=options.example("fastrnn bench sample --hidden 64"))
+@command.command(
+    "sample", cls=options.SectionCommand, epilog=options.example("fastrnn bench sample --hidden 64 --seconds 1")
+)
 @options.config_options("cell", "layers", "hidden", "threads", section="Options", defaults=DEFAULTS)
 @options.setting("--streams", int, "Samples drawn side by side.", "1")
 @options.setting("--seconds", float, "How long to measure.", "5.0")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .. import options
 
 if TYPE_CHECKING:
-    from fastrnn.train.checkpoint import Checkpoint
+    from fastrnn.training.checkpoint import Checkpoint
 
 
 @options.command("fastrnn info runs/try")
@@ -16,8 +16,8 @@ def command(model: str, as_json: bool) -> None:
 
     The file is checked from end to end: its sizes, its numbers and its digest.
     """
-    from fastrnn.train.checkpoint import load
-    from fastrnn.train.runfolder import model_path
+    from fastrnn.training.checkpoint import load
+    from fastrnn.training.runfolder import model_path
 
     from .. import output
 
@@ -58,12 +58,9 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
         ("text", f"{' '.join(corpus.get('inputs', ())) or '-'}, {corpus.get('tokens', 0):,} {facts['tokens']}"),
     ]
     if progress:
-        steps = plural(progress.get("step", 0), "step")
+        steps, time = plural(progress.get("step", 0), "step"), duration(progress.get("seconds"))
         rows += [
-            (
-                "trained",
-                f"{steps}, {progress.get('chars', 0):,} {facts['tokens']} in {duration(progress.get('seconds'))}",
-            ),
+            ("trained", f"{steps}, {progress.get('chars', 0):,} {facts['tokens']} in {time}"),
             ("train", loss(progress.get("train_nats"))),
             ("valid", loss(progress.get("valid_nats"))),
         ]

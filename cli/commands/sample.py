@@ -107,7 +107,7 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
     from .. import output
 
     if out is not None:
-        from fastrnn.train.atomic import write_atomic
+        from fastrnn.training.atomic import write_atomic
 
         write_atomic(out, "".join(pieces).encode())
         return

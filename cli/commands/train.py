@@ -11,14 +11,14 @@ from fastrnn.config import Config
 from .. import options
 
 if TYPE_CHECKING:
-    from fastrnn.train.reporter import Result
+    from fastrnn.training.reporter import Result
 
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
 
 
-@options.command("fastrnn train python-docs --steps 50 --out runs/try")
+@options.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[TEXT]...", nargs=-1, type=click.Path())
 @options.all_config_options
 @click.option("--out", type=click.Path(), help="Run folder to make.  [default: runs/DATE]")
@@ -59,7 +59,7 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
 
     config = Config(**settings) if resumed is None else None
 
-    from fastrnn.train.start import resume, train
+    from fastrnn.training.start import resume, train
 
     from ..display import make_display
 

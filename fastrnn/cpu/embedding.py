@@ -4,51 +4,70 @@ The table has the columns of `cells`' gates: block k of the first G takes gate `
 blocks take b_hh. For a layer with dense input it is the single row of biases.
 """
 
-from .compiling import kernel
+import numpy as np
+
+from .compiling import inlined, kernel
+
+_BLOCK = 16  # columns transposed together: as many as a cache line holds
+
+
+@inlined
+def _gate_rows(order, H, lo, hi):
+    """The rows of W_ih and b_ih that columns lo..hi take; beyond G*H there are none, marked -1."""
+    rows = np.full(hi - lo, -1)
+    for n in range(hi - lo):
+        column = lo + n
+        if column < order.size * H:
+            rows[n] = order[column // H] * H + column % H
+    return rows
 
 
 @kernel
 def table_forward(table, w_ih, b_ih, b_hh, order, one_hot, lo, hi):
     """Columns lo..hi of table (V, P) from w_ih (G*H, V), or, when not ``one_hot``, of (1, P) from the biases alone."""
     V, P = table.shape
-    width, H = b_ih.size, b_ih.size // order.size
-    for column in range(lo, hi):
-        bias = table.dtype.type(0)
-        if column < width:
-            bias += b_ih[order[column // H] * H + column % H]
-        if column >= P - width:
-            bias += b_hh[column - (P - width)]
+    width = b_ih.size
+    rows = _gate_rows(order, width // order.size, lo, hi)
+    for n0 in range(0, hi - lo, _BLOCK):
+        n1 = min(n0 + _BLOCK, hi - lo)
         for v in range(V):
-            table[v, column] = bias
-        if one_hot and column < width:
-            weights = w_ih[order[column // H] * H + column % H]
-            for v in range(V):
-                table[v, column] += weights[v]
+            to = table[v, lo:hi]
+            for n in range(n0, n1):
+                weight = table.dtype.type(0)
+                if one_hot and rows[n] >= 0:
+                    weight = w_ih[rows[n], v]
+                to[n] = weight
+    for n in range(hi - lo):
+        bias = table.dtype.type(0)
+        if rows[n] >= 0:
+            bias += b_ih[rows[n]]
+        if lo + n >= P - width:
+            bias += b_hh[lo + n - (P - width)]
+        for v in range(V):
+            table[v, lo + n] += bias
 
 
 @kernel
-def table_backward(dtable, dgates, ids, dw_ih, db_ih, db_hh, order, one_hot, lo, hi):
-    """Add columns lo..hi of the gradient dgates (T, B, P) to dw_ih and the biases; dtable (V, P) is working memory."""
-    T, B, P = dgates.shape
-    V = dtable.shape[0]
-    width, H = db_ih.size, db_ih.size // order.size
+def table_backward(dtable, dw_ih, db_ih, db_hh, order, one_hot, lo, hi):
+    """Add columns lo..hi of the table's gradient dtable (V, P) to dw_ih and the biases."""
+    V, P = dtable.shape
+    width = db_ih.size
+    rows = _gate_rows(order, width // order.size, lo, hi)
+    bias = np.zeros(hi - lo, dtable.dtype)
     for v in range(V):
-        for column in range(lo, hi):
-            dtable[v, column] = 0
-    for t in range(T):
-        for b in range(B):
-            total, row = dtable[ids[t, b]], dgates[t, b]
-            for column in range(lo, hi):
-                total[column] += row[column]
-    for column in range(lo, hi):
-        bias = dtable.dtype.type(0)
-        for v in range(V):
-            bias += dtable[v, column]
-        if column >= P - width:
-            db_hh[column - (P - width)] += bias
-        if column < width:
-            gate_row = order[column // H] * H + column % H
-            db_ih[gate_row] += bias
-            if one_hot:
-                for v in range(V):
-                    dw_ih[gate_row, v] += dtable[v, column]
+        row = dtable[v, lo:hi]
+        for n in range(hi - lo):
+            bias[n] += row[n]
+    for n in range(hi - lo):
+        if lo + n >= P - width:
+            db_hh[lo + n - (P - width)] += bias[n]
+        if rows[n] >= 0:
+            db_ih[rows[n]] += bias[n]
+    if one_hot:
+        for n0 in range(0, hi - lo, _BLOCK):
+            n1 = min(n0 + _BLOCK, hi - lo)
+            for v in range(V):
+                row = dtable[v, lo:hi]
+                for n in range(n0, n1):
+                    if rows[n] >= 0:
+                        dw_ih[rows[n], v] += row[n]

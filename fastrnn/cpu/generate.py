@@ -5,7 +5,11 @@ import numpy as np
 from .activations import exp
 from .compiling import inlined, kernel
 from .loss import output_forward
+from .matmul import copy
 from .walk import layer_forward
+
+
+_MOST_BITS = 0x7FFFFFFF
 
 
 @inlined
@@ -14,7 +18,7 @@ def _largest_bits_that_keep(p, bits, count, mass):
 
     Floats that are not negative are ordered like their bits, so 31 halvings find the exact number.
     """
-    low, high = np.int64(0), np.int64(np.iinfo(np.int32).max)
+    low, high = 0, _MOST_BITS
     while low < high:
         middle = (low + high + 1) // 2
         kept, total = 0, 0.0
@@ -101,8 +105,9 @@ def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, 
         output_forward(top.h[1:], w_out, b_out, logits, lo, hi)
         for layer in range(len(layers)):
             cell = layers[layer][0]
-            cell.h[0, lo:hi] = cell.h[1, lo:hi]
-            cell.c[0, lo:hi] = cell.c[1, lo:hi]
+            for b in range(lo, hi):
+                copy(cell.h[0, b], 0, cell.h[1, b], 0, cell.h.shape[2])
+                copy(cell.c[0, b], 0, cell.c[1, b], 0, cell.c.shape[2])
         for b in range(lo, hi):
             token = draw(logits[0, b], p, uniforms[n, b], temperature, top_k, top_p, min_p)
             tokens[n, b] = token

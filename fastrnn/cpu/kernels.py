@@ -7,10 +7,11 @@ import numpy as np
 from .dropout import dropout
 from .embedding import table_backward, table_forward
 from .generate import generate
+from .gradient import layer_gradient, weight_gradient
 from .gru import GRU, SimplifiedGRU
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
-from .matmul import VECTORS, multiply_repeatedly, pack, packed_size, weight_gradient
+from .matmul import VECTORS, multiply_repeatedly, pack, packed_size
 from .memory import aligned as zeros
 from .pool import Pool
 from .rnn import ReluRNN, TanhRNN
@@ -20,7 +21,7 @@ from .walk import layer_backward, layer_forward
 
 __all__ = [
     "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "bias_backward", "dropout", "generate", "layer_backward",
-    "layer_forward", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
+    "layer_forward", "layer_gradient", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
     "panels", "rmsprop", "sgd", "sums_of_squares", "table_backward", "table_forward", "weight_gradient", "zeros",
 ]  # fmt: skip
 

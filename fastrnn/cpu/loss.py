@@ -11,7 +11,7 @@ import numpy as np
 
 from .activations import exp
 from .compiling import inlined, kernel
-from .matmul import SCRATCH, multiply
+from .matmul import SCRATCH, copy, multiply
 from .walk import STEPS, flat
 
 
@@ -20,7 +20,8 @@ def softmax_cross_entropy(z, target, scale):
     """Overwrite the logits z (V,) with their gradient, times ``scale``; return the loss in nats."""
     zero = z.dtype.type(0)
     if target < 0:
-        z[:] = zero
+        for v in range(z.size):
+            z[v] = zero
         return zero
     highest = z[0]
     for v in range(z.size):
@@ -46,10 +47,11 @@ def output_forward(y, w, bias, logits, lo, hi):
     T, B, V = logits.shape
     H = y.shape[2]
     scratch = np.empty(SCRATCH, y.dtype)
+    z = flat(logits)
     for t in range(T):
         for b in range(lo, hi):
-            logits[t, b] = bias
-    multiply(flat(y), lo * H, B * H, H, w, H, V, flat(logits), lo * V, B * V, V, T, hi - lo, 1, scratch)
+            copy(z, (t * B + b) * V, bias, 0, V)
+    multiply(flat(y), lo * H, B * H, H, w, H, V, z, lo * V, B * V, V, T, hi - lo, 1, scratch)
 
 
 @kernel
@@ -67,7 +69,7 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
         steps = min(STEPS, T - t0)
         for t in range(t0, t0 + steps):
             for b in range(lo, hi):
-                logits[t, b] = bias
+                copy(z, (t * B + b) * V, bias, 0, V)
         at = t0 * B + lo
         multiply(y_flat, at * H, B * H, H, w, H, V, z, at * V, B * V, V, steps, hi - lo, 1, scratch)
         for t in range(t0, t0 + steps):

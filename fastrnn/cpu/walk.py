@@ -9,7 +9,7 @@ import numpy as np
 
 from .cells import step_backward, step_forward
 from .compiling import inlined, kernel
-from .matmul import SCRATCH, multiply
+from .matmul import SCRATCH, copy, multiply
 
 STEPS = 8  # time steps whose input products are done together
 
@@ -59,7 +59,7 @@ def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
                      1, rows, 1, scratch)  # fmt: skip
             step_forward(cell, t, lo, hi)
             if starts.size:
-                y[t, lo:hi] = cell.h[t + 1, lo:hi]
+                copy(flat(y), (t * B + lo) * H, h, ((t + 1) * B + lo) * H, rows * H)
 
 
 @kernel

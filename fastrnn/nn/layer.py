@@ -97,15 +97,9 @@ class Layer:
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
         """Add this part of the weight gradients of the whole window."""
-        k, gates = self.kernels, self.cell.gates
-        steps, batch, columns = gates.shape
-        k.table_backward(
-            self._dtable, gates, ids if self.one_hot else self._no_ids, self.dw_ih, self.db_ih, self.db_hh,
-            self.order, self.one_hot, *part.range(columns),
+        k, columns = self.kernels, part.range(self.columns)
+        k.layer_gradient(
+            self.dw_ih, self.dw_hh, self._dtable, self.cell, self.width, ids if self.one_hot else self._no_ids,
+            self._no_x if x is None else x, self.order, *columns,
         )  # fmt: skip
-        flat_gates, share = gates.reshape(steps * batch, columns), part.range(self.width)
-        h_prev = self.cell.h[:-1].reshape(steps * batch, self.hidden)
-        k.weight_gradient(self.dw_hh, flat_gates, columns - self.width, h_prev, self._identity, *share)
-        if x is not None:
-            flat_x = x.reshape(steps * batch, x.shape[2])
-            k.weight_gradient(self.dw_ih, flat_gates, 0, flat_x, self.order, *share)
+        k.table_backward(self._dtable, self.dw_ih, self.db_ih, self.db_hh, self.order, self.one_hot, *columns)

@@ -185,5 +185,5 @@ class Network:
         assert top is not None
         dlogits = self.logits.reshape(-1, vocab)
         flat_top = top.reshape(-1, self.shape.hidden)
-        k.weight_gradient(self.gradients["out.weight"], dlogits, 0, flat_top, self._first_gate, *part.range(vocab))
+        k.weight_gradient(self.gradients["out.weight"], dlogits, flat_top, *part.range(vocab))
         k.bias_backward(self.gradients["out.bias"], dlogits, *part.range(vocab))

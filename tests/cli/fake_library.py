@@ -76,10 +76,10 @@ def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
 
 
 class FakeTraining(types.ModuleType):
-    """Stands in for `fastrnn.train.start`."""
+    """Stands in for `fastrnn.training.start`."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__("fastrnn.train.start")
+        super().__init__("fastrnn.training.start")
         self.answer = answer
         self.asked: dict[str, Any] = {}
 

@@ -1,5 +1,4 @@
 import dataclasses
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -120,22 +119,3 @@ def test_unknown_key_of_a_file_suggests_the_near_one(tmp_path: Path) -> None:
 def test_separator_escapes(written: str, meant: str) -> None:
     assert settings_of(["--document-separator", written]) == {"document_separator": meant}
     assert settings_of([], {"FASTRNN_DOCUMENT_SEPARATOR": written}) == {"document_separator": meant}
-
-
-def told_defaults(command: click.Command) -> dict[str, str]:
-    """Option name -> the default that its help tells, of the options made by `options.setting`."""
-    told = {}
-    for parameter in command.params:
-        if isinstance(parameter, options.SectionOption) and parameter.name not in FIELDS and parameter.help:
-            _, mark, rest = parameter.help.partition("[default: ")
-            if mark and parameter.name:
-                told[parameter.name] = rest.rstrip("]")
-    return told
-
-
-def check_told_defaults(command: click.Command, function: Any) -> None:
-    """What the help tells is what the function does."""
-    parameters = inspect.signature(function).parameters
-    told = told_defaults(command)
-    assert told
-    assert told == {name: str(parameters[name].default) for name in told}

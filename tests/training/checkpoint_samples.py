@@ -13,8 +13,8 @@ import numpy as np
 from fastrnn.config import Config
 from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
 from fastrnn.nn.shapes import STATES, ModelShape, parameter_shapes
-from fastrnn.train.checkpoint import Checkpoint, to_bytes
-from fastrnn.train.optimizers import MOMENTS
+from fastrnn.training.checkpoint import Checkpoint, to_bytes
+from fastrnn.training.optimizers import MOMENTS
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "chars": CharTokenizer("\n ab\u00e9\u4e2d\U0001f600"),

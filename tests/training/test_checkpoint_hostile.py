@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrnn.errors import CheckpointError
-from fastrnn.train.checkpoint import from_bytes, load, to_bytes
+from fastrnn.train import tensorfile
+from fastrnn.training.checkpoint import from_bytes, load, to_bytes
 
 DATA = small()
 HEADER, BODY = take_apart(DATA)
@@ -152,6 +153,11 @@ def with_tensors_cut(*names: str) -> bytes:
 )
 def test_a_wrong_header_length(length: int) -> None:
     refused(length.to_bytes(8, "little") + DATA[8:])
+
+
+def test_a_header_longer_than_the_format_allows(monkeypatch) -> None:
+    monkeypatch.setattr(tensorfile, "MAX_HEADER", START - 9)
+    assert "not a safetensors file" in refused(DATA)
 
 
 def test_a_huge_header_length_costs_no_memory() -> None:
@@ -363,7 +369,7 @@ def test_want_of_memory_is_one_line(monkeypatch) -> None:
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch) -> None:
     (tmp_path / "model").write_bytes(DATA[:-1])
     fstat = type("Stat", (), {"st_size": len(DATA)})
-    monkeypatch.setattr("fastrnn.train.checkpoint.os.fstat", lambda descriptor: fstat)
+    monkeypatch.setattr("fastrnn.training.checkpoint.os.fstat", lambda descriptor: fstat)
     with pytest.raises(CheckpointError, match="it became shorter while it was read"):
         load(tmp_path / "model")
 

@@ -10,9 +10,9 @@ import pytest
 from fastrnn.config import CELLS, OPTIMIZERS, SCHEDULES, Config
 from fastrnn.data.corpus import Corpus, corpus_from_text
 from fastrnn.errors import ConfigError, DivergedError, OutputError
-from fastrnn.train.checkpoint import load
-from fastrnn.train.reporter import Evaluated, Reporter, Result, Step
-from fastrnn.train.start import resume, train
+from fastrnn.training.checkpoint import load
+from fastrnn.training.reporter import Evaluated, Reporter, Result, Step
+from fastrnn.training.start import resume, train
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.0, threads=1, eval_every=7, valid=0.1)

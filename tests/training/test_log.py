@@ -12,7 +12,7 @@ import pytest
 
 from fastrnn.errors import OutputError
 from fastrnn.train import log
-from fastrnn.train.log import RunLog
+from fastrnn.training.log import RunLog
 
 
 def records(path: Path) -> list[dict]:
@@ -118,7 +118,7 @@ def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
 def test_two_processes_cannot_hold_one_log(tmp_path) -> None:
     pytest.importorskip("fcntl")
     path = tmp_path / "log.jsonl"
-    script = "import sys; from fastrnn.train.log import RunLog; RunLog(sys.argv[1], print)"
+    script = "import sys; from fastrnn.training.log import RunLog; RunLog(sys.argv[1], print)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with RunLog(path, no_warning) as run_log:
         run_log.write({"step": 0})

@@ -12,7 +12,8 @@ from checkpoint_samples import TOKENIZERS, assert_same, put_together, sample, se
 
 from fastrnn.config import CELLS, OPTIMIZERS, PRECISIONS
 from fastrnn.errors import CheckpointError, OutputError
-from fastrnn.train.checkpoint import from_bytes, load, save, to_bytes
+from fastrnn.train import checks
+from fastrnn.training.checkpoint import from_bytes, load, save, to_bytes
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -114,14 +115,17 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["parameters", "optimizer", "state"])
-def test_nothing_that_is_not_finite_is_written(tmp_path, value: float, part: str) -> None:
+def test_nothing_that_is_not_finite_is_written(tmp_path, monkeypatch, value: float, part: str) -> None:
+    monkeypatch.setattr(checks, "_CHUNK", 3)
     path = tmp_path / "model.safetensors"
     save(path, sample())
     checkpoint = sample(seed=3)
-    array = list(getattr(checkpoint, part).values())[-1]
-    array.reshape(-1)[-1] = value
-    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
-        save(path, checkpoint)
+    array = list(getattr(checkpoint, part).values())[-1].reshape(-1)
+    for place in (0, 2, 3, array.size - 1):
+        array[place], before = value, array[place]
+        with pytest.raises(CheckpointError, match="holds NaN or infinity"):
+            save(path, checkpoint)
+        array[place] = before
     assert_same(load(path), sample())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrnn.train import tensorfile
-from fastrnn.train.tensorfile import Damaged, encode, layout, read_header, read_tensors
+from fastrnn.training.tensorfile import Damaged, encode, layout, read_header, read_tensors
 
 
 def test_the_exact_bytes() -> None:

@@ -95,7 +95,7 @@ def model_path(path: str | os.PathLike[str]) -> Path:
     if not run.path.is_dir():
         return run.path
     for model in (run.best, run.last):
-        if model.exists():
+        if _exists(model):
             return model
     raise CheckpointError(f"{path}: no {run.best.name} or {run.last.name} in this folder{_near(run.path)}")
 

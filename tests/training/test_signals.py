@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from fastrnn.train.signals import StopSignals
+from fastrnn.training.signals import StopSignals
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
@@ -71,7 +71,7 @@ def start(body: str, urgent: bool = False) -> subprocess.Popen[str]:
     """A process that has said it is ready inside `StopSignals`."""
     script = f"""
 import hashlib, time
-from fastrnn.train.signals import StopSignals
+from fastrnn.training.signals import StopSignals
 with StopSignals(urgent={urgent}) as signals:
     print("ready", flush=True)
     {body}
@@ -113,6 +113,19 @@ def test_an_urgent_time_ends_at_the_first(number: int) -> None:
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 128 + number
+
+
+def test_a_reader_of_the_errors_that_has_stopped_does_not_keep_it() -> None:
+    fill = "import os; os.set_blocking(2, False); n = 1\n    try:\n        while n: n = os.write(2, b'x' * 4096)"
+    fill += (
+        "\n    except BlockingIOError: os.set_blocking(2, True)\n    print('full', flush=True)\n    time.sleep(3600)"
+    )
+    process = start(fill, urgent=True)
+    assert process.stdout
+    assert process.stdout.readline() == "full\n"
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    process.communicate()
 
 
 def test_nobody_reading_the_errors_does_not_keep_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fastrnn.errors import CheckpointError, OutputError
 from fastrnn.train import atomic
-from fastrnn.train.runfolder import RunFolder, default_name, model_path
+from fastrnn.training.runfolder import RunFolder, default_name, model_path
 
 NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)
 
@@ -91,6 +91,22 @@ def test_a_read_only_parent(tmp_path) -> None:
             RunFolder.create(tmp_path / "r")
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch) -> None:
+    run, real = RunFolder.create(tmp_path / "r"), Path.stat
+
+    def stat(self, **kwargs):
+        if self.parent == run.path:
+            raise PermissionError(13, "Permission denied")
+        return real(self, **kwargs)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for find in (model_path, RunFolder.open):
+        with pytest.raises(CheckpointError, match=r"\.safetensors: cannot read this: Permission denied"):
+            find(run.path)
+    with pytest.raises(OutputError, match="cannot make this run folder: Permission denied"):
+        RunFolder.create(run.path)
 
 
 def test_default_names(tmp_path, monkeypatch) -> None:

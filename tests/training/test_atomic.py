@@ -12,7 +12,7 @@ import pytest
 
 from fastrnn.errors import OutputError
 from fastrnn.train import atomic
-from fastrnn.train.atomic import remove_litter, write_atomic
+from fastrnn.training.atomic import remove_litter, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 CALLS = ("open", "write", "fsync", "close", "replace")

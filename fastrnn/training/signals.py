@@ -60,8 +60,7 @@ class StopSignals:
         self._handlers: dict[int, Any] = {number: signal.signal(number, self._note) for number in self._heard}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.stop is None:
-            self.stop = number
+        self.stop = number
 
     def _watch(self) -> None:
         count = 0

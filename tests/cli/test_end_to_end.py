@@ -1,0 +1,181 @@
+"""The commands on the real library: a small model is trained, and then everything is tried on it."""
+
+import importlib
+import json
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from fastrnn_cli.commands import complete, sample
+from fastrnn_cli.group import COMMANDS, program
+
+TEXT = "the cat sat on the mat. the dog sat on the log.\n" * 60
+SMALL = ("--hidden", "16", "--batch", "4", "--seq", "16", "--threads", "1")
+
+
+def invoke(*args: str, text: str | None = None, status: int = 0) -> Result:
+    """Run a command that must leave with this status; a failure is one line."""
+    done = CliRunner().invoke(program, args, input=text)
+    assert done.exit_code == status, done.stderr
+    if status:
+        assert done.stderr.strip().splitlines()[-1].startswith("fastrnn: ")
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with text.txt, and a run on it."""
+    path = tmp_path_factory.mktemp("end_to_end")
+    (path / "text.txt").write_text(TEXT)
+    invoke("train", str(path / "text.txt"), "--steps", "60", "--out", str(path / "run"), *SMALL, "--quiet")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> str:
+    """The run folder."""
+    return str(folder / "run")
+
+
+def test_train_tells_the_result_as_json(folder: Path) -> None:
+    out = str(folder / "json")
+    done = invoke("train", str(folder / "text.txt"), "--steps", "5", "--out", out, *SMALL, "--json")
+    values = json.loads(done.stdout)
+    assert values["run"] == out
+    assert (values["steps"], values["chars"]) == (5, 5 * 4 * 16)
+    assert values["valid_bits"] == pytest.approx(values["valid_nats"] / math.log(2))
+    assert "step 1/5" in done.stderr
+
+
+def test_eval_of_the_valid_split_agrees_with_training(folder: Path, run: str) -> None:
+    done = json.loads(invoke("eval", run, str(folder / "text.txt"), "--split", "valid", "--json").stdout)
+    info = json.loads(invoke("info", run, "--json").stdout)
+    assert done["nats_per_char"] == pytest.approx(info["progress"]["valid_nats"], abs=1e-5)
+    assert done["perplexity"] == pytest.approx(math.exp(done["nats_per_char"]))
+    parts = [invoke("eval", run, str(folder / "text.txt"), "--split", s, "--json").stdout for s in ("train", "all")]
+    chars = [json.loads(part)["chars"] for part in parts]
+    assert chars[0] + done["chars"] == chars[1] - 1  # the first character of the valid part is not scored
+
+
+def test_eval_names_what_it_skips(folder: Path, run: str) -> None:
+    (folder / "snow.txt").write_text("the ☃ sat", encoding="utf-8")
+    assert "☃" in invoke("eval", run, str(folder / "snow.txt"), status=1).stderr
+    done = invoke("eval", run, str(folder / "snow.txt"), "--unknown", "skip")
+    assert "'☃' (once)" in done.stderr
+    assert "nats per char" in done.stdout
+
+
+def test_one_seed_one_text(run: str) -> None:
+    texts = [invoke("sample", run, "--length", "50", "--seed", seed).stdout for seed in ("3", "3", "4")]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0]) == 50
+    several = invoke("sample", run, "--length", "50", "--seed", "3", "--count", "3", "--jsonl").stdout.splitlines()
+    assert json.loads(several[0])["text"] == texts[0]
+
+
+def test_complete_and_score_agree(run: str) -> None:
+    likeliest = json.loads(invoke("complete", run, "\nthe ca", "--json").stdout)["completions"][0]
+    assert likeliest["text"] == "t"
+    scores = [json.loads(line) for line in invoke("score", run, "--json", text="the ca\nthe cat\n").stdout.splitlines()]
+    assert math.exp(scores[1]["logprob"] - scores[0]["logprob"]) == pytest.approx(likeliest["probability"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "words"),
+    [
+        (["sample", "RUN", "--temperature", "0"], 2, "temperature is 0"),
+        (["sample", "RUN", "--count", "0"], 2, "count"),
+        (["sample", "RUN", "--prime", "a☃"], 1, "☃"),
+        (["sample", "RUN", "--prime-file", "missing"], 1, "missing"),
+        (["sample", "missing"], 1, "no such model"),
+        (["info", "RUN/config.toml"], 1, "config.toml"),
+        (["train", "missing.txt"], 1, "missing.txt: no such file"),
+        (["train", "RUN/../text.txt", "--out", "RUN", "--steps", "1"], 1, "exists"),
+        (["train", "RUN/../text.txt", "--batch", "5000", "--steps", "1"], 2, "--batch"),
+        (["train", "--resume", "RUN", "--hidden", "9"], 2, "hidden cannot change"),
+        (["train", "--device", "cuda", "--steps", "1"], 1, "cuda"),
+        (["complete", "RUN", "the", "--n", "0"], 1, "at least 1"),
+        (["eval", "RUN", "missing.txt"], 1, "missing.txt"),
+        (["bench", "train", "--hidden", "0"], 2, "hidden is 0"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(args: list[str], status: int, words: str, run: str) -> None:
+    done = invoke(*(arg.replace("RUN", run) for arg in args), status=status)
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_goes_on(number: int, status: int, folder: Path) -> None:
+    out = folder / f"stopped-{number}"
+    command = [sys.executable, "-m", "fastrnn_cli", "train", str(folder / "text.txt"), "--steps", "1000000", *SMALL]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FASTRNN_")}
+    process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith(b"step "):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert f"go on with: fastrnn train --resume {shlex.quote(str(out))}".encode() in err
+    step = json.loads(invoke("info", str(out / "last.safetensors"), "--json").stdout)["progress"]["step"]
+    assert step >= 1
+    invoke("train", "--resume", str(out), "--steps", str(step + 2), "--quiet")
+
+
+def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
+    import inspect
+
+    from fastrnn.bench import bench_sample, bench_train
+    from fastrnn.language_model import LanguageModel
+    from fastrnn.sample import Drawing
+
+    held: dict[str, object] = {}
+    for function in (LanguageModel.sample_stream, Drawing):
+        held |= {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    assert told(sample.command) == {name: str(held[name]) for name in told(sample.command)}
+    bench = importlib.import_module("fastrnn_cli.commands.bench")
+    for command, each in (
+        (complete.command, LanguageModel.complete), (bench.train, bench_train), (bench.sample, bench_sample)
+    ):  # fmt: skip
+        parameters = inspect.signature(each).parameters
+        assert told(command) == {name: str(parameters[name].default) for name in told(command)}
+
+
+def told(command: click.Command) -> dict[str, str]:
+    """Option name -> the default that its help tells; those that depend on the machine are left out."""
+    defaults = {}
+    for parameter in command.params:
+        text = getattr(parameter, "help", None) or ""
+        if "[default: " in text and parameter.name not in ("threads", "unknown"):
+            defaults[str(parameter.name)] = text.partition("[default: ")[2].rstrip("]")
+    assert defaults
+    return defaults
+
+
+def examples() -> list[str]:
+    """The example of each command's help, in the order of the list of commands."""
+    lines = []
+    for name in COMMANDS:
+        command: click.Command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+        for each in [*getattr(command, "commands", {}).values()] or [command]:
+            lines.append((each.epilog or "").splitlines()[-1].strip())
+    return lines
+
+
+def test_the_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in examples():
+        before, _, after = line.rpartition(" | ")
+        words = shlex.split(after)
+        assert words[0] == "fastrnn"
+        text = " ".join(shlex.split(before)[1:]) + "\n" if before else None
+        done = invoke(*words[1:], text=text)
+        assert done.stdout or "warmup" in words

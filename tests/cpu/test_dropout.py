@@ -1,0 +1,77 @@
+"""Dropout: a mask that is a function of key and position alone."""
+
+import numpy as np
+import pytest
+
+from fastrnn.cpu.dropout import dropout
+
+T, B, H = 9, 7, 131
+SIZE = T * B * H
+
+
+def dropped(x, keep, key=1, shares=((0, B),)):
+    out = np.full_like(x, np.nan)
+    for lo, hi in shares:
+        dropout(out, x, np.uint32(key), keep, lo, hi)
+    return out
+
+
+def kept(keep, key):
+    return dropped(np.ones((T, B, H), np.float32), keep, key) != 0
+
+
+def within_five_sigma(mask, share):
+    return abs(mask.mean() - share) < 5 * np.sqrt(share * (1 - share) / mask.size)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
+def test_share_kept(keep):
+    for key in (0, 1, 77, 2**31, 2**32 - 1):
+        assert within_five_sigma(kept(keep, key), keep)
+
+
+def test_units_are_independent():
+    """Of neighbours in time, in the batch and in the layer, and of neighbouring keys, a quarter are both kept."""
+    mask, other = kept(0.5, 6), kept(0.5, 7)
+    for pairs in (mask[1:] & mask[:-1], mask[:, 1:] & mask[:, :-1], mask[..., 1:] & mask[..., :-1], mask & other):
+        assert within_five_sigma(pairs, 0.25)
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        means = mask.mean(axes)
+        assert np.abs(means - 0.5).max() < 5 * 0.5 / np.sqrt(SIZE / means.size)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_are_kept_and_scaled_or_zero(dtype, rng):
+    x = rng.normal(size=(T, B, H)).astype(dtype)
+    out = dropped(x, 0.8)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, np.where(out == 0, 0, x / 0.8), rtol=1e-6)
+    assert out.mean() == pytest.approx(x.mean(), abs=5 * np.sqrt(0.25 / SIZE))
+
+
+def test_same_mask_for_forward_and_backward(rng):
+    y, dy = rng.normal(size=(2, T, B, H)).astype(np.float32)
+    np.testing.assert_array_equal(dropped(y, 0.6, 9) == 0, dropped(dy, 0.6, 9) == 0)
+    np.testing.assert_array_equal(dropped(y, 0.6, 9) == 0, ~kept(0.6, 9))
+
+
+@pytest.mark.parametrize("shares", [[(0, 3), (3, B)], [(b, b + 1) for b in range(B)], [(2, B), (0, 0), (0, 2)]])
+def test_the_split_into_rows_does_not_matter(shares, rng):
+    x = rng.normal(size=(T, B, H)).astype(np.float32)
+    np.testing.assert_array_equal(dropped(x, 0.5, 3, shares), dropped(x, 0.5, 3))
+
+
+def test_in_place(rng):
+    x = rng.normal(size=(T, B, H)).astype(np.float32)
+    expected = dropped(x, 0.5, 4)
+    dropout(x, x, np.uint32(4), 0.5, 0, B)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_keep_everything(rng):
+    x = rng.normal(size=(T, B, H)).astype(np.float32)
+    np.testing.assert_array_equal(dropped(x, 1.0), x)
+
+
+def test_other_keys_drop_others():
+    assert len({kept(0.5, key).tobytes() for key in range(50)}) == 50

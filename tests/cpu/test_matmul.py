@@ -1,0 +1,99 @@
+"""Packing and products. Factors are small whole numbers, so every sum is exact and the result is known to the bit."""
+
+import numpy as np
+import pytest
+
+from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.kernels import panels
+from fastrnn.cpu.matmul import SCRATCH, VECTORS, multiply, pack, packed_size
+from fastrnn.cpu.target import TARGET
+from fastrnn.cpu.walk import flat
+
+LANES = TARGET.lanes(32)
+PANEL = TARGET.panel(32)
+GRU_ORDER = np.array([2, 0, 1])
+
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@kernel
+def product(a, b, c, n, lo, hi, accumulate):
+    """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): a margin on either side must stay as it is."""
+    T, M, k = a.shape
+    width = c.shape[2]
+    scratch = np.empty(SCRATCH, c.dtype)
+    multiply(flat(a), lo * k, M * k, k, b, k, n, flat(c), lo * width + 1, M * width, width, T, hi - lo, accumulate, scratch)
+
+
+def whole(rng, dtype, *shape):
+    return rng.integers(-8, 9, shape).astype(dtype)
+
+
+def in_order(matrix, order, block):
+    """Gate blocks of rows, put in this order."""
+    return np.concatenate([matrix[gate * block : (gate + 1) * block] for gate in order])
+
+
+def packed(matrix, order, block, transposed, shares=1):
+    """`pack` into memory full of NaN, in several shares."""
+    k, n = matrix.shape[::-1] if transposed else matrix.shape
+    out = np.full(packed_size(k, n, matrix.dtype), np.nan, matrix.dtype)
+    cuts = np.linspace(0, panels(n, matrix.dtype), shares + 1).astype(int).tolist()
+    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        pack(matrix, order, block, transposed, out, start, stop)
+    return out
+
+
+def unpacked(data, k, n):
+    """The matrix (k, n) in these panels, and the numbers beside it."""
+    lanes = TARGET.bytes_ // data.itemsize
+    columns, at = [], 0
+    while at < n:
+        width = lanes if n - at <= lanes else lanes * VECTORS
+        columns.append(data[k * at : k * (at + width)].reshape(k, width))
+        at += width
+    matrix = np.concatenate(columns, axis=1)
+    return matrix[:, :n], matrix[:, n:]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shares", [1, 3])
+@pytest.mark.parametrize("columns", [1, LANES - 1, LANES + 1, 65, PANEL, PANEL + 1, 2 * PANEL + LANES + 1])
+@both_types
+def test_pack(dtype, columns, shares, transposed, rng):
+    """The GRU's candidate gate comes first for the kernels and last in torch.nn."""
+    block = 7
+    matrix = whole(rng, dtype, 3 * block, columns)
+    expected = in_order(matrix, GRU_ORDER, block)
+    expected = expected.T if transposed else expected
+    found, beside = unpacked(packed(matrix, GRU_ORDER, block, transposed, shares), *expected.shape)
+    np.testing.assert_array_equal(found, expected)
+    assert not beside.any()
+
+
+SIZES = [(1, 1, 1, 1), (1, 1, 5, 65), (3, 7, 13, 65), (2, 6, 32, PANEL), (1, 25, 17, 100), (9, 13, 3, LANES + 1), (1, 2, 3, LANES)]
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@both_types
+def test_product(dtype, size, accumulate, rng):
+    steps, rows, k, n = size
+    a, b, c = whole(rng, dtype, steps, rows, k), whole(rng, dtype, k, n), whole(rng, dtype, steps, rows, n + 3)
+    expected = c.copy()
+    expected[:, :, 1 : n + 1] = a @ b + accumulate * c[:, :, 1 : n + 1]
+    product(a, packed(b, np.array([0]), k, False), c, n, 0, rows, accumulate)
+    np.testing.assert_array_equal(c, expected)
+
+
+@both_types
+def test_product_of_some_rows_is_the_same_to_the_bit(dtype, rng):
+    """A row's sum does not depend on the rows beside it, nor on how many there are."""
+    a, b = rng.normal(size=(2, 13, 37)).astype(dtype), rng.normal(size=(37, 65)).astype(dtype)
+    b = packed(b, np.array([0]), 37, False)
+    together, apart = np.zeros((2, 2, 13, 67), dtype)
+    product(a, b, together, 65, 0, 13, 0)
+    for lo, hi in [(0, 1), (1, 3), (3, 8), (8, 8), (8, 13)]:
+        product(a, b, apart, 65, lo, hi, 0)
+    assert np.abs(together).max() > 1
+    np.testing.assert_array_equal(apart, together)

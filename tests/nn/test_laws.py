@@ -1,0 +1,161 @@
+"""What is exact: windows, threads, batches, starts, dropout. Bits are compared in float32, which is what trains."""
+
+import numpy as np
+import pytest
+from engine_cases import assert_close, assert_same_bits, make_network, run_network, tokens
+from gradients import check_gradients
+from random_cases import make_model, make_starts, make_state, make_text
+
+from fastrnn.config import CELLS
+
+T, B, H, V = 19, 7, 23, 11
+LAYERS = 2
+
+every_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def make_case(cell, rng, hidden=H):
+    model, state = make_model(cell, LAYERS, rng, hidden, V), make_state(cell, rng, LAYERS, B, hidden)
+    return model, state, *make_text(rng, T, B, V)
+
+
+def pick(state, rows):
+    """The state of some streams."""
+    return {name: array[:, rows] for name, array in state.items()}
+
+
+def summed(parts, names):
+    """Gradients of means over parts of the positions, put together: [(results, targets), ...] -> those of the whole."""
+    scored = [np.count_nonzero(targets >= 0) for _, targets in parts]
+    return {name: sum(r[name] * n for (r, _), n in zip(parts, scored, strict=True)) / sum(scored) for name in names}
+
+
+@pytest.mark.parametrize("cut", [1, 8, 13])
+@every_cell
+def test_windows_with_carried_state_equal_the_whole(cell, cut, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    network, starts = make_network(model, "float32"), make_starts(T, B)
+    whole = run_network(network, ids, targets, state, starts)
+    first = run_network(network, ids[:cut], targets[:cut], state, starts[:cut])
+    middle = {name: first[f"last {name}"] for name in state}
+    second = run_network(network, ids[cut:], targets[cut:], middle, starts[cut:])
+    second["losses"] = np.concatenate([first["losses"], second["losses"]])
+    assert_same_bits(second, whole, ["losses", *(f"last {name}" for name in state)])
+
+
+@pytest.mark.parametrize("options", [{}, {"keep": 0.7, "key": 5}], ids=["plain", "dropout"])
+@every_cell
+def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    one, two, three, nine = (
+        run_network(make_network(model, "float32", threads), ids, targets, state, make_starts(T, B), **options)
+        for threads in (1, 2, 3, 9)
+    )
+    assert np.abs(one["rnn.weight_hh_l0"]).max() > 0
+    for other in (two, three, nine):
+        assert_same_bits(other, one)
+
+
+@every_cell
+def test_a_batch_is_its_streams_one_by_one(cell, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    network, starts = make_network(model, "float32"), make_starts(T, B)
+    together = run_network(network, ids, targets, state, starts)
+    alone = [
+        (run_network(network, ids[:, b:b + 1], targets[:, b:b + 1], pick(state, [b]), starts[:, b:b + 1]), targets[:, b])
+        for b in range(B)
+    ]  # fmt: skip
+    for name in ["losses", *(f"last {name}" for name in state)]:
+        side_by_side = np.concatenate([results[name] for results, _ in alone], axis=1)
+        np.testing.assert_array_equal(side_by_side, together[name], err_msg=name)
+    assert_close(summed(alone, network.parameters), {n: together[n] for n in network.parameters}, 1e-5)
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5])
+@every_cell
+def test_dropout_gradients_are_slopes(cell, keep, rng):
+    model, state, ids, targets = make_case(cell, rng, hidden=5)
+    network, starts = make_network(model), make_starts(T, B)
+
+    def results():
+        return run_network(network, ids, targets, state, starts, keep=keep, key=7)
+
+    found = results()
+    gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
+    check_gradients(lambda: float(results()["loss"]), {**network.parameters, **state}, gradients, most=8)
+
+
+def test_dropout_depends_on_its_key_alone(rng):
+    model, state, ids, targets = make_case("lstm", rng)
+    network = make_network(model, "float32")
+    plain, same, other, none = (
+        run_network(network, ids, targets, state, keep=keep, key=key) for keep, key in [(0.5, 1), (0.5, 1), (0.5, 2), (1.0, 1)]
+    )
+    assert_same_bits(same, plain)
+    assert other["loss"] != plain["loss"]
+    assert_same_bits(none, run_network(network, ids, targets, state))
+
+
+@pytest.mark.parametrize("at", [1, 8, 12])
+@every_cell
+def test_a_start_splits_the_sequence(cell, at, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    network = make_network(model)
+    starts = np.zeros((T, B), np.uint8)
+    starts[at] = 1
+    whole = run_network(network, ids, targets, state, starts)
+    before = run_network(network, ids[:at], targets[:at], state)
+    after = run_network(network, ids[at:], targets[at:], network.initial_state(B))
+    np.testing.assert_array_equal(np.concatenate([before["losses"], after["losses"]]), whole["losses"])
+    assert_same_bits(after, whole, [f"last {name}" for name in state])
+    parts = summed([(before, targets[:at]), (after, targets[at:])], network.parameters)
+    assert_close(parts, {name: whole[name] for name in network.parameters}, 1e-11)
+
+
+@every_cell
+def test_a_start_changes_no_other_stream(cell, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    network, starts = make_network(model, "float32"), np.zeros((T, B), np.uint8)
+    starts[9, 2] = 1
+    others = [b for b in range(B) if b != 2]
+    some, none = (run_network(network, ids, targets, state, s) for s in (starts, None))
+    np.testing.assert_array_equal(some["losses"][:, others], none["losses"][:, others])
+    np.testing.assert_array_equal(some["losses"][:9], none["losses"][:9])
+    assert np.any(some["losses"][9:, 2] != none["losses"][9:, 2])
+    for name in state:
+        np.testing.assert_array_equal(some[f"dstate {name}"][:, others], none[f"dstate {name}"][:, others])
+
+
+@every_cell
+def test_unscored_positions_have_no_gradient(cell, rng):
+    """A stream without targets gets none; what follows the last target changes nothing."""
+    model, state, ids, targets = make_case(cell, rng)
+    network = make_network(model, "float32")
+    targets[:, 3] = -1
+    targets[10:] = -1
+    found = run_network(network, ids, targets, state)
+    changed = ids.copy()
+    changed[11:] = (changed[11:] + 1) % V
+    again = run_network(network, changed, targets, state)
+    assert not any(found[f"dstate {name}"][:, 3].any() for name in state)
+    assert_same_bits(again, found, ["losses", *(f"dstate {name}" for name in state)])
+
+
+@every_cell
+def test_logit_gradients_add_up_to_zero(cell, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    gradient = run_network(make_network(model), ids, targets, state)["out.bias"]
+    assert np.abs(gradient).max() > 0.01
+    assert abs(gradient.sum()) < 1e-14
+
+
+@every_cell
+def test_evaluation_and_training_agree(cell, rng):
+    model, state, ids, targets = make_case(cell, rng)
+    network = make_network(model, "float32")
+    trained = run_network(network, ids, targets, state, make_starts(T, B))
+    last = {name: array.astype(np.float32) for name, array in state.items()}
+    losses = network.loss(tokens(ids), tokens(targets), make_starts(T, B), last)
+    np.testing.assert_array_equal(losses, trained["losses"])
+    for name in state:
+        np.testing.assert_array_equal(last[name], trained[f"last {name}"])

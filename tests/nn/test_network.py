@@ -1,0 +1,114 @@
+"""The compiled network against the textbook, and its gradients against central differences."""
+
+import numpy as np
+import pytest
+from engine_cases import assert_close, assert_same_bits, make_network, run_network, run_reference, tokens
+from gradients import check_gradients, relative_error
+from random_cases import make_model, make_starts, make_state, make_text
+
+from fastrnn.config import CELLS
+from fastrnn.nn.network import Network
+from fastrnn.nn.shapes import ModelShape
+
+# more steps than are done together (8), more rows than one tile has (6), columns that fill no panel
+T, B, H, V = 11, 7, 21, 13
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+
+every_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def make_case(cell, layers, rng, hidden=H, steps=T, batch=B):
+    """A model, a state, ids, targets and starts."""
+    model, state = make_model(cell, layers, rng, hidden, V), make_state(cell, rng, layers, batch, hidden)
+    model.parameters["out.weight"] *= 0.5  # softer predictions, larger gradients
+    return model, state, *make_text(rng, steps, batch, V), make_starts(steps, batch)
+
+
+@pytest.mark.parametrize(("dtype", "layers"), [("float64", 1), ("float64", 2), ("float64", 3), ("float32", 2)])
+@every_cell
+def test_equals_the_textbook(cell, dtype, layers, rng):
+    model, state, ids, targets, starts = make_case(cell, layers, rng, hidden=H if dtype == "float64" else 9)
+    computed = run_network(make_network(model, dtype), ids, targets, state, starts)
+    assert_close(computed, run_reference(model, ids, targets, state, starts), TOLERANCE[dtype])
+
+
+@every_cell
+def test_equals_the_textbook_without_starts(cell, rng):
+    model, state, ids, targets, _ = make_case(cell, 2, rng)
+    computed = run_network(make_network(model), ids, targets, state)
+    assert_close(computed, run_reference(model, ids, targets, state), TOLERANCE["float64"])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@every_cell
+def test_gradients_are_slopes(cell, layers, rng):
+    model, state, ids, targets, starts = make_case(cell, layers, rng, hidden=5, steps=9, batch=3)
+    network, ids, targets = make_network(model), tokens(ids), tokens(targets)
+    scored = np.count_nonzero(targets >= 0)
+
+    def loss():
+        return float(network.loss(ids, targets, starts, {k: a.copy() for k, a in state.items()}).sum()) / scored
+
+    found = run_network(network, ids, targets, state, starts)
+    assert found["loss"] == pytest.approx(loss(), rel=1e-14)
+    gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
+    check_gradients(loss, {**network.parameters, **state}, gradients, most=12)
+
+
+@every_cell
+def test_one_position_at_a_time(cell, rng):
+    """Losses (T, B) position by position; an unscored one is 0."""
+    model, state, ids, targets, starts = make_case(cell, 2, rng)
+    losses = run_network(make_network(model), ids, targets, state, starts)["losses"]
+    logits, _ = model.forward(ids, state, starts)
+    shifted = logits - logits.max(-1, keepdims=True)
+    expected = np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, targets[..., None], -1)[..., 0]
+    np.testing.assert_allclose(losses, np.where(targets < 0, 0, expected), rtol=1e-10, atol=1e-13)
+
+
+@every_cell
+def test_step_logits(cell, rng):
+    model, state, ids, _, _ = make_case(cell, 2, rng)
+    network, expected = make_network(model), model.forward(ids, state)[0]
+    computed = np.stack([network.step_logits(tokens(row[None]), state) for row in ids])
+    assert relative_error(computed, expected) < 1e-12
+
+
+@every_cell
+def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
+    model, state, ids, targets, _ = make_case(cell, 2, rng)
+    found = run_network(make_network(model), ids, np.full_like(targets, -1), state)
+    assert found["loss"] == 0
+    assert not any(found[name].any() for name in found if not name.startswith("last"))
+
+
+def test_windows_of_other_sizes_leave_no_trace(rng):
+    model, state, ids, targets, starts = make_case("gru", 2, rng)
+    used = make_network(model)
+    for steps, batch in [(3, 5), (T, 2), (1, 1), (8, B)]:
+        some = {name: array[:, :batch] for name, array in state.items()}
+        run_network(used, ids[:steps, :batch], targets[:steps, :batch], some, starts[:steps, :batch])
+    computed = run_network(used, ids, targets, state, starts)
+    assert_same_bits(computed, run_network(make_network(model), ids, targets, state, starts))
+
+
+def test_a_sibling_shares_the_parameters_but_not_the_window(rng):
+    model, state, ids, targets, starts = make_case("lstm", 2, rng)
+    network = make_network(model)
+    expected = run_network(network, ids, targets, state, starts)
+    sibling = network.sibling()
+    sibling.loss(tokens(ids[:2]), tokens(targets[:2]), None, sibling.initial_state(B))
+    for name, array in network.gradients.items():
+        np.testing.assert_array_equal(array, expected[name])
+    np.testing.assert_array_equal(network.losses, expected["losses"])
+    network.parameters["out.bias"][0] += 1
+    assert run_network(sibling, ids, targets, state, starts)["loss"] != expected["loss"]
+
+
+@pytest.mark.parametrize(("cell", "names"), [("gru", {"h"}), ("lstm", {"h", "c"})])
+def test_initial_state_is_zeros(cell, names):
+    state = Network(ModelShape(cell, 2, 3, 4), threads=1).initial_state(5)
+    assert set(state) == names
+    for array in state.values():
+        assert array.shape == (2, 5, 3)
+        assert not array.any()

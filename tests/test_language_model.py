@@ -1,0 +1,164 @@
+"""A trained model in use: sampling, scoring, completing, stepping agree with the textbook and with each other."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrnn
+from fastrnn.data.corpus import corpus_from_text, read_corpus
+from fastrnn.errors import ConfigError, InputError
+from fastrnn.language_model import LanguageModel
+from fastrnn.reference import Reference
+from fastrnn.sample import StopText
+
+
+TEXT = "the apple and pear salad.\nthe cat was full; the cats were full.\n" * 40
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model") / "run"
+    config = fastrnn.Config(hidden=24, layers=2, batch=4, seq=16, steps=80, lr=0.02, dropout=0.0, threads=2)
+    fastrnn.train(corpus_from_text(TEXT), config, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> LanguageModel:
+    return fastrnn.load(run)
+
+
+def reference(model: LanguageModel) -> Reference:
+    parameters = {name: array.astype(np.float64) for name, array in model.network.parameters.items()}
+    return Reference(model.shape, parameters)
+
+
+def test_evaluation_agrees_with_the_textbook_over_one_long_stream(model):
+    text = TEXT[:700] + "full salad cat"
+    measured = model.evaluate(corpus_from_text(text, tokenizer=model.tokenizer))
+    ids = model.tokenizer.encode(text)[:, None]
+    expected = reference(model).loss(ids[:-1], ids[1:])
+    assert measured.chars == len(text) - 1
+    assert measured.nats == pytest.approx(expected, rel=1e-5)
+    assert measured.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
+
+
+def test_scores_add_up_to_the_probability_of_a_sentence(model):
+    lines = ["the apple and pear salad.", "the cat", "were", ""]
+    for line, score in zip(lines, model.score(lines), strict=True):
+        model.reset()
+        logprob, fed = 0.0, "\n"
+        for char in line:
+            logprob += math.log(model.step(fed)[model.tokenizer.encode(char)[0]])
+            fed = char
+        assert score.text == line
+        assert score.chars == len(line)
+        assert score.logprob == pytest.approx(logprob, abs=1e-4)
+
+
+def test_the_probabilities_of_all_strings_of_a_length_sum_to_one(model):
+    chars = model.tokenizer.chars
+    pairs = ["".join(pair) for pair in itertools.product(chars, repeat=2)]
+    assert sum(math.exp(score.logprob) for score in model.score(pairs)) == pytest.approx(1, abs=1e-4)
+
+
+def test_step_is_the_textbook_step_and_keeps_the_state(model):
+    model.reset()
+    textbook = reference(model)
+    for char in "the cat":
+        logits = textbook.step(int(model.tokenizer.encode(char)[0]))
+        expected = np.exp(logits - logits.max())
+        np.testing.assert_allclose(model.step(char), expected / expected.sum(), atol=1e-5)
+    with pytest.raises(InputError, match="one token"):
+        model.step("at")
+    with pytest.raises(InputError, match="ids run from 0"):
+        model.step(99)
+
+
+def test_completions_are_the_likeliest_next_tokens(model):
+    model.reset()
+    for char in "the app":
+        probabilities = model.step(char)
+    completions = model.complete("the app", 3)
+    best = np.argsort(-probabilities)[:3]
+    assert [text for text, _ in completions] == [model.tokenizer.token_text(int(i)) for i in best]
+    assert [p for _, p in completions] == pytest.approx(probabilities[best], abs=1e-6)
+    assert model.complete("the app", 2, length=4)[0][0] == "le a"
+
+
+def test_one_seed_one_text_and_another_seed_another(model):
+    assert model.sample(80, seed=3) == model.sample(80, seed=3) != model.sample(80, seed=4)
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn_beside_it(model):
+    def texts(count: int) -> list[str]:
+        return ["".join(parts) for parts in zip(*model.sample_stream(count, 60, seed=5), strict=True)]
+
+    seven = texts(7)
+    assert texts(1) == seven[:1]
+    assert texts(3) == seven[:3]
+    assert len(set(seven)) == 7
+
+
+def test_the_length_is_exact_and_the_prime_not_repeated(model):
+    assert len(model.sample(37, prime="the ")) == 37
+    assert model.sample(0) == ""
+
+
+def test_a_low_temperature_is_greedy(model):
+    assert model.sample(60, temperature=1e-4, seed=9) == model.sample(60, greedy=True) == model.sample(60, top_k=1)
+
+
+def test_a_prime_continues_as_if_it_had_been_drawn(model):
+    whole = model.sample(50, greedy=True, prime="the ")
+    assert model.sample(30, greedy=True, prime="the " + whole[:20]) == whole[20:]
+
+
+def test_sampling_stops_at_the_stop_text(model):
+    text = model.sample(400, prime="the ", stop="salad", seed=1, temperature=0.5)
+    assert "salad" not in text
+    assert (text + "salad") in model.sample(400, prime="the ", seed=1, temperature=0.5)
+
+
+@pytest.mark.parametrize("pieces", [["abST", "OPcd"], ["abS", "T", "O", "P"], ["abSTOP"], ["a", "bSTO", "Pq"]])
+def test_a_stop_text_is_found_across_pieces(pieces):
+    stop = StopText("STOP")
+    assert "".join(stop.feed(piece) for piece in pieces) + stop.flush() == "ab"
+    assert stop.done
+
+
+def test_what_only_began_like_a_stop_text_is_let_through():
+    stop = StopText("aab")
+    assert "".join(map(stop.feed, "aaaaxaa")) + stop.flush() == "aaaaxaa"
+    assert not stop.done
+
+
+def test_unknown_characters_in_a_prime_are_named_or_skipped(model):
+    with pytest.raises(InputError, match="Q"):
+        model.sample(10, prime="the Q")
+    assert model.sample(10, prime="the Q", unknown="skip", seed=2) == model.sample(10, prime="the ", seed=2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("temperature", 0), ("temperature", -1), ("temperature", math.nan), ("top_k", -1),
+                           ("top_p", 0), ("top_p", 1.1), ("min_p", 1), ("min_p", -0.1)]
+)  # fmt: skip
+def test_impossible_drawings_are_refused(model, setting, value):
+    with pytest.raises(ConfigError, match=setting):
+        model.sample(10, **{setting: value})
+
+
+def test_words_and_bytes_and_documents_work_end_to_end(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT + "§ é ü\n")
+    for tokens in ("words", "bytes"):
+        config = fastrnn.Config(hidden=16, batch=2, seq=8, steps=20, tokens=tokens, min_count=1, document_separator="\n")
+        fastrnn.train([str(path)], config, tmp_path / tokens)
+        loaded = fastrnn.load(tmp_path / tokens)
+        assert isinstance(loaded.sample(40, seed=1), str)
+        corpus = read_corpus([str(path)], separator="\n", tokenizer=loaded.tokenizer)
+        assert 0 < loaded.evaluate(corpus).nats < 10
+        assert all(score.logprob < 0 for score in loaded.score(["the cat was full", "salad"]))
