@@ -1,6 +1,6 @@
 """Small checkpoints, and a workshop that takes their files apart and puts them together wrongly.
 
-It knows the format from its description alone, so that a mistake in `fastrnn.train` is not made here too.
+It knows the format from its description alone, so that a mistake in `fastrnn.training` is not made here too.
 """
 
 import hashlib

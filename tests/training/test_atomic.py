@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.errors import OutputError
-from fastrnn.train import atomic
+from fastrnn.training import atomic
 from fastrnn.training.atomic import remove_litter, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
@@ -112,7 +112,7 @@ def test_killed_at_every_call(tmp_path) -> None:
 import os, signal, sys
 sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
 from test_atomic import FaultyOs, NEW
-from fastrnn.train import atomic
+from fastrnn.training import atomic
 for number in range(8):
     child = os.fork()
     if not child:

@@ -12,7 +12,7 @@ from checkpoint_samples import TOKENIZERS, assert_same, put_together, sample, se
 
 from fastrnn.config import CELLS, OPTIMIZERS, PRECISIONS
 from fastrnn.errors import CheckpointError, OutputError
-from fastrnn.train import checks
+from fastrnn.training import checks
 from fastrnn.training.checkpoint import from_bytes, load, save, to_bytes
 
 

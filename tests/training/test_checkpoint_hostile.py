@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrnn.errors import CheckpointError
-from fastrnn.train import tensorfile
+from fastrnn.training import tensorfile
 from fastrnn.training.checkpoint import from_bytes, load, to_bytes
 
 DATA = small()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastrnn.errors import OutputError
-from fastrnn.train import log
+from fastrnn.training import log
 from fastrnn.training.log import RunLog
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.errors import CheckpointError, OutputError
-from fastrnn.train import atomic
+from fastrnn.training import atomic
 from fastrnn.training.runfolder import RunFolder, default_name, model_path
 
 NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)

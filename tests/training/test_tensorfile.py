@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from fastrnn.train import tensorfile
+from fastrnn.training import tensorfile
 from fastrnn.training.tensorfile import Damaged, encode, layout, read_header, read_tensors
 
 
