@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .interrupt import leave_at_once_on_signals
 from .visible import visible_line
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """The console script ``fastrnn``."""
+    leave_at_once_on_signals()
     sys.exit(run(sys.argv[1:]))
 
 

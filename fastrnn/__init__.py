@@ -1,10 +1,10 @@
 """fastrnn: recurrent sequence models, trained and sampled at the speed of the chip.
 
-    import fastrnn
+import fastrnn
 
-    run = fastrnn.train(["text.txt"], fastrnn.Config(for_="1m"), out="my-run")
-    model = fastrnn.load("my-run")
-    print(model.sample(200, prime="The ", temperature=0.8, seed=1))
+run = fastrnn.train(["text.txt"], fastrnn.Config(for_="1m"), out="my-run")
+model = fastrnn.load("my-run")
+print(model.sample(200, prime="The ", temperature=0.8, seed=1))
 """
 
 import importlib

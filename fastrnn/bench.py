@@ -131,7 +131,8 @@ def _network(cell: str, layers: int, hidden: int, precision: str, threads: int |
 def _median_time(step: Callable[[], None], seconds: float) -> tuple[float, int]:
     for _ in range(3):
         step()
-    times, end = [], time.perf_counter() + seconds
+    times: list[float] = []
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
         start = time.perf_counter()
         step()

@@ -214,8 +214,6 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
 
 def _toml_value(value: str | int | float) -> str:
     if isinstance(value, str):
-        escaped = "".join(
-            f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in value
-        )
+        escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in value)
         return f'"{escaped}"'
     return repr(value)

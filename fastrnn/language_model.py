@@ -65,10 +65,12 @@ class LanguageModel:
         unknown: str = "error",
         **drawing: Any,
     ) -> Iterator[list[str]]:
-        """Pieces of ``count`` new texts as they are drawn, one list a moment; ``length`` tokens each, or until ``stop``.
+        """Pieces of ``count`` new texts as they are drawn, one list a moment; ``length`` tokens each, or until
+        ``stop``.
 
-        ``drawing``: the fields of `fastrnn.sample.Drawing` (temperature, top_k, top_p, min_p, greedy). The prime is not repeated.
-        Raises `InputError` when the vocabulary lacks characters of the prime, unless ``unknown`` is "skip".
+        ``drawing``: the fields of `fastrnn.sample.Drawing` (temperature, top_k, top_p, min_p, greedy). The prime is
+        not repeated. Raises `InputError` when the vocabulary lacks characters of the prime, unless ``unknown`` is
+        "skip".
         """
         how = Drawing(**drawing)
         return self.sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
@@ -149,4 +151,5 @@ class LanguageModel:
             self._stepper, self._state = self.network.sibling(), self.network.initial_state(1)
         logits = self._stepper.step_logits(np.array([[x]], np.int32), self._state)[0].astype(np.float64)
         exp = np.exp(logits - logits.max())
-        return exp / exp.sum()
+        probabilities: Array = exp / exp.sum()
+        return probabilities

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .cpu.pool import Part
 from .data.tokens import Tokenizer
 from .errors import ConfigError
 from .nn.network import Network
+from .nn.parameters import Array
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
 _PRIME_STEPS = 128
@@ -50,7 +53,11 @@ class StopText:
         if at >= 0:
             self._held, self.done = "", True
             return text[:at]
-        keep = next(n for n in range(min(len(self._stop) - 1, len(text)), -1, -1) if self._stop.startswith(text[len(text) - n :]))
+        keep = next(
+            n
+            for n in range(min(len(self._stop) - 1, len(text)), -1, -1)
+            if self._stop.startswith(text[len(text) - n :])
+        )
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
@@ -81,19 +88,20 @@ class Sampler:
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
         for tokens in self.tokens(count, length, self.prime_ids(prime, unknown), drawing, seed):
-            yield [s.feed(d.feed(tokens[:, i])) if not s.done else "" for i, (s, d) in enumerate(zip(stops, decoders, strict=True))]
+            yield [
+                s.feed(d.feed(tokens[:, i])) if not s.done else ""
+                for i, (s, d) in enumerate(zip(stops, decoders, strict=True))
+            ]
             if all(s.done for s in stops):
                 return
         yield [s.feed(d.flush()) + s.flush() for s, d in zip(stops, decoders, strict=True)]
 
-    def prime_ids(self, prime: str, unknown: str = "error") -> np.ndarray[Any, Any]:
+    def prime_ids(self, prime: str, unknown: str = "error") -> Array:
         """What is fed before the first draw; for an empty prime what starts a document."""
         ids = self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
         return ids if ids.size else self.tokenizer.start_ids(self.separator)
 
-    def tokens(
-        self, count: int, length: int, prime: np.ndarray[Any, Any], drawing: Drawing, seed: int
-    ) -> Iterator[np.ndarray[Any, Any]]:
+    def tokens(self, count: int, length: int, prime: Array, drawing: Drawing, seed: int) -> Iterator[Array]:
         """Blocks (n, count) of token ids."""
         network = self.network.sibling()
         state = self._after(prime[:-1])
@@ -102,25 +110,19 @@ class Sampler:
         network.pool.together(lambda part: network.pack(part, False))
         layers = network.generating_layers(int(prime[-1]))
         generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
-        temperature = 0.0 if drawing.greedy else drawing.temperature
         done, block = 0, 8
         while done < length:
             block = min(block, length - done)
             uniforms = np.stack([g.random(block) for g in generators], axis=1)
             drawn = np.empty((block, count), np.int32)
             start = time.perf_counter()
-            network.pool.together(
-                lambda part, u=uniforms, d=drawn: network.kernels.generate(  # type: ignore[misc]
-                    layers, network.w_out, network.parameters["out.bias"], network.logits, u, temperature,
-                    drawing.top_k, drawing.top_p, drawing.min_p, d, *part.range(count),
-                )  # fmt: skip
-            )
+            network.pool.together(partial(_draw_share, network, layers, uniforms, drawing, drawn))
             done += block
             yield drawn
             seconds = time.perf_counter() - start
             block = max(1, min(4096, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
-    def _after(self, ids: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    def _after(self, ids: Array) -> dict[str, Array]:
         """The state of one stream that was fed these tokens."""
         state = self.network.initial_state(1)
         network = self.network.sibling()
@@ -128,3 +130,14 @@ class Sampler:
             x = np.ascontiguousarray(ids[at : at + _PRIME_STEPS, None], np.int32)
             network.loss(x, np.full_like(x, -1), None, state)
         return state
+
+
+def _draw_share(
+    network: Network, layers: tuple[Any, ...], uniforms: Array, drawing: Drawing, drawn: Array, part: Part
+) -> None:
+    """This part of the samples: one token for each row of ``uniforms`` (n, count) into ``drawn`` (n, count)."""
+    temperature = 0.0 if drawing.greedy else drawing.temperature
+    network.kernels.generate(
+        layers, network.w_out, network.parameters["out.bias"], network.logits, uniforms, temperature,
+        drawing.top_k, drawing.top_p, drawing.min_p, drawn, *part.range(drawn.shape[1]),
+    )  # fmt: skip

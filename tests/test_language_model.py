@@ -14,7 +14,6 @@ from fastrnn.language_model import LanguageModel
 from fastrnn.reference import Reference
 from fastrnn.sample import StopText
 
-
 TEXT = "the apple and pear salad.\nthe cat was full; the cats were full.\n" * 40
 
 

@@ -1,6 +1,7 @@
 """``fastrnn sample``."""
 
 import io
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +108,11 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
     from .. import output
 
     if out is not None:
+        from fastrnn.errors import OutputError
         from fastrnn.training.atomic import write_atomic
 
+        if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # said before anything is drawn
+            raise OutputError(f"{out}: no such folder to write into")
         write_atomic(out, "".join(pieces).encode())
         return
     end = ""

@@ -5,9 +5,10 @@ A cell is a NamedTuple of the arrays of one layer and window, and two functions 
     step_forward(cell, t, lo, hi)                gates -> h[t+1] (and c[t+1])
     step_backward(cell, t, lo, hi, dy, dh, dc)   gradients of step t's outputs -> gradients of its gates
 
-``step_forward`` finds in ``cell.gates[t]`` the pre-activations, W_ih x + W_hh h' + biases, and leaves there what the backward
-step needs. ``step_backward`` leaves there the gradients of the pre-activations, and in ``dh`` and ``dc`` that part of the gradient
-of the previous state which does not pass through W_hh. ``h[t]`` and ``c[t]`` are the state that step t starts from.
+``step_forward`` finds in ``cell.gates[t]`` the pre-activations, W_ih x + W_hh h' + biases, and leaves there what the
+backward step needs. ``step_backward`` leaves there the gradients of the pre-activations, and in ``dh`` and ``dc``
+that part of the gradient of the previous state which does not pass through W_hh. ``h[t]`` and ``c[t]`` are the state
+that step t starts from.
 
 The columns of ``gates`` come in blocks of H. The first G blocks take W_ih x, in the gate order ``X_ORDER``; the last G
 take W_hh h', in torch.nn's order. The two ranges are the same except for the GRU, which must keep W_hh h' of

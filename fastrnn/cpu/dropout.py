@@ -1,7 +1,7 @@
 """Dropout whose mask is a function of (key, position): nothing to store, and the backward pass draws it again.
 
-out = x / keep with probability ``keep``, else 0 ("inverted" dropout, Srivastava et al. 2014). The bits are MurmurHash3's
-32-bit finaliser of the position mixed with the key.
+out = x / keep with probability ``keep``, else 0 ("inverted" dropout, Srivastava et al. 2014). The bits are
+MurmurHash3's 32-bit finaliser of the position mixed with the key.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def _hash(n, key):
 
 @kernel
 def dropout(out, x, key, keep, lo, hi):
-    """Rows lo..hi of out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: probability as x's dtype."""
+    """Rows lo..hi of out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: a probability."""
     T, B, H = x.shape
     threshold = np.uint32(keep * 4294967295.0)
     zero, factor = x.dtype.type(0), x.dtype.type(1 / keep)

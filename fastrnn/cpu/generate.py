@@ -8,7 +8,6 @@ from .loss import output_forward
 from .matmul import copy
 from .walk import layer_forward
 
-
 _MOST_BITS = 0x7FFFFFFF
 
 
@@ -48,8 +47,9 @@ def _drop_below(p, bits, least):
 def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
     """One token from logits (V,), given a random number in [0, 1). p (V,) float32 is working memory.
 
-    temperature 0 takes the likeliest. Else softmax(logits / temperature) is cut to the top_k likeliest (0: all), then to
-    the fewest that hold top_p of the mass, then to those with at least min_p times the largest; what ties with the last kept is kept.
+    temperature 0 takes the likeliest. Else softmax(logits / temperature) is cut to the top_k likeliest (0: all), then
+    to the fewest that hold top_p of the mass, then to those with at least min_p times the largest; what ties with the
+    last kept is kept.
     """
     best = 0
     for v in range(logits.size):
@@ -90,8 +90,8 @@ def _pick(p, target, best):
 def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, lo, hi):
     """Rows lo..hi of ``tokens`` (N, B): each drawn after feeding the one before.
 
-    layers: a tuple of (cell, width, ids, table, x, w_x, w_h) as `layer_forward` takes them, with T = 1; the first layer's ids hold
-    the token to feed, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
+    layers: a tuple of (cell, width, ids, table, x, w_x, w_h) as `layer_forward` takes them, with T = 1; the first
+    layer's ids hold the token to feed, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
     """
     none = np.empty((0, 0), np.uint8)
     nowhere = np.empty((0, 0, 0), logits.dtype)

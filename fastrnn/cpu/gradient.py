@@ -1,8 +1,8 @@
 """Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch row).
 
-They are split by gate columns, so that each sum runs over k in the same order whatever the number of threads. Both factors are
-packed a few k at a time: where they lie, they are a long stride apart, and each read would cost a page and a cache
-line; and what is packed is used for everything that needs it while it is in cache.
+They are split by gate columns, so that each sum runs over k in the same order whatever the number of threads. Both
+factors are packed a few k at a time: where they lie, they are a long stride apart, and each read would cost a page
+and a cache line; and what is packed is used for everything that needs it while it is in cache.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ _GROUP = 8 * ROWS  # columns of the gate gradients packed side by side
 def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, lo, hi):
     """Gate columns lo..hi: add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P), see `table_backward`.
 
-    cell.gates holds the gradients (T, B, P), cell.h[:-1] what the steps started from; x (T, B, F) with F = 0 for one-hot input,
-    where ids (T, B) choose rows of dtable.
+    cell.gates holds the gradients (T, B, P), cell.h[:-1] what the steps started from; x (T, B, F) with F = 0 for
+    one-hot input, where ids (T, B) choose rows of dtable.
     """
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]

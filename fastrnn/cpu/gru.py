@@ -1,4 +1,5 @@
-"""Gated recurrent units: torch.nn.GRU's (Cho et al. 2014, the reset gate after the product, as in cuDNN) and the lectures'.
+"""Gated recurrent units: torch.nn.GRU's (Cho et al. 2014, the reset gate after the product, as in cuDNN) and the
+lectures'.
 
 GRU            r = sigmoid(W_ir x + b_ir + W_hr h' + b_hr)      z likewise
                n = tanh(W_in x + b_in + r * (W_hn h' + b_hn))

@@ -21,8 +21,9 @@ from .walk import layer_backward, layer_forward
 
 __all__ = [
     "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "bias_backward", "dropout", "generate", "layer_backward",
-    "layer_forward", "layer_gradient", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
-    "panels", "rmsprop", "sgd", "sums_of_squares", "table_backward", "table_forward", "weight_gradient", "zeros",
+    "layer_forward", "layer_gradient", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack",
+    "packed_size", "panels", "rmsprop", "sgd", "sums_of_squares", "table_backward", "table_forward",
+    "weight_gradient", "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}

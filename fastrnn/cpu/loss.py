@@ -58,8 +58,8 @@ def output_forward(y, w, bias, logits, lo, hi):
 def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
     """Losses (T, B) of rows lo..hi; logits (T, B, V) become their gradients.
 
-    y (T, B, H); w packed (H, V); targets (T, B), -1 = not scored. dy (T, B, H) is overwritten with the gradient of y through
-    w_back, packed (V, H); or dy has no columns and is left out.
+    y (T, B, H); w packed (H, V); targets (T, B), -1 = not scored. dy (T, B, H) is overwritten with the
+    gradient of y through w_back, packed (V, H); or dy has no columns and is left out.
     """
     T, B, V = logits.shape
     H = y.shape[2]

@@ -4,7 +4,8 @@
     c = f * c' + i * g
     h = o * tanh(c)
 
-Saved for the backward step: i, f, g, o in place of a, and c'. c itself is computed again: that is cheaper than its memory.
+Saved for the backward step: i, f, g, o in place of a, and c'. c itself is computed again: that is cheaper than its
+memory.
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,10 @@
 """Matrix products on the tile: weights packed into panels once, then used for every time step.
 
-A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is one
-panel of a single vector, or one more full panel, filled up with zeros.
+A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
+one panel of a single vector, or one more full panel, filled up with zeros.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ _REGISTER = TARGET.bytes_
 SCRATCH = ROWS * VECTORS * _REGISTER // 4  # numbers in one full tile (of float32; float64 needs half)
 
 
-def packed_size(k: int, n: int, dtype: np.dtype) -> int:  # type: ignore[type-arg]
+def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Elements of a packed (k, n) matrix."""
     lanes = TARGET.lanes(dtype.itemsize * 8)
     wide = lanes * VECTORS

@@ -78,9 +78,7 @@ class _TileBuilder:
         builder.cbranch(builder.icmp_signed("<", after, k), blocks["loop"], blocks["done"])
 
         builder.position_at_end(blocks["done"])
-        final = [
-            self.phi((old, blocks["start"]), (new, blocks["loop"])) for old, new in zip(first, added, strict=True)
-        ]
+        final = [self.phi((old, blocks["start"]), (new, blocks["loop"])) for old, new in zip(first, added, strict=True)]
         for i, value in enumerate(final):
             store = builder.store(value, self.vector_at(self.c_at(c, c_row, *divmod(i, self.vectors))))
             store.align = self.bytes

@@ -1,7 +1,7 @@
 """The gradient's norm and the optimisers: one pass each over flat arrays, in ranges of whole blocks.
 
-g is the gradient, clipped by the factor ``scale``; p the parameters; m and v the moments; ``decay`` the part of p that decoupled
-weight decay takes off per unit of learning rate (Loshchilov and Hutter 2019), 0 for biases.
+g is the gradient, clipped by the factor ``scale``; p the parameters; m and v the moments; ``decay`` the part of p
+that decoupled weight decay takes off per unit of learning rate (Loshchilov and Hutter 2019), 0 for biases.
 """
 
 import math

@@ -32,9 +32,9 @@ def _clear_started(cell, starts, t, lo, hi):
 def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
     """Rows lo..hi of a layer, all steps.
 
-    cell: the layer's arrays, ``h[0]`` and ``c[0]`` set. width = G*H. ids (T, B) choose rows of ``table`` (V, P), which hold the
-    one-hot product and all biases; x (T, B, F) with packed w_x (F, G*H) is added, or F is 0; w_h packed (H, G*H).
-    starts (T, B), or empty: 1 clears the state before the step, and so that outputs before a start
+    cell: the layer's arrays, ``h[0]`` and ``c[0]`` set. width = G*H. ids (T, B) choose rows of ``table`` (V, P), which
+    hold the one-hot product and all biases; x (T, B, F) with packed w_x (F, G*H) is added, or F is 0; w_h packed
+    (H, G*H). starts (T, B), or empty: 1 clears the state before the step, and so that outputs before a start
     are not lost they also go to y (T, B, H).
     """
     T, B, P = cell.gates.shape
@@ -66,8 +66,8 @@ def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
 def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
     """Rows lo..hi of a layer, all steps backward; leaves the gradients of the pre-activations in ``cell.gates``.
 
-    dy (T, B, H) is the gradient of the outputs; dh and dc (B, H) that of the last state, overwritten with that of the initial
-    state. w_x packed (G*H, F) and w_h packed (G*H, H) are the transposes of the forward pass's. dx (T, B, F) is
+    dy (T, B, H) is the gradient of the outputs; dh and dc (B, H) that of the last state, overwritten with that of the
+    initial state. w_x packed (G*H, F) and w_h packed (G*H, H) are the transposes of the forward pass's. dx (T, B, F) is
     overwritten, unless F is 0.
     """
     T, B, P = cell.gates.shape

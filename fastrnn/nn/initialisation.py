@@ -32,7 +32,8 @@ def initialise(parameters: Parameters, shape: ModelShape, kind: str, rng: np.ran
             view[...] = rng.uniform(-bound, bound, view.shape)
     if shape.cell == "rnn-relu":
         for n in range(shape.layers):
-            # a scaled identity (Le, Jaitly and Hinton 2015): at 1 the state summed up one-hot inputs until the loss blew up
+            # a scaled identity (Le, Jaitly and Hinton 2015): at 1 the state summed up one-hot inputs until the loss
+            # blew up
             parameters[f"rnn.weight_hh_l{n}"][...] = 0.5 * np.eye(hidden)
 
 

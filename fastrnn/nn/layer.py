@@ -78,7 +78,8 @@ class Layer:
 
     def y(self, starts: Array) -> Array:
         """The outputs (T, B, H) of the last forward pass."""
-        return self.outputs if starts.size else self.cell.h[1:]
+        outputs: Array = self.outputs if starts.size else self.cell.h[1:]
+        return outputs
 
     def forward(self, rows: tuple[int, int], ids: Array, x: Array | None, starts: Array) -> None:
         """ids (T, B) for the first layer, x (T, B, H) above it; `y` holds the result."""

@@ -29,16 +29,17 @@ class Network:
         self.kernels = backend.load(device)
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
-        self.parameters = sharing.parameters if sharing else Parameters(shape, dtype)
+        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
         self.gradients = Parameters(shape, dtype)
-        self.layers = [
-            Layer(self.kernels, shape, n, self.parameters, self.gradients) for n in range(shape.layers)
-        ]
+        self.layers = [Layer(self.kernels, shape, n, self.parameters, self.gradients) for n in range(shape.layers)]
         size = self.kernels.packed_size
         self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, self.dtype), dtype)
         self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), dtype)
         self._first_gate = np.zeros(1, np.int64)
         self._window = (0, 0)
+        self._no_starts: Array = np.zeros((0, 0), np.uint8)
+        self.logits: Array
+        self.losses: Array
 
     def sibling(self) -> "Network":
         """The same model with arrays of its own for windows of another size."""
@@ -50,13 +51,14 @@ class Network:
         return {name: np.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
 
     def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
-        """Losses (T, B) in nats of targets y (T, B; -1: not scored) after x (T, B). ``state`` is carried on in place."""
+        """Losses (T, B) in nats of targets y (T, B), -1 = not scored, after x (T, B). ``state`` is carried on."""
         return self._run(x, y, starts, state, None)
 
     def loss_and_gradient(
         self, x: Array, y: Array, starts: Array | None, state: State, keep: float = 1.0, key: int = 0
     ) -> float:
-        """Mean loss over scored positions; its gradient goes to ``gradients``, also that of the initial state to ``dstate``.
+        """Mean loss over scored positions; its gradient goes to ``gradients``, also that of the initial state to
+        ``dstate``.
 
         ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``.
         """
@@ -72,7 +74,8 @@ class Network:
         logits = np.empty((1, *self.logits.shape[1:]), self.dtype)
         top = self.layers[-1].cell.h[1:]
         self.kernels.output_forward(top, self.w_out, self.parameters["out.bias"], logits, 0, x.shape[1])
-        return logits[0]
+        first: Array = logits[0]
+        return first
 
     @property
     def dstate(self) -> State:
@@ -140,7 +143,6 @@ class Network:
         self._dropped = [zeros((steps, batch, hidden), self.dtype) for _ in self.layers]
         self._dy = [zeros((steps, batch, hidden), self.dtype) for _ in range(2)]
         self._no_dy = zeros((steps, batch, 0), self.dtype)
-        self._no_starts = zeros((0, 0), np.uint8)
         self._window = (steps, batch)
 
     def _rows(self, rows: tuple[int, int], training: Any) -> None:

@@ -13,7 +13,7 @@ from ..nn.shapes import GATES, ModelShape
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MEASURED = 128  # hidden units of the model whose speed is measured before a size is chosen
-_SHARE = 0.97  # of the remaining time, left for steps and evaluations
+_SHARE = 0.955  # of the remaining time, left for steps and evaluations
 _EVALUATION_COST = 0.4  # of a position, against one trained position
 
 
@@ -124,7 +124,8 @@ def _chars_wanted(hidden: int, layers: int, tokens: int) -> float:
 
 
 def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> int:
-    assert config.batch is not None and config.hidden is not None
+    assert config.batch is not None
+    assert config.hidden is not None
     if config.steps is not None:
         return config.steps
     window = config.batch * config.seq
@@ -142,7 +143,7 @@ def _learning_rate(config: Config) -> float:
     base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
     if config.cell.startswith("rnn"):
         base /= 4
-    return base * min(1.0, (512 / config.hidden) ** 0.5) / max(1, config.layers) ** 0.5
+    return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
 
 
 def _dropout(epochs: float) -> float:

@@ -59,7 +59,7 @@ class Loop:
             if progress.step >= self.trainer.steps:
                 break
             self._step()
-        self._save_last()
+        self._save_last(final=True)
         return self._result(stopped)
 
     def _step(self) -> None:
@@ -128,12 +128,13 @@ class Loop:
         progress.waited += 1
         return False
 
-    def _save_last(self) -> None:
+    def _save_last(self, final: bool = False) -> None:
         if self.trainer.progress.bad_steps == 0:
-            self._save(self.folder.last)
+            self._save(self.folder.last, final)
         self._saved = time.monotonic()
 
-    def _save(self, path: Any) -> None:
+    def _save(self, path: Any, final: bool = False) -> None:
+        """A disk that fails is tried again at the next save; only at the end it is an error."""
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
         parameters = dict(self.trainer.network.parameters)
@@ -141,6 +142,8 @@ class Loop:
             save(path, Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
                                   snapshot.progress, self.corpus))  # fmt: skip
         except OutputError as error:
+            if final:
+                raise
             self.reporter.message(f"{error}; training goes on and will try again")
 
     def _seconds(self) -> float:

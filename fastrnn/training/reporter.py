@@ -63,7 +63,9 @@ class Result:
 
 
 class Reporter:
-    """Watches nothing; a display overrides what it shows."""
+    """Watches nothing; a display overrides what it shows. ``samples``: whether it wants one with every validation."""
+
+    samples = False
 
     def message(self, text: str) -> None: ...
 

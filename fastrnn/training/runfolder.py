@@ -71,6 +71,11 @@ class RunFolder:
         remove_litter(run.path)
         return run
 
+    def check_free(self) -> None:
+        """Raises `OutputError` if a run is here already: better said before a long preparation than after it."""
+        if self._holds_run():
+            raise OutputError(self._exists())
+
     def _holds_run(self) -> bool:
         return any(path.exists() for path in (self.config_path, self.log_path, self.best, self.last))
 

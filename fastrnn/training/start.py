@@ -39,12 +39,14 @@ def train(
 ) -> Result:
     """Train a new model on files, folders, globs, built-in names or a `Corpus`; everything lands in the folder ``out``.
 
-    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. Raises `FastRNNError`s: `ConfigError`,
-    `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
+    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. Raises `FastRNNError`s:
+    `ConfigError`, `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
     """
     config, reporter = config or Config(), reporter or Reporter()
     with StopSignals(urgent=True) as signals:
         clock = auto.Clock(auto.budget_of(config))
+        if out is not None:
+            RunFolder(out).check_free()
         old = load(model_path(init_from)) if init_from is not None else None
         if old is not None:
             config = _with_old_sizes(config, old)
@@ -57,14 +59,16 @@ def train(
         if old is not None:
             trainer.network.parameters.assign(old.parameters)
         else:
-            initialise(trainer.network.parameters, trainer.network.shape, config.init, np.random.default_rng(config.seed))
+            initialise(
+                trainer.network.parameters, trainer.network.shape, config.init, np.random.default_rng(config.seed)
+            )
         trainer.mark_good()
-        folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
-        write_atomic(folder.config_path, to_toml(config).encode())
         names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
         about = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
-        loop = Loop(trainer, whole.tokenizer, about, valid, folder, reporter)
-        return _run(loop, signals, len(corpus), made.choices)
+        folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
+        with RunLog(folder.log_path, reporter.message) as log:
+            loop = Loop(trainer, whole.tokenizer, about, valid, folder, reporter)
+            return _run(loop, signals, log, len(corpus), made.choices)
 
 
 def resume(
@@ -75,33 +79,43 @@ def resume(
 ) -> Result:
     """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
 
-    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``, ``patience``. ``inputs``: the text, if it
-    is to be found elsewhere now. Raises `ConfigError` for other changes, `InputError` when the text is not the same.
+    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``,
+    ``patience``. ``inputs``: the text, if it is to be found elsewhere now. Raises `ConfigError` for other changes,
+    `InputError` when the text is not the same.
     """
     reporter, changes = reporter or Reporter(), dict(changes or {})
     with StopSignals(urgent=True) as signals:
         folder = RunFolder.open(run)
-        saved = load(folder.last)
-        if not saved.optimizer.keys() | saved.state.keys():
-            raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
-        config = _extended(saved, changes)
-        whole = _read(inputs or saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter)
-        if whole.fingerprint != saved.corpus.get("fingerprint"):
-            raise ConfigError(
-                "the text is not the one this run was trained on; give the same text, or start anew with --init-from"
-            )
-        corpus, valid = _split(whole, config, reporter)
-        trainer = _trainer(config, saved.tokenizer, corpus)
-        flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.network.parameters])
-        trainer.restore(Snapshot(flat, saved.optimizer, saved.state, saved.progress))
-        trainer.mark_good()
-        write_atomic(folder.config_path, to_toml(config).encode())
-        loop = Loop(trainer, saved.tokenizer, saved.corpus, valid, folder, reporter)
-        return _run(loop, signals, len(corpus), (f"going on from step {trainer.progress.step:,}",))
+        with RunLog(folder.log_path, reporter.message) as log:  # nobody else trains in this folder from here on
+            loop, tokens = _restored(folder, changes, inputs, reporter)
+            going_on = f"going on from step {loop.trainer.progress.step:,}"
+            return _run(loop, signals, log, tokens, (going_on,))
 
 
-def _run(loop: Loop, signals: StopSignals, tokens: int, choices: tuple[str, ...]) -> Result:
+def _restored(
+    folder: RunFolder, changes: dict[str, Any], inputs: Sequence[str] | Corpus, reporter: Reporter
+) -> tuple[Loop, int]:
+    """The loop as its last checkpoint left it, and the length of the training text."""
+    saved = load(folder.last)
+    if not saved.state:
+        raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
+    config = _extended(saved, changes)
+    whole = _read(inputs or saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter)
+    if whole.fingerprint != saved.corpus.get("fingerprint"):
+        raise ConfigError(
+            "the text is not the one this run was trained on; give the same text, or start anew with --init-from"
+        )
+    corpus, valid = _split(whole, config, reporter)
+    trainer = _trainer(config, saved.tokenizer, corpus)
+    flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.network.parameters])
+    trainer.restore(Snapshot(flat, saved.optimizer, saved.state, saved.progress))
+    trainer.mark_good()
+    return Loop(trainer, saved.tokenizer, saved.corpus, valid, folder, reporter), len(corpus)
+
+
+def _run(loop: Loop, signals: StopSignals, log: RunLog, tokens: int, choices: tuple[str, ...]) -> Result:
     trainer = loop.trainer
+    write_atomic(loop.folder.config_path, to_toml(loop.config).encode())
     start = Start(
         run=str(loop.folder.path),
         parameters=trainer.network.parameters.flat.size,
@@ -113,13 +127,12 @@ def _run(loop: Loop, signals: StopSignals, tokens: int, choices: tuple[str, ...]
         choices=choices,
     )
     loop.reporter.started(start)
-    if getattr(loop.reporter, "samples", False):
+    if loop.reporter.samples:
         loop.draw = _drawing(trainer.network, loop.tokenizer, loop.config)
-    with RunLog(loop.folder.log_path, loop.reporter.message) as log:
-        log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "tokens": tokens,
-                   "parameters": start.parameters, "vocab": start.vocab, "choices": list(choices)})  # fmt: skip
-        signals.urgent = False
-        return loop.run(signals, log)
+    log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "tokens": tokens,
+               "parameters": start.parameters, "vocab": start.vocab, "choices": list(choices)})  # fmt: skip
+    signals.urgent = False
+    return loop.run(signals, log)
 
 
 def _drawing(network: Network, tokenizer: Tokenizer, config: Config) -> Any:
@@ -208,7 +221,8 @@ def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, C
 
 
 def _trainer(config: Config, tokenizer: Tokenizer, corpus: Corpus) -> Trainer:
-    assert config.hidden is not None and config.batch is not None
+    assert config.hidden is not None
+    assert config.batch is not None
     shape = ModelShape(config.cell, config.layers, config.hidden, tokenizer.size)
     streams = Streams(corpus, config.batch, config.seq, config.seed)
     network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads, device=config.device)

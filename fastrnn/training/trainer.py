@@ -73,7 +73,9 @@ class Trainer:
     """Trains a network on streams of text; ``config`` is complete (see `auto`)."""
 
     def __init__(self, network: Network, streams: Streams, config: Config) -> None:
-        assert config.steps is not None and config.lr is not None and config.warmup is not None
+        assert config.steps is not None
+        assert config.lr is not None
+        assert config.warmup is not None
         assert config.dropout is not None
         self.network, self.streams, self.config = network, streams, config
         self.steps, self.lr, self.warmup, self.keep = config.steps, config.lr, config.warmup, 1 - config.dropout
@@ -92,8 +94,8 @@ class Trainer:
     def step(self) -> tuple[float, float]:
         """One window forward and backward, and one update. Returns the loss in nats and the gradient's norm.
 
-        If either is NaN or infinite, the step is skipped; after three such steps in a row training goes back to the last
-        good state with half the learning rate. Raises `DivergedError` when that did not help three times.
+        If either is NaN or infinite, the step is skipped; after three such steps in a row training goes back to the
+        last good state with half the learning rate. Raises `DivergedError` when that did not help three times.
         """
         progress = self.progress
         before = {name: array.copy() for name, array in self.state.items()}
@@ -123,8 +125,8 @@ class Trainer:
         scale, returns = self.progress.lr_scale / 2, self.progress.returns + 1
         if returns > _RETURNS:
             raise DivergedError(
-                f"training diverged at step {self.progress.step}: the loss or its gradient was NaN or infinite again and "
-                "again, also at an eighth of the learning rate; use a smaller --lr"
+                f"training diverged at step {self.progress.step}: the loss or its gradient was NaN or infinite again "
+                "and again, also at an eighth of the learning rate; use a smaller --lr"
             )
         self.restore(self._good)
         self.progress.lr_scale, self.progress.returns = scale, returns

@@ -56,6 +56,11 @@ def test_sample_to_a_file(model: type[FakeModel], tmp_path: Path) -> None:
     assert (tmp_path / "s.txt").read_bytes() == "éa0b0c0".encode()
 
 
+def test_sample_to_a_folder_that_is_not_there_is_said_first(model: type[FakeModel], tmp_path: Path) -> None:
+    done = CliRunner().invoke(program, ["sample", "m", "--out", str(tmp_path / "no" / "s.txt")])
+    assert (done.exit_code, done.stderr) == (1, f"fastrnn: {tmp_path / 'no' / 's.txt'}: no such folder to write into\n")
+
+
 def test_prime_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes("é\r\n".encode())
     assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout_bytes == "é\r\na0b0c0".encode()

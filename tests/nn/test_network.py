@@ -82,6 +82,20 @@ def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
     assert not any(found[name].any() for name in found if not name.startswith("last"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every_cell
+def test_nan_is_not_lost(cell, dtype, rng):
+    """One NaN among the weights, in any gate's block of any array, makes the loss NaN."""
+    model, state, ids, targets, _ = make_case(cell, 2, rng, hidden=9)
+    network = make_network(model, dtype)
+    for name, array in network.parameters.items():
+        column = (ids[0, 0],) if name == "rnn.weight_ih_l0" else (0,) * (array.ndim - 1)  # of a token that is fed
+        for row in range(0, array.shape[0], 9):
+            network.parameters.assign(model.parameters)
+            array[row, *column] = np.nan
+            assert np.isnan(run_network(network, ids, targets, state)["loss"]), f"{name}[{row}]"
+
+
 def test_windows_of_other_sizes_leave_no_trace(rng):
     model, state, ids, targets, starts = make_case("gru", 2, rng)
     used = make_network(model)

@@ -1,0 +1,58 @@
+"""The same kernels compiled for lesser processors than this one, each in a process and a folder of its own."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+TESTS = Path(__file__).parents[1]
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+HERE = {name for name, on in llvm.get_host_cpu_features().items() if on}
+
+# name of the target -> what Numba is told, what this processor must have
+TARGETS = {
+    "AVX2": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, {"avx2", "fma"}),
+    "128-bit": ({"NUMBA_CPU_NAME": "generic"}, set()),
+}
+
+SCRIPT = """
+import sys
+import numpy as np
+from engine_cases import assert_close, make_network, run_network, run_reference
+from fastrnn.cpu.matmul import pack, packed_size
+from fastrnn.cpu.loss import output_forward
+from fastrnn.cpu.kernels import panels
+from fastrnn.cpu.target import TARGET
+from random_cases import make_model, make_starts, make_state, make_text
+
+assert TARGET.name == sys.argv[1], TARGET
+rng = np.random.default_rng(1)
+y, w, bias = (rng.integers(-8, 9, size).astype(np.float32) for size in [(2, 7, 13), (13, 65), 65])
+packed, logits = np.full(packed_size(13, 65, w.dtype), np.nan, w.dtype), np.zeros((2, 7, 65), w.dtype)
+pack(w, np.array([0]), 13, False, packed, 0, panels(65, w.dtype))
+output_forward(y, packed, bias, logits, 0, 7)
+np.testing.assert_array_equal(logits, y @ w + bias)
+
+model, state, starts = make_model("lstm", 1, rng, 19, 6), make_state("lstm", rng, 1, 3, 19), make_starts()
+ids, targets = make_text(rng)
+computed = run_network(make_network(model, "float32"), ids, targets, state, starts)
+assert_close(computed, run_reference(model, ids, targets, state, starts), 2e-5)
+"""
+
+
+@pytest.mark.skipif(not X86, reason="needs an x86-64 processor")
+@pytest.mark.parametrize("name", TARGETS)
+def test_product_and_gradient(name, tmp_path):
+    told, needed = TARGETS[name]
+    if not needed <= HERE:
+        pytest.skip(f"this processor lacks {', '.join(sorted(needed - HERE))}")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    environment |= {**told, "FASTRNN_KERNELS": str(tmp_path), "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, name], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

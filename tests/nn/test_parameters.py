@@ -1,0 +1,123 @@
+"""One flat array, torch.nn's names and shapes, and how weights start."""
+
+import numpy as np
+import pytest
+
+from fastrnn.config import CELLS, INITS
+from fastrnn.nn.initialisation import ONE_HOT_STD, initialise
+from fastrnn.nn.parameters import Parameters
+from fastrnn.nn.shapes import GATES, ModelShape, parameter_shapes
+
+L, H, V = 3, 32, 50
+
+every_cell = pytest.mark.parametrize("cell", CELLS)
+every_init = pytest.mark.parametrize("init", INITS)
+
+
+def initialised(cell, init, seed=1, hidden=H, vocab=V):
+    shape = ModelShape(cell, L, hidden, vocab)
+    parameters = Parameters(shape)
+    parameters.flat[:] = np.nan
+    initialise(parameters, shape, init, np.random.default_rng(seed))
+    return parameters
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("rnn-relu", 1), ("gru", 3), ("gru-simplified", 2), ("lstm", 4)])
+def test_names_and_shapes(cell, gates):
+    rows = gates * H
+    expected = {"rnn.weight_ih_l0": (rows, V)}
+    for n in range(L):
+        expected |= {f"rnn.weight_ih_l{n}": (rows, V if n == 0 else H), f"rnn.weight_hh_l{n}": (rows, H)}
+        expected |= {f"rnn.bias_ih_l{n}": (rows,), f"rnn.bias_hh_l{n}": (rows,)}
+    expected |= {"out.weight": (V, H), "out.bias": (V,)}
+    parameters = Parameters(ModelShape(cell, L, H, V))
+    assert {name: array.shape for name, array in parameters.items()} == expected
+    assert list(parameters) == list(parameter_shapes(ModelShape(cell, L, H, V)))
+    assert len(parameters) == 4 * L + 2
+    assert GATES[cell] == gates
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_cell
+def test_views_share_the_flat_array_and_cover_it(cell, dtype):
+    parameters = Parameters(ModelShape(cell, L, H, V), dtype)
+    assert parameters.flat.dtype == dtype
+    assert not parameters.flat.any()
+    for n, array in enumerate(parameters.values(), 1):
+        assert np.shares_memory(array, parameters.flat)
+        assert array.flags.c_contiguous
+        array[...] = n
+    expected = np.concatenate([np.full(array.size, n) for n, array in enumerate(parameters.values(), 1)])
+    np.testing.assert_array_equal(parameters.flat, expected)
+    parameters.flat[:] = 0
+    assert not any(array.any() for array in parameters.values())
+
+
+def test_assign(rng):
+    parameters = Parameters(ModelShape("gru", L, H, V))
+    values = {name: rng.normal(size=array.shape) for name, array in parameters.items()}
+    parameters.assign(values)
+    for name, array in values.items():
+        np.testing.assert_array_equal(parameters[name], array.astype(np.float32))
+    del values["out.bias"]
+    with pytest.raises(KeyError):
+        parameters.assign(values)
+
+
+@every_init
+@every_cell
+def test_everything_is_set_by_the_seed(cell, init):
+    one, same, other = initialised(cell, init), initialised(cell, init), initialised(cell, init, seed=2)
+    assert np.isfinite(one.flat).all()
+    np.testing.assert_array_equal(same.flat, one.flat)
+    assert np.any(other.flat != one.flat)
+
+
+@every_init
+@every_cell
+def test_biases_are_zero_but_for_the_forget_gate(cell, init):
+    """Its two biases add up to 1; gates i, f, g, o."""
+    parameters = initialised(cell, init)
+    assert not parameters["out.bias"].any()
+    for n in range(L):
+        biases = (parameters[f"rnn.bias_ih_l{n}"] + parameters[f"rnn.bias_hh_l{n}"]).reshape(-1, H)
+        expected = [0, 1, 0, 0] if cell == "lstm" else [0] * GATES[cell]
+        np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(-1, H))
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn-relu"])
+def test_orthogonal(cell):
+    """Each gate's matrix is orthogonal, and no two are the same."""
+    parameters = initialised(cell, "orthogonal")
+    gates = np.concatenate([parameters[f"rnn.weight_hh_l{n}"].reshape(-1, H, H) for n in range(L)])
+    for n, matrix in enumerate(gates):
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(H), atol=1e-5)
+        assert all(np.abs(matrix - other).max() > 0.1 for other in gates[:n])
+
+
+@every_init
+def test_a_relu_network_starts_with_a_scaled_identity(init):
+    parameters = initialised("rnn-relu", init)
+    for n in range(L):
+        weights = parameters[f"rnn.weight_hh_l{n}"]
+        assert 0 < weights[0, 0] <= 1
+        np.testing.assert_array_equal(weights, weights[0, 0] * np.eye(H))
+
+
+@every_init
+@every_cell
+def test_one_hot_input(cell, init):
+    weights = initialised(cell, init, hidden=64, vocab=100)["rnn.weight_ih_l0"]
+    assert weights.std() == pytest.approx(ONE_HOT_STD, rel=5 / np.sqrt(2 * weights.size))
+    assert abs(weights.mean()) < 5 * ONE_HOT_STD / np.sqrt(weights.size)
+
+
+@pytest.mark.parametrize(("init", "bound"), [("uniform", 1 / np.sqrt(H)), ("orthogonal", np.sqrt(3 / H))])
+@every_cell
+def test_dense_input_is_uniform(cell, init, bound):
+    """torch.nn's +-1/sqrt(H), or a variance of 1/fan_in."""
+    parameters = initialised(cell, init)
+    for name in ("rnn.weight_ih_l1", "rnn.weight_ih_l2", "out.weight"):
+        weights = parameters[name]
+        assert 0.97 * bound < np.abs(weights).max() <= bound * (1 + 1e-6)
+        assert weights.std() == pytest.approx(bound / np.sqrt(3), rel=5 / np.sqrt(weights.size))

@@ -1,0 +1,54 @@
+"""The compiled network and torch.nn's modules with the same weights, both in float32."""
+
+import numpy as np
+import pytest
+from engine_cases import assert_close, make_network, run_network, tokens
+from random_cases import make_model, make_state, make_text
+
+T, B, H, V = 11, 7, 21, 13
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+CASES = [(cell, layers) for cell in ("rnn", "gru", "lstm") for layers in (1, 2)]
+
+
+def make_twin(network):
+    """torch.nn's module of the same shape, loaded by name."""
+    kind = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[network.shape.cell]
+    twin = torch.nn.ModuleDict({"rnn": kind(V, H, network.shape.layers), "out": torch.nn.Linear(H, V)})
+    twin.load_state_dict({name: torch.tensor(array) for name, array in network.parameters.items()})
+    return twin
+
+
+def run_twin(twin, ids, targets, state):
+    """Losses, gradients and states by torch, under the names of `run_network`."""
+    first = {name: torch.tensor(array, dtype=torch.float32, requires_grad=True) for name, array in state.items()}
+    x = torch.nn.functional.one_hot(torch.tensor(ids), V).float()
+    h, last = twin["rnn"](x, (first["h"], first["c"]) if "c" in first else first["h"])
+    logits, y = twin["out"](h).flatten(0, 1), torch.tensor(targets).flatten()
+    losses = torch.nn.functional.cross_entropy(logits, y, ignore_index=-1, reduction="none")
+    loss = losses.sum() / (y >= 0).sum()
+    loss.backward()
+    results = {"loss": loss, "losses": losses.reshape(ids.shape)}
+    results |= {name: p.grad for name, p in twin.named_parameters()}
+    results |= {f"dstate {name}": array.grad for name, array in first.items()}
+    results |= {f"last {name}": s for name, s in zip(first, last if "c" in first else [last], strict=True)}
+    return {name: value.detach().numpy() for name, value in results.items()}
+
+
+@pytest.mark.parametrize(("cell", "layers"), CASES)
+def test_outputs_and_gradients(cell, layers, rng):
+    model, state = make_model(cell, layers, rng, H, V), make_state(cell, rng, layers, B, H)
+    network, (ids, targets) = make_network(model, "float32"), make_text(rng, T, B, V)
+    computed = run_network(network, ids, targets, state)
+    assert_close(computed, run_twin(make_twin(network), ids, targets, state), 1e-5)
+
+
+@pytest.mark.parametrize(("cell", "layers"), CASES)
+def test_one_step(cell, layers, rng):
+    model, (ids, _) = make_model(cell, layers, rng, H, V), make_text(rng, T, B, V)
+    network = make_network(model, "float32")
+    twin, state = make_twin(network), network.initial_state(B)
+    with torch.no_grad():
+        expected = twin["out"](twin["rnn"](torch.nn.functional.one_hot(torch.tensor(ids), V).float())[0]).numpy()
+    computed = np.stack([network.step_logits(tokens(row[None]), state) for row in ids])
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
