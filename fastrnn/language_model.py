@@ -40,7 +40,8 @@ class LanguageModel:
     """A network and its vocabulary. Not for two threads at once."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
-        self.config, self.tokenizer, self.progress = checkpoint.config, checkpoint.tokenizer, checkpoint.progress
+        self.config, self.tokenizer = checkpoint.config, checkpoint.tokenizer
+        self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
         config = self.config
         assert config.hidden is not None
         self.shape = ModelShape(config.cell, config.layers, config.hidden, self.tokenizer.size)

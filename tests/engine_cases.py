@@ -26,7 +26,7 @@ def tokens(array: Array) -> Array:
 def run_network(
     network: Network, ids: Array, targets: Array, state: dict[str, Array], starts: Array | None = None, **dropout: Any
 ) -> dict[str, Array]:
-    """Copies of everything one training window gives, by name: loss, losses, gradients, ``dstate ...``, ``last ...``."""
+    """Copies of all that a training window gives, by name: loss, losses, gradients, ``dstate ...``, ``last ...``."""
     last = {name: array.astype(network.dtype) for name, array in state.items()}
     if starts is not None:
         starts = np.ascontiguousarray(starts)
@@ -55,7 +55,7 @@ def assert_same_bits(computed: dict[str, Array], expected: dict[str, Array], nam
 
 
 def assert_close(computed: dict[str, Array], expected: dict[str, Array], tolerance: float) -> None:
-    """Each array's largest difference is within ``tolerance`` of its largest magnitude (or of 1e-3, if that is more)."""
+    """Each array's largest difference is within ``tolerance`` of its largest magnitude (or of 1e-3 if that is more)."""
     for name, wanted in expected.items():
         allowed = tolerance * max(float(np.abs(wanted).max()), 1e-3)
         np.testing.assert_allclose(computed[name], wanted, rtol=0, atol=allowed, err_msg=name)

@@ -95,9 +95,11 @@ def _sample_and_hints(result: "Result", texts: tuple[str, ...]) -> None:
 
     from .. import output
 
-    sample = LanguageModel.load(result.run).sample(SAMPLE_LENGTH, temperature=0.8)
+    loaded = LanguageModel.load(result.run)
+    sample = loaded.sample(SAMPLE_LENGTH, temperature=0.8)
     output.write("\n" + sample.rstrip("\n") + "\n\n")
-    model, text = shlex.quote(result.run), " ".join(map(shlex.quote, texts or (DEFAULT_TEXT,)))
+    inputs = texts or loaded.corpus.get("inputs") or (DEFAULT_TEXT,)
+    model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
     output.note("Try next:")
     output.note(f"  fastrnn sample {model} --length 1000 --temperature 0.7")
     output.note(f"  fastrnn eval {model} {text} --split valid")

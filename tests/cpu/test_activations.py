@@ -29,7 +29,7 @@ def exact_sigmoid(x):
     return np.exp(-np.logaddexp(0, -x))
 
 
-# kernel, NumPy's, the largest |x| to try, what must be small: the absolute or the relative error; and how small in float32
+# kernel, NumPy's, the largest |x| to try, the error that must be small, how small in float32
 FUNCTIONS = {
     "tanh": (tanh, np.tanh, 12.0, "absolute", 2.5e-7),
     "tanh, relative": (tanh, np.tanh, 12.0, "relative", 5e-7),

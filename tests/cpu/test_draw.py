@@ -130,7 +130,7 @@ def sampled(model, count, drawing, threads=1, seed=3, length=25):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
-    """Each token feeds the next: replayed through the textbook, each was the likeliest, or among the likeliest three."""
+    """Each token feeds the next: in the textbook each was the likeliest, or among the likeliest three."""
     model = make_model(cell, 2, rng, 9, 12)
     for drawing, most in [(Drawing(greedy=True), 1), (Drawing(top_k=3), 3)]:
         tokens = sampled(model, 2, drawing)

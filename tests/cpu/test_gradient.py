@@ -64,7 +64,11 @@ def test_layer_gradient(dtype, size, shares, rng):
     dw_ih, dw_hh, dtable = whole(rng, dtype, 3 * H, F), whole(rng, dtype, 3 * H, H), np.full((V, 4 * H), np.nan, dtype)
     gates, h_prev = cell.gates.reshape(T * B, 4 * H), cell.h[:-1].reshape(T * B, H)
     from_x = gates[:, np.r_[H : 3 * H, :H]]
-    expected = [dw_ih + from_x.T @ x.reshape(T * B, F), dw_hh + gates[:, H:].T @ h_prev, np.eye(V)[ids.ravel()].T @ gates]
+    expected = [
+        dw_ih + from_x.T @ x.reshape(T * B, F),
+        dw_hh + gates[:, H:].T @ h_prev,
+        np.eye(V)[ids.ravel()].T @ gates,
+    ]
     for n in range(shares):
         lo, hi = 4 * H * n // shares, 4 * H * (n + 1) // shares
         layer_gradient(dw_ih, dw_hh, dtable, cell, 3 * H, ids, x, GRU_ORDER, lo, hi)

@@ -1,5 +1,7 @@
 """Packing and products. Factors are small whole numbers, so every sum is exact and the result is known to the bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,9 @@ def product(a, b, c, n, lo, hi, accumulate):
     T, M, k = a.shape
     width = c.shape[2]
     scratch = np.empty(SCRATCH, c.dtype)
-    multiply(flat(a), lo * k, M * k, k, b, k, n, flat(c), lo * width + 1, M * width, width, T, hi - lo, accumulate, scratch)
+    multiply(
+        flat(a), lo * k, M * k, k, b, k, n, flat(c), lo * width + 1, M * width, width, T, hi - lo, accumulate, scratch
+    )
 
 
 def whole(rng, dtype, *shape):
@@ -39,7 +43,7 @@ def packed(matrix, order, block, transposed, shares=1):
     k, n = matrix.shape[::-1] if transposed else matrix.shape
     out = np.full(packed_size(k, n, matrix.dtype), np.nan, matrix.dtype)
     cuts = np.linspace(0, panels(n, matrix.dtype), shares + 1).astype(int).tolist()
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in itertools.pairwise(cuts):
         pack(matrix, order, block, transposed, out, start, stop)
     return out
 
@@ -71,7 +75,15 @@ def test_pack(dtype, columns, shares, transposed, rng):
     assert not beside.any()
 
 
-SIZES = [(1, 1, 1, 1), (1, 1, 5, 65), (3, 7, 13, 65), (2, 6, 32, PANEL), (1, 25, 17, 100), (9, 13, 3, LANES + 1), (1, 2, 3, LANES)]
+SIZES = [
+    (1, 1, 1, 1),
+    (1, 1, 5, 65),
+    (3, 7, 13, 65),
+    (2, 6, 32, PANEL),
+    (1, 25, 17, 100),
+    (9, 13, 3, LANES + 1),
+    (1, 2, 3, LANES),
+]
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])

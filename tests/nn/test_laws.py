@@ -61,10 +61,10 @@ def test_a_batch_is_its_streams_one_by_one(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
     network, starts = make_network(model, "float32"), make_starts(T, B)
     together = run_network(network, ids, targets, state, starts)
-    alone = [
-        (run_network(network, ids[:, b:b + 1], targets[:, b:b + 1], pick(state, [b]), starts[:, b:b + 1]), targets[:, b])
-        for b in range(B)
-    ]  # fmt: skip
+    alone = []
+    for b in range(B):
+        results = run_network(network, ids[:, [b]], targets[:, [b]], pick(state, [b]), starts[:, [b]])
+        alone.append((results, targets[:, b]))
     for name in ["losses", *(f"last {name}" for name in state)]:
         side_by_side = np.concatenate([results[name] for results, _ in alone], axis=1)
         np.testing.assert_array_equal(side_by_side, together[name], err_msg=name)
@@ -89,7 +89,8 @@ def test_dropout_depends_on_its_key_alone(rng):
     model, state, ids, targets = make_case("lstm", rng)
     network = make_network(model, "float32")
     plain, same, other, none = (
-        run_network(network, ids, targets, state, keep=keep, key=key) for keep, key in [(0.5, 1), (0.5, 1), (0.5, 2), (1.0, 1)]
+        run_network(network, ids, targets, state, keep=keep, key=key)
+        for keep, key in [(0.5, 1), (0.5, 1), (0.5, 2), (1.0, 1)]
     )
     assert_same_bits(same, plain)
     assert other["loss"] != plain["loss"]

@@ -22,7 +22,9 @@ def initialised(cell, init, seed=1, hidden=H, vocab=V):
     return parameters
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("rnn-relu", 1), ("gru", 3), ("gru-simplified", 2), ("lstm", 4)])
+@pytest.mark.parametrize(
+    ("cell", "gates"), [("rnn", 1), ("rnn-relu", 1), ("gru", 3), ("gru-simplified", 2), ("lstm", 4)]
+)
 def test_names_and_shapes(cell, gates):
     rows = gates * H
     expected = {"rnn.weight_ih_l0": (rows, V)}

@@ -1,0 +1,75 @@
+"""What the README shows runs as it stands: its commands, with less time, and its Python."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from fastrnn_cli.main import run
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+SHORTER = [
+    (r"--for \S+", "--steps 3"),
+    (r"--epochs 10", "--steps 3"),
+    (r"^(fastrnn train (?!.*--(?:steps|resume|init-from)).*)$", r"\1 --steps 3 --hidden 16"),
+    (r"(--init-from \S+)", r"\1 --steps 3"),
+    (r"--hidden 256", "--hidden 16"),
+    (r"^(fastrnn bench .*)$", r"\1 --seconds 0.1 --hidden 16"),
+    (r"--length 1000", "--length 50"),
+]
+
+
+def shell_lines() -> list[str]:
+    lines = [line.split("  #")[0].strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+    return [line for line in lines if line.startswith("fastrnn ")]
+
+
+def shortened(line: str) -> str:
+    for pattern, replacement in SHORTER:
+        line = re.sub(pattern, replacement, line)
+    return line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the README's examples name."""
+    import gzip
+
+    here = tmp_path_factory.mktemp("readme")
+    prose = "The sea is calm. The light turns in the dark, and turns again.\nDear reader, the clouds are in the sky.\n\n\n"
+    for name in ("notes.txt", "new.txt", "book1.txt", "mails.txt", "lines.txt"):
+        (here / name).write_text(prose * 60)
+    (here / "book2.txt.gz").write_bytes(gzip.compress(prose.encode() * 60))
+    (here / "essays").mkdir()
+    (here / "essays" / "one.txt").write_text(prose * 60)
+    return here
+
+
+def test_every_command_in_the_readme_runs(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    lines = shell_lines()
+    assert len(lines) > 10
+    for line in lines:
+        command = shortened(line)
+        if "--resume" in command:
+            command = command.replace("--steps 3", "--steps 5")
+        assert run(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr()}"
+
+
+def test_the_library_example_in_the_readme_runs(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    examples = [text for kind, text in BLOCKS if kind == "python"]
+    assert examples
+    for text in examples:
+        exec(compile(text.replace("hidden=128, steps=200", "hidden=16, steps=5"), str(README), "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_map_names_every_module():
+    text = README.read_text(encoding="utf-8")
+    root = README.parent
+    for room in ("fastrnn", "cli"):
+        for path in sorted((root / room).rglob("*.py")):
+            if path.stem not in ("__init__", "__main__") and "commands" not in path.parts:
+                assert f"`{path.stem}`" in text or f"{path.stem}.py" in text, f"README's map lacks {path.name}"
