@@ -87,7 +87,11 @@ class Sampler:
         """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated."""
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
-        for tokens in self.tokens(count, length, self.prime_ids(prime, unknown), drawing, seed):
+        fed = self.prime_ids(prime, unknown)
+        if prime:
+            for decoder in decoders:
+                decoder.feed(fed)  # what follows a word depends on the word
+        for tokens in self.tokens(count, length, fed, drawing, seed):
             yield [
                 s.feed(d.feed(tokens[:, i])) if not s.done else ""
                 for i, (s, d) in enumerate(zip(stops, decoders, strict=True))

@@ -154,7 +154,9 @@ def test_words_and_bytes_and_documents_work_end_to_end(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text(TEXT + "§ é ü\n")
     for tokens in ("words", "bytes"):
-        config = fastrnn.Config(hidden=16, batch=2, seq=8, steps=20, tokens=tokens, min_count=1, document_separator="\n")
+        config = fastrnn.Config(
+            hidden=16, batch=2, seq=8, steps=20, tokens=tokens, min_count=1, document_separator="\n"
+        )
         fastrnn.train([str(path)], config, tmp_path / tokens)
         loaded = fastrnn.load(tmp_path / tokens)
         assert isinstance(loaded.sample(40, seed=1), str)

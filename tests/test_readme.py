@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from fastrnn_cli.main import run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -37,7 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import gzip
 
     here = tmp_path_factory.mktemp("readme")
-    prose = "The sea is calm. The light turns in the dark, and turns again.\nDear reader, the clouds are in the sky.\n\n\n"
+    prose = (
+        "The sea is calm. The light turns in the dark, and turns again.\nDear reader, the clouds are in the sky.\n\n\n"
+    )
     for name in ("notes.txt", "new.txt", "book1.txt", "mails.txt", "lines.txt"):
         (here / name).write_text(prose * 60)
     (here / "book2.txt.gz").write_bytes(gzip.compress(prose.encode() * 60))

@@ -9,6 +9,8 @@ from .matmul import copy
 from .walk import layer_forward
 
 _MOST_BITS = 0x7FFFFFFF
+_LARGE = 1e38  # a temperature so low that its inverse is infinite is the lowest there is
+_NEGLIGIBLE = np.float32(-80)  # below, e**x is nothing beside the likeliest token's 1
 
 
 @inlined
@@ -57,10 +59,11 @@ def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
             best = v
     if temperature <= 0:
         return best
-    highest, scale = logits[best], np.float32(1 / temperature)
+    highest, scale = logits[best], np.float32(min(1 / temperature, _LARGE))
     total = 0.0
     for v in range(logits.size):
-        p[v] = exp(np.float32(logits[v] - highest) * scale)
+        exponent = np.float32(logits[v] - highest) * scale
+        p[v] = exp(exponent) if exponent > _NEGLIGIBLE else np.float32(0)
         total += p[v]
     bits = p.view(np.int32)
     if 0 < top_k < p.size:

@@ -67,14 +67,17 @@ class Loop:
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
         progress = self.trainer.progress
-        self._rate.add(self.trainer.streams.batch * self.trainer.streams.seq, time.perf_counter() - start)
+        if not self.signals.urgent:
+            self._rate.add(self.trainer.streams.batch * self.trainer.streams.seq, time.perf_counter() - start)
+        self.signals.urgent = False  # the first step may have compiled: nothing to save, and seconds to wait
         if progress.bad_steps or not math.isfinite(nats):
             self.reporter.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
         window = self.trainer.streams.batch * self.trainer.streams.seq
-        left = (self.trainer.steps - progress.step) * window / max(self._rate.per_second, 1e-9)
+        rate = self._rate.per_second
+        left = (self.trainer.steps - progress.step) * window / rate if rate else math.nan
         epoch = progress.step / self.trainer.streams.per_epoch
         smoothed = progress.smoothed if progress.smoothed is not None else math.nan
-        step = Step(progress.step, self.trainer.steps, epoch, smoothed, lr, self._rate.per_second, left, norm)
+        step = Step(progress.step, self.trainer.steps, epoch, smoothed, lr, rate, left, norm)
         self.reporter.step(step)
         if (now := time.monotonic()) - self._logged >= _LOG_SECONDS:
             self._logged = now
@@ -160,7 +163,7 @@ class Loop:
             steps=progress.step,
             chars=progress.chars,
             seconds=round(seconds, 3),
-            chars_per_s=round(self._rate.overall, 1),
+            chars_per_s=round(self._rate.overall or progress.chars / max(seconds, 1e-9), 1),
             train_nats=train,
             valid_nats=best,
             valid_bits=None if best is None else best / math.log(2),

@@ -131,7 +131,6 @@ def _run(loop: Loop, signals: StopSignals, log: RunLog, tokens: int, choices: tu
         loop.draw = _drawing(trainer.network, loop.tokenizer, loop.config)
     log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "tokens": tokens,
                "parameters": start.parameters, "vocab": start.vocab, "choices": list(choices)})  # fmt: skip
-    signals.urgent = False
     return loop.run(signals, log)
 
 

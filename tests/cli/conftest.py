@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from fastrnn_cli.commands import train
 
 

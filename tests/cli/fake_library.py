@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -28,6 +28,8 @@ class FakeTokenizer:
 
 class FakeModel:
     """Stands in for `fastrnn.language_model.LanguageModel`; its samples are ``a0b0c0...``, ``a1b1c1...``."""
+
+    corpus: ClassVar[dict[str, Any]] = {}
 
     asked: dict[str, Any]
     chunks: list[list[str]]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from fake_library import FakeModel, FakeTraining, fake_model, result
+
 from fastrnn_cli.group import program
 
 

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastrnn_cli import display, live
 from rich.console import Console
+
+from fastrnn_cli import display, live
 
 START = SimpleNamespace(
     run="runs/x", parameters=1234567, tokens=1000, vocab=65, steps=100, per_epoch=25,

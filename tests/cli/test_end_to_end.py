@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+
 from fastrnn_cli.commands import complete, sample
 from fastrnn_cli.group import COMMANDS, program
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from fastrnn_cli import figures
 
 

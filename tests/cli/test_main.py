@@ -10,10 +10,10 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from fastrnn_cli.group import COMMANDS, program
-from fastrnn_cli.main import run
 
 from fastrnn.errors import ConfigError, DivergedError, InputError
+from fastrnn_cli.group import COMMANDS, program
+from fastrnn_cli.main import run
 
 HEAVY = {"numpy", "numba", "llvmlite", "rich", "safetensors", "platformdirs"}
 

@@ -5,11 +5,11 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from fastrnn_cli import options
-from fastrnn_cli.commands import train
 
 from fastrnn.config import Config, key_of
 from fastrnn.errors import ConfigError
+from fastrnn_cli import options
+from fastrnn_cli.commands import train
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 

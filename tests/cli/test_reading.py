@@ -2,9 +2,9 @@ import io
 from pathlib import Path
 
 import pytest
-from fastrnn_cli.reading import read_lines, read_whole
 
 from fastrnn.errors import InputError
+from fastrnn_cli.reading import read_lines, read_whole
 
 
 def test_a_whole_text_is_read_as_it_is(tmp_path: Path) -> None:

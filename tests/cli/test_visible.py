@@ -1,4 +1,5 @@
 import pytest
+
 from fastrnn_cli.visible import visible, visible_line
 
 

@@ -97,6 +97,15 @@ def test_dropout_depends_on_its_key_alone(rng):
     assert_same_bits(none, run_network(network, ids, targets, state))
 
 
+def test_each_layer_and_each_key_has_its_own_mask(rng):
+    model, state, ids, targets = make_case("rnn", rng)
+    network, masks = make_network(model, "float32"), set()
+    for key in (1, 2, 3):
+        run_network(network, ids, targets, state, keep=0.5, key=key)
+        masks |= {(dropped == 0).tobytes() for dropped in network._dropped}
+    assert len(masks) == 3 * LAYERS
+
+
 @pytest.mark.parametrize("at", [1, 8, 12])
 @every_cell
 def test_a_start_splits_the_sequence(cell, at, rng):
