@@ -39,7 +39,7 @@ class LineScore:
 class LanguageModel:
     """A network and its vocabulary. Not for two threads at once."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
         self.config, self.tokenizer = checkpoint.config, checkpoint.tokenizer
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
         config = self.config
@@ -47,13 +47,17 @@ class LanguageModel:
         self.shape = ModelShape(config.cell, config.layers, config.hidden, self.tokenizer.size)
         self.network = Network(self.shape, dtype=np.dtype(config.precision), threads=threads)
         self.network.parameters.assign(checkpoint.parameters)
-        self.sampler = Sampler(self.network, self.tokenizer, config.document_separator)
+        self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
         self._stepper: Network | None = None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> "LanguageModel":
-        """From a run folder (its best model) or a file. Raises `CheckpointError`."""
-        return cls(load(model_path(path)), threads)
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "LanguageModel":
+        """From a run folder (its best model) or a file. Raises `CheckpointError`.
+
+        Texts are drawn with the weights rounded to bfloat16, which is faster; ``exact``: with the weights as they are.
+        Measuring (evaluate, score, complete, step) is always exact.
+        """
+        return cls(load(model_path(path)), threads, exact)
 
     def sample_stream(
         self,

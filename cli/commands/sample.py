@@ -41,12 +41,20 @@ def drawing_options(function: Any) -> Any:
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
 @click.option("--prime-file", metavar="FILE", type=click.Path(), help="File to go on from; - is standard input.")
 @options.unknown_option
+@click.option("--exact", is_flag=True, help="Take the weights as float32: slower, not rounded to bfloat16.")
 @click.option("--jsonl", is_flag=True, help='One JSON object a sample: {"index", "text", "seed"}.')
 @click.option("--out", metavar="FILE", type=click.Path(), help="Write to this file, all or nothing.")
 @click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
 @options.config_options("threads", section="Options")
 def command(
-    model: str, prime_file: str | None, threads: int | None, jsonl: bool, out: str | None, raw: bool, **values: Any
+    model: str,
+    prime_file: str | None,
+    threads: int | None,
+    exact: bool,
+    jsonl: bool,
+    out: str | None,
+    raw: bool,
+    **values: Any,
 ) -> None:
     """Write text that a model makes up.
 
@@ -55,7 +63,7 @@ def command(
     """
     from fastrnn.language_model import LanguageModel
 
-    loaded = LanguageModel.load(model, threads=threads)
+    loaded = LanguageModel.load(model, threads=threads, exact=exact)
     settings = options.given(values)
     if prime_file is not None:
         settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)

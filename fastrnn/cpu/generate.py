@@ -90,8 +90,8 @@ def _pick(p, target, best):
 
 
 @kernel
-def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, lo, hi):
-    """Rows lo..hi of ``tokens`` (N, B): each drawn after feeding the one before.
+def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, lo, hi):
+    """Rows lo..hi of ``tokens`` (N, B): each drawn after feeding the one before; the first ``given`` of N are only fed.
 
     layers: a tuple of (cell, width, ids, table, x, w_x, w_h) as `layer_forward` takes them, with T = 1; the first
     layer's ids hold the token to feed, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
@@ -105,13 +105,14 @@ def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, 
         for layer in range(len(layers)):
             cell, width, row_ids, table, x, w_x, w_h = layers[layer]
             layer_forward(cell, width, row_ids, table, x, w_x, w_h, none, nowhere, lo, hi)
-        output_forward(top.h[1:], w_out, b_out, logits, lo, hi)
+        if n >= given:
+            output_forward(top.h[1:], w_out, b_out, logits, lo, hi)
         for layer in range(len(layers)):
             cell = layers[layer][0]
             for b in range(lo, hi):
                 copy(cell.h[0, b], 0, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.c[0, b], 0, cell.c[1, b], 0, cell.c.shape[2])
         for b in range(lo, hi):
-            token = draw(logits[0, b], p, uniforms[n, b], temperature, top_k, top_p, min_p)
-            tokens[n, b] = token
-            ids[0, b] = token
+            if n >= given:
+                tokens[n, b] = draw(logits[0, b], p, uniforms[n, b], temperature, top_k, top_p, min_p)
+            ids[0, b] = tokens[n, b]

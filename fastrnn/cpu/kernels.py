@@ -31,4 +31,4 @@ CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": Simp
 
 def panels(n: int, dtype: np.dtype[Any]) -> int:
     """Panels of a packed matrix with n columns."""
-    return -(-n // (TARGET.lanes(dtype.itemsize * 8) * VECTORS))
+    return -(-n // (TARGET.lanes(max(dtype.itemsize, 4) * 8) * VECTORS))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .bfloat16 import as_element
 from .compiling import inlined, kernel
 from .target import TARGET
 from .tile import ROWS, tile
@@ -19,7 +20,7 @@ SCRATCH = ROWS * VECTORS * _REGISTER // 4  # numbers in one full tile (of float3
 
 def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Elements of a packed (k, n) matrix."""
-    lanes = TARGET.lanes(dtype.itemsize * 8)
+    lanes = TARGET.lanes(max(dtype.itemsize, 4) * 8)  # bfloat16 is summed up in float32
     wide = lanes * VECTORS
     left = n % wide
     return int(k * (n - left + (0 if left == 0 else lanes if left <= lanes else wide)))
@@ -27,7 +28,7 @@ def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
 
 @inlined
 def lanes_of(array):
-    return _REGISTER // array.itemsize
+    return _REGISTER // max(array.itemsize, 4)
 
 
 @inlined
@@ -58,12 +59,12 @@ def pack(matrix, order, block, transposed, packed, start, stop):
             for n in range(filled):
                 row = matrix[order[(column + n) // block] * block + (column + n) % block]
                 for k in range(k_size):
-                    panel[k, n] = row[k]
+                    panel[k, n] = as_element(packed, row[k])
         else:
             for k in range(k_size):
                 row = matrix[order[k // block] * block + k % block]
                 for n in range(filled):
-                    panel[k, n] = row[column + n]
+                    panel[k, n] = as_element(packed, row[column + n])
 
 
 @inlined

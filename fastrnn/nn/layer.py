@@ -21,7 +21,9 @@ _COLUMNS = {
 class Layer:
     """Layer ``n`` of a stack. Methods with a `Part` do one thread's share; rows are batch rows."""
 
-    def __init__(self, kernels: Any, shape: ModelShape, n: int, weights: Parameters, gradients: Parameters) -> None:
+    def __init__(
+        self, kernels: Any, shape: ModelShape, n: int, weights: Parameters, gradients: Parameters, packed: Any
+    ) -> None:
         self.kernels, self.hidden, self.one_hot = kernels, shape.hidden, n == 0
         self.cell_class = kernels.CELLS[shape.cell]
         self.has_cell_state = shape.cell == "lstm"
@@ -37,10 +39,10 @@ class Layer:
         dtype, size = weights.flat.dtype, kernels.packed_size
         self.dtype = dtype
         self.table = kernels.zeros((shape.vocab if self.one_hot else 1, self.columns), dtype)
-        self.w_x = kernels.zeros(size(self.features, self.width, dtype), dtype)
-        self.w_h = kernels.zeros(size(self.hidden, self.width, dtype), dtype)
-        self.w_x_back = kernels.zeros(size(self.width, self.features, dtype), dtype)
-        self.w_h_back = kernels.zeros(size(self.width, self.hidden, dtype), dtype)
+        self.w_x = kernels.zeros(size(self.features, self.width, dtype), packed)
+        self.w_h = kernels.zeros(size(self.hidden, self.width, dtype), packed)
+        self.w_x_back = kernels.zeros(size(self.width, self.features, dtype), packed)
+        self.w_h_back = kernels.zeros(size(self.width, self.hidden, dtype), packed)
         self._no_rows = kernels.zeros((0, 0, 0), dtype)
         self._dtable = np.zeros_like(self.table)
 

@@ -24,26 +24,33 @@ class Network:
         threads: int | None = None,
         device: str = "cpu",
         sharing: "Network | None" = None,
+        rounded: bool = False,
     ) -> None:
-        """``sharing``: another network whose parameters and threads this one uses; its windows are its own."""
+        """``sharing``: another network whose parameters and threads this one uses; its windows are its own.
+
+        ``rounded``: products take the weights rounded to bfloat16, half the memory to read; only to predict with.
+        """
         self.kernels = backend.load(device)
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
         self.gradients = Parameters(shape, dtype)
-        self.layers = [Layer(self.kernels, shape, n, self.parameters, self.gradients) for n in range(shape.layers)]
+        packed = np.dtype(np.uint16) if rounded else self.dtype
+        self.layers = [
+            Layer(self.kernels, shape, n, self.parameters, self.gradients, packed) for n in range(shape.layers)
+        ]
         size = self.kernels.packed_size
-        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, self.dtype), dtype)
-        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), dtype)
+        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, self.dtype), packed)
+        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), packed)
         self._first_gate = np.zeros(1, np.int64)
         self._window = (0, 0)
         self._no_starts: Array = np.zeros((0, 0), np.uint8)
         self.logits: Array
         self.losses: Array
 
-    def sibling(self) -> "Network":
+    def sibling(self, rounded: bool = False) -> "Network":
         """The same model with arrays of its own for windows of another size."""
-        return Network(self.shape, dtype=self.dtype, sharing=self)
+        return Network(self.shape, dtype=self.dtype, sharing=self, rounded=rounded)
 
     def initial_state(self, batch: int) -> State:
         """Zeros: name -> (L, B, H)."""

@@ -147,8 +147,8 @@ def _learning_rate(config: Config) -> float:
 
 
 def _dropout(epochs: float) -> float:
-    """None for a text seen once, 0.25 for eight epochs, 0.5 from 64 on."""
-    return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 12)), 2)
+    """None for a text seen once, 0.4 for nine epochs, at most a half."""
+    return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 8)), 2)
 
 
 def _eval_every(steps: int, window: int, valid_tokens: int) -> int:

@@ -39,7 +39,7 @@ class FakeModel:
         self.config = SimpleNamespace(document_separator=None, valid=0.1)
 
     @classmethod
-    def load(cls, path: str, threads: int | None = None) -> "FakeModel":
+    def load(cls, path: str, threads: int | None = None, exact: bool = False) -> "FakeModel":
         cls.asked = {"load": path, "threads": threads}
         return cls()
 
