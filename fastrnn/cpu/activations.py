@@ -53,7 +53,8 @@ def _power_of_two(typingctx: Any, n: Any) -> Any:
 
     def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
         integer = ir.IntType(32)
-        biased = builder.add(builder.fptosi(args[0], integer), integer(127))
+        # 1.5 * 2**23 puts a whole number into the lowest bits; fptosi would be undefined for a NaN
+        biased = builder.bitcast(builder.fadd(args[0], ir.FloatType()(12582912.0 + 127)), integer)
         return builder.bitcast(builder.shl(biased, integer(23)), ir.FloatType())
 
     return types.float32(types.float32), codegen
