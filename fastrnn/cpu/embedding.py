@@ -28,23 +28,18 @@ def table_forward(table, w_ih, b_ih, b_hh, order, one_hot, lo, hi):
     V, P = table.shape
     width = b_ih.size
     rows = _gate_rows(order, width // order.size, lo, hi)
+    bias = np.zeros(hi - lo, table.dtype)
+    for n in range(hi - lo):
+        if rows[n] >= 0:
+            bias[n] += b_ih[rows[n]]
+        if lo + n >= P - width:
+            bias[n] += b_hh[lo + n - (P - width)]
     for n0 in range(0, hi - lo, _BLOCK):
         n1 = min(n0 + _BLOCK, hi - lo)
         for v in range(V):
             to = table[v, lo:hi]
             for n in range(n0, n1):
-                weight = table.dtype.type(0)
-                if one_hot and rows[n] >= 0:
-                    weight = w_ih[rows[n], v]
-                to[n] = weight
-    for n in range(hi - lo):
-        bias = table.dtype.type(0)
-        if rows[n] >= 0:
-            bias += b_ih[rows[n]]
-        if lo + n >= P - width:
-            bias += b_hh[lo + n - (P - width)]
-        for v in range(V):
-            table[v, lo + n] += bias
+                to[n] = bias[n] + (w_ih[rows[n], v] if one_hot and rows[n] >= 0 else table.dtype.type(0))
 
 
 @kernel

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .bfloat16 import as_element
+from .bfloat16 import as_element, copy_as
 from .compiling import inlined, kernel
 from .target import TARGET
 from .tile import ROWS, tile
 
 VECTORS = TARGET.vectors
 _REGISTER = TARGET.bytes_
+_LINE = 16  # rows and columns transposed together: a square that stays in the first cache
 SCRATCH = ROWS * VECTORS * _REGISTER // 4  # numbers in one full tile (of float32; float64 needs half)
 
 
@@ -56,15 +57,18 @@ def pack(matrix, order, block, transposed, packed, start, stop):
         if filled < width:
             panel[:, filled:] = 0
         if transposed:
-            for n in range(filled):
-                row = matrix[order[(column + n) // block] * block + (column + n) % block]
-                for k in range(k_size):
-                    panel[k, n] = as_element(packed, row[k])
+            for n0 in range(0, filled, _LINE):
+                for k0 in range(0, k_size, _LINE):
+                    for n in range(n0, min(n0 + _LINE, filled)):
+                        r = order[(column + n) // block] * block + (column + n) % block
+                        row = matrix[r, k0 : min(k0 + _LINE, k_size)]
+                        to = panel[k0 : k0 + row.size, n]
+                        for k in range(row.size):
+                            to[k] = as_element(packed, row[k])
         else:
             for k in range(k_size):
                 row = matrix[order[k // block] * block + k % block]
-                for n in range(filled):
-                    panel[k, n] = as_element(packed, row[column + n])
+                copy_as(panel[k], 0, row, column, filled)
 
 
 @inlined
