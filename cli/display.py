@@ -47,10 +47,10 @@ class PlainDisplay(Display):
         if now < self._next:
             return
         self._next = now + self._every
-        note(
-            f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {figures.loss(step.nats)}"
-            f"  {step.chars_per_s:,.0f} chars/s  {figures.duration(step.seconds_left)} left"
-        )
+        line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {figures.loss(step.nats)}"
+        if step.chars_per_s:  # not known before the second step
+            line += f"  {step.chars_per_s:,.0f} chars/s  {figures.duration(step.seconds_left)} left"
+        note(line)
 
     def evaluated(self, evaluated: Evaluated) -> None:
         best = "  best so far" if evaluated.best else ""

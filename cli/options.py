@@ -80,6 +80,8 @@ CHOICES = {
     "precision": configuration.PRECISIONS,
     "device": configuration.DEVICES,
 }
+# Whether a path can be read is for the library to say, in its own words and with its own status.
+PATH = click.Path(readable=False)
 _METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "for_": "TIME"}
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 
@@ -171,7 +173,7 @@ def unknown_option(function: Function) -> Function:
 
 def model_argument(function: Function) -> Function:
     """``MODEL``: a run folder or a model file."""
-    return click.argument("model", type=click.Path())(function)
+    return click.argument("model", type=PATH)(function)
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +228,7 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
     if choices is not None:
         text = f"{text.rstrip('.')}: {', '.join(choices[:-1])} or {choices[-1]}."
     attributes: dict[str, Any] = {
-        "type": click.Choice(choices) if choices is not None else click.Path() if field == "valid_file" else kind,
+        "type": click.Choice(choices) if choices is not None else PATH if field == "valid_file" else kind,
         "metavar": field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE[kind]),
         "envvar": f"FASTRNN_{key_of(field).upper()}",
         "help": f"{text}  [default: {none if default is None else default}]",

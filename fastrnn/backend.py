@@ -22,13 +22,13 @@ def warmup(cells: tuple[str, ...] = CELLS, precision: str = "float32", device: s
     from .config import OPTIMIZERS, Config
     from .data.tokens import CharTokenizer
     from .nn.network import Network
-    from .nn.shapes import ModelShape
     from .sample import Drawing, Sampler
     from .training.optimizers import Optimizer
 
     for cell in cells:
         yield f"{cell}: training"
-        network = Network(ModelShape(cell, 2, 8, 5), dtype=np.dtype(precision), device=device, threads=1)
+        config = Config(cell=cell, layers=2, hidden=8, precision=precision, device=device, threads=1)
+        network = Network.from_config(config, 5)
         x = np.zeros((2, 2), np.int32)
         network.loss_and_gradient(x, x, None, network.initial_state(2), keep=0.5)
         yield f"{cell}: sampling"

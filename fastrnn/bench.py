@@ -10,7 +10,7 @@ from .config import Config
 from .errors import ConfigError
 from .nn.initialisation import initialise
 from .nn.network import Network
-from .nn.shapes import GATES, ModelShape
+from .nn.shapes import GATES
 from .training.optimizers import Optimizer
 
 VOCAB = 65
@@ -45,7 +45,7 @@ def bench_train(
     median, steps = _median_time(step, seconds)
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
-    peak = peak_gflops(network, precision)
+    peak = peak_gflops(network)
     return {
         "chars_per_s": chars_per_s,
         "ms_per_step": median * 1e3,
@@ -54,6 +54,7 @@ def bench_train(
         "peak_fraction": gflops / peak,
         "threads": network.pool.threads,
         "steps": steps,
+        "window_mb": network.window_bytes() / 1e6,
         "vectors": network.kernels.TARGET.name,
         "cell": cell,
         "layers": layers,
@@ -62,6 +63,26 @@ def bench_train(
         "seq": seq,
         "precision": precision,
     }
+
+
+def bench_scale(cell: str = "lstm", precision: str = "float32", seconds: float = 1.0) -> list[dict[str, Any]]:
+    """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size.
+
+    Each row also has ``multiply_adds`` a character and the picoseconds that one takes: near constant where the cost is
+    proportional to the work; and ``window_factor``, window memory over 4 * T * B * H * L bytes.
+    """
+    sizes = [{"hidden": hidden} for hidden in (64, 128, 256, 512, 1024)]
+    sizes += [{"hidden": 256, "seq": seq} for seq in (16, 32, 128, 256)]
+    sizes += [{"hidden": hidden, "threads": 1} for hidden in (256, 512)]
+    rows = []
+    for size in sizes:
+        settings = {"layers": 1, "batch": 32, "seq": 64} | size
+        row = bench_train(cell, precision=precision, seconds=seconds, **settings)
+        work = train_flops(cell, 1, size["hidden"]) / 2
+        row |= {"multiply_adds": work, "ps_per_multiply_add": 1e12 / row["chars_per_s"] / work}
+        row["window_factor"] = row["window_mb"] * 1e6 / (4 * row["seq"] * row["batch"] * row["hidden"])
+        rows.append(row)
+    return rows
 
 
 def bench_sample(
@@ -105,9 +126,9 @@ def train_flops(cell: str, layers: int, hidden: int) -> float:
     return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
 
 
-def peak_gflops(network: Network, precision: str) -> float:
+def peak_gflops(network: Network) -> float:
     """What the project's own tile reaches on all threads, on a size that stays in cache."""
-    kernels, dtype = network.kernels, np.dtype(precision)
+    kernels, dtype = network.kernels, network.dtype  # of float32 also where products are bfloat16
     rows, k, n = 48, 256, 256
     repeats = 200
     best = 0.0
@@ -122,9 +143,8 @@ def peak_gflops(network: Network, precision: str) -> float:
 
 def _network(cell: str, layers: int, hidden: int, precision: str, threads: int | None) -> Network:
     config = Config(cell=cell, layers=layers, hidden=hidden, precision=precision, threads=threads)
-    shape = ModelShape(config.cell, config.layers, hidden, VOCAB)
-    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads)
-    initialise(network.parameters, shape, config.init, np.random.default_rng(0))
+    network = Network.from_config(config, VOCAB)
+    initialise(network.parameters, network.shape, config.init, np.random.default_rng(0))
     return network
 
 

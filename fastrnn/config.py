@@ -21,7 +21,7 @@ CELLS = ("rnn", "rnn-relu", "gru", "gru-simplified", "lstm")
 TOKENS = ("chars", "bytes", "words")
 OPTIMIZERS = ("adamw", "sgd", "momentum", "rmsprop", "adagrad")
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 INITS = ("uniform", "orthogonal")
 
@@ -85,6 +85,16 @@ class Config:
     def replace(self, **changes: Any) -> "Config":
         """A copy with some fields changed, checked like any other."""
         return dataclasses.replace(self, **changes)
+
+    @property
+    def dtype(self) -> str:
+        """The type of weights and states: float32 too where only the products are bfloat16."""
+        return "float32" if self.precision == "bfloat16" else self.precision
+
+    @property
+    def products(self) -> str:
+        """How a `Network` multiplies."""
+        return "bfloat16" if self.precision == "bfloat16" else "exact"
 
     def to_mapping(self) -> dict[str, Any]:
         """Keys as in ``config.toml``; fields that are ``None`` are left out."""

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from .data.corpus import Corpus
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .nn.network import Network
-from .nn.shapes import ModelShape
-from .sample import Drawing, Sampler
+from .sample import Drawing, Sampler, check_amounts
 from .training.checkpoint import Checkpoint, load
 from .training.evaluate import Evaluation, evaluate
 from .training.runfolder import model_path
@@ -33,7 +32,7 @@ class LineScore:
 
     @property
     def bits_per_char(self) -> float:
-        return -self.logprob / math.log(2) / max(1, self.chars)
+        return (0.0 - self.logprob) / math.log(2) / max(1, self.chars)
 
 
 class LanguageModel:
@@ -43,9 +42,8 @@ class LanguageModel:
         self.config, self.tokenizer = checkpoint.config, checkpoint.tokenizer
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
         config = self.config
-        assert config.hidden is not None
-        self.shape = ModelShape(config.cell, config.layers, config.hidden, self.tokenizer.size)
-        self.network = Network(self.shape, dtype=np.dtype(config.precision), threads=threads)
+        self.network = Network.from_config(config.replace(precision=config.dtype, threads=threads), self.tokenizer.size)
+        self.shape = self.network.shape
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
         self._stepper: Network | None = None
@@ -74,9 +72,10 @@ class LanguageModel:
         ``stop``.
 
         ``drawing``: the fields of `fastrnn.sample.Drawing` (temperature, top_k, top_p, min_p, greedy). The prime is
-        not repeated. Raises `InputError` when the vocabulary lacks characters of the prime, unless ``unknown`` is
-        "skip".
+        not repeated. Raises `ConfigError` for settings that cannot be, and `InputError` when the vocabulary lacks
+        characters of the prime, unless ``unknown`` is "skip".
         """
+        check_amounts(count, length, seed)
         how = Drawing(**drawing)
         return self.sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
 
@@ -97,7 +96,7 @@ class LanguageModel:
         while batch := list(itertools.islice(numbered, _LINES)):
             coded = [self.tokenizer.encode(line, unknown) for line in batch]
             for line, ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
-                yield LineScore(line, len(ids), -nats)
+                yield LineScore(line, len(ids), 0.0 - nats)  # an empty line has 0, not -0
 
     def _nats(self, network: Network, coded: list[Array]) -> list[float]:
         """The sum of the losses of each token sequence after what starts a document."""
@@ -115,19 +114,19 @@ class LanguageModel:
             total += losses.sum(axis=0, dtype=np.float64)
         return [float(nats) for nats in total]
 
-    def complete(self, text: str, n: int = 5, length: int = 1) -> list[tuple[str, float]]:
+    def complete(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
         """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.
 
         Beyond the first token each goes on greedily; its probability is that of the whole continuation.
         """
         if n < 1 or length < 1:
-            raise InputError("ask for at least 1 continuation of at least 1 token")
-        found = []
-        first = self._probabilities(self.sampler.prime_ids(text))
+            raise ConfigError("ask for at least 1 continuation of at least 1 token")
+        found, prime = [], self.sampler.prime_ids(text, unknown)
+        first = self._probabilities(prime)
         for token in np.argsort(-first, kind="stable")[:n]:
             ids, probability = [int(token)], float(first[token])
             for _ in range(length - 1):
-                after = self._probabilities(np.concatenate([self.sampler.prime_ids(text), ids]))
+                after = self._probabilities(np.concatenate([prime, ids]))
                 ids.append(int(after.argmax()))
                 probability *= float(after[ids[-1]])
             shown = self.tokenizer.token_text(ids[0]) if length == 1 else self.tokenizer.decode(ids)

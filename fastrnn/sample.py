@@ -39,6 +39,13 @@ class Drawing:
             raise ConfigError(f"min_p is {self.min_p:g}; it must be at least 0 and below 1")
 
 
+def check_amounts(count: int, length: int, seed: int) -> None:
+    """Raises `ConfigError` unless ``count`` texts of ``length`` tokens can be drawn with this seed."""
+    for name, value, least in (("count", count, 1), ("length", length, 0), ("seed", seed, 0)):
+        if value < least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least}")
+
+
 class StopText:
     """Lets text through up to the first occurrence of ``stop``, holding back what might be its beginning."""
 
@@ -142,7 +149,7 @@ class Sampler:
         return network, network.generating_layers(int(prime[-1]))
 
     def _new_network(self) -> Network:
-        return self.network.sibling(rounded=self.rounded and self.network.dtype == np.float32)
+        return self.network.sibling("rounded" if self.rounded else "exact")
 
 
 def _share(

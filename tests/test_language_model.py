@@ -58,6 +58,11 @@ def test_scores_add_up_to_the_probability_of_a_sentence(model):
         assert score.logprob == pytest.approx(logprob, abs=1e-4)
 
 
+def test_an_empty_line_has_probability_one(model):
+    (score,) = model.score([""])
+    assert (score.chars, str(score.logprob), str(score.bits_per_char)) == (0, "0.0", "0.0")
+
+
 def test_the_probabilities_of_all_strings_of_a_length_sum_to_one(model):
     chars = model.tokenizer.chars
     pairs = ["".join(pair) for pair in itertools.product(chars, repeat=2)]
@@ -86,6 +91,14 @@ def test_completions_are_the_likeliest_next_tokens(model):
     assert [text for text, _ in completions] == [model.tokenizer.token_text(int(i)) for i in best]
     assert [p for _, p in completions] == pytest.approx(probabilities[best], abs=1e-6)
     assert model.complete("the app", 2, length=4)[0][0] == "le a"
+
+
+def test_completions_skip_unknown_characters_when_asked(model):
+    with pytest.raises(InputError, match="--unknown skip"):
+        model.complete("the ☃app")
+    assert model.complete("the ☃app", unknown="skip") == model.complete("the app")
+    with pytest.raises(ConfigError, match="at least 1"):
+        model.complete("the app", 0)
 
 
 def test_one_seed_one_text_and_another_seed_another(model):
@@ -158,6 +171,12 @@ def test_unknown_characters_in_a_prime_are_named_or_skipped(model):
 def test_impossible_drawings_are_refused(model, setting, value):
     with pytest.raises(ConfigError, match=setting):
         model.sample(10, **{setting: value})
+
+
+@pytest.mark.parametrize(("setting", "value"), [("seed", -1), ("count", 0), ("length", -1)])
+def test_impossible_amounts_are_refused_before_anything_is_drawn(model, setting, value):
+    with pytest.raises(ConfigError, match=f"{setting} is {value}"):
+        model.sample_stream(**{setting: value})
 
 
 def test_words_and_bytes_and_documents_work_end_to_end(tmp_path):

@@ -23,15 +23,21 @@ def command() -> None:
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", section="Options", defaults=DEFAULTS
 )
 @options.setting("--seconds", float, "How long to measure.", "5.0")
+@click.option("--scale", is_flag=True, help="Show how the cost grows with the size, the window and the threads.")
 @options.json_option
-def train(as_json: bool, **values: Any) -> None:
+def train(as_json: bool, scale: bool, **values: Any) -> None:
     """Measure training, against this machine's own peak.
 
-    A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam.
+    A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam. With --scale a table of one-layer
+    models, --seconds for each; of the other options it takes --cell and --precision.
     """
-    from fastrnn.bench import bench_train
+    from fastrnn.bench import bench_scale, bench_train
 
-    _show(bench_train(**_checked(values)), as_json)
+    if not scale:
+        _show(bench_train(**_checked(values)), as_json)
+        return
+    kept = {name: value for name, value in _checked(values).items() if name in ("cell", "precision", "seconds")}
+    _show_scale(bench_scale(**kept), as_json)
 
 
 @command.command(
@@ -46,6 +52,31 @@ def sample(as_json: bool, **values: Any) -> None:
     from fastrnn.bench import bench_sample
 
     _show(bench_sample(**_checked(values)), as_json)
+
+
+SCALE = (
+    "hidden",
+    "seq",
+    "threads",
+    "chars_per_s",
+    "gflops",
+    "peak_fraction",
+    "ps_per_multiply_add",
+    "window_mb",
+    "window_factor",
+)
+
+
+def _show_scale(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from .. import output
+    from ..figures import number
+
+    if as_json:
+        output.write_json({"rows": rows})
+        return
+    output.write("  ".join(f"{name:>11}" for name in SCALE) + "\n")
+    for row in rows:
+        output.write("  ".join(f"{number(row[name]):>{max(11, len(name))}}" for name in SCALE) + "\n")
 
 
 def _show(measured: dict[str, Any], as_json: bool) -> None:

@@ -12,6 +12,7 @@ from .. import options
 @click.argument("text")
 @options.setting("--n", int, "How many to show.", "5")
 @options.setting("--length", int, "Tokens in each.", "1")
+@options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option
 def command(model: str, text: str, threads: int | None, as_json: bool, **values: Any) -> None:

@@ -33,7 +33,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command("show", cls=options.SectionCommand, epilog=options.example("fastrnn data show python-docs"))
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
 @options.json_option

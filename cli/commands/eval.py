@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @options.command("fastrnn eval runs/try python-docs --split valid")
 @options.model_argument
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
 @click.option(
     "--split",
     type=click.Choice(["all", "train", "valid"]),

@@ -39,11 +39,11 @@ def drawing_options(function: Any) -> Any:
     "--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text."
 )
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
-@click.option("--prime-file", metavar="FILE", type=click.Path(), help="File to go on from; - is standard input.")
+@click.option("--prime-file", metavar="FILE", type=options.PATH, help="File to go on from; - is standard input.")
 @options.unknown_option
 @click.option("--exact", is_flag=True, help="Take the weights as float32: slower, not rounded to bfloat16.")
 @click.option("--jsonl", is_flag=True, help='One JSON object a sample: {"index", "text", "seed"}.')
-@click.option("--out", metavar="FILE", type=click.Path(), help="Write to this file, all or nothing.")
+@click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file, all or nothing.")
 @click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
 @options.config_options("threads", section="Options")
 def command(

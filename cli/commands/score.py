@@ -7,7 +7,7 @@ from .. import options
 
 @options.command("echo 'the apple and pear salad' | fastrnn score runs/try")
 @options.model_argument
-@click.argument("file", default="-", type=click.Path())
+@click.argument("file", default="-", type=options.PATH)
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option

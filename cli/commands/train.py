@@ -19,18 +19,18 @@ REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "va
 
 
 @options.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
-@click.argument("texts", metavar="[TEXT]...", nargs=-1, type=click.Path())
+@click.argument("texts", metavar="[TEXT]...", nargs=-1, type=options.PATH)
 @options.all_config_options
-@click.option("--out", type=click.Path(), help="Run folder to make.  [default: runs/DATE]")
+@click.option("--out", type=options.PATH, help="Run folder to make.  [default: runs/DATE]")
 @click.option(
     "--resume",
     metavar="RUN",
-    type=click.Path(),
+    type=options.PATH,
     help="Go on with a run, bit for bit; a larger --steps, --epochs or --for extends it.",
 )
-@click.option("--init-from", metavar="MODEL", type=click.Path(), help="Start from this model's weights and vocabulary.")
+@click.option("--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary.")
 @click.option(
-    "--config", "config_file", type=click.Path(), envvar="FASTRNN_CONFIG", help="TOML file with any of these settings."
+    "--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with any of these settings."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the result.")
 @options.json_option

@@ -1,29 +1,63 @@
-"""bfloat16: the upper half of a float32, rounded to nearest, ties to even; kept as uint16."""
+"""bfloat16: the upper half of a float32, rounded to nearest, ties to even.
+
+An array holds it in one of two forms: uint16, one number each; or int32, two neighbours in the order that the dot
+instruction wants, the first in the lower half.
+"""
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
 from .compiling import FASTMATH, inlined
+from .target import TARGET
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+_I16, _I32 = ir.IntType(16), ir.IntType(32)
+
+
+class BFloat16(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat, which llvmlite does not name."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloat16)
+
+    def __hash__(self) -> int:
+        return hash(BFloat16)
+
+
+def _rounded(builder: Any, value: Any) -> Any:
+    """The 16 bits of a float32 value: by the processor's own instruction, or with whole numbers."""
+    if TARGET.bfloat16_dot:
+        return builder.bitcast(builder.fptrunc(value, BFloat16()), _I16)
+    bits = builder.bitcast(value, _I32)
+    tie = builder.and_(builder.lshr(bits, _I32(16)), _I32(1))
+    return builder.trunc(builder.lshr(builder.add(bits, builder.add(tie, _I32(0x7FFF))), _I32(16)), _I16)
 
 
 @intrinsic
 def to_bfloat16(typingctx: Any, x: Any) -> Any:
-    """The bits of a float32 rounded to bfloat16. A NaN stays one unless all its bits are set."""
+    """A float32 as uint16."""
 
     def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        from llvmlite import ir
-
-        wide, narrow = ir.IntType(32), ir.IntType(16)
-        bits = builder.bitcast(args[0], wide)
-        tie = builder.and_(builder.lshr(bits, wide(16)), wide(1))
-        rounded = builder.add(bits, builder.add(tie, wide(0x7FFF)))
-        return builder.trunc(builder.lshr(rounded, wide(16)), narrow)
+        return _rounded(builder, args[0])
 
     return types.uint16(types.float32), codegen
+
+
+@intrinsic
+def to_pair(typingctx: Any, first: Any, second: Any) -> Any:
+    """Two float32 as int32."""
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low, high = (builder.zext(_rounded(builder, value), _I32) for value in args)
+        return builder.or_(low, builder.shl(high, _I32(16)))
+
+    return types.int32(types.float32, types.float32), codegen
 
 
 def as_element(array, value):
@@ -38,8 +72,11 @@ def _as_element(array, value):
 
 
 @inlined
-def copy_as(to, to_at, source, from_at, count):
-    """to[to_at:][:count] = source[from_at:][:count], rounded if ``to`` holds bfloat16."""
-    a, b = to[to_at : to_at + count], source[from_at : from_at + count]
-    for n in range(b.size):
-        a[n] = as_element(to, b[n])
+def pair_up(to, to_at, first, second):
+    """to[to_at + n] = the pair (first[n], second[n]) for all n; ``second`` may be shorter, zeros follow it."""
+    a = to[to_at : to_at + first.size]
+    for n in range(second.size):
+        a[n] = to_pair(first[n], second[n])
+    zero = first.dtype.type(0)
+    for n in range(second.size, first.size):
+        a[n] = to_pair(first[n], zero)

@@ -1,9 +1,5 @@
 """Every kernel of the CPU, under the names that a device must bring (see `fastrnn.backend`)."""
 
-from typing import Any
-
-import numpy as np
-
 from .dropout import dropout
 from .embedding import table_backward, table_forward
 from .generate import generate
@@ -11,8 +7,9 @@ from .gradient import layer_gradient, weight_gradient
 from .gru import GRU, SimplifiedGRU
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
-from .matmul import VECTORS, multiply_repeatedly, pack, packed_size
+from .matmul import multiply_repeatedly
 from .memory import aligned as zeros
+from .packing import pack, packed_size, panels
 from .pool import Pool
 from .rnn import ReluRNN, TanhRNN
 from .target import TARGET
@@ -27,8 +24,3 @@ __all__ = [
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
-
-
-def panels(n: int, dtype: np.dtype[Any]) -> int:
-    """Panels of a packed matrix with n columns."""
-    return -(-n // (TARGET.lanes(max(dtype.itemsize, 4) * 8) * VECTORS))

@@ -1,85 +1,54 @@
-"""Matrix products on the tile: weights packed into panels once, then used for every time step.
-
-A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
-one panel of a single vector, or one more full panel, filled up with zeros.
-"""
-
-from typing import Any
+"""Matrix products on the tile, with a packed second factor that is used for every time step."""
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from .bfloat16 import as_element, copy_as
-from .compiling import inlined, kernel
+from .bfloat16 import to_bfloat16
+from .compiling import FASTMATH, inlined, kernel
+from .packing import VECTORS, lanes_of, panel_vectors, units
 from .target import TARGET
 from .tile import ROWS, tile
 
-VECTORS = TARGET.vectors
-_REGISTER = TARGET.bytes_
-_LINE = 16  # rows and columns transposed together: a square that stays in the first cache
-SCRATCH = ROWS * VECTORS * _REGISTER // 4  # numbers in one full tile (of float32; float64 needs half)
+SCRATCH = ROWS * VECTORS * TARGET.bytes_ // 4  # numbers in one full tile (of float32; float64 needs half)
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
-def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
-    """Elements of a packed (k, n) matrix."""
-    lanes = TARGET.lanes(max(dtype.itemsize, 4) * 8)  # bfloat16 is summed up in float32
-    wide = lanes * VECTORS
-    left = n % wide
-    return int(k * (n - left + (0 if left == 0 else lanes if left <= lanes else wide)))
-
-
-@inlined
-def lanes_of(array):
-    return _REGISTER // max(array.itemsize, 4)
-
-
-@inlined
-def panel_vectors(n, column, lanes):
-    """Vectors of the panel that starts at this column of n."""
-    return 1 if n - column <= lanes else VECTORS
-
-
-@kernel
-def pack(matrix, order, block, transposed, packed, start, stop):
-    """Fill panels start..stop of ``packed`` from a (R, C) matrix whose rows come in gate blocks of ``block`` rows.
-
-    Row r of the matrix as it is meant here is its row ``order[r // block] * block + r % block``: GRU keeps its gates in
-    another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
-    """
-    rows, columns = matrix.shape
-    k_size = columns if transposed else rows
-    n_size = rows if transposed else columns
-    lanes = lanes_of(packed)
-    for p in range(start, stop):
-        column = p * lanes * VECTORS
-        width = panel_vectors(n_size, column, lanes) * lanes
-        filled = min(width, n_size - column)
-        panel = packed[k_size * column : k_size * (column + width)].reshape(k_size, width)
-        if filled < width:
-            panel[:, filled:] = 0
-        if transposed:
-            for n0 in range(0, filled, _LINE):
-                for k0 in range(0, k_size, _LINE):
-                    for n in range(n0, min(n0 + _LINE, filled)):
-                        r = order[(column + n) // block] * block + (column + n) % block
-                        row = matrix[r, k0 : min(k0 + _LINE, k_size)]
-                        to = panel[k0 : k0 + row.size, n]
-                        for k in range(row.size):
-                            to[k] = as_element(packed, row[k])
-        else:
-            for k in range(k_size):
-                row = matrix[order[k // block] * block + k % block]
-                copy_as(panel[k], 0, row, column, filled)
-
-
-@inlined
-def multiply(
-    a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch
-):  # fmt: skip
+def multiply(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
     """C[t, m, :n] = A[t, m, :k] @ B for ``steps`` x ``rows`` rows, added to C if ``accumulate``. B is packed (k, n).
 
-    Arrays are seen flat: A[t, m, i] at a_at + t*a_step + m*a_row + i, C alike. A panel stays in cache for all rows.
-    ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
+    Arrays are seen flat: A[t, m, i] at a_at + t*a_step + m*a_row + i, C alike. Where B holds pairs of bfloat16,
+    A's rows are rounded first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
     """
+
+
+@overload(multiply, jit_options=_OPTIONS)
+def _multiply(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+    def plain(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+        multiply_units(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch)
+
+    def rounded(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+        size = units(b, k)
+        pairs = np.empty(steps * rows * size, np.int32)
+        halves = pairs.view(np.uint16)
+        for t in range(steps):
+            for m in range(rows):
+                at = a_at + t * a_step + m * a_row
+                to, row = halves[2 * size * (t * rows + m) :], a[at : at + k]
+                for i in range(row.size):
+                    to[i] = to_bfloat16(row[i])
+                for i in range(row.size, 2 * size):
+                    to[i] = 0
+        multiply_units(
+            pairs, 0, rows * size, size, b, size, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch
+        )
+
+    return rounded if b.dtype == types.int32 else plain
+
+
+@inlined
+def multiply_units(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+    """`multiply` with A in B's units, of which there are k. A panel stays in cache for all rows."""
     lanes = lanes_of(b)
     column = 0
     while column < n:
@@ -125,4 +94,4 @@ def multiply_repeatedly(packed, rows, k, n, repeats):
     a, c = np.zeros(rows * k, packed.dtype), np.zeros(rows * n, packed.dtype)
     scratch = np.empty(SCRATCH, packed.dtype)
     for _ in range(repeats):
-        multiply(a, 0, 0, k, packed, k, n, c, 0, 0, n, 1, rows, 0, scratch)
+        multiply_units(a, 0, 0, k, packed, k, n, c, 0, 0, n, 1, rows, 0, scratch)

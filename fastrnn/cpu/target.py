@@ -12,12 +12,13 @@ from numba.core import config
 
 @dataclass(frozen=True)
 class Target:
-    """A register tile: ``rows`` x ``vectors`` accumulators of ``bytes_`` bytes each."""
+    """A register tile: ``rows`` x ``vectors`` accumulators of ``bytes_`` bytes; can it multiply bfloat16."""
 
     name: str
     bytes_: int
     rows: int
     vectors: int
+    bfloat16_dot: bool = False
 
     def lanes(self, bits: int) -> int:
         """Numbers of ``bits`` bits in one vector."""
@@ -41,7 +42,7 @@ def host_target() -> Target:
     """The tile for this host: 24 accumulators where there are 32 vector registers, 12 where there are 16."""
     features = enabled_features()
     if "avx512f" in features:
-        return Target("AVX-512", 64, 6, 4)
+        return Target("AVX-512", 64, 6, 4, "avx512bf16" in features)
     if "avx2" in features and "fma" in features:
         return Target("AVX2", 32, 6, 2)
     if platform.machine().lower() in ("aarch64", "arm64"):

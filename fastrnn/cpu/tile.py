@@ -13,7 +13,7 @@ The types of A and B choose the arithmetic; C has the type that sums are kept in
 
     float32, float32     float64, float64      one fused multiply-add for each k
     float32, uint16      B is bfloat16 and is widened as it is loaded: half the memory to read
-    uint16, uint16       A and B are bfloat16, two k at a time lie side by side: the bfloat16 dot instruction
+    int32, int32         A and B are pairs of bfloat16, two k side by side: the bfloat16 dot instruction
 """
 
 from collections.abc import Sequence
@@ -25,24 +25,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .bfloat16 import BFloat16
 from .target import TARGET
 
 ROWS = TARGET.rows
 _INDEX = ir.IntType(64)
 _I16, _I32, _F32, _F64 = ir.IntType(16), ir.IntType(32), ir.FloatType(), ir.DoubleType()
-
-
-class _BFloat16(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat16)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat16)
 
 
 @dataclass(frozen=True)
@@ -62,9 +50,9 @@ _DOT = _Arithmetic("bf16_dot", _I32, _I32, _F32, 32)  # an element is a pair
 
 
 def _arithmetic(a: Any, b: Any, c: Any) -> _Arithmetic:
-    if b.dtype != types.uint16:
-        return _PLAIN[c.dtype.bitwidth]
-    return _DOT if a.dtype == types.uint16 else _WIDENED
+    if b.dtype == types.int32:
+        return _DOT
+    return _WIDENED if b.dtype == types.uint16 else _PLAIN[c.dtype.bitwidth]
 
 
 def _tile_function(module: ir.Module, kind: _Arithmetic, rows: int, vectors: int) -> ir.Function:
@@ -87,7 +75,7 @@ class _TileBuilder:
         self.function, self.kind, self.rows, self.vectors = function, kind, rows, vectors
         self.lanes = TARGET.lanes(kind.bits)
         self.vector = ir.VectorType(kind.c, self.lanes)
-        self.pairs = ir.VectorType(_BFloat16(), 2 * self.lanes)
+        self.pairs = ir.VectorType(BFloat16(), 2 * self.lanes)
         if kind is _DOT:
             name, arguments = "llvm.x86.avx512bf16.dpbf16ps.512", [self.vector, self.pairs, self.pairs]
         else:
@@ -192,8 +180,8 @@ def tile(
     """C tile = A rows x B panel, added to what C holds if ``accumulate``.
 
     ``rows`` 1..ROWS; ``vectors`` is TARGET.vectors or 1. Arrays a, b, c are seen flat, from element ``*_at``; A[m, k]
-    lies at a_at + m*a_row + k*a_k, C[m, n] at c_at + m*c_row + n, B is packed (k, vectors*lanes). Where a and b are
-    both bfloat16, their element, and the unit of ``*_at``, ``a_row``, ``a_k`` and ``k``, is a pair.
+    lies at a_at + m*a_row + k*a_k, C[m, n] at c_at + m*c_row + n, B is packed (k, vectors*lanes).
+    With pairs of bfloat16, k counts pairs.
     """
     kind = _arithmetic(a, b, c)
     signature = types.void(*([types.intp] * 2), a, *([types.intp] * 3), b, types.intp, c, *([types.intp] * 4))

@@ -39,10 +39,10 @@ class Layer:
         dtype, size = weights.flat.dtype, kernels.packed_size
         self.dtype = dtype
         self.table = kernels.zeros((shape.vocab if self.one_hot else 1, self.columns), dtype)
-        self.w_x = kernels.zeros(size(self.features, self.width, dtype), packed)
-        self.w_h = kernels.zeros(size(self.hidden, self.width, dtype), packed)
-        self.w_x_back = kernels.zeros(size(self.width, self.features, dtype), packed)
-        self.w_h_back = kernels.zeros(size(self.width, self.hidden, dtype), packed)
+        self.w_x = kernels.zeros(size(self.features, self.width, packed), packed)
+        self.w_h = kernels.zeros(size(self.hidden, self.width, packed), packed)
+        self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
+        self.w_h_back = kernels.zeros(size(self.width, self.hidden, packed), packed)
         self._no_rows = kernels.zeros((0, 0, 0), dtype)
         self._dtable = np.zeros_like(self.table)
 
@@ -103,6 +103,6 @@ class Layer:
         k, columns = self.kernels, part.range(self.columns)
         k.layer_gradient(
             self.dw_ih, self.dw_hh, self._dtable, self.cell, self.width, ids if self.one_hot else self._no_ids,
-            self._no_x if x is None else x, self.order, *columns,
+            self._no_x if x is None else x, self.order, self.w_h, *columns,
         )  # fmt: skip
         k.table_backward(self._dtable, self.dw_ih, self.db_ih, self.db_hh, self.order, self.one_hot, *columns)

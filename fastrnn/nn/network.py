@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..config import Config
 from ..cpu.pool import Part, Pool
+from ..errors import BackendError
 from .layer import Layer
 from .parameters import Array, Parameters
 from .shapes import STATES, ModelShape
@@ -24,33 +26,57 @@ class Network:
         threads: int | None = None,
         device: str = "cpu",
         sharing: "Network | None" = None,
-        rounded: bool = False,
+        products: str = "exact",
     ) -> None:
         """``sharing``: another network whose parameters and threads this one uses; its windows are its own.
 
-        ``rounded``: products take the weights rounded to bfloat16, half the memory to read; only to predict with.
+        ``products`` of float32 numbers: "exact"; "rounded" takes the weights as bfloat16, half the memory to read, only
+        to predict with; "bfloat16" takes both factors so and adds up in float32. Raises `BackendError` where the
+        processor cannot do that.
         """
         self.kernels = backend.load(device)
-        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
         self.gradients = Parameters(shape, dtype)
-        packed = np.dtype(np.uint16) if rounded else self.dtype
+        packed = self._packed_type(products)
         self.layers = [
             Layer(self.kernels, shape, n, self.parameters, self.gradients, packed) for n in range(shape.layers)
         ]
         size = self.kernels.packed_size
-        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, self.dtype), packed)
-        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, self.dtype), packed)
+        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, packed), packed)
+        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, packed), packed)
         self._first_gate = np.zeros(1, np.int64)
         self._window = (0, 0)
         self._no_starts: Array = np.zeros((0, 0), np.uint8)
         self.logits: Array
         self.losses: Array
 
-    def sibling(self, rounded: bool = False) -> "Network":
+    @classmethod
+    def from_config(cls, config: Config, vocab: int) -> "Network":
+        """The network that a configuration with a size describes, its parameters all zero."""
+        assert config.hidden is not None
+        shape = ModelShape(config.cell, config.layers, config.hidden, vocab)
+        dtype, products = np.dtype(config.dtype), config.products
+        return cls(shape, dtype=dtype, threads=config.threads, device=config.device, products=products)
+
+    def sibling(self, products: str | None = None) -> "Network":
         """The same model with arrays of its own for windows of another size."""
-        return Network(self.shape, dtype=self.dtype, sharing=self, rounded=rounded)
+        return Network(self.shape, dtype=self.dtype, sharing=self, products=products or self.products)
+
+    def _packed_type(self, products: str) -> np.dtype[Any]:
+        self.products = products
+        if products == "exact" or self.dtype != np.float32:
+            return self.dtype
+        if products == "rounded":
+            return np.dtype(np.uint16)
+        target = self.kernels.TARGET
+        if not target.bfloat16_dot:
+            raise BackendError(
+                f"precision bfloat16 needs AVX-512 BF16 instructions; this processor runs {target.name}: use float32"
+            )
+        return np.dtype(np.int32)
 
     def initial_state(self, batch: int) -> State:
         """Zeros: name -> (L, B, H)."""
@@ -152,6 +178,13 @@ class Network:
         self._no_dy = zeros((steps, batch, 0), self.dtype)
         self._window = (steps, batch)
 
+    def window_bytes(self) -> int:
+        """What the arrays of the allocated window take, apart from weights, gradients and moments."""
+        arrays = [self.logits, self.losses, *self._dropped, *self._dy]
+        for layer in self.layers:
+            arrays += [*layer.cell, layer.outputs]
+        return sum(array.nbytes for array in arrays)
+
     def _rows(self, rows: tuple[int, int], training: Any) -> None:
         """Forward, and when training backward, of some batch rows through all layers: they never meet the others."""
         keep, key, scale = training or (1.0, 0, 1.0)
@@ -194,5 +227,5 @@ class Network:
         assert top is not None
         dlogits = self.logits.reshape(-1, vocab)
         flat_top = top.reshape(-1, self.shape.hidden)
-        k.weight_gradient(self.gradients["out.weight"], dlogits, flat_top, *part.range(vocab))
+        k.weight_gradient(self.gradients["out.weight"], dlogits, flat_top, self.w_out, *part.range(vocab))
         k.bias_backward(self.gradients["out.bias"], dlogits, *part.range(vocab))

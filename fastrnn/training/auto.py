@@ -3,12 +3,13 @@
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
 from ..config import Config, parse_duration
 from ..nn.network import Network
-from ..nn.shapes import GATES, ModelShape
+from ..nn.shapes import GATES
 
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -58,7 +59,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cloc
     if config.warmup is None:
         config = config.replace(warmup=min(100, steps // 10))
     if config.eval_every is None:
-        config = config.replace(eval_every=_eval_every(steps, batch * config.seq, valid_tokens))
+        config = config.replace(eval_every=eval_every(config, valid_tokens))
     return Plan(config, tuple(choices))
 
 
@@ -72,8 +73,7 @@ def budget_of(config: Config) -> float | None:
 def seconds_per_step(config: Config, hidden: int, vocab: int, most: float = 2.0) -> float:
     """Measured on random tokens with a model of its own, after a first step that compiles."""
     assert config.batch is not None
-    shape = ModelShape(config.cell, config.layers, hidden, vocab)
-    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads, device=config.device)
+    network = Network.from_config(config.replace(hidden=hidden), vocab)
     rng = np.random.default_rng(0)
     network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
     x, y = (rng.integers(0, vocab, (config.seq, config.batch)).astype(np.int32) for _ in range(2))
@@ -128,14 +128,25 @@ def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cl
     assert config.hidden is not None
     if config.steps is not None:
         return config.steps
-    window = config.batch * config.seq
     if config.epochs is not None:
-        per_epoch = max(1, tokens // config.batch // config.seq)
-        return max(1, math.ceil(config.epochs * per_epoch))
+        return steps_of_epochs(config, config.epochs, tokens)
+    return steps_within(config, clock.left, valid_tokens, vocab)
+
+
+def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
+    """Steps in so many passes over a training text of ``tokens``."""
+    assert config.batch is not None
+    return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
+
+
+def steps_within(config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int) -> int:
+    """Steps that fit, evaluations included, into the time that is left when a few have been measured."""
+    assert config.batch is not None
+    assert config.hidden is not None
     step = seconds_per_step(config, config.hidden, vocab)
-    evaluations = 15 * valid_tokens * _EVALUATION_COST * step / window
-    left = max(clock.left() * _SHARE - min(evaluations, 0.1 * clock.left()) - 0.5, step)
-    return max(1, int(left / step))
+    evaluations = 15 * valid_tokens * _EVALUATION_COST * step / (config.batch * config.seq)
+    left = seconds_left()
+    return max(1, int(max(left * _SHARE - min(evaluations, 0.1 * left) - 0.5, step) / step))
 
 
 def _learning_rate(config: Config) -> float:
@@ -151,7 +162,9 @@ def _dropout(epochs: float) -> float:
     return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 8)), 2)
 
 
-def _eval_every(steps: int, window: int, valid_tokens: int) -> int:
+def eval_every(config: Config, valid_tokens: int) -> int:
     """10 to 40 evaluations, as many as a twentieth of the training pays for."""
-    affordable = 0.05 * steps * window / max(1.0, valid_tokens * _EVALUATION_COST)
-    return max(1, round(steps / min(40, max(10, affordable))))
+    assert config.batch is not None
+    assert config.steps is not None
+    affordable = 0.05 * config.steps * config.batch * config.seq / max(1.0, valid_tokens * _EVALUATION_COST)
+    return max(1, round(config.steps / min(40, max(10, affordable))))

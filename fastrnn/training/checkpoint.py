@@ -133,7 +133,7 @@ def _checked(file: io.BufferedIOBase, size: int) -> Checkpoint:
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)
-    tensors = {key: tensor.astype(config.precision, copy=False) for key, tensor in tensors.items()}
+    tensors = {key: tensor.astype(config.dtype, copy=False) for key, tensor in tensors.items()}
     parameters = {key: tensors[key] for key in parameter_shapes(model_shape(config, tokenizer.size))}
     return Checkpoint(
         config, tokenizer, parameters, _part(tensors, "optimizer."), _part(tensors, "state."), progress, corpus

@@ -43,7 +43,7 @@ def expected_shapes(config: Config, vocabulary: int, names: Iterable[str]) -> di
 def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Config, vocabulary: int) -> None:
     """Holds name -> (shape, dtype) against what the configuration asks for."""
     expected = expected_shapes(config, vocabulary, actual)
-    dtype = np.dtype(config.precision).newbyteorder("<")
+    dtype = np.dtype(config.dtype).newbyteorder("<")
     for name in expected:
         if name not in actual:
             raise Damaged(f"tensor {name!r} is missing; use another copy")
@@ -53,7 +53,7 @@ def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Conf
         if shape != expected[name]:
             raise Damaged(f"tensor {name!r} has shape {shape}; its config asks for {expected[name]}")
         if found != dtype:
-            raise Damaged(f"tensor {name!r} is {found}; its config asks for {config.precision}")
+            raise Damaged(f"tensor {name!r} is {found}; its config asks for {config.dtype}")
 
 
 def check_finite(tensors: Mapping[str, Array]) -> None:

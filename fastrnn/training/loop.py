@@ -46,6 +46,8 @@ class Loop:
         """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
         self.signals, self.log = signals, log
         stopped = "done"
+        if self.trainer.progress.step == 0:
+            self._save_last()  # so that whatever ends this process, the run can go on
         while True:
             progress = self.trainer.progress
             if self._evaluation_is_due():

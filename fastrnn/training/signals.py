@@ -68,13 +68,13 @@ class StopSignals:
             for number in numbers:
                 count += number in self._heard
                 if number in self._heard and (count > 1 or self.urgent):
-                    _leave(number)
+                    _leave(number, "before training began" if self.urgent else "at once; the last saved state is whole")
 
 
-def _leave(number: int) -> None:
+def _leave(number: int, how: str) -> None:
     """Ends the process without cleaning up, but for the cursor that a live display may have hidden."""
     with contextlib.suppress(OSError, ValueError):
         if select.select([], [2], [], 0)[1]:  # a reader that has stopped must not keep us
-            line = f"fastrnn: stopped at once by {signal.Signals(number).name}; the last saved state is whole\n"
+            line = f"fastrnn: stopped by {signal.Signals(number).name} {how}\n"
             os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + line.encode())
     os._exit(128 + number)

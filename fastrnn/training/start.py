@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config, parse_duration, to_toml
+from ..config import Config, to_toml
+from ..data.characters import describe, readable
 from ..data.corpus import Corpus, read_corpus, split_corpus
-from ..data.tokens import Tokenizer
+from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
+from ..data.words import UNK
 from ..errors import CheckpointError, ConfigError
 from ..nn.initialisation import initialise
 from ..nn.network import Network
-from ..nn.shapes import ModelShape
 from . import auto
 from .atomic import write_atomic
 from .checkpoint import Checkpoint, load
+from .extend import changed, extended
 from .log import RunLog
 from .loop import Loop
 from .reporter import Reporter, Result, Start
@@ -51,6 +53,8 @@ def train(
         if old is not None:
             config = _with_old_sizes(config, old)
         whole = _read(inputs, config, old.tokenizer if old else None, reporter)
+        if old is not None:
+            _tell_unknown_words(whole, reporter)
         corpus, valid = _split(whole, config, reporter)
         reporter.message("preparing kernels (the first time, compiling takes some seconds)")
         made = auto.plan(config, len(corpus), len(valid) if valid else 0, whole.tokenizer.size, clock)
@@ -99,13 +103,14 @@ def _restored(
     saved = load(folder.last)
     if not saved.state:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
-    config = _extended(saved, changes)
+    config, length = changed(saved, changes)
     whole = _read(inputs or saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter)
     if whole.fingerprint != saved.corpus.get("fingerprint"):
         raise ConfigError(
             "the text is not the one this run was trained on; give the same text, or start anew with --init-from"
         )
     corpus, valid = _split(whole, config, reporter)
+    config = extended(saved, config, length, len(corpus), len(valid) if valid else 0)
     trainer = _trainer(config, saved.tokenizer, corpus)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.network.parameters])
     trainer.restore(Snapshot(flat, saved.optimizer, saved.state, saved.progress))
@@ -153,39 +158,6 @@ def _with_old_sizes(config: Config, old: Checkpoint) -> Config:
     return config.replace(**{name: getattr(old.config, name) for name in _FIXED})
 
 
-def _extended(saved: Checkpoint, changes: dict[str, Any]) -> Config:
-    allowed = {"steps", "epochs", "for_", "threads", "eval_every", "save_every", "patience", "device"}
-    for name in changes:
-        if name not in allowed and changes[name] != getattr(saved.config, name):
-            raise ConfigError(f"{name} cannot change when a run goes on; start anew with --init-from")
-    length = {name: changes.pop(name) for name in ("steps", "epochs", "for_") if changes.get(name) is not None}
-    config = saved.config.replace(**{name: value for name, value in changes.items() if name in allowed})
-    if not length:
-        return config
-    (name, value), *more = length.items()
-    if more:
-        raise ConfigError("give one of --steps, --epochs and --for")
-    return config.replace(steps=_new_steps(saved, name, value))
-
-
-def _new_steps(saved: Checkpoint, name: str, value: Any) -> int:
-    """The new total, from steps, epochs, or a time for the whole run at the speed it had so far."""
-    done, steps = int(saved.progress["step"]), saved.config.steps or 0
-    if name == "steps":
-        new = int(value)
-    elif name == "epochs":
-        new = round(float(value) * done / max(1e-9, saved.progress["chars"] / _trained_tokens(saved)))
-    else:
-        new = round(parse_duration(value) * done / max(1e-9, saved.progress["seconds"]))
-    if new < max(done, 1):
-        raise ConfigError(f"{name.rstrip('_')} {value} is less than the {done} steps that are done; give more")
-    return max(new, done) if new != steps else steps
-
-
-def _trained_tokens(saved: Checkpoint) -> float:
-    return max(1.0, float(saved.corpus["tokens"]) * (1 if saved.config.valid_file else 1 - saved.config.valid))
-
-
 def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter) -> Corpus:
     if isinstance(inputs, Corpus):
         return inputs
@@ -198,31 +170,42 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         tokenizer=tokenizer,
         unknown=skip,
     )
-    if corpus.skipped:
-        from ..data.characters import describe
-
-        reporter.message(f"left out, because the old model does not know them: {describe(corpus.skipped)}")
+    _tell_skipped(corpus, "the old model does not know them", reporter)
     return corpus
 
 
+def _tell_skipped(corpus: Corpus, why: str, reporter: Reporter) -> None:
+    if corpus.skipped:
+        reporter.message(f"left out, because {why}: {describe(corpus.skipped)}")
+
+
+def _tell_unknown_words(corpus: Corpus, reporter: Reporter) -> None:
+    if isinstance(corpus.tokenizer, WordTokenizer):
+        unknown = int(np.count_nonzero(corpus.ids == corpus.tokenizer.ids[UNK]))
+        if unknown:
+            reporter.message(f"{unknown:,} of {len(corpus):,} words are unknown to the old model: {UNK}")
+
+
 def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, Corpus | None]:
+    corpus: Corpus = whole
+    valid: Corpus | None = None
     if config.valid_file is not None:
-        corpus: Corpus = whole
-        valid: Corpus | None = read_corpus(
-            [config.valid_file], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip"
-        )
-    else:
-        corpus, valid = split_corpus(whole, config.valid) if config.valid else (whole, None)
+        valid = _read_valid_file(config.valid_file, whole, config, reporter)
+    elif config.valid:
+        corpus, valid = split_corpus(whole, config.valid)
     if valid is not None and len(valid) > _VALIDATED:
         reporter.message(f"validating on the first {_VALIDATED:,} of {len(valid):,} tokens")
         valid, _ = split_corpus(valid, 1 - _VALIDATED / len(valid))
     return corpus, valid
 
 
+def _read_valid_file(path: str, whole: Corpus, config: Config, reporter: Reporter) -> Corpus:
+    corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
+    _tell_skipped(corpus, f"{readable(path)} has them and the training text has not", reporter)
+    return corpus
+
+
 def _trainer(config: Config, tokenizer: Tokenizer, corpus: Corpus) -> Trainer:
-    assert config.hidden is not None
     assert config.batch is not None
-    shape = ModelShape(config.cell, config.layers, config.hidden, tokenizer.size)
     streams = Streams(corpus, config.batch, config.seq, config.seed)
-    network = Network(shape, dtype=np.dtype(config.precision), threads=config.threads, device=config.device)
-    return Trainer(network, streams, config)
+    return Trainer(Network.from_config(config, tokenizer.size), streams, config)

@@ -47,6 +47,11 @@ def play(shown: display.Display) -> None:
         shown.step(step(41))
 
 
+def test_no_speed_is_shown_before_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    display.PlainDisplay().step(step(1, chars_per_s=0.0, seconds_left=float("nan")))
+    assert capsys.readouterr().err == "step 1/100  epoch 0.04  train 3.9800 nats  5.7419 bits\n"
+
+
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     play(display.PlainDisplay(every=1000))
     out, err = capsys.readouterr()

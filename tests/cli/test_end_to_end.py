@@ -92,6 +92,7 @@ def test_complete_and_score_agree(run: str) -> None:
     [
         (["sample", "RUN", "--temperature", "0"], 2, "temperature is 0"),
         (["sample", "RUN", "--count", "0"], 2, "count"),
+        (["sample", "RUN", "--prime", "the", "--seed", "-1"], 2, "seed is -1"),
         (["sample", "RUN", "--prime", "a☃"], 1, "☃"),
         (["sample", "RUN", "--prime-file", "missing"], 1, "missing"),
         (["sample", "missing"], 1, "no such model"),
@@ -101,7 +102,7 @@ def test_complete_and_score_agree(run: str) -> None:
         (["train", "RUN/../text.txt", "--batch", "5000", "--steps", "1"], 2, "--batch"),
         (["train", "--resume", "RUN", "--hidden", "9"], 2, "hidden cannot change"),
         (["train", "--device", "cuda", "--steps", "1"], 1, "cuda"),
-        (["complete", "RUN", "the", "--n", "0"], 1, "at least 1"),
+        (["complete", "RUN", "the", "--n", "0"], 2, "at least 1"),
         (["eval", "RUN", "missing.txt"], 1, "missing.txt"),
         (["bench", "train", "--hidden", "0"], 2, "hidden is 0"),
     ],
@@ -127,6 +128,11 @@ def test_a_signal_saves_and_the_run_goes_on(number: int, status: int, folder: Pa
     step = json.loads(invoke("info", str(out / "last.safetensors"), "--json").stdout)["progress"]["step"]
     assert step >= 1
     invoke("train", "--resume", str(out), "--steps", str(step + 2), "--quiet")
+
+
+def test_complete_can_skip_what_the_model_does_not_know(run: str) -> None:
+    assert "--unknown skip" in invoke("complete", run, "the ☃c", status=1).stderr
+    assert invoke("complete", run, "the ☃c", "--unknown", "skip").stdout == invoke("complete", run, "the c").stdout
 
 
 def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:

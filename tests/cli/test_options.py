@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastrnn.config import Config, key_of
 from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
+from fastrnn_cli.group import COMMANDS
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 
@@ -119,3 +121,14 @@ def test_unknown_key_of_a_file_suggests_the_near_one(tmp_path: Path) -> None:
 def test_separator_escapes(written: str, meant: str) -> None:
     assert settings_of(["--document-separator", written]) == {"document_separator": meant}
     assert settings_of([], {"FASTRNN_DOCUMENT_SEPARATOR": written}) == {"document_separator": meant}
+
+
+def test_no_path_is_judged_by_click() -> None:
+    """A file that cannot be read is the library's error, with status 1 and its words; not wrong usage."""
+    paths = []
+    for name in COMMANDS:
+        command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+        for each in [*getattr(command, "commands", {}).values()] or [command]:
+            paths += [p for p in each.params if isinstance(p.type, click.Path)]
+    assert len(paths) >= 10
+    assert not [p.name for p in paths if p.type.readable or p.type.exists]

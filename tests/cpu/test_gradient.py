@@ -25,7 +25,7 @@ def test_weight_gradient_adds(dtype, features, rows, depth, rng):
     expected = dw + dz.T @ x
     middle = (rows + 1) // 2
     for lo, hi in [(0, 1), (1, middle), (middle, rows)]:
-        weight_gradient(dw, dz, x, lo, hi)
+        weight_gradient(dw, dz, x, dw, lo, hi)
     np.testing.assert_array_equal(dw, expected)
 
 
@@ -33,9 +33,9 @@ def test_weight_gradient_adds(dtype, features, rows, depth, rng):
 def test_weight_gradient_is_the_same_to_the_bit_in_any_shares(dtype, rng):
     dz, x = rng.normal(size=(150, 60)).astype(dtype), rng.normal(size=(150, 65)).astype(dtype)
     one, many = np.zeros((2, 60, 65), dtype)
-    weight_gradient(one, dz, x, 0, 60)
+    weight_gradient(one, dz, x, one, 0, 60)
     for lo, hi in [(0, 7), (7, 8), (8, 8), (8, 41), (41, 60)]:
-        weight_gradient(many, dz, x, lo, hi)
+        weight_gradient(many, dz, x, many, lo, hi)
     assert np.abs(one).max() > 1
     np.testing.assert_array_equal(many, one)
 
@@ -71,6 +71,6 @@ def test_layer_gradient(dtype, size, shares, rng):
     ]
     for n in range(shares):
         lo, hi = 4 * H * n // shares, 4 * H * (n + 1) // shares
-        layer_gradient(dw_ih, dw_hh, dtable, cell, 3 * H, ids, x, GRU_ORDER, lo, hi)
+        layer_gradient(dw_ih, dw_hh, dtable, cell, 3 * H, ids, x, GRU_ORDER, dw_hh, lo, hi)
     for computed, wanted in zip([dw_ih, dw_hh, dtable], expected, strict=True):
         np.testing.assert_array_equal(computed, wanted)

@@ -7,7 +7,8 @@ import pytest
 
 from fastrnn.cpu.compiling import kernel
 from fastrnn.cpu.kernels import panels
-from fastrnn.cpu.matmul import SCRATCH, VECTORS, multiply, pack, packed_size
+from fastrnn.cpu.matmul import SCRATCH, multiply
+from fastrnn.cpu.packing import VECTORS, pack, packed_size
 from fastrnn.cpu.target import TARGET
 from fastrnn.cpu.walk import flat
 

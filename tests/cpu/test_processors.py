@@ -23,7 +23,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from engine_cases import assert_close, make_network, run_network, run_reference
-from fastrnn.cpu.matmul import pack, packed_size
+from fastrnn.cpu.packing import pack, packed_size
 from fastrnn.cpu.loss import output_forward
 from fastrnn.cpu.kernels import panels
 from fastrnn.cpu.target import TARGET

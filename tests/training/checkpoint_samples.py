@@ -29,7 +29,7 @@ def sample(seed: int = 0, **changes: Any) -> Checkpoint:
     config = Config(**(settings | changes))
     tokenizer = TOKENIZERS[config.tokens]
     random = np.random.default_rng(seed)
-    dtype = np.dtype(config.precision)
+    dtype = np.dtype(config.dtype)
     assert config.hidden
     assert config.batch
 

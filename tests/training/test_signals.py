@@ -104,15 +104,16 @@ def test_the_second_signal_ends_the_process(body: str, number: int) -> None:
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert errors == f"fastrnn: stopped at once by {number.name}; the last saved state is whole\n"
+    assert errors == f"fastrnn: stopped by {number.name} at once; the last saved state is whole\n"
 
 
 @pytest.mark.parametrize("number", BOTH)
 def test_an_urgent_time_ends_at_the_first(number: int) -> None:
     process = start(COMPILED, urgent=True)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
+    assert errors == f"fastrnn: stopped by {number.name} before training began\n"
 
 
 def test_a_reader_of_the_errors_that_has_stopped_does_not_keep_it() -> None:

@@ -13,6 +13,7 @@ from fastrnn.errors import ConfigError, DivergedError, OutputError
 from fastrnn.training.checkpoint import load
 from fastrnn.training.reporter import Evaluated, Reporter, Result, Step
 from fastrnn.training.start import resume, train
+from fastrnn.training.trainer import Trainer
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.0, threads=1, eval_every=7, valid=0.1)
@@ -111,6 +112,46 @@ def test_resume_extends_a_run(corpus, tmp_path):
     assert load(tmp_path / "run" / "last.safetensors").config.steps == 40
 
 
+def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
+    """Else a run that was stopped, and is resumed with the same --epochs, would not end with the same bits."""
+    for epochs in (0.3, 1):
+        run = tmp_path / str(epochs)
+        done = train(corpus, SMALL.replace(steps=None, epochs=epochs), run)
+        assert resume(run, {"epochs": epochs}, inputs=corpus).steps == done.steps
+
+
+def test_a_run_goes_on_within_a_time_for_the_whole(corpus, tmp_path):
+    done = train(corpus, SMALL, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"less than the [0-9.]+ s that are done"):
+        resume(tmp_path / "run", {"for_": "0.000001s"}, inputs=corpus)
+    resumed = resume(tmp_path / "run", {"for_": f"{done.seconds + 1}s"}, inputs=corpus)
+    assert resumed.steps > done.steps
+    assert load(tmp_path / "run" / "last.safetensors").config.steps == resumed.steps
+
+
+def test_a_longer_run_validates_as_a_new_one_of_its_length_would(corpus, tmp_path):
+    for name, chosen in (("auto", None), ("by_hand", 7)):
+        run = tmp_path / name
+        train(corpus, SMALL.replace(eval_every=chosen), run)
+        resume(run, {"steps": 300}, inputs=corpus)
+        whole = train(corpus, SMALL.replace(eval_every=chosen, steps=300), tmp_path / "new" / name)
+        expected = load(Path(whole.run) / "last.safetensors").config
+        assert load(run / "last.safetensors").config.eval_every == expected.eval_every
+
+
+def test_the_first_state_is_saved_before_the_first_step(corpus, tmp_path, monkeypatch):
+    def killed(self: Trainer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(corpus, SMALL, tmp_path / "run")
+    resume(tmp_path / "run", inputs=corpus)
+    train(corpus, SMALL, tmp_path / "whole")
+    assert_same_bits(parameters(tmp_path / "run"), parameters(tmp_path / "whole"))
+
+
 def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
     train(corpus, SMALL, tmp_path / "run")
     with pytest.raises(ConfigError, match="not the one this run was trained on"):
@@ -121,23 +162,45 @@ def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
         resume(tmp_path / "run", {"steps": 10}, inputs=corpus)
 
 
+class Listen(Reporter):
+    """Keeps the messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
 def test_init_from_keeps_weights_vocabulary_and_sizes(corpus, tmp_path):
     train(corpus, SMALL, tmp_path / "old")
     other = tmp_path / "other.txt"
     other.write_text("the cat & the dog sat. " * 50)
-    messages: list[str] = []
-
-    class Listen(Reporter):
-        def message(self, text: str) -> None:
-            messages.append(text)
-
+    listen = Listen()
     config = Config(steps=1, lr=1e-9, batch=2, seq=8, dropout=0.0, threads=1)
-    train([str(other)], config, tmp_path / "new", init_from=tmp_path / "old", reporter=Listen())
+    train([str(other)], config, tmp_path / "new", init_from=tmp_path / "old", reporter=listen)
     old, new = load(tmp_path / "old" / "best.safetensors"), load(tmp_path / "new" / "last.safetensors")
     assert new.tokenizer == old.tokenizer
-    assert any("&" in message for message in messages)
+    assert any("&" in message for message in listen.messages)
     for name, array in old.parameters.items():
         np.testing.assert_allclose(new.parameters[name], array, atol=1e-7)
+
+
+def test_init_from_tells_how_many_words_are_unknown(tmp_path):
+    for name, text in (("old", TEXT), ("new", TEXT.replace("dog", "cow"))):
+        (tmp_path / name).write_text(text)
+    listen, words = Listen(), SMALL.replace(tokens="words", steps=1, seq=4)
+    train([str(tmp_path / "old")], words, tmp_path / "a", reporter=listen)
+    assert not any("unknown" in message for message in listen.messages)
+    train([str(tmp_path / "new")], words, tmp_path / "b", init_from=tmp_path / "a", reporter=listen)
+    assert any("60 of " in message and "<UNK>" in message for message in listen.messages)
+
+
+def test_what_a_validation_file_has_that_the_text_lacks_is_told(corpus, tmp_path):
+    (tmp_path / "valid.txt").write_text("the cat § sat. §")
+    listen = Listen()
+    train(corpus, SMALL.replace(steps=1, valid_file=str(tmp_path / "valid.txt")), tmp_path / "run", reporter=listen)
+    assert any("valid.txt" in message and "'§' (2 times)" in message for message in listen.messages)
 
 
 def test_patience_ends_a_run_that_no_longer_improves(corpus, tmp_path):
@@ -184,7 +247,8 @@ def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypa
     with pytest.raises(DivergedError, match="smaller --lr") as caught:
         train(corpus, SMALL, tmp_path / "run")
     assert caught.value.exit_status == 4
-    assert not list((tmp_path / "run").glob("*.safetensors"))
+    assert [path.name for path in (tmp_path / "run").glob("*.safetensors")] == ["last.safetensors"]
+    assert load(tmp_path / "run" / "last.safetensors").progress["step"] == 0  # finite, or it would not load
 
 
 def test_a_time_budget_fixes_the_number_of_steps(corpus, tmp_path):

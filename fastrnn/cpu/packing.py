@@ -1,0 +1,149 @@
+"""Matrices as the tile reads them: panels of columns, each k of a panel side by side in memory.
+
+A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
+one panel of a single vector, or one more full panel, filled up with zeros. An element is a float32 or float64, a
+bfloat16 (uint16), or two neighbouring k of bfloat16 (int32); ``units`` counts them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from .bfloat16 import as_element, pair_up
+from .compiling import FASTMATH, inlined, kernel
+from .target import TARGET
+
+VECTORS = TARGET.vectors
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+_REGISTER = TARGET.bytes_
+_LINE = 16  # rows and columns transposed together: a square that stays in the first cache
+
+
+def panels(n: int, dtype: np.dtype[Any]) -> int:
+    """Panels of a packed matrix with n columns."""
+    return -(-n // (TARGET.lanes(max(dtype.itemsize, 4) * 8) * VECTORS))
+
+
+def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
+    """Elements of a packed (k, n) matrix."""
+    lanes = TARGET.lanes(max(dtype.itemsize, 4) * 8)  # bfloat16 is summed up in float32
+    wide = lanes * VECTORS
+    left = n % wide
+    return (-(-k // 2) if dtype == np.int32 else k) * (
+        n - left + (0 if left == 0 else lanes if left <= lanes else wide)
+    )
+
+
+@inlined
+def lanes_of(array):
+    return _REGISTER // max(array.itemsize, 4)
+
+
+@inlined
+def panel_vectors(n, column, lanes):
+    """Vectors of the panel that starts at this column of n."""
+    return 1 if n - column <= lanes else VECTORS
+
+
+def units(packed, k):
+    """Elements of ``packed`` that k numbers take."""
+
+
+def fill_column(packed, at, width, n, k, row):
+    """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
+
+
+def fill_row(packed, at, width, k, first, second):
+    """Row k of the panel at ``at`` from ``first``; for pairs also row k + 1 from ``second``, empty at the end."""
+
+
+@overload(units, jit_options=_OPTIONS)
+def _units(packed, k):
+    if packed.dtype == types.int32:
+        return lambda packed, k: (k + 1) // 2
+    return lambda packed, k: k
+
+
+@overload(fill_column, jit_options=_OPTIONS)
+def _fill_column(packed, at, width, n, k, row):
+    def one_by_one(packed, at, width, n, k, row):
+        to = packed[at + k * width + n : at + (k + row.size) * width : width]
+        for i in range(row.size):
+            to[i] = as_element(packed, row[i])
+
+    def pairs(packed, at, width, n, k, row):
+        to = packed[at + k // 2 * width + n : at + (k + row.size + 1) // 2 * width : width]
+        pair_up(to, 0, row[::2], row[1::2])
+
+    return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@overload(fill_row, jit_options=_OPTIONS)
+def _fill_row(packed, at, width, k, first, second):
+    def one_by_one(packed, at, width, k, first, second):
+        to = packed[at + k * width : at + k * width + first.size]
+        for i in range(first.size):
+            to[i] = as_element(packed, first[i])
+
+    def pairs(packed, at, width, k, first, second):
+        pair_up(packed, at + k // 2 * width, first, second)
+
+    return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@kernel
+def pack(matrix, order, block, transposed, packed, start, stop):
+    """Fill panels start..stop of ``packed`` from a (R, C) matrix whose rows come in gate blocks of ``block`` rows.
+
+    Row r of the matrix as it is meant here is its row ``order[r // block] * block + r % block``: GRU keeps its gates in
+    another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
+    """
+    rows, columns = matrix.shape
+    k_size = columns if transposed else rows
+    n_size = rows if transposed else columns
+    lanes = lanes_of(packed)
+    step = 1 if units(packed, 2) == 2 else 2
+    for p in range(start, stop):
+        column = p * lanes * VECTORS
+        width = panel_vectors(n_size, column, lanes) * lanes
+        filled = min(width, n_size - column)
+        at = units(packed, k_size) * column
+        if filled < width:
+            packed[at : at + units(packed, k_size) * width] = 0
+        if transposed:
+            for n0 in range(0, filled, _LINE):
+                for k0 in range(0, k_size, _LINE):
+                    for n in range(n0, min(n0 + _LINE, filled)):
+                        r = order[(column + n) // block] * block + (column + n) % block
+                        fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + _LINE, k_size)])
+        else:
+            for k in range(0, k_size, step):
+                first = matrix[order[k // block] * block + k % block, column : column + filled]
+                second = first[:0]
+                if step == 2 and k + 1 < k_size:
+                    second = matrix[order[(k + 1) // block] * block + (k + 1) % block, column : column + filled]
+                fill_row(packed, at, width, k, first, second)
+
+
+@inlined
+def pack_rows(packed, source, columns, k0, depth):
+    """Panels, ``depth`` deep, of rows k0.. of a flat (K, columns) array, as `pack` makes them."""
+    lanes = lanes_of(packed)
+    step = 1 if units(packed, 2) == 2 else 2
+    column = 0
+    while column < columns:
+        width = panel_vectors(columns, column, lanes) * lanes
+        filled = min(width, columns - column)
+        at = units(packed, depth) * column
+        if filled < width:
+            packed[at : at + units(packed, depth) * width] = 0
+        for k in range(0, depth, step):
+            from_at = (k0 + k) * columns + column
+            first = source[from_at : from_at + filled]
+            second = first[:0]
+            if step == 2 and k + 1 < depth:
+                second = source[from_at + columns : from_at + columns + filled]
+            fill_row(packed, at, width, k, first, second)
+        column += width

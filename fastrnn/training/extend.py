@@ -1,0 +1,58 @@
+"""What may change when a run goes on: its length, and how it is watched."""
+
+from typing import Any
+
+from ..config import Config, parse_duration
+from ..errors import ConfigError
+from . import auto
+from .checkpoint import Checkpoint
+
+
+def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
+    """The saved configuration with what may change, and apart from it the new length of the run.
+
+    Raises `ConfigError` for other changes.
+    """
+    allowed = {"steps", "epochs", "for_", "threads", "eval_every", "save_every", "patience", "device"}
+    for name in changes:
+        if name not in allowed and changes[name] != getattr(saved.config, name):
+            raise ConfigError(f"{name} cannot change when a run goes on; start anew with --init-from")
+    length = {name: changes[name] for name in ("steps", "epochs", "for_") if changes.get(name) is not None}
+    if len(length) > 1:
+        raise ConfigError("give one of --steps, --epochs and --for")
+    saved.config.replace(**{"steps": None, **length})  # raises what a new run would
+    kept = {name: value for name, value in changes.items() if name in allowed and name not in ("steps", *length)}
+    return saved.config.replace(**kept), length
+
+
+def extended(saved: Checkpoint, config: Config, length: dict[str, Any], tokens: int, valid_tokens: int) -> Config:
+    """The configuration with the new length; how often to validate follows it, if it was not chosen by hand.
+
+    ``tokens`` and ``valid_tokens``: the lengths of the two texts. Raises `ConfigError` for less than is done.
+    """
+    if not length:
+        return config
+    ((name, value),) = length.items()
+    steps = _new_steps(saved, config, name, value, tokens, valid_tokens)
+    if config.eval_every == auto.eval_every(saved.config, valid_tokens):
+        config = config.replace(eval_every=auto.eval_every(config.replace(steps=steps), valid_tokens))
+    return config.replace(steps=steps)
+
+
+def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, tokens: int, valid_tokens: int) -> int:
+    """The new total, from steps, epochs, or a time for the whole run, what it had so far included."""
+    done = int(saved.progress["step"])
+    if name == "steps":
+        new = int(value)
+    elif name == "epochs":
+        new = auto.steps_of_epochs(config, float(value), tokens)
+    else:
+        clock = auto.Clock(parse_duration(value) - saved.progress["seconds"])
+        if clock.left() <= 0:
+            raise ConfigError(
+                f"for {value} is less than the {saved.progress['seconds']:.1f} s that are done; give more"
+            )
+        new = done + auto.steps_within(config, clock.left, valid_tokens, saved.tokenizer.size)
+    if new < max(done, 1):
+        raise ConfigError(f"{name} {value} is less than the {done} steps that are done; give more")
+    return new

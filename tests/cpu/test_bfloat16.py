@@ -1,0 +1,102 @@
+"""bfloat16: rounding, packing in both forms, and a whole training window with bfloat16 products."""
+
+import numpy as np
+import pytest
+
+from fastrnn.cpu.bfloat16 import to_bfloat16
+from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.matmul import SCRATCH, multiply
+from fastrnn.cpu.packing import pack, packed_size, panels
+from fastrnn.cpu.target import TARGET
+from fastrnn.errors import BackendError
+from fastrnn.nn.initialisation import initialise
+from fastrnn.nn.network import Network
+from fastrnn.nn.shapes import ModelShape
+
+needs_dot = pytest.mark.skipif(not TARGET.bfloat16_dot, reason="this processor has no bfloat16 dot instruction")
+
+
+@kernel
+def rounded(x, out):
+    for n in range(x.size):
+        out[n] = to_bfloat16(x[n])
+
+
+@kernel
+def product(a, b, k, n, c):
+    scratch = np.empty(SCRATCH, c.dtype)
+    multiply(a.reshape(a.size), 0, 0, k, b, k, n, c.reshape(c.size), 0, 0, n, 1, a.shape[0], 0, scratch)
+
+
+def as_float32(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def round_plainly(x: np.ndarray) -> np.ndarray:
+    """To 8 bits of mantissa, nearest, ties to even, with whole numbers."""
+    bits = x.view(np.uint32).astype(np.uint64)
+    return as_float32(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16))
+
+
+def test_rounding_is_to_nearest_with_ties_to_even(rng):
+    x = np.concatenate([rng.normal(0, 10, 500), [0, -0.0, 1, 1 + 2**-8, 1 + 3 * 2**-8, 3e38, 1e-30]]).astype(np.float32)
+    out = np.empty(x.size, np.uint16)
+    rounded(x, out)
+    np.testing.assert_array_equal(as_float32(out), round_plainly(x))
+
+
+@pytest.mark.parametrize("form", [np.uint16, pytest.param(np.int32, marks=needs_dot)])
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 4, 16), (7, 33, 65), (25, 128, 100), (3, 1, 2)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_with_packed_bfloat16(form, m, k, n, transposed, rng):
+    a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
+    packed = np.full(packed_size(k, n, np.dtype(form)), 12345, form)
+    matrix = np.ascontiguousarray(b.T) if transposed else b
+    pack(matrix, np.array([0]), matrix.shape[0], transposed, packed, 0, panels(n, packed.dtype))
+    c = np.empty((m, n), np.float32)
+    product(a, packed, k, n, c)
+    left = round_plainly(a) if form == np.int32 else a
+    np.testing.assert_allclose(c, left.astype(np.float64) @ round_plainly(b), rtol=1e-4, atol=1e-4)
+
+
+def networks(cell: str, hidden: int, threads: int = 2) -> tuple[Network, Network]:
+    shape = ModelShape(cell, 2, hidden, 11)
+    exact = Network(shape, threads=threads)
+    initialise(exact.parameters, shape, "orthogonal", np.random.default_rng(3))
+    return exact, exact.sibling("bfloat16")
+
+
+@needs_dot
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("hidden", [32, 33])
+def test_gradients_with_bfloat16_products_are_near_the_exact_ones(cell, hidden, rng):
+    exact, fast = networks(cell, hidden)
+    x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
+    losses = [network.loss_and_gradient(x, y, None, network.initial_state(5)) for network in (exact, fast)]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+    assert losses[1] != losses[0]
+    for name, gradient in exact.gradients.items():
+        error = np.abs(fast.gradients[name] - gradient).max() / np.abs(gradient).max()
+        assert error < 0.03, name
+
+
+@needs_dot
+def test_any_number_of_threads_gives_the_same_bits(rng):
+    x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
+    found = []
+    for threads in (1, 2, 3):
+        _, network = networks("lstm", 33, threads)
+        network.loss_and_gradient(x, y, None, network.initial_state(5))
+        found.append(network.gradients.flat.copy())
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_a_processor_without_the_instruction_says_so(monkeypatch):
+    import dataclasses
+
+    from fastrnn.cpu import kernels
+
+    monkeypatch.setattr(kernels, "TARGET", dataclasses.replace(TARGET, bfloat16_dot=False))
+    with pytest.raises(BackendError, match="use float32"):
+        Network(ModelShape("lstm", 1, 4, 3), threads=1, products="bfloat16")
