@@ -68,7 +68,7 @@ HELP: dict[str, tuple[str, str]] = {
     "patience": ("Stop after so many validations without improvement.", "never"),
     "seed": ("Seed of everything random.", ""),
     "threads": ("Threads; any number gives the same bits.", "every core"),
-    "precision": ("Type of the numbers.", ""),
+    "precision": ("Type of the numbers; bfloat16 is for products alone.", "bfloat16 where it is fast, else float32"),
     "device": ("Where to compute.", ""),
 }
 CHOICES = {

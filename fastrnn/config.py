@@ -66,7 +66,7 @@ class Config:
     # the machine
     seed: int = 1
     threads: int | None = None
-    precision: str = "float32"
+    precision: str | None = None
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Config:
     @property
     def dtype(self) -> str:
         """The type of weights and states: float32 too where only the products are bfloat16."""
-        return "float32" if self.precision == "bfloat16" else self.precision
+        return self.precision if self.precision == "float64" else "float32"
 
     @property
     def products(self) -> str:
@@ -208,8 +208,8 @@ def _checked_type(key: str, value: Any, hint: Any, source: str) -> Any:
     return value
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
         raise ConfigError(f"{name} {value!r} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
 
 

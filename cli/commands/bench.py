@@ -8,7 +8,14 @@ from fastrnn.config import Config
 
 from .. import options
 
-DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50}  # told here, held by `fastrnn.bench`
+# told here, held by `fastrnn.bench`
+DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
+    "layers": 2,
+    "hidden": 128,
+    "batch": 50,
+    "seq": 50,
+    "precision": "float32",
+}  # told here, held by `fastrnn.bench`
 
 
 @click.group("bench", epilog=options.example("fastrnn bench train --hidden 64 --seconds 1"))

@@ -36,7 +36,7 @@ class Loop:
         self.trainer, self.tokenizer, self.corpus, self.valid = trainer, tokenizer, corpus, valid
         self.folder, self.reporter = folder, reporter
         self.config: Config = trainer.config
-        self.evaluation_network = trainer.network.sibling()
+        self.evaluation_network = trainer.network.sibling("exact")
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
