@@ -10,12 +10,6 @@ from .. import options
 
 # told here, held by `fastrnn.bench`
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
-    "layers": 2,
-    "hidden": 128,
-    "batch": 50,
-    "seq": 50,
-    "precision": "float32",
-}  # told here, held by `fastrnn.bench`
 
 
 @click.group("bench", epilog=options.example("fastrnn bench train --hidden 64 --seconds 1"))
