@@ -11,11 +11,13 @@ from .. import backend
 from ..config import Config, parse_duration
 from ..nn.network import Network
 from ..nn.shapes import GATES
+from .optimizers import Optimizer
 
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MEASURED = 512  # hidden units of the model whose speed is measured before a size is chosen
-_SHARE = 0.955  # of the remaining time, left for steps and evaluations
+_SHARE = 0.96  # of the time that is left, for steps and evaluations; what speed varies takes the rest
+_SAVING = 0.3  # seconds to write the two checkpoints of an evaluation
 _SHORT = 300_000  # tokens, below which a text is short
 _LARGEST_SHORT = 512  # hidden units for a short text
 _MOST_EPOCHS = 12  # more passes only learn the text by heart: measured on 100 kB, 465 kB and 1.1 MB
@@ -79,26 +81,42 @@ def budget_of(config: Config) -> float | None:
     return parse_duration(config.for_ or DEFAULT_BUDGET)
 
 
-def seconds_per_step(config: Config, hidden: int, vocab: int, most: float = 2.0) -> float:
-    """Measured on random tokens with a model of its own, after a first step that compiles."""
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Seconds that a training step takes, and the evaluation of as many tokens."""
+
+    step: float
+    evaluation: float
+
+
+def measure(config: Config, hidden: int, vocab: int, most: float = 2.0) -> Speed:
+    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds."""
+    config = config.replace(hidden=hidden)
     assert config.batch is not None
-    network = Network.from_config(config.replace(hidden=hidden), vocab)
+    network = Network.from_config(config, vocab)
+    optimizer, exact = Optimizer(network, config), network.sibling("exact")
     rng = np.random.default_rng(0)
     network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
     x, y = (rng.integers(0, vocab, (config.seq, config.batch)).astype(np.int32) for _ in range(2))
     state = network.initial_state(config.batch)
     keep = 1.0 if config.dropout == 0 else 0.9
-    network.loss_and_gradient(x, y, None, state, keep)
+
+    def step() -> None:
+        network.loss_and_gradient(x, y, None, state, keep)
+        optimizer.step(1e-9, optimizer.gradient_norm())
+
+    return Speed(_median_seconds(step, most), _median_seconds(lambda: exact.loss(x, y, None, state), most / 4))
+
+
+def _median_seconds(call: Callable[[], object], most: float) -> float:
+    call()
     times: list[float] = []
     end = time.monotonic() + most
-    while len(times) < 3 or (time.monotonic() < end and len(times) < 20):
+    while len(times) < 3 or (time.monotonic() < end and len(times) < 30):
         start = time.perf_counter()
-        network.loss_and_gradient(x, y, None, state, keep)
+        call()
         times.append(time.perf_counter() - start)
-    return float(np.median(times)) * _UPDATE
-
-
-_UPDATE = 1.04  # windows, clipping and the optimiser, on top of the gradient
+    return float(np.median(times))
 
 
 def _batch(tokens: int, seq: int) -> int:
@@ -117,7 +135,7 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     assert config.batch is not None
     if clock.budget is None:
         return 512 if tokens >= _SHORT else 256
-    measured = seconds_per_step(config, _MEASURED, vocab, 0.5)
+    measured = measure(config, _MEASURED, vocab, 0.5).step
     rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
@@ -134,8 +152,8 @@ def _work(config: Config, hidden: int, vocab: int) -> float:
 
 
 def _chars_wanted(hidden: int, layers: int) -> float:
-    """Training positions that a model of this size should see: about 3 for each of an LSTM's recurrent weights."""
-    return 3.0 * 4 * hidden * hidden * (2 * layers - 1)
+    """Training positions that a model of this size should see: about 2 for each of an LSTM's recurrent weights."""
+    return 2.3 * 4 * hidden * hidden * (2 * layers - 1)
 
 
 def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> int:
@@ -159,10 +177,10 @@ def steps_within(config: Config, seconds_left: Callable[[], float], valid_tokens
     """Steps that fit, evaluations included, into the time that is left when a few have been measured."""
     assert config.batch is not None
     assert config.hidden is not None
-    step = seconds_per_step(config, config.hidden, vocab)
-    evaluations = 15 * valid_tokens * _EVALUATION_COST * step / (config.batch * config.seq)
-    left = seconds_left()
-    return max(1, int(max(left * _SHARE - min(evaluations, 0.1 * left) - 0.5, step) / step))
+    speed = measure(config, config.hidden, vocab)
+    evaluation = valid_tokens / (config.batch * config.seq) * speed.evaluation + _SAVING
+    left = seconds_left() * _SHARE
+    return max(1, int(max(left - min(12 * evaluation, 0.2 * left), speed.step) / speed.step))
 
 
 def _learning_rate(config: Config) -> float:
