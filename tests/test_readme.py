@@ -18,6 +18,7 @@ SHORTER = [
     (r"--hidden 256", "--hidden 16"),
     (r"^(fastrnn bench .*)$", r"\1 --seconds 0.1 --hidden 16"),
     (r"--length 1000", "--length 50"),
+    (r"^fastrnn warmup$", "fastrnn warmup --cell lstm --precision float32"),
 ]
 
 
