@@ -51,7 +51,7 @@ def output_forward(y, w, bias, logits, lo, hi):
     for t in range(T):
         for b in range(lo, hi):
             copy(z, (t * B + b) * V, bias, 0, V)
-    multiply(flat(y), lo * H, B * H, H, w, H, V, z, lo * V, B * V, V, T, hi - lo, 1, scratch)
+    multiply((z, lo * V, B * V, V), (flat(y), lo * H, B * H, H), w, H, V, T, hi - lo, 1, scratch)
 
 
 @kernel
@@ -71,12 +71,12 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
             for b in range(lo, hi):
                 copy(z, (t * B + b) * V, bias, 0, V)
         at = t0 * B + lo
-        multiply(y_flat, at * H, B * H, H, w, H, V, z, at * V, B * V, V, steps, hi - lo, 1, scratch)
+        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), w, H, V, steps, hi - lo, 1, scratch)
         for t in range(t0, t0 + steps):
             for b in range(lo, hi):
                 losses[t, b] = softmax_cross_entropy(logits[t, b], targets[t, b], scale)
         if dy.shape[2]:
-            multiply(z, at * V, B * V, V, w_back, V, H, dy_flat, at * H, B * H, H, steps, hi - lo, 0, scratch)
+            multiply((dy_flat, at * H, B * H, H), (z, at * V, B * V, V), w_back, V, H, steps, hi - lo, 0, scratch)
 
 
 @kernel

@@ -14,41 +14,42 @@ SCRATCH = ROWS * VECTORS * TARGET.bytes_ // 4  # numbers in one full tile (of fl
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
-def multiply(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+def multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
     """C[t, m, :n] = A[t, m, :k] @ B for ``steps`` x ``rows`` rows, added to C if ``accumulate``. B is packed (k, n).
 
-    Arrays are seen flat: A[t, m, i] at a_at + t*a_step + m*a_row + i, C alike. Where B holds pairs of bfloat16,
-    A's rows are rounded first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
+    a and c are (flat array, at, step, row): A[t, m, i] lies at at + t*step + m*row + i. Where B holds pairs of
+    bfloat16, A's rows are rounded first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
     """
 
 
 @overload(multiply, jit_options=_OPTIONS)
-def _multiply(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
-    def plain(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
-        multiply_units(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch)
+def _multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
+    def plain(c, a, b, k, n, steps, rows, accumulate, scratch):
+        multiply_units(c, a, b, k, n, steps, rows, accumulate, scratch)
 
-    def rounded(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+    def rounded(c, a, b, k, n, steps, rows, accumulate, scratch):
         size = units(b, k)
         pairs = np.empty(steps * rows * size, np.int32)
         halves = pairs.view(np.uint16)
+        source, at, step, row = a
         for t in range(steps):
             for m in range(rows):
-                at = a_at + t * a_step + m * a_row
-                to, row = halves[2 * size * (t * rows + m) :], a[at : at + k]
-                for i in range(row.size):
-                    to[i] = to_bfloat16(row[i])
-                for i in range(row.size, 2 * size):
+                numbers = source[at + t * step + m * row : at + t * step + m * row + k]
+                to = halves[2 * size * (t * rows + m) :]
+                for i in range(numbers.size):
+                    to[i] = to_bfloat16(numbers[i])
+                for i in range(numbers.size, 2 * size):
                     to[i] = 0
-        multiply_units(
-            pairs, 0, rows * size, size, b, size, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch
-        )
+        multiply_units(c, (pairs, size - size, rows * size, size), b, size, n, steps, rows, accumulate, scratch)
 
     return rounded if b.dtype == types.int32 else plain
 
 
 @inlined
-def multiply_units(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, steps, rows, accumulate, scratch):
+def multiply_units(c, a, b, k, n, steps, rows, accumulate, scratch):
     """`multiply` with A in B's units, of which there are k. A panel stays in cache for all rows."""
+    source, a_at, a_step, a_row = a
+    to, c_at, c_step, c_row = c
     lanes = lanes_of(b)
     column = 0
     while column < n:
@@ -64,12 +65,12 @@ def multiply_units(a, a_at, a_step, a_row, b, k, n, c, c_at, c_step, c_row, step
                 from_a = a_at + t * a_step + m * a_row
                 to_c = c_at + t * c_step + m * c_row + column
                 if filled == width:
-                    tile(some, vectors, a, from_a, a_row, 1, b, k * column, c, to_c, c_row, k, accumulate)
+                    tile(some, vectors, source, from_a, a_row, 1, b, k * column, to, to_c, c_row, k, accumulate)
                 else:
                     if accumulate:
-                        copy_rows(scratch, 0, width, c, to_c, c_row, some, filled)
-                    tile(some, vectors, a, from_a, a_row, 1, b, k * column, scratch, 0, width, k, accumulate)
-                    copy_rows(c, to_c, c_row, scratch, 0, width, some, filled)
+                        copy_rows(scratch, 0, width, to, to_c, c_row, some, filled)
+                    tile(some, vectors, source, from_a, a_row, 1, b, k * column, scratch, 0, width, k, accumulate)
+                    copy_rows(to, to_c, c_row, scratch, 0, width, some, filled)
                 m += some
         column += width
 
@@ -94,4 +95,4 @@ def multiply_repeatedly(packed, rows, k, n, repeats):
     a, c = np.zeros(rows * k, packed.dtype), np.zeros(rows * n, packed.dtype)
     scratch = np.empty(SCRATCH, packed.dtype)
     for _ in range(repeats):
-        multiply_units(a, 0, 0, k, packed, k, n, c, 0, 0, n, 1, rows, 0, scratch)
+        multiply_units((c, 0, 0, n), (a, 0, 0, k), packed, k, n, 1, rows, 0, scratch)

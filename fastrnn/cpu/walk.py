@@ -50,13 +50,13 @@ def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
                 for j in range(P):
                     a[j] = row[j]
         if F:
-            multiply(x_flat, (t0 * B + lo) * F, B * F, F, w_x, F, width, gates, (t0 * B + lo) * P, B * P, P,
-                     t1 - t0, rows, 1, scratch)  # fmt: skip
+            from_x, to_gates = (x_flat, (t0 * B + lo) * F, B * F, F), (gates, (t0 * B + lo) * P, B * P, P)
+            multiply(to_gates, from_x, w_x, F, width, t1 - t0, rows, 1, scratch)
         for t in range(t0, t1):
             if starts.size:
                 _clear_started(cell, starts, t, lo, hi)
-            multiply(h, (t * B + lo) * H, 0, H, w_h, H, width, gates, (t * B + lo) * P + P - width, 0, P,
-                     1, rows, 1, scratch)  # fmt: skip
+            from_h, to_gates = (h, (t * B + lo) * H, B * H, H), (gates, (t * B + lo) * P + P - width, B * P, P)
+            multiply(to_gates, from_h, w_h, H, width, 1, rows, 1, scratch)
             step_forward(cell, t, lo, hi)
             if starts.size:
                 copy(flat(y), (t * B + lo) * H, h, ((t + 1) * B + lo) * H, rows * H)
@@ -79,13 +79,13 @@ def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
         t0 = max(t1 - STEPS, 0)
         for t in range(t1 - 1, t0 - 1, -1):
             step_backward(cell, t, lo, hi, dy, dh, dc)
-            multiply(gates, (t * B + lo) * P + P - width, 0, P, w_h, width, H, dh_flat, lo * H, 0, H,
-                     1, rows, 1, scratch)  # fmt: skip
+            from_gates, to_dh = (gates, (t * B + lo) * P + P - width, B * P, P), (dh_flat, lo * H, B * H, H)
+            multiply(to_dh, from_gates, w_h, width, H, 1, rows, 1, scratch)
             if starts.size:
                 for b in range(lo, hi):
                     if starts[t, b]:
                         dh[b] = 0
                         dc[b] = 0
         if F:
-            multiply(gates, (t0 * B + lo) * P, B * P, P, w_x, width, F, dx_flat, (t0 * B + lo) * F, B * F, F,
-                     t1 - t0, rows, 0, scratch)  # fmt: skip
+            from_gates, to_dx = (gates, (t0 * B + lo) * P, B * P, P), (dx_flat, (t0 * B + lo) * F, B * F, F)
+            multiply(to_dx, from_gates, w_x, width, F, t1 - t0, rows, 0, scratch)

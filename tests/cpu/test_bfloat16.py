@@ -25,7 +25,7 @@ def rounded(x, out):
 @kernel
 def product(a, b, k, n, c):
     scratch = np.empty(SCRATCH, c.dtype)
-    multiply(a.reshape(a.size), 0, 0, k, b, k, n, c.reshape(c.size), 0, 0, n, 1, a.shape[0], 0, scratch)
+    multiply((c.reshape(c.size), 0, 0, n), (a.reshape(a.size), 0, 0, k), b, k, n, 1, a.shape[0], 0, scratch)
 
 
 def as_float32(bits: np.ndarray) -> np.ndarray:

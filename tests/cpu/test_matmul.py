@@ -26,7 +26,15 @@ def product(a, b, c, n, lo, hi, accumulate):
     width = c.shape[2]
     scratch = np.empty(SCRATCH, c.dtype)
     multiply(
-        flat(a), lo * k, M * k, k, b, k, n, flat(c), lo * width + 1, M * width, width, T, hi - lo, accumulate, scratch
+        (flat(c), lo * width + 1, M * width, width),
+        (flat(a), lo * k, M * k, k),
+        b,
+        k,
+        n,
+        T,
+        hi - lo,
+        accumulate,
+        scratch,
     )
 
 
