@@ -72,11 +72,14 @@ def _as_element(array, value):
 
 
 @inlined
-def pair_up(to, to_at, first, second):
-    """to[to_at + n] = the pair (first[n], second[n]) for all n; ``second`` may be shorter, zeros follow it."""
-    a = to[to_at : to_at + first.size]
-    for n in range(second.size):
-        a[n] = to_pair(first[n], second[n])
-    zero = first.dtype.type(0)
-    for n in range(second.size, first.size):
-        a[n] = to_pair(first[n], zero)
+def pair_up(to, to_at, source, first_at, second_at, count):
+    """to[to_at:][:count] = the pairs of source[first_at:] and source[second_at:], or of zeros when that is negative."""
+    a, first = to[to_at : to_at + count], source[first_at : first_at + count]
+    if second_at >= 0:
+        second = source[second_at : second_at + count]
+        for n in range(a.size):
+            a[n] = to_pair(first[n], second[n])
+    else:
+        zero = source.dtype.type(0)
+        for n in range(a.size):
+            a[n] = to_pair(first[n], zero)

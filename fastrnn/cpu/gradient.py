@@ -83,12 +83,9 @@ def pack_columns(packed, source, row_size, k0, depth, column, count):
     """``count`` columns of rows k0.. of a flat (K, row_size) array: (units of depth, _GROUP)."""
     step = 1 if units(packed, 2) == 2 else 2
     for k in range(0, depth, step):
-        at = (k0 + k) * row_size + column
-        first = source[at : at + count]
-        second = first[:0]
-        if step == 2 and k + 1 < depth:
-            second = source[at + row_size : at + row_size + count]
-        fill_row(packed, 0, _GROUP, k, first, second)
+        first = (k0 + k) * row_size + column
+        second = first + row_size if k + 1 < depth else -1
+        fill_row(packed, 0, _GROUP, k, source, first, second, count)
 
 
 @inlined

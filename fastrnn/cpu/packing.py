@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .bfloat16 import as_element, pair_up
+from .bfloat16 import as_element, pair_up, to_pair
 from .compiling import FASTMATH, inlined, kernel
 from .target import TARGET
 
@@ -55,8 +55,11 @@ def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
 
-def fill_row(packed, at, width, k, first, second):
-    """Row k of the panel at ``at`` from ``first``; for pairs also row k + 1 from ``second``, empty at the end."""
+def fill_row(packed, at, width, k, source, first_at, second_at, count):
+    """Row k of the panel at ``at`` from source[first_at:]; of pairs also row k + 1 from source[second_at:].
+
+    ``second_at`` is negative where there is no row k + 1.
+    """
 
 
 @overload(units, jit_options=_OPTIONS)
@@ -75,20 +78,23 @@ def _fill_column(packed, at, width, n, k, row):
 
     def pairs(packed, at, width, n, k, row):
         to = packed[at + k // 2 * width + n : at + (k + row.size + 1) // 2 * width : width]
-        pair_up(to, 0, row[::2], row[1::2])
+        for i in range(row.size // 2):
+            to[i] = to_pair(row[2 * i], row[2 * i + 1])
+        if row.size % 2:
+            to[row.size // 2] = to_pair(row[row.size - 1], row.dtype.type(0))
 
     return pairs if packed.dtype == types.int32 else one_by_one
 
 
 @overload(fill_row, jit_options=_OPTIONS)
-def _fill_row(packed, at, width, k, first, second):
-    def one_by_one(packed, at, width, k, first, second):
-        to = packed[at + k * width : at + k * width + first.size]
-        for i in range(first.size):
-            to[i] = as_element(packed, first[i])
+def _fill_row(packed, at, width, k, source, first_at, second_at, count):
+    def one_by_one(packed, at, width, k, source, first_at, second_at, count):
+        to, numbers = packed[at + k * width : at + k * width + count], source[first_at : first_at + count]
+        for i in range(numbers.size):
+            to[i] = as_element(packed, numbers[i])
 
-    def pairs(packed, at, width, k, first, second):
-        pair_up(packed, at + k // 2 * width, first, second)
+    def pairs(packed, at, width, k, source, first_at, second_at, count):
+        pair_up(packed, at + k // 2 * width, source, first_at, second_at, count)
 
     return pairs if packed.dtype == types.int32 else one_by_one
 
@@ -101,6 +107,7 @@ def pack(matrix, order, block, transposed, packed, start, stop):
     another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
     """
     rows, columns = matrix.shape
+    numbers = matrix.reshape(matrix.size)
     k_size = columns if transposed else rows
     n_size = rows if transposed else columns
     lanes = lanes_of(packed)
@@ -120,11 +127,11 @@ def pack(matrix, order, block, transposed, packed, start, stop):
                         fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + _LINE, k_size)])
         else:
             for k in range(0, k_size, step):
-                first = matrix[order[k // block] * block + k % block, column : column + filled]
-                second = first[:0]
+                first = (order[k // block] * block + k % block) * columns + column
+                second = -1
                 if step == 2 and k + 1 < k_size:
-                    second = matrix[order[(k + 1) // block] * block + (k + 1) % block, column : column + filled]
-                fill_row(packed, at, width, k, first, second)
+                    second = (order[(k + 1) // block] * block + (k + 1) % block) * columns + column
+                fill_row(packed, at, width, k, numbers, first, second, filled)
 
 
 @inlined
@@ -140,10 +147,7 @@ def pack_rows(packed, source, columns, k0, depth):
         if filled < width:
             packed[at : at + units(packed, depth) * width] = 0
         for k in range(0, depth, step):
-            from_at = (k0 + k) * columns + column
-            first = source[from_at : from_at + filled]
-            second = first[:0]
-            if step == 2 and k + 1 < depth:
-                second = source[from_at + columns : from_at + columns + filled]
-            fill_row(packed, at, width, k, first, second)
+            first = (k0 + k) * columns + column
+            second = first + columns if k + 1 < depth else -1
+            fill_row(packed, at, width, k, source, first, second, filled)
         column += width

@@ -89,7 +89,7 @@ class Speed:
     evaluation: float
 
 
-def measure(config: Config, hidden: int, vocab: int, most: float = 2.0) -> Speed:
+def measure(config: Config, hidden: int, vocab: int, most: float = 0.6) -> Speed:
     """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds."""
     config = config.replace(hidden=hidden)
     assert config.batch is not None
@@ -135,7 +135,7 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     assert config.batch is not None
     if clock.budget is None:
         return 512 if tokens >= _SHORT else 256
-    measured = measure(config, _MEASURED, vocab, 0.5).step
+    measured = measure(config, _MEASURED, vocab, 0.2).step
     rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
