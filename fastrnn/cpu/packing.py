@@ -23,13 +23,17 @@ _LINE = 16  # rows and columns transposed together: a square that stays in the f
 
 def panels(n: int, dtype: np.dtype[Any]) -> int:
     """Panels of a packed matrix with n columns."""
-    return -(-n // (TARGET.lanes(max(dtype.itemsize, 4) * 8) * VECTORS))
+    return -(-n // TARGET.panel(_summed_bits(dtype)))
+
+
+def _summed_bits(dtype: np.dtype[Any]) -> int:
+    """Bits of the type in which such elements are summed up: bfloat16 in float32."""
+    return max(dtype.itemsize, 4) * 8
 
 
 def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Elements of a packed (k, n) matrix."""
-    lanes = TARGET.lanes(max(dtype.itemsize, 4) * 8)  # bfloat16 is summed up in float32
-    wide = lanes * VECTORS
+    lanes, wide = TARGET.lanes(_summed_bits(dtype)), TARGET.panel(_summed_bits(dtype))
     left = n % wide
     return (-(-k // 2) if dtype == np.int32 else k) * (
         n - left + (0 if left == 0 else lanes if left <= lanes else wide)

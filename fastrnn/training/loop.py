@@ -65,16 +65,16 @@ class Loop:
         return self._result(stopped)
 
     def _step(self) -> None:
+        window = self.trainer.streams.batch * self.trainer.streams.seq
         start = time.perf_counter()
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
         progress = self.trainer.progress
         if not self.signals.urgent:
-            self._rate.add(self.trainer.streams.batch * self.trainer.streams.seq, time.perf_counter() - start)
+            self._rate.add(window, time.perf_counter() - start)
         self.signals.urgent = False  # the first step may have compiled: nothing to save, and seconds to wait
         if progress.bad_steps or not math.isfinite(nats):
             self.reporter.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
-        window = self.trainer.streams.batch * self.trainer.streams.seq
         rate = self._rate.per_second
         left = (self.trainer.steps - progress.step) * window / rate if rate else math.nan
         epoch = progress.step / self.trainer.streams.per_epoch

@@ -4,28 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus_cases import KINDS, text_of, written
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data import corpus as corpus_module
 from fastrnn.data import text as text_module
-from fastrnn.data.corpus import Corpus, corpus_from_text, read_corpus
+from fastrnn.data.corpus import corpus_from_text, read_corpus
 from fastrnn.data.tokens import CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError, InputError
-
-KINDS = ["chars", "bytes", "words"]
-
-
-def written(folder: Path, *texts: str | bytes) -> list[str]:
-    """The names of files with these contents."""
-    paths = [folder / f"{i}.txt" for i in range(len(texts))]
-    for path, text in zip(paths, texts, strict=True):
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return [str(path) for path in paths]
-
-
-def text_of(corpus: Corpus) -> str:
-    return corpus.tokenizer.decode(corpus.ids)
 
 
 @pytest.mark.parametrize("tokens", ["chars", "bytes"])

@@ -4,23 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus_cases import KINDS, text_of, written
 
 from fastrnn.data.corpus import Corpus, corpus_from_text, read_corpus, split_corpus
 from fastrnn.data.tokens import ByteTokenizer, CharTokenizer
-
-KINDS = ["chars", "bytes", "words"]
-
-
-def written(folder: Path, *texts: str | bytes) -> list[str]:
-    """The names of files with these contents."""
-    paths = [folder / f"{i}.txt" for i in range(len(texts))]
-    for path, text in zip(paths, texts, strict=True):
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return [str(path) for path in paths]
-
-
-def text_of(corpus: Corpus) -> str:
-    return corpus.tokenizer.decode(corpus.ids)
 
 
 @pytest.mark.parametrize("tokens", KINDS)
