@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from fastrnn.config import Config
 from fastrnn.training.reporter import Evaluated, Reporter, Start, Step
 
 from . import figures
@@ -34,11 +35,13 @@ class PlainDisplay(Display):
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0
+        self._task = "language-model"
 
     def message(self, text: str) -> None:
         note(text)
 
     def started(self, start: Start) -> None:
+        self._task = start.config.task
         for line in summary(start):
             note(line)
 
@@ -47,30 +50,34 @@ class PlainDisplay(Display):
         if now < self._next:
             return
         self._next = now + self._every
-        line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {figures.loss(step.nats)}"
+        loss = figures.loss(step.nats, self._task)
+        line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {loss}"
         if step.chars_per_s:  # not known before the second step
-            line += f"  {step.chars_per_s:,.0f} chars/s  {figures.duration(step.seconds_left)} left"
+            speed = f"{step.chars_per_s:,.0f} {figures.unit(self._task)}/s"
+            line += f"  {speed}  {figures.duration(step.seconds_left)} left"
         note(line)
 
     def evaluated(self, evaluated: Evaluated) -> None:
+        train, valid = (figures.loss(nats, self._task) for nats in (evaluated.train_nats, evaluated.valid_nats))
+        metrics = f"  {figures.metrics(evaluated.metrics)}" if evaluated.metrics else ""
         best = "  best so far" if evaluated.best else ""
-        note(
-            f"step {evaluated.step:,}  train {figures.loss(evaluated.train_nats)}"
-            f"  valid {figures.loss(evaluated.valid_nats)}{best}"
-        )
+        note(f"step {evaluated.step:,}  train {train}  valid {valid}{metrics}{best}")
 
 
 def summary(start: Start) -> list[str]:
-    """What begins: the model, the text, the length of the run, and what was chosen and why."""
-    config = start.config
+    """What begins: the model, the data, the length of the run, and what was chosen and why."""
     return [
         f"run {start.run}" if start.run else "run kept in memory",
-        f"model {config.cell}, {figures.plural(config.layers, 'layer')} of {config.hidden}, "
-        f"{figures.plural(start.parameters, 'parameter')}",
-        f"text {start.tokens:,} {config.tokens}, vocabulary of {start.vocab:,}",
-        f"{figures.plural(start.steps, 'step')} of {config.batch} x {config.seq}, {start.per_epoch:,} an epoch",
+        f"model {size(start.config)}, {figures.plural(start.parameters, 'parameter')}",
+        *start.data,
         *start.choices,
     ]
+
+
+def size(config: Config) -> str:
+    """Such as ``bidirectional lstm, 2 layers of 128``."""
+    both = "bidirectional " if config.bidirectional else ""
+    return f"{both}{config.cell}, {figures.plural(config.layers, 'layer')} of {config.hidden}"
 
 
 def make_display(quiet: bool) -> Display:

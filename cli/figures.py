@@ -2,10 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=*#%@"
+SHARES = ("accuracy", "exact")
+NUMBERS = ("forecast", "regress")  # tasks that answer numbers
 
 
 def number(value: object) -> str:
@@ -20,9 +22,26 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-def loss(nats: float | None) -> str:
-    """A loss in nats and in bits."""
-    return "-" if nats is None else f"{nats:.4f} nats  {bits(nats):.4f} bits"
+def loss(nats: float | None, task: str = "language-model") -> str:
+    """A loss in nats and in bits; for numbers it is half the squared error, which has neither."""
+    if nats is None:
+        return "-"
+    return f"{nats:.4f}" if task in NUMBERS else f"{nats:.4f} nats  {bits(nats):.4f} bits"
+
+
+def unit(task: str) -> str:
+    """What a step has many of."""
+    return "chars" if task == "language-model" else "targets"
+
+
+def metrics(values: Mapping[str, float]) -> str:
+    """Such as ``accuracy 86.11%`` or ``mae 0.3531  mse 0.2201``."""
+    return "  ".join(f"{name} {metric(name, value)}" for name, value in values.items())
+
+
+def metric(name: str, value: float) -> str:
+    """Shares in per cent; errors in the data's own units."""
+    return f"{100 * value:.2f}%" if name in SHARES else number(float(value))
 
 
 def duration(seconds: float | None) -> str:
@@ -62,7 +81,7 @@ class Spark:
 
     def text(self, width: int, bars: str = BARS) -> str:
         """The curve from its beginning, at most ``width`` characters wide."""
-        points = _resampled(self._means, width)
+        points = resampled(self._means, width)
         if not points:
             return ""
         low, high = min(points), max(points)
@@ -70,7 +89,8 @@ class Spark:
         return "".join(bars[round((value - low) * scale)] for value in points)
 
 
-def _resampled(values: Sequence[float], width: int) -> list[float]:
+def resampled(values: Sequence[float], width: int) -> list[float]:
+    """Means of ``width`` stretches as equal as can be; the values themselves where they are no more than that."""
     if len(values) <= width:
         return list(values)
     edges = [round(i * len(values) / width) for i in range(width + 1)]

@@ -8,14 +8,16 @@ from typing import Any, NoReturn
 import click
 
 COMMANDS = {
-    "train": "Train a model on text.",
+    "train": "Train a model on a text, or on labelled data.",
     "sample": "Write text that a model makes up.",
-    "eval": "Measure how well a model predicts a text.",
+    "eval": "Measure how well a model does on data.",
+    "predict": "Answer what a labelled task asks.",
     "score": "Give the log-probability of each line.",
     "complete": "Show the likeliest continuations of a text.",
     "info": "Tell what a model is and how it was trained.",
+    "inspect": "See inside a model: surprise, units, gradient flow, gates.",
     "bench": "Measure the speed of this machine.",
-    "data": "List the built-in texts, or show what a text holds.",
+    "data": "List and show texts, make examples, or fetch public corpora.",
     "warmup": "Compile every kernel now.",
 }
 

@@ -1,4 +1,4 @@
-"""The live display: rich is imported here and nowhere else."""
+"""The live display of training: rich is imported here and in `drawing` alone."""
 
 import contextlib
 import time
@@ -37,6 +37,7 @@ class LiveDisplay(Display):
         self._step: Step | None = None
         self._evaluated: Evaluated | None = None
         self._best: Evaluated | None = None
+        self._task = "language-model"
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -56,6 +57,7 @@ class LiveDisplay(Display):
         self._print(Text(visible_line(text), style="yellow"))
 
     def started(self, start: Start) -> None:
+        self._task = start.config.task
         for line in summary(start):
             word, _, rest = visible_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
@@ -85,7 +87,7 @@ class LiveDisplay(Display):
     def _render(self) -> Group:
         lines: list[Text | Table] = []
         if self._step is not None:
-            lines += [_progress_line(self._step), self._train_line(self._step)]
+            lines += [_progress_line(self._step, figures.unit(self._task)), self._train_line(self._step)]
         if self._evaluated is not None:
             lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
         return Group(*lines)
@@ -94,21 +96,22 @@ class LiveDisplay(Display):
         unicode = (self.console.encoding or "").lower().startswith("utf")
         room = max(self.console.width - 40, 8)
         curve = self._curve.text(min(room, 40), figures.BARS if unicode else figures.ASCII_BARS)
-        return Text.assemble(("train", "bold"), f"  {figures.loss(step.nats)}  ", (curve, "cyan"))
+        return Text.assemble(("train", "bold"), f"  {figures.loss(step.nats, self._task)}  ", (curve, "cyan"))
 
     def _valid_line(self, evaluated: Evaluated) -> Text:
         best = f"  best at step {self._best.step:,}" if self._best is not None else ""
-        loss, at = figures.loss(evaluated.valid_nats), f"  (step {evaluated.step:,})"
-        return Text.assemble(("valid", "bold"), f"  {loss}", (best, "green"), at)
+        loss, at = figures.loss(evaluated.valid_nats, self._task), f"  (step {evaluated.step:,})"
+        metrics = f"  {figures.metrics(evaluated.metrics)}" if evaluated.metrics else ""
+        return Text.assemble(("valid", "bold"), f"  {loss}{metrics}", (best, "green"), at)
 
 
-def _progress_line(step: Step) -> Table:
+def _progress_line(step: Step, unit: str) -> Table:
     row = Table.grid(padding=(0, 2))
     row.add_row(
         Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),
         ProgressBar(total=max(step.steps, 1), completed=step.step, width=20),
         f"epoch {step.epoch:.2f}",
-        f"{step.chars_per_s:,.0f} chars/s",
+        f"{step.chars_per_s:,.0f} {unit}/s",
         f"{figures.duration(step.seconds_left)} left",
     )
     return row

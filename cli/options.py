@@ -1,7 +1,7 @@
-"""Options made from the fields of `fastrnn.config.Config`, in groups; and the way back, from options to a `Config`.
+"""Options made from the fields of `fastrnn.config.Config`, in groups.
 
 An option that is not given is ``None`` here: the default lives in `Config` alone, and so the command line, then
-``FASTRNN_*`` variables, then a ``--config`` file can stand above it.
+``FASTRNN_*`` variables, then a ``--config`` file can stand above it (see `settings`).
 """
 
 import dataclasses
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
@@ -21,13 +20,12 @@ Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 
 LENGTHS = ("epochs", "steps", "for_")
-MACHINE = ("threads", "device")  # what changes where a run is computed, not what it gives
 AUTOMATIC = "chosen to fit"
 
 # Section of the help -> the fields whose options stand in it.
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Model": ("cell", "layers", "hidden", "init"),
-    "Text": ("tokens", "min_count", "document_separator", "valid", "valid_file"),
+    "Model": ("task", "cell", "layers", "hidden", "bidirectional", "init"),
+    "Data": ("columns", "horizon", "labels", "tokens", "min_count", "document_separator", "valid", "valid_file"),
     "Length of the run (one of these)": LENGTHS,
     "Learning": (
         "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
@@ -39,9 +37,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 # Field -> what it is, and what stands in the place of a default that is None.
 HELP: dict[str, tuple[str, str]] = {
-    "cell": ("The recurrent cell.", ""),
+    "task": ("What is learnt.", ""),
+    "cell": ("The cell of every layer; dense has no recurrence.", ""),
     "layers": ("Recurrent layers, one above the other.", ""),
     "hidden": ("Hidden units in each layer.", AUTOMATIC),
+    "bidirectional": ("Read each sequence from its end as well.", "no"),
+    "columns": ("Columns of a CSV, names or globs with commas: what is forecast, or the targets.", "every number"),
+    "horizon": ("Rows to forecast.", AUTOMATIC),
+    "labels": ("File of the labels that belong to an idx file.", "none"),
     "init": ("How the recurrent weights start.", ""),
     "tokens": ("What is predicted; bytes takes any file.", ""),
     "min_count": ("Rarer words become <UNK> (with --tokens words).", ""),
@@ -72,7 +75,8 @@ HELP: dict[str, tuple[str, str]] = {
     "device": ("Where to compute.", ""),
 }
 CHOICES = {
-    "cell": configuration.CELLS,
+    "task": configuration.TASKS,
+    "cell": configuration.LAYERS,
     "init": configuration.INITS,
     "tokens": configuration.TOKENS,
     "optimizer": configuration.OPTIMIZERS,
@@ -82,7 +86,8 @@ CHOICES = {
 }
 # Whether a path can be read is for the library to say, in its own words and with its own status.
 PATH = click.Path(readable=False)
-_METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "for_": "TIME"}
+_METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "labels": "FILE", "columns": "NAMES", "for_": "TIME"}
+_FILES = ("valid_file", "labels")
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -181,36 +186,6 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def from_source(context: click.Context, values: Mapping[str, Any], source: ParameterSource) -> dict[str, Any]:
-    """The given settings that came from this source: the command line or the environment."""
-    return {n: v for n, v in given(values).items() if context.get_parameter_source(n) is source}
-
-
-def merged_settings(
-    context: click.Context, values: Mapping[str, Any], config_file: str | None, resuming: bool = False
-) -> dict[str, Any]:
-    """Settings by precedence: command line, then environment, then file.
-
-    A resumed run has settings of its own, which stand against the environment: only `MACHINE` is taken from there.
-    Raises `fastrnn.errors.ConfigError` for a file that cannot be used.
-    """
-    from_file = configuration.read_config_file(config_file) if config_file is not None else {}
-    environment = from_source(context, values, ParameterSource.ENVIRONMENT)
-    if resuming:
-        environment = {name: value for name, value in environment.items() if name in MACHINE}
-    return merge(from_file, environment, from_source(context, values, ParameterSource.COMMANDLINE))
-
-
-def merge(*sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Later sources win; the length of the run is one setting, whichever of its three names is used."""
-    merged: dict[str, Any] = {}
-    for source in sources:
-        if any(name in source for name in LENGTHS):
-            merged = {name: value for name, value in merged.items() if name not in LENGTHS}
-        merged.update(source)
-    return merged
-
-
 def unescape(text: str) -> str:
     r"""The text with ``\n``, ``\t``, ``\r`` and ``\\`` replaced by what they stand for."""
     signs = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -218,7 +193,8 @@ def unescape(text: str) -> str:
 
 
 def _names(field: str) -> tuple[str, str]:
-    return "--" + key_of(field).replace("_", "-"), field
+    name = key_of(field).replace("_", "-")
+    return (f"--{name}/--no-{name}" if _kind(field) is bool else f"--{name}"), field
 
 
 def _attributes(field: str, section: str | None, defaults: Mapping[str, object]) -> dict[str, Any]:
@@ -228,12 +204,15 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
     if choices is not None:
         text = f"{text.rstrip('.')}: {', '.join(choices[:-1])} or {choices[-1]}."
     attributes: dict[str, Any] = {
-        "type": click.Choice(choices) if choices is not None else PATH if field == "valid_file" else kind,
-        "metavar": field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE[kind]),
+        "type": click.Choice(choices) if choices is not None else PATH if field in _FILES else kind,
+        "default": None,
         "envvar": f"FASTRNN_{key_of(field).upper()}",
-        "help": f"{text}  [default: {none if default is None else default}]",
+        "help": f"{text}  [default: {none if default is None or default is False else default}]",
         "section": section or next(s for s, fields in SECTIONS.items() if field in fields),
     }
+    if kind is not bool:
+        name = field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE.get(kind))
+        attributes["metavar"] = name
     if field == "document_separator":
         attributes["callback"] = lambda _ctx, _parameter, value: None if value is None else unescape(value)
     return attributes

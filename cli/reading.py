@@ -1,11 +1,17 @@
-"""Short texts from a file or standard input: a prime, or lines to score."""
+"""Texts from files or standard input: a prime, lines to score, or a text as a model's vocabulary reads it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from fastrnn.errors import InputError
+
+from . import output
+
+if TYPE_CHECKING:
+    from fastrnn.data.corpus import Corpus
+    from fastrnn.language_model import LanguageModel
 
 
 def read_whole(path: str, kind: str) -> str:
@@ -20,6 +26,18 @@ def read_lines(path: str, kind: str) -> Iterator[str]:
     """The lines, without their ends, as they come."""
     for line in _pieces(path, kind):
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
+    """The corpus that these inputs make with the model's vocabulary and documents; what is skipped is noted."""
+    from fastrnn.data.characters import describe
+    from fastrnn.data.corpus import read_corpus
+
+    separator = model.config.document_separator
+    corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown)
+    if corpus.skipped:
+        output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
+    return corpus
 
 
 def _pieces(path: str, kind: str) -> Iterator[str]:

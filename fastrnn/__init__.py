@@ -10,23 +10,27 @@ print(model.sample(200, prime="The ", temperature=0.8, seed=1))
 import importlib
 from typing import Any
 
-__all__ = ["Config", "FastRNNError", "LanguageModel", "corpus_from_text", "load", "read_corpus", "resume", "train"]
+__all__ = [
+    "Config", "FastRNNError", "LanguageModel", "TaskModel", "corpus_from_text", "load", "read_corpus", "read_records",
+    "resume", "train",
+]  # fmt: skip
 
 # Loaded on first use: the command line's --help needs none of NumPy, Numba and the rest.
 _PLACES = {
     "Config": ".config",
     "FastRNNError": ".errors",
     "LanguageModel": ".language_model",
+    "TaskModel": ".task_model",
+    "load": ".models",
     "corpus_from_text": ".data.corpus",
     "read_corpus": ".data.corpus",
+    "read_records": ".data.records",
     "train": ".training.start",
     "resume": ".training.start",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return importlib.import_module(".language_model", __name__).LanguageModel.load
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

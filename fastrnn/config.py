@@ -8,16 +8,16 @@ written into the run folder has no ``None`` left that would change the result.
 import dataclasses
 import difflib
 import math
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
 
 CELLS = ("rnn", "rnn-relu", "gru", "gru-simplified", "lstm")
+LAYERS = (*CELLS, "dense")  # dense: tanh(W x + b) without recurrence
+TASKS = ("language-model", "tag", "classify", "generate", "translate", "forecast", "regress")
 TOKENS = ("chars", "bytes", "words")
 OPTIMIZERS = ("adamw", "sgd", "momentum", "rmsprop", "adagrad")
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
@@ -31,11 +31,16 @@ class Config:
     """A model and a run. Immutable; `replace` gives a changed copy. Raises `ConfigError` when impossible."""
 
     # the model
+    task: str = "language-model"
     cell: str = "lstm"
     layers: int = 1
     hidden: int | None = None
+    bidirectional: bool = False
     init: str = "orthogonal"
-    # the text
+    # the data
+    columns: str | None = None
+    horizon: int | None = None
+    labels: str | None = None
     tokens: str = "chars"
     min_count: int = 2
     document_separator: str | None = None
@@ -81,6 +86,7 @@ class Config:
             parse_duration(self.for_)
         if self.document_separator == "":
             raise ConfigError("document_separator is empty; give the text that stands between documents")
+        _check_task(self)
 
     def replace(self, **changes: Any) -> "Config":
         """A copy with some fields changed, checked like any other."""
@@ -109,6 +115,7 @@ class Config:
 # name -> (least, most, whether the least itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
+    "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
     "min_count": (1, math.inf, False),
     "valid": (0, 0.9, False),
@@ -131,7 +138,8 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "threads": (1, 1024, False),
 }
 _CHOICES = {
-    "cell": CELLS,
+    "task": TASKS,
+    "cell": LAYERS,
     "init": INITS,
     "tokens": TOKENS,
     "optimizer": OPTIMIZERS,
@@ -139,6 +147,18 @@ _CHOICES = {
     "precision": PRECISIONS,
     "device": DEVICES,
 }
+# setting -> the tasks that it goes with, and what it is
+_ONLY_FOR = {
+    "columns": (("forecast", "regress"), "names columns of a table"),
+    "horizon": (("forecast",), "is the number of rows to forecast"),
+    "labels": (("classify",), "is the file of labels of an idx file"),
+    "document_separator": (("language-model",), "stands between documents of a text"),
+}
+_BIDIRECTIONAL = {
+    "language-model": "a language model predicts what comes next; a backward layer would have read it already",
+    "generate": "what is generated comes one token after the other; a backward layer would have read it already",
+}
+_WITH_MEMORY = ("language-model", "generate", "translate")
 
 
 def key_of(field: str) -> str:
@@ -165,22 +185,6 @@ def checked_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     return checked
 
 
-def read_config_file(path: str | Path) -> dict[str, Any]:
-    """Field names and values of a TOML file. Raises `ConfigError` that names the file."""
-    try:
-        with open(path, "rb") as file:
-            return checked_fields(tomllib.load(file), str(path))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read this configuration: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-
-
-def to_toml(config: Config) -> str:
-    """The text of ``config.toml``: one ``key = value`` a line."""
-    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_mapping().items())
-
-
 def parse_duration(text: str) -> float:
     """Seconds in ``90``, ``90s``, ``3m``, ``1.5h`` or ``2d``. Raises `ConfigError`."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -197,13 +201,13 @@ def parse_duration(text: str) -> float:
 def _checked_type(key: str, value: Any, hint: Any, source: str) -> Any:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if isinstance(value, bool) or not isinstance(value, (str, int, float, types.NoneType)):
-        kind_fits = False
+        kind_fits = isinstance(value, bool) and bool in allowed
     elif float in allowed and isinstance(value, int):
         value, kind_fits = float(value), True
     else:
         kind_fits = isinstance(value, allowed)
     if not kind_fits:
-        wanted = {int: "a whole number", float: "a number", str: "a text"}[allowed[0]]
+        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[allowed[0]]
         raise ConfigError(f"{source}: {key} must be {wanted}, not {value!r}")
     return value
 
@@ -222,8 +226,15 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
         raise ConfigError(f"{name} is {value:g}; it must be {least}{most}")
 
 
-def _toml_value(value: str | int | float) -> str:
-    if isinstance(value, str):
-        escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in value)
-        return f'"{escaped}"'
-    return repr(value)
+def _check_task(config: Config) -> None:
+    """Settings that the task cannot have."""
+    task = config.task
+    for name, (tasks, what) in _ONLY_FOR.items():
+        if getattr(config, name) is not None and task not in tasks:
+            raise ConfigError(f"{name} {what}; it goes with --task {' or '.join(tasks)}, not {task}")
+    if config.bidirectional and task in _BIDIRECTIONAL:
+        raise ConfigError(f"bidirectional does not go with --task {task}: {_BIDIRECTIONAL[task]}")
+    if config.cell == "dense" and task in _WITH_MEMORY:
+        raise ConfigError(f"cell dense keeps no state from step to step; --task {task} needs one: use a recurrent cell")
+    if config.tokens == "bytes" and task != "language-model":
+        raise ConfigError("tokens bytes goes with --task language-model; use chars or words")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .data.corpus import Corpus
+from .data.tokens import Tokenizer
 from .errors import ConfigError, InputError
 from .nn.network import Network
 from .sample import Drawing, Sampler, check_amounts
@@ -39,7 +40,10 @@ class LanguageModel:
     """A network and its vocabulary. Not for two threads at once."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
-        self.config, self.tokenizer = checkpoint.config, checkpoint.tokenizer
+        self.config = checkpoint.config
+        if not isinstance(checkpoint.tokenizer, Tokenizer):
+            raise ConfigError(f"a model for {self.config.task}, not a language model; use `fastrnn predict` or `eval`")
+        self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
         config = self.config
         self.network = Network.from_config(config.replace(precision=config.dtype, threads=threads), self.tokenizer.size)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .cpu.pool import Part
+from .data.symbols import UNKNOWN
 from .data.tokens import Tokenizer
 from .errors import ConfigError
-from .nn.network import Network
+from .nn.network import Network, State
 from .nn.parameters import Array
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
@@ -78,12 +79,19 @@ class Sampler:
     """Draws from a network, several samples side by side. Sample i of a seed is the same whatever their number.
 
     ``rounded``: products take the weights of a float32 network as bfloat16, about twice as fast for one stream.
+    ``end``: the token that ends a sample, for a decoder; unknown symbols are never drawn then.
     """
 
     def __init__(
-        self, network: Network, tokenizer: Tokenizer, separator: str | None = None, rounded: bool = True
+        self,
+        network: Network,
+        tokenizer: Tokenizer,
+        separator: str | None = None,
+        rounded: bool = True,
+        end: int | None = None,
     ) -> None:
         self.network, self.tokenizer, self.separator, self.rounded = network, tokenizer, separator, rounded
+        self.end = end
 
     def stream(
         self,
@@ -95,31 +103,43 @@ class Sampler:
         seed: int = 0,
         stop: str | None = None,
         unknown: str = "error",
+        state: State | None = None,
     ) -> Iterator[list[str]]:
-        """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated."""
+        """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated.
+
+        ``state``: name -> (L, count, H), where each starts, instead of zeros.
+        """
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
         fed = self.prime_ids(prime, unknown)
         if prime:
             for decoder in decoders:
                 decoder.feed(fed)  # what follows a word depends on the word
-        for tokens in self.tokens(count, length, fed, drawing, seed):
+        ended = np.zeros(count, bool)
+        for tokens in self.tokens(count, length, fed, drawing, seed, state):
             yield [
                 s.feed(d.feed(tokens[:, i])) if not s.done else ""
                 for i, (s, d) in enumerate(zip(stops, decoders, strict=True))
             ]
-            if all(s.done for s in stops):
-                return
+            if self.end is not None:
+                ended |= (tokens == self.end).any(axis=0)
+            if all(s.done or e for s, e in zip(stops, ended, strict=True)):
+                break
         yield [s.feed(d.flush()) + s.flush() for s, d in zip(stops, decoders, strict=True)]
 
     def prime_ids(self, prime: str, unknown: str = "error") -> Array:
         """What is fed before the first draw; for an empty prime what starts a document."""
         ids = self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
+        if self.end is not None:  # a decoder is fed its end token first
+            return np.concatenate([[self.end], ids])
         return ids if ids.size else self.tokenizer.start_ids(self.separator)
 
-    def tokens(self, count: int, length: int, prime: Array, drawing: Drawing, seed: int) -> Iterator[Array]:
+    def tokens(
+        self, count: int, length: int, prime: Array, drawing: Drawing, seed: int, state: State | None = None
+    ) -> Iterator[Array]:
         """Blocks (n, count) of token ids."""
-        network, layers = self._fed(count, prime)
+        network, layers = self._fed(count, prime) if state is None else self._fed_from(state, prime)
+        bias = self._bias(network)
         generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
         done, block = 0, 8
         while done < length:
@@ -127,7 +147,7 @@ class Sampler:
             uniforms = np.stack([g.random(block) for g in generators], axis=1)
             drawn = np.empty((block, count), np.int32)
             start = time.perf_counter()
-            network.pool.together(partial(_share, network, layers, uniforms, drawing, drawn, 0))
+            network.pool.together(partial(_share, network, layers, bias, uniforms, drawing, drawn, 0))
             seconds = time.perf_counter() - start
             done += block
             yield drawn
@@ -142,22 +162,54 @@ class Sampler:
         layers = network.generating_layers(int(prime[0]))
         for at in range(1, len(prime), _PRIME_STEPS):
             given = np.ascontiguousarray(prime[at : at + _PRIME_STEPS, None], np.int32)
-            _share(network, layers, np.zeros(given.shape), Drawing(), given, len(given), Part(0, 1))
+            _share(
+                network, layers, self._bias(network), np.zeros(given.shape), Drawing(), given, len(given), Part(0, 1)
+            )
         network.leave(state)
         network.allocate(1, count)
         network.enter({name: np.repeat(array, count, axis=1) for name, array in state.items()})
         return network, network.generating_layers(int(prime[-1]))
+
+    def _fed_from(self, state: State, prime: Array) -> tuple[Network, tuple[Any, ...]]:
+        """The same from a state of each stream."""
+        network, count = self._new_network(), state["h"].shape[1]
+        network.pool.together(lambda part: network.pack(part, False))
+        network.allocate(1, count)
+        network.enter(state)
+        layers = network.generating_layers(int(prime[0]))
+        given = np.repeat(np.asarray(prime[1:], np.int32)[:, None], count, axis=1)
+        if len(given):
+            fed = partial(
+                _share, network, layers, self._bias(network), np.zeros(given.shape), Drawing(), given, len(given)
+            )
+            network.pool.together(fed)
+        return network, layers
+
+    def _bias(self, network: Network) -> Array:
+        """The output layer's bias; a decoder's keeps it from writing unknown symbols."""
+        bias = network.parameters["out.bias"]
+        if self.end is not None:
+            bias = bias.copy()
+            bias[UNKNOWN] = -1e30
+        return bias
 
     def _new_network(self) -> Network:
         return self.network.sibling("rounded" if self.rounded else "exact")
 
 
 def _share(
-    network: Network, layers: tuple[Any, ...], uniforms: Array, drawing: Drawing, tokens: Array, given: int, part: Part
+    network: Network,
+    layers: tuple[Any, ...],
+    bias: Array,
+    uniforms: Array,
+    drawing: Drawing,
+    tokens: Array,
+    given: int,
+    part: Part,
 ) -> None:
     """This part of the samples: feed the first ``given`` rows of tokens (n, count), draw the others."""
     temperature = 0.0 if drawing.greedy else drawing.temperature
     network.kernels.generate(
-        layers, network.w_out, network.parameters["out.bias"], network.logits, uniforms, temperature,
+        layers, network.w_out, bias, network.logits, uniforms, temperature,
         drawing.top_k, drawing.top_p, drawing.min_p, tokens, given, *part.range(tokens.shape[1]),
     )  # fmt: skip

@@ -11,7 +11,15 @@ import fastrnn.reference
 from fastrnn.config import CELLS as CELL_NAMES
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.nn.shapes import ModelShape
-from fastrnn.reference import CELLS, Reference, Weights, layer_backward, layer_forward
+from fastrnn.reference import (
+    CELLS,
+    Reference,
+    Weights,
+    bidirectional_backward,
+    bidirectional_forward,
+    layer_backward,
+    layer_forward,
+)
 
 every_cell = pytest.mark.parametrize("cell", CELL_NAMES)
 
@@ -173,3 +181,35 @@ def test_docstring_example_runs():
     results = doctest.testmod(fastrnn.reference)
     assert results.attempted > 0
     assert results.failed == 0
+
+
+@every_cell
+def test_bidirectional_gradients(cell, rng):
+    weights, dw = (tuple(make_weights(cell, F, H, rng) for _ in range(2)) for _ in range(2))
+    for array in (*dw[0], *dw[1]):
+        array[...] = 0
+    x, states = rng.normal(size=(T, B, F)), tuple(make_state(cell, rng, B, H) for _ in range(2))
+    dy, dlast = rng.normal(size=(T, B, 2 * H)), tuple(make_state(cell, rng, B, H) for _ in range(2))
+
+    def fake_loss():
+        y, last, _ = bidirectional_forward(CELLS[cell], x, states, weights)
+        ends = sum((last[d][name] * dlast[d][name]).sum() for d in range(2) for name in last[d])
+        return float((y * dy).sum() + ends)
+
+    _, _, tapes = bidirectional_forward(CELLS[cell], x, states, weights)
+    dx, dfirst = bidirectional_backward(CELLS[cell], dy, dlast, tapes, weights, dw)
+    arrays, gradients = {"x": x}, {"x": dx}
+    for d in range(2):
+        arrays |= {f"{name} {d}": array for name, array in [*states[d].items(), *weights[d]._asdict().items()]}
+        gradients |= {f"{name} {d}": array for name, array in [*dfirst[d].items(), *dw[d]._asdict().items()]}
+    check_gradients(fake_loss, arrays, gradients)
+
+
+@every_cell
+def test_bidirectional_on_the_reverse_with_exchanged_weights(cell, rng):
+    """The output is reversed, its halves exchanged."""
+    weights, x = tuple(make_weights(cell, F, H, rng) for _ in range(2)), rng.normal(size=(T, B, F))
+    states = tuple(make_state(cell, rng, B, H) for _ in range(2))
+    y, _, _ = bidirectional_forward(CELLS[cell], x, states, weights)
+    turned, _, _ = bidirectional_forward(CELLS[cell], x[::-1], states[::-1], weights[::-1])
+    np.testing.assert_array_equal(turned[::-1], np.concatenate([y[:, :, H:], y[:, :, :H]], axis=2))

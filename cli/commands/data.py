@@ -1,5 +1,7 @@
-"""``fastrnn data list`` and ``fastrnn data show``."""
+"""``fastrnn data``: list, show, make and fetch."""
 
+from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,25 +13,108 @@ if TYPE_CHECKING:
 
 BEGINNING = 300  # tokens shown
 FREQUENT = 12
+WRITTEN = 1000  # lines at a time
+MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 
 @click.group("data", epilog=options.example("fastrnn data show python-docs"))
 def command() -> None:
-    """List the built-in texts, or show what a text holds."""
+    """List and show texts, make examples, or fetch public corpora."""
 
 
 @command.command("list", cls=options.SectionCommand, epilog=options.example("fastrnn data list"))
 @options.json_option
 def list_(as_json: bool) -> None:
-    """List the built-in texts: names that stand wherever a TEXT is asked for."""
+    """List the built-in texts and the public corpora: names that stand wherever a TEXT is asked for."""
+    from fastrnn.data.corpora import CORPORA
     from fastrnn.data.sources import BUILTIN
+    from fastrnn.data.userdata import is_fetched
 
     from .. import output
 
+    here = {name: is_fetched(name) for name in CORPORA}
     if as_json:
-        output.write_json(BUILTIN)
+        rows = {name: {"about": about, "here": True} for name, about in BUILTIN.items()}
+        rows |= {name: {"about": CORPORA[name].about, "here": here[name]} for name in CORPORA}
+        output.write_json(rows)
+        return
+    state = {name: "fetched" if here[name] else f"to fetch: {_megabytes(CORPORA[name].size)}" for name in CORPORA}
+    output.write_figures([*BUILTIN.items(), *((name, f"{CORPORA[name].about}  [{state[name]}]") for name in CORPORA)])
+
+
+@command.command("make", cls=options.SectionCommand, epilog=options.example("fastrnn data make dates --out dates.tsv"))
+@click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
+@click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: the usual for each]")
+@click.option("--seed", type=int, metavar="N", default=1, help="The same seed gives the same bytes.  [default: 1]")
+@click.option("--length", type=int, metavar="N", help="Bits of a sequence [default: 10], longest word [default: 12].")
+@click.option("--gap", type=int, metavar="N", default=10, help="Characters to remember over (copy).  [default: 10]")
+@click.option(
+    "--problem", type=int, metavar="N", default=3, help="Which problem of the lectures, 1 to 4 (bits).  [default: 3]"
+)
+@click.option("--variable", is_flag=True, help="Sequences of 1 to --length bits (bits).")
+@click.option("--out", type=options.PATH, metavar="FILE", help="Where to write.  [default: standard output]")
+def make(name: str, out: str | None, **choices: Any) -> None:
+    """Write examples to learn from.
+
+    bits: bit reversal, CSV for `train --task regress --columns 'y*'` (problems 1, 2) or two columns for `--task tag`
+    (3, 4). waves: CSV for `--task forecast`. dates, reverse: TSV for `--task translate`. copy: TSV for `--task
+    classify`.
+    """
+    from fastrnn.data.make import Choices
+    from fastrnn.data.make import make as made
+
+    from .. import output
+
+    lines = made(name, Choices(**choices))
+    if out is None:
+        while some := list(islice(lines, WRITTEN)):
+            output.write("".join(some), raw=True)
+        return
+    from fastrnn.training.atomic import write_atomic
+
+    write_atomic(out, "".join(lines).encode())
+
+
+@command.command("fetch", cls=options.SectionCommand, epilog=options.example("fastrnn data fetch tinyshakespeare"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@options.json_option
+def fetch(names: tuple[str, ...], as_json: bool) -> None:
+    """Bring public corpora to your data folder: tinyshakespeare, names, text8, enwik8, ptb, mnist.
+
+    Files are checked, and a transfer that broke off goes on where it was. The names then stand wherever a TEXT is
+    asked for. FASTRNN_DATA is the folder, FASTRNN_MIRROR an address to fetch from instead.
+    """
+    from fastrnn.data.fetch import fetch as fetched
+
+    from .. import output
+
+    found = {name: [str(path) for path in fetched(name, _progress())] for name in names}
+    if as_json:
+        output.write_json(found)
     else:
-        output.write_figures(BUILTIN.items())
+        output.write("".join(f"{path}\n" for paths in found.values() for path in paths))
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """A plain line now and then."""
+    import time
+
+    from ..output import note
+
+    next_at = 0.0
+
+    def report(file: str, done: int, size: int) -> None:
+        nonlocal next_at
+        now = time.monotonic()
+        if now >= next_at or done == size:
+            next_at = now + 2.0
+            note(f"{file}  {_megabytes(done)} of {_megabytes(size)}")
+
+    return report
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 @command.command("show", cls=options.SectionCommand, epilog=options.example("fastrnn data show python-docs"))

@@ -7,36 +7,68 @@ import click
 from fastrnn.config import Config
 
 from .. import options
+from ..reading import read_for
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
     from fastrnn.language_model import LanguageModel
+    from fastrnn.task_model import TaskModel
 
 
 @options.command("fastrnn eval runs/try python-docs --split valid")
 @options.model_argument
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
+@click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.PATH)
 @click.option(
     "--split",
     type=click.Choice(["all", "train", "valid"]),
     default="all",
-    help="Which part of the text, cut as the model's own training cut it.  [default: all]",
+    help="Which part of the data, cut as the model's own training cut it.  [default: all]",
 )
 @options.unknown_option
-@options.config_options("threads", section="Options")
+@options.config_options("labels", "threads", section="Options")
 @options.json_option
-def command(model: str, texts: tuple[str, ...], split: str, unknown: str, threads: int | None, as_json: bool) -> None:
-    """Measure how well a model predicts a text.
+def command(
+    model: str,
+    texts: tuple[str, ...],
+    split: str,
+    unknown: str,
+    labels: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measure how well a model does on data.
 
-    Every character of the text but the first of each file is predicted once. The loss is their mean in nats and in
-    bits; the perplexity is exp(nats).
+    For a language model DATA is a text; every character of it but the first of each file is predicted once. The loss
+    is their mean in nats and in bits; the perplexity is exp(nats). For a labelled task DATA is what train reads, and
+    the answers are compared with those that stand there: accuracy, precision, recall and F1 of each label and a table
+    of which was taken for which; exact translations; errors of numbers in their own units.
     """
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.models import load
+    from fastrnn.task_model import TaskModel
 
+    loaded = load(model, threads=threads)
+    if isinstance(loaded, TaskModel):
+        _evaluate_task(loaded, texts, split, labels, as_json)
+    else:
+        _evaluate_text(loaded, texts, split, unknown, as_json)
+
+
+def _evaluate_task(model: "TaskModel", inputs: tuple[str, ...], split: str, labels: str | None, as_json: bool) -> None:
+    from .. import output
+    from ..measures import write_figures
+
+    data = model.part(model.encode(model.records(inputs, labels)), split)
+    figures = model.evaluate(data)
+    if as_json:
+        output.write_json(figures)
+    else:
+        write_figures(figures)
+
+
+def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, as_json: bool) -> None:
     from .. import output
 
-    loaded = LanguageModel.load(model, threads=threads)
-    corpus = _part(_read(loaded, texts, unknown), split, loaded.config)
+    corpus = _part(read_for(loaded, texts, unknown), split, loaded.config)
     result = loaded.evaluate(corpus)
     if as_json:
         output.write_json(
@@ -58,19 +90,6 @@ def command(model: str, texts: tuple[str, ...], split: str, unknown: str, thread
             ("perplexity", f"{result.perplexity:.4f}"),
         ]
     )
-
-
-def _read(model: "LanguageModel", texts: tuple[str, ...], unknown: str) -> "Corpus":
-    from fastrnn.data.characters import describe
-    from fastrnn.data.corpus import read_corpus
-
-    from .. import output
-
-    separator = model.config.document_separator
-    corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown)
-    if corpus.skipped:
-        output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
-    return corpus
 
 
 def _part(corpus: "Corpus", split: str, config: Config) -> "Corpus":

@@ -30,16 +30,17 @@ def command(model: str, as_json: bool) -> None:
 
 
 def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
-    shape = checkpoint.shape
+    config = checkpoint.config
     return {
         "file": path,
-        "cell": shape.cell,
-        "layers": shape.layers,
-        "hidden": shape.hidden,
+        "task": config.task,
+        "cell": config.cell,
+        "layers": config.layers,
+        "hidden": config.hidden,
         "parameters": sum(array.size for array in checkpoint.parameters.values()),
         "tokens": checkpoint.tokenizer.kind,
         "vocabulary": checkpoint.tokenizer.size,
-        "resumable": bool(checkpoint.state),
+        "resumable": checkpoint.resumable,
         "progress": checkpoint.progress,
         "corpus": checkpoint.corpus,
         "config": checkpoint.config.to_mapping(),
@@ -47,22 +48,44 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
 
 
 def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
-    from ..figures import duration, loss, plural
+    from ..display import size
+    from ..figures import duration, loss, metrics, plural
 
-    facts, progress, corpus = _facts(path, checkpoint), checkpoint.progress, checkpoint.corpus
-    size = f"{facts['cell']}, {plural(facts['layers'], 'layer')} of {facts['hidden']}"
+    facts, progress, task = _facts(path, checkpoint), checkpoint.progress, checkpoint.config.task
+    parameters = plural(facts["parameters"], "parameter")
     rows = [
         ("file", path),
-        ("model", f"{size}, {plural(facts['parameters'], 'parameter')} ({checkpoint.config.precision})"),
-        ("vocabulary", f"{facts['vocabulary']:,} {facts['tokens']}"),
-        ("text", f"{' '.join(corpus.get('inputs', ())) or '-'}, {corpus.get('tokens', 0):,} {facts['tokens']}"),
+        ("task", task),
+        ("model", f"{size(checkpoint.config)}, {parameters} ({checkpoint.config.precision})"),
+        *_data(checkpoint),
     ]
     if progress:
         steps, time = plural(progress.get("step", 0), "step"), duration(progress.get("seconds"))
         rows += [
-            ("trained", f"{steps}, {progress.get('chars', 0):,} {facts['tokens']} in {time}"),
-            ("train", loss(progress.get("train_nats"))),
-            ("valid", loss(progress.get("valid_nats"))),
+            ("trained", f"{steps}, {progress.get('chars', 0):,} {_unit(checkpoint)} in {time}"),
+            ("train", loss(progress.get("train_nats"), task)),
+            ("valid", loss(progress.get("valid_nats"), task)),
         ]
+        if progress.get("metrics"):
+            rows.append(("best", metrics(progress["metrics"])))
     settings = " ".join(f"{key}={value}" for key, value in facts["config"].items())
     return [*rows, ("resumable", "yes" if facts["resumable"] else "no"), ("settings", settings)]
+
+
+def _unit(checkpoint: "Checkpoint") -> str:
+    return checkpoint.tokenizer.kind if checkpoint.config.task == "language-model" else "targets"
+
+
+def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
+    """The text and its vocabulary, or the records and what they are made of."""
+    tokenizer, corpus = checkpoint.tokenizer, checkpoint.corpus
+    inputs = " ".join(corpus.get("inputs", ())) or "-"
+    if checkpoint.config.task == "language-model":
+        return [
+            ("vocabulary", f"{tokenizer.size:,} {tokenizer.kind}"),
+            ("text", f"{inputs}, {corpus.get('tokens', 0):,} {tokenizer.kind}"),
+        ]
+    signature = checkpoint.signature
+    sizes = ("tokens", "characters", "features", "labels", "target_tokens")
+    known = ", ".join(f"{getattr(signature, n):,} {n.replace('_', ' ')}" for n in sizes if getattr(signature, n))
+    return [("vocabulary", known), ("data", f"{inputs}, {corpus.get('records', 0):,} records")]

@@ -38,6 +38,9 @@ def drawing_options(function: Any) -> Any:
 @click.option(
     "--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text."
 )
+@click.option(
+    "--given", metavar="LABEL", help="What a model for generate writes from: a label, or numbers with commas."
+)
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
 @click.option("--prime-file", metavar="FILE", type=options.PATH, help="File to go on from; - is standard input.")
 @options.unknown_option
@@ -59,19 +62,37 @@ def command(
     """Write text that a model makes up.
 
     The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
-    control characters are made visible unless --raw.
+    control characters are made visible unless --raw. A model for generate writes one sample a line.
     """
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.models import load
 
-    loaded = LanguageModel.load(model, threads=threads, exact=exact)
+    loaded = load(model, threads=threads, exact=exact)
     settings = options.given(values)
+    writes_lines = loaded.config.task != "language-model"
+    if "given" in settings:
+        settings["given"] = _given(settings["given"], loaded)
     if prime_file is not None:
         settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)
     chunks = loaded.sample_stream(**settings)
     shown = _shown_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
-    pieces = _json_lines(chunks, shown, count, settings.get("seed", 0)) if jsonl else _texts(chunks, shown, count)
+    if jsonl:
+        pieces = _json_lines(chunks, shown, count, settings.get("seed", 0))
+    else:
+        pieces = _lines(chunks, shown, count) if writes_lines else _texts(chunks, shown, count)
     _deliver(pieces, out, raw)
+
+
+def _given(text: str, model: Any) -> Any:
+    """A label, or for a model that was trained on vectors a list of numbers."""
+    if model.config.task != "generate":
+        raise click.UsageError(f"--given is for models for generate; this one is for {model.config.task}")
+    if model.vocabulary.labels:
+        return text
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--given {text!r}: this model writes from numbers; give them with commas") from None
 
 
 def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
@@ -101,15 +122,25 @@ def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]
         yield f"\n--- {number} ---\n{prime}{buffer.getvalue()}"
 
 
-def _json_lines(chunks: Iterable[list[str]], prime: str, count: int, seed: int) -> Iterator[str]:
-    from ..output import to_json
+def _lines(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
+    """Each sample on a line of its own."""
+    for text in _whole(chunks, prime, count):
+        yield text + "\n"
 
+
+def _whole(chunks: Iterable[list[str]], prime: str, count: int) -> list[str]:
     samples = [io.StringIO() for _ in range(count)]
     for chunk in chunks:
         for buffer, text in zip(samples, chunk, strict=True):
             buffer.write(text)
-    for index, buffer in enumerate(samples):
-        yield to_json({"index": index, "text": prime + buffer.getvalue(), "seed": seed}) + "\n"
+    return [prime + buffer.getvalue() for buffer in samples]
+
+
+def _json_lines(chunks: Iterable[list[str]], prime: str, count: int, seed: int) -> Iterator[str]:
+    from ..output import to_json
+
+    for index, text in enumerate(_whole(chunks, prime, count)):
+        yield to_json({"index": index, "text": text, "seed": seed}) + "\n"
 
 
 def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:

@@ -9,6 +9,7 @@ import click
 from fastrnn.config import Config
 
 from .. import options
+from ..settings import merged_settings
 
 if TYPE_CHECKING:
     from fastrnn.training.reporter import Result
@@ -16,10 +17,20 @@ if TYPE_CHECKING:
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
+# What to try on a trained model of a task, with RUN and DATA in the places of its folder and its data.
+HINTS = {
+    "language-model": (
+        "sample RUN --length 1000 --temperature 0.7", "eval RUN DATA --split valid", "complete RUN 'the '",
+    ),
+    "generate": ("sample RUN --given LABEL --count 10", "eval RUN DATA --split valid"),
+    "translate": ("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
+    "forecast": ("predict RUN DATA --steps 100", "eval RUN DATA --split valid"),
+}  # fmt: skip
+OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
 @options.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
-@click.argument("texts", metavar="[TEXT]...", nargs=-1, type=options.PATH)
+@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @options.all_config_options
 @click.option("--out", type=options.PATH, help="Run folder to make.  [default: runs/DATE]")
 @click.option(
@@ -36,10 +47,13 @@ REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "va
 @options.json_option
 @click.pass_context
 def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, quiet: bool, **values: Any) -> None:
-    """Train a model on text.
+    """Train a model on a text, or on labelled data.
 
-    TEXT is a file, a folder, a glob, a .gz file, or - for standard input; several are read in a stable order. Without
-    TEXT the built-in corpus python-docs is used. The run folder then holds config.toml, log.jsonl, best.safetensors
+    DATA is a file, a folder, a glob, a .gz file, or - for standard input; several are read in a stable order. It is a
+    text; without DATA the built-in corpus python-docs is used. With --task tag it is .conllu or lines of token and
+    tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz; generate: the
+    same, the text being learnt from the label; translate: lines of source, tab, target; forecast and regress: .csv
+    with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves; --resume goes on.
     """
@@ -48,14 +62,16 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     if result.signal is not None:
         context.exit(128 + result.signal)
     if not (as_json or quiet):
-        _sample_and_hints(result, texts)
+        if result.task == "language-model":
+            _sample(result)
+        _hints(result, texts)
 
 
 def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: dict[str, Any]) -> "Result":
     out, resumed, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
     if resumed is not None and (out is not None or init_from is not None):
         raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
-    settings = options.merged_settings(context, values, file, resuming=resumed is not None)
+    settings = merged_settings(context, values, file, resuming=resumed is not None)
 
     config = Config(**settings) if resumed is None else None
 
@@ -66,42 +82,55 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
     with make_display(quiet) as display:
         if config is None:
             return resume(resumed, settings, inputs=texts, reporter=display)
-        return train(texts or (DEFAULT_TEXT,), config, out, init_from=init_from, reporter=display)
+        return train(texts or _default(config), config, out, init_from=init_from, reporter=display)
+
+
+def _default(config: Config) -> tuple[str, ...]:
+    if config.task != "language-model":
+        raise click.UsageError(f"--task {config.task} needs data: name its files")
+    return (DEFAULT_TEXT,)
 
 
 def _show(result: "Result", as_json: bool, quiet: bool) -> None:
     from .. import figures, output
 
     if as_json:
-        output.write_json({name: getattr(result, name) for name in REPORTED})
+        output.write_json({name: getattr(result, name) for name in REPORTED} | dict(result.metrics))
         return
     ends = {"patience": " (stopped early: no improvement)", "signal": " (interrupted; the state is saved)"}
     rows = [
         ("run", result.run),
         ("steps", f"{result.steps:,}{ends.get(result.stopped, '')}"),
-        ("speed", f"{result.chars_per_s:,.0f} chars/s, {result.chars:,} in {figures.duration(result.seconds)}"),
-        ("train", figures.loss(result.train_nats)),
-    ]
+        ("speed", f"{result.chars_per_s:,.0f} {figures.unit(result.task)}/s, {result.chars:,} in "
+                  f"{figures.duration(result.seconds)}"),
+        ("train", figures.loss(result.train_nats, result.task)),
+    ]  # fmt: skip
     if result.valid_nats is not None:
-        rows.append(("valid", f"{figures.loss(result.valid_nats)}  (best, at step {result.best_step:,})"))
+        valid = figures.loss(result.valid_nats, result.task)
+        rows.append(("valid", f"{valid}  (best, at step {result.best_step:,})"))
+    rows += [(name, figures.metric(name, value)) for name, value in result.metrics.items()]
     output.write_figures(rows)
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
         output.note(f"stopped by {name}; go on with: fastrnn train --resume {shlex.quote(result.run)}")
 
 
-def _sample_and_hints(result: "Result", texts: tuple[str, ...]) -> None:
+def _sample(result: "Result") -> None:
     from fastrnn.language_model import LanguageModel
 
     from .. import output
 
-    loaded = LanguageModel.load(result.run)
-    sample = loaded.sample(SAMPLE_LENGTH, temperature=0.8)
+    sample = LanguageModel.load(result.run).sample(SAMPLE_LENGTH, temperature=0.8)
     output.write("\n" + sample.rstrip("\n") + "\n\n")
-    inputs = texts or loaded.corpus.get("inputs") or (DEFAULT_TEXT,)
+
+
+def _hints(result: "Result", texts: tuple[str, ...]) -> None:
+    from .. import output
+
+    inputs = texts or result.inputs or (DEFAULT_TEXT,)
     model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
     output.note("Try next:")
-    output.note(f"  fastrnn sample {model} --length 1000 --temperature 0.7")
-    output.note(f"  fastrnn eval {model} {text} --split valid")
-    output.note(f"  fastrnn complete {model} 'the '")
+    for hint in HINTS.get(result.task, OTHERS):
+        hint = hint if result.split else hint.removesuffix(" --split valid")
+        output.note("  fastrnn " + " ".join({"RUN": model, "DATA": text}.get(word, word) for word in hint.split(" ")))
     output.note(f"  fastrnn train --resume {model} --steps {2 * result.steps}")

@@ -1,10 +1,12 @@
 """Every kernel of the CPU, under the names that a device must bring (see `fastrnn.backend`)."""
 
+from .dense import linear_backward, tanh_backward, tanh_forward
 from .dropout import dropout
 from .embedding import table_backward, table_forward
 from .generate import generate
 from .gradient import layer_gradient, weight_gradient
 from .gru import GRU, SimplifiedGRU
+from .lookup import lookup, lookup_backward
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
 from .matmul import multiply_repeatedly
@@ -12,14 +14,18 @@ from .memory import aligned as zeros
 from .packing import pack, packed_size, panels
 from .pool import Pool
 from .rnn import ReluRNN, TanhRNN
+from .scores import binary_cross_entropy, log_softmax, probabilities, squared_error
+from .sequences import add_gathered, gather, join, split, summary, summary_backward
 from .target import TARGET
 from .update import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
 from .walk import layer_backward, layer_forward
 
 __all__ = [
-    "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "bias_backward", "dropout", "generate", "layer_backward",
-    "layer_forward", "layer_gradient", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack",
-    "packed_size", "panels", "rmsprop", "sgd", "sums_of_squares", "table_backward", "table_forward",
+    "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "add_gathered", "bias_backward", "binary_cross_entropy",
+    "dropout", "gather", "generate", "join", "layer_backward", "layer_forward", "layer_gradient", "linear_backward",
+    "log_softmax", "lookup", "lookup_backward", "momentum", "multiply_repeatedly", "output_forward", "output_loss",
+    "pack", "packed_size", "panels", "probabilities", "rmsprop", "sgd", "split", "squared_error", "summary",
+    "summary_backward", "sums_of_squares", "table_backward", "table_forward", "tanh_backward", "tanh_forward",
     "weight_gradient", "zeros",
 ]  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Inputs as the user writes them to sources, and their bytes to text.
 
-An input is a file, a folder, a glob in quotes, ``-`` for standard input, or the name of a built-in corpus. Files that
-start like gzip are decompressed, whatever their name. Nothing is changed on the way: byte order marks and carriage
-returns stay.
+An input is a file, a folder, a glob in quotes, ``-`` for standard input, or the name of a built-in or fetched corpus.
+Files that start like gzip are decompressed, whatever their name. Nothing is changed on the way: byte order marks and
+carriage returns stay.
 """
 
 import codecs
@@ -10,14 +10,15 @@ import glob
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import BinaryIO
 
 from ..config import nearest
 from ..errors import InputError
 from .characters import readable
+from .corpora import CORPORA
 from .sources import BUILTIN, CHUNK, Source, builtin_sources
+from .userdata import fetched_paths
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
@@ -43,6 +44,9 @@ def _expand_one(name: str, tokens: str) -> list[Source]:
         return [_file(name)]
     if name in BUILTIN:
         return builtin_sources(name)
+    fetched = fetched_paths(name)
+    if fetched is not None:
+        return [_file(path) for path in fetched]
     if glob.has_magic(name):
         return _expand_glob(name, tokens)
     raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
@@ -97,20 +101,20 @@ def _is_binary(path: str) -> bool:
 
 
 def _near(name: str) -> str:
-    """A suggestion of the file next to a missing one, or the built-in corpus, whose name is most like it."""
+    """A suggestion of the file next to a missing one, or the built-in or public corpus, whose name is most like it."""
     folder, base = os.path.split(name)
     try:
         known = os.listdir(folder or ".")
     except (OSError, ValueError):
         known = []
-    return readable(nearest(base, known if folder else [*known, *BUILTIN]))
+    return readable(nearest(base, known if folder else [*known, *BUILTIN, *CORPORA]))
 
 
 def _read_file(path: str) -> Iterator[bytes]:
     name = readable(path)
     try:
         with open(path, "rb") as file:
-            yield from _chunks(file, name, path.endswith(".gz"))
+            yield from _chunks(file.read, name, path.endswith(".gz"))
     except OSError as error:
         raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
 
@@ -120,15 +124,17 @@ def _read_standard_input() -> Iterator[bytes]:
     if stream is None:
         raise InputError("standard input is closed; give a file")
     try:
-        yield from _chunks(stream, "standard input", False)
+        yield from _chunks(getattr(stream, "read1", stream.read), "standard input", False)
     except OSError as error:
         raise InputError(f"cannot read standard input: {error.strerror or error}") from None
 
 
-def _chunks(file: BinaryIO, name: str, must_be_gzip: bool) -> Iterator[bytes]:
-    """The bytes of an open file, decompressed if it starts as gzip does."""
-    first = file.read(CHUNK)
-    rest = iter(lambda: file.read(CHUNK), b"")
+def _chunks(read: Callable[[int], bytes], name: str, must_be_gzip: bool) -> Iterator[bytes]:
+    """The bytes that ``read`` gives, as they come, decompressed if they start as gzip does."""
+    first = read(CHUNK)
+    if len(first) == 1:
+        first += read(1)
+    rest = iter(lambda: read(CHUNK), b"")
     if first.startswith(_GZIP_MAGIC):
         yield from _gunzip(_after(first, rest), name)
     elif must_be_gzip and first:
@@ -165,8 +171,9 @@ def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 class Utf8:
     """Strict UTF-8 to text, a chunk at a time: a character may be cut anywhere between two chunks."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, advice: str = "use --tokens bytes") -> None:
         self._name = readable(name)
+        self._advice = advice
         self._pending = b""
         self._offset = 0
 
@@ -186,7 +193,7 @@ class Utf8:
             text, used = codecs.utf_8_decode(data, "strict", final)
         except UnicodeDecodeError as error:
             at, byte = self._offset + error.start, data[error.start]
-            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); use --tokens bytes") from None
+            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {self._advice}") from None
         self._pending = data[used:]
         self._offset += used
         return text

@@ -33,6 +33,11 @@ class Window:
     y: Ids
     starts: npt.NDArray[np.uint8] | None
 
+    @property
+    def count(self) -> int:
+        """Positions: T * B."""
+        return self.x.size
+
 
 class Streams:
     """B contiguous streams over a corpus, for training with carried state.

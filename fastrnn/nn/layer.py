@@ -1,12 +1,14 @@
 """One recurrent layer: its weights, packed for the kernels, and its arrays for one window."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..cpu.pool import Part
-from .parameters import Array, Parameters
-from .shapes import GATES, ModelShape
+from .linear import Rows
+from .parameters import Array
+from .shapes import StackShape
 
 # blocks of gate columns, and the torch gate that each of the first G blocks takes from W_ih (see cpu/cells.py)
 _COLUMNS = {
@@ -19,26 +21,39 @@ _COLUMNS = {
 
 
 class Layer:
-    """Layer ``n`` of a stack. Methods with a `Part` do one thread's share; rows are batch rows."""
+    """One direction of layer ``n`` of a stack, fed one-hot ids or numbers x (T, B, F).
+
+    Methods with a `Part` do one thread's share; rows are batch rows.
+    """
 
     def __init__(
-        self, kernels: Any, shape: ModelShape, n: int, weights: Parameters, gradients: Parameters, packed: Any
+        self,
+        kernels: Any,
+        shape: StackShape,
+        n: int,
+        suffix: str,
+        weights: Mapping[str, Array],
+        gradients: Mapping[str, Array],
+        packed: np.dtype[Any],
     ) -> None:
-        self.kernels, self.hidden, self.one_hot = kernels, shape.hidden, n == 0
+        self.kernels, self.hidden = kernels, shape.hidden
+        self.one_hot = n == 0 and shape.one_hot
         self.cell_class = kernels.CELLS[shape.cell]
         self.has_cell_state = shape.cell == "lstm"
-        self.width = GATES[shape.cell] * shape.hidden
+        self.width = shape.gates * shape.hidden
         blocks, order = _COLUMNS[shape.cell]
         self.columns = blocks * shape.hidden
         self.order = np.array(order)
         self._identity = np.arange(len(order))
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights[f"rnn.{name}_l{n}"] for name in names)
-        self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (gradients[f"rnn.{name}_l{n}"] for name in names)
-        self.features = 0 if self.one_hot else shape.hidden
-        dtype, size = weights.flat.dtype, kernels.packed_size
+        self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names)
+        self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (
+            gradients[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names
+        )
+        self.features = 0 if self.one_hot else shape.features(n)
+        dtype, size = self.w_ih.dtype, kernels.packed_size
         self.dtype = dtype
-        self.table = kernels.zeros((shape.vocab if self.one_hot else 1, self.columns), dtype)
+        self.table = kernels.zeros((shape.inputs if self.one_hot else 1, self.columns), dtype)
         self.w_x = kernels.zeros(size(self.features, self.width, packed), packed)
         self.w_h = kernels.zeros(size(self.hidden, self.width, packed), packed)
         self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
@@ -59,6 +74,39 @@ class Layer:
         self.dc = zeros((batch, hidden if self.has_cell_state else 0), self.dtype)
         self._no_ids = zeros((steps, batch), np.int32)
         self._no_x = zeros((steps, batch, 0), self.dtype)
+
+    @property
+    def window(self) -> list[Array]:
+        """The arrays of the window."""
+        return [*self.cell, self.outputs]
+
+    def enter(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
+        """Start the next window from part n of a state, name -> (N, B, H)."""
+        lo, hi = rows
+        self.cell.h[0, lo:hi] = state["h"][n, lo:hi]
+        if self.has_cell_state:
+            self.cell.c[0, lo:hi] = state["c"][n, lo:hi]
+
+    def leave(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
+        """Copy the state that the last window ended in."""
+        lo, hi = rows
+        state["h"][n, lo:hi] = self.cell.h[-1, lo:hi]
+        if self.has_cell_state:
+            state["c"][n, lo:hi] = self.cell.c[-1, lo:hi]
+
+    def enter_backward(self, dstate: Mapping[str, Array] | None, n: int, rows: Rows) -> None:
+        """Begin with part n of the gradient of the last state; None: nothing follows this window."""
+        lo, hi = rows
+        self.dh[lo:hi] = 0 if dstate is None else dstate["h"][n, lo:hi]
+        if self.has_cell_state:
+            self.dc[lo:hi] = 0 if dstate is None else dstate["c"][n, lo:hi]
+
+    def leave_backward(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
+        """Copy the gradient of the initial state, after `backward`."""
+        lo, hi = rows
+        dstate["h"][n, lo:hi] = self.dh[lo:hi]
+        if self.has_cell_state:
+            dstate["c"][n, lo:hi] = self.dc[lo:hi]
 
     def pack(self, part: Part, backward: bool) -> None:
         """Weights into panels, this part of them."""
@@ -83,16 +131,16 @@ class Layer:
         outputs: Array = self.outputs if starts.size else self.cell.h[1:]
         return outputs
 
-    def forward(self, rows: tuple[int, int], ids: Array, x: Array | None, starts: Array) -> None:
-        """ids (T, B) for the first layer, x (T, B, H) above it; `y` holds the result."""
+    def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
+        """ids (T, B) if the layer is fed one-hot, else x (T, B, F); `y` holds the result."""
         self.kernels.layer_forward(
             self.cell, self.width, ids if self.one_hot else self._no_ids, self.table,
             self._no_x if x is None else x, self.w_x, self.w_h, starts,
             self.outputs if starts.size else self._no_rows, *rows,
         )  # fmt: skip
 
-    def backward(self, rows: tuple[int, int], dy: Array, dx: Array | None, starts: Array) -> None:
-        """dy (T, B, H) -> dx (T, B, H); gate gradients stay in the layer; dh, dc go from last to initial state."""
+    def backward(self, rows: Rows, dy: Array, dx: Array | None, starts: Array) -> None:
+        """dy (T, B, H) -> dx (T, B, F), unless None; gate gradients stay here; dh, dc go from last to initial state."""
         self.kernels.layer_backward(
             self.cell, self.width, dy, self.dh, self.dc, self.w_x_back, self.w_h_back,
             self._no_x if dx is None else dx, starts, *rows,

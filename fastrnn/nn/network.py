@@ -1,18 +1,44 @@
 """A language model's network: one-hot tokens -> stack of recurrent layers -> output layer -> softmax."""
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .. import backend
 from ..config import Config
 from ..cpu.pool import Part, Pool
-from ..errors import BackendError
-from .layer import Layer
+from .linear import Linear, Rows
 from .parameters import Array, Parameters
-from .shapes import STATES, ModelShape
+from .products import packed_type
+from .shapes import ModelShape
+from .stack import Dropout, Stack, State
 
-State = dict[str, Array]
+__all__ = ["Network", "State", "Training"]
+
+
+class Sharing(Protocol):
+    """Whose threads and parameters a network may use: another network's, or a whole model's."""
+
+    pool: Pool
+    parameters: Parameters
+
+
+class Window(Protocol):
+    """A window to learn from, as `fastrnn.data.windows.Window`."""
+
+    @property
+    def x(self) -> Array: ...
+    @property
+    def y(self) -> Array: ...
+    @property
+    def starts(self) -> Array | None: ...
+
+
+class Training(NamedTuple):
+    """How a window is learnt: ``scale`` is what each position's loss counts."""
+
+    dropout: Dropout = Dropout()
+    scale: float = 1.0
 
 
 class Network:
@@ -25,31 +51,26 @@ class Network:
         dtype: Any = np.float32,
         threads: int | None = None,
         device: str = "cpu",
-        sharing: "Network | None" = None,
+        sharing: Sharing | None = None,
+        gradients: Parameters | None = None,
         products: str = "exact",
     ) -> None:
-        """``sharing``: another network whose parameters and threads this one uses; its windows are its own.
+        """``sharing``: whose parameters and threads this network uses; its windows are its own, and its gradients,
+        unless they are given too.
 
-        ``products`` of float32 numbers: "exact"; "rounded" takes the weights as bfloat16, half the memory to read, only
-        to predict with; "bfloat16" takes both factors so and adds up in float32. Raises `BackendError` where the
-        processor cannot do that.
+        ``products``: how to multiply, see `packed_type`. Raises `BackendError` where the processor cannot do that.
         """
-        self.kernels = backend.load(device)
-        self.shape = shape
+        self.kernels, self.device = backend.load(device), device
+        self.shape, self.products = shape, products
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
-        self.gradients = Parameters(shape, dtype)
-        packed = self._packed_type(products)
-        self.layers = [
-            Layer(self.kernels, shape, n, self.parameters, self.gradients, packed) for n in range(shape.layers)
-        ]
-        size = self.kernels.packed_size
-        self.w_out = self.kernels.zeros(size(shape.hidden, shape.vocab, packed), packed)
-        self.w_out_back = self.kernels.zeros(size(shape.vocab, shape.hidden, packed), packed)
-        self._first_gate = np.zeros(1, np.int64)
+        shapes = {name: view.shape for name, view in self.parameters.items()}
+        self.gradients = Parameters(shapes, dtype) if gradients is None else gradients
+        packed = packed_type(self.kernels, self.dtype, products)
+        self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, packed)
+        self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, packed)
         self._window = (0, 0)
-        self._no_starts: Array = np.zeros((0, 0), np.uint8)
         self.logits: Array
         self.losses: Array
 
@@ -63,25 +84,27 @@ class Network:
 
     def sibling(self, products: str | None = None) -> "Network":
         """The same model with arrays of its own for windows of another size."""
-        return Network(self.shape, dtype=self.dtype, sharing=self, products=products or self.products)
+        how = products or self.products
+        return Network(self.shape, dtype=self.dtype, device=self.device, sharing=self, products=how)
 
-    def _packed_type(self, products: str) -> np.dtype[Any]:
-        self.products = products
-        if products == "exact" or self.dtype != np.float32:
-            return self.dtype
-        if products == "rounded":
-            return np.dtype(np.uint16)
-        target = self.kernels.TARGET
-        if not target.bfloat16_dot:
-            raise BackendError(
-                f"precision bfloat16 needs AVX-512 BF16 instructions; this processor runs {target.name}: use float32"
-            )
-        return np.dtype(np.int32)
+    @property
+    def layers(self) -> list[Any]:
+        """The layers of the stack."""
+        return self.stack.flat_layers
+
+    @property
+    def w_out(self) -> Array:
+        """The packed weights of the output layer."""
+        packed: Array = self.out.w
+        return packed
 
     def initial_state(self, batch: int) -> State:
         """Zeros: name -> (L, B, H)."""
-        dims = (self.shape.layers, batch, self.shape.hidden)
-        return {name: np.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
+        return self.stack.zero_state(batch)
+
+    def learn(self, window: Window, state: State, keep: float = 1.0, key: int = 0) -> float:
+        """`loss_and_gradient` of a window."""
+        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep, key)
 
     def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
         """Losses (T, B) in nats of targets y (T, B), -1 = not scored, after x (T, B). ``state`` is carried on."""
@@ -96,8 +119,8 @@ class Network:
         ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``.
         """
         scored = max(1, int(np.count_nonzero(y >= 0)))
-        losses = self._run(x, y, starts, state, (keep, key, 1 / scored))
-        self.pool.together(self._accumulate)
+        losses = self._run(x, y, starts, state, Training(Dropout(keep, key), 1 / scored))
+        self.pool.together(self.accumulate)
         return float(losses.sum(dtype=np.float64)) / scored
 
     def step_logits(self, x: Array, state: State) -> Array:
@@ -105,29 +128,28 @@ class Network:
         none = np.full_like(x, -1)
         self._run(x, none, None, state, None)
         logits = np.empty((1, *self.logits.shape[1:]), self.dtype)
-        top = self.layers[-1].cell.h[1:]
-        self.kernels.output_forward(top, self.w_out, self.parameters["out.bias"], logits, 0, x.shape[1])
+        self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
         first: Array = logits[0]
         return first
 
     @property
     def dstate(self) -> State:
         """Gradient of the initial state of the last window: name -> (L, B, H)."""
-        found = {"h": np.stack([layer.dh for layer in self.layers]), "c": np.stack([layer.dc for layer in self.layers])}
-        return {name: found[name] for name in STATES[self.shape.cell]}
+        found = self.initial_state(self._window[1])
+        self.stack.leave_backward(found)
+        return found
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Put this part of all weights into the kernels' form."""
-        for layer in self.layers:
-            layer.pack(part, backward)
-        weight, order, vocab = self.parameters["out.weight"], self._first_gate, self.shape.vocab
-        panels = self.kernels.panels
-        self.kernels.pack(weight, order, vocab, True, self.w_out, *part.range(panels(vocab, self.dtype)))
+        """Put this part of all weights into the kernels' form; for training also clear that part of the gradients."""
+        self.pack_weights(part, backward)
         if backward:
-            hidden = part.range(panels(self.shape.hidden, self.dtype))
-            self.kernels.pack(weight, order, vocab, False, self.w_out_back, *hidden)
             lo, hi = part.range(self.gradients.flat.size)
             self.gradients.flat[lo:hi] = 0
+
+    def pack_weights(self, part: Part, backward: bool) -> None:
+        """Put this part of all weights into the kernels' form."""
+        self.stack.pack(part, backward)
+        self.out.pack(part, backward)
 
     def generating_layers(self, token: int) -> tuple[Any, ...]:
         """What `generate` takes, for the allocated window (1, B); every row is fed ``token`` first."""
@@ -140,92 +162,53 @@ class Network:
             x = layer.cell.h[1:]
         return tuple(layers)
 
-    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Any) -> Array:
+    def load(self, x: Array, y: Array, starts: Array | None) -> None:
+        """The window that is run next: ids, targets and starts, (T, B) each."""
         self.allocate(*x.shape)
-        self._ids, self._targets = x, y
-        self._starts = self._no_starts if starts is None else starts
-        self.enter(state)
-        self.pool.together(lambda part: self.pack(part, training is not None))
-        self.pool.together(lambda part: self._rows(part.range(x.shape[1]), training))
-        self.leave(state)
-        return self.losses
+        self._targets = y
+        self.stack.load(x, None, starts)
 
-    def enter(self, state: State) -> None:
+    def enter(self, state: State, rows: Rows | None = None) -> None:
         """Start the next window from this state."""
-        for n, layer in enumerate(self.layers):
-            layer.cell.h[0] = state["h"][n]
-            if layer.has_cell_state:
-                layer.cell.c[0] = state["c"][n]
+        self.stack.enter(state, rows)
 
     def leave(self, state: State) -> None:
         """Copy the state that the last window ended in."""
-        for n, layer in enumerate(self.layers):
-            state["h"][n] = layer.cell.h[-1]
-            if layer.has_cell_state:
-                state["c"][n] = layer.cell.c[-1]
+        self.stack.leave(state)
 
     def allocate(self, steps: int, batch: int) -> None:
         """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
         if self._window == (steps, batch):
             return
-        zeros, hidden = self.kernels.zeros, self.shape.hidden
-        for layer in self.layers:
-            layer.allocate(steps, batch)
+        zeros = self.kernels.zeros
+        self.stack.allocate(steps, batch)
         self.logits = zeros((steps, batch, self.shape.vocab), self.dtype)
         self.losses = zeros((steps, batch), self.dtype)
-        self._dropped = [zeros((steps, batch, hidden), self.dtype) for _ in self.layers]
-        self._dy = [zeros((steps, batch, hidden), self.dtype) for _ in range(2)]
         self._no_dy = zeros((steps, batch, 0), self.dtype)
         self._window = (steps, batch)
 
     def window_bytes(self) -> int:
         """What the arrays of the allocated window take, apart from weights, gradients and moments."""
-        arrays = [self.logits, self.losses, *self._dropped, *self._dy]
-        for layer in self.layers:
-            arrays += [*layer.cell, layer.outputs]
-        return sum(array.nbytes for array in arrays)
+        return int(self.stack.window_bytes() + self.logits.nbytes + self.losses.nbytes)
 
-    def _rows(self, rows: tuple[int, int], training: Any) -> None:
+    def run(self, rows: Rows, training: Training | None) -> None:
         """Forward, and when training backward, of some batch rows through all layers: they never meet the others."""
-        keep, key, scale = training or (1.0, 0, 1.0)
-        self._inputs: list[Array | None] = [None] * (len(self.layers) + 1)
-        x: Array | None = None
-        for n, layer in enumerate(self.layers):
-            layer.forward(rows, self._ids, x, self._starts)
-            x = layer.y(self._starts)
-            if keep < 1:
-                self._drop(self._dropped[n], x, key, n, keep, rows)
-                x = self._dropped[n]
-            self._inputs[n + 1] = x
-        dy = self._no_dy if training is None else self._dy[0]
-        self.kernels.output_loss(
-            x, self.w_out, self.parameters["out.bias"], self._targets, self.dtype.type(scale), self.logits,
-            self.losses, self.w_out_back, dy, *rows,
-        )  # fmt: skip
+        dropout, scale = training or Training()
+        self._top = self.stack.forward(rows, dropout)
+        dy = self._no_dy if training is None else self.stack.dy
+        self.out.cross_entropy(rows, self._top, self._targets, scale, self.logits, self.losses, dy)
         if training is not None:
-            self._backward(rows, keep, key)
+            self.stack.backward(rows, dropout)
 
-    def _backward(self, rows: tuple[int, int], keep: float, key: int) -> None:
-        dy, dx = self._dy
-        for n in reversed(range(len(self.layers))):
-            layer = self.layers[n]
-            if keep < 1:
-                self._drop(dy, dy, key, n, keep, rows)
-            layer.dh[rows[0] : rows[1]] = 0
-            layer.dc[rows[0] : rows[1]] = 0
-            layer.backward(rows, dy, dx if n else None, self._starts)
-            dy, dx = dx, dy
+    def accumulate(self, part: Part) -> None:
+        """Add this part of the weight gradients of the window."""
+        self.stack.accumulate(part)
+        self.out.accumulate(part, self.logits, self._top)
 
-    def _drop(self, out: Array, x: Array, key: int, n: int, keep: float, rows: tuple[int, int]) -> None:
-        mixed = np.uint32((key * len(self.layers) + n) & 0xFFFFFFFF)
-        self.kernels.dropout(out, x, mixed, keep, *rows)
-
-    def _accumulate(self, part: Part) -> None:
-        for n, layer in enumerate(self.layers):
-            layer.accumulate(part, self._ids, self._inputs[n])
-        top, k, vocab = self._inputs[-1], self.kernels, self.shape.vocab
-        assert top is not None
-        dlogits = self.logits.reshape(-1, vocab)
-        flat_top = top.reshape(-1, self.shape.hidden)
-        k.weight_gradient(self.gradients["out.weight"], dlogits, flat_top, self.w_out, *part.range(vocab))
-        k.bias_backward(self.gradients["out.bias"], dlogits, *part.range(vocab))
+    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Training | None) -> Array:
+        self.load(x, y, starts)
+        self.enter(state)
+        self.pool.together(lambda part: self.pack(part, training is not None))
+        self.pool.together(lambda part: self.run(part.range(x.shape[1]), training))
+        self.leave(state)
+        return self.losses

@@ -13,10 +13,14 @@ Array = np.ndarray[Any, Any]
 
 
 class Parameters(Mapping[str, Array]):
-    """Name -> view into ``flat`` (N,), in the order of `parameter_shapes`. Gradients have the same form."""
+    """Name -> view into ``flat`` (N,), in the order of the shapes given by name, or of `parameter_shapes`.
 
-    def __init__(self, shape: ModelShape, dtype: npt.DTypeLike = np.float32) -> None:
-        shapes = parameter_shapes(shape)
+    Gradients have the same form.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]] | ModelShape, dtype: npt.DTypeLike = np.float32) -> None:
+        if isinstance(shapes, ModelShape):
+            shapes = parameter_shapes(shapes)
         self.flat = aligned(sum(int(np.prod(s)) for s in shapes.values()), dtype)
         self._views: dict[str, Array] = {}
         at = 0

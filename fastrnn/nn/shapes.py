@@ -1,12 +1,56 @@
-"""Names and shapes of a model's parameters: torch.nn's, so that weights load there and back.
+"""Names and shapes of parameters: torch.nn's, so that weights load there and back.
 
-Letters: F input features, H hidden units, V vocabulary, G gates, L layers.
+Letters: F input features, H hidden units, V vocabulary, G gates, L layers, D directions, M inputs and K outputs of a
+linear map.
 """
 
 from dataclasses import dataclass
 
-GATES = {"rnn": 1, "rnn-relu": 1, "gru": 3, "gru-simplified": 2, "lstm": 4}
-STATES = {"rnn": ("h",), "rnn-relu": ("h",), "gru": ("h",), "gru-simplified": ("h",), "lstm": ("h", "c")}
+GATES = {"rnn": 1, "rnn-relu": 1, "gru": 3, "gru-simplified": 2, "lstm": 4, "dense": 1}
+STATES: dict[str, tuple[str, ...]] = {
+    "rnn": ("h",), "rnn-relu": ("h",), "gru": ("h",), "gru-simplified": ("h",), "lstm": ("h", "c"), "dense": (),
+}  # fmt: skip
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class StackShape:
+    """What decides every array of a stack of layers.
+
+    ``inputs``: V of tokens that are fed one-hot, or F of dense input. ``prefix`` begins its parameters' names.
+    """
+
+    cell: str
+    layers: int
+    hidden: int
+    inputs: int
+    one_hot: bool = False
+    bidirectional: bool = False
+    prefix: str = "rnn"
+
+    @property
+    def gates(self) -> int:
+        return GATES[self.cell]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What ends the names of each direction's parameters."""
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    @property
+    def outputs(self) -> int:
+        """D*H: both directions' outputs lie side by side."""
+        return len(self.suffixes) * self.hidden
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The weights of which one-hot ids choose columns."""
+        return tuple(f"{self.prefix}.weight_ih_l0{suffix}" for suffix in self.suffixes) if self.one_hot else ()
+
+    def features(self, n: int) -> int:
+        """The width of layer n's input."""
+        return self.inputs if n == 0 else self.outputs
 
 
 @dataclass(frozen=True)
@@ -17,26 +61,53 @@ class ModelShape:
     layers: int
     hidden: int
     vocab: int
+    prefix: str = "rnn"
 
     @property
     def gates(self) -> int:
         return GATES[self.cell]
 
+    @property
+    def stack(self) -> StackShape:
+        """The layers below the output layer."""
+        return StackShape(self.cell, self.layers, self.hidden, self.vocab, one_hot=True, prefix=self.prefix)
 
-def parameter_shapes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Parameter name -> shape, in the order in which they lie in the flat array.
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The weights of which one-hot ids choose columns."""
+        return self.stack.tables
 
-    ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H), two biases (G*H,), then ``out.weight`` (V, H) and
-    ``out.bias`` (V,). F is V in the first layer (one-hot input) and H above it. Gate order: torch.nn's i,f,g,o for
-    the LSTM and r,z,n for the GRU; u,c (update gate, candidate) for the simplified GRU.
+
+def parameter_shapes(shape: ModelShape) -> Shapes:
+    """Parameter name -> shape of a language model, in the order in which they lie in the flat array.
+
+    Those of its stack, then ``out.weight`` (V, H) and ``out.bias`` (V,).
     """
-    rows, hidden = shape.gates * shape.hidden, shape.hidden
-    shapes: dict[str, tuple[int, ...]] = {}
+    return stack_shapes(shape.stack) | linear_shapes("out", shape.hidden, shape.vocab)
+
+
+def stack_shapes(shape: StackShape) -> Shapes:
+    """Parameter name -> shape of a stack.
+
+    ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H), two biases (G*H,); then the same with ``_reverse``
+    for the backward direction. F is D*H above the first layer. Gate order: torch.nn's i,f,g,o for the LSTM and r,z,n
+    for the GRU; u,c (update gate, candidate) for the simplified GRU. A dense layer has ``weight_ih`` and ``bias_ih``
+    alone.
+    """
+    rows = shape.gates * shape.hidden
+    shapes: Shapes = {}
     for n in range(shape.layers):
-        shapes[f"rnn.weight_ih_l{n}"] = (rows, shape.vocab if n == 0 else hidden)
-        shapes[f"rnn.weight_hh_l{n}"] = (rows, hidden)
-        shapes[f"rnn.bias_ih_l{n}"] = (rows,)
-        shapes[f"rnn.bias_hh_l{n}"] = (rows,)
-    shapes["out.weight"] = (shape.vocab, hidden)
-    shapes["out.bias"] = (shape.vocab,)
+        for suffix in shape.suffixes:
+            own: Shapes = {"weight_ih": (rows, shape.features(n)), "weight_hh": (rows, shape.hidden)}
+            own |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes |= {
+                f"{shape.prefix}.{name}_l{n}{suffix}": size
+                for name, size in own.items()
+                if shape.cell != "dense" or name.endswith("ih")
+            }
     return shapes
+
+
+def linear_shapes(name: str, inputs: int, outputs: int) -> Shapes:
+    """``weight`` (K, M) and ``bias`` (K,) of a linear map."""
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

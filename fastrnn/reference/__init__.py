@@ -5,8 +5,9 @@ Slow, and written to be read. The compiled kernels are tested against it. A read
 1. `arithmetic`: the linear map and the sigmoid, with their gradients
 2. `rnn`, `lstm`, `gru`, `gru_simplified`: one time step of each cell, and the same step backward
 3. `layer`: a cell unrolled over time, and back-propagation through time
-4. `loss`: softmax and cross-entropy
-5. `model`: a deep language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
+4. `bidirectional`: a layer that reads from both ends
+5. `loss`: softmax and cross-entropy
+6. `model`: a deep language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
 
 Letters: T time steps, B batch (parallel streams), F input features, H hidden units, V vocabulary, G gates, L layers.
 A prime marks the step before, so h' is the hidden state that a step starts from; in the code it is ``h_prev``. A vector
@@ -23,6 +24,7 @@ to ``y`` is called ``dy``. Gradients of weights add to what is there; gradients 
 """
 
 from .arithmetic import Array, State, Weights, linear, linear_backward, sigmoid
+from .bidirectional import bidirectional_backward, bidirectional_forward
 from .gru import gru_step, gru_step_backward
 from .gru_simplified import gru_simplified_step, gru_simplified_step_backward
 from .layer import CELLS, Cell, layer_backward, layer_forward
@@ -38,6 +40,8 @@ __all__ = [
     "Reference",
     "State",
     "Weights",
+    "bidirectional_backward",
+    "bidirectional_forward",
     "cross_entropy",
     "cross_entropy_backward",
     "gru_simplified_step",

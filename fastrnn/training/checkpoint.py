@@ -16,20 +16,29 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..data.tokens import Tokenizer, tokenizer_from_mapping
 from ..errors import CheckpointError, ConfigError, InputError
-from ..nn.shapes import ModelShape, parameter_shapes
-from . import strict_json
+from ..nn.signature import Signature, parameter_shapes
 from .atomic import write_atomic
-from .checks import check_digests, check_finite, check_shapes, metadata_digest, model_shape, tensor_digest
-from .tensorfile import Array, Damaged, Entry, encode, layout, read_header, read_tensors, shown
+from .checks import check_digests, check_finite, check_shapes, metadata_digest, tensor_digest
+from .metadata import (
+    VALUES,
+    Encoding,
+    check_tokens,
+    parsed,
+    parsed_config,
+    parsed_encoding,
+    signature_of,
+    written,
+    written_encoding,
+)
+from .optimizers import MOMENTS
+from .tensorfile import Array, Damaged, encode, layout, read_header, read_tensors, shown
+
+__all__ = ["Checkpoint", "Encoding", "from_bytes", "load", "save", "signature_of", "to_bytes"]
 
 FORMAT, VERSION = "fastrnn", "1"
 
-# metadata key -> the most values its JSON may hold; a vocabulary may hold as many more as it has tokens
-_VALUES = {"config": 200, "tokenizer": 200, "progress": 100_000, "corpus": 200_000}
-_KEYS = {"format", "version", *_VALUES, "digest", "metadata_digest"}
-_CONFIG_LENGTH = 1 << 16
+_KEYS = {"format", "version", *VALUES, "digest", "metadata_digest"}
 _MESSAGE_LENGTH = 300
 
 
@@ -37,15 +46,16 @@ _MESSAGE_LENGTH = 300
 class Checkpoint:
     """Everything a run needs to go on; a model exported for use only has neither `optimizer` nor `state`.
 
-    parameters: torch name -> array, as `nn.shapes.parameter_shapes` has it.
+    tokenizer: the vocabulary; a labelled task's knows its labels and columns too.
+    parameters: torch name -> array, as `nn.signature.parameter_shapes` has it.
     optimizer: name from `MOMENTS` -> (N,), N the number of parameters.
-    state: name from `nn.shapes.STATES` -> (L, B, H).
+    state: name from `nn.shapes.STATES` -> (L, B, H); empty for the labelled tasks, whose records are whole.
     progress, corpus: what the loop wants back, as JSON has it (texts as keys, no NaN, at most 8 deep).
     All arrays have the type that `config.precision` names.
     """
 
     config: Config
-    tokenizer: Tokenizer
+    tokenizer: Encoding
     parameters: dict[str, Array]
     optimizer: dict[str, Array]
     state: dict[str, Array]
@@ -53,8 +63,16 @@ class Checkpoint:
     corpus: dict[str, Any]
 
     @property
-    def shape(self) -> ModelShape:
-        return model_shape(self.config, self.tokenizer.size)
+    def signature(self) -> Signature:
+        """What goes in and out of the model."""
+        return signature_of(self.config, self.tokenizer)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether training can go on from here."""
+        if self.config.task == "language-model":
+            return bool(self.state)
+        return bool(self.optimizer) or not MOMENTS[self.config.optimizer]
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -90,9 +108,9 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
     tensors |= {f"state.{key}": value for key, value in checkpoint.state.items()}
     tensors = {key: np.asarray(value, value.dtype.newbyteorder("<"), order="C") for key, value in tensors.items()}
     try:
-        _check_tokens(checkpoint.config, checkpoint.tokenizer)
+        check_tokens(checkpoint.config, checkpoint.tokenizer)
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
-        check_shapes(shapes, checkpoint.config, checkpoint.tokenizer.size)
+        check_shapes(shapes, checkpoint.config, checkpoint.signature)
         check_finite(tensors)
         return encode(tensors, _texts(checkpoint, tensors))
     except Damaged as error:
@@ -125,16 +143,18 @@ def _checked(file: io.BufferedIOBase, size: int) -> Checkpoint:
     texts = header.metadata
     _check_origin(texts)
     entries = layout(header)
-    config = _config(texts)
-    tokenizer = _tokenizer(texts, entries)
-    _check_tokens(config, tokenizer)
-    check_shapes({key: (entry.shape, entry.dtype) for key, entry in entries.items()}, config, tokenizer.size)
-    progress, corpus = _mapping(texts, "progress"), _mapping(texts, "corpus")
+    config = parsed_config(texts)
+    shapes = {name: entry.shape for name, entry in entries.items() if not name.startswith(("optimizer.", "state."))}
+    tokenizer = parsed_encoding(texts, shapes, config)
+    check_tokens(config, tokenizer)
+    signature = signature_of(config, tokenizer)
+    check_shapes({key: (entry.shape, entry.dtype) for key, entry in entries.items()}, config, signature)
+    progress, corpus = parsed(texts, "progress"), parsed(texts, "corpus")
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)
     tensors = {key: tensor.astype(config.dtype, copy=False) for key, tensor in tensors.items()}
-    parameters = {key: tensors[key] for key in parameter_shapes(model_shape(config, tokenizer.size))}
+    parameters = {key: tensors[key] for key in parameter_shapes(config, signature)}
     return Checkpoint(
         config, tokenizer, parameters, _part(tensors, "optimizer."), _part(tensors, "state."), progress, corpus
     )
@@ -150,62 +170,18 @@ def _check_origin(texts: Mapping[str, str]) -> None:
         raise Damaged(f"metadata {shown(key)} {'is missing' if key in _KEYS else 'is unknown'}; use another copy")
 
 
-def _mapping(texts: Mapping[str, str], key: str, more_values: int = 0) -> dict[str, Any]:
-    try:
-        value = strict_json.parse(texts[key], values=_VALUES[key] + more_values)
-    except ValueError as error:
-        raise Damaged(f"its {key} is damaged ({error}); use another copy") from None
-    if not isinstance(value, dict):
-        raise Damaged(f"its {key} is damaged (not an object); use another copy")
-    return value
-
-
-def _config(texts: Mapping[str, str]) -> Config:
-    if len(texts["config"]) > _CONFIG_LENGTH:
-        raise Damaged(f"its config is damaged (more than {_CONFIG_LENGTH} bytes); use another copy")
-    config = Config.from_mapping(_mapping(texts, "config"), "its config")
-    model_shape(config, 1)
-    return config
-
-
-def _tokenizer(texts: Mapping[str, str], entries: Mapping[str, Entry]) -> Tokenizer:
-    """The vocabulary. The file really holds one number of ``out.bias`` a token: that bounds what is parsed."""
-    bias = entries.get("out.bias")
-    if bias is None or len(bias.shape) != 1:
-        raise Damaged("tensor 'out.bias' is missing or no vector; use another copy")
-    size = bias.shape[0]
-    mapping = _mapping(texts, "tokenizer", size)
-    tokens = mapping.get("chars", mapping.get("words"))
-    found = len(tokens) if isinstance(tokens, (str, list)) else size
-    if found == size:  # looked at first, since a vocabulary takes ten times the memory of its text
-        tokenizer = tokenizer_from_mapping(mapping)
-        found = tokenizer.size
-    if found != size:
-        raise Damaged(f"its vocabulary has {found} tokens, its output {size}; use another copy")
-    return tokenizer
-
-
-def _check_tokens(config: Config, tokenizer: Tokenizer) -> None:
-    if tokenizer.kind != config.tokens:
-        raise Damaged(f"its vocabulary is of {tokenizer.kind}, but its config says tokens = {config.tokens}")
-
-
 def _texts(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dict[str, str]:
     """The metadata."""
-    mappings = {
-        "config": checkpoint.config.to_mapping(),
-        "tokenizer": checkpoint.tokenizer.to_mapping(),
-        "progress": checkpoint.progress,
-        "corpus": checkpoint.corpus,
+    shapes = {name: array.shape for name, array in checkpoint.parameters.items()}
+    texts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": written("config", checkpoint.config.to_mapping()),
+        "tokenizer": written_encoding(checkpoint.tokenizer, shapes),
+        "progress": written("progress", checkpoint.progress),
+        "corpus": written("corpus", checkpoint.corpus),
+        "digest": tensor_digest(tensors),
     }
-    texts = {"format": FORMAT, "version": VERSION}
-    for key, mapping in mappings.items():
-        more = checkpoint.tokenizer.size if key == "tokenizer" else 0
-        try:
-            texts[key] = strict_json.dump(mapping, values=_VALUES[key] + more)
-        except ValueError as error:
-            raise Damaged(f"its {key} cannot be kept as JSON: {error}") from None
-    texts["digest"] = tensor_digest(tensors)
     return texts | {"metadata_digest": metadata_digest(texts)}
 
 

@@ -11,38 +11,39 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..nn.shapes import STATES, ModelShape, parameter_shapes
+from ..nn.shapes import STATES
+from ..nn.signature import Signature, parameter_shapes
 from .optimizers import MOMENTS
 from .tensorfile import Array, Damaged, octets, shown
 
 _CHUNK = 1 << 20  # numbers looked at together: no second copy of a large tensor
 
 
-def model_shape(config: Config, vocabulary: int) -> ModelShape:
-    """The shape of the model that a configuration and a vocabulary make."""
+def check_sizes(config: Config) -> None:
+    """A configuration that decides shapes has a size."""
     if config.hidden is None:
         raise Damaged("its config lacks hidden, the number of hidden units")
-    return ModelShape(config.cell, config.layers, config.hidden, vocabulary)
 
 
-def expected_shapes(config: Config, vocabulary: int, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def expected_shapes(config: Config, signature: Signature, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Every tensor's shape by its name; moments and state are expected, all of them, if one of their kind is there."""
-    shape = model_shape(config, vocabulary)
-    shapes = parameter_shapes(shape)
+    check_sizes(config)
+    shapes = dict(parameter_shapes(config, signature))
     count = sum(math.prod(sizes) for sizes in shapes.values())
     kinds = {name.partition(".")[0] for name in names}
     if "optimizer" in kinds:
         shapes |= {f"optimizer.{moment}": (count,) for moment in MOMENTS[config.optimizer]}
-    if "state" in kinds:
+    if "state" in kinds and config.task == "language-model":  # records start from a state of their own
         if config.batch is None:
             raise Damaged("its config lacks batch, the number of streams in its state")
-        shapes |= {f"state.{part}": (shape.layers, config.batch, shape.hidden) for part in STATES[config.cell]}
+        assert config.hidden is not None
+        shapes |= {f"state.{part}": (config.layers, config.batch, config.hidden) for part in STATES[config.cell]}
     return shapes
 
 
-def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Config, vocabulary: int) -> None:
-    """Holds name -> (shape, dtype) against what the configuration asks for."""
-    expected = expected_shapes(config, vocabulary, actual)
+def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Config, signature: Signature) -> None:
+    """Holds name -> (shape, dtype) against what the configuration and the vocabulary ask for."""
+    expected = expected_shapes(config, signature, actual)
     dtype = np.dtype(config.dtype).newbyteorder("<")
     for name in expected:
         if name not in actual:

@@ -1,8 +1,8 @@
-"""How well a network predicts a corpus."""
+"""How well a language model predicts a corpus; and what any evaluation comes to."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from ..nn.network import Network
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``nats`` is the mean over ``chars`` predicted positions."""
+    """``nats`` is the mean loss over ``chars`` predicted positions, for numbers half the squared error.
+
+    ``metrics``: what else the task is judged by (`fastrnn.training.measure`).
+    """
 
     chars: int
     nats: float
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def bits(self) -> float:

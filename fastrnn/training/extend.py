@@ -6,6 +6,7 @@ from ..config import Config, parse_duration
 from ..errors import ConfigError
 from . import auto
 from .checkpoint import Checkpoint
+from .material import Material
 
 
 def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
@@ -25,34 +26,34 @@ def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[st
     return saved.config.replace(**kept), length
 
 
-def extended(saved: Checkpoint, config: Config, length: dict[str, Any], tokens: int, valid_tokens: int) -> Config:
+def extended(saved: Checkpoint, config: Config, length: dict[str, Any], material: Material) -> Config:
     """The configuration with the new length; how often to validate follows it, if it was not chosen by hand.
 
-    ``tokens`` and ``valid_tokens``: the lengths of the two texts. Raises `ConfigError` for less than is done.
+    Raises `ConfigError` for less than is done.
     """
     if not length:
         return config
     ((name, value),) = length.items()
-    steps = _new_steps(saved, config, name, value, tokens, valid_tokens)
-    if config.eval_every == auto.eval_every(saved.config, valid_tokens):
-        config = config.replace(eval_every=auto.eval_every(config.replace(steps=steps), valid_tokens))
+    steps = _new_steps(saved, config, name, value, material)
+    if config.eval_every == material.eval_every(saved.config):
+        config = config.replace(eval_every=material.eval_every(config.replace(steps=steps)))
     return config.replace(steps=steps)
 
 
-def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, tokens: int, valid_tokens: int) -> int:
+def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, material: Material) -> int:
     """The new total, from steps, epochs, or a time for the whole run, what it had so far included."""
     done = int(saved.progress["step"])
     if name == "steps":
         new = int(value)
     elif name == "epochs":
-        new = auto.steps_of_epochs(config, float(value), tokens)
+        new = material.steps_of_epochs(config, float(value))
     else:
         clock = auto.Clock(parse_duration(value) - saved.progress["seconds"])
         if clock.left() <= 0:
             raise ConfigError(
                 f"for {value} is less than the {saved.progress['seconds']:.1f} s that are done; give more"
             )
-        new = done + auto.steps_within(config, clock.left, valid_tokens, saved.tokenizer.size)
+        new = done + material.steps_within(config, clock.left)
     if new < max(done, 1):
         raise ConfigError(f"{name} {value} is less than the {done} steps that are done; give more")
     return new

@@ -2,15 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import Config
-from ..data.corpus import Corpus
-from ..data.tokens import Tokenizer
 from ..errors import OutputError
-from .checkpoint import Checkpoint, save
-from .evaluate import Evaluation, evaluate
+from .checkpoint import Checkpoint, Encoding, save
+from .evaluate import Evaluation
 from .log import RunLog
 from .reporter import Evaluated, Reporter, Result, Step
 from .runfolder import RunFolder
@@ -20,23 +18,29 @@ from .trainer import Trainer
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
 _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
 
+# Validates the model as it is now; None if the function it is given says stop before the end.
+Evaluator = Callable[[Callable[[], bool]], Evaluation | None]
+
 
 class Loop:
-    """Drives a `Trainer` to its last step, or until a signal or the end of patience."""
+    """Drives a `Trainer` to its last step, or until a signal or the end of patience.
+
+    The best state is that with the lowest validation loss; where answers are right or wrong, that with most of them
+    right (in trials up to 3 points more than by the loss, which grows again while accuracy still does).
+    """
 
     def __init__(
         self,
         trainer: Trainer,
-        tokenizer: Tokenizer,
+        tokenizer: Encoding,
         corpus: dict[str, Any],
-        valid: Corpus | None,
+        evaluator: Evaluator | None,
         folder: RunFolder,
         reporter: Reporter,
     ) -> None:
-        self.trainer, self.tokenizer, self.corpus, self.valid = trainer, tokenizer, corpus, valid
+        self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
         self.folder, self.reporter = folder, reporter
         self.config: Config = trainer.config
-        self.evaluation_network = trainer.network.sibling("exact")
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
@@ -65,19 +69,18 @@ class Loop:
         return self._result(stopped)
 
     def _step(self) -> None:
-        window = self.trainer.streams.batch * self.trainer.streams.seq
-        start = time.perf_counter()
+        chars, start = self.trainer.progress.chars, time.perf_counter()
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
         progress = self.trainer.progress
         if not self.signals.urgent:
-            self._rate.add(window, time.perf_counter() - start)
+            self._rate.add(progress.chars - chars, time.perf_counter() - start)
         self.signals.urgent = False  # the first step may have compiled: nothing to save, and seconds to wait
         if progress.bad_steps or not math.isfinite(nats):
             self.reporter.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
         rate = self._rate.per_second
-        left = (self.trainer.steps - progress.step) * window / rate if rate else math.nan
-        epoch = progress.step / self.trainer.streams.per_epoch
+        left = (self.trainer.steps - progress.step) * self._rate.step_seconds if rate else math.nan
+        epoch = progress.step / self.trainer.windows.per_epoch
         smoothed = progress.smoothed if progress.smoothed is not None else math.nan
         step = Step(progress.step, self.trainer.steps, epoch, smoothed, lr, rate, left, norm)
         self.reporter.step(step)
@@ -97,8 +100,8 @@ class Loop:
 
     def _evaluate(self) -> None:
         measured: Evaluation | None = None
-        if self.valid is not None:
-            measured = evaluate(self.evaluation_network, self.valid, lambda: self.signals.stop is not None)
+        if self.evaluator is not None:
+            measured = self.evaluator(lambda: self.signals.stop is not None)
             if measured is None:
                 return
         progress = self.trainer.progress
@@ -116,9 +119,11 @@ class Loop:
         sample = self.draw() if self.draw and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid, bits = (measured.nats, measured.bits) if measured else (None, None)
-        self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample))
+        metrics = measured.metrics if measured else {}
+        self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample, metrics))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
-                        "valid_bits": bits, "best": best, "sample": sample, "seconds": self._seconds()})  # fmt: skip
+                        "valid_bits": bits, **metrics, "best": best, "sample": sample,
+                        "seconds": self._seconds()})  # fmt: skip
 
     def _note_best(self, measured: Evaluation | None) -> bool:
         """Whether this state is the best; without validation the latest is."""
@@ -127,8 +132,10 @@ class Loop:
             progress.best_step = progress.step
             return True
         progress.valid_nats = measured.nats
-        if math.isfinite(measured.nats) and (progress.best_nats is None or measured.nats < progress.best_nats):
+        best = None if progress.best_nats is None else _rank(progress.metrics or {}, progress.best_nats)
+        if math.isfinite(measured.nats) and (best is None or _rank(measured.metrics, measured.nats) < best):
             progress.best_nats, progress.best_step, progress.waited = measured.nats, progress.step, 0
+            progress.metrics = measured.metrics or None
             return True
         progress.waited += 1
         return False
@@ -142,7 +149,7 @@ class Loop:
         """A disk that fails is tried again at the next save; only at the end it is an error."""
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
-        parameters = dict(self.trainer.network.parameters)
+        parameters = dict(self.trainer.model.parameters)
         try:
             save(path, Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
                                   snapshot.progress, self.corpus))  # fmt: skip
@@ -172,24 +179,35 @@ class Loop:
             best_step=progress.best_step,
             stopped=stopped,
             signal=self.signals.stop if stopped == "signal" else None,
+            task=self.config.task,
+            metrics=progress.metrics or {},
+            inputs=tuple(self.corpus.get("inputs", ())),
+            split=self.config.valid_file is None and self.config.valid > 0,
         )
         self.log.write({"event": "end", "stopped": stopped, "step": progress.step, "best_step": progress.best_step,
-                        "valid_nats": best, "seconds": seconds})  # fmt: skip
+                        "valid_nats": best, **result.metrics, "seconds": seconds})  # fmt: skip
         self.reporter.finished(result)
         return result
 
 
+def _rank(metrics: Mapping[str, float], nats: float) -> tuple[float, float]:
+    """Lower is better: the share of right answers first, if there is one, then the loss."""
+    return -metrics.get("exact", metrics.get("accuracy", 0.0)), nats
+
+
 class _Rate:
-    """Characters a second: of the last steps, and of all of them."""
+    """Positions a second, of the last steps and of all of them; and the time that a step takes."""
 
     def __init__(self) -> None:
-        self.per_second, self._chars, self._seconds = 0.0, 0, 0.0
+        self.per_second, self.step_seconds, self._chars, self._seconds = 0.0, 0.0, 0, 0.0
 
     def add(self, chars: int, seconds: float) -> None:
+        """One more step."""
         self._chars += chars
         self._seconds += seconds
-        now = chars / max(seconds, 1e-9)
-        self.per_second = now if not self.per_second else 0.95 * self.per_second + 0.05 * now
+        now, old = chars / max(seconds, 1e-9), 0.95 if self.per_second else 0.0
+        self.per_second = old * self.per_second + (1 - old) * now
+        self.step_seconds = old * self.step_seconds + (1 - old) * seconds
 
     @property
     def overall(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..nn.network import Network
+from ..nn.models import Model
 
 # optimiser -> the names of its moments: "m" a mean of gradients, "v" a mean (Adagrad: a sum) of their squares.
 # Each is a flat array as long as the parameters.
@@ -30,25 +30,25 @@ _SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {
 
 
 class Optimizer:
-    """Updates a network's parameters from its gradients. ``updates`` counts the steps taken."""
+    """Updates a model's parameters from its gradients. ``updates`` counts the steps taken."""
 
-    def __init__(self, network: Network, config: Config) -> None:
-        self.network, self.config, self.updates = network, config, 0
-        kernels, flat = network.kernels, network.parameters.flat
+    def __init__(self, model: Model, config: Config) -> None:
+        self.model, self.config, self.updates = model, config, 0
+        kernels, flat = model.kernels, model.parameters.flat
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
         self._kernel = getattr(kernels, config.optimizer)
         self._blocks = -(-flat.size // kernels.BLOCK)
         self._sums = np.zeros(self._blocks)
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         if config.weight_decay:
-            biases = np.concatenate([np.full(v.size, "bias" in name) for name, v in network.parameters.items()])
+            biases = np.concatenate([np.full(v.size, "bias" in name) for name, v in model.parameters.items()])
             self._decay[~biases] = config.weight_decay
 
     def gradient_norm(self) -> float:
         """The norm of the whole gradient; NaN or infinity if one is in it."""
-        gradient = self.network.gradients.flat
-        self.network.pool.together(
-            lambda part: self.network.kernels.sums_of_squares(gradient, self._sums, *part.range(self._blocks))
+        gradient = self.model.gradients.flat
+        self.model.pool.together(
+            lambda part: self.model.kernels.sums_of_squares(gradient, self._sums, *part.range(self._blocks))
         )
         return math.sqrt(total) if (total := float(self._sums.sum())) >= 0 else math.nan
 
@@ -58,8 +58,8 @@ class Optimizer:
         clip = self.config.clip
         scale = clip / norm if clip and norm > clip else 1.0
         settings = _SETTINGS[self.config.optimizer](self.config, self.updates)
-        p, g, moments = self.network.parameters.flat, self.network.gradients.flat, self.moments.values()
-        self.network.pool.together(
+        p, g, moments = self.model.parameters.flat, self.model.gradients.flat, self.moments.values()
+        self.model.pool.together(
             lambda part: self._kernel(p, g, *moments, self._decay, scale, lr, *settings, *part.range(self._blocks))
         )
 

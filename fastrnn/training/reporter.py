@@ -1,20 +1,18 @@
 """What training tells whoever watches it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..config import Config
 
 
 @dataclass(frozen=True)
 class Start:
-    """A run begins: its folder, its size, and what was chosen for it and why."""
+    """A run begins: its folder, its size, its data in words, and what was chosen for it and why."""
 
     run: str
     parameters: int
-    tokens: int
-    vocab: int
-    steps: int
-    per_epoch: int
+    data: tuple[str, ...]
     config: Config
     choices: tuple[str, ...]
 
@@ -35,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A validation is done: mean losses, whether it is the best so far, and a short fresh sample."""
+    """A validation is done: mean losses, whether it is the best so far, a short fresh sample, the task's metrics."""
 
     step: int
     train_nats: float
@@ -43,11 +41,17 @@ class Evaluated:
     valid_bits: float | None
     best: bool
     sample: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. ``stopped``: "done", "patience" or "signal" (then ``signal`` is its number)."""
+    """What a run came to. ``stopped``: "done", "patience" or "signal" (then ``signal`` is its number).
+
+    ``chars``: the positions that were learnt from; ``metrics``: those of the best state, by `fastrnn.training.measure`;
+    ``inputs``: the names of the data;
+    ``split``: whether a part of it was kept to validate on.
+    """
 
     run: str
     steps: int
@@ -60,6 +64,10 @@ class Result:
     best_step: int
     stopped: str
     signal: int | None = None
+    task: str = "language-model"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    split: bool = True
 
 
 class Reporter:

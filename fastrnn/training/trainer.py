@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..config import Config
-from ..data.windows import Streams
 from ..errors import CheckpointError, DivergedError
-from ..nn.network import Network
+from ..nn.models import Model
 from .optimizers import Optimizer
 from .schedules import SCHEDULES, Plateau
 
@@ -39,13 +38,21 @@ class Progress:
     bad_steps: int = 0
     returns: int = 0
     plateau: dict[str, Any] | None = None
+    metrics: dict[str, float] | None = None  # of the best state; language models have none
+
+    def to_mapping(self) -> dict[str, Any]:
+        """What JSON can hold, for `from_mapping`."""
+        mapping = dataclasses.asdict(self)
+        if self.metrics is None:
+            del mapping["metrics"]
+        return mapping
 
     @classmethod
     def from_mapping(cls, mapping: dict[str, Any]) -> "Progress":
-        """The reverse of `dataclasses.asdict`. Raises `CheckpointError` for other names or types."""
-        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
+        """The reverse of `to_mapping`. Raises `CheckpointError` for other names or types."""
+        names = {f.name for f in dataclasses.fields(cls)}
         try:
-            if set(mapping) != set(kinds):
+            if set(mapping) | {"metrics"} != names:
                 raise TypeError
             progress = cls(**mapping)
             for name in ("step", "updates", "chars", "train_count", "evaluated", "best_step", "waited"):
@@ -54,7 +61,9 @@ class Progress:
             for name in ("seconds", "train_total", "lr_scale"):
                 if not math.isfinite(mapping[name]):
                     raise TypeError
-        except TypeError:
+            if not all(math.isfinite(value) for value in (mapping.get("metrics") or {}).values()):
+                raise TypeError
+        except (TypeError, AttributeError):
             raise CheckpointError("its record of progress is damaged; use another copy") from None
         return progress
 
@@ -69,18 +78,33 @@ class Snapshot:
     progress: dict[str, Any]
 
 
-class Trainer:
-    """Trains a network on streams of text; ``config`` is complete (see `auto`)."""
+class Windows(Protocol):
+    """What a run reads, step by step: `fastrnn.data.windows.Streams` of a text, or batches of records."""
 
-    def __init__(self, network: Network, streams: Streams, config: Config) -> None:
+    @property
+    def per_epoch(self) -> int:
+        """Steps in one pass over the data."""
+
+    @property
+    def batch(self) -> int:
+        """Streams or records in a step."""
+
+    def window(self, index: int) -> Any:
+        """What step ``index`` learns from, a pure function of the index; ``count`` tells how many positions it has."""
+
+
+class Trainer:
+    """Trains a model on windows of its data; ``config`` is complete (see `auto`)."""
+
+    def __init__(self, model: Model, windows: Windows, config: Config) -> None:
         assert config.steps is not None
         assert config.lr is not None
         assert config.warmup is not None
         assert config.dropout is not None
-        self.network, self.streams, self.config = network, streams, config
+        self.model, self.windows, self.config = model, windows, config
         self.steps, self.lr, self.warmup, self.keep = config.steps, config.lr, config.warmup, 1 - config.dropout
-        self.optimizer = Optimizer(network, config)
-        self.state = network.initial_state(streams.batch)
+        self.optimizer = Optimizer(model, config)
+        self.state = model.initial_state(windows.batch)
         self.progress = Progress()
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
@@ -99,10 +123,8 @@ class Trainer:
         """
         progress = self.progress
         before = {name: array.copy() for name, array in self.state.items()}
-        window = self.streams.window(progress.step)
-        nats = self.network.loss_and_gradient(
-            window.x, window.y, window.starts, self.state, self.keep, _key(self.config.seed, progress.step)
-        )
+        window = self.windows.window(progress.step)
+        nats = self.model.learn(window, self.state, self.keep, _key(self.config.seed, progress.step))
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):
             self.optimizer.step(self.learning_rate(), norm)
@@ -116,7 +138,7 @@ class Trainer:
             progress.bad_steps += 1
         progress.step += 1
         progress.updates = self.optimizer.updates
-        progress.chars += window.x.size
+        progress.chars += window.count
         if progress.bad_steps >= _BAD_STEPS:
             self._go_back()
         return nats, norm
@@ -140,12 +162,12 @@ class Trainer:
         """A copy of everything that changes."""
         self.progress.plateau = self.plateau.to_mapping() if self.plateau else None
         state = {name: array.copy() for name, array in self.state.items()}
-        parameters = self.network.parameters.flat.copy()
-        return Snapshot(parameters, self.optimizer.to_mapping(), state, dataclasses.asdict(self.progress))
+        parameters = self.model.parameters.flat.copy()
+        return Snapshot(parameters, self.optimizer.to_mapping(), state, self.progress.to_mapping())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, bit for bit."""
-        self.network.parameters.flat[...] = snapshot.parameters
+        self.model.parameters.flat[...] = snapshot.parameters
         self.progress = Progress.from_mapping(snapshot.progress)
         self.optimizer.assign(snapshot.moments, self.progress.updates)
         self.state = {name: array.copy() for name, array in snapshot.state.items()}

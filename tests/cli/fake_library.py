@@ -36,7 +36,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.tokenizer = FakeTokenizer()
-        self.config = SimpleNamespace(document_separator=None, valid=0.1)
+        self.config = SimpleNamespace(document_separator=None, valid=0.1, task="language-model")
 
     @classmethod
     def load(cls, path: str, threads: int | None = None, exact: bool = False) -> "FakeModel":
@@ -65,6 +65,9 @@ def fake_model(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
     module = types.ModuleType("fastrnn.language_model")
     module.LanguageModel = FakeModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fastrnn.language_model", module)
+    models = types.ModuleType("fastrnn.models")
+    models.load = FakeModel.load  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fastrnn.models", models)
     return FakeModel
 
 
@@ -73,6 +76,7 @@ def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
     values = {
         "run": str(run), "steps": 10, "chars": 640, "seconds": 2.0, "chars_per_s": 320.0, "train_nats": 2.0,
         "valid_nats": 2.5, "valid_bits": 3.6, "best_step": 8, "stopped": "done", "signal": None,
+        "task": "language-model", "metrics": {}, "inputs": (), "split": True,
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from fastrnn.config import Config
 from fastrnn_cli import display, live
 
 START = SimpleNamespace(
-    run="runs/x", parameters=1234567, tokens=1000, vocab=65, steps=100, per_epoch=25,
-    config=SimpleNamespace(cell="gru", layers=2, hidden=128, tokens="chars", batch=32, seq=64),
+    run="runs/x", parameters=1234567, data=("text 1,000 chars, vocabulary of 65", "100 steps of 32 x 64, 25 an epoch"),
+    config=Config(cell="gru", layers=2, hidden=128, batch=32),
     choices=["hidden 128: the text is small"],
 )  # fmt: skip
 
@@ -32,6 +33,7 @@ def evaluated(number: int, **changes: Any) -> Any:
     """One validation as the loop tells it."""
     values = {
         "step": number, "train_nats": 2.0, "valid_nats": 2.1, "valid_bits": 3.03, "best": True, "sample": "To be\nor",
+        "metrics": {},
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

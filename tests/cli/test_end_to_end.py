@@ -177,10 +177,14 @@ def examples() -> list[str]:
 
 def test_the_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("the\tDET\ncat\tNOUN\n\ncats\tNOUN\n\n" * 8)
+    invoke("train", "words.txt", "--task", "tag", "--steps", "2", "--out", "runs/tags", *SMALL, "--quiet")
     for line in examples():
         before, _, after = line.rpartition(" | ")
         words = shlex.split(after)
         assert words[0] == "fastrnn"
         text = " ".join(shlex.split(before)[1:]) + "\n" if before else None
+        if words[1:3] == ["data", "fetch"]:
+            continue  # needs the network; tests/data has it against a server on this machine
         done = invoke(*words[1:], text=text)
-        assert done.stdout or "warmup" in words
+        assert done.stdout or "warmup" in words or Path(words[words.index("--out") + 1]).stat().st_size

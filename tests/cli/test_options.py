@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from fastrnn.config import Config, key_of
+from fastrnn.config_file import read_config_file, to_toml
 from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
 from fastrnn_cli.group import COMMANDS
+from fastrnn_cli.settings import merged_settings
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 
@@ -25,7 +27,7 @@ def settings_of(args: list[str], env: dict[str, str] | None = None, resuming: bo
     @click.option("--config", "config_file")
     @click.pass_context
     def command(context: click.Context, /, config_file: str | None, **values: Any) -> None:
-        found.update(options.merged_settings(context, values, config_file, resuming))
+        found.update(merged_settings(context, values, config_file, resuming))
 
     result = CliRunner().invoke(command, args, env=env or {}, catch_exceptions=False)
     if result.exit_code:
@@ -49,7 +51,9 @@ def test_every_help_tells_the_default_that_config_has() -> None:
         option = by_name[field.name]
         assert isinstance(option, click.Option)
         assert option.help is not None
-        if field.default is not None:
+        if field.default is False:
+            assert option.help.endswith("[default: no]")
+        elif field.default is not None:
             assert option.help.endswith(f"[default: {field.default}]")
         else:
             assert "[default: None]" not in option.help
@@ -58,7 +62,7 @@ def test_every_help_tells_the_default_that_config_has() -> None:
 @pytest.mark.parametrize("field", sorted(options.CHOICES))
 def test_every_choice_is_one_that_config_takes(field: str) -> None:
     for choice in options.CHOICES[field]:
-        Config(**{field: choice})
+        Config(**({"task": "regress"} if choice == "dense" else {}), **{field: choice})
     with pytest.raises(ConfigError):
         Config(**{field: "nonsense"})
 
@@ -71,6 +75,42 @@ def test_values_have_the_types_of_their_fields() -> None:
     args = ["--hidden", "32", "--lr", "0.5", "--epochs", "2", "--cell", "gru", "--valid-file", "x"]
     assert settings_of(args) == {"hidden": 32, "lr": 0.5, "epochs": 2.0, "cell": "gru", "valid_file": "x"}
     assert type(settings_of(["--epochs", "2"])["epochs"]) is float
+
+
+def test_a_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("bidirectional = true\n")
+    assert settings_of(["--bidirectional"]) == {"bidirectional": True}
+    assert settings_of([], {"FASTRNN_BIDIRECTIONAL": "1"}) == {"bidirectional": True}
+    assert settings_of(["--config", str(file)]) == {"bidirectional": True}
+    assert settings_of(["--config", str(file), "--no-bidirectional"]) == {"bidirectional": False}
+    file.write_text("bidirectional = 1\n")
+    with pytest.raises(ConfigError, match="bidirectional must be true or false, not 1"):
+        settings_of(["--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"bidirectional": True}, "a backward layer would have read it already"),
+        ({"bidirectional": True, "task": "generate"}, "a backward layer would have read it already"),
+        ({"columns": "y*"}, "goes with --task forecast or regress, not language-model"),
+        ({"horizon": 3, "task": "tag"}, "goes with --task forecast, not tag"),
+        ({"labels": "x", "task": "tag"}, "goes with --task classify, not tag"),
+        ({"document_separator": "x", "task": "tag"}, "goes with --task language-model, not tag"),
+        ({"cell": "dense"}, "keeps no state from step to step"),
+        ({"tokens": "bytes", "task": "tag"}, "use chars or words"),
+    ],
+)
+def test_what_does_not_go_with_a_task_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config(**settings)
+
+
+def test_settings_come_back_from_the_file_they_are_written_to(tmp_path: Path) -> None:
+    config = Config(task="forecast", bidirectional=True, columns='a,"b"', horizon=3, lr=0.5, for_="3m")
+    (tmp_path / "config.toml").write_text(to_toml(config))
+    assert Config(**read_config_file(tmp_path / "config.toml")) == config
 
 
 def test_command_line_then_environment_then_file(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Answers of a task model as lines: in the format that they were asked in, a column added, or as JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .output import to_json
+
+if TYPE_CHECKING:
+    from fastrnn.data.record import Records
+    from fastrnn.data.series import Series
+    from fastrnn.task_model import Answer, TaskModel
+
+_UPOS = 3  # the column of CoNLL-U that a tag belongs in
+
+
+def written(model: "TaskModel", found: Iterable["Answer"], records: "Records", sure: bool) -> Iterator[str]:
+    """The text of each answer, in the format of the file that its record comes from.
+
+    ``records``: what is known of that file. ``sure``: with a further column, the probability of the answer.
+    """
+    from fastrnn.data.records import ending_of
+
+    if model.task == "regress":
+        yield from _table(model, found, records)
+        return
+    for answer in found:
+        if model.task == "translate":
+            yield f"{answer.record.raw}\t{answer.value}\n"
+        elif model.task == "classify":
+            yield _object(answer, sure) if answer.record.raw.lstrip().startswith("{") else _labelled(answer, sure)
+        else:
+            yield _conllu(answer, sure) if ending_of(answer.record.place.file) == ".conllu" else _tagged(answer, sure)
+
+
+def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterator[str]:
+    """One JSON object a record. ``sure``: with the probability of every label."""
+    for answer in found:
+        record = answer.record
+        asked = {"text": record.x} if isinstance(record.x, str) else {}
+        name = {"classify": "label", "tag": "tags", "translate": "translation", "regress": "outputs"}[model.task]
+        value = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
+        said: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
+        if answer.probability is not None:
+            said["probability"] = _plain(answer.probability)
+        if sure and answer.probabilities is not None:
+            said["labels"] = list(model.vocabulary.labels)
+            said["probabilities"] = _plain(answer.probabilities)
+        yield to_json(said) + "\n"
+
+
+def rows_ahead(series: "Series", rows: Any) -> str:
+    """A forecast (m, C) as CSV: dates, where the series has them, and its columns."""
+    times = series.times_after(len(rows))
+    header = [*([series.date or "date"] if times is not None else []), *series.columns]
+    lines = [_csv(header)]
+    for i, row in enumerate(rows):
+        date = [] if times is None else [str(times[i]).replace("T", " ")]
+        lines.append(_csv([*date, *(f"{value:.7g}" for value in row)]))
+    return "".join(lines)
+
+
+def rows_ahead_json(series: "Series", rows: Any) -> str:
+    """The same as one JSON object."""
+    times = series.times_after(len(rows))
+    dates = {} if times is None else {"times": [str(time).replace("T", " ") for time in times]}
+    return to_json({"columns": list(series.columns), **dates, "rows": _plain(rows)}) + "\n"
+
+
+def _labelled(answer: "Answer", sure: bool) -> str:
+    """label TAB text; where a label is there already, the answer comes after the text. For an array the label alone."""
+    record, more = answer.record, [f"{answer.probability:.4f}"] if sure else []
+    if not record.raw:
+        fields = [answer.value]
+    elif record.y is None:
+        fields = [answer.value, record.raw]
+    else:
+        fields = [record.raw, answer.value]
+    return "\t".join([*fields, *more]) + "\n"
+
+
+def _object(answer: "Answer", sure: bool) -> str:
+    """The object with the answer in it: its ``label``, or if it has one ``predicted``."""
+    said = json.loads(answer.record.raw)
+    said["label" if answer.record.y is None else "predicted"] = answer.value
+    if sure:
+        said["probability"] = answer.probability
+    return to_json(said) + "\n"
+
+
+def _tagged(answer: "Answer", sure: bool) -> str:
+    lines = answer.record.raw.split("\n")
+    said = zip(lines, answer.value, answer.probability, strict=True)
+    return (
+        "".join("\t".join([*line.split(), tag, *([f"{p:.4f}"] if sure else [])]) + "\n" for line, tag, p in said) + "\n"
+    )
+
+
+def _conllu(answer: "Answer", sure: bool) -> str:
+    """The sentence with its UPOS column filled in; the probability goes to MISC."""
+    tags = iter(zip(answer.value, answer.probability, strict=True))
+    lines = []
+    for line in answer.record.raw.split("\n"):
+        fields = line.split("\t")
+        if not line.startswith("#") and fields[0].isdecimal():
+            fields[_UPOS], probability = next(tags)
+            if sure:
+                note = f"Probability={probability:.4f}"
+                fields[-1] = note if fields[-1] == "_" else f"{fields[-1]}|{note}"
+        lines.append("\t".join(fields) + "\n")
+    return "".join(lines) + "\n"
+
+
+def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records") -> Iterator[str]:
+    """CSV: the row that was read, and what is predicted; for arrays a row a step."""
+    outputs = model.vocabulary.outputs
+    assert outputs is not None
+    names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
+    if any(name in records.header for name in names):
+        names = [f"{name}_predicted" for name in names]
+    header = _csv([*(records.header or ("record", "step")), *names])
+    for number, answer in enumerate(found):
+        rows = [[f"{value:.7g}" for value in step] for step in answer.value]
+        if records.header:
+            lines = [f"{answer.record.raw},{_csv(rows[0])}"]
+        else:
+            lines = [_csv([str(number), str(step), *row]) for step, row in enumerate(rows)]
+        yield (header if number == 0 else "") + "".join(lines)
+
+
+def _csv(fields: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(fields)
+    return line.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,168 @@
+"""``fastrnn inspect``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastrnn.config import CELLS
+
+from .. import options
+from ..output import write, write_json
+from ..reading import read_for
+
+if TYPE_CHECKING:
+    from fastrnn.data.corpus import Corpus
+    from fastrnn.language_model import LanguageModel
+
+    from ..looks import Look
+
+# look -> what it shows
+LOOKS = {
+    "surprise": "The text coloured by the surprise at each character, the mean, and the most surprising places.",
+    "units": "The hidden units that follow line position, indentation, quotes, brackets and words best.",
+    "gradients": "How large the gradient of a step's loss is by the state of each earlier step, for each layer.",
+    "gates": "How often each gate is nearly shut or nearly open.",
+}
+FRESH = "Gradients of an untrained network, on random characters"
+# what `fastrnn.diagnostics.fresh_network` makes of a `Config` without these
+DEFAULTS = {"layers": 1, "hidden": 64, "seed": 1, "precision": "float32"}
+
+
+def look_options(function: Any) -> Any:
+    """One flag for each of `LOOKS`."""
+    for name, text in reversed(LOOKS.items()):
+        option = click.option(f"--{name}", is_flag=True, cls=options.SectionOption, section="What (one)", help=text)
+        function = option(function)
+    return function
+
+
+@options.command("fastrnn inspect runs/try python-docs --units")
+@click.argument("model", required=False, type=options.PATH)
+@click.argument("texts", metavar="TEXT...", nargs=-1, type=options.PATH)
+@look_options
+@options.setting("--length", int, "Characters (or bytes, or words) read; --gradients takes all.", "10000", "Text")
+@options.setting("--show", click.IntRange(min=0), "How many of them are shown.", "1000", "Text")
+@options.setting("--layer", int, "Only this layer, counted from 0.", "all, and the top one shown", "Units")
+@options.setting("--unit", int, "Colour the text by this unit, counted from 0.", "none", "Units")
+@options.setting("--lags", int, "Steps back.", "64", "Gradients")
+@options.setting("--rows", int, "Places of the text to take the mean over.", "32", "Gradients")
+@click.option(
+    "--png", metavar="FILE", type=options.PATH, cls=options.SectionOption, section="Gradients", help="Draw the curves."
+)
+@click.option(
+    "--fresh", metavar="CELL", type=click.Choice(CELLS), cls=options.SectionOption, section=FRESH,
+    help=f"Its cell: {', '.join(CELLS[:-1])} or {CELLS[-1]}.",
+)  # fmt: skip
+@options.setting("--scale", float, "Multiply its recurrent weights.", "1.0", FRESH)
+@options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
+@options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
+@click.option("--csv", metavar="FILE", type=options.PATH, help="Write every number to this file; - is standard output.")
+@options.unknown_option
+@options.config_options("threads", section="Options")
+@options.json_option
+def command(csv: str | None, png: str | None, show: int | None, as_json: bool, **values: Any) -> None:
+    """See inside a model: surprise, units, gradient flow, gates.
+
+    TEXT is what train takes. On a terminal the text is coloured; elsewhere each character has a line with its number.
+    The CSV of --units holds the activation of every unit of a layer at each character.
+    """
+    asked = _asked(values, png)
+    if as_json and csv == "-":
+        raise click.UsageError("--json and --csv - both take standard output; name a file for the CSV")
+    if png is not None:
+        from fastrnn.diagnostics.plot import check_matplotlib
+
+        check_matplotlib()
+    look = _fresh(values) if values["fresh"] is not None else _of_model(asked, values)
+    if csv is not None:
+        _save(csv, look.csv().encode())
+    if png is not None:
+        from fastrnn.diagnostics.plot import flow_png
+
+        _save(png, flow_png(look.curves, look.title))
+    if as_json:
+        write_json(look.facts)
+    elif csv != "-":
+        from ..drawing import draw
+
+        draw(look, **options.given({"show": show}))
+
+
+def _asked(values: dict[str, Any], png: str | None) -> str:
+    """The one look that was asked for. Raises `click.UsageError` for what does not go together."""
+    fresh, flags = values["fresh"] is not None, [name for name in LOOKS if values[name]]
+    if len(flags) > 1:
+        raise click.UsageError(f"--{' and --'.join(flags)} are different looks; ask for one")
+    implied = "gradients" if fresh else "surprise" if values["unit"] is None else "units"
+    asked = flags[0] if flags else implied
+    if asked != "units" and (values["unit"], values["layer"]) != (None, None):
+        raise click.UsageError("--unit is for --units, and --layer too; leave them out")
+    if fresh and (asked != "gradients" or values["model"] is not None):
+        raise click.UsageError("--fresh goes with --gradients, on random characters; leave out MODEL and TEXT")
+    if not fresh and (values["scale"], values["keep_bias"]) != (None, None):
+        raise click.UsageError("--scale and --keep-bias change an untrained network; give --fresh CELL")
+    if not fresh and not values["texts"]:
+        raise click.UsageError("give MODEL and TEXT, or --fresh CELL")
+    if png is not None and asked != "gradients":
+        raise click.UsageError("--png draws --gradients; use --csv for the others")
+    return asked
+
+
+def _fresh(values: dict[str, Any]) -> "Look":
+    from fastrnn.config import Config
+    from fastrnn.diagnostics import fresh_network, gradient_flow, random_rows
+
+    from ..looks import flow_look
+
+    settings = options.given({name: values[name] for name in (*DEFAULTS, "threads")})
+    config = Config(cell=values["fresh"], **settings)
+    changed = options.given({name: values[name] for name in ("scale", "keep_bias")})
+    network = fresh_network(config, **changed)
+    rows = random_rows(seed=config.seed, **options.given({name: values[name] for name in ("lags", "rows")}))
+    return flow_look(gradient_flow(network, rows), network, changed)
+
+
+def _of_model(asked: str, values: dict[str, Any]) -> "Look":
+    from fastrnn import diagnostics
+    from fastrnn.language_model import LanguageModel
+
+    from .. import looks
+
+    model = LanguageModel.load(values["model"], threads=values["threads"], exact=True)
+    corpus = read_for(model, values["texts"], values["unknown"])
+    if asked == "gradients":
+        rows = diagnostics.choose_rows(corpus, **options.given({name: values[name] for name in ("lags", "rows")}))
+        return looks.flow_look(diagnostics.gradient_flow(model.network, rows), model.network, {})
+    corpus = diagnostics.head(corpus, **options.given({"length": values["length"]}))
+    tokens = diagnostics.token_texts(corpus)
+    if asked == "surprise":
+        return looks.surprise_look(diagnostics.surprise(model.network, corpus), corpus, tokens)
+    if asked == "gates":
+        return looks.gates_look(diagnostics.saturation(model.network, corpus), model.shape.cell, len(corpus))
+    return _units(model, corpus, tokens, values["layer"], values["unit"])
+
+
+def _units(model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: int | None, unit: int | None) -> "Look":
+    from fastrnn import diagnostics
+
+    from ..looks import checked_number, search_look, unit_look
+
+    top = model.shape.layers - 1
+    shown = checked_number("layer", top if layer is None else layer, model.shape.layers)
+    activations = diagnostics.activations(model.network, corpus)
+    signals = diagnostics.signals(tokens, corpus.starts.tolist())
+    if unit is None:
+        found = diagnostics.search(activations, signals, layers=None if layer is None else [layer])
+        return search_look(found, activations[shown], tokens, shown)
+    checked_number("unit", unit, model.shape.hidden)
+    found = diagnostics.search(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
+    return unit_look(found, activations[shown], tokens, shown, unit)
+
+
+def _save(path: str, data: bytes) -> None:
+    if path == "-":
+        write(data.decode(), raw=True)
+        return
+    from fastrnn.training.atomic import write_atomic
+
+    write_atomic(path, data)

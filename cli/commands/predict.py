@@ -1,0 +1,66 @@
+"""``fastrnn predict``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import options
+
+if TYPE_CHECKING:
+    from fastrnn.task_model import TaskModel
+
+
+@options.command("fastrnn predict runs/tags words.txt")
+@options.model_argument
+@click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
+@click.option("--beam", metavar="N", type=int, default=1, help="Translations kept at each step.  [default: 1]")
+@click.option("--steps", metavar="N", type=int, help="Rows to forecast.  [default: the horizon]")
+@click.option("--probabilities", is_flag=True, help="Add how probable each answer is; with --json, every label.")
+@options.config_options("threads", section="Options")
+@click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object for each record.")
+def command(
+    model: str,
+    inputs: tuple[str, ...],
+    beam: int,
+    steps: int | None,
+    probabilities: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Answer what a labelled task asks.
+
+    INPUT is what train reads, its answers there or not; - or nothing is standard input. It is written to standard
+    output in the same format with a column added: the tag, the label (before its text, where that has none yet), the
+    translation, the outputs. For forecast the rows to come are written. Records are answered as they are read.
+    """
+    from fastrnn.task_model import TaskModel
+
+    loaded = TaskModel.load(model, threads=threads)
+    if loaded.task == "forecast":
+        _forecast(loaded, inputs or ("-",), steps, as_json)
+        return
+    if steps is not None:
+        raise click.UsageError(f"--steps is for models that forecast; this one is for {loaded.task}")
+    _answer(loaded, inputs or ("-",), beam, probabilities, as_json)
+
+
+def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, as_json: bool) -> None:
+    from .. import answers
+    from ..output import write
+
+    for stream in model.open(inputs):
+        found = model.predict(stream.items, beam)
+        lines = answers.as_json(model, found, sure) if as_json else answers.written(model, found, stream.records, sure)
+        for piece in lines:
+            write(piece)
+
+
+def _forecast(model: "TaskModel", inputs: tuple[str, ...], steps: int | None, as_json: bool) -> None:
+    from .. import answers
+    from ..output import write
+
+    records = model.records(inputs, answers=False)
+    show = answers.rows_ahead_json if as_json else answers.rows_ahead
+    ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
+    for record, rows in zip(records.items, ahead, strict=True):
+        write(show(record.x, rows))

@@ -1,0 +1,42 @@
+"""The backward half of a linear map, and the tanh of the plain layer, for a range of batch rows.
+
+z = W x + b        dx = W^T dz        (forward: `loss.output_forward`; dW and db: `gradient`, `loss.bias_backward`)
+h = tanh(z)        dz = (1 - h^2) dh
+"""
+
+import numpy as np
+
+from .activations import tanh
+from .compiling import kernel
+from .matmul import SCRATCH, multiply
+from .walk import flat
+
+
+@kernel
+def linear_backward(dz, w, dx, lo, hi):
+    """dx (T, B, F) of rows lo..hi from dz (T, B, K) and w packed (K, F), the transpose of the forward pass's."""
+    T, B, K = dz.shape
+    F = dx.shape[2]
+    scratch = np.empty(SCRATCH, dx.dtype)
+    multiply((flat(dx), lo * F, B * F, F), (flat(dz), lo * K, B * K, K), w, K, F, T, hi - lo, 0, scratch)
+
+
+@kernel
+def tanh_forward(h, lo, hi):
+    """Rows lo..hi of h (T, B, H) = tanh of what it holds."""
+    for t in range(h.shape[0]):
+        for b in range(lo, hi):
+            row = h[t, b]
+            for j in range(row.size):
+                row[j] = tanh(row[j])
+
+
+@kernel
+def tanh_backward(dz, h, dy, lo, hi):
+    """Rows lo..hi of dz (T, B, H) from h and its gradient dy, both (T, B, H)."""
+    one = h.dtype.type(1)
+    for t in range(h.shape[0]):
+        for b in range(lo, hi):
+            to, row, from_above = dz[t, b], h[t, b], dy[t, b]
+            for j in range(row.size):
+                to[j] = from_above[j] * (one - row[j] * row[j])

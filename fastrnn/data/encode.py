@@ -1,0 +1,137 @@
+"""Records to encoded examples, by a vocabulary."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from .batch import EMPTY
+from .dataset import Dataset
+from .forecast import Windows, windows
+from .ragged import Ragged
+from .record import Record, Records
+from .vocabulary import Vocabulary
+
+Array = npt.NDArray[Any]
+
+
+def encode(records: Records, vocabulary: Vocabulary) -> "Dataset | Windows":
+    """Records as a vocabulary sees them. Raises `InputError` that names file and line for an empty sequence, an unknown
+    label (unless the records need no answers) or another number of columns."""
+    if records.task != vocabulary.task:
+        raise ConfigError(f"these are records of {records.task}; the model is of {vocabulary.task}")
+    if records.task == "forecast":
+        return windows(records, vocabulary)
+    places = tuple(record.place for record in records.items)
+    return Dataset(vocabulary, places, **_ENCODERS[records.task](records, vocabulary))
+
+
+def _tag(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    assert vocabulary.tokens is not None
+    parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.ids_of(r.x) for r in records.items], np.int32)}
+    if _answered(records):
+        tags = [[_label(vocabulary, tag, r, records) for tag in r.y] for r in records.items]
+        parts["y"] = Ragged.of([np.array(t, np.int32) for t in tags])
+    if vocabulary.characters is not None:
+        numbers: dict[str, int] = {}
+        words = [np.array([numbers.setdefault(word, len(numbers)) for word in r.x], np.int32) for r in records.items]
+        parts["word"] = Ragged.of(words)
+        parts["spelling"] = Ragged.of([vocabulary.characters.ids_of(word) for word in numbers], np.int32)
+    return parts
+
+
+def _classify(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    labels = [EMPTY if r.y is None else _label(vocabulary, r.y, r, records) for r in records.items]
+    if vocabulary.tokens is None:
+        return {"x": _dense(records, vocabulary), "label": np.array(labels, np.int32)}
+    return {"x": _ids(records, vocabulary), "label": np.array(labels, np.int32)}
+
+
+def _generate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    if vocabulary.labels:
+        given = [np.array([vocabulary.label_id(_text(r), r.place)], np.int32) for r in records.items]
+        return {"x": Ragged.of(given), **_decoded(records, vocabulary)}
+    assert vocabulary.inputs is not None
+    for record in records.items:
+        if isinstance(record.x, str) or record.x.shape != (vocabulary.inputs.size,):
+            raise record.place.error(f'"given" must be a list of {vocabulary.inputs.size} numbers here')
+    return {"x": Ragged.of([r.x[None] for r in records.items], np.float32), **_decoded(records, vocabulary)}
+
+
+def _translate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    return {"x": _ids(records, vocabulary), **_decoded(records, vocabulary)}
+
+
+def _regress(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    parts: dict[str, Any] = {"x": _dense(records, vocabulary)}
+    if _answered(records):
+        parts["y"] = Ragged.of([_outputs(record, vocabulary) for record in records.items], np.float32)
+    return parts
+
+
+_ENCODERS = {
+    "tag": _tag,
+    "classify": _classify,
+    "generate": _generate,
+    "translate": _translate,
+    "regress": _regress,
+}
+
+
+def _answered(records: Records) -> bool:
+    """Whether every record has its answer."""
+    return all(record.y is not None for record in records.items)
+
+
+def _label(vocabulary: Vocabulary, label: str, record: Record, records: Records) -> int:
+    if not records.answers and label not in vocabulary.labels:
+        return EMPTY
+    return vocabulary.label_id(label, record.place)
+
+
+def _text(record: Record) -> str:
+    if not isinstance(record.x, str):
+        raise record.place.error("an array where a text is needed; give the kind of data the model was trained on")
+    return record.x
+
+
+def _ids(records: Records, vocabulary: Vocabulary) -> Ragged:
+    """Ids of the texts; one without a token is an error."""
+    assert vocabulary.tokens is not None
+    found = [vocabulary.tokens.ids_of(_text(record)) for record in records.items]
+    for ids, record in zip(found, records.items, strict=True):
+        if not ids.size:
+            raise record.place.error("an empty sequence; give at least one token or leave the line out")
+    return Ragged.of(found, np.int32)
+
+
+def _decoded(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+    assert vocabulary.target is not None
+    if not _answered(records):
+        return {}
+    return {"target": Ragged.of([vocabulary.target.ids_of(record.y) for record in records.items], np.int32)}
+
+
+def _dense(records: Records, vocabulary: Vocabulary) -> Ragged:
+    """Steps (T, F) as they are, scaled when a batch is made."""
+    assert vocabulary.inputs is not None
+    for record in records.items:
+        if isinstance(record.x, str) or record.x.shape[1:] != (vocabulary.inputs.size,):
+            has = "a text" if isinstance(record.x, str) else f"{record.x.shape[1]} features"
+            raise record.place.error(f"{has} where the model takes {vocabulary.inputs.size} features a step")
+    return Ragged.of([record.x for record in records.items])
+
+
+def _outputs(record: Record, vocabulary: Vocabulary) -> Array:
+    """Scaled outputs (T, K); NaN, and -1 among bits, is not scored."""
+    assert vocabulary.outputs is not None
+    y: Array = record.y
+    if y.shape[1] != vocabulary.outputs.size:
+        raise record.place.error(f"{y.shape[1]} targets where the model has {vocabulary.outputs.size}")
+    if not vocabulary.binary:
+        return vocabulary.outputs.scaled(y)
+    bits = np.where(y == -1, np.nan, y)
+    if not np.isin(bits[~np.isnan(bits)], (0, 1)).all():
+        raise record.place.error("a target that is no bit; this model predicts 0 or 1 (-1: not scored)")
+    return bits.astype(np.float32)

@@ -1,0 +1,223 @@
+"""Generators of the lectures' examples: bits, waves, dates, copy, reverse. The same seed gives the same bytes.
+
+Each yields the lines of a file, with their line breaks. Everything random comes from `random.Random.random`, whose
+sequence for a seed is the same in every version of Python.
+"""
+
+import datetime
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from ..errors import ConfigError
+
+T = TypeVar("T")
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_WIDTH = 10  # bits of the lectures' problems
+_LONGEST_WORD = 12
+_SYMBOLS = "abcdefgh"  # of the copy task
+_NOISE = "."
+_PERIODS = (24.0, 37.0, 60.0, 17.0)  # of the waves, in steps
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How much is made, and how: see `GENERATORS` for what each generator takes."""
+
+    count: int | None = None
+    seed: int = 1
+    length: int | None = None
+    gap: int = 10
+    problem: int = 3
+    variable: bool = False
+
+
+def make(name: str, choices: Choices) -> Iterator[str]:
+    """The lines of a file of examples. Raises `ConfigError` for a number that is out of range."""
+    generator = GENERATORS[name]
+    _check("count", choices.count, 1)
+    _check("length", choices.length, 1)
+    _check("gap", choices.gap, 0)
+    return generator.lines(choices, Draws(f"fastrnn {name} {choices.seed}"))
+
+
+class Draws:
+    """Random numbers from a seed."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = Random(seed).random
+
+    def within(self, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
+        return low + int(self._random() * (high - low + 1))
+
+    def of(self, choices: Sequence[T]) -> T:
+        """One of these."""
+        return choices[self.within(0, len(choices) - 1)]
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number from low to high."""
+        return low + (high - low) * self._random()
+
+    def normal(self) -> float:
+        """A number with mean 0 and standard deviation 1, nearly normal: twelve uniform ones (Irwin-Hall)."""
+        return sum(self._random() for _ in range(12)) - 6.0
+
+
+def bits(choices: Choices, draw: Draws) -> Iterator[str]:
+    """The four problems of bit reversal.
+
+    1: one bit, its complement (CSV x1,y1). 2: ten bits at once (CSV x1..x10,y1..y10); variable: padded with -1.
+    3: bits one after the other, each complemented. 4: a bit is complemented if it equals the output before it, and else
+    kept. 3 and 4 are two columns for `tag`; variable: lengths from 1.
+    """
+    if choices.problem not in (1, 2, 3, 4):
+        raise ConfigError(f"problem is {choices.problem}; it must be 1, 2, 3 or 4")
+    count, width = choices.count or 1000, 1 if choices.problem == 1 else choices.length or _WIDTH
+    if choices.problem <= 2:
+        yield ",".join([f"{side}{i}" for side in "xy" for i in range(1, width + 1)]) + "\n"
+    for _ in range(count):
+        given = [draw.within(0, 1) for _ in range(draw.within(1, width) if choices.variable else width)]
+        if choices.problem <= 2:
+            padding = [-1] * (width - len(given))
+            yield ",".join(map(str, [*given, *padding, *[1 - bit for bit in given], *padding])) + "\n"
+        else:
+            answer = [1 - bit for bit in given] if choices.problem == 3 else reversed_if_equal(given)
+            yield "".join(f"{x} {y}\n" for x, y in zip(given, answer, strict=True)) + "\n"
+
+
+def reversed_if_equal(given: list[int]) -> list[int]:
+    """Problem 4: the complement of each bit that equals the output before it; other bits as they are.
+
+    The first bit has no output before it and is kept. The rule makes every output differ from the one before, so that
+    what must be learnt is to keep the first bit and to alternate.
+    """
+    answer = given[:1]
+    for bit in given[1:]:
+        answer.append(1 - bit if bit == answer[-1] else bit)
+    return answer
+
+
+def waves(choices: Choices, draw: Draws) -> Iterator[str]:
+    """Four series of ``count`` hours (CSV date, a, b, c, d): each a sum of two sines of different periods, and a little
+    noise."""
+    names = "abcd"
+    shapes = [(draw.uniform(0, 2 * math.pi), draw.uniform(0, 2 * math.pi), draw.uniform(0.3, 0.7)) for _ in names]
+    start = datetime.datetime(2024, 1, 1)
+    yield ",".join(["date", *names]) + "\n"
+    for t in range(choices.count or 3000):
+        values = []
+        for n, (first, second, size) in enumerate(shapes):
+            wave = math.sin(2 * math.pi * t / _PERIODS[n] + first)
+            wave += size * math.sin(2 * math.pi * t / _PERIODS[(n + 1) % 4] + second)
+            values.append(10 * (n + 1) + 5 * wave + 0.05 * draw.normal())
+        stamp = start + datetime.timedelta(hours=t)
+        yield ",".join([stamp.isoformat(" "), *(f"{value:.4f}" for value in values)]) + "\n"
+
+
+def dates(choices: Choices, draw: Draws) -> Iterator[str]:
+    """A date as people write it, a tab, and the same date in ISO 8601 (TSV), from 1950 to 2049."""
+    first, days = datetime.date(1950, 1, 1), 36525
+    for _ in range(choices.count or 10000):
+        date = first + datetime.timedelta(days=draw.within(0, days - 1))
+        written = draw.of(_DATE_STYLES)(date)
+        yield f"{_cased(written, draw)}\t{date.isoformat()}\n"
+
+
+def copy(choices: Choices, draw: Draws) -> Iterator[str]:
+    """A symbol as the label, a tab, then the text: that symbol, and ``gap`` characters of noise (TSV).
+
+    What classify must remember is ``gap`` steps away when it is asked.
+    """
+    for _ in range(choices.count or 2000):
+        symbol = draw.of(_SYMBOLS)
+        yield f"{symbol}\t{symbol}{''.join(draw.of(_SYMBOLS.upper() + _NOISE) for _ in range(choices.gap))}\n"
+
+
+def reverse(choices: Choices, draw: Draws) -> Iterator[str]:
+    """A word of up to 12 letters (``length``), a tab, and the word reversed (TSV)."""
+    longest = choices.length or _LONGEST_WORD
+    for _ in range(choices.count or 20000):
+        word = "".join(draw.of(LETTERS) for _ in range(draw.within(1, longest)))
+        yield f"{word}\t{word[::-1]}\n"
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator, what it makes in one line, and the ending that its file should have."""
+
+    lines: Callable[[Choices, Draws], Iterator[str]]
+    about: str
+    ending: str
+
+
+GENERATORS = {
+    "bits": Generator(bits, "bit reversal, problems 1 to 4", ".csv (problems 1, 2) or .txt (3, 4)"),
+    "waves": Generator(waves, "four noisy waves, by the hour", ".csv"),
+    "dates": Generator(dates, "dates as people write them, and in ISO", ".tsv"),
+    "copy": Generator(copy, "a symbol to remember over a gap of noise", ".tsv"),
+    "reverse": Generator(reverse, "words and the same words reversed", ".tsv"),
+}
+
+
+def _ordinal(day: int) -> str:
+    ending = "th" if 11 <= day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
+
+
+def _month(date: datetime.date) -> str:
+    return _MONTHS[date.month - 1]
+
+
+def _short(date: datetime.date) -> str:
+    return _month(date)[:3]
+
+
+def _weekday(date: datetime.date) -> str:
+    return _DAYS[date.weekday()]
+
+
+# Day before month where only numbers tell (31/12/1999), but for the slashes with a four-digit year first. Two-digit
+# years stand for 1950 to 2049.
+_DATE_STYLES: tuple[Callable[[datetime.date], str], ...] = (
+    lambda d: f"{d.day} {_month(d)} {d.year}",
+    lambda d: f"{_month(d)} {d.day}, {d.year}",
+    lambda d: f"{d.day} {_short(d)} {d.year}",
+    lambda d: f"{_short(d)} {d.day}, {d.year}",
+    lambda d: f"{_weekday(d)}, {_month(d)} {d.day}, {d.year}",
+    lambda d: f"{_weekday(d)} {d.day} {_month(d)} {d.year}",
+    lambda d: f"{_weekday(d)[:3]}, {d.day:02} {_short(d)} {d.year}",
+    lambda d: f"the {_ordinal(d.day)} of {_month(d)} {d.year}",
+    lambda d: f"{_month(d)} {_ordinal(d.day)}, {d.year}",
+    lambda d: f"{_ordinal(d.day)} {_short(d)}. {d.year}",
+    lambda d: f"{d.day}.{d.month}.{d.year}",
+    lambda d: f"{d.day:02}.{d.month:02}.{d.year}",
+    lambda d: f"{d.day:02}.{d.month:02}.{d.year % 100:02}",
+    lambda d: f"{d.day}/{d.month}/{d.year}",
+    lambda d: f"{d.day:02}/{d.month:02}/{d.year}",
+    lambda d: f"{d.day:02}/{d.month:02}/{d.year % 100:02}",
+    lambda d: f"{d.year}/{d.month:02}/{d.day:02}",
+    lambda d: f"{d.day:02}-{_short(d)}-{d.year}",
+    lambda d: f"{d.day} {_short(d)} '{d.year % 100:02}",
+    lambda d: f"{d.year} {_short(d)} {d.day}",
+    lambda d: f"{d.year}{d.month:02}{d.day:02}",
+)
+
+
+def _cased(written: str, draw: Draws) -> str:
+    """As it is, mostly; or in small or capital letters."""
+    chance = draw.uniform(0, 1)
+    return written.lower() if chance < 0.2 else written.upper() if chance < 0.3 else written
+
+
+def _check(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{name} is {value}; it must be at least {least}")

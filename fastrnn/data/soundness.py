@@ -1,0 +1,47 @@
+"""What must hold of a task's vocabulary that comes from a file. All checks raise `InputError`."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .vocabulary import Vocabulary
+
+_TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "labels": str}
+_MOST_STEPS = 65536
+# What a task's vocabulary must hold; generate has labels or inputs, classify and regress tokens or inputs.
+_NEEDED = {
+    "tag": ("tokens", "labels"),
+    "classify": ("labels",),
+    "generate": ("target",),
+    "translate": ("tokens", "target"),
+    "forecast": ("inputs", "horizon", "seq"),
+    "regress": ("inputs", "outputs"),
+}
+_EITHER = {"classify": ("tokens", "inputs"), "generate": ("labels", "inputs")}
+
+
+def check_plain(mapping: Mapping[str, Any]) -> None:
+    """Numbers, flags and texts have their types and ranges."""
+    for name, kind in _TYPES.items():
+        if name in mapping and (type(mapping[name]) is not kind or not mapping[name]):
+            raise InputError(f"the {name} of a vocabulary is damaged")
+    for name in ("horizon", "seq"):
+        if not 0 <= mapping.get(name, 0) <= _MOST_STEPS:
+            raise InputError(f"the {name} of a vocabulary is out of range")
+
+
+def check_sound(vocabulary: "Vocabulary") -> None:
+    """The tables are those of the task, and the labels are different ones."""
+    allowed = {*_NEEDED[vocabulary.task], *_EITHER.get(vocabulary.task, ())}
+    allowed |= {"tag": {"characters"}, "regress": {"binary"}, "forecast": {"date"}}.get(vocabulary.task, set())
+    held = {f.name for f in fields(vocabulary) if f.name != "task" and getattr(vocabulary, f.name)}
+    either = held & set(_EITHER.get(vocabulary.task, ()))
+    if not set(_NEEDED[vocabulary.task]) <= held <= allowed or (vocabulary.task in _EITHER and len(either) != 1):
+        raise InputError(f"a vocabulary of {vocabulary.task} with the wrong tables: {', '.join(sorted(held))}")
+    if len(set(vocabulary.labels)) != len(vocabulary.labels) or "" in vocabulary.labels:
+        raise InputError("the labels of a vocabulary must be different and not empty")
+    if any("\ud800" <= c <= "\udfff" for label in vocabulary.labels for c in label):
+        raise InputError("the labels of a vocabulary cannot hold surrogates")

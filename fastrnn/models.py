@@ -1,0 +1,18 @@
+"""From a file to the model that it holds, whatever its task."""
+
+import os
+
+from .language_model import LanguageModel
+from .task_model import TaskModel
+from .training.checkpoint import load as load_checkpoint
+from .training.runfolder import model_path
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> LanguageModel | TaskModel:
+    """The model of a run folder (its best one) or of a file. Raises `CheckpointError`.
+
+    ``exact``: texts are drawn with the weights as they are, not rounded to bfloat16.
+    """
+    checkpoint = load_checkpoint(model_path(path))
+    kind = LanguageModel if checkpoint.config.task == "language-model" else TaskModel
+    return kind(checkpoint, threads, exact)

@@ -1,0 +1,146 @@
+"""What every model can do, and what most of them share."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ... import backend
+from ...config import Config
+from ...cpu.pool import Part, Pool
+from ...data.batch import Batch
+from ..initialisation import Shape
+from ..linear import Linear
+from ..network import Training
+from ..parameters import Array, Parameters
+from ..products import packed_type
+from ..shapes import StackShape
+from ..signature import Signature, parameter_shapes
+from ..stack import Dropout, State
+
+
+class Model(Protocol):
+    """What training needs of a model: this, and `fastrnn.nn.network.Network`, the language model."""
+
+    parameters: Parameters
+    gradients: Parameters
+    pool: Pool
+    kernels: Any
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> Shape:
+        """For `initialise`."""
+
+    def initial_state(self, batch: int) -> State:
+        """What is carried from window to window; nothing for records."""
+
+    def learn(self, window: Any, state: State, keep: float = 1.0, key: int = 0) -> float:
+        """The mean loss per scored position; its gradient goes to ``gradients``.
+
+        keep < 1: dropout, drawn from ``key``. The same window, state and key give the same bits.
+        """
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """What initialisation must know."""
+
+    cell: str
+    tables: tuple[str, ...]
+
+
+class TaskNetwork:
+    """A model of a labelled task: parameters, and the arrays to run a `Batch`. Not for two threads at once.
+
+    A batch's rows never meet, but for the words of tag: each thread takes its rows through everything.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        signature: Signature,
+        threads: int | None = None,
+        sharing: "TaskNetwork | None" = None,
+        products: str | None = None,
+    ) -> None:
+        """``sharing``: another model of the same kind whose parameters and threads this one uses."""
+        self.config, self.signature = config, signature
+        self.kernels = backend.load(config.device)
+        self.dtype: np.dtype[Any] = np.dtype(config.dtype)
+        self.products = products or config.products
+        self.packed = packed_type(self.kernels, self.dtype, self.products)
+        shapes = parameter_shapes(config, signature)
+        self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads or config.threads)
+        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shapes, self.dtype)
+        self.gradients = Parameters(shapes, self.dtype)
+        self._build()
+
+    def sibling(self, products: str | None = None) -> "TaskNetwork":
+        """The same model with arrays of its own for other batches."""
+        return type(self)(self.config, self.signature, sharing=self, products=products or self.products)
+
+    @property
+    def shape(self) -> TaskShape:
+        """For `initialise`."""
+        stacks = [table for shape in self._stack_shapes() for table in shape.tables]
+        return TaskShape(self.config.cell, (*stacks, "embed.weight"))
+
+    def initial_state(self, batch: int) -> State:
+        """Nothing: each record starts from zero, or from what is given."""
+        return {}
+
+    def learn(self, window: Batch, state: State, keep: float = 1.0, key: int = 0) -> float:
+        """The mean loss per scored position, in nats or half squared errors; its gradient goes to ``gradients``.
+
+        keep < 1: dropout, drawn from ``key``. ``state`` is not used.
+        """
+        scored = max(1, window.count)
+        self._run(window, Training(Dropout(keep, key), 1 / scored))
+        self.pool.together(self._accumulate)
+        return self._total() / scored
+
+    def losses(self, batch: Batch) -> tuple[float, int]:
+        """The sum of the losses of a batch, and how many positions are scored."""
+        self._run(batch, None)
+        return self._total(), batch.count
+
+    def predict(self, batch: Batch) -> Array:
+        """The answer: log-probabilities of classes, numbers, or probabilities of bits; see each model."""
+        raise NotImplementedError
+
+    def _linear(self, name: str) -> Linear:
+        weight, bias = f"{name}.weight", f"{name}.bias"
+        return Linear(self.kernels, weight, bias, self.parameters, self.gradients, self.packed)
+
+    def _build(self) -> None:
+        """Make the parts."""
+        raise NotImplementedError
+
+    def _stack_shapes(self) -> list[StackShape]:
+        raise NotImplementedError
+
+    def _run(self, batch: Batch, training: Training | None) -> None:
+        """Losses of a batch; for training also everything that `_accumulate` needs."""
+        raise NotImplementedError
+
+    def _total(self) -> float:
+        """The sum of the losses of the last batch."""
+        raise NotImplementedError
+
+    def _pack_weights(self, part: Part, backward: bool) -> None:
+        raise NotImplementedError
+
+    def _accumulate(self, part: Part) -> None:
+        raise NotImplementedError
+
+    def _pack(self, backward: bool) -> None:
+        """All weights into the kernels' form; for training also clear the gradients."""
+
+        def pack(part: Part) -> None:
+            self._pack_weights(part, backward)
+            if backward:
+                lo, hi = part.range(self.gradients.flat.size)
+                self.gradients.flat[lo:hi] = 0
+
+        self.pool.together(pack)

@@ -1,0 +1,249 @@
+"""A trained model of a labelled task to use: load, predict, evaluate, generate, translate, forecast, step."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .data.batch import Batch
+from .data.batches import evaluation_batches
+from .data.dataset import Examples
+from .data.encode import encode
+from .data.forecast import Windows
+from .data.record import Place, Record, Records
+from .data.records import Reading, Stream, open_records, read_records
+from .data.symbols import END, Symbols
+from .data.vocabulary import Vocabulary
+from .errors import ConfigError, InputError
+from .judging import judge
+from .nn.models import build
+from .sample import Drawing, Sampler, check_amounts
+from .training.checkpoint import Checkpoint, load, signature_of
+from .training.measure import written
+from .training.runfolder import model_path
+
+_CHUNK = 256  # records that are predicted side by side
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says to a record.
+
+    ``value``: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in their own units, or
+    bits. ``probability``: of the label, of each tag, or that each bit is 1 (T, K); None for other answers.
+    ``probabilities``: of every label (K,), for tag (T, K).
+    """
+
+    record: Record
+    value: Any
+    probability: Any = None
+    probabilities: Array | None = None
+
+
+class TaskModel:
+    """A model and its vocabulary. Not for two threads at once."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
+        config = self.config = checkpoint.config
+        if not isinstance(checkpoint.tokenizer, Vocabulary):
+            raise ConfigError("a language model; use `fastrnn sample`, `eval`, `score` or `complete`")
+        self.vocabulary, self.task = checkpoint.tokenizer, config.task
+        self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
+        self.signature = signature_of(config, self.vocabulary)
+        self.model: Any = build(config.replace(precision=config.dtype, threads=threads), self.signature, threads)
+        self.model.parameters.assign(checkpoint.parameters)
+        self._rounded = not exact
+        self.reset()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "TaskModel":
+        """From a run folder (its best model) or a file. Raises `CheckpointError`.
+
+        ``exact`` is for generate alone: texts are drawn with the weights as they are, not rounded to bfloat16.
+        """
+        return cls(load(model_path(path)), threads, exact)
+
+    @property
+    def tokenizer(self) -> Symbols:
+        """The symbols that the model writes. Raises `ConfigError` for a task that writes no text."""
+        if self.vocabulary.target is None:
+            raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
+        return self.vocabulary.target
+
+    def records(self, inputs: Sequence[str], labels: str | None = None, answers: bool = True) -> Records:
+        """Read what this model takes from files, folders, globs or ``-``. Raises `InputError`."""
+        return read_records(inputs, self.task, labels=labels, answers=answers, exact=self.vocabulary.columns)
+
+    def open(self, inputs: Sequence[str]) -> list[Stream]:
+        """The same, opened and read as they are asked for, answers or none; a `Stream` for each file."""
+        return open_records(inputs, Reading(self.task, answers=False, exact=self.vocabulary.columns))
+
+    def encode(self, records: Records) -> Examples:
+        """Records as the model sees them. Raises `InputError` that names file and line."""
+        return encode(records, self.vocabulary)
+
+    def part(self, data: Examples, split: str) -> Examples:
+        """All of the examples, or those that the model's own training cut off as "train" or "valid".
+
+        Raises `ConfigError` where it cut nothing off.
+        """
+        if split == "all":
+            return data
+        config = self.config
+        if config.valid_file is not None or not config.valid:
+            raise ConfigError("this model's training data was not split; leave out --split")
+        train, valid = data.split(config.valid, config.seed)
+        if valid is None:
+            raise ConfigError("this data is too little to be split; leave out --split")
+        found: Examples = train if split == "train" else valid
+        return found
+
+    def predict(self, records: Records | Iterable[Record], beam: int = 1) -> Iterator[Answer]:
+        """The answer to each record, in the order given, as chunks are read. For tag, classify, translate, regress.
+
+        ``beam``: how many translations are kept at each step. Raises `InputError`, `ConfigError`.
+        """
+        if self.task == "generate":
+            raise ConfigError(
+                "a model for generate answers nothing; draw from it: `fastrnn sample MODEL --given LABEL`"
+            )
+        if self.task == "forecast":
+            raise ConfigError("a forecast goes on from the end of a series; use `TaskModel.forecast`")
+        if beam < 1 or (beam > 1 and self.task != "translate"):
+            raise ConfigError(f"beam is {beam}; it must be at least 1, and is for translate alone")
+        like = records if isinstance(records, Records) else Records(self.task, [], answers=False)
+        items = iter(records.items if isinstance(records, Records) else records)
+        while chunk := list(itertools.islice(items, _CHUNK)):
+            yield from self._predict(replace(like, items=chunk, answers=False), beam)
+
+    def _predict(self, records: Records, beam: int) -> list[Answer]:
+        found: list[Answer | None] = [None] * len(records)
+        for batch in evaluation_batches(self.encode(records)):
+            output: Any = self._translated(batch, beam) if self.task == "translate" else self.model.predict(batch)
+            for b, row in enumerate(batch.rows):
+                steps = output[len(output) - batch.lengths[b] :, b] if self.task in ("tag", "regress") else output[b]
+                found[row] = self._answer(records.items[row], steps)
+        return [answer for answer in found if answer is not None]
+
+    def _answer(self, record: Record, output: Any) -> Answer:
+        """From what the model says to one record, its padding cut off."""
+        if self.task == "translate":
+            return Answer(record, output)
+        if self.task == "regress":
+            assert self.vocabulary.outputs is not None
+            if self.vocabulary.binary:
+                return Answer(record, (output > 0.5).astype(np.int64), output)
+            return Answer(record, self.vocabulary.outputs.natural(output))
+        probabilities, best, names = np.exp(output.astype(np.float64)), output.argmax(axis=-1), self.vocabulary.labels
+        if self.task == "classify":
+            return Answer(record, names[int(best)], float(probabilities[best]), probabilities)
+        likeliest = probabilities[np.arange(len(best)), best]
+        return Answer(record, [names[i] for i in best], likeliest.tolist(), probabilities)
+
+    def _translated(self, batch: Batch, beam: int) -> list[str]:
+        ids = written(self.model, self.tokenizer, batch, beam)
+        return [self.tokenizer.decode(column) for column in ids.T]
+
+    def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
+        """Each line in the other language. Raises `InputError` for an empty one."""
+        self._only("translate")
+        records = (Record(line, None, Place("line", n), line) for n, line in enumerate(lines, 1))
+        return (answer.value for answer in self.predict(records, beam))
+
+    def evaluate(self, records: Records | Examples) -> dict[str, Any]:
+        """How well the model does on records with answers; see `fastrnn.judging.judge`."""
+        return judge(self.model, self.encode(records) if isinstance(records, Records) else records)
+
+    def forecast(self, records: Records, steps: int) -> list[Array]:
+        """The next ``steps`` rows (steps, C) of each series, in its own units.
+
+        Past the horizon the model runs free: what it said is taken for what came. Raises `InputError`.
+        """
+        self._only("forecast")
+        if steps < 1:
+            raise ConfigError(f"steps is {steps}; it must be at least 1")
+        windows = self.encode(replace(records, answers=False))
+        assert isinstance(windows, Windows)
+        parts: list[Array] = []
+        latest = windows.latest()
+        while sum(part.shape[1] for part in parts) < steps:
+            batch = latest.batch(np.arange(len(latest)))
+            parts.append(latest.natural(self.model.predict(batch), batch.rows))
+            latest = latest.continued(parts[-1])
+        return list(np.concatenate(parts, axis=1)[:, :steps])
+
+    def sample_stream(
+        self,
+        count: int = 1,
+        length: int = 500,
+        *,
+        given: Any = None,
+        prime: str = "",
+        seed: int = 0,
+        stop: str | None = None,
+        unknown: str = "error",
+        **drawing: Any,
+    ) -> Iterator[list[str]]:
+        """Pieces of ``count`` texts for what is ``given`` (a label, or numbers), as they are drawn.
+
+        Each has at most ``length`` symbols; otherwise as `LanguageModel.sample_stream`. Raises `InputError` for a
+        label that is unknown.
+        """
+        self._only("generate")
+        check_amounts(count, length, seed)
+        assert self.vocabulary.target is not None
+        sampler = Sampler(self.model.decoder, self.vocabulary.target, rounded=self._rounded, end=END)
+        start = {name: np.repeat(array, count, axis=1) for name, array in self._start(given).items()}
+        return sampler.stream(
+            count, length, prime, Drawing(**drawing), seed=seed, stop=stop, unknown=unknown, state=start
+        )
+
+    def generate(self, given: Any, count: int = 1, length: int = 500, **settings: Any) -> list[str]:
+        """``count`` new texts for what is given; settings as for `sample_stream`."""
+        pieces = list(self.sample_stream(count, length, given=given, **settings))
+        return ["".join(parts) for parts in zip(*pieces, strict=True)]
+
+    def _start(self, given: Any) -> dict[str, Array]:
+        if given is None:
+            known = ", ".join(self.vocabulary.labels[:12]) or "a list of numbers"
+            raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
+        if self.vocabulary.labels and not isinstance(given, str):
+            raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
+        x = given if isinstance(given, str) else np.asarray(given, np.float32)
+        records = Records(self.task, [Record(x, None, Place("given"))], answers=False)
+        start: dict[str, Array] = self.model.start(self.encode(records).batch(np.zeros(1, np.int64)))
+        return start
+
+    def reset(self) -> None:
+        """Forget what `step` was fed."""
+        self._stepper: Any = None
+
+    def step(self, x: Any) -> Array:
+        """The answer to one step, the state kept: x is a word (tag) or numbers (F,) (regress).
+
+        P(tag) (K,), or the outputs (K,) in their own units, of bits their probabilities. A whole sequence, step by
+        step, gives what `predict` gives. Raises `ConfigError` for tasks and models that need the whole sequence.
+        """
+        if self.task not in ("tag", "regress"):
+            raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
+        if self.config.bidirectional:
+            raise ConfigError("a bidirectional model needs the whole sequence; use predict")
+        record = Record([x] if self.task == "tag" else np.asarray(x, np.float32)[None], None, Place("step"))
+        batch = self.encode(Records(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
+        if self._stepper is None:
+            self._stepper = self.model.sibling("exact")
+            self._state = self._stepper.encoder.stack.zero_state(1)
+        output: Array = self._stepper.predict(batch, self._state)[0, 0].astype(np.float64)
+        if self.task == "tag":
+            return np.exp(output)
+        if self.vocabulary.binary or self.vocabulary.outputs is None:
+            return output
+        return self.vocabulary.outputs.natural(output)
+
+    def _only(self, task: str) -> None:
+        if self.task != task:
+            raise ConfigError(f"this is a model for {self.task}, not for {task}")

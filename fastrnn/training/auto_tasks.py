@@ -1,0 +1,131 @@
+"""What a user leaves open for a labelled task is chosen here, from the number of records, the budget and the speed."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from .auto import Clock
+from .optimizers import Optimizer
+
+HIDDEN = 128
+BATCH = 32
+_LEAST_STEPS = 600  # of a run whose length is chosen, however little data there is
+
+
+@dataclasses.dataclass(frozen=True)
+class Usual:
+    """``dropout``; ``steps`` after which more hardly helped in trials, and in how many ``epochs`` at most."""
+
+    dropout: float
+    steps: int
+    epochs: float
+
+
+# From trials with the lectures' examples and public data (see the README): what learns a rule wants many steps and no
+# dropout; what learns words from a few thousand sentences knows them by heart after a few epochs.
+_USUAL = {
+    "tag": Usual(0.4, 2000, 30),
+    "classify": Usual(0.4, 6000, 25),
+    "generate": Usual(0.1, 12000, 20),
+    "translate": Usual(0.1, 15000, 60),
+    "forecast": Usual(0.1, 3000, 60),
+    "regress": Usual(0.0, 6000, 200),
+}
+_WORDS = Usual(0.6, 6000, 4)  # classify texts by their words
+_VALIDATIONS = 60  # the most in a run
+_PATIENCE = 15  # validations without improvement
+_SHARE = 0.92  # of the time that is left, for steps and validations
+_SAVING = 0.1  # seconds to write the checkpoints of a validation
+_RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 0.5}
+
+
+def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
+    """Sizes, rate and dropout filled in, for so many training records; and in words what was chosen."""
+    chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
+    chosen["dropout"] = usual(config).dropout
+    chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
+    words = [f"{name} {value}" for name, value in chosen.items() if name in ("hidden", "batch", "dropout")]
+    config = config.replace(**chosen, for_=None)
+    if config.lr is None:
+        config = config.replace(lr=_learning_rate(config))
+        words.append(f"lr {config.lr:g}")
+    return config, [", ".join(words)] if words else []
+
+
+def usual(config: Config) -> Usual:
+    """What suits a task's data."""
+    return _WORDS if config.task == "classify" and config.tokens == "words" else _USUAL[config.task]
+
+
+def complete_length(
+    config: Config, per_epoch: int, clock: Clock, measure: Callable[[], tuple[float, float]]
+) -> tuple[Config, list[str]]:
+    """Steps, warm-up, validations and patience filled in. ``measure``: seconds of a step, and of a validation."""
+    words = []
+    if config.steps is None and config.epochs is not None:
+        config = config.replace(steps=steps_of_epochs(per_epoch, config.epochs), epochs=None)
+    elif config.steps is None:
+        most = usual(config)
+        wanted = max(_LEAST_STEPS, min(most.steps, steps_of_epochs(per_epoch, most.epochs)))
+        steps = min(wanted, steps_within(per_epoch, clock.left, measure))
+        config = config.replace(steps=steps)
+        why = ", what the time allows" if steps < wanted else "; more hardly help (--epochs forces them)"
+        words.append(f"steps {steps}: {steps / per_epoch:.1f} epochs{why}")
+        if config.patience is None:
+            config = config.replace(patience=_PATIENCE)
+            words.append(f"patience {_PATIENCE} validations")
+    assert config.steps is not None
+    if config.warmup is None:
+        config = config.replace(warmup=min(100, config.steps // 10))
+    if config.eval_every is None:
+        config = config.replace(eval_every=eval_every(config, per_epoch))
+    return config, words
+
+
+def steps_of_epochs(per_epoch: int, epochs: float) -> int:
+    """Steps in so many passes."""
+    return max(1, math.ceil(epochs * per_epoch))
+
+
+def steps_within(per_epoch: int, seconds_left: Callable[[], float], measure: Callable[[], tuple[float, float]]) -> int:
+    """Steps that fit, a validation after each pass included, into the time that is left when a few were measured."""
+    step, validation = measure()
+    if math.isinf(left := seconds_left()):
+        return 1 << 62
+    passes = left * _SHARE / (per_epoch * step + validation + _SAVING)
+    few = max(0.0, left * _SHARE - validation - _SAVING) / step  # less than a pass: one validation
+    return max(1, int(max(passes * per_epoch, few) if passes < 1 else passes * per_epoch))
+
+
+def eval_every(config: Config, per_epoch: int) -> int:
+    """After each pass, or after more where passes are short."""
+    assert config.steps is not None
+    return max(1, min(config.steps, max(per_epoch, math.ceil(config.steps / _VALIDATIONS))))
+
+
+def median_seconds(model: Any, config: Config, windows: Any, most: float = 0.6) -> float:
+    """A training step of this model on the run's first windows, after one that compiles. Changes its parameters."""
+    optimizer = Optimizer(model, config)
+    state, keep = model.initial_state(windows.batch), 1 - (config.dropout or 0.0)
+    model.parameters.flat[...] = np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size)
+    times: list[float] = []
+    end = math.inf
+    while len(times) < 4 or (time.monotonic() < end and len(times) < 30):
+        start = time.perf_counter()
+        model.learn(windows.window(len(times)), state, keep, 0)
+        optimizer.step(1e-9, optimizer.gradient_norm())
+        times.append(time.perf_counter() - start)
+        if len(times) == 1:
+            end = time.monotonic() + most
+    return float(np.median(times[1:]))
+
+
+def _learning_rate(config: Config) -> float:
+    assert config.hidden is not None
+    base = _RATES[config.optimizer] / (4 if config.cell.startswith("rnn") else 1)
+    return base * min(1.0, math.sqrt(HIDDEN / config.hidden)) / math.sqrt(config.layers)

@@ -1,0 +1,126 @@
+"""What a labelled task is trained on: records, their vocabulary, the split, and batches."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..config import Config
+from ..data.batches import Batches, evaluation_batches
+from ..data.dataset import Examples
+from ..data.encode import encode
+from ..data.record import Records
+from ..data.records import read_records
+from ..data.vocabulary import Vocabulary
+from ..nn.models import TaskNetwork, build
+from . import auto_tasks
+from .auto import Clock, Plan
+from .evaluate import Evaluation
+from .loop import Evaluator
+from .measure import answers, evaluate_records, measure_of
+from .reporter import Reporter
+
+_VALIDATED = 5000  # records that are used to validate while training
+_DECODED = 300  # of them where answers have to be written out (translate)
+
+
+class RecordMaterial:
+    """Records, encoded and split. ``encoding``: an old model's vocabulary to keep. Raises `InputError`."""
+
+    def __init__(
+        self, inputs: Sequence[str] | Records, config: Config, encoding: Vocabulary | None, reporter: Reporter
+    ) -> None:
+        records = _read(inputs, config, encoding)
+        self.tokenizer = encoding or Vocabulary.build(records, config)
+        whole = encode(records, self.tokenizer)
+        names = [] if isinstance(inputs, Records) else list(inputs)
+        self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "records": len(whole)}
+        self.data: Examples = whole
+        self.valid: Examples | None = None
+        if config.valid_file is not None:
+            self.valid = encode(_read([config.valid_file], config, self.tokenizer), self.tokenizer)
+        elif config.valid:
+            self.data, self.valid = whole.split(config.valid, config.seed)
+        most = _DECODED if config.task == "translate" else _VALIDATED
+        if self.valid is not None and len(self.valid) > most:
+            reporter.message(f"validating on {most:,} of {len(self.valid):,} records")
+            self.valid = self.valid.some(most, config.seed)
+
+    def tell_unknown(self, reporter: Reporter) -> None:
+        """Unknown words and characters have an id of their own: nothing is left out."""
+
+    def describe(self, config: Config) -> list[str]:
+        """The data and the length of a run on it, in words."""
+        windows, valid = self.windows(config), len(self.valid) if self.valid else 0
+        noun = "window" if config.task == "forecast" else "record"
+        labels = f", {len(self.tokenizer.labels):,} labels" if self.tokenizer.labels else ""
+        return [
+            f"data {len(self.data):,} {noun}s to learn from, {valid:,} to validate on{labels}",
+            f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {windows.batch} {noun}s, "
+            f"{windows.per_epoch:,} an epoch",
+        ]
+
+    def plan(self, config: Config, clock: Clock) -> Plan:
+        """What ``config`` leaves open."""
+        config, sizes = auto_tasks.complete_model(config, len(self.data))
+        per_epoch = self.windows(config).per_epoch
+        config, length = auto_tasks.complete_length(config, per_epoch, clock, lambda: self._measure(config))
+        return Plan(config, (*sizes, *length))
+
+    def model(self, config: Config) -> TaskNetwork:
+        """A model for these records, its parameters all zero."""
+        return build(config, self.tokenizer.signature(config.task), config.threads)
+
+    def windows(self, config: Config) -> Batches:
+        """The batches of a run."""
+        assert config.batch is not None
+        return Batches(self.data, config.batch, config.seed)
+
+    def evaluator(self, model: TaskNetwork) -> Evaluator | None:
+        """Validates a model that is being trained."""
+        if self.valid is None:
+            return None
+        sibling, valid = model.sibling("exact"), self.valid
+
+        def measured(stopped: Callable[[], bool]) -> Evaluation | None:
+            predict = answers(sibling, self.tokenizer)
+            return evaluate_records(sibling, evaluation_batches(valid), measure_of(valid), predict, stopped)
+
+        return measured
+
+    def drawing(self, model: TaskNetwork, config: Config) -> None:
+        """Nothing is shown while training."""
+
+    def steps_of_epochs(self, config: Config, epochs: float) -> int:
+        """Steps in so many passes."""
+        return auto_tasks.steps_of_epochs(self.windows(config).per_epoch, epochs)
+
+    def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
+        """Steps that fit into the time that is left."""
+        per_epoch = self.windows(config).per_epoch
+        return auto_tasks.steps_within(per_epoch, seconds_left, lambda: self._measure(config))
+
+    def eval_every(self, config: Config) -> int:
+        """Steps between validations, where that is left open."""
+        return auto_tasks.eval_every(config, self.windows(config).per_epoch)
+
+    def _measure(self, config: Config) -> tuple[float, float]:
+        """Seconds of a training step, and of a validation."""
+        model = self.model(config)
+        step = auto_tasks.median_seconds(model, config, self.windows(config))
+        evaluator = self.evaluator(model)
+        start = time.perf_counter()
+        if evaluator is not None:
+            evaluator(lambda: False)
+        return step, time.perf_counter() - start
+
+
+def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabulary | None) -> Records:
+    if isinstance(inputs, Records):
+        return inputs
+    return read_records(
+        inputs,
+        config.task,
+        columns=config.columns,
+        labels=config.labels,
+        exact=vocabulary.columns if vocabulary else None,
+    )

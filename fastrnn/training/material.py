@@ -1,0 +1,68 @@
+"""What a run learns from: the one place where training asks which task it has."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..config import Config
+from ..nn.models import Model
+from . import auto
+from .checkpoint import Encoding
+from .loop import Evaluator
+from .reporter import Reporter
+from .trainer import Windows
+
+
+class Material(Protocol):
+    """Data, read and split, and what a model of it is made of. Texts and records are two kinds of it.
+
+    ``tokenizer``: what turns the data into ids. ``about``: inputs, fingerprint and size, for the checkpoint.
+    """
+
+    about: dict[str, Any]
+
+    @property
+    def tokenizer(self) -> Encoding: ...
+
+    def tell_unknown(self, reporter: Reporter) -> None:
+        """Report what an old model's vocabulary lacks."""
+
+    def describe(self, config: Config) -> list[str]:
+        """The data and the length of a run on it, in words."""
+
+    def plan(self, config: Config, clock: auto.Clock) -> auto.Plan:
+        """What ``config`` leaves open."""
+
+    def model(self, config: Config) -> Model:
+        """A model for this data, its parameters all zero."""
+
+    def windows(self, config: Config) -> Windows:
+        """What the steps of a run read."""
+
+    def evaluator(self, model: Any) -> Evaluator | None:
+        """Validates a model that is being trained; None if nothing was kept for that."""
+
+    def drawing(self, model: Any, config: Config) -> Callable[[], str] | None:
+        """Shows what a model that is being trained makes."""
+
+    def steps_of_epochs(self, config: Config, epochs: float) -> int:
+        """Steps in so many passes."""
+
+    def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
+        """Steps that fit, validations included, into the time that is left when a few have been measured."""
+
+    def eval_every(self, config: Config) -> int:
+        """Steps between validations, where that is left open."""
+
+
+def read(inputs: Any, config: Config, encoding: Any, reporter: Reporter) -> Material:
+    """Read and split the data of a task. ``encoding``: an old model's vocabulary to keep, or None.
+
+    Raises `InputError`.
+    """
+    if config.task == "language-model":
+        from .texts import TextMaterial
+
+        return TextMaterial(inputs, config, encoding, reporter)
+    from .examples import RecordMaterial
+
+    return RecordMaterial(inputs, config, encoding, reporter)

@@ -1,0 +1,190 @@
+"""What the labelled tasks are judged by besides the loss: accuracy, exact answers, errors in the data's own units.
+
+Letters: T steps, B records, K labels or outputs, S decoder steps.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..data.batch import Batch
+from ..data.dataset import Examples
+from ..data.forecast import Windows
+from ..data.symbols import END, UNKNOWN, Symbols
+from ..data.vocabulary import Vocabulary
+from ..nn.models import TaskNetwork
+from ..sample import Sampler
+from ..search import beam_search, greedy
+from .evaluate import Evaluation
+
+Array = np.ndarray[Any, Any]
+
+
+class Measure(Protocol):
+    """Gathers what was predicted for one batch after the other."""
+
+    def add(self, batch: Batch, predicted: Array) -> None:
+        """Take what `TaskNetwork.predict` gave for a batch with answers."""
+
+    def metrics(self) -> dict[str, float]:
+        """What it comes to; nothing before anything was scored."""
+
+
+class Confusion:
+    """Counts (K, K): row the true label, column the likeliest one. For tag (T, B, K) and classify (B, K)."""
+
+    def __init__(self, labels: int) -> None:
+        self.counts = np.zeros((labels, labels), np.int64)
+
+    def add(self, batch: Batch, predicted: Array) -> None:
+        assert batch.y is not None
+        labels = len(self.counts)
+        scored = batch.y >= 0
+        pairs = batch.y[scored].astype(np.int64) * labels + predicted.argmax(axis=-1)[scored]
+        self.counts += np.bincount(pairs, minlength=labels * labels).reshape(labels, labels)
+
+    def metrics(self) -> dict[str, float]:
+        total = int(self.counts.sum())
+        return {"accuracy": float(np.trace(self.counts)) / total} if total else {}
+
+    def by_label(self) -> list[dict[str, float]]:
+        """precision, recall, f1 and count of each label; 0 where a quotient has no value."""
+        right, true, found = np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0)
+        return [
+            {
+                "precision": float(r / max(1, f)),
+                "recall": float(r / max(1, t)),
+                "f1": float(2 * r / max(1, f + t)),
+                "count": int(t),
+            }
+            for r, t, f in zip(right, true, found, strict=True)
+        ]
+
+
+class Bits:
+    """For 0/1 targets: the share of bits, and of whole records, that rounding the probability gets right."""
+
+    def __init__(self) -> None:
+        self._bits, self._right, self._records, self._exact = 0, 0, 0, 0
+
+    def add(self, batch: Batch, predicted: Array) -> None:
+        assert batch.y is not None
+        scored = ~np.isnan(batch.y)
+        right = scored & ((predicted > 0.5) == (batch.y > 0.5))
+        self._bits += int(scored.sum())
+        self._right += int(right.sum())
+        whole = (right == scored).all(axis=(0, 2)) & scored.any(axis=(0, 2))
+        self._records += int(scored.any(axis=(0, 2)).sum())
+        self._exact += int(whole.sum())
+
+    def metrics(self) -> dict[str, float]:
+        if not self._bits:
+            return {}
+        return {"accuracy": self._right / self._bits, "exact": self._exact / self._records}
+
+
+class Errors:
+    """Mean absolute and mean squared error of numbers, in the units of the data. For regress and forecast."""
+
+    def __init__(self, difference: Callable[[Batch, Array], Array]) -> None:
+        """``difference``: what was predicted less what came, in the data's units, NaN where nothing is scored."""
+        self._difference, self._count, self._absolute, self._squared = difference, 0, 0.0, 0.0
+
+    def add(self, batch: Batch, predicted: Array) -> None:
+        errors = self._difference(batch, predicted)
+        scored = errors[~np.isnan(errors)]
+        self._count += scored.size
+        self._absolute += float(np.abs(scored).sum())
+        self._squared += float(np.square(scored).sum())
+
+    def metrics(self) -> dict[str, float]:
+        if not self._count:
+            return {}
+        return {"mae": self._absolute / self._count, "mse": self._squared / self._count}
+
+
+class Exact:
+    """The share of decoded sequences (S', B), each up to its first id 0, that are the targets.
+
+    A target with a symbol that the model cannot write counts as missed.
+    """
+
+    def __init__(self) -> None:
+        self._records, self._exact = 0, 0
+
+    def add(self, batch: Batch, predicted: Array) -> None:
+        assert batch.target_out is not None
+        for truth, found in zip(batch.target_out.T, predicted.T, strict=True):
+            wanted = truth[truth > END]
+            self._records += 1
+            self._exact += bool(UNKNOWN not in wanted and np.array_equal(wanted, _until_end(found)))
+
+    def metrics(self) -> dict[str, float]:
+        return {"exact": self._exact / self._records} if self._records else {}
+
+
+def measure_of(data: Examples) -> Measure | None:
+    """What a task's answers for these examples are judged by; generate has no right answers."""
+    vocabulary = data.vocabulary
+    if vocabulary.task in ("tag", "classify"):
+        return Confusion(len(vocabulary.labels))
+    if vocabulary.task == "translate":
+        return Exact()
+    if isinstance(data, Windows):
+        windows = data
+        return Errors(lambda batch, found: windows.natural(found, batch.rows) - windows.actual(batch.rows))
+    if vocabulary.task == "regress" and vocabulary.binary:
+        return Bits()
+    if vocabulary.outputs is not None:
+        outputs = vocabulary.outputs
+        return Errors(lambda batch, found: outputs.natural(found) - outputs.natural(np.asarray(batch.y)))
+    return None
+
+
+def answers(model: Any, vocabulary: Vocabulary) -> Callable[[Batch], Array]:
+    """What `Measure.add` takes for a batch: `TaskNetwork.predict`, or for translate what the decoder writes, (S, B)."""
+    if vocabulary.task != "translate" or vocabulary.target is None:
+        return lambda batch: np.asarray(model.predict(batch))
+    target = vocabulary.target
+    return lambda batch: written(model, target, batch)
+
+
+def written(model: Any, target: Symbols, batch: Batch, beam: int = 1) -> Array:
+    """The ids (S, B) of a batch's translations. Each has at most twice as many symbols as its source, and 50."""
+    start, most = model.start(batch), 2 * batch.lengths + 50
+    if beam == 1:
+        ids = greedy(Sampler(model.decoder, target, rounded=False, end=END), start, int(most.max()))
+    else:
+        ids = beam_search(model.decoder, start, int(most.max()), beam)
+    ids[np.arange(len(ids))[:, None] >= most] = END
+    return ids
+
+
+def evaluate_records(
+    model: TaskNetwork,
+    batches: Iterable[Batch],
+    measure: Measure | None,
+    predict: Callable[[Batch], Array],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Evaluation | None:
+    """The mean loss over every scored position, and what ``measure`` makes of what ``predict`` says.
+
+    None if ``stopped`` says so between two batches. The model is used with its own arrays: give a sibling of one that
+    is being trained.
+    """
+    total, count = 0.0, 0
+    for batch in batches:
+        if stopped():
+            return None
+        loss, scored = model.losses(batch)
+        total += loss
+        count += scored
+        if measure is not None:
+            measure.add(batch, predict(batch))
+    return Evaluation(count, total / max(1, count), measure.metrics() if measure else {})
+
+
+def _until_end(ids: Array) -> Array:
+    ends = np.flatnonzero(ids == END)
+    return ids[: ends[0]] if ends.size else ids

@@ -1,0 +1,137 @@
+"""What a language model is trained on: a text, its split, and its streams."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..data.characters import describe, readable
+from ..data.corpus import Corpus, read_corpus, split_corpus
+from ..data.tokens import Tokenizer, WordTokenizer
+from ..data.windows import Streams
+from ..data.words import UNK
+from ..nn.network import Network
+from . import auto
+from .evaluate import Evaluation, evaluate
+from .loop import Evaluator
+from .reporter import Reporter
+
+_VALIDATED = 1 << 18  # tokens of the validation text that are used while training
+
+
+class TextMaterial:
+    """A corpus, split. ``tokenizer``: an old model's vocabulary to keep. Raises `InputError`."""
+
+    def __init__(
+        self, inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter
+    ) -> None:
+        whole = _read(inputs, config, tokenizer, reporter)
+        self.tokenizer = whole.tokenizer
+        names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
+        self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
+        self.corpus, self.valid = _split(whole, config, reporter)
+        self._valid_tokens = len(self.valid) if self.valid else 0
+        self._whole = whole
+
+    def tell_unknown(self, reporter: Reporter) -> None:
+        """What an old vocabulary lacks."""
+        if isinstance(self.tokenizer, WordTokenizer):
+            unknown = int(np.count_nonzero(self._whole.ids == self.tokenizer.ids[UNK]))
+            if unknown:
+                reporter.message(f"{unknown:,} of {len(self._whole):,} words are unknown to the old model: {UNK}")
+
+    def describe(self, config: Config) -> list[str]:
+        """The data and the length of a run on it, in words."""
+        windows = self.windows(config)
+        return [
+            f"text {len(self.corpus):,} {config.tokens}, vocabulary of {self.tokenizer.size:,}",
+            f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
+            f"{windows.per_epoch:,} an epoch",
+        ]
+
+    def plan(self, config: Config, clock: auto.Clock) -> auto.Plan:
+        """What ``config`` leaves open."""
+        return auto.plan(config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock)
+
+    def model(self, config: Config) -> Network:
+        """A network for this text, its parameters all zero."""
+        return Network.from_config(config, self.tokenizer.size)
+
+    def windows(self, config: Config) -> Streams:
+        """The streams of a run. Raises `ConfigError` for a text that is too short for them."""
+        assert config.batch is not None
+        return Streams(self.corpus, config.batch, config.seq, config.seed)
+
+    def evaluator(self, model: Network) -> Evaluator | None:
+        """Validates a model that is being trained."""
+        if self.valid is None:
+            return None
+        network, valid = model.sibling("exact"), self.valid
+
+        def measured(stopped: Callable[[], bool]) -> Evaluation | None:
+            return evaluate(network, valid, stopped)
+
+        return measured
+
+    def drawing(self, model: Network, config: Config) -> Callable[[], str]:
+        """Makes a short sample of a model that is being trained."""
+        from ..sample import Drawing, Sampler
+
+        def draw() -> str:
+            sampler = Sampler(model, self.tokenizer, config.document_separator)
+            return "".join(chunk[0] for chunk in sampler.stream(1, 120, "", Drawing(temperature=0.8), seed=config.seed))
+
+        return draw
+
+    def steps_of_epochs(self, config: Config, epochs: float) -> int:
+        """Steps in so many passes."""
+        return auto.steps_of_epochs(config, epochs, len(self.corpus))
+
+    def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
+        """Steps that fit into the time that is left."""
+        return auto.steps_within(config, seconds_left, self._valid_tokens, self.tokenizer.size)
+
+    def eval_every(self, config: Config) -> int:
+        """Steps between validations, where that is left open."""
+        return auto.eval_every(config, self._valid_tokens)
+
+
+def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter) -> Corpus:
+    if isinstance(inputs, Corpus):
+        return inputs
+    skip = "skip" if tokenizer is not None else "error"
+    corpus = read_corpus(
+        inputs,
+        tokens=config.tokens,
+        min_count=config.min_count,
+        separator=config.document_separator,
+        tokenizer=tokenizer,
+        unknown=skip,
+    )
+    _tell_skipped(corpus, "the old model does not know them", reporter)
+    return corpus
+
+
+def _tell_skipped(corpus: Corpus, why: str, reporter: Reporter) -> None:
+    if corpus.skipped:
+        reporter.message(f"left out, because {why}: {describe(corpus.skipped)}")
+
+
+def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, Corpus | None]:
+    corpus: Corpus = whole
+    valid: Corpus | None = None
+    if config.valid_file is not None:
+        valid = _read_valid_file(config.valid_file, whole, config, reporter)
+    elif config.valid:
+        corpus, valid = split_corpus(whole, config.valid)
+    if valid is not None and len(valid) > _VALIDATED:
+        reporter.message(f"validating on the first {_VALIDATED:,} of {len(valid):,} tokens")
+        valid, _ = split_corpus(valid, 1 - _VALIDATED / len(valid))
+    return corpus, valid
+
+
+def _read_valid_file(path: str, whole: Corpus, config: Config, reporter: Reporter) -> Corpus:
+    corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
+    _tell_skipped(corpus, f"{readable(path)} has them and the training text has not", reporter)
+    return corpus

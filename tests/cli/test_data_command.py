@@ -1,0 +1,93 @@
+"""``fastrnn data list``, ``make`` and ``fetch``, run as the program runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fastrnn.data.corpora import CORPORA
+from fastrnn.data.make import GENERATORS, Choices, make
+from fastrnn.data.sources import BUILTIN
+from fastrnn_cli.commands import data
+from fastrnn_cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder."""
+    monkeypatch.setenv("FASTRNN_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def test_list_shows_what_is_here_and_what_can_be_fetched(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "tinyshakespeare").mkdir(parents=True)
+    (folder / "tinyshakespeare" / "input.txt").write_bytes(b"text")
+
+    assert run(["data", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*BUILTIN, *CORPORA]
+    assert lines[2].endswith("[fetched]")
+    assert lines[4].endswith("[to fetch: 31.3 MB]")
+    assert run(["data", "list", "--json"]) == 0
+    here = {name: row["here"] for name, row in json.loads(capsys.readouterr().out).items()}
+    assert here == dict.fromkeys([*BUILTIN, *CORPORA], False) | dict.fromkeys([*BUILTIN, "tinyshakespeare"], True)
+
+
+@pytest.mark.parametrize("name", data.MADE)
+def test_make_writes_to_standard_output_or_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    expected = "".join(make(name, Choices(count=3, seed=5)))
+
+    assert run(["data", "make", name, "--count", "3", "--seed", "5"]) == 0
+    assert capsys.readouterr().out == expected
+    assert run(["data", "make", name, "--count", "3", "--seed", "5", "--out", str(tmp_path / "made")]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "made").read_bytes().decode() == expected
+
+
+def test_every_generator_has_its_command() -> None:
+    assert set(data.MADE) == set(GENERATORS)
+
+
+def test_options_reach_the_generator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "make", "bits", "--problem", "2", "--length", "4", "--variable", "--count", "9"]) == 0
+    assert capsys.readouterr().out == "".join(make("bits", Choices(9, length=4, problem=2, variable=True)))
+    assert run(["data", "make", "copy", "--gap", "3", "--count", "2"]) == 0
+    assert capsys.readouterr().out == "".join(make("copy", Choices(2, gap=3)))
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["make", "bits", "--count", "0"], 2, "fastrnn: count is 0; it must be at least 1\n"),
+        (["make", "songs"], 2, "'songs' is not one of 'bits', 'waves', 'dates', 'copy', 'reverse'."),
+        (["make", "bits", "--out", "none/there.txt"], 1, "its folder does not exist"),
+        (["fetch", "shakespeare"], 2, "no corpus 'shakespeare'; did you mean tinyshakespeare?"),
+        (["fetch"], 2, "NAME..."),
+    ],
+)
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], args: list[str], status: int, message: str) -> None:
+    assert run(["data", *args]) == status
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_fetch_prints_where_the_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fetched(name: str, report: object) -> list[Path]:
+        assert callable(report)
+        report("a.txt", 50_000, 200_000)
+        report("a.txt", 100_000, 200_000)
+        report("a.txt", 200_000, 200_000)
+        return [tmp_path / name / "a.txt"]
+
+    monkeypatch.setattr("fastrnn.data.fetch.fetch", fetched)
+    assert run(["data", "fetch", "names", "ptb"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(tmp_path / name / "a.txt") for name in ("names", "ptb")]
+    assert err.splitlines()[:2] == ["a.txt  50.0 kB of 0.2 MB", "a.txt  0.2 MB of 0.2 MB"]
+    assert run(["data", "fetch", "names", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"names": [str(tmp_path / "names" / "a.txt")]}

@@ -1,0 +1,247 @@
+"""The commands on models of the labelled tasks, small ones: what they read, write and refuse."""
+
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from fastrnn_cli.group import program
+
+SMALL = ("--hidden", "8", "--batch", "16", "--threads", "1", "--lr", "0.01", "--dropout", "0")
+FILES = {
+    "sides.tsv": "".join(f"{'left' if i % 2 else 'right'}\t{'ab'[i % 2] * (1 + i % 4)}\n" for i in range(60)),
+    "tags.txt": "".join(f"{'ab'[i % 2] * (1 + i % 3)} {'XY'[i % 2]}\n" + "\n" * (i % 5 == 4) for i in range(100)),
+    "pairs.tsv": "".join(f"{'ab'[i % 2] * (1 + i % 4)}\t{'xy'[i % 2] * (1 + i % 4)}\n" for i in range(80)),
+    "wave.csv": "date,a,b\n"
+    + "".join(f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i % 2}\n" for i in range(240)),
+    "bits.csv": "p,q,r\n" + "".join(f"{i % 2},{i // 2 % 2},{1 - i % 2}\n" for i in range(60)),
+}
+RUNS = {
+    "classify": ("sides.tsv", "--epochs", "15"),
+    "tag": ("tags.txt", "--epochs", "15", "--bidirectional"),
+    "generate": ("sides.tsv", "--epochs", "60"),
+    "translate": ("pairs.tsv", "--epochs", "60"),
+    "forecast": ("wave.csv", "--columns", "a,b", "--horizon", "3", "--seq", "12", "--steps", "5"),
+    "regress": ("bits.csv", "--columns", "r", "--cell", "dense", "--epochs", "40"),
+}
+
+
+def invoke(*args: str, text: str | bytes | None = None, status: int = 0) -> Result:
+    """Run a command that must leave with this status; a failure is one line."""
+    done = CliRunner().invoke(program, args, input=text)
+    assert done.exit_code == status, done.stderr
+    if status:
+        assert done.stdout == ""
+        assert done.stderr.startswith("fastrnn: ")
+        assert done.stderr.count("\n") == 1
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files, and a run of each task in a folder of its name."""
+    path = tmp_path_factory.mktemp("tasks")
+    for name, text in FILES.items():
+        (path / name).write_text(text)
+    for task, (data, *settings) in RUNS.items():
+        invoke("train", str(path / data), "--task", task, "--out", str(path / task), *SMALL, *settings, "--quiet")
+    return path
+
+
+def test_train_shows_the_metric_and_what_to_try_next(folder: Path, tmp_path: Path) -> None:
+    data = str(folder / "sides.tsv")
+    out = str(tmp_path / "my run")
+    done = invoke("train", data, "--task", "classify", "--steps", "8", "--out", out, *SMALL)
+    assert "records to learn from" in done.stderr
+    assert "accuracy" in done.stdout
+    assert "targets/s" in done.stdout
+    hints = [line.strip() for line in done.stderr.partition("Try next:")[2].splitlines() if line.strip()]
+    assert hints[0] == f"fastrnn predict {shlex.quote(out)} {data}"
+    for hint in hints[:2]:
+        invoke(*shlex.split(hint)[1:])
+
+
+def test_what_to_try_next_leaves_out_a_split_that_was_not_made(folder: Path, tmp_path: Path) -> None:
+    data = str(folder / "sides.tsv")
+    done = invoke("train", data, "--task", "classify", "--steps", "2", "--valid-file", data, "--out",
+                  str(tmp_path / "run"), *SMALL)  # fmt: skip
+    assert f"fastrnn eval {tmp_path / 'run'} {data}\n" in done.stderr
+
+
+def test_train_json_has_the_metrics(folder: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    done = invoke("train", str(folder / "bits.csv"), "--task", "regress", "--columns", "r", "--steps", "5",
+                  "--out", out, *SMALL, "--json")  # fmt: skip
+    values = json.loads(done.stdout)
+    assert values["run"] == out
+    assert 0 <= values["accuracy"] <= 1
+    assert 0 <= values["exact"] <= 1
+
+
+def test_predict_classify_puts_the_label_before_its_text(folder: Path) -> None:
+    run = str(folder / "classify")
+    assert invoke("predict", run, text="aaa\nbb\n").stdout == "right\taaa\nleft\tbb\n"
+    assert invoke("predict", run, text="left\taaa\n").stdout == "left\taaa\tright\n"
+    sure = invoke("predict", run, "-", "--probabilities", text="aaa\n").stdout.rstrip().split("\t")
+    assert sure[:2] == ["right", "aaa"]
+    assert 0.5 < float(sure[2]) <= 1
+
+
+def test_what_predict_writes_train_and_eval_read(folder: Path, tmp_path: Path) -> None:
+    asked = {
+        "classify": ("x.tsv", "aaa\nbb\nab\n"),
+        "tag": ("x.txt", "a\nbb\n\nb\n"),
+        "translate": ("x.tsv", "aa\nb\n"),
+    }
+    for task, (name, text) in asked.items():
+        answered = invoke("predict", str(folder / task), text=text).stdout
+        (tmp_path / name).write_text(answered)
+        figures = json.loads(invoke("eval", str(folder / task), str(tmp_path / name), "--json").stdout)
+        assert figures["exact" if task == "translate" else "accuracy"] == 1.0
+
+
+def test_predict_json_lines(folder: Path, tmp_path: Path) -> None:
+    done = invoke("predict", str(folder / "classify"), "--json", "--probabilities", text="aaa\nbb\n")
+    first = json.loads(done.stdout.splitlines()[0])
+    assert (first["text"], first["label"], first["labels"]) == ("aaa", "right", ["left", "right"])
+    assert sum(first["probabilities"]) == pytest.approx(1)
+    (tmp_path / "x.jsonl").write_text('{"text": "aaa", "id": 7}\n{"text": "b", "label": "right"}\n')
+    done = invoke("predict", str(folder / "classify"), str(tmp_path / "x.jsonl"))
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"text": "aaa", "id": 7, "label": "right"},
+        {"text": "b", "label": "right", "predicted": "left"},
+    ]
+    done = invoke("predict", str(folder / "tag"), "--json", text="a\nbb\n")
+    assert {k: json.loads(done.stdout)[k] for k in ("tokens", "tags")} == {"tokens": ["a", "bb"], "tags": ["X", "Y"]}
+
+
+def test_predict_tags_in_two_columns_and_conllu(folder: Path, tmp_path: Path) -> None:
+    run = str(folder / "tag")
+    assert invoke("predict", run, text="a\nbb\n\nbb Y\n").stdout == "a\tX\nbb\tY\n\nbb\tY\tY\n\n"
+    line = "1\ta\t_\t_\t_\t_\t_\t_\t_\t_"
+    (tmp_path / "x.conllu").write_text(f"# text = a\n{line}\n1.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n")
+    done = invoke("predict", run, str(tmp_path / "x.conllu"), "--probabilities").stdout.splitlines()
+    assert done[0] == "# text = a"
+    assert done[1].startswith("1\ta\t_\tX\t_\t_\t_\t_\t_\tProbability=0.")
+    assert done[2:] == ["1.1\tx\t_\t_\t_\t_\t_\t_\t_\t_", ""]
+
+
+def test_predict_translates_greedily_and_with_a_beam(folder: Path) -> None:
+    for beam in ("1", "3"):
+        done = invoke("predict", str(folder / "translate"), "--beam", beam, text="aa\nb\tx\n")
+        assert done.stdout == "aa\txx\nb\tx\ty\n"
+
+
+def test_predict_adds_columns_to_a_table(folder: Path, tmp_path: Path) -> None:
+    run = str(folder / "regress")
+    assert invoke("predict", run, text='p,name,q\n0,"x,y",1\n1,z,0\n').stdout == 'p,name,q,r\n0,"x,y",1,1\n1,z,0,0\n'
+    assert invoke("predict", run, text="q,p,r\n1,0,0\n").stdout == "q,p,r,r_predicted\n1,0,0,1\n"
+    assert json.loads(invoke("predict", run, "--json", text="p,q\n1,1\n").stdout)["outputs"] == [[0]]
+
+
+def test_predict_dense_arrays(tmp_path: Path) -> None:
+    x = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    np.savez(tmp_path / "x.npz", x=x[:, None], y=np.arange(40) % 2)
+    np.savez(tmp_path / "r.npz", x=x[:, None], y=np.eye(2)[np.arange(40) % 2][:, None])
+    for task, name, said in (("classify", "x.npz", "0\n1\n0\n"), ("regress", "r.npz", "record,step,y0,y1\n0,0,1,0\n")):
+        out = str(tmp_path / task)
+        invoke("train", str(tmp_path / name), "--task", task, "--epochs", "20", "--out", out, *SMALL, "-q")
+        assert invoke("predict", out, str(tmp_path / name)).stdout.startswith(said)
+
+
+def test_predict_forecasts_the_rows_to_come(folder: Path) -> None:
+    run, data = str(folder / "forecast"), str(folder / "wave.csv")
+    done = invoke("predict", run, data)
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    assert rows[0] == ["date", "a", "b"]
+    assert [row[0][:16] for row in rows[1:]] == [f"2024-01-11 0{hour}:00" for hour in range(3)]
+    free = invoke("predict", run, data, "--steps", "10").stdout
+    assert free.startswith(done.stdout)
+    assert free.count("\n") == 11
+    assert len(json.loads(invoke("predict", run, "--steps", "5", "--json", text=FILES["wave.csv"]).stdout)["rows"]) == 5
+
+
+def test_predict_streams_whatever_the_size(folder: Path) -> None:
+    text = "".join(f"{'ab'[i % 2] * (1 + i % 7)}\n" for i in range(700))
+    done = invoke("predict", str(folder / "classify"), text=text).stdout.splitlines()
+    assert [line.split("\t")[1] for line in done] == text.split()
+
+
+def test_eval_shows_a_table_for_labels(folder: Path) -> None:
+    done = invoke("eval", str(folder / "classify"), str(folder / "sides.tsv"))
+    assert "accuracy  100.00%" in done.stdout
+    assert "left       1.000   1.000  1.000     30" in done.stdout
+    assert "true \\ answered  left  right" in done.stdout
+    figures = json.loads(invoke("eval", str(folder / "classify"), str(folder / "sides.tsv"), "--json").stdout)
+    assert figures["confusion"] == [[30, 0], [0, 30]]
+    valid = json.loads(
+        invoke("eval", str(folder / "classify"), str(folder / "sides.tsv"), "--split", "valid", "--json").stdout
+    )
+    assert (valid["records"], valid["accuracy"]) == (6, 1.0)
+
+
+def test_eval_of_a_forecast_tells_what_it_must_beat(folder: Path) -> None:
+    figures = json.loads(invoke("eval", str(folder / "forecast"), str(folder / "wave.csv"), "--json").stdout)
+    assert {"mae", "mse", "persistence"} <= figures.keys()
+    assert "persistence" in invoke("eval", str(folder / "forecast"), str(folder / "wave.csv")).stdout
+
+
+def test_sample_from_a_label_writes_lines(folder: Path) -> None:
+    run = str(folder / "generate")
+    lines = invoke("sample", run, "--given", "left", "--count", "5", "--length", "6", "--seed", "3").stdout.splitlines()
+    assert len(lines) == 5
+    done = invoke("sample", run, "--given", "left", "--count", "5", "--length", "6", "--seed", "3", "--jsonl").stdout
+    assert [json.loads(line)["text"] for line in done.splitlines()] == lines
+    assert "".join(lines).count("b") > 0.8 * len("".join(lines))
+
+
+def test_info_tells_the_task(folder: Path) -> None:
+    shown = invoke("info", str(folder / "tag")).stdout
+    assert "bidirectional lstm, 1 layer of 8" in shown
+    assert "2 labels" in shown
+    facts = json.loads(invoke("info", str(folder / "tag" / "last.safetensors"), "--json").stdout)
+    assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "task", True)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "words"),
+    [
+        (["score", "F/tag"], 2, "a model for tag, not a language model"),
+        (["complete", "F/tag", "x"], 2, "a model for tag, not a language model"),
+        (["sample", "F/tag"], 2, "a model for tag, not for generate"),
+        (["sample", "F/generate"], 2, "use --given (it knows left, right)"),
+        (["sample", "F/generate", "--given", "lift"], 1, "label 'lift' is unknown; did you mean left?"),
+        (["sample", "F/tag", "--given", "left"], 2, "--given is for models for generate"),
+        (["predict", "F/generate", "F/sides.tsv"], 2, "fastrnn sample"),
+        (["predict", "F/tag", "F/tags.txt", "--beam", "2"], 2, "beam"),
+        (["predict", "F/tag", "F/tags.txt", "--steps", "2"], 2, "--steps is for models that forecast"),
+        (["predict", "F/forecast", "F/wave.csv", "--steps", "0"], 2, "steps is 0"),
+        (["predict", "F/regress", "F/wave.csv"], 1, "no column 'p'"),
+        (["predict", "F/classify", "missing.tsv"], 1, "missing.tsv: no such file"),
+        (["eval", "F/forecast", "F/bits.csv"], 1, "bits.csv"),
+        (["train", "--task", "tag"], 2, "--task tag needs data"),
+        (["train", "F/sides.tsv", "--bidirectional"], 2, "a backward layer would have read it already"),
+        (["train", "F/sides.tsv", "--task", "classify", "--horizon", "2"], 2, "--task forecast, not classify"),
+        (["train", "F/bits.csv", "--task", "regress"], 1, "name them with --columns"),
+        (["train", "F/wave.csv", "--task", "classify"], 1, "classify does not read this kind of file"),
+        (["train", "F/tags.txt", "--task", "tag", "--cell", "dense", "--steps", "1"], 2, "use a recurrent cell"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(args: list[str], status: int, words: str, folder: Path) -> None:
+    done = CliRunner().invoke(program, [arg.replace("F/", f"{folder}/") for arg in args])
+    assert (done.exit_code, done.stdout) == (status, ""), done.stderr
+    assert words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_language_model_does_not_predict(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the cat sat. " * 60)
+    run = str(tmp_path / "run")
+    invoke("train", str(tmp_path / "text.txt"), "--steps", "2", "--seq", "8", "--out", run, *SMALL, "--quiet")
+    assert "a language model" in invoke("predict", run, str(tmp_path / "text.txt"), status=2).stderr
+    assert "--given is for models for generate" in invoke("sample", run, "--given", "x", status=2).stderr

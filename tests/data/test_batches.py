@@ -1,0 +1,101 @@
+"""Training batches are a pure function of their index; evaluation sees every record once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from record_cases import dataset, write
+
+from fastrnn.data.batches import Batches, evaluation_batches
+from fastrnn.data.dataset import Dataset
+
+
+def make(folder: Path, lengths: list[int]) -> Dataset:
+    """Texts of these lengths."""
+    data: Dataset = dataset(
+        write(folder, "a.tsv", "".join(f"{i % 2}\t{'ab' * n}"[: n + 2] + "\n" for i, n in enumerate(lengths))),
+        "classify",
+    )
+    return data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    lengths = np.random.default_rng(1).integers(1, 60, 500).tolist()
+    return make(tmp_path_factory.mktemp("batches"), lengths)
+
+
+@given(batch=st.integers(1, 70), seed=st.integers(0, 9))
+def test_no_record_comes_twice_in_an_epoch(data: Dataset, batch: int, seed: int) -> None:
+    batches = Batches(data, batch, seed)
+    for epoch in (0, 3):
+        rows = [batches.rows(epoch * batches.per_epoch + i) for i in range(batches.per_epoch)]
+        seen = np.concatenate(rows)
+
+        assert {len(r) for r in rows} == {batch}
+        assert len(seen) == len(set(seen)) == 500 // batch * batch
+
+
+def test_what_is_left_over_is_another_in_every_epoch(data: Dataset) -> None:
+    batches = Batches(data, 300, 1)
+    missing = {frozenset(range(500)) - frozenset(batches.rows(epoch)) for epoch in range(20)}
+
+    assert len(missing) == 20
+    assert not frozenset.intersection(*missing)
+
+
+def test_a_batch_is_a_pure_function_of_its_index(data: Dataset) -> None:
+    one, other = Batches(data, 16, 3), Batches(data, 16, 3)
+    backwards = [other.window(i) for i in reversed(range(70))][::-1]
+
+    for i, expected in enumerate(backwards):
+        found = one.window(i)
+        np.testing.assert_array_equal(found.x, expected.x)
+        np.testing.assert_array_equal(found.rows, expected.rows)
+    assert Batches(data, 16, 4).rows(0).tolist() != one.rows(0).tolist()
+
+
+def test_records_of_like_length_are_together(data: Dataset) -> None:
+    batches = Batches(data, 16, 1)
+    steps = sum(batches.window(i).x.size for i in range(batches.per_epoch))
+    tokens = sum(int(batches.window(i).lengths.sum()) for i in range(batches.per_epoch))
+
+    assert steps < 1.1 * tokens
+    longest = [batches.window(i).x.shape[0] for i in range(batches.per_epoch)]
+    assert sorted(longest) != longest
+    assert batches.seq == pytest.approx(np.mean(longest), abs=1)
+
+
+def test_batches_differ_from_epoch_to_epoch(data: Dataset) -> None:
+    batches = Batches(data, 16, 1)
+    together = {frozenset(batches.rows(i)) for i in range(2 * batches.per_epoch)}
+
+    assert len(together) == 2 * batches.per_epoch
+
+
+def test_few_records_are_one_batch(tmp_path: Path) -> None:
+    batches = Batches(make(tmp_path, [3, 1, 2]), 32, 1)
+
+    assert (batches.batch, batches.per_epoch) == (3, 1)
+    assert sorted(batches.rows(5)) == [0, 1, 2]
+
+
+def test_the_decoder_counts_for_the_length_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "".join(f"x\t{'a' * (n + 1)}\n" for n in range(64)))
+    data = dataset(path, "generate")
+    batches = Batches(data, 8, 1)
+
+    for i in range(8):
+        lengths = data.target.lengths[batches.rows(i)]
+        assert np.ptp(lengths) == 7
+    assert batches.seq == 1 + np.mean(np.arange(8, 65, 8))
+
+
+def test_evaluation_sees_every_record_once_in_a_fixed_order(data: Dataset) -> None:
+    rows = [batch.rows for batch in evaluation_batches(data, 64)]
+
+    assert sorted(np.concatenate(rows)) == list(range(500))
+    assert [len(r) for r in rows] == [64] * 7 + [52]
+    assert [r.tolist() for r in rows] == [batch.rows.tolist() for batch in evaluation_batches(data, 64)]

@@ -1,0 +1,228 @@
+"""Records to padded batches: every symbol, label and target at its place."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from record_cases import dataset, write
+
+from fastrnn.config import Config
+from fastrnn.data.batch import Batch
+from fastrnn.data.dataset import Dataset
+from fastrnn.data.encode import encode
+from fastrnn.data.record import Place, Record, Records
+from fastrnn.data.records import read_records
+from fastrnn.data.vocabulary import Vocabulary
+from fastrnn.errors import ConfigError, InputError
+
+
+def whole(data: Any) -> Batch:
+    """All examples as one batch."""
+    batch: Batch = data.batch(np.arange(len(data)))
+    return batch
+
+
+def test_tags_and_words_end_at_the_last_step(tmp_path: Path) -> None:
+    data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\nfar O\n\nran O\n"), "tag")
+    batch = whole(data)
+    words = data.vocabulary.tokens.ids
+
+    assert batch.x.tolist() == [[words["Harry"], 0], [words["ran"], 0], [words["far"], words["ran"]]]
+    assert batch.y is not None
+    assert batch.y.tolist() == [[0, -1], [1, -1], [1, 1]]
+    assert (batch.lengths.tolist(), batch.rows.tolist(), batch.count) == ([3, 1], [0, 1], 4)
+    assert (batch.x.dtype, batch.y.dtype) == (np.int32, np.int32)
+
+
+def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
+    data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\n\nran O\nran O\nan O\n"), "tag")
+    batch, letters = whole(data), data.vocabulary.characters
+
+    assert batch.spelling is not None
+    assert batch.word_of is not None
+    assert batch.spelling_lengths is not None
+    spelt = ["".join(letters.token_text(i) for i in column if i) for column in batch.spelling.T]
+    assert sorted(spelt) == ["Harry", "an", "ran"]
+    assert [len(word) for word in spelt] == batch.spelling_lengths.tolist()
+    assert [[spelt[i] for i in batch.word_of[3 - n :, b]] for b, n in enumerate(batch.lengths)] == [
+        ["Harry", "ran"],
+        ["ran", "ran", "an"],
+    ]
+    assert (batch.spelling[-1] != 0).all()
+
+
+def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> None:
+    vocabulary = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").vocabulary
+    data = encode(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), vocabulary)
+    batch, ids = whole(data), vocabulary.characters.ids
+
+    assert batch.x.tolist() == [[1]]
+    assert batch.spelling is not None
+    assert batch.spelling[:, 0].tolist() == [ids["n"], ids["a"], ids["r"], 1]
+
+
+def test_classes(tmp_path: Path) -> None:
+    batch = whole(dataset(write(tmp_path, "a.tsv", "y\tab\nx\tb\n"), "classify"))
+
+    assert batch.x.tolist() == [[2, 0], [3, 3]]
+    assert batch.y is not None
+    assert (batch.y.tolist(), batch.y.dtype, batch.count) == ([1, 0], np.int32, 2)
+
+
+def test_translations_start_and_end_with_the_end_symbol(tmp_path: Path) -> None:
+    batch = whole(dataset(write(tmp_path, "a.tsv", "ab\tcde\nb\td\n"), "translate"))
+
+    assert batch.x.tolist() == [[2, 0], [3, 3]]
+    assert batch.target_in is not None
+    assert batch.target_out is not None
+    assert batch.target_in.T.tolist() == [[0, 2, 3, 4], [0, 3, 0, 0]]
+    assert batch.target_out.T.tolist() == [[2, 3, 4, 0], [3, 0, -1, -1]]
+    assert batch.count == 6
+    assert batch.target_in.dtype == batch.target_out.dtype == np.int32
+
+
+def test_generate_is_given_labels_or_scaled_vectors(tmp_path: Path) -> None:
+    batch = whole(dataset(write(tmp_path, "a.tsv", "y\tab\nx\tb\n"), "generate"))
+    assert (batch.x.tolist(), batch.x.dtype, batch.lengths.tolist()) == ([1, 0], np.int32, [1, 1])
+    assert batch.target_out is not None
+    assert batch.target_out.T.tolist() == [[2, 3, 0], [3, 0, -1]]
+
+    path = write(tmp_path, "a.jsonl", '{"given": [1, 5], "text": "a"}\n{"given": [3, 5], "text": "b"}\n')
+    batch = whole(dataset(path, "generate"))
+    assert (batch.x.tolist(), batch.x.dtype) == ([[-1, 0], [1, 0]], np.float32)
+
+
+def test_bits_and_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "x1,x2,y1,y2\n0,1,1,0\n1,-1,0,-1\n")
+    batch = whole(dataset(path, "regress", columns="y*"))
+
+    assert batch.x.tolist() == [[[0, 1], [1, -1]]]
+    assert batch.y is not None
+    np.testing.assert_array_equal(batch.y, [[[1, 0], [0, np.nan]]])
+    assert (batch.x.dtype, batch.y.dtype, batch.count) == (np.float32, np.float32, 3)
+    path = write(tmp_path, "b.csv", "x,y\n0,10\n4,30\n")
+    batch = whole(dataset(path, "regress", columns="y"))
+    assert (batch.x.tolist(), batch.y.tolist()) == ([[[-1], [1]]], [[[-1], [1]]])
+
+
+def test_dense_padding_is_zero_after_scaling_too(tmp_path: Path) -> None:
+    x = np.arange(12.0).reshape(2, 3, 2)
+    x[0, 2] = np.nan
+    y = np.where(np.isnan(x[:, :, :1]), 7, x[:, :, :1])
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    batch = whole(dataset(str(tmp_path / "a.npz"), "regress"))
+
+    assert batch.lengths.tolist() == [2, 3]
+    assert batch.x[0, 0].tolist() == [0, 0]
+    assert (batch.x[1:, 0] != 0).all()
+    assert batch.y is not None
+    assert np.isnan(batch.y[0, 0]).all()
+    assert not np.isnan(batch.y[1:]).any()
+
+
+def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_for(tmp_path: Path) -> None:
+    vocabulary = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").vocabulary
+    path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
+
+    with pytest.raises(InputError, match=r"b\.tsv:2: label 'nice' is unknown; the model knows neg, pos$"):
+        encode(read_records([path], "classify"), vocabulary)
+    batch = whole(encode(read_records([path], "classify", answers=False), vocabulary))
+    assert batch.y is not None
+    assert (batch.y.tolist(), batch.count) == ([1, -1], 1)
+    tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").vocabulary
+    with pytest.raises(InputError, match=r"c\.txt:1: label 'Z' is unknown; the model knows X, Y$"):
+        encode(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
+
+
+def test_without_answers_there_are_no_targets(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "ab\tcde\n")
+    vocabulary = dataset(path, "translate").vocabulary
+    batch = whole(encode(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), vocabulary))
+
+    assert (batch.target_in, batch.target_out, batch.y, batch.count) == (None, None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "x", "message"),
+    [
+        ("classify", np.zeros((2, 3), np.float32), "one.tsv:4: an array where a text is needed"),
+        ("generate", "z", "one.tsv:4: label 'z' is unknown"),
+        ("regress", np.zeros((1, 3), np.float32), "one.tsv:4: 3 features where the model takes 1 features a step"),
+        ("regress", "text", "one.tsv:4: a text where the model takes 1 features a step"),
+    ],
+)
+def test_what_does_not_fit_a_model_names_its_place(tmp_path: Path, task: str, x: Any, message: str) -> None:
+    path = (
+        write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
+    )
+    vocabulary = dataset(path, task, columns="y" if task == "regress" else None).vocabulary
+    records = Records(task, [Record(x, None, Place("one.tsv", 4))], answers=False)
+
+    with pytest.raises(InputError) as error:
+        encode(records, vocabulary)
+    assert str(error.value).startswith(message)
+    with pytest.raises(ConfigError, match=r"records of translate; the model is of"):
+        encode(Records("translate", records.items), vocabulary)
+
+
+def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
+    vocabulary = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").vocabulary
+    records = Records("classify", [Record("", "x", Place("b.tsv", 2))])
+
+    with pytest.raises(InputError, match=r"b\.tsv:2: an empty sequence; give at least one token"):
+        encode(records, vocabulary)
+
+
+def test_a_target_that_is_no_bit_is_an_error(tmp_path: Path) -> None:
+    vocabulary = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").vocabulary
+    path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
+
+    with pytest.raises(InputError, match=r"b\.csv:3: a target that is no bit; this model predicts 0 or 1"):
+        encode(read_records([path], "regress", exact=vocabulary.columns), vocabulary)
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    text = "\n".join(f"w{i % 7} T{i % 3}\n" * (1 + i % 5) for i in range(40))
+    data: Dataset = dataset(write(tmp_path_factory.mktemp("tagged"), "a.txt", text), "tag")
+    return data
+
+
+@given(valid=st.floats(0, 0.9), seed=st.integers(0, 9))
+def test_a_split_keeps_every_example_whole(tagged: Dataset, valid: float, seed: int) -> None:
+    parts = [part for part in tagged.split(valid, seed) if part is not None]
+    places = [place.line for part in parts for place in part.places]
+    batches = {
+        p.line: (part.x.right(np.array([i])).tolist(), part) for part in parts for i, p in enumerate(part.places)
+    }
+
+    assert sorted(places) == [place.line for place in tagged.places]
+    for i, place in enumerate(tagged.places):
+        assert batches[place.line][0] == tagged.x.right(np.array([i])).tolist()
+        assert batches[place.line][1].spelling is tagged.spelling
+
+
+def test_no_part_to_validate_is_none(tagged: Dataset) -> None:
+    assert tagged.split(0, 1) == (tagged, None)
+    assert len(tagged.some(7, 1)) == 7
+    assert len(tagged.some(700, 1)) == 40
+
+
+def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
+    texts = ["ab c\n\nd e\n", "ab c\nd e\n", "ab c\n\nd c\n", "ab e\n\nd c\n"]
+    data = [dataset(write(tmp_path, "a.txt", text), "tag") for text in texts]
+
+    assert len({one.fingerprint for one in data}) == 4
+    assert dataset(write(tmp_path, "b.txt", texts[0]), "tag").fingerprint == data[0].fingerprint
+    classes = [dataset(write(tmp_path, "a.tsv", text), "classify") for text in ("x\ta\ny\tb\n", "y\ta\nx\tb\n")]
+    assert classes[0].fingerprint != classes[1].fingerprint
+
+
+def test_the_vocabulary_may_be_an_older_one(tmp_path: Path) -> None:
+    records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
+    vocabulary = Vocabulary.build(records, Config(task="classify", valid=0.0, min_count=1))
+
+    assert encode(records, vocabulary).vocabulary is vocabulary

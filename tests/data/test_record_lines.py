@@ -1,0 +1,40 @@
+"""Lines with their places."""
+
+import pytest
+
+from fastrnn.data.record import Place, lines
+from fastrnn.data.sources import Source
+from fastrnn.errors import InputError
+
+
+def read(data: bytes, cut: int = 1 << 20) -> list[tuple[int, str]]:
+    source = Source("a.txt", lambda: iter([data[i : i + cut] for i in range(0, len(data), cut)]))
+    return [(place.line, line) for place, line in lines(source)]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+def test_lines_are_numbered_from_one_wherever_chunks_end(cut: int) -> None:
+    assert read("één\r\n\ntwo".encode(), cut) == [(1, "één"), (2, ""), (3, "two")]
+
+
+def test_a_byte_order_mark_is_left_out_at_the_start_alone() -> None:
+    assert read("\ufeffa\n\ufeffb".encode()) == [(1, "a"), (2, "\ufeffb")]
+
+
+def test_no_line_in_an_empty_file() -> None:
+    assert read(b"") == []
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    assert read("a\x0bb\u2028c\rd\n".encode()) == [(1, "a\x0bb\u2028c\rd")]
+
+
+def test_what_is_not_utf_8_is_named_by_its_offset() -> None:
+    with pytest.raises(InputError, match=r"^a\.txt: not UTF-8 at byte 4 \(0xe9\); save it as UTF-8$"):
+        read(b"ab\nc\xe9\n", 2)
+
+
+def test_a_place_shows_file_and_line_readably() -> None:
+    assert str(Place("a\nb.tsv", 3)) == "a\\nb.tsv:3"
+    assert str(Place("x.npz")) == "x.npz"
+    assert str(Place("a.tsv", 2).error("bad\nfield; mend it")) == "a.tsv:2: bad\\nfield; mend it"

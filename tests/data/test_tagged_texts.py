@@ -1,0 +1,74 @@
+"""CoNLL-U and two columns."""
+
+from pathlib import Path
+
+import pytest
+from record_cases import examples, write
+
+from fastrnn.data.records import read_records
+from fastrnn.errors import InputError
+
+REST = "\t_\t_\t0\troot\t_\t_"
+SENTENCE = f"""# text = vámonos al mar
+1-2\tvámonos\t_\t_{REST}
+1\tvamos\tir\tVERB{REST}
+2\tnos\tnosotros\tPRON{REST}
+2.1\tir\tir\tVERB{REST}
+3\t10 000\t10 000\tNUM{REST}
+
+"""
+
+
+def test_conllu_gives_form_and_upos_of_words_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.conllu", SENTENCE + SENTENCE)
+    records = read_records([path], "tag").items
+
+    assert [(r.x, r.y) for r in records] == [(["vamos", "nos", "10 000"], ["VERB", "PRON", "NUM"])] * 2
+    assert [r.place.line for r in records] == [1, 8]
+    assert records[0].raw == SENTENCE.rstrip("\n")
+
+
+def test_conllu_without_tags_is_for_prediction(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.conllu", f"1\tgo\tgo\t_{REST}\n")
+
+    assert examples(path, "tag", answers=False) == [(["go"], None)]
+    with pytest.raises(InputError, match=r"a\.conllu:1: no UPOS; give each word its tag in the fourth column$"):
+        examples(path, "tag")
+
+
+@pytest.mark.parametrize("between", ["\t", " ", "  \t "])
+def test_two_columns_and_blank_lines_between_sequences(tmp_path: Path, between: str) -> None:
+    path = write(tmp_path, "a.txt", f"\nHarry{between}1\nand{between}0\n\n \nspell{between}0")
+
+    assert examples(path, "tag") == [(["Harry", "and"], ["1", "0"]), (["spell"], ["0"])]
+
+
+def test_a_token_may_hold_blanks_where_a_tab_ends_it(tmp_path: Path) -> None:
+    assert examples(write(tmp_path, "a.tsv", "New York\tB\n"), "tag") == [(["New York"], ["B"])]
+
+
+def test_tokens_alone_are_for_prediction(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "a\nb\n\nc x\n")
+
+    assert examples(path, "tag", answers=False) == [(["a", "b"], None), (["c"], ["x"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.conllu", "1\tgo\tgo\tVERB\n", "a.conllu:1: 4 columns; a CoNLL-U line has 10, separated by tabs"),
+        ("a.conllu", f"# x\nx\tgo\tgo\tVERB{REST}\n", "a.conllu:2: ID 'x'; it must be a number, a range such as 1-2"),
+        ("a.conllu", f"1\t\tgo\tVERB{REST}\n", "a.conllu:1: the FORM is empty"),
+        ("a.conllu", f"1-2\tgo\t_\t_{REST}\n", "a.conllu:1: an empty sequence; a sentence has at least one word"),
+        ("a.conllu", "# only a comment\n", "a.conllu: no example in it; give at least one"),
+        ("a.txt", "a x\nb\n", "a.txt:2: one column; a line is a token, a tab or a blank, and its tag"),
+        ("a.txt", "a x y\n", "a.txt:1: 3 columns; a line is a token, a tab or a blank, and its tag"),
+        ("a.txt", "\n\na\t\n", "a.txt:3: the tag is empty"),
+        ("a.txt", "", "a.txt: no example in it; give at least one"),
+    ],
+)
+def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path, name: str, content: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        examples(write(tmp_path, name, content), "tag")
+
+    assert message in str(error.value)

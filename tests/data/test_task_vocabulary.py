@@ -1,0 +1,192 @@
+"""What a task's model remembers: built from what trains, kept as JSON, and not believed when it is unsound."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from record_cases import dataset, idx, write
+
+from fastrnn.config import Config
+from fastrnn.data.encode import encode
+from fastrnn.data.record import Place
+from fastrnn.data.records import read_records
+from fastrnn.data.splitting import split_rows
+from fastrnn.data.tables import Columns
+from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.errors import InputError
+from fastrnn.nn.signature import Signature
+
+
+@pytest.fixture
+def vocabularies(tmp_path: Path) -> dict[str, Vocabulary]:
+    """One of every kind."""
+    tags = write(tmp_path, "a.txt", "Harry B\nran O\n\nHarry B\n")
+    bits = write(tmp_path, "bits.txt", "0 1\n1 0\n")
+    labelled = write(tmp_path, "a.tsv", "pos\tfine film\nneg\tdull\n")
+    write(tmp_path, "labels.idx", idx(np.array([10, 2])))
+    images = write(tmp_path, "images.idx", idx(np.zeros((2, 3, 4))))
+    vectors = write(tmp_path, "v.jsonl", '{"given": [1, 2], "text": "ab"}\n{"given": [3, 2], "text": "b"}\n')
+    table = write(tmp_path, "a.csv", "x1,x2,y1\n0,1,1\n1,1,0\n1,-1,-1\n")
+    numbers = write(tmp_path, "b.csv", "x,y,z\n1,2,3\n3,4,9\n")
+    hours = write(tmp_path, "h.csv", "date,a,b\n" + "".join(f"2024-01-01 {h:02},{h},{h * h}\n" for h in range(12)))
+    made = {
+        "tag": dataset(tags, "tag"),
+        "tag bits": dataset(bits, "tag"),
+        "classify": dataset(labelled, "classify"),
+        "classify words": dataset(labelled, "classify", tokens="words"),
+        "classify dense": _images(images, tmp_path),
+        "generate": dataset(labelled, "generate"),
+        "generate vectors": dataset(vectors, "generate"),
+        "translate": dataset(labelled, "translate"),
+        "regress bits": dataset(table, "regress", columns="y*"),
+        "regress": dataset(numbers, "regress", columns="y,z"),
+        "forecast": dataset(hours, "forecast", seq=4, horizon=2),
+    }
+    return {name: data.vocabulary for name, data in made.items()}
+
+
+def _images(path: str, folder: Path) -> Any:
+    records = read_records([path], "classify", labels=str(folder / "labels.idx"))
+    return encode(records, Vocabulary.build(records, Config(task="classify", valid=0.0)))
+
+
+def test_signatures(vocabularies: dict[str, Vocabulary]) -> None:
+    found = {name: v.signature(v.task) for name, v in vocabularies.items()}
+
+    assert found == {
+        "tag": Signature("tag", tokens=4, characters=7, labels=2),
+        "tag bits": Signature("tag", tokens=4, labels=2),
+        "classify": Signature("classify", tokens=11, labels=2),
+        "classify words": Signature("classify", tokens=5, labels=2),
+        "classify dense": Signature("classify", features=4, labels=2),
+        "generate": Signature("generate", labels=2, target_tokens=11),
+        "generate vectors": Signature("generate", labels=2, target_tokens=4),
+        "translate": Signature("translate", tokens=8, target_tokens=11),
+        "regress bits": Signature("regress", features=2, labels=1, binary=True),
+        "regress": Signature("regress", features=1, labels=2),
+        "forecast": Signature("forecast", features=2 * 2 + 4, labels=2 * 2),
+    }
+
+
+def test_every_kind_survives_json(vocabularies: dict[str, Vocabulary]) -> None:
+    for name, vocabulary in vocabularies.items():
+        mapping = json.loads(json.dumps(vocabulary.to_mapping(), allow_nan=False))
+
+        assert vocabulary_from_mapping(mapping) == vocabulary, name
+        assert mapping["kind"] == vocabulary.kind == "task"
+        assert 1 < vocabulary.size < 20
+
+
+def test_labels_are_in_order_numbers_by_value(vocabularies: dict[str, Vocabulary]) -> None:
+    assert vocabularies["classify dense"].labels == ("2", "10")
+    assert vocabularies["classify"].labels == ("neg", "pos")
+    assert vocabularies["tag"].labels == ("B", "O")
+
+
+def test_bits_are_not_scaled_and_numbers_are(vocabularies: dict[str, Vocabulary]) -> None:
+    bits, numbers = vocabularies["regress bits"], vocabularies["regress"]
+
+    assert bits.inputs is not None
+    assert bits.inputs.mean == (0.0, 0.0)
+    assert numbers.outputs is not None
+    assert numbers.outputs.mean == (3.0, 6.0)
+    assert numbers.outputs.names == ("y", "z")
+    assert vocabularies["classify dense"].inputs is not None
+    assert vocabularies["classify dense"].inputs.deviation == (255.0,) * 4
+
+
+def test_the_columns_of_a_table_are_remembered(vocabularies: dict[str, Vocabulary]) -> None:
+    assert vocabularies["regress"].columns == Columns(("x",), ("y", "z"))
+    assert vocabularies["forecast"].columns == Columns(("a", "b"), (), "date")
+    assert vocabularies["classify dense"].columns is None
+
+
+def test_rare_symbols_are_unknown_to_the_input_but_known_to_the_decoder(tmp_path: Path) -> None:
+    vocabulary = dataset(write(tmp_path, "a.tsv", "aab\taab\n"), "translate", min_count=2).vocabulary
+
+    assert vocabulary.tokens.known == ("a",)
+    assert vocabulary.target.known == ("a", "b")
+
+
+def test_what_validates_is_not_learnt_from(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "".join(f"{i % 3}\tword{i}\n" for i in range(50)))
+    records = read_records([path], "classify")
+    settings = {"task": "classify", "tokens": "words", "min_count": 1, "valid": 0.2, "seed": 5}
+    _, held = split_rows(50, 0.2, 5)
+
+    found = Vocabulary.build(records, Config(**settings))
+    assert found.tokens is not None
+    assert set(found.tokens.known) == {f"word{i}" for i in range(50)} - {f"word{i}" for i in held}
+    whole = Vocabulary.build(records, Config(**settings, valid_file="other.tsv"))
+    assert whole.tokens is not None
+    assert len(whole.tokens.known) == 50
+
+
+def test_a_series_is_scaled_by_its_training_part(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "a\n" + "".join(f"{value}\n" for value in [1.0, 3.0] * 5 + [1000.0] * 10))
+    scaling = dataset(path, "forecast", seq=2, horizon=1, valid=0.5).vocabulary.inputs
+
+    assert scaling.mean == (2.0,)
+    assert scaling.deviation == (1.0,)
+
+
+def test_one_label_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.tsv:1: every example has the same label; classify needs at least two"):
+        dataset(write(tmp_path, "a.tsv", "x\ta\nx\tb\n"), "classify")
+
+
+def test_no_target_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.csv:2: no target at all; give each example what is to be predicted"):
+        dataset(write(tmp_path, "a.csv", "x,y\n1,\n"), "regress", columns="y")
+
+
+def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, Vocabulary]) -> None:
+    with pytest.raises(InputError, match=r"a\.tsv:7: label 'poss' is unknown; did you mean pos\?; the model knows neg"):
+        vocabularies["classify"].label_id("poss", Place("a.tsv", 7))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("classify", {"kind": "chars"}),
+        ("classify", {"task": "sing"}),
+        ("classify", {"task": ["tag"]}),
+        ("classify", {"labels": "a\na"}),
+        ("classify", {"labels": "a\n"}),
+        ("classify", {"labels": ["a", "b"]}),
+        ("classify", {"labels": "a\n\ud800"}),
+        ("classify", {"labels": None}),
+        ("classify", {"tokens": {"unit": "chars", "known": "aa"}}),
+        ("classify", {"target": {"unit": "chars", "known": "a"}}),
+        ("classify", {"inputs": {"mean": [0.0], "deviation": [1.0], "names": ""}}),
+        ("classify", {"surprise": 1}),
+        ("forecast", {"horizon": 0}),
+        ("forecast", {"horizon": 1 << 40}),
+        ("forecast", {"seq": "4"}),
+        ("forecast", {"seq": True}),
+        ("forecast", {"date": 5}),
+        ("regress", {"binary": "yes"}),
+        ("translate", {"labels": "a"}),
+    ],
+)
+def test_an_unsound_mapping_is_refused(
+    vocabularies: dict[str, Vocabulary], kind: str, change: dict[str, object]
+) -> None:
+    with pytest.raises(InputError):
+        vocabulary_from_mapping(vocabularies[kind].to_mapping() | change)
+
+
+def test_a_mapping_with_a_table_missing_is_refused(vocabularies: dict[str, Vocabulary]) -> None:
+    for vocabulary in vocabularies.values():
+        mapping = vocabulary.to_mapping()
+        for name in set(mapping) - {"characters", "binary", "date"}:
+            with pytest.raises(InputError):
+                vocabulary_from_mapping({key: value for key, value in mapping.items() if key != name})
+
+
+@pytest.mark.parametrize("mapping", [None, [], "task", {}])
+def test_what_is_no_mapping_is_refused(mapping: object) -> None:
+    with pytest.raises(InputError):
+        vocabulary_from_mapping(mapping)

@@ -1,0 +1,101 @@
+"""Greedy and beam search, against every sequence there is."""
+
+import itertools
+
+import numpy as np
+import pytest
+from task_cases import B, make_batch, make_task
+
+from fastrnn.data.symbols import END, UNKNOWN, Symbols
+from fastrnn.sample import Sampler
+from fastrnn.search import beam_search, greedy
+
+LENGTH = 4
+
+
+def make_case(rng, cell="lstm"):
+    """A translator of sharp opinions, and the first states of its decoder for a batch."""
+    model, batch = make_task("translate", rng, cell), make_batch("translate", rng)
+    model.parameters.flat[...] *= 3
+    model.parameters["out.bias"][UNKNOWN] = -1e6  # unknown symbols are not searched
+    return model, model.start(batch)
+
+
+def rows_of(state, rows):
+    return {name: np.ascontiguousarray(array[:, rows]) for name, array in state.items()}
+
+
+def until_end(ids):
+    """The tokens of each row before its end."""
+    return [list(itertools.takewhile(lambda token: token != END, column)) for column in ids.T.tolist()]
+
+
+def log_probability(model, state, tokens):
+    """Of one row's tokens, by `Network.loss`."""
+    x = np.array([[0], *([t] for t in tokens[:-1])], np.int32)
+    y = np.array([[t] for t in tokens], np.int32)
+    last = {name: array.copy() for name, array in state.items()}
+    return -float(model.decoder.sibling("exact").loss(x, y, None, last).sum())
+
+
+def likeliest(model, state, vocab):
+    """Of all the sequences that end within LENGTH tokens, or are LENGTH tokens long without an end."""
+    found = []
+    for n in range(LENGTH + 1):
+        for body in itertools.product(range(2, vocab), repeat=n):
+            tokens = [*body, 0] if n < LENGTH else [*body]
+            found.append((log_probability(model, state, tokens), list(body)))
+    return max(found)[1]
+
+
+def make_sampler(model):
+    return Sampler(model.decoder, Symbols("chars", "abcdef"), rounded=False, end=END)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_beam_of_one_is_greedy(cell, rng):
+    model, state = make_case(rng, cell)
+    found = until_end(greedy(make_sampler(model), state, 12))
+    assert until_end(beam_search(model.decoder, state, 12, 1)) == found
+    for b in range(B):
+        tokens, last = [0], rows_of(state, [b])
+        stepper = model.decoder.sibling("exact")
+        while len(tokens) <= 12 and (len(tokens) == 1 or tokens[-1]):
+            tokens.append(int(stepper.step_logits(np.array([[tokens[-1]]], np.int32), last).argmax()))
+        assert found[b] == [token for token in tokens if token]
+
+
+def test_a_wide_beam_finds_the_likeliest_of_all(rng):
+    model, state = make_case(rng)
+    vocab = model.signature.target_tokens
+    found = until_end(beam_search(model.decoder, state, LENGTH, vocab**LENGTH // 8))
+    for b in range(2):
+        assert found[b] == likeliest(model, rows_of(state, [b]), vocab)
+
+
+def test_a_wider_beam_is_never_worse_here_and_sometimes_better(rng):
+    better = 0
+    for _ in range(6):
+        model, state = make_case(rng)
+        narrow, wide = (until_end(beam_search(model.decoder, state, 8, beam)) for beam in (1, 30))
+        for b in range(B):
+            one, more = (log_probability(model, rows_of(state, [b]), [*f[b], 0][:8]) for f in (narrow, wide))
+            assert more >= one - 1e-9
+            better += more > one + 1e-9
+    assert better
+
+
+def test_rows_do_not_depend_on_each_other(rng):
+    model, state = make_case(rng)
+    whole = until_end(beam_search(model.decoder, state, 9, 3))
+    for b in range(B):
+        assert until_end(beam_search(model.decoder, rows_of(state, [b]), 9, 3)) == [whole[b]]
+
+
+def test_searching_leaves_the_states_as_they_were(rng):
+    model, state = make_case(rng)
+    before = {name: array.copy() for name, array in state.items()}
+    greedy(make_sampler(model), state, 5)
+    beam_search(model.decoder, state, 5, 3)
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, before[name])

@@ -1,0 +1,212 @@
+"""Runs of the labelled tasks: they go on bit for bit, keep what they know, and their files are checked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checkpoint_samples import sealed, take_apart
+from test_training import StopAt, assert_same_bits, parameters
+
+import fastrnn
+from fastrnn.config import Config
+from fastrnn.errors import CheckpointError, ConfigError, InputError
+from fastrnn.training.checkpoint import from_bytes, load, to_bytes
+from fastrnn.training.reporter import Evaluated, Reporter
+from fastrnn.training.start import resume, train
+
+SMALL = Config(hidden=8, batch=8, steps=12, lr=0.01, dropout=0.3, threads=1, eval_every=5)
+RNG = np.random.default_rng(0)
+WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 6))) for _ in range(60)]
+DATA = {
+    "tag": ("x.txt", "".join(f"{w}\t{'AB'[len(w) > 2]}\n" + "\n" * (i % 4 == 3) for i, w in enumerate(WORDS))),
+    "classify": ("x.tsv", "".join(f"{'ab'[w[0] > 'b']}\t{w}\n" for w in WORDS)),
+    "generate": ("x.tsv", "".join(f"{'ab'[w[0] > 'b']}\t{w}\n" for w in WORDS)),
+    "translate": ("x.tsv", "".join(f"{w}\t{w[::-1]}\n" for w in WORDS)),
+    "forecast": ("x.csv", "v\n" + "".join(f"{np.sin(i / 3):.4f}\n" for i in range(90))),
+    "regress": ("x.csv", "a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(60))),
+}
+SETTINGS: dict[str, dict[str, Any]] = {"forecast": {"seq": 10, "horizon": 2}, "regress": {"columns": "b"}}
+
+
+def config(task: str, **changes: Any) -> Config:
+    return SMALL.replace(task=task, **SETTINGS.get(task, {}), **changes)
+
+
+def data(task: str, folder: Path) -> list[str]:
+    name, text = DATA[task]
+    (folder / name).write_text(text)
+    return [str(folder / name)]
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(tmp_path, task):
+    files, settings = data(task, tmp_path), config(task, layers=2)
+    train(files, settings, tmp_path / "whole")
+    assert train(files, settings, tmp_path / "parts", reporter=StopAt(7)).stopped == "signal"
+    assert resume(tmp_path / "parts").stopped == "done"
+    whole, parts = (load(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
+    assert_same_bits(whole.parameters, parts.parameters)
+    assert_same_bits(whole.optimizer, parts.optimizer)
+    assert {**whole.progress, "seconds": 0} == {**parts.progress, "seconds": 0}
+    assert (whole.state, whole.resumable) == ({}, True)
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_any_number_of_threads_gives_the_same_bits(tmp_path, task):
+    files = data(task, tmp_path)
+    for threads in (1, 3):
+        train(files, config(task, threads=threads), tmp_path / str(threads))
+    assert_same_bits(parameters(tmp_path / "1"), parameters(tmp_path / "3"))
+
+
+class Listen(Reporter):
+    """Keeps the validations."""
+
+    def __init__(self) -> None:
+        self.heard: list[Evaluated] = []
+
+    def evaluated(self, evaluated: Evaluated) -> None:
+        self.heard.append(evaluated)
+
+
+def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
+    listen = Listen()
+    result = train(data("classify", tmp_path), config("classify"), tmp_path / "run", reporter=listen)
+    assert [list(evaluated.metrics) for evaluated in listen.heard] == [["accuracy"]] * 3
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    logged = {line["step"]: line for line in lines if line["event"] == "evaluation"}
+    best = min(logged.values(), key=lambda line: (-line["accuracy"], line["valid_nats"]))
+    assert (result.best_step, result.metrics) == (best["step"], {"accuracy": best["accuracy"]})
+    assert load(tmp_path / "run" / "best.safetensors").progress["metrics"] == result.metrics
+
+
+def test_the_best_has_the_most_right_answers_then_the_lowest_loss(tmp_path, monkeypatch):
+    from fastrnn.training import examples
+    from fastrnn.training.evaluate import Evaluation
+
+    told = iter([(0.5, 0.1), (0.75, 0.9), (0.75, 0.8), (0.5, 0.05)])
+
+    def said(*_: Any) -> Evaluation:
+        accuracy, nats = next(told)
+        return Evaluation(10, nats, {"accuracy": accuracy})
+
+    monkeypatch.setattr(examples, "evaluate_records", said)
+    result = train(data("classify", tmp_path), config("classify", eval_every=3), tmp_path / "run")
+    assert (result.best_step, result.valid_nats, result.metrics) == (9, 0.8, {"accuracy": 0.75})
+
+
+def test_resume_extends_by_epochs_and_by_time(tmp_path):
+    done = train(data("classify", tmp_path), config("classify"), tmp_path / "run")
+    assert resume(tmp_path / "run", {"epochs": 5.0}).steps == 5 * (54 // 8)
+    assert resume(tmp_path / "run", {"for_": f"{done.seconds + 5}s"}).steps > 30
+
+
+def test_resume_refuses_other_records(tmp_path):
+    files = data("classify", tmp_path)
+    train(files, config("classify"), tmp_path / "run")
+    Path(files[0]).write_text(DATA["classify"][1].replace("a", "b", 1))
+    with pytest.raises(ConfigError, match="the data is not the one this run was trained on"):
+        resume(tmp_path / "run")
+
+
+def test_init_from_keeps_vocabulary_and_task(tmp_path):
+    train(data("classify", tmp_path), config("classify"), tmp_path / "old")
+    other = tmp_path / "other.tsv"
+    other.write_text("a\tzzz\nb\tdcd\n" * 6)
+    train([str(other)], Config(steps=1, threads=1), tmp_path / "new", init_from=tmp_path / "old")
+    old, new = load(tmp_path / "old" / "best.safetensors"), load(tmp_path / "new" / "last.safetensors")
+    assert (new.tokenizer, new.config.task) == (old.tokenizer, "classify")
+    other.write_text("c\tab\na\tcd\n" * 6)
+    with pytest.raises(InputError, match=r"other.tsv:1: label 'c' is unknown"):
+        train([str(other)], Config(steps=1, threads=1), tmp_path / "no", init_from=tmp_path / "old")
+    with pytest.raises(ConfigError, match="task is tag, but the model to start from has classify"):
+        train([str(other)], Config(task="tag"), tmp_path / "no", init_from=tmp_path / "old")
+
+
+def test_a_validation_file_of_its_own(tmp_path):
+    files = data("classify", tmp_path)
+    (tmp_path / "valid.tsv").write_text("a\tabab\nb\tdcdc\nb\tzzzz\n")
+    result = train(files, config("classify", valid_file=str(tmp_path / "valid.tsv")), tmp_path / "run")
+    assert result.metrics["accuracy"] in (0, 1 / 3, 2 / 3, 1)
+    result = train(files, config("classify", valid=0.0), tmp_path / "none")
+    assert (result.valid_nats, result.metrics) == (None, {})
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_what_is_left_open_is_chosen_and_written_down(tmp_path, task):
+    files = data(task, tmp_path)
+    result = train(files, config(task, hidden=None, batch=None, lr=None, dropout=None, eval_every=None), tmp_path / "r")
+    kept = load(Path(result.run) / "last.safetensors").config
+    assert None not in (kept.hidden, kept.batch, kept.lr, kept.dropout, kept.eval_every, kept.precision)
+
+
+def test_a_time_budget_and_patience_end_a_run(tmp_path):
+    files = data("classify", tmp_path)
+    limited = train(files, config("classify", steps=None, for_="1s"), tmp_path / "time")
+    assert 1 < limited.steps < 6000
+    stopped = train(files, config("classify", steps=1000, eval_every=1, patience=3, lr=1e-9), tmp_path / "patience")
+    assert (stopped.stopped, stopped.steps < 1000) == ("patience", True)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("written")
+    train(data("tag", folder), config("tag", steps=2), folder / "run")
+    return (folder / "run" / "last.safetensors").read_bytes()
+
+
+def test_a_file_gives_its_own_bytes_again(written):
+    assert to_bytes(from_bytes(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": "A"}, "has shape"),
+        ({"labels": "A\nA"}, "must be different"),
+        ({"task": "classify"}, "wrong tables|missing|not part"),
+        ({"labels": 5}, "damaged"),
+        ({"more": 1}, "a vocabulary with"),
+        ({"kind": "chars"}, "not the vocabulary"),
+        ({"characters": {"unit": "chars", "known": "aa"}}, "must be different"),
+        ({"characters": {"unit": "chars", "known": "".join(map(chr, range(256, 5000)))}}, "more than its tensors bear"),
+        ({"tokens": {"unit": "tokens", "known": "\n".join(map(str, range(5000)))}}, "more than its tensors bear"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(written, changes, message):
+    header, body = take_apart(written)
+    vocabulary = json.loads(header["__metadata__"]["tokenizer"]) | changes
+    header["__metadata__"]["tokenizer"] = json.dumps(vocabulary)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        from_bytes(sealed(header, body), "x")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vocabulary_has_no_more_values_than_its_tensors_bear(written):
+    header, body = take_apart(written)
+    vocabulary = json.loads(header["__metadata__"]["tokenizer"]) | {"labels": list(range(100_000))}
+    header["__metadata__"]["tokenizer"] = json.dumps(vocabulary)
+    with pytest.raises(CheckpointError, match="its tokenizer is damaged"):
+        from_bytes(sealed(header, body))
+
+
+def test_files_from_before_the_tasks_are_read(tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat. " * 100)
+    train([str(tmp_path / "text.txt")], SMALL.replace(seq=8), tmp_path / "run")
+    header, body = take_apart((tmp_path / "run" / "last.safetensors").read_bytes())
+    config = json.loads(header["__metadata__"]["config"])
+    assert "metrics" not in json.loads(header["__metadata__"]["progress"])
+    header["__metadata__"]["config"] = json.dumps(
+        {k: v for k, v in config.items() if k not in ("task", "bidirectional")}
+    )
+    (tmp_path / "run" / "last.safetensors").write_bytes(sealed(header, body))
+    assert load(tmp_path / "run" / "last.safetensors").config.task == "language-model"
+    assert resume(tmp_path / "run", {"steps": 15}).steps == 15
+
+
+def test_load_gives_a_model_that_predicts(tmp_path):
+    train(data("classify", tmp_path), config("classify"), tmp_path / "run")
+    model = fastrnn.load(tmp_path / "run" / "last.safetensors")
+    assert {answer.value for answer in model.predict(model.records([str(tmp_path / "x.tsv")]))} <= {"a", "b"}
