@@ -1,9 +1,9 @@
 """Products of bfloat16 pairs on the matrix tiles of AMX.
 
-Eight tile registers hold up to 16 rows of 64 bytes each. One instruction multiplies a tile of A (rows x 16 pairs) with a
-tile of B (16 pairs x 16 columns) and adds to a tile of C (rows x 16 float32). Two tiles of A and two of B make four of C,
-so that each tile loaded is used twice: tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B. (Intel 64 and IA-32 Architectures
-Optimization Reference Manual, chapter on AMX.)
+Eight tile registers hold up to 16 rows of 64 bytes each. One instruction multiplies a tile of A (rows x 16 pairs) with
+a tile of B (16 pairs x 16 columns) and adds to a tile of C (rows x 16 float32). Two tiles of A and two of B make four
+of C, so that each tile loaded is used twice: tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B. (Intel 64 and IA-32
+Architectures Optimization Reference Manual, chapter on AMX.)
 
 Tile rows should not straddle cache lines: loads are six times as slow then (measured).
 """
@@ -57,7 +57,7 @@ def release(typingctx: Any) -> Any:
 
 
 @inlined
-def configure(configuration, upper, lower):
+def configure(configuration: Any, upper: Any, lower: Any) -> None:
     """Tiles of ``upper`` and of ``lower`` rows (0: none) of A and C; ``configuration`` is 64 zero bytes to write in."""
     configuration[0] = 1  # palette 1, the only one
     for tile in range(8):
@@ -78,8 +78,8 @@ def panel_product(
     """C = A times one packed panel of B, added to what C holds if ``accumulate``; after `configure`.
 
     ``row_tiles`` 1 or 2; ``vectors`` 4 or 1, the panel's width in vectors of 16 columns. A and B are int32 pairs, C
-    float32, all flat from element ``*_at``; rows lie ``*_row`` apart, the second tile of rows ``*_next`` after the first.
-    k counts pairs and is a multiple of 16.
+    float32, all flat from element ``*_at``; rows lie ``*_row`` apart, the second tile of rows ``*_next`` after the
+    first. k counts pairs and is a multiple of 16.
     """
     index = types.intp
     signature = types.void(*[index] * 2, a, *[index] * 3, b, index, c, *[index] * 5)
@@ -174,8 +174,7 @@ def transpose_pairs(typingctx: Any, to: Any, to_at: Any, to_row: Any, source: An
     signature = types.void(to, types.intp, types.intp, source, types.intp, types.intp)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        to, to_at, to_row, source, at, row = args
-        size = _I64(_SIZE)
+        to_row, row, size = args[2], args[5], _I64(_SIZE)
         start, target = (_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (3, 0))
         floats, pairs = (ir.VectorType(kind, TILE) for kind in (ir.FloatType(), _I32))
 

@@ -20,7 +20,7 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[An
 
 
 @inlined
-def working_memory(size, like):
+def working_memory(size: Any, like: Any) -> Any:
     """Within a kernel: ``size`` elements of the type of the array ``like``, from a line's start, not set."""
     raw = np.empty(size + _LINE // like.itemsize, like.dtype)
     start = (-raw.ctypes.data % _LINE) // like.itemsize

@@ -41,10 +41,20 @@ def enabled_features() -> set[str]:
     return {name for name, on in llvm.get_host_cpu_features().items() if on}
 
 
+def use_whole_registers() -> None:
+    """Have Numba vectorise with all 512 bits of AVX-512 from now on, unless its environment variables say otherwise.
+
+    LLVM keeps to 256 bits on Intel's processors, for the sake of older ones: activations took 1.3 times as long.
+    """
+    features = llvm.get_host_cpu_features()
+    if config.CPU_FEATURES is None and config.CPU_NAME is None and features.get("avx512f"):
+        config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
+
+
 def _amx_permitted() -> bool:
     """Whether this process may use the tile registers: Linux wants to be asked first.
 
-    `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`; see Documentation/arch/x86/xstate.rst in the kernel's sources.
+    `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`: Documentation/arch/x86/xstate.rst of the kernel.
     """
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return False
@@ -66,4 +76,5 @@ def host_target() -> Target:
     return Target("128-bit", 16, 6, 2)
 
 
+use_whole_registers()
 TARGET = host_target()

@@ -5,7 +5,6 @@ the recurrent weights, then the cell while its gates are in cache. The product w
 chain; it is done for a few steps at a time, so that its weights stay in cache too.
 """
 
-
 from .cells import step_backward, step_forward
 from .compiling import inlined, kernel
 from .matmul import SCRATCH, copy, multiply
