@@ -6,15 +6,27 @@ and a cache line; and what is packed is used for everything that needs it while 
 """
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from .compiling import inlined, kernel
-from .matmul import SCRATCH, copy_rows
-from .packing import VECTORS, fill_row, lanes_of, pack_rows, panel_vectors, units
+from .amx import TILE, transpose_pairs
+from .compiling import FASTMATH, inlined, kernel
+from .matmul import SCRATCH, copy_rows, multiply_on_tiles
+from .memory import working_memory
+from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, units
+from .target import TARGET
 from .tile import ROWS, tile
 from .walk import flat
 
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _DEPTH = 128  # k that are packed together, an even number: a panel of them fits the first cache
-_GROUP = 8 * ROWS  # columns of the gate gradients packed side by side
+_DEPTH_ON_TILES = 512  # with AMX: more, so that sums are seldom fetched and put back
+_GROUP = 64 if TARGET.amx else 8 * ROWS  # columns of the gate gradients packed side by side
+
+
+def _on_tiles(array):
+    """Whether products of such an array, as the compiler sees it, run on AMX."""
+    return TARGET.amx and array.dtype == types.int32
 
 
 @kernel
@@ -27,14 +39,14 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, h
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     dtable[:, lo:hi] = 0
-    packed_h = np.empty(_DEPTH * (H + lanes_of(dw_hh) * VECTORS), like.dtype)
-    packed_x = np.empty(_DEPTH * (F + lanes_of(dw_hh) * VECTORS), like.dtype)
-    packed_gates = np.empty(_DEPTH * _GROUP, like.dtype)
-    scratch = np.empty(SCRATCH, dw_hh.dtype)
+    packed_h = working_memory(most_together(like) * (H + lanes_of(dw_hh) * VECTORS), like)
+    packed_x = working_memory(most_together(like) * (F + lanes_of(dw_hh) * VECTORS), like)
+    packed_gates = working_memory(most_together(like) * _GROUP, like)
+    scratch = working_memory(SCRATCH, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(x)
     gates, row_ids = flat(cell.gates), flat(ids)
-    for k0 in range(0, T * B, _DEPTH):
-        depth = min(_DEPTH, T * B - k0)
+    for k0 in range(0, T * B, most_together(like)):
+        depth = min(most_together(like), T * B - k0)
         pack_rows(packed_h, rows_h, H, k0, depth)
         if F:
             pack_rows(packed_x, rows_x, F, k0, depth)
@@ -65,12 +77,12 @@ def weight_gradient(dw, dz, x, like, lo, hi):
     """Add rows lo..hi of  dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F); ``like`` as above."""
     K, V = dz.shape
     F = x.shape[1]
-    packed_x = np.empty(_DEPTH * (F + lanes_of(dw) * VECTORS), like.dtype)
-    packed_z = np.empty(_DEPTH * _GROUP, like.dtype)
-    scratch = np.empty(SCRATCH, dw.dtype)
+    packed_x = working_memory(most_together(like) * (F + lanes_of(dw) * VECTORS), like)
+    packed_z = working_memory(most_together(like) * _GROUP, like)
+    scratch = working_memory(SCRATCH, dw)
     rows_x, rows_z = flat(x), flat(dz)
-    for k0 in range(0, K, _DEPTH):
-        depth = min(_DEPTH, K - k0)
+    for k0 in range(0, K, most_together(like)):
+        depth = min(most_together(like), K - k0)
         pack_rows(packed_x, rows_x, F, k0, depth)
         for row in range(lo, hi, _GROUP):
             count = min(_GROUP, hi - row)
@@ -78,38 +90,78 @@ def weight_gradient(dw, dz, x, like, lo, hi):
             add_outer(dw, row, packed_z, packed_x, count, depth, scratch)
 
 
-@inlined
 def pack_columns(packed, source, row_size, k0, depth, column, count):
-    """``count`` columns of rows k0.. of a flat (K, row_size) array: (units of depth, _GROUP)."""
-    step = 1 if units(packed, 2) == 2 else 2
-    for k in range(0, depth, step):
-        first = (k0 + k) * row_size + column
-        second = first + row_size if k + 1 < depth else -1
-        fill_row(packed, 0, _GROUP, k, source, first, second, count)
+    """``count`` columns of rows k0.. of a flat (K, row_size) float array, as `add_outer` reads them."""
 
 
-@inlined
 def add_outer(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
     """dw[to_row + m] += sum_k packed_gates[k, m] * packed_x[k] for m < rows."""
-    F = dw.shape[1]
-    lanes = lanes_of(dw)
-    k = units(packed_x, depth)
-    c = dw.reshape(dw.size)
-    blocks = (rows + ROWS - 1) // ROWS
-    column = 0
-    while column < F:
-        vectors = panel_vectors(F, column, lanes)
-        width = vectors * lanes
-        filled = min(width, F - column)
-        m = 0
-        for n in range(blocks):
-            some = (rows - m + blocks - n - 1) // (blocks - n)
-            to_c = (to_row + m) * F + column
-            if filled == width:
-                tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, k * column, c, to_c, F, k, 1)
-            else:
-                copy_rows(scratch, 0, width, c, to_c, F, some, filled)
-                tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, k * column, scratch, 0, width, k, 1)
-                copy_rows(c, to_c, F, scratch, 0, width, some, filled)
-            m += some
-        column += width
+
+
+def most_together(like):
+    """How many k are packed together."""
+
+
+@overload(most_together, jit_options=OPTIONS)
+def _most_together(like):
+    return (lambda like: _DEPTH_ON_TILES) if _on_tiles(like) else (lambda like: _DEPTH)
+
+
+@overload(pack_columns, jit_options=OPTIONS)
+def _pack_columns(packed, source, row_size, k0, depth, column, count):
+    def by_row(packed, source, row_size, k0, depth, column, count):
+        step = numbers_in(packed)
+        for k in range(0, depth, step):
+            first = (k0 + k) * row_size + column
+            second = first + row_size if k + 1 < depth else -1
+            fill_row(packed, 0, _GROUP, k, source, first, second, count)
+
+    def by_column(packed, source, row_size, k0, depth, column, count):
+        size = units(packed, depth)
+        square = np.zeros(2 * TILE * TILE, source.dtype)
+        for k in range(0, depth, 2 * TILE):
+            for m in range(0, count, TILE):
+                at, to = (k0 + k) * row_size + column + m, m * size + k // 2
+                if k + 2 * TILE <= depth and m + TILE <= count:
+                    transpose_pairs(packed, to, size, source, at, row_size)
+                else:
+                    square[:] = 0
+                    rows, columns = min(2 * TILE, depth - k), min(TILE, count - m)
+                    copy_rows(square, 0, TILE, source, at, row_size, rows, columns)
+                    transpose_pairs(packed, to, size, square, 0, TILE)
+
+    return by_column if _on_tiles(packed) else by_row
+
+
+@overload(add_outer, jit_options=OPTIONS)
+def _add_outer(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
+    def in_registers(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
+        F = dw.shape[1]
+        lanes = lanes_of(dw)
+        k = units(packed_x, depth)
+        c = dw.reshape(dw.size)
+        blocks = (rows + ROWS - 1) // ROWS
+        column = 0
+        while column < F:
+            vectors = panel_vectors(F, column, lanes)
+            width = vectors * lanes
+            filled = min(width, F - column)
+            m = 0
+            for n in range(blocks):
+                some = (rows - m + blocks - n - 1) // (blocks - n)
+                to_c = (to_row + m) * F + column
+                if filled == width:
+                    tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, k * column, c, to_c, F, k, 1)
+                else:
+                    copy_rows(scratch, 0, width, c, to_c, F, some, filled)
+                    tile(some, vectors, packed_gates, m, 1, _GROUP, packed_x, k * column, scratch, 0, width, k, 1)
+                    copy_rows(c, to_c, F, scratch, 0, width, some, filled)
+                m += some
+            column += width
+
+    def on_tiles(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
+        F, k = dw.shape[1], units(packed_x, depth)
+        to = (dw.reshape(dw.size), to_row * F, F - F, F)
+        multiply_on_tiles(to, (packed_gates, F - F, F - F, k), packed_x, k, F, 1, rows, 1, scratch)
+
+    return on_tiles if _on_tiles(packed_x) else in_registers

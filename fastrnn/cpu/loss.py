@@ -7,11 +7,10 @@ The maximum is subtracted before exp. A target of -1 is not scored: loss 0, grad
 
 import math
 
-import numpy as np
-
 from .activations import exp
 from .compiling import inlined, kernel
 from .matmul import SCRATCH, copy, multiply
+from .memory import working_memory
 from .walk import STEPS, flat
 
 
@@ -46,7 +45,7 @@ def output_forward(y, w, bias, logits, lo, hi):
     """logits (T, B, V) of rows lo..hi from y (T, B, H), packed w (H, V) and bias (V,)."""
     T, B, V = logits.shape
     H = y.shape[2]
-    scratch = np.empty(SCRATCH, y.dtype)
+    scratch = working_memory(SCRATCH, y)
     z = flat(logits)
     for t in range(T):
         for b in range(lo, hi):
@@ -64,7 +63,7 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
     T, B, V = logits.shape
     H = y.shape[2]
     y_flat, z, dy_flat = flat(y), flat(logits), flat(dy)
-    scratch = np.empty(SCRATCH, y.dtype)
+    scratch = working_memory(SCRATCH, y)
     for t0 in range(0, T, STEPS):
         steps = min(STEPS, T - t0)
         for t in range(t0, t0 + steps):

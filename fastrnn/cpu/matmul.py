@@ -4,13 +4,16 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from .amx import TILE, configure, panel_product, release
 from .bfloat16 import to_bfloat16
 from .compiling import FASTMATH, inlined, kernel
+from .memory import working_memory
 from .packing import VECTORS, lanes_of, panel_vectors, units
 from .target import TARGET
 from .tile import ROWS, tile
 
-SCRATCH = ROWS * VECTORS * TARGET.bytes_ // 4  # numbers in one full tile (of float32; float64 needs half)
+# numbers in one full tile (of float32; float64 needs half)
+SCRATCH = max(ROWS, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ // 4
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
@@ -29,18 +32,18 @@ def _multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
 
     def rounded(c, a, b, k, n, steps, rows, accumulate, scratch):
         size = units(b, k)
-        pairs = np.empty(steps * rows * size, np.int32)
+        pairs = working_memory(steps * rows * size, b)
         halves = pairs.view(np.uint16)
         source, at, step, row = a
         for t in range(steps):
             for m in range(rows):
                 numbers = source[at + t * step + m * row : at + t * step + m * row + k]
-                to = halves[2 * size * (t * rows + m) :]
+                to = halves[2 * size * (t * rows + m) : 2 * size * (t * rows + m + 1)]
                 for i in range(numbers.size):
                     to[i] = to_bfloat16(numbers[i])
-                for i in range(numbers.size, 2 * size):
+                for i in range(numbers.size, to.size):
                     to[i] = 0
-        multiply_units(c, (pairs, size - size, rows * size, size), b, size, n, steps, rows, accumulate, scratch)
+        multiply_pairs(c, (pairs, size - size, rows * size, size), b, size, n, steps, rows, accumulate, scratch)
 
     return rounded if b.dtype == types.int32 else plain
 
@@ -89,10 +92,52 @@ def copy(to, to_at, source, from_at, count):
         a[n] = b[n]
 
 
+@inlined
+def multiply_on_tiles(c, a, b, k, n, steps, rows, accumulate, scratch):
+    """`multiply_units` of pairs, with AMX."""
+    source, a_at, a_step, a_row = a
+    to, c_at, c_step, c_row = c
+    configuration = np.zeros(64, np.uint8)
+    blocks = (rows + 2 * TILE - 1) // (2 * TILE)
+    m = 0
+    for block in range(blocks):
+        some = (rows - m + blocks - block - 1) // (blocks - block)
+        upper = some if some <= TILE else (some + 1) // 2
+        row_tiles = 1 if some <= TILE else 2
+        configure(configuration, upper, some - upper)
+        column = 0
+        while column < n:
+            vectors = panel_vectors(n, column, TILE)
+            width = vectors * TILE
+            filled = min(width, n - column)
+            for t in range(steps):
+                from_a = a_at + t * a_step + m * a_row
+                to_c = c_at + t * c_step + m * c_row + column
+                if filled == width:
+                    panel_product(
+                        row_tiles, vectors, source, from_a, a_row, upper * a_row, b, k * column, to, to_c, c_row,
+                        upper * c_row, k, accumulate,
+                    )  # fmt: skip
+                else:
+                    if accumulate:
+                        copy_rows(scratch, 0, width, to, to_c, c_row, some, filled)
+                    panel_product(
+                        row_tiles, vectors, source, from_a, a_row, upper * a_row, b, k * column, scratch, 0, width,
+                        upper * width, k, accumulate,
+                    )  # fmt: skip
+                    copy_rows(to, to_c, c_row, scratch, 0, width, some, filled)
+            column += width
+        m += some
+    release()
+
+
+multiply_pairs = multiply_on_tiles if TARGET.amx else multiply_units  # with A and B in pairs of bfloat16
+
+
 @kernel
 def multiply_repeatedly(packed, rows, k, n, repeats):
     """The product of zeros (rows, k) with packed (k, n) again and again: nothing but the tile, to measure its peak."""
     a, c = np.zeros(rows * k, packed.dtype), np.zeros(rows * n, packed.dtype)
-    scratch = np.empty(SCRATCH, packed.dtype)
+    scratch = working_memory(SCRATCH, packed)
     for _ in range(repeats):
         multiply_units((c, 0, 0, n), (a, 0, 0, k), packed, k, n, 1, rows, 0, scratch)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .compiling import inlined
+
 _LINE = 64
 
 
@@ -15,3 +17,11 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[An
     raw = np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
+
+
+@inlined
+def working_memory(size: Any, like: Any) -> Any:
+    """Within a kernel: ``size`` elements of the type of the array ``like``, from a line's start, not set."""
+    raw = np.empty(size + _LINE // like.itemsize, like.dtype)
+    start = (-raw.ctypes.data % _LINE) // like.itemsize
+    return raw[start : start + size]

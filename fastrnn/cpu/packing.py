@@ -16,6 +16,7 @@ from .compiling import FASTMATH, inlined, kernel
 from .target import TARGET
 
 VECTORS = TARGET.vectors
+PAIRS = 16 if TARGET.amx else 1  # pairs of k are filled up with zeros to a multiple of this
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _REGISTER = TARGET.bytes_
 _LINE = 16  # rows and columns transposed together: a square that stays in the first cache
@@ -35,9 +36,8 @@ def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Elements of a packed (k, n) matrix."""
     lanes, wide = TARGET.lanes(_summed_bits(dtype)), TARGET.panel(_summed_bits(dtype))
     left = n % wide
-    return (-(-k // 2) if dtype == np.int32 else k) * (
-        n - left + (0 if left == 0 else lanes if left <= lanes else wide)
-    )
+    depth = -(-k // (2 * PAIRS)) * PAIRS if dtype == np.int32 else k
+    return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
 
 
 @inlined
@@ -55,6 +55,10 @@ def units(packed, k):
     """Elements of ``packed`` that k numbers take."""
 
 
+def numbers_in(packed):
+    """Neighbouring k in one element of ``packed``: 2 of bfloat16 pairs, else 1."""
+
+
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
@@ -69,8 +73,13 @@ def fill_row(packed, at, width, k, source, first_at, second_at, count):
 @overload(units, jit_options=_OPTIONS)
 def _units(packed, k):
     if packed.dtype == types.int32:
-        return lambda packed, k: (k + 1) // 2
+        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS
     return lambda packed, k: k
+
+
+@overload(numbers_in, jit_options=_OPTIONS)
+def _numbers_in(packed):
+    return (lambda packed: 2) if packed.dtype == types.int32 else (lambda packed: 1)
 
 
 @overload(fill_column, jit_options=_OPTIONS)
@@ -115,7 +124,7 @@ def pack(matrix, order, block, transposed, packed, start, stop):
     k_size = columns if transposed else rows
     n_size = rows if transposed else columns
     lanes = lanes_of(packed)
-    step = 1 if units(packed, 2) == 2 else 2
+    step = numbers_in(packed)
     for p in range(start, stop):
         column = p * lanes * VECTORS
         width = panel_vectors(n_size, column, lanes) * lanes
@@ -142,13 +151,13 @@ def pack(matrix, order, block, transposed, packed, start, stop):
 def pack_rows(packed, source, columns, k0, depth):
     """Panels, ``depth`` deep, of rows k0.. of a flat (K, columns) array, as `pack` makes them."""
     lanes = lanes_of(packed)
-    step = 1 if units(packed, 2) == 2 else 2
+    step = numbers_in(packed)
     column = 0
     while column < columns:
         width = panel_vectors(columns, column, lanes) * lanes
         filled = min(width, columns - column)
         at = units(packed, depth) * column
-        if filled < width:
+        if filled < width or units(packed, depth) * step > depth:
             packed[at : at + units(packed, depth) * width] = 0
         for k in range(0, depth, step):
             first = (k0 + k) * columns + column

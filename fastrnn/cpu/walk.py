@@ -5,11 +5,10 @@ the recurrent weights, then the cell while its gates are in cache. The product w
 chain; it is done for a few steps at a time, so that its weights stay in cache too.
 """
 
-import numpy as np
-
 from .cells import step_backward, step_forward
 from .compiling import inlined, kernel
 from .matmul import SCRATCH, copy, multiply
+from .memory import working_memory
 
 STEPS = 8  # time steps whose input products are done together
 
@@ -40,7 +39,7 @@ def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(x)
-    scratch = np.empty(SCRATCH, h.dtype)
+    scratch = working_memory(SCRATCH, h)
     rows = hi - lo
     for t0 in range(0, T, STEPS):
         t1 = min(t0 + STEPS, T)
@@ -73,7 +72,7 @@ def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], dx.shape[2]
     gates, dh_flat, dx_flat = flat(cell.gates), flat(dh), flat(dx)
-    scratch = np.empty(SCRATCH, dh.dtype)
+    scratch = working_memory(SCRATCH, dh)
     rows = hi - lo
     for t1 in range(T, 0, -STEPS):
         t0 = max(t1 - STEPS, 0)
