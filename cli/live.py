@@ -118,5 +118,7 @@ def _progress_line(step: Step, unit: str) -> Table:
 
 
 def _sample_lines(sample: str) -> list[Text]:
+    if not sample:
+        return []
     lines = visible(sample).expandtabs(4).splitlines()[:SAMPLE_LINES]
     return [Text("sample", style="bold")] + [Text("  " + line, style="dim", no_wrap=True) for line in lines]

@@ -45,6 +45,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("notes.txt", "new.txt", "book1.txt", "mails.txt", "lines.txt"):
         (here / name).write_text(prose * 60)
     (here / "book2.txt.gz").write_bytes(gzip.compress(prose.encode() * 60))
+    (here / "names").mkdir()
+    for language, name in (("Irish", "Murphy"), ("Polish", "Nowak")):
+        (here / "names" / f"{language}.txt").write_text("".join(f"{name}{n % 7 * 'a'}\n" for n in range(40)))
     (here / "essays").mkdir()
     (here / "essays" / "one.txt").write_text(prose * 60)
     return here

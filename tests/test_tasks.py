@@ -87,6 +87,23 @@ def test_steps_one_by_one_are_the_whole_sequence(synced):
         np.testing.assert_allclose(steps, answer.probability, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["gru", "gru-simplified", "rnn", "rnn-relu", "dense"])
+def test_steps_of_deep_stacks_of_every_cell_are_the_whole_sequence(rng, tmp_path, cell):
+    save_problem_4(tmp_path / "bits.npz", rng, [7, 3, 9, 1])
+    model = trained(tmp_path / "bits.npz", "", tmp_path, task="regress", cell=cell, layers=2, steps=2, valid=0.25)
+    for answer in model.predict(model.records([str(tmp_path / "bits.npz")])):
+        model.reset()
+        np.testing.assert_allclose([model.step(x) for x in answer.record.x], answer.probability, atol=1e-6)
+
+
+def test_single_signs_are_tagged_and_stepped_too(rng, tmp_path):
+    """Problem 3, each bit complemented; there are no letters to read."""
+    lines = [line for _ in range(60) for line in [*(f"{b} {1 - b}" for b in rng.integers(0, 2, 4)), ""]]
+    model = trained(lines, "bits.txt", tmp_path, task="tag", epochs=20)
+    assert model.progress["metrics"]["accuracy"] == 1.0
+    assert [model.step(b).argmax() for b in "0110"] == [1, 0, 0, 1]
+
+
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> tuple[TaskModel, Path]:
     """Words that end in ``s`` after ``the`` are nouns, else verbs: letters and neighbours both count."""

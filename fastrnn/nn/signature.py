@@ -25,9 +25,9 @@ class Signature:
     """Sizes of a model's inputs and outputs; 0 for what a task does not have.
 
     ``tokens``: V of the input ids; 0 for dense input. ``characters``: V of the characters that words are spelt with
-    (tag; none where they are symbols of one character). ``features``: F of dense input. ``labels``: K, the classes, tags or outputs (forecast: horizon * C); for
-    generate the number of labels, or the length of ``given``. ``target_tokens``: V of the decoder (generate,
-    translate). ``binary``: the outputs of regress are bits.
+    (tag; none where they are symbols of one character). ``features``: F of dense input. ``labels``: K, the classes,
+    tags or outputs (forecast: horizon * C); for generate the number of labels, or the length of ``given``.
+    ``target_tokens``: V of the decoder (generate, translate). ``binary``: the outputs of regress are bits.
     """
 
     task: str

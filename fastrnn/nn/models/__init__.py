@@ -19,8 +19,8 @@ from .tagger import Tagger
 from .writing import Generator, Translator, Writer
 
 __all__ = [
-    "Classifier", "EveryStep", "Forecaster", "Generator", "Model", "SymbolTagger", "Tagger", "TaskNetwork", "Translator",
-    "Writer", "build",
+    "Classifier", "EveryStep", "Forecaster", "Generator", "Model", "SymbolTagger", "Tagger", "TaskNetwork",
+    "Translator", "Writer", "build",
 ]  # fmt: skip
 
 _MODELS: dict[str, type[TaskNetwork]] = {
