@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import Config
+from ..config_file import to_toml
 from ..errors import OutputError
+from .atomic import write_atomic
 from .checkpoint import Checkpoint, Encoding, save
 from .evaluate import Evaluation
 from .log import RunLog
+from .pace import Pace
 from .reporter import Evaluated, Reporter, Result, Step
 from .runfolder import RunFolder
 from .signals import StopSignals
@@ -41,6 +44,7 @@ class Loop:
         self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
         self.folder, self.reporter = folder, reporter
         self.config: Config = trainer.config
+        self.pace: Pace | None = None  # keeps a time budget
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
@@ -56,6 +60,7 @@ class Loop:
             progress = self.trainer.progress
             if self._evaluation_is_due():
                 self._evaluate()
+                self._keep_pace()
             if signals.stop is not None:
                 stopped = "signal"
                 break
@@ -124,6 +129,23 @@ class Loop:
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "seconds": self._seconds()})  # fmt: skip
+
+    def _keep_pace(self) -> None:
+        """More or fewer steps, where the machine has become faster or slower than the time budget was planned for."""
+        old, step = self.trainer.steps, self.trainer.progress.step
+        steps = self.pace.planned(step, old) if self.pace else old
+        if steps == old:
+            return
+        self.trainer.steps = steps
+        self.config = self.trainer.config = self.config.replace(steps=steps)
+        self.write_config()
+        change = "slower" if steps < old else "faster"
+        self.reporter.message(f"the machine is {change} than measured: {steps:,} steps, not {old:,}, to end in time")
+        self.log.write({"event": "pace", "step": step, "steps": steps})
+
+    def write_config(self) -> None:
+        """``config.toml`` of the run folder."""
+        write_atomic(self.folder.config_path, to_toml(self.config).encode())
 
     def _note_best(self, measured: Evaluation | None) -> bool:
         """Whether this state is the best; without validation the latest is."""

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..config_file import to_toml
 from ..data.corpus import Corpus
 from ..data.record import Records
 from ..errors import CheckpointError, ConfigError
 from ..nn.initialisation import initialise
 from . import auto
-from .atomic import write_atomic
 from .checkpoint import Checkpoint, load
 from .extend import changed, extended
 from .log import RunLog
 from .loop import Loop
 from .material import Material, read
+from .pace import Pace
 from .reporter import Reporter, Result, Start
 from .runfolder import RunFolder, model_path
 from .signals import StopSignals
@@ -62,6 +61,7 @@ def train(
             loop = Loop(
                 trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
             )
+            loop.pace = Pace(clock, made.most_steps)
             return _run(loop, material, signals, log, made.choices)
 
 
@@ -121,7 +121,7 @@ def _restored(folder: RunFolder, changes: dict[str, Any], inputs: Inputs, report
 
 def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog, choices: tuple[str, ...]) -> Result:
     trainer = loop.trainer
-    write_atomic(loop.folder.config_path, to_toml(loop.config).encode())
+    loop.write_config()
     start = Start(
         run=str(loop.folder.path),
         parameters=trainer.model.parameters.flat.size,
