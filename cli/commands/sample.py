@@ -36,7 +36,12 @@ def drawing_options(function: Any) -> Any:
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
 @click.option(
-    "--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text."
+    "--stop",
+    metavar="TEXT",
+    cls=options.SectionOption,
+    section="Drawing",
+    callback=lambda _ctx, _parameter, value: None if value is None else options.unescape(value),
+    help="End a sample before this text (\\n, \\t understood).",
 )
 @click.option(
     "--given", metavar="LABEL", help="What a model for generate writes from: a label, or numbers with commas."
