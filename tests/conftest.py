@@ -1,7 +1,11 @@
 """Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
 
 import numpy as np
+import plain_kernels
 import pytest
+
+if plain_kernels.WANTED:
+    plain_kernels.install()
 
 
 @pytest.fixture

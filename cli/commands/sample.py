@@ -1,6 +1,7 @@
 """``fastrnn sample``."""
 
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,12 @@ def drawing_options(function: Any) -> Any:
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
 @click.option(
-    "--stop", metavar="TEXT", cls=options.SectionOption, section="Drawing", help="End a sample before this text."
+    "--stop",
+    metavar="TEXT",
+    cls=options.SectionOption,
+    section="Drawing",
+    callback=options.unescaped,
+    help="End a sample before this text (\\n, \\t understood).",
 )
 @click.option(
     "--given", metavar="LABEL", help="What a model for generate writes from: a label, or numbers with commas."
@@ -89,10 +95,15 @@ def _given(text: str, model: Any) -> Any:
         raise click.UsageError(f"--given is for models for generate; this one is for {model.config.task}")
     if model.vocabulary.labels:
         return text
+    size = model.vocabulary.inputs.size
     try:
-        return [float(number) for number in text.split(",")]
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        raise click.UsageError(f"--given {text!r}: this model writes from numbers; give them with commas") from None
+        numbers = []
+    if len(numbers) != size or not all(map(math.isfinite, numbers)):
+        many = "one number" if size == 1 else f"{size} numbers with commas between"
+        raise click.UsageError(f"--given {text}: this model writes from {many}")
+    return numbers
 
 
 def _prime(path: str, settings: dict[str, Any], kind: str) -> str:

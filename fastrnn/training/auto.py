@@ -11,6 +11,7 @@ from .. import backend
 from ..config import Config, parse_duration
 from ..nn.network import Network
 from ..nn.shapes import GATES
+from ..parallel.group import ALONE, Group
 from .optimizers import Optimizer
 
 DEFAULT_BUDGET = "3m"
@@ -33,20 +34,22 @@ class Plan:
 
 
 class Clock:
-    """The time budget of a run, counted from the start of the command."""
+    """The time budget of a run, counted from the start of the command; the same for all processes of a group."""
 
-    def __init__(self, budget: float | None) -> None:
-        self.budget, self._started = budget, time.monotonic()
+    def __init__(self, budget: float | None, group: Group = ALONE) -> None:
+        self.budget, self.group, self._started = budget, group, time.monotonic()
 
     def left(self) -> float:
-        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
+        """Seconds; for a group what is left for the one that started first."""
+        gone = self.group.most(time.monotonic() - self._started)[0]
+        return math.inf if self.budget is None else self.budget - gone
 
 
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> Plan:
     """Fill in what ``config`` leaves open, for a training text of so many tokens."""
     choices: list[str] = []
-    batch = config.batch or _batch(tokens, config.seq)
-    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config))
+    batch = config.batch or _batch(tokens, config.seq, clock.group.size)
+    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":
         choices.append("precision bfloat16: this processor multiplies it fast")
     if config.hidden is None:
@@ -89,23 +92,29 @@ class Speed:
     evaluation: float
 
 
-def measure(config: Config, hidden: int, vocab: int, most: float = 0.6) -> Speed:
-    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds."""
+def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: Group = ALONE) -> Speed:
+    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds.
+
+    In a group the slowest process counts, with its part of the streams and what averaging the gradient takes.
+    """
     config = config.replace(hidden=hidden)
     assert config.batch is not None
+    lo, hi = group.part(config.batch)
     network = Network.from_config(config, vocab)
     optimizer, exact = Optimizer(network, config), network.sibling("exact")
     rng = np.random.default_rng(0)
     network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
-    x, y = (rng.integers(0, vocab, (config.seq, config.batch)).astype(np.int32) for _ in range(2))
-    state = network.initial_state(config.batch)
+    x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
+    state = network.initial_state(hi - lo)
     keep = 1.0 if config.dropout == 0 else 0.9
 
     def step() -> None:
         network.loss_and_gradient(x, y, None, state, keep)
         optimizer.step(1e-9, optimizer.gradient_norm())
 
-    return Speed(_median_seconds(step, most), _median_seconds(lambda: exact.loss(x, y, None, state), most / 4))
+    seconds = _median_seconds(step, most), _median_seconds(lambda: exact.loss(x, y, None, state), most / 4)
+    training, evaluation = group.most(*seconds)
+    return Speed(training + group.cost(network.gradients.flat), evaluation)
 
 
 def _median_seconds(call: Callable[[], object], most: float) -> float:
@@ -119,15 +128,19 @@ def _median_seconds(call: Callable[[], object], most: float) -> float:
     return float(np.median(times))
 
 
-def _batch(tokens: int, seq: int) -> int:
-    """32 streams; 16 for a short text, which needs more updates a pass; fewer when there are not 16 windows of them."""
-    usual = 32 if tokens >= _SHORT else 16
+def _batch(tokens: int, seq: int, processes: int = 1) -> int:
+    """32 streams; 16 for a short text, which needs more updates a pass; fewer when there are not 16 windows of them.
+
+    More if else a process had fewer than 8: with less its products are too thin to be fast.
+    """
+    usual = max(32 if tokens >= _SHORT else 16, 8 * processes if processes > 1 else 0)
     return max(1, min(usual, (tokens - 1) // (16 * seq)))
 
 
-def _precision(config: Config) -> str:
-    """bfloat16 products where the processor has them: the same loss (see the README) in less time."""
-    return "bfloat16" if backend.load(config.device).TARGET.bfloat16_dot else "float32"
+def _precision(config: Config, group: Group = ALONE) -> str:
+    """bfloat16 products where every processor has them: the same loss (see the README) in less time."""
+    lacking = group.most(not backend.load(config.device).TARGET.bfloat16_dot)[0]
+    return "float32" if lacking else "bfloat16"
 
 
 def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
@@ -135,7 +148,7 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     assert config.batch is not None
     if clock.budget is None:
         return 512 if tokens >= _SHORT else 256
-    measured = measure(config, _MEASURED, vocab, 0.2).step
+    measured = measure(config, _MEASURED, vocab, 0.2, clock.group).step
     rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
@@ -163,7 +176,7 @@ def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cl
         return config.steps
     if config.epochs is not None:
         return steps_of_epochs(config, config.epochs, tokens)
-    within = steps_within(config, clock.left, valid_tokens, vocab)
+    within = steps_within(config, clock.left, valid_tokens, vocab, clock.group)
     return min(within, steps_of_epochs(config, _MOST_EPOCHS, tokens))
 
 
@@ -173,11 +186,13 @@ def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
     return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
 
 
-def steps_within(config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int) -> int:
+def steps_within(
+    config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int, group: Group = ALONE
+) -> int:
     """Steps that fit, evaluations included, into the time that is left when a few have been measured."""
     assert config.batch is not None
     assert config.hidden is not None
-    speed = measure(config, config.hidden, vocab)
+    speed = measure(config, config.hidden, vocab, group=group)
     evaluation = valid_tokens / (config.batch * config.seq) * speed.evaluation + _SAVING
     left = seconds_left() * _SHARE
     return max(1, int(max(left - min(12 * evaluation, 0.2 * left), speed.step) / speed.step))

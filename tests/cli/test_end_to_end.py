@@ -87,6 +87,20 @@ def test_complete_and_score_agree(run: str) -> None:
     assert math.exp(scores[1]["logprob"] - scores[0]["logprob"]) == pytest.approx(likeliest["probability"], rel=1e-3)
 
 
+def test_a_model_of_words_is_told_in_words(folder: Path) -> None:
+    run, text = str(folder / "words"), str(folder / "text.txt")
+    done = invoke("train", text, "--tokens", "words", "--min-count", "1", "--steps", "3", "--out", run, *SMALL)
+    assert " words/s, " in done.stdout
+    scored = invoke("score", run, "--json", text="the cat\nthe gnu the yak the\n")
+    lines = [json.loads(line) for line in scored.stdout.splitlines()]
+    assert [(line["chars"], line["unit"]) for line in lines] == [(3, "words"), (6, "words")]
+    assert scored.stderr == "2 of 9 words are unknown to the model: <UNK>\n"
+    (folder / "gnu.txt").write_text("the gnu sat\n")
+    measured = invoke("eval", run, str(folder / "gnu.txt"), "--json")
+    assert json.loads(measured.stdout)["unit"] == "words"
+    assert measured.stderr == "1 of 4 words are unknown to the model: <UNK>\n"
+
+
 @pytest.mark.parametrize(
     ("args", "status", "words"),
     [
@@ -100,7 +114,7 @@ def test_complete_and_score_agree(run: str) -> None:
         (["train", "missing.txt"], 1, "missing.txt: no such file"),
         (["train", "RUN/../text.txt", "--out", "RUN", "--steps", "1"], 1, "exists"),
         (["train", "RUN/../text.txt", "--batch", "5000", "--steps", "1"], 2, "--batch"),
-        (["train", "--resume", "RUN", "--hidden", "9"], 2, "hidden cannot change"),
+        (["train", "--resume", "RUN", "--hidden", "9"], 2, "train a new run without --resume"),
         (["train", "--device", "cuda", "--steps", "1"], 1, "cuda"),
         (["complete", "RUN", "the", "--n", "0"], 2, "at least 1"),
         (["eval", "RUN", "missing.txt"], 1, "missing.txt"),
