@@ -27,10 +27,14 @@ _EVALUATION_COST = 0.4  # of a position, against one trained position
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A complete configuration, and in words what was chosen and why."""
+    """A complete configuration, and in words what was chosen and why.
+
+    ``most_steps``: as many make sense if the machine turns out to be faster; 0: not more than planned.
+    """
 
     config: Config
     choices: tuple[str, ...]
+    most_steps: int = 0
 
 
 class Clock:
@@ -74,7 +78,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cloc
         config = config.replace(warmup=min(100, steps // 10))
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, valid_tokens))
-    return Plan(config, tuple(choices))
+    return Plan(config, tuple(choices), steps_of_epochs(config, _MOST_EPOCHS, tokens))
 
 
 def budget_of(config: Config) -> float | None:

@@ -1,5 +1,6 @@
 """Training from the first window to the last: evaluate, save, report, stop."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -8,9 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..config import Config
+from ..config_file import to_toml
+from ..errors import OutputError
+from .atomic import write_atomic
 from .checkpoint import Checkpoint, Encoding, to_bytes
 from .evaluate import Evaluation, bits_of, rank
 from .log import NoLog, RunLog
+from .pace import Pace
 from .reporter import Evaluated, Reporter, Result, Step
 from .runfolder import RunFolder
 from .saving import Saver
@@ -46,6 +51,7 @@ class Loop:
         self._saver = Saver(folder, reporter.message)
         self._on_disk: dict[str, Any] = {}  # the progress that `last` has, if this process wrote it
         self.config: Config = trainer.config
+        self.pace: Pace | None = None  # keeps a time budget
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
@@ -62,6 +68,7 @@ class Loop:
         while True:
             if self._evaluation_is_due():
                 self._evaluate()
+                self._keep_pace()
             progress = self.trainer.progress  # going back makes a new one
             if self._stopped():
                 stopped = "signal"
@@ -150,6 +157,23 @@ class Loop:
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "seconds": self._seconds()})  # fmt: skip
+
+    def _keep_pace(self) -> None:
+        """More or fewer steps, where the machine has become faster or slower than the time budget was planned for."""
+        old, step, pace = self.trainer.steps, self.trainer.progress.step, self.pace
+        if pace is None or (steps := self.group.first(lambda: pace.planned(step, old))) == old:
+            return
+        self.trainer.steps = steps
+        self.config = self.trainer.config = self.config.replace(steps=steps)
+        with contextlib.suppress(OutputError):  # the saves say when the disk fails; a checkpoint has the steps too
+            self.write_config()
+        change = "slower" if steps < old else "faster"
+        self.reporter.message(f"the machine is {change} than measured: {steps:,} steps, not {old:,}, to end in time")
+        self.log.write({"event": "pace", "step": step, "steps": steps})
+
+    def write_config(self) -> None:
+        """``config.toml`` of the run folder."""
+        self.group.first(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
 
     def _note_best(self, measured: Evaluation | None) -> bool:
         """Whether this state is the best; without validation the latest is."""

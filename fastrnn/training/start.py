@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..config_file import to_toml
 from ..data.corpus import Corpus
 from ..data.record import Records
 from ..data.text import Paths, names_of
@@ -17,12 +16,13 @@ from ..errors import CheckpointError, ConfigError
 from ..nn.initialisation import initialise
 from ..parallel.group import Group, world
 from . import auto
-from .atomic import remove_litter, write_atomic
+from .atomic import remove_litter
 from .checkpoint import Checkpoint, load
 from .extend import FIXED, changed, extended
 from .log import NoLog, RunLog
 from .loop import Loop
 from .material import Material, read
+from .pace import Pace
 from .reporter import Reporter, Result, Start
 from .runfolder import RunFolder, model_path
 from .signals import StopSignals
@@ -65,6 +65,7 @@ def train(
             loop = Loop(
                 trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
             )
+            loop.pace = Pace(clock, made.most_steps)
             result = _run(loop, material, signals, log, made.choices)
     return dataclasses.replace(result, signal=signals.stop)  # also of a signal that came too late for the loop
 
@@ -165,7 +166,7 @@ def _restored(
 
 def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:
     trainer = loop.trainer
-    material.group.first(lambda: write_atomic(loop.folder.config_path, to_toml(loop.config).encode()))
+    loop.write_config()
     start = Start(
         run=str(loop.folder.path),
         parameters=trainer.model.parameters.flat.size,

@@ -99,7 +99,9 @@ def main() -> None:
             memory = train_for(arguments, Path(name, what.replace(" ", "-")), told.minutes * 60)
             grown |= memory.growth > told.most
             sizes = f"{memory.early / 1000:.1f} MB after a tenth, {memory.late / 1000:.1f} MB at the end"
-            print(f"{what}: {told.minutes:g} minutes, {memory.steps:,} steps; {sizes}: {memory.growth:+.2%}", flush=True)
+            print(
+                f"{what}: {told.minutes:g} minutes, {memory.steps:,} steps; {sizes}: {memory.growth:+.2%}", flush=True
+            )
     sys.exit(1 if grown else 0)
 
 

@@ -148,9 +148,10 @@ def signals(times: int, cold: int, second: int, seed: int = 0) -> str:
                 program.counts["one was enough"] += 1
     counts = program.counts
     return (
-        f"{times} SIGTERM and {times} SIGINT ({cold} while compiling): {counts['saved']} saved, {counts['before training']} "
-        f"before training; slowest {program.slowest:.2f} s, {counts['late']} over {SOON} s; "
-        f"{counts['second']} second signals, slowest {program.second:.3f} s, {counts['second late']} over {AT_ONCE} s"
+        f"{times} SIGTERM and {times} SIGINT ({cold} while compiling): {counts['saved']} saved, "
+        f"{counts['before training']} before training; slowest {program.slowest:.2f} s, "
+        f"{counts['late']} over {SOON} s; {counts['second']} second signals, slowest {program.second:.3f} s, "
+        f"{counts['second late']} over {AT_ONCE} s"
     )
 
 
