@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .interrupt import leave_at_once_on_signals
-from .visible import visible_line
+from .visible import visible, visible_line
 
 if TYPE_CHECKING:
     import click
@@ -101,7 +101,7 @@ def _report(error: Exception) -> int:
     if os.environ.get("FASTRNN_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exception(error)
+        _print("".join(traceback.format_exception(error)))
     if isinstance(error, click.ClickException):
         return _report_usage(error)
     if isinstance(error, FastRNNError):
@@ -131,9 +131,13 @@ def _report_usage(error: "click.ClickException") -> int:
 
 
 def _say(message: str) -> None:
+    _print(f"fastrnn: {visible_line(message)}\n")
+
+
+def _print(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):  # nobody reads it: the status still tells
-            print(f"fastrnn: {visible_line(message)}", file=sys.stderr)
+            print(visible(text), end="", file=sys.stderr)
 
 
 def _occupy_standard_descriptors() -> None:

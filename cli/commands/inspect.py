@@ -175,7 +175,7 @@ def _units(model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: i
 
 def _save(path: str, data: bytes) -> None:
     if path == "-":
-        write(data.decode(), raw=True)
+        write(data.decode())
         return
     from fastrnn.training.atomic import write_atomic
 

@@ -8,6 +8,7 @@ carriage returns stay.
 import codecs
 import glob
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -127,9 +128,18 @@ def _read_file(path: str) -> Iterator[bytes]:
     name = readable(path)
     try:
         with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
             yield from _chunks(file.read, name, path.endswith(".gz"))
+            _check_unchanged(before, os.fstat(file.fileno()), file.tell() if file.seekable() else 0, name)
     except OSError as error:
         raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
+
+
+def _check_unchanged(before: os.stat_result, after: os.stat_result, read: int, name: str) -> None:
+    """A file that only grew, as a log does, gave a text that once stood there; any other change may give a mixture."""
+    rewritten = after.st_mtime_ns != before.st_mtime_ns and after.st_size <= before.st_size
+    if stat.S_ISREG(after.st_mode) and (rewritten or after.st_size < read):
+        raise InputError(f"{name}: it changed while it was read; try again when nobody writes to it")
 
 
 def _read_standard_input() -> Iterator[bytes]:

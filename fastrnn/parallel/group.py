@@ -66,10 +66,6 @@ class Group:
         """Mean loss and positions of a step, from the means of the parts; ``gradient`` is averaged in place."""
         return nats, window.count
 
-    def cost(self, gradient: Array) -> float:
-        """Seconds that averaging such a gradient takes; the array is overwritten."""
-        return 0.0
-
     def spent(self) -> Spent | None:
         """What working together took; nothing alone."""
         return None

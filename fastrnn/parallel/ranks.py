@@ -13,8 +13,6 @@ from ..cpu import pool
 from ..errors import FastRNNError
 from .group import Array, Found, Group, Learnt, Spent, State
 
-_TRIALS = 5
-
 
 class Ranks(Group):
     """The ranks of MPI's world: per step one Allreduce of the flat gradient, and exchanges of a few numbers."""
@@ -55,15 +53,6 @@ class Ranks(Group):
         now = time.perf_counter()
         self._spent = Spent(waited + between - start, averaged + now - between, size + gradient.nbytes)
         return total / everywhere, int(count)
-
-    def cost(self, gradient: Array) -> float:
-        times = []
-        for _ in range(_TRIALS):
-            self._comm.Barrier()
-            start = time.perf_counter()
-            self._comm.Allreduce(MPI.IN_PLACE, gradient)
-            times.append(time.perf_counter() - start)
-        return self.most(float(np.median(times)))[0]
 
     def spent(self) -> Spent:
         return self._spent

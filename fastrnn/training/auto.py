@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..config import Config, parse_duration
+from ..data.windows import Window
 from ..nn.network import Network
 from ..nn.shapes import GATES
 from ..parallel.group import ALONE, Group
@@ -44,9 +45,12 @@ class Clock:
         self.budget, self.group, self._started = budget, group, time.monotonic()
 
     def left(self) -> float:
-        """Seconds; for a group what is left for the one that started first."""
-        gone = self.group.most(time.monotonic() - self._started)[0]
-        return math.inf if self.budget is None else self.budget - gone
+        """Seconds; in a group all ask together, and hear what is left for the one that started first."""
+        return -self.group.most(-self.here())[0]
+
+    def here(self) -> float:
+        """Seconds that are left for this process."""
+        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
 
 
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> Plan:
@@ -99,7 +103,7 @@ class Speed:
 def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: Group = ALONE) -> Speed:
     """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds.
 
-    In a group the slowest process counts, with its part of the streams and what averaging the gradient takes.
+    In a group all measure together, each with its part of the streams, and the slowest counts.
     """
     config = config.replace(hidden=hidden)
     assert config.batch is not None
@@ -112,24 +116,26 @@ def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: G
     state = network.initial_state(hi - lo)
     keep = 1.0 if config.dropout == 0 else 0.9
 
+    window = Window(x, y, None)
+
     def step() -> None:
-        network.loss_and_gradient(x, y, None, state, keep)
+        nats = network.learn(window, state, keep)
+        group.average(network.gradients.flat, nats, window)
         optimizer.step(1e-9, optimizer.gradient_norm())
 
-    seconds = _median_seconds(step, most), _median_seconds(lambda: exact.loss(x, y, None, state), most / 4)
-    training, evaluation = group.most(*seconds)
-    return Speed(training + group.cost(network.gradients.flat), evaluation)
+    evaluation = _median_seconds(lambda: exact.loss(x, y, None, state), most / 4, group)
+    return Speed(_median_seconds(step, most, group), evaluation)
 
 
-def _median_seconds(call: Callable[[], object], most: float) -> float:
+def _median_seconds(call: Callable[[], object], most: float, group: Group) -> float:
     call()
     times: list[float] = []
     end = time.monotonic() + most
-    while len(times) < 3 or (time.monotonic() < end and len(times) < 30):
+    while len(times) < 3 or (len(times) < 30 and group.most(time.monotonic() < end)[0]):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    return group.most(float(np.median(times)))[0]
 
 
 def _batch(tokens: int, seq: int, processes: int = 1) -> int:

@@ -113,13 +113,12 @@ class RecordMaterial:
     def _measure(self, config: Config) -> tuple[float, float]:
         """Seconds of a training step, and of a validation."""
         model = self.model(config)
-        step = auto_tasks.median_seconds(model, config, self.windows(config))
+        step = auto_tasks.median_seconds(model, config, self.windows(config), self.group)
         evaluator = self.evaluator(model)
         start = time.perf_counter()
         if evaluator is not None:
             evaluator(lambda: False)
-        step, validation = self.group.most(step, time.perf_counter() - start)
-        return step + self.group.cost(model.gradients.flat), validation
+        return step, self.group.most(time.perf_counter() - start)[0]
 
 
 def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabulary | None) -> Records:

@@ -15,7 +15,7 @@ from .atomic import write_atomic
 from .checkpoint import Checkpoint, Encoding, to_bytes
 from .evaluate import Evaluation, bits_of, rank
 from .log import NoLog, RunLog
-from .pace import Pace
+from .pace import Pace, Rate
 from .reporter import Evaluated, Reporter, Result, Step
 from .runfolder import RunFolder
 from .saving import Saver
@@ -49,13 +49,13 @@ class Loop:
         self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
         self.folder, self.reporter, self.group = folder, reporter, trainer.group
         self._saver = Saver(folder, reporter.message)
-        self._on_disk: dict[str, Any] = {}  # the progress that `last` has, if this process wrote it
+        self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
         self.config: Config = trainer.config
         self.pace: Pace | None = None  # keeps a time budget
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
-        self._rate = _Rate()
+        self._rate = Rate()
         self._unsaved = 0.0  # seconds since the last save, the same for all processes
 
     def run(self, signals: StopSignals, log: RunLog | NoLog) -> Result:
@@ -205,12 +205,12 @@ class Loop:
         self._sound()
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
-        progress = snapshot.progress | {"seconds": 0.0}
-        if self.group.first(lambda: final and progress == self._on_disk):
+        written = self.config, snapshot.progress | {"seconds": 0.0}
+        if self.group.first(lambda: final and written == self._on_disk):
             return
         snapshot = dataclasses.replace(snapshot, state=self.group.gather(snapshot.state))
         if self.group.first(lambda: self._write(snapshot, best, final)):
-            self._on_disk = progress
+            self._on_disk = written
         self._saved = time.monotonic()
 
     def _write(self, snapshot: Snapshot, best: bool, final: bool) -> bool:
@@ -253,22 +253,3 @@ class Loop:
                         "valid_nats": best, **result.metrics, "seconds": seconds})  # fmt: skip
         self.reporter.finished(result)
         return result
-
-
-class _Rate:
-    """Positions a second, of the last steps and of all of them; and the time that a step takes."""
-
-    def __init__(self) -> None:
-        self.per_second, self.step_seconds, self._chars, self._seconds = 0.0, 0.0, 0, 0.0
-
-    def add(self, chars: int, seconds: float) -> None:
-        """One more step."""
-        self._chars += chars
-        self._seconds += seconds
-        now, old = chars / max(seconds, 1e-9), 0.95 if self.per_second else 0.0
-        self.per_second = old * self.per_second + (1 - old) * now
-        self.step_seconds = old * self.step_seconds + (1 - old) * seconds
-
-    @property
-    def overall(self) -> float:
-        return self._chars / self._seconds if self._seconds else 0.0

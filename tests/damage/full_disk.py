@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,7 @@ from fastrnn.training import loop
 from fastrnn.training.trainer import Trainer
 
 SIZE = 1 << 20
+SAVE_EVERY = 10
 PAUSE = 0.001  # seconds a step, so that it can be watched
 
 
@@ -44,7 +46,7 @@ def small_disk(folder: Path, simulated: bool) -> Iterator[tuple[Path, bool]]:
 
 def fill(filler: Path, simulated: bool) -> None:
     """Takes all the room there is."""
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         for size in (4096, 1):
             with contextlib.suppress(OSError):
                 while not simulated:
@@ -83,7 +85,7 @@ def full(times: int, simulated: bool = False) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder, watched = Path(name), Watched()
         warm(folder)
-        arguments = [*text_run(folder, 200 + 100 * times), "--hidden", 40, "--threads", 1, "--save-every", 10]
+        arguments = [*text_run(folder, 200 + 100 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
         assert ended(forked(lambda: fastrnn("train", *arguments, "--out", folder / "whole"))) == 0
         with small_disk(folder, simulated) as (disk, simulated):
             out, filler = disk / "run", disk / "filler"
@@ -100,9 +102,14 @@ def full(times: int, simulated: bool = False) -> str:
             watched.begin()
             child = forked(call, folder / "errors")
             watched.listen()
-            wait(lambda: watched.steps > 5, child)
-            for _ in range(times):
-                _once(out, filler, watched, child, simulated)
+            try:
+                wait(lambda: watched.steps > 5, child)
+                for _ in range(times):
+                    _once(out, filler, watched, child, simulated)
+            except BaseException:
+                os.kill(child, signal.SIGKILL)
+                ended(child)
+                raise
             status, said = ended(child), (folder / "errors").read_text()
             watched.end()
             assert status == 0, said
@@ -121,12 +128,11 @@ def full(times: int, simulated: bool = False) -> str:
 
 
 def _once(out: Path, filler: Path, watched: Watched, child: int, simulated: bool) -> None:
-    fill(filler, simulated)
-    begun = watched.steps
-    wait(lambda: watched.steps >= begun + 25, child)
-    last, _ = states(out)
-    assert last is not None
-    assert last.progress["step"] <= begun + 1 + 10 * simulated, "saved on a full disk"
+    def going_on_unsaved() -> bool:
+        fill(filler, simulated)  # a save that was under way has left the room of the old file
+        return watched.steps >= _step(out) + 3 * SAVE_EVERY
+
+    wait(going_on_unsaved, child)
     filler.unlink()
     freed = watched.steps
     wait(lambda: _step(out) >= freed, child)

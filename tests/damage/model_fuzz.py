@@ -36,12 +36,12 @@ class Coverage:
 
     def of(self, call: Callable[[], Any]) -> tuple[Any, set[Edge]]:
         """The call's result, and its edges."""
-        self.edges = set()
+        self.edges, before = set(), sys.gettrace()
         sys.settrace(self._frame)
         try:
             return call(), self.edges
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
 
     def _frame(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         name = frame.f_code.co_filename

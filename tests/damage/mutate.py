@@ -79,14 +79,14 @@ def _run(folder: Path, tests: list[str]) -> None:
     os._exit(int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *tests])))
 
 
-def changed_sources(folder: Path, name: str, every: int) -> Iterator[Mutant]:
+def changed_sources(folder: Path, name: str, every: int, first: int) -> Iterator[Mutant]:
     """Each change of `fastrnn/<name>`, written to the copy; the original is put back at the end."""
     path = folder / "fastrnn" / name
     source = path.read_text()
     compiled = list((path.parent / "__pycache__").glob(f"{path.stem}.*"))
     try:
         for number, mutant in enumerate(mutants(ast.parse(source))):
-            if number % every == 0:
+            if number % every == first:
                 for stale in compiled:
                     stale.unlink(missing_ok=True)
                 path.write_text(mutant.source)
@@ -103,7 +103,7 @@ def copy_sources(folder: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", folder)
 
 
-def hunt(subject: Subject, every: int = 1) -> tuple[int, list[str]]:
+def hunt(subject: Subject, every: int = 1, first: int = 0) -> tuple[int, list[str]]:
     """How many changes were tried, and those not noticed. Raises `RuntimeError` if the tests fail without any."""
     os.environ.update(subject.environment)
     numba.core.config.reload_config()
@@ -115,7 +115,7 @@ def hunt(subject: Subject, every: int = 1) -> tuple[int, list[str]]:
         if noticed(folder, tests):
             raise RuntimeError(f"the tests fail without any change: {' '.join(tests)}")
         for file in subject.files:
-            for mutant in changed_sources(folder, file, every):
+            for mutant in changed_sources(folder, file, every, first):
                 tried += 1
                 if not noticed(folder, tests):
                     survivors.append(f"fastrnn/{file}:{mutant.line}: {mutant.what}")
@@ -128,10 +128,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], help=", ".join(SUBJECTS))
     parser.add_argument("--every", type=int, default=1, help="try every N-th change only")
+    parser.add_argument("--first", type=int, default=0, help="which of the N: 0 to N-1")
     told = parser.parse_args()
     for name in told.subjects or SUBJECTS:
         start = time.monotonic()
-        tried, survivors = hunt(SUBJECTS[name], told.every)
+        tried, survivors = hunt(SUBJECTS[name], told.every, told.first)
         seconds = time.monotonic() - start
         print(
             f"{name}: {tried} changes, {tried - len(survivors)} noticed, {len(survivors)} not; {seconds:.0f} s",

@@ -45,9 +45,9 @@ def run_ranks(ranks: int, *command: str, cwd: Path | None = None) -> subprocess.
     )  # fmt: skip
 
 
-def run_worker(ranks: int, folder: Path, cases: str) -> None:
+def run_worker(ranks: int, folder: Path, *words: str) -> None:
     """`worker` as so many ranks; one rank is no launcher's: an ordinary process."""
-    command = [sys.executable, str(WORKER), str(folder), cases]
+    command = [sys.executable, str(WORKER), str(folder), *words]
     if ranks == 1:
         launcher()
         ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)

@@ -58,10 +58,13 @@ def assert_same_run(one: Checkpoint, many: Checkpoint, most: float) -> None:
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
 @pytest.mark.parametrize(("case", "most"), [("float64", 1e-12), ("float32", 1e-4)])
-def test_ranks_equal_one_process_over_1000_steps(trained, ranks, case, most):
-    """13 streams, two layers, dropout, documents that reset the state: no rank's part is like another's."""
+def test_ranks_equal_one_process(trained, ranks, case, most):
+    """13 streams, two layers, dropout, documents that reset the state: no rank's part is like another's.
+
+    Over 1,000 steps: ``tests/damage/many_ranks.py``.
+    """
     one, many = last(trained(1), case), last(trained(ranks), case)
-    assert one.progress["step"] == many.progress["step"] == 1000
+    assert one.progress["step"] == many.progress["step"] == 150
     assert one.state["h"].shape == many.state["h"].shape == (2, 13, 12)
     assert_same_run(one, many, most)
 
@@ -162,6 +165,15 @@ def test_an_error_of_one_rank_alone_ends_all(tmp_path):
     assert ended.returncode != 0
     assert ended.stderr.count("not enough memory") == 1
     assert load(tmp_path / "run" / "last.safetensors").progress["step"] == 0
+
+
+@pytest.mark.parametrize("data", [("python-docs", *SMALL), ("d.tsv", "--task", "classify", "--hidden", "8")])
+def test_a_time_budget_is_kept_together(tmp_path, data):
+    """What is measured, the clock and the pace are the same for all, or they would wait for each other for ever."""
+    (tmp_path / "d.tsv").write_text("a\txyz\nb\tqq\n" * 60)
+    ended = run_ranks(3, *FASTRNN, "train", *data, "--for", "5s", "--quiet", "--out", "run", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert load(tmp_path / "run" / "last.safetensors").progress["evaluated"] > 0
 
 
 def test_the_first_rank_alone_speaks(tmp_path):
