@@ -175,12 +175,6 @@ def setting(name: str, kind: click.IntRange | type, text: str, default: str, sec
     return click.option(name, type=kind, metavar=metavar, help=shown, cls=SectionOption, section=section)
 
 
-def on_command_line(context: click.Context, *names: str) -> list[str]:
-    """Those of these parameters that stand on the command line, as they are written there; not what a variable says."""
-    told = {p.name: max(p.opts, key=len) for p in context.command.params}
-    return [told[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
-
-
 def json_option(function: Function) -> Function:
     """``--json``: the result as one JSON object on one line."""
     return click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object on one line.")(

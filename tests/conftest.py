@@ -8,6 +8,12 @@ if plain_kernels.WANTED:
     plain_kernels.install()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled code overflows in silence; its plain twin may too."""
+    if plain_kernels.WANTED:
+        config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""

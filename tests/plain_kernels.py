@@ -27,7 +27,6 @@ _tiles = threading.local()  # their rows, as this thread has configured them
 
 def install() -> None:
     """Before anything of `fastrnn.cpu` is imported, and once."""
-    np.seterr(all="ignore")  # compiled code overflows in silence
     original = numba.extending.overload
     numba.extending.overload = _recording(original)
     try:

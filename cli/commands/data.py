@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
@@ -67,7 +68,7 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     from .. import output
 
     others = [choice for choice in choices if choice not in GENERATORS[name].takes]
-    if given := options.on_command_line(context, *others):
+    if given := on_command_line(context, *others):
         raise click.UsageError(f"{given[0]} means nothing for {name}; leave it out")
     lines = made(name, Choices(**choices))
     if out is None:

@@ -9,6 +9,7 @@ from fastrnn.config import CELLS
 from .. import options
 from ..output import write, write_json
 from ..reading import read_for
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
@@ -114,11 +115,11 @@ def _asked(values: dict[str, Any], png: str | None) -> str:
 
 def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
     """Raises `click.UsageError` for an option on the command line that this look would not look at."""
-    if asked != "gradients" and (given := options.on_command_line(context, "lags", "rows")):
+    if asked != "gradients" and (given := on_command_line(context, "lags", "rows")):
         raise click.UsageError(f"{given[0]} is for --gradients; leave it out")
-    if not fresh and (given := options.on_command_line(context, *DEFAULTS)):
+    if not fresh and (given := on_command_line(context, *DEFAULTS)):
         raise click.UsageError(f"{given[0]} is for an untrained network; leave it out, or give --fresh CELL")
-    if asked == "gradients" and (given := options.on_command_line(context, "length", "show")):
+    if asked == "gradients" and (given := on_command_line(context, "length", "show")):
         raise click.UsageError(f"{given[0]} goes with what shows the text; --gradients does not")
 
 

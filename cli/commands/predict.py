@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import options
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.task_model import TaskModel
@@ -61,7 +62,7 @@ def command(
 def _check_options(context: click.Context, task: str) -> None:
     """Raises `click.UsageError` for an option that this task would not look at."""
     for name, tasks in MEANT_FOR.items():
-        if task not in tasks and options.on_command_line(context, name):
+        if task not in tasks and on_command_line(context, name):
             raise click.UsageError(f"--{name} is for models for {' or '.join(tasks)}; this one is for {task}")
 
 

@@ -10,7 +10,7 @@ from fastrnn.config import Config
 from fastrnn.parallel.environment import launched
 
 from .. import options
-from ..settings import merged_settings
+from ..settings import merged_settings, on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.training.reporter import Result
@@ -101,7 +101,7 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
 def _check_options(context: click.Context, task: str) -> None:
     """Raises `click.UsageError` for an option that this task would not look at."""
     for name, tasks in MEANT_FOR.items():
-        if task not in tasks and (given := options.on_command_line(context, name)):
+        if task not in tasks and (given := on_command_line(context, name)):
             raise click.UsageError(f"{given[0]} means nothing for --task {task}; leave it out")
 
 

@@ -55,9 +55,9 @@ def warm(folder: Path, *runs: list[object]) -> None:
     """Loads or compiles every kernel that the runs use, in this process, before it is forked. Leaves no thread."""
     for number, arguments in enumerate([text_run(folder, 8), label_run(folder, 8), *runs]):
         command = [str(a) for a in ["train", *arguments, "--threads", 1, "--out", folder / f"warm-{number}"]]
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
             status = run(command)
-        assert status == 0, status
+        assert status == 0, said.getvalue()
 
 
 def forked(call: Callable[[], int], errors: Path | None = None) -> int:

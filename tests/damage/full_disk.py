@@ -27,7 +27,7 @@ from fastrnn.training.trainer import Trainer
 
 SIZE = 1 << 20
 SAVE_EVERY = 10
-PAUSE = 0.001  # seconds a step, so that it can be watched
+PAUSE = 0.004  # seconds a step, so that it can be watched
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def full(times: int, simulated: bool = False) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder, watched = Path(name), Watched()
         warm(folder)
-        arguments = [*text_run(folder, 200 + 100 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
+        arguments = [*text_run(folder, 200 + 150 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
         assert ended(forked(lambda: fastrnn("train", *arguments, "--out", folder / "whole"))) == 0
         with small_disk(folder, simulated) as (disk, simulated):
             out, filler = disk / "run", disk / "filler"
