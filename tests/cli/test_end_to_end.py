@@ -193,6 +193,8 @@ def examples() -> list[str]:
 def test_the_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the\tDET\ncat\tNOUN\n\ncats\tNOUN\n\n" * 8)
+    (tmp_path / "sweep.toml").write_text("steps = 2\nhidden = [4, 8]\nbatch = 2\nseq = 8\n")
+    (tmp_path / "notes.txt").write_text("The sea is calm.\n" * 60)
     invoke("train", "words.txt", "--task", "tag", "--steps", "2", "--out", "runs/tags", *TINY, "--quiet")
     for line in examples():
         before, _, after = line.rpartition(" | ")
