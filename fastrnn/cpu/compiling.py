@@ -25,7 +25,8 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 def _sources_key() -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), *sorted(here.glob("../cuda/*.py")), here / "../formulas.py"):
         digest.update(path.name.encode() + path.read_bytes())
     cpu = f"{config.CPU_NAME}{TARGET}{sorted(enabled_features())}"
     digest.update(f"{sys.version_info[:3]}{numba.__version__}{platform.machine()}{cpu}".encode())
@@ -90,3 +91,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """A piece of kernels: compiled into those that call it, never called from Python."""
     return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+
+
+def formula(function: Callable[..., Any]) -> Any:
+    """A piece of scalar mathematics: becomes part of the source of the kernels that call it, to be vectorised there."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, inline="always")(function)

@@ -112,7 +112,7 @@ def median_seconds(model: Any, config: Config, windows: Any, most: float = 0.6) 
     """A training step of this model on the run's first windows, after one that compiles. Changes its parameters."""
     optimizer = Optimizer(model, config)
     state, keep = model.initial_state(windows.batch), 1 - (config.dropout or 0.0)
-    model.parameters.flat[...] = np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size)
+    model.kernels.copy(model.parameters.flat, np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size))
     times: list[float] = []
     end = math.inf
     while len(times) < 4 or (time.monotonic() < end and len(times) < 30):

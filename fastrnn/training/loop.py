@@ -149,7 +149,7 @@ class Loop:
         """A disk that fails is tried again at the next save; only at the end it is an error."""
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
-        parameters = dict(self.trainer.model.parameters)
+        parameters = self.trainer.model.parameters.on_host()
         try:
             save(path, Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
                                   snapshot.progress, self.corpus))  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..config import Config
 from ..config_file import to_toml
 from ..data.corpus import Corpus
@@ -46,6 +47,7 @@ def train(
     config, reporter = config or Config(), reporter or Reporter()
     with StopSignals(urgent=True) as signals:
         clock = auto.Clock(auto.budget_of(config))
+        backend.load(config.device)  # not here: said before anything is read
         if out is not None:
             RunFolder(out).check_free()
         old = load(model_path(init_from)) if init_from is not None else None

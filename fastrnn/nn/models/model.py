@@ -9,6 +9,7 @@ from ... import backend
 from ...config import Config
 from ...cpu.pool import Part, Pool
 from ...data.batch import Batch
+from ...errors import BackendError
 from ..initialisation import Shape
 from ..linear import Linear
 from ..network import Training
@@ -67,6 +68,8 @@ class TaskNetwork:
         """``sharing``: another model of the same kind whose parameters and threads this one uses."""
         self.config, self.signature = config, signature
         self.kernels = backend.load(config.device)
+        if not self.kernels.TASKS:
+            raise BackendError(f"device {config.device} runs language models only; use --device cpu for this task")
         self.dtype: np.dtype[Any] = np.dtype(config.dtype)
         self.products = products or config.products
         self.packed = packed_type(self.kernels, self.dtype, self.products)
