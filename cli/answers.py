@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from .output import to_json
 
 if TYPE_CHECKING:
+    from fastrnn.answer import Answer
     from fastrnn.data.record import Records
     from fastrnn.data.series import Series
-    from fastrnn.task_model import Answer, TaskModel
+    from fastrnn.task_model import TaskModel
 
 _UPOS = 3  # the column of CoNLL-U that a tag belongs in
 
@@ -21,18 +22,18 @@ def written(model: "TaskModel", found: Iterable["Answer"], records: "Records", s
 
     ``records``: what is known of that file. ``sure``: with a further column, the probability of the answer.
     """
-    from fastrnn.data.records import ending_of
+    from fastrnn.data.tagged import is_conllu
 
     if model.task == "regress":
-        yield from _table(model, found, records)
+        yield from _table(model, found, records, sure)
         return
     for answer in found:
         if model.task == "translate":
-            yield f"{answer.record.raw}\t{answer.value}\n"
+            yield "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
         elif model.task == "classify":
             yield _object(answer, sure) if answer.record.raw.lstrip().startswith("{") else _labelled(answer, sure)
         else:
-            yield _conllu(answer, sure) if ending_of(answer.record.place.file) == ".conllu" else _tagged(answer, sure)
+            yield _conllu(answer, sure) if is_conllu(answer.record.raw) else _tagged(answer, sure)
 
 
 def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterator[str]:
@@ -45,6 +46,8 @@ def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterat
         said: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
         if answer.probability is not None:
             said["probability"] = _plain(answer.probability)
+        if answer.logprob is not None:
+            said["logprob"] = answer.logprob
         if sure and answer.probabilities is not None:
             said["labels"] = list(model.vocabulary.labels)
             said["probabilities"] = _plain(answer.probabilities)
@@ -113,16 +116,19 @@ def _conllu(answer: "Answer", sure: bool) -> str:
     return "".join(lines) + "\n"
 
 
-def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records") -> Iterator[str]:
-    """CSV: the row that was read, and what is predicted; for arrays a row a step."""
+def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records", sure: bool) -> Iterator[str]:
+    """CSV: the row that was read, and what is predicted, bits if ``sure`` with P(1); for arrays a row a step."""
     outputs = model.vocabulary.outputs
     assert outputs is not None
     names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
     if any(name in records.header for name in names):
         names = [f"{name}_predicted" for name in names]
+    names += [f"{name}_probability" for name in names] if sure else []
     header = _csv([*(records.header or ("record", "step")), *names])
     for number, answer in enumerate(found):
         rows = [[f"{value:.7g}" for value in step] for step in answer.value]
+        if sure:
+            rows = [[*row, *(f"{p:.4f}" for p in step)] for row, step in zip(rows, answer.probability, strict=True)]
         if records.header:
             lines = [f"{answer.record.raw},{_csv(rows[0])}"]
         else:

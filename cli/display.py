@@ -35,13 +35,14 @@ class PlainDisplay(Display):
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0
-        self._task = "language-model"
+        self._task, self._unit = "language-model", "chars"
 
     def message(self, text: str) -> None:
         note(text)
 
     def started(self, start: Start) -> None:
         self._task = start.config.task
+        self._unit = figures.unit(self._task, start.config.tokens)
         for line in summary(start):
             note(line)
 
@@ -53,7 +54,7 @@ class PlainDisplay(Display):
         loss = figures.loss(step.nats, self._task)
         line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {loss}"
         if step.chars_per_s:  # not known before the second step
-            speed = f"{step.chars_per_s:,.0f} {figures.unit(self._task)}/s"
+            speed = f"{step.chars_per_s:,.0f} {self._unit}/s"
             line += f"  {speed}  {figures.duration(step.seconds_left)} left"
         note(line)
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "complete": "Show the likeliest continuations of a text.",
     "info": "Tell what a model is and how it was trained.",
     "inspect": "See inside a model: surprise, units, gradient flow, gates.",
+    "sweep": "Train with many settings, and name the best run.",
     "bench": "Measure the speed of this machine.",
     "data": "List and show texts, make examples, or fetch public corpora.",
     "warmup": "Compile every kernel now.",

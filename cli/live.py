@@ -19,6 +19,7 @@ from .visible import visible, visible_line
 
 FRAMES_PER_SECOND = 8.0
 SAMPLE_LINES = 6
+BAR, GAP = 20, 2  # columns of the progress bar, and between two parts of its line
 
 
 class LiveDisplay(Display):
@@ -37,7 +38,7 @@ class LiveDisplay(Display):
         self._step: Step | None = None
         self._evaluated: Evaluated | None = None
         self._best: Evaluated | None = None
-        self._task = "language-model"
+        self._task, self._unit = "language-model", "chars"
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -58,6 +59,7 @@ class LiveDisplay(Display):
 
     def started(self, start: Start) -> None:
         self._task = start.config.task
+        self._unit = figures.unit(self._task, start.config.tokens)
         for line in summary(start):
             word, _, rest = visible_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
@@ -87,7 +89,7 @@ class LiveDisplay(Display):
     def _render(self) -> Group:
         lines: list[Text | Table] = []
         if self._step is not None:
-            lines += [_progress_line(self._step, figures.unit(self._task)), self._train_line(self._step)]
+            lines += [_progress_line(self._step, self._unit, self.console.width), self._train_line(self._step)]
         if self._evaluated is not None:
             lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
         return Group(*lines)
@@ -105,15 +107,22 @@ class LiveDisplay(Display):
         return Text.assemble(("valid", "bold"), f"  {loss}{metrics}", (best, "green"), at)
 
 
-def _progress_line(step: Step, unit: str) -> Table:
-    row = Table.grid(padding=(0, 2))
-    row.add_row(
-        Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),
-        ProgressBar(total=max(step.steps, 1), completed=step.step, width=20),
-        f"epoch {step.epoch:.2f}",
-        f"{step.chars_per_s:,.0f} {unit}/s",
-        f"{figures.duration(step.seconds_left)} left",
-    )
+def _progress_line(step: Step, unit: str, width: int) -> Table:
+    """What fits beside each other: on a narrow terminal the bar goes first, then the epoch, then the speed."""
+    parts = {
+        "step": Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),
+        "bar": Text(" " * BAR),
+        "epoch": Text(f"epoch {step.epoch:.2f}"),
+        "speed": Text(f"{step.chars_per_s:,.0f} {unit}/s"),
+        "left": Text(f"{figures.duration(step.seconds_left)} left"),
+    }
+    for name in ("bar", "epoch", "speed", "left"):
+        if sum(len(part) + GAP for part in parts.values()) <= width + GAP:
+            break
+        del parts[name]
+    row = Table.grid(padding=(0, GAP))
+    bar = ProgressBar(total=max(step.steps, 1), completed=step.step, width=BAR)
+    row.add_row(*(bar if name == "bar" else part for name, part in parts.items()))
     return row
 
 

@@ -156,7 +156,8 @@ def _use(use: "GateUse") -> tuple[str, str]:
 def checked_number(name: str, value: int, end: int) -> int:
     """A layer or unit counted from 0. Raises `ConfigError` outside 0..end-1."""
     if not 0 <= value < end:
-        raise ConfigError(f"{name} is {value}; this model has {name}s 0 to {end - 1}")
+        has = f"{name} 0 alone" if end == 1 else f"{name}s 0 to {end - 1}"
+        raise ConfigError(f"{name} is {value}; this model has {has}")
     return value
 
 

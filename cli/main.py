@@ -3,24 +3,33 @@
 Nothing but the standard library is imported above the functions, so that an interrupt is answered from the start.
 """
 
+import contextlib
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .interrupt import leave_at_once_on_signals
-from .visible import visible_line
+from .visible import visible, visible_line
 
 if TYPE_CHECKING:
     import click
 
 INTERRUPTED = 130
+GRACE = 2.0  # seconds
 
 
 def main() -> None:
     """The console script ``fastrnn``."""
+    _occupy_standard_descriptors()
     leave_at_once_on_signals()
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    _settle(sys.stderr)
+    if status and _rank() is not None:
+        _leave_the_others(status)
+    sys.exit(status)
 
 
 def run(args: Sequence[str]) -> int:
@@ -28,18 +37,19 @@ def run(args: Sequence[str]) -> int:
 
     With ``FASTRNN_DEBUG=1`` in the environment the traceback stands above that line.
     """
+    status = 0
     try:
         _tolerate_any_character()
         status = _invoke(list(args))
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _forget_output()
-        return 0
+        _forget(sys.stdout)
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
     except Exception as error:
+        _let_the_first_speak()
         return _report(error)
     return status
 
@@ -59,6 +69,30 @@ def _invoke(args: list[str]) -> int:
     return 0
 
 
+def _rank() -> int | None:
+    """This process's number among those that were started together, or None if it is alone."""
+    from fastrnn.parallel.environment import launched
+
+    rank, size = launched()
+    return rank if size > 1 else None
+
+
+def _let_the_first_speak() -> None:
+    """What all processes meet the first one tells; it ends, and the launcher the others with it, while these wait."""
+    if _rank():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # no word of the launcher's call either
+        time.sleep(GRACE)
+
+
+def _leave_the_others(status: int) -> NoReturn:
+    """Out without a farewell to MPI, which would wait for processes that wait for this one: the launcher ends them."""
+    _let_the_first_speak()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
 def _report(error: Exception) -> int:
     import click
 
@@ -67,14 +101,14 @@ def _report(error: Exception) -> int:
     if os.environ.get("FASTRNN_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exception(error)
+        _print("".join(traceback.format_exception(error)))
     if isinstance(error, click.ClickException):
         return _report_usage(error)
     if isinstance(error, FastRNNError):
         _say(str(error))
         return error.exit_status
     if isinstance(error, OSError):
-        _settle_output()
+        _settle(sys.stdout)
         where = f"{error.filename}: " if error.filename is not None else ""
         _say(f"{where}{error.strerror or error}")
     elif isinstance(error, MemoryError):
@@ -97,8 +131,20 @@ def _report_usage(error: "click.ClickException") -> int:
 
 
 def _say(message: str) -> None:
+    _print(f"fastrnn: {visible_line(message)}\n")
+
+
+def _print(text: str) -> None:
     if sys.stderr is not None:
-        print(f"fastrnn: {visible_line(message)}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it: the status still tells
+            print(visible(text), end="", file=sys.stderr)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Opens those of 0, 1 and 2 that the parent closed: else a file of a run gets that number, and messages with it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _tolerate_any_character() -> None:
@@ -110,19 +156,22 @@ def _tolerate_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _settle_output() -> None:
+def _settle(stream: TextIO | None) -> None:
+    """Writes what is buffered, or gives it up; else Python would try again at its end, and leave with 120."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        if stream is not None:
+            stream.flush()
     except OSError:
-        _forget_output()
+        _forget(stream)
 
 
-def _forget_output() -> None:
-    """Point standard output nowhere: what is still buffered for a closed pipe or a full disk cannot be written."""
+def _forget(stream: TextIO | None) -> None:
+    """Point the stream nowhere: what is still buffered for a closed pipe or a full disk cannot be written."""
+    if stream is None:
+        return
     try:
-        descriptor = sys.stdout.fileno()
-    except (AttributeError, OSError, ValueError):
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)

@@ -1,5 +1,6 @@
 """What a labelled task's evaluation comes to, as people read it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,10 @@ _MOST = 30  # labels in a table of which was taken for which
 _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
 
 
-def write_figures(evaluation: Mapping[str, Any]) -> None:
+def write_figures(evaluation: Mapping[str, Any], task: str, binary: bool = False) -> None:
     """Figures, then for labels their precision, recall and F1, and what was taken for what."""
     rows = [("records", figures.number(evaluation["records"])), ("scored", figures.number(evaluation["positions"]))]
-    rows.append(("loss", f"{evaluation['loss']:.4f}"))
+    rows += _loss(evaluation["loss"], task, binary)
     for name in ("accuracy", "exact", "mae", "mse"):
         if name in evaluation:
             rows.append((_NAMES.get(name, name), figures.metric(name, evaluation[name])))
@@ -25,6 +26,15 @@ def write_figures(evaluation: Mapping[str, Any]) -> None:
         output.write("\n" + _by_label(evaluation["labels"]))
         if len(evaluation["labels"]) <= _MOST:
             output.write("\n" + _confusion(list(evaluation["labels"]), evaluation["confusion"]))
+
+
+def _loss(loss: float, task: str, binary: bool) -> list[tuple[str, str]]:
+    """With its unit; of a symbol, for what writes text, the perplexity too. ``binary``: regress predicts bits."""
+    if task in figures.NUMBERS and not binary:
+        return [("loss", f"{loss:.4f}  (half squared error of scaled numbers)")]
+    if task in ("generate", "translate"):
+        return [("loss", f"{figures.loss(loss)} per symbol"), ("perplexity", f"{math.exp(min(loss, 700)):.4f}")]
+    return [("loss", f"{loss:.4f} nats")]
 
 
 def _by_label(labels: Mapping[str, Mapping[str, float]]) -> str:

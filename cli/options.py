@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
@@ -84,8 +85,18 @@ CHOICES = {
     "precision": configuration.PRECISIONS,
     "device": configuration.DEVICES,
 }
-# Whether a path can be read is for the library to say, in its own words and with its own status.
-PATH = click.Path(readable=False)
+
+
+class _Name(click.Path):
+    """Whether a path can be read is for the library to say, in its own words; an empty one is a variable not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Name(readable=False)
 _METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "labels": "FILE", "columns": "NAMES", "for_": "TIME"}
 _FILES = ("valid_file", "labels")
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
@@ -97,6 +108,12 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The variable, where the value came from there."""
+        if ctx is not None and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"'{self.envvar}'"
+        return super().get_error_hint(ctx)
 
 
 class SectionCommand(click.Command):
@@ -192,6 +209,11 @@ def unescape(text: str) -> str:
     return re.sub(r"\\([ntr\\])", lambda match: signs[match[1]], text)
 
 
+def unescaped(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """A callback: `unescape`, where the option was given."""
+    return None if value is None else unescape(value)
+
+
 def _names(field: str) -> tuple[str, str]:
     name = key_of(field).replace("_", "-")
     return (f"--{name}/--no-{name}" if _kind(field) is bool else f"--{name}"), field
@@ -214,7 +236,7 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
         name = field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE.get(kind))
         attributes["metavar"] = name
     if field == "document_separator":
-        attributes["callback"] = lambda _ctx, _parameter, value: None if value is None else unescape(value)
+        attributes["callback"] = unescaped
     return attributes
 
 

@@ -37,7 +37,15 @@ def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Cor
     corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown)
     if corpus.skipped:
         output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
+    if corpus.tokenizer.unknown is not None:
+        note_unknown(int((corpus.ids == corpus.tokenizer.unknown).sum()), len(corpus))
     return corpus
+
+
+def note_unknown(unknowns: int, words: int) -> None:
+    """Warns of words that were read as ``<UNK>``."""
+    if unknowns:
+        output.note(f"{unknowns:,} of {words:,} words are unknown to the model: <UNK>")
 
 
 def _pieces(path: str, kind: str) -> Iterator[str]:

@@ -18,6 +18,12 @@ def from_source(context: click.Context, values: Mapping[str, Any], source: Param
     return {n: v for n, v in given(values).items() if context.get_parameter_source(n) is source}
 
 
+def on_command_line(context: click.Context, *names: str) -> list[str]:
+    """Those of these parameters that stand on the command line, as they are written there; not what a variable says."""
+    told = {p.name: max(p.opts, key=len) for p in context.command.params}
+    return [told[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+
+
 def merged_settings(
     context: click.Context, values: Mapping[str, Any], config_file: str | None, resuming: bool = False
 ) -> dict[str, Any]:

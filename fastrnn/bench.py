@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from .config import Config
+from .data.windows import Window
 from .errors import ConfigError
 from .nn.initialisation import initialise
 from .nn.network import Network
 from .nn.shapes import GATES
+from .parallel.group import Group, Spent, world
 from .training.optimizers import Optimizer
 
 VOCAB = 65
 _CLIP = 5.0
+_LONGEST = 3600.0  # seconds of one measurement
 
 
 def bench_train(
@@ -30,22 +33,28 @@ def bench_train(
     """Full training steps on random ids: forward, loss, backward, clip, Adam. Medians over ``seconds``.
 
     FLOPs: a multiply-add counts 2, forward and backward 3 times the forward products; the one-hot input costs nothing.
+    Processes that were started together share the ``batch``; then there are also their number, the bytes of gradient
+    that each averages in a step, and which shares of the time it waits for the others and averages.
     """
+    _check_seconds(seconds)
+    group = world()
+    lo, hi = group.part(batch)
     network = _network(cell, layers, hidden, precision, threads)
     config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
     optimizer = Optimizer(network, config)
     rng = np.random.default_rng(0)
-    ids = rng.integers(0, VOCAB, (seq + 1, batch)).astype(np.int32)
-    x, y, state = ids[:-1].copy(), ids[1:].copy(), network.initial_state(batch)
+    ids = rng.integers(0, VOCAB, (seq + 1, hi - lo)).astype(np.int32)
+    window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(hi - lo)
 
     def step() -> None:
-        network.loss_and_gradient(x, y, None, state)
+        nats = network.learn(window, state)
+        group.average(network.gradients.flat, nats, window)
         optimizer.step(2e-3, optimizer.gradient_norm())
 
-    median, steps = _median_time(step, seconds)
+    median, steps, shares = _median_time(step, seconds, group)
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
-    peak = peak_gflops(network)
+    (peak,) = group.sum(peak_gflops(network))
     return {
         "chars_per_s": chars_per_s,
         "ms_per_step": median * 1e3,
@@ -62,6 +71,7 @@ def bench_train(
         "batch": batch,
         "seq": seq,
         "precision": precision,
+        **shares,
     }
 
 
@@ -95,10 +105,10 @@ def bench_sample(
 ) -> dict[str, Any]:
     """Characters drawn a second at temperature 0.8, each fed back, in ``streams`` samples side by side."""
     from .data.tokens import CharTokenizer
-    from .sample import Drawing, Sampler
+    from .sample import Drawing, Sampler, check_amounts
 
-    if streams < 1:
-        raise ConfigError(f"streams is {streams}; it must be at least 1")
+    _check_seconds(seconds)
+    check_amounts(streams, 0, 0)
     network = _network(cell, layers, hidden, "float32", threads)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
     blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), Drawing(temperature=0.8), 0)
@@ -118,6 +128,11 @@ def bench_sample(
         "layers": layers,
         "hidden": hidden,
     }
+
+
+def _check_seconds(seconds: float) -> None:
+    if not 0 < seconds <= _LONGEST:
+        raise ConfigError(f"seconds is {seconds:g}; it must be above 0 and at most {_LONGEST:g}")
 
 
 def train_flops(cell: str, layers: int, hidden: int) -> float:
@@ -148,13 +163,30 @@ def _network(cell: str, layers: int, hidden: int, precision: str, threads: int |
     return network
 
 
-def _median_time(step: Callable[[], None], seconds: float) -> tuple[float, int]:
+def _median_time(step: Callable[[], None], seconds: float, group: Group) -> tuple[float, int, dict[str, Any]]:
+    """Seconds of a step, how many were measured, and what the processes of a group spent on each other."""
     for _ in range(3):
         step()
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
+    before = group.spent()
+    while group.most(time.perf_counter() < end or len(times) < 5)[0]:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return float(np.median(times)), len(times)
+    return float(np.median(times)), len(times), _shares(before, group.spent(), times, group)
+
+
+def _shares(before: Spent | None, after: Spent | None, times: list[float], group: Group) -> dict[str, Any]:
+    """Means over the processes."""
+    if before is None or after is None:
+        return {}
+    waited, averaged = group.sum(after.waited - before.waited, after.averaged - before.averaged)
+    whole = sum(times) * group.size
+    return {
+        "processes": group.size,
+        "bytes_per_step": (after.bytes - before.bytes) // len(times),
+        "waiting_fraction": waited / whole,
+        "averaging_fraction": averaged / whole,
+        "averaging_ms": averaged / group.size / len(times) * 1e3,
+    }

@@ -25,11 +25,15 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class LineScore:
-    """``logprob``: the natural logarithm of the line's probability, the sum over its ``chars`` tokens."""
+    """``logprob``: the natural logarithm of the line's probability, the sum over its ``chars`` tokens.
+
+    A model of words counts `<EOS>` among them; ``unknown`` of them are `<UNK>`.
+    """
 
     text: str
     chars: int
     logprob: float
+    unknown: int = 0
 
     @property
     def bits_per_char(self) -> float:
@@ -94,13 +98,23 @@ class LanguageModel:
         return found
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
-        """The log-probability of each line, as the start of a document: the chain rule over its tokens."""
+        """The log-probability of each line, as the start of a document: the chain rule over its tokens.
+
+        For a model of words that is P(sentence), the `<EOS>` at its end included, so that the probabilities of all
+        sentences sum to one. Characters and bytes have no such end.
+        """
         network = self.network.sibling()
         numbered = iter(lines)
         while batch := list(itertools.islice(numbered, _LINES)):
-            coded = [self.tokenizer.encode(line, unknown) for line in batch]
+            coded = [self._ended(self.tokenizer.encode(line, unknown)) for line in batch]
             for line, ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
-                yield LineScore(line, len(ids), 0.0 - nats)  # an empty line has 0, not -0
+                unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
+                yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
+
+    def _ended(self, ids: Array) -> Array:
+        """A sentence with its end, if the vocabulary has one and it does not stand there yet."""
+        end = self.tokenizer.end
+        return ids if end is None or (ids.size and ids[-1] == end) else np.append(ids, end)
 
     def _nats(self, network: Network, coded: list[Array]) -> list[float]:
         """The sum of the losses of each token sequence after what starts a document."""
@@ -121,7 +135,8 @@ class LanguageModel:
     def complete(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
         """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.
 
-        Beyond the first token each goes on greedily; its probability is that of the whole continuation.
+        Beyond the first token each goes on greedily, up to the end of a sentence, which is shown as `<EOS>`; its
+        probability is that of the whole continuation.
         """
         if n < 1 or length < 1:
             raise ConfigError("ask for at least 1 continuation of at least 1 token")
@@ -129,13 +144,19 @@ class LanguageModel:
         first = self._probabilities(prime)
         for token in np.argsort(-first, kind="stable")[:n]:
             ids, probability = [int(token)], float(first[token])
-            for _ in range(length - 1):
+            while len(ids) < length and ids[-1] != self.tokenizer.end:
                 after = self._probabilities(np.concatenate([prime, ids]))
                 ids.append(int(after.argmax()))
                 probability *= float(after[ids[-1]])
-            shown = self.tokenizer.token_text(ids[0]) if length == 1 else self.tokenizer.decode(ids)
-            found.append((shown, probability))
+            found.append((self._shown(ids, length), probability))
         return sorted(found, key=lambda pair: -pair[1])
+
+    def _shown(self, ids: list[int], length: int) -> str:
+        if length == 1 or ids[0] == self.tokenizer.end:
+            return self.tokenizer.token_text(ids[0])
+        if ids[-1] != self.tokenizer.end:
+            return self.tokenizer.decode(ids)
+        return f"{self.tokenizer.decode(ids[:-1])} {self.tokenizer.token_text(ids[-1])}"
 
     def _probabilities(self, ids: Array) -> Array:
         """P(next token) after these tokens from a zero state, (V,) float64."""

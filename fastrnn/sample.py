@@ -16,6 +16,7 @@ from .nn.network import Network, State
 from .nn.parameters import Array
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
+_MOST_STREAMS = 65536
 _PRIME_STEPS = 1024  # tokens of a prime that one call feeds
 
 
@@ -45,6 +46,8 @@ def check_amounts(count: int, length: int, seed: int) -> None:
     for name, value, least in (("count", count, 1), ("length", length, 0), ("seed", seed, 0)):
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
+    if count > _MOST_STREAMS:
+        raise ConfigError(f"count is {count}; it must be at most {_MOST_STREAMS}: use several runs, each its --seed")
 
 
 class StopText:

@@ -53,6 +53,32 @@ def beam_search(decoder: Network, state: State, length: int, beam: int) -> Array
     return np.ascontiguousarray(tokens[:, :, 0])
 
 
+def log_probabilities(decoder: Network, state: State, ids: Array, most: Array) -> Array:
+    """The log-probability (B,) float64, in nats, of each column of ids (S, B), its end included where there is one.
+
+    Of column b only the first ``most[b]`` ids count, and nothing after the first end.
+    """
+    ends = ids == END
+    scored = (np.cumsum(ends, axis=0) - ends == 0) & (np.arange(len(ids))[:, None] < most)
+    x = np.full_like(ids, END)
+    x[1:] = ids[:-1]
+    last = {name: array.copy() for name, array in state.items()}
+    losses = decoder.sibling("exact").loss(x, np.where(scored, ids, -1).astype(np.int32), None, last)
+    found: Array = -losses.sum(axis=0, dtype=np.float64)
+    return found
+
+
+def likelier(decoder: Network, state: State, ids: Array, others: Array, most: Array) -> Array:
+    """Of the sequences ids (S, B) and others (S', B) the likelier in each column; see `log_probabilities`.
+
+    A beam may lose the greedy sequence on its way and end with a less likely one: they are compared whole.
+    """
+    length = max(len(ids), len(others))
+    one, other = (np.pad(a, ((0, length - len(a)), (0, 0)), constant_values=END) for a in (ids, others))
+    better = log_probabilities(decoder, state, other, most) > log_probabilities(decoder, state, one, most)
+    return np.ascontiguousarray(np.where(better, other, one))
+
+
 def _best(logprobs: Array, scores: Array, ended: Array) -> tuple[Array, Array, Array]:
     """The k best continuations of each row, best first: the beams they come from, their last tokens, their scores.
 

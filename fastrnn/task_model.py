@@ -1,13 +1,14 @@
 """A trained model of a labelled task to use: load, predict, evaluate, generate, translate, forecast, step."""
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .answer import Answer, answer_of
+from .data.arriving import Arriving, pieces
 from .data.batch import Batch
 from .data.batches import evaluation_batches
 from .data.dataset import Examples
@@ -16,32 +17,21 @@ from .data.forecast import Windows
 from .data.record import Place, Record, Records
 from .data.records import Reading, Stream, open_records, read_records
 from .data.symbols import END, Symbols
+from .data.text import Paths
+from .data.values import records_of, step_of
 from .data.vocabulary import Vocabulary
 from .errors import ConfigError, InputError
 from .judging import judge
 from .nn.models import build
 from .sample import Drawing, Sampler, check_amounts
+from .search import log_probabilities
 from .training.checkpoint import Checkpoint, load, signature_of
-from .training.measure import written
+from .training.measure import longest, written
 from .training.runfolder import model_path
 
 _CHUNK = 256  # records that are predicted side by side
+_MOST_STEPS, _MOST_BEAMS = 1_000_000, 1000
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a model says to a record.
-
-    ``value``: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in their own units, or
-    bits. ``probability``: of the label, of each tag, or that each bit is 1 (T, K); None for other answers.
-    ``probabilities``: of every label (K,), for tag (T, K).
-    """
-
-    record: Record
-    value: Any
-    probability: Any = None
-    probabilities: Array | None = None
 
 
 class TaskModel:
@@ -74,11 +64,11 @@ class TaskModel:
             raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
         return self.vocabulary.target
 
-    def records(self, inputs: Sequence[str], labels: str | None = None, answers: bool = True) -> Records:
+    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True) -> Records:
         """Read what this model takes from files, folders, globs or ``-``. Raises `InputError`."""
         return read_records(inputs, self.task, labels=labels, answers=answers, exact=self.vocabulary.columns)
 
-    def open(self, inputs: Sequence[str]) -> list[Stream]:
+    def open(self, inputs: Paths) -> list[Stream]:
         """The same, opened and read as they are asked for, answers or none; a `Stream` for each file."""
         return open_records(inputs, Reading(self.task, answers=False, exact=self.vocabulary.columns))
 
@@ -102,10 +92,12 @@ class TaskModel:
         found: Examples = train if split == "train" else valid
         return found
 
-    def predict(self, records: Records | Iterable[Record], beam: int = 1) -> Iterator[Answer]:
+    def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Answer]:
         """The answer to each record, in the order given, as chunks are read. For tag, classify, translate, regress.
 
-        ``beam``: how many translations are kept at each step. Raises `InputError`, `ConfigError`.
+        ``records``: `Records`, or a list of records or of what the task is asked: texts (classify, translate), lists of
+        words (tag), arrays (T, F) or (F,) (regress). ``beam``: how many translations are kept at each step;
+        ``logprobs``: tell how probable they are. Raises `InputError`, `ConfigError`.
         """
         if self.task == "generate":
             raise ConfigError(
@@ -113,49 +105,44 @@ class TaskModel:
             )
         if self.task == "forecast":
             raise ConfigError("a forecast goes on from the end of a series; use `TaskModel.forecast`")
-        if beam < 1 or (beam > 1 and self.task != "translate"):
-            raise ConfigError(f"beam is {beam}; it must be at least 1, and is for translate alone")
+        if beam > 1 and self.task != "translate":
+            raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
+        if beam < 1:
+            raise ConfigError(f"beam is {beam}; it must be at least 1")
+        if beam > _MOST_BEAMS:
+            raise ConfigError(f"beam is {beam}; it must be at most {_MOST_BEAMS}")
         like = records if isinstance(records, Records) else Records(self.task, [], answers=False)
-        items = iter(records.items if isinstance(records, Records) else records)
-        while chunk := list(itertools.islice(items, _CHUNK)):
-            yield from self._predict(replace(like, items=chunk, answers=False), beam)
+        asked = records if isinstance(records, Records | Arriving) else records_of(records, self.vocabulary)
+        for chunk in pieces(asked, _CHUNK):
+            yield from self._predict(replace(like, items=chunk, answers=False), beam, logprobs)
 
-    def _predict(self, records: Records, beam: int) -> list[Answer]:
+    def _predict(self, records: Records, beam: int, logprobs: bool) -> list[Answer]:
         found: list[Answer | None] = [None] * len(records)
+        translates = self.task == "translate"
         for batch in evaluation_batches(self.encode(records)):
-            output: Any = self._translated(batch, beam) if self.task == "translate" else self.model.predict(batch)
+            output: Any = self._translated(batch, beam, logprobs) if translates else self.model.predict(batch)
             for b, row in enumerate(batch.rows):
                 steps = output[len(output) - batch.lengths[b] :, b] if self.task in ("tag", "regress") else output[b]
-                found[row] = self._answer(records.items[row], steps)
+                found[row] = answer_of(self.vocabulary, records.items[row], steps)
         return [answer for answer in found if answer is not None]
 
-    def _answer(self, record: Record, output: Any) -> Answer:
-        """From what the model says to one record, its padding cut off."""
-        if self.task == "translate":
-            return Answer(record, output)
-        if self.task == "regress":
-            assert self.vocabulary.outputs is not None
-            if self.vocabulary.binary:
-                return Answer(record, (output > 0.5).astype(np.int64), output)
-            return Answer(record, self.vocabulary.outputs.natural(output))
-        probabilities, best, names = np.exp(output.astype(np.float64)), output.argmax(axis=-1), self.vocabulary.labels
-        if self.task == "classify":
-            return Answer(record, names[int(best)], float(probabilities[best]), probabilities)
-        likeliest = probabilities[np.arange(len(best)), best]
-        return Answer(record, [names[i] for i in best], likeliest.tolist(), probabilities)
-
-    def _translated(self, batch: Batch, beam: int) -> list[str]:
+    def _translated(self, batch: Batch, beam: int, logprobs: bool) -> list[tuple[str, float | None]]:
         ids = written(self.model, self.tokenizer, batch, beam)
-        return [self.tokenizer.decode(column) for column in ids.T]
+        texts = [self.tokenizer.decode(column) for column in ids.T]
+        if not logprobs:
+            return [(text, None) for text in texts]
+        found = log_probabilities(self.model.decoder, self.model.start(batch), ids, longest(batch))
+        return list(zip(texts, found.tolist(), strict=True))
 
     def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
         """Each line in the other language. Raises `InputError` for an empty one."""
         self._only("translate")
-        records = (Record(line, None, Place("line", n), line) for n, line in enumerate(lines, 1))
-        return (answer.value for answer in self.predict(records, beam))
+        return (answer.value for answer in self.predict(lines, beam))
 
-    def evaluate(self, records: Records | Examples) -> dict[str, Any]:
-        """How well the model does on records with answers; see `fastrnn.judging.judge`."""
+    def evaluate(self, records: Records | Examples | Paths) -> dict[str, Any]:
+        """How well the model does on records with answers, or on files of them; see `fastrnn.judging.judge`."""
+        if isinstance(records, str | os.PathLike | Sequence):
+            records = self.records(records)
         return judge(self.model, self.encode(records) if isinstance(records, Records) else records)
 
     def forecast(self, records: Records, steps: int) -> list[Array]:
@@ -166,6 +153,8 @@ class TaskModel:
         self._only("forecast")
         if steps < 1:
             raise ConfigError(f"steps is {steps}; it must be at least 1")
+        if steps > _MOST_STEPS:
+            raise ConfigError(f"steps is {steps}; it must be at most {_MOST_STEPS}")
         windows = self.encode(replace(records, answers=False))
         assert isinstance(windows, Windows)
         parts: list[Array] = []
@@ -226,13 +215,14 @@ class TaskModel:
         """The answer to one step, the state kept: x is a word (tag) or numbers (F,) (regress).
 
         P(tag) (K,), or the outputs (K,) in their own units, of bits their probabilities. A whole sequence, step by
-        step, gives what `predict` gives. Raises `ConfigError` for tasks and models that need the whole sequence.
+        step, gives what `predict` gives. Raises `InputError` for something else, `ConfigError` for tasks and models
+        that need the whole sequence.
         """
         if self.task not in ("tag", "regress"):
             raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
         if self.config.bidirectional:
             raise ConfigError("a bidirectional model needs the whole sequence; use predict")
-        record = Record([x] if self.task == "tag" else np.asarray(x, np.float32)[None], None, Place("step"))
+        record = step_of(x, self.vocabulary)
         batch = self.encode(Records(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
             self._stepper = self.model.sibling("exact")

@@ -1,7 +1,17 @@
 """Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
 
 import numpy as np
+import plain_kernels
 import pytest
+
+if plain_kernels.WANTED:
+    plain_kernels.install()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled code overflows in silence; its plain twin may too."""
+    if plain_kernels.WANTED:
+        config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
 
 
 @pytest.fixture

@@ -192,3 +192,44 @@ def test_words_and_bytes_and_documents_work_end_to_end(tmp_path):
         corpus = read_corpus([str(path)], separator="\n", tokenizer=loaded.tokenizer)
         assert 0 < loaded.evaluate(corpus).nats < 10
         assert all(score.logprob < 0 for score in loaded.score(["the cat was full", "salad"]))
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    config = fastrnn.Config(hidden=16, batch=4, seq=8, steps=60, lr=0.02, tokens="words", min_count=1, threads=1)
+    out = tmp_path_factory.mktemp("words") / "run"
+    fastrnn.train(corpus_from_text(TEXT, tokens="words", min_count=1), config, out)
+    return fastrnn.load(out)
+
+
+def test_a_sentence_of_words_is_scored_with_its_end(words):
+    lines = ["the cat was full", "the gnu", "", "the cat\n"]
+    for line, score in zip(lines, words.score(lines), strict=True):
+        words.reset()
+        logprob, after = 0.0, words.step(0)
+        for token in [*words.tokenizer.encode(line.strip()), 0]:
+            logprob += math.log(after[token])
+            after = words.step(int(token))
+        assert score.chars == len(line.split()) + 1
+        assert score.unknown == ("gnu" in line)
+        assert score.logprob == pytest.approx(logprob, abs=1e-4)
+
+
+def test_a_continuation_of_words_ends_with_its_sentence(words):
+    found = [text for text, _ in words.complete("the cat was", n=8, length=12)]
+    assert all("\n" not in text for text in found)
+    assert all("<EOS>" not in text[: -len("<EOS>")] for text in found)
+    assert "<EOS>" in found
+    assert any(text.endswith(" <EOS>") for text in found)
+    shown = dict(words.complete("\nthe cat was", n=words.tokenizer.size, length=12))
+    assert shown["<EOS>"] == pytest.approx(math.exp(next(words.score(["the cat was"])).logprob)
+                                           / math.exp(_prefix(words, "the cat was")), rel=1e-3)  # fmt: skip
+
+
+def _prefix(words, text):
+    words.reset()
+    after, total = words.step(0), 0.0
+    for token in words.tokenizer.encode(text):
+        total += math.log(after[token])
+        after = words.step(int(token))
+    return total

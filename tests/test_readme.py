@@ -33,12 +33,16 @@ def shortened(line: str) -> str:
     return line
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+# The commands whose files and runs the library's examples read.
+NEEDED = ("dates.tsv --out runs", "--out dates.tsv", "bits.txt --out runs", "--out bits.txt", "--out runs/writer")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     """The files that the README's examples name."""
     import gzip
 
-    here = tmp_path_factory.mktemp("readme")
+    here = tmp_path
     prose = (
         "The sea is calm. The light turns in the dark, and turns again.\nDear reader, the clouds are in the sky.\n\n\n"
     )
@@ -66,11 +70,17 @@ def test_every_command_in_the_readme_runs(folder, monkeypatch, capsys):
 
 def test_the_library_example_in_the_readme_runs(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    needed = [line for line in shell_lines() if any(words in line for words in NEEDED)]
+    assert len(needed) == len(NEEDED)
+    for line in needed:
+        assert run(shlex.split(shortened(line))[1:]) == 0
+    capsys.readouterr()
     examples = [text for kind, text in BLOCKS if kind == "python"]
-    assert examples
+    assert len(examples) == 2
+    names: dict[str, object] = {}
     for text in examples:
-        exec(compile(text.replace("hidden=128, steps=200", "hidden=16, steps=5"), str(README), "exec"), {})
-    assert capsys.readouterr().out.strip()
+        exec(compile(text.replace("hidden=128, steps=200", "hidden=16, steps=5"), str(README), "exec"), names)
+        assert capsys.readouterr().out.strip()
 
 
 def test_the_map_names_every_module():

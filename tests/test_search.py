@@ -8,7 +8,8 @@ from task_cases import B, make_batch, make_task
 
 from fastrnn.data.symbols import END, UNKNOWN, Symbols
 from fastrnn.sample import Sampler
-from fastrnn.search import beam_search, greedy
+from fastrnn.search import beam_search, greedy, log_probabilities
+from fastrnn.training.measure import longest, written
 
 LENGTH = 4
 
@@ -83,6 +84,36 @@ def test_a_wider_beam_is_never_worse_here_and_sometimes_better(rng):
             assert more >= one - 1e-9
             better += more > one + 1e-9
     assert better
+
+
+def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
+    target, lost, found = Symbols("chars", "abcdef"), 0, 0
+    for case in range(40):
+        model, batch = make_task("translate", rng), make_batch("translate", rng)
+        model.parameters.flat[...] *= 3
+        start, most = model.start(batch), longest(batch)
+        plain = log_probabilities(model.decoder, start, written(model, target, batch), most)
+        beam = 2 + case % 2
+        answer = log_probabilities(model.decoder, start, written(model, target, batch, beam), most)
+        alone = beam_search(model.decoder, start, int(most.max()), beam)
+        alone[np.arange(len(alone))[:, None] >= most] = END
+        assert (answer >= plain).all()
+        lost += (log_probabilities(model.decoder, start, alone, most) < plain - 1e-6).any()
+        found += (answer > plain + 1e-6).any()
+    assert lost
+    assert found
+
+
+def test_log_probabilities_end_at_the_end_and_where_the_answer_is_cut_off(rng):
+    model, state = make_case(rng)
+    ids = np.array([[3, 0, 2, 5], [4, 6, 7, 5], [0, 2, 3, 5], [5, 5, 4, 0]], np.int32)
+    most = np.array([9, 9, 2, 3])
+    alone = [[3, 4, 0], [0], [2, 7], [5, 5, 5]]
+    expected = [log_probability(model, rows_of(state, [b]), tokens) for b, tokens in enumerate(alone)]
+    before = {name: array.copy() for name, array in state.items()}
+    np.testing.assert_allclose(log_probabilities(model.decoder, state, ids, most), expected, rtol=1e-9)
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_rows_do_not_depend_on_each_other(rng):

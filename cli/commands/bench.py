@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from fastrnn.config import Config
+from fastrnn.parallel.environment import launched
 
 from .. import options
 
@@ -30,7 +31,8 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     """Measure training, against this machine's own peak.
 
     A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam. With --scale a table of one-layer
-    models, --seconds for each; of the other options it takes --cell and --precision.
+    models, --seconds for each; of the other options it takes --cell and --precision. Under MPI the ranks share the
+    batch, and what they cost each other is shown too.
     """
     from fastrnn.bench import bench_scale, bench_train
 
@@ -72,6 +74,8 @@ def _show_scale(rows: list[dict[str, Any]], as_json: bool) -> None:
     from .. import output
     from ..figures import number
 
+    if launched()[0]:
+        return  # of several processes the first one alone shows anything
     if as_json:
         output.write_json({"rows": rows})
         return
@@ -84,6 +88,8 @@ def _show(measured: dict[str, Any], as_json: bool) -> None:
     from .. import output
     from ..figures import number
 
+    if launched()[0]:
+        return  # of several processes the first one alone shows anything
     if as_json:
         output.write_json(measured)
     else:

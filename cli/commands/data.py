@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import options
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
@@ -53,18 +54,22 @@ def list_(as_json: bool) -> None:
 )
 @click.option("--variable", is_flag=True, help="Sequences of 1 to --length bits (bits).")
 @click.option("--out", type=options.PATH, metavar="FILE", help="Where to write.  [default: standard output]")
-def make(name: str, out: str | None, **choices: Any) -> None:
+@click.pass_context
+def make(context: click.Context, /, name: str, out: str | None, **choices: Any) -> None:
     """Write examples to learn from.
 
     bits: bit reversal, CSV for `train --task regress --columns 'y*'` (problems 1, 2) or two columns for `--task tag`
     (3, 4). waves: CSV for `--task forecast`. dates, reverse: TSV for `--task translate`. copy: TSV for `--task
     classify`.
     """
-    from fastrnn.data.make import Choices
+    from fastrnn.data.make import GENERATORS, Choices
     from fastrnn.data.make import make as made
 
     from .. import output
 
+    others = [choice for choice in choices if choice not in GENERATORS[name].takes]
+    if given := on_command_line(context, *others):
+        raise click.UsageError(f"{given[0]} means nothing for {name}; leave it out")
     lines = made(name, Choices(**choices))
     if out is None:
         while some := list(islice(lines, WRITTEN)):
@@ -129,6 +134,8 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     standard output.
     """
     if whole:
+        if as_json:
+            raise click.UsageError("--text prints the text itself, --json the figures; ask for one")
         _print_text(texts)
         return
     from fastrnn.data.corpus import read_corpus

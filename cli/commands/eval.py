@@ -47,22 +47,31 @@ def command(
     from fastrnn.task_model import TaskModel
 
     loaded = load(model, threads=threads)
+    if labels is not None and loaded.config.task != "classify":
+        raise click.UsageError(f"--labels is for models for classify; this one is for {loaded.config.task}")
     if isinstance(loaded, TaskModel):
+        if unknown != "error":
+            raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")
         _evaluate_task(loaded, texts, split, labels, as_json)
     else:
         _evaluate_text(loaded, texts, split, unknown, as_json)
 
 
 def _evaluate_task(model: "TaskModel", inputs: tuple[str, ...], split: str, labels: str | None, as_json: bool) -> None:
+    from fastrnn.data.series import gaps_told
+
     from .. import output
     from ..measures import write_figures
 
-    data = model.part(model.encode(model.records(inputs, labels)), split)
+    records = model.records(inputs, labels)
+    if model.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+        output.note(leaps)
+    data = model.part(model.encode(records), split)
     figures = model.evaluate(data)
     if as_json:
         output.write_json(figures)
     else:
-        write_figures(figures)
+        write_figures(figures, model.task, model.vocabulary.binary)
 
 
 def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, as_json: bool) -> None:
@@ -77,6 +86,7 @@ def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, 
                 "nats_per_char": result.nats,
                 "bits_per_char": result.bits,
                 "perplexity": result.perplexity,
+                "unit": loaded.tokenizer.kind,
             }
         )
         return

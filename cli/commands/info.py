@@ -49,9 +49,10 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
 
 def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     from ..display import size
-    from ..figures import duration, loss, metrics, plural
+    from ..figures import duration, loss, metrics, plural, unit
 
     facts, progress, task = _facts(path, checkpoint), checkpoint.progress, checkpoint.config.task
+    tokens = checkpoint.tokenizer.kind
     parameters = plural(facts["parameters"], "parameter")
     rows = [
         ("file", path),
@@ -62,7 +63,7 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     if progress:
         steps, time = plural(progress.get("step", 0), "step"), duration(progress.get("seconds"))
         rows += [
-            ("trained", f"{steps}, {progress.get('chars', 0):,} {_unit(checkpoint)} in {time}"),
+            ("trained", f"{steps}, {progress.get('chars', 0):,} {unit(task, tokens)} in {time}"),
             ("train", loss(progress.get("train_nats"), task)),
             ("valid", loss(progress.get("valid_nats"), task)),
         ]
@@ -72,20 +73,22 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     return [*rows, ("resumable", "yes" if facts["resumable"] else "no"), ("settings", settings)]
 
 
-def _unit(checkpoint: "Checkpoint") -> str:
-    return checkpoint.tokenizer.kind if checkpoint.config.task == "language-model" else "targets"
-
-
 def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     """The text and its vocabulary, or the records and what they are made of."""
-    tokenizer, corpus = checkpoint.tokenizer, checkpoint.corpus
+    from ..figures import NUMBERS, plural
+
+    tokenizer, corpus, task = checkpoint.tokenizer, checkpoint.corpus, checkpoint.config.task
     inputs = " ".join(corpus.get("inputs", ())) or "-"
-    if checkpoint.config.task == "language-model":
+    if task == "language-model":
         return [
             ("vocabulary", f"{tokenizer.size:,} {tokenizer.kind}"),
             ("text", f"{inputs}, {corpus.get('tokens', 0):,} {tokenizer.kind}"),
         ]
     signature = checkpoint.signature
     sizes = ("tokens", "characters", "features", "labels", "target_tokens")
-    known = ", ".join(f"{getattr(signature, n):,} {n.replace('_', ' ')}" for n in sizes if getattr(signature, n))
-    return [("vocabulary", known), ("data", f"{inputs}, {corpus.get('records', 0):,} records")]
+    names = {n: n.replace("_", " ") for n in sizes} | ({"labels": "outputs"} if task in NUMBERS else {})
+    if task == "generate" and not getattr(tokenizer, "labels", ()):
+        names["labels"] = "numbers given"
+    known = ", ".join(f"{getattr(signature, n):,} {names[n]}" for n in sizes if getattr(signature, n))
+    noun = "window" if task == "forecast" else "record"
+    return [("vocabulary", known), ("data", f"{inputs}, {plural(corpus.get('records', 0), noun)}")]

@@ -9,6 +9,7 @@ from fastrnn.config import CELLS
 from .. import options
 from ..output import write, write_json
 from ..reading import read_for
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
@@ -60,13 +61,17 @@ def look_options(function: Any) -> Any:
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option
-def command(csv: str | None, png: str | None, show: int | None, as_json: bool, **values: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context, /, csv: str | None, png: str | None, show: int | None, as_json: bool, **values: Any
+) -> None:
     """See inside a model: surprise, units, gradient flow, gates.
 
     TEXT is what train takes. On a terminal the text is coloured; elsewhere each character has a line with its number.
     The CSV of --units holds the activation of every unit of a layer at each character.
     """
     asked = _asked(values, png)
+    _check_options(context, asked, values["fresh"] is not None)
     if as_json and csv == "-":
         raise click.UsageError("--json and --csv - both take standard output; name a file for the CSV")
     if png is not None:
@@ -106,6 +111,16 @@ def _asked(values: dict[str, Any], png: str | None) -> str:
     if png is not None and asked != "gradients":
         raise click.UsageError("--png draws --gradients; use --csv for the others")
     return asked
+
+
+def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
+    """Raises `click.UsageError` for an option on the command line that this look would not look at."""
+    if asked != "gradients" and (given := on_command_line(context, "lags", "rows")):
+        raise click.UsageError(f"{given[0]} is for --gradients; leave it out")
+    if not fresh and (given := on_command_line(context, *DEFAULTS)):
+        raise click.UsageError(f"{given[0]} is for an untrained network; leave it out, or give --fresh CELL")
+    if asked == "gradients" and (given := on_command_line(context, "length", "show")):
+        raise click.UsageError(f"{given[0]} goes with what shows the text; --gradients does not")
 
 
 def _fresh(values: dict[str, Any]) -> "Look":
@@ -161,7 +176,7 @@ def _units(model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: i
 
 def _save(path: str, data: bytes) -> None:
     if path == "-":
-        write(data.decode(), raw=True)
+        write(data.decode())
         return
     from fastrnn.training.atomic import write_atomic
 

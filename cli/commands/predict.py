@@ -5,9 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import options
+from ..settings import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.task_model import TaskModel
+
+# option -> the tasks that it means something for
+MEANT_FOR = {
+    "beam": ("translate",),
+    "steps": ("forecast",),
+    "probabilities": ("tag", "classify", "translate", "regress"),
+}
 
 
 @options.command("fastrnn predict runs/tags words.txt")
@@ -15,10 +23,16 @@ if TYPE_CHECKING:
 @click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
 @click.option("--beam", metavar="N", type=int, default=1, help="Translations kept at each step.  [default: 1]")
 @click.option("--steps", metavar="N", type=int, help="Rows to forecast.  [default: the horizon]")
-@click.option("--probabilities", is_flag=True, help="Add how probable each answer is; with --json, every label.")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Add how probable each answer is (translate: its log, in nats); with --json, every label.",
+)
 @options.config_options("threads", section="Options")
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object for each record.")
+@click.pass_context
 def command(
+    context: click.Context,
     model: str,
     inputs: tuple[str, ...],
     beam: int,
@@ -36,12 +50,20 @@ def command(
     from fastrnn.task_model import TaskModel
 
     loaded = TaskModel.load(model, threads=threads)
+    _check_options(context, loaded.task)
+    if probabilities and loaded.task == "regress" and not loaded.vocabulary.binary:
+        raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
     if loaded.task == "forecast":
         _forecast(loaded, inputs or ("-",), steps, as_json)
         return
-    if steps is not None:
-        raise click.UsageError(f"--steps is for models that forecast; this one is for {loaded.task}")
     _answer(loaded, inputs or ("-",), beam, probabilities, as_json)
+
+
+def _check_options(context: click.Context, task: str) -> None:
+    """Raises `click.UsageError` for an option that this task would not look at."""
+    for name, tasks in MEANT_FOR.items():
+        if task not in tasks and on_command_line(context, name):
+            raise click.UsageError(f"--{name} is for models for {' or '.join(tasks)}; this one is for {task}")
 
 
 def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, as_json: bool) -> None:
@@ -49,7 +71,7 @@ def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, 
     from ..output import write
 
     for stream in model.open(inputs):
-        found = model.predict(stream.items, beam)
+        found = model.predict(stream.items, beam, logprobs=sure)
         lines = answers.as_json(model, found, sure) if as_json else answers.written(model, found, stream.records, sure)
         for piece in lines:
             write(piece)

@@ -1,6 +1,7 @@
 """``fastrnn sample``."""
 
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def drawing_options(function: Any) -> Any:
     metavar="TEXT",
     cls=options.SectionOption,
     section="Drawing",
-    callback=lambda _ctx, _parameter, value: None if value is None else options.unescape(value),
+    callback=options.unescaped,
     help="End a sample before this text (\\n, \\t understood).",
 )
 @click.option(
@@ -94,10 +95,15 @@ def _given(text: str, model: Any) -> Any:
         raise click.UsageError(f"--given is for models for generate; this one is for {model.config.task}")
     if model.vocabulary.labels:
         return text
+    size = model.vocabulary.inputs.size
     try:
-        return [float(number) for number in text.split(",")]
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        raise click.UsageError(f"--given {text!r}: this model writes from numbers; give them with commas") from None
+        numbers = []
+    if len(numbers) != size or not all(map(math.isfinite, numbers)):
+        many = "one number" if size == 1 else f"{size} numbers with commas between"
+        raise click.UsageError(f"--given {text}: this model writes from {many}")
+    return numbers
 
 
 def _prime(path: str, settings: dict[str, Any], kind: str) -> str:

@@ -14,19 +14,24 @@ from .. import options
 def command(model: str, file: str, unknown: str, threads: int | None, as_json: bool) -> None:
     """Give the log-probability of each line.
 
-    For each line of FILE, or of standard input: the natural logarithm of its probability, bits per character, and the
-    line, with tabs between. With --json one object a line: {"text", "chars", "logprob", "bits_per_char"}.
+    For each line of FILE, or of standard input: the natural logarithm of its probability, bits per character (or byte,
+    or word), and the line, with tabs between. A model of words takes the line for a sentence: the <EOS> at its end is
+    one of its words and counts. With --json one object a line: {"text", "chars", "logprob", "bits_per_char", "unit"}.
     """
     from fastrnn.language_model import LanguageModel
 
     from ..output import write, write_json
-    from ..reading import read_lines
+    from ..reading import note_unknown, read_lines
 
     loaded = LanguageModel.load(model, threads=threads)
-    for line in loaded.score(read_lines(file, loaded.tokenizer.kind), unknown):
+    unknowns = total = 0
+    unit = loaded.tokenizer.kind
+    for line in loaded.score(read_lines(file, unit), unknown):
         if as_json:
-            write_json(
-                {"text": line.text, "chars": line.chars, "logprob": line.logprob, "bits_per_char": line.bits_per_char}
-            )
+            write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
+                        "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip
         else:
             write(f"{line.logprob:.4f}\t{line.bits_per_char:.4f}\t{line.text}\n")
+        unknowns += line.unknown
+        total += line.chars
+    note_unknown(unknowns, total)

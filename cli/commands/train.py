@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrnn.config import Config
+from fastrnn.parallel.environment import launched
 
 from .. import options
-from ..settings import merged_settings
+from ..settings import merged_settings, on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.training.reporter import Result
@@ -26,6 +27,12 @@ HINTS = {
     "translate": ("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
     "forecast": ("predict RUN DATA --steps 100", "eval RUN DATA --split valid"),
 }  # fmt: skip
+# option -> the tasks that it means something for; what `Config` knows to belong to a task, it refuses itself
+MEANT_FOR = {
+    "tokens": ("language-model", "classify", "generate", "translate"),
+    "min_count": ("language-model", "classify", "generate", "translate", "tag"),
+    "seq": ("language-model", "forecast"),
+}
 OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
@@ -57,11 +64,15 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves; --resume goes on.
     """
-    result = _run(context, texts, quiet, values)
-    _show(result, as_json, quiet)
-    if result.signal is not None:
-        context.exit(128 + result.signal)
-    if not (as_json or quiet):
+    first = launched()[0] == 0  # of several processes it alone shows anything
+    result = _run(context, texts, quiet or not first, values)
+    try:
+        if first:
+            _show(result, as_json, quiet)
+    finally:  # also when nobody reads the result
+        if result.signal is not None:
+            context.exit(128 + result.signal)
+    if first and not (as_json or quiet):
         if result.task == "language-model":
             _sample(result)
         _hints(result, texts)
@@ -74,6 +85,8 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
     settings = merged_settings(context, values, file, resuming=resumed is not None)
 
     config = Config(**settings) if resumed is None else None
+    if config is not None:
+        _check_options(context, config.task)
 
     from fastrnn.training.start import resume, train
 
@@ -83,6 +96,13 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
         if config is None:
             return resume(resumed, settings, inputs=texts, reporter=display)
         return train(texts or _default(config), config, out, init_from=init_from, reporter=display)
+
+
+def _check_options(context: click.Context, task: str) -> None:
+    """Raises `click.UsageError` for an option that this task would not look at."""
+    for name, tasks in MEANT_FOR.items():
+        if task not in tasks and (given := on_command_line(context, name)):
+            raise click.UsageError(f"{given[0]} means nothing for --task {task}; leave it out")
 
 
 def _default(config: Config) -> tuple[str, ...]:
@@ -101,7 +121,7 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
     rows = [
         ("run", result.run),
         ("steps", f"{result.steps:,}{ends.get(result.stopped, '')}"),
-        ("speed", f"{result.chars_per_s:,.0f} {figures.unit(result.task)}/s, {result.chars:,} in "
+        ("speed", f"{result.chars_per_s:,.0f} {figures.unit(result.task, result.tokens)}/s, {result.chars:,} in "
                   f"{figures.duration(result.seconds)}"),
         ("train", figures.loss(result.train_nats, result.task)),
     ]  # fmt: skip

@@ -18,15 +18,18 @@ def _hash(n, key):
 
 
 @kernel
-def dropout(out, x, key, keep, lo, hi):
-    """Rows lo..hi of out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: a probability."""
-    T, B, H = x.shape
+def dropout(out, x, key, keep, begin, batch, lo, hi):
+    """Rows lo..hi of out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: a probability.
+
+    x is rows begin.. of a batch of ``batch`` rows, and has the masks of its place there.
+    """
+    T, _, H = x.shape
     threshold = np.uint32(keep * 4294967295.0)
     zero, factor = x.dtype.type(0), x.dtype.type(1 / keep)
     for t in range(T):
         for b in range(lo, hi):
             to, row = out[t, b], x[t, b]
-            first = np.uint32((t * B + b) * H)
+            first = np.uint32((t * batch + begin + b) * H)
             for j in range(H):
                 kept = _hash(np.uint32(first + np.uint32(j)), key) <= threshold
                 to[j] = row[j] * factor if kept else zero

@@ -39,13 +39,23 @@ class Pool:
                 future.result()
 
 
+_most: int | None = None  # threads, where other processes compute on this machine too
+
+
 def default_threads() -> int:
     """Processors this process may use: its affinity, cut to the CPU quota of its control group."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, _quota()))
+    return max(1, min(affinity, quota(), _most or affinity))
 
 
-def _quota() -> int:
+def limit_threads(most: int) -> None:
+    """From now on `default_threads` is at most so many: other processes want the rest."""
+    global _most
+    _most = most
+
+
+def quota() -> int:
+    """Processors that the control group allows."""
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, int(limit) // int(period)) if limit != "max" else 1 << 20

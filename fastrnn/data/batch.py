@@ -50,3 +50,8 @@ class Batch:
         if targets.dtype.kind == "f":
             return int(np.count_nonzero(~np.isnan(targets)))
         return int(np.count_nonzero(targets >= 0))
+
+    @property
+    def scored(self) -> int:
+        """The same: nothing else is counted."""
+        return self.count

@@ -19,12 +19,14 @@ class Batches:
     """Training batches of B = ``batch`` records, or of all where there are fewer.
 
     Each epoch has an order of its own, drawn from the seed; what is left over when n is no multiple of B waits for
-    another epoch. `window` has no state: any index can be asked for at any time.
+    another epoch. `window` has no state: any index can be asked for at any time. ``part``: the only records lo..hi
+    of the B that windows are to have.
     """
 
-    def __init__(self, dataset: Examples, batch: int, seed: int) -> None:
+    def __init__(self, dataset: Examples, batch: int, seed: int, part: tuple[int, int] | None = None) -> None:
         self.dataset, self.seed = dataset, seed
         self.batch = min(batch, len(dataset))
+        self.part = part or (0, self.batch)
         self.per_epoch = len(dataset) // self.batch
         self._epoch = functools.lru_cache(maxsize=2)(self._rows_of_epoch)
 
@@ -42,7 +44,7 @@ class Batches:
 
     def window(self, index: int) -> Batch:
         """Batch ``index`` >= 0, a pure function of data set, batch, seed and index."""
-        return self.dataset.batch(self.rows(index))
+        return self.dataset.batch(self.rows(index)[slice(*self.part)])
 
     def _rows_of_epoch(self, epoch: int) -> Positions:
         """(batches, B)."""

@@ -16,7 +16,7 @@ from ..errors import ConfigError, InputError
 from .characters import check_unknown, readable, unknown_message
 from .encoders import ENCODERS, Encoder
 from .sources import CHUNK, Source
-from .text import expand
+from .text import Paths, expand, names_of
 from .tokens import Tokenizer
 
 Positions = npt.NDArray[np.int64]
@@ -54,7 +54,7 @@ class Corpus:
 
 
 def read_corpus(
-    inputs: Sequence[str],
+    inputs: Paths,
     *,
     tokens: str = "chars",
     min_count: int = 2,
@@ -69,7 +69,7 @@ def read_corpus(
     Raises `InputError` for inputs that cannot be read or hold fewer than 2 tokens.
     """
     kind = _kind(tokens, tokenizer)
-    sources = expand(inputs, kind)
+    sources = expand(names_of(inputs), kind)
     if not sources:
         raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
     return _encode(sources, ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))

@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 
 _MOST_BYTES = 1 << 31  # of one array
 _MOST_DIMS = 4
+_STARTS = (b"PK\x03\x04", b"\0\0")  # of .npz and idx; no text starts so
 # https://www.fon.hum.uva.nl/praat/manual/IDX_file_format.html: big-endian numbers
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -30,6 +31,20 @@ class Arrays:
 
     x: Array
     y: Array | None
+
+
+def refuse_arrays(source: Source) -> Source:
+    """Standard input, refused where it is read and turns out to be a file of arrays."""
+
+    def chunks() -> Iterator[bytes]:
+        rest = source.chunks()
+        first = next(rest, b"")
+        if first.startswith(_STARTS):
+            raise Place(source.name).error("arrays (.npz, idx) cannot come from standard input; name their file")
+        yield first
+        yield from rest
+
+    return Source(source.name, chunks)
 
 
 def read_idx(source: Source) -> Array:
@@ -114,7 +129,8 @@ def regressions(arrays: Arrays, place: Place) -> Iterator[Record]:
     x, y = arrays.x, arrays.y
     if y is not None and (y.ndim != x.ndim or y.shape[:-1] != x.shape[:-1] or y.dtype.kind not in "iufb"):
         raise place.error(f"x has shape {x.shape} and y {y.shape} of {y.dtype}; y is (N, K) or (N, T, K) as x is")
-    targets = None if y is None else y.astype(np.float32).reshape(len(y), -1, y.shape[-1])
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        targets = None if y is None else y.astype(np.float32).reshape(len(y), -1, y.shape[-1])
     for i, steps in enumerate(_sequences(x, place, "x")):
         target = None if targets is None else targets[i, : len(steps)]
         if target is not None and not (np.abs(target[~np.isnan(target)]) <= LARGEST).all():

@@ -10,7 +10,7 @@ from .batch import EMPTY
 from .dataset import Dataset
 from .forecast import Windows, windows
 from .ragged import Ragged
-from .record import Record, Records
+from .record import LARGEST, Record, Records
 from .vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
@@ -56,6 +56,8 @@ def _generate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
     for record in records.items:
         if isinstance(record.x, str) or record.x.shape != (vocabulary.inputs.size,):
             raise record.place.error(f'"given" must be a list of {vocabulary.inputs.size} numbers here')
+        if not (np.abs(record.x) <= LARGEST).all():
+            raise record.place.error(f'"given" must hold finite numbers, at most {LARGEST:g}')
     return {"x": Ragged.of([r.x[None] for r in records.items], np.float32), **_decoded(records, vocabulary)}
 
 

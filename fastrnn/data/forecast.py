@@ -153,9 +153,11 @@ def windows(records: Records, vocabulary: Vocabulary) -> Windows:
 
 def _check_length(series: Series, least: int, vocabulary: Vocabulary, place: Place) -> None:
     if len(series) < least:
+        if least == vocabulary.seq:
+            raise place.error(f"{len(series)} rows; to go on from its end the model needs at least the last {least}")
         raise place.error(
             f"{len(series)} rows; a window of {vocabulary.seq} and a horizon of {vocabulary.horizon} need at least "
-            f"{least}: use a smaller --seq or --horizon"
+            f"{least}: give more rows, or train with a smaller --seq or --horizon"
         )
 
 

@@ -52,12 +52,24 @@ def jsonl_labelled(source: Source, answers: bool) -> Iterator[Record]:
 
 def jsonl_given(source: Source, answers: bool) -> Iterator[Record]:
     """``{"given": [numbers], "text": ...}`` or ``{"label": ..., "text": ...}`` on each line."""
+    before = None
     for place, line, value in _objects(source):
-        given = value.get("given", value.get("label"))
-        if given is None:
-            raise place.error('neither "given" nor "label"; a line is {"given": [numbers], "text": ...}')
+        key = _given_key(value, before, place)
+        given, before = value[key], key
         x = _vector(given, place) if isinstance(given, list) else _label(given, place)
         yield Record(x, _text(value, place) if answers or "text" in value else None, place, line)
+
+
+def _given_key(value: dict[str, Any], before: str | None, place: Place) -> str:
+    """ "given" or "label", whichever is there: the same as on the lines before."""
+    keys = [key for key in ("given", "label") if value.get(key) is not None]
+    if len(keys) > 1:
+        raise place.error('both "given" and "label"; a text is written from one of them')
+    if not keys:
+        raise place.error('neither "given" nor "label"; a line is {"given": [numbers], "text": ...}')
+    if before not in (None, keys[0]):
+        raise place.error(f'has "{keys[0]}" where the lines before have "{before}"; use one of them throughout')
+    return keys[0]
 
 
 def turned(records: Iterator[Record]) -> Iterator[Record]:

@@ -16,6 +16,7 @@ from ..errors import ConfigError
 T = TypeVar("T")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_MOST_EXAMPLES, _LONGEST = 10_000_000, 1_000_000
 _WIDTH = 10  # bits of the lectures' problems
 _LONGEST_WORD = 12
 _SYMBOLS = "abcdefgh"  # of the copy task
@@ -43,9 +44,10 @@ class Choices:
 def make(name: str, choices: Choices) -> Iterator[str]:
     """The lines of a file of examples. Raises `ConfigError` for a number that is out of range."""
     generator = GENERATORS[name]
-    _check("count", choices.count, 1)
-    _check("length", choices.length, 1)
-    _check("gap", choices.gap, 0)
+    _check("count", choices.count, 1, _MOST_EXAMPLES)
+    _check("length", choices.length, 1, _LONGEST)
+    _check("gap", choices.gap, 0, _LONGEST)
+    _check("seed", choices.seed, 0, (1 << 63) - 1)
     return generator.lines(choices, Draws(f"fastrnn {name} {choices.seed}"))
 
 
@@ -81,6 +83,8 @@ def bits(choices: Choices, draw: Draws) -> Iterator[str]:
     """
     if choices.problem not in (1, 2, 3, 4):
         raise ConfigError(f"problem is {choices.problem}; it must be 1, 2, 3 or 4")
+    if choices.problem == 1 and (choices.variable or choices.length not in (None, 1)):
+        raise ConfigError("problem 1 has one bit; length and variable go with problems 2 to 4")
     count, width = choices.count or 1000, 1 if choices.problem == 1 else choices.length or _WIDTH
     if choices.problem <= 2:
         yield ",".join([f"{side}{i}" for side in "xy" for i in range(1, width + 1)]) + "\n"
@@ -152,20 +156,24 @@ def reverse(choices: Choices, draw: Draws) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator, what it makes in one line, and the ending that its file should have."""
+    """A generator, what it makes in one line, the ending that its file should have, and what can be chosen."""
 
     lines: Callable[[Choices, Draws], Iterator[str]]
     about: str
     ending: str
+    takes: tuple[str, ...] = ("count", "seed")  # fields of `Choices` that it looks at
 
 
 GENERATORS = {
-    "bits": Generator(bits, "bit reversal, problems 1 to 4", ".csv (problems 1, 2) or .txt (3, 4)"),
+    "bits": Generator(
+        bits, "bit reversal, problems 1 to 4", ".csv (problems 1, 2) or .txt (3, 4)",
+        ("count", "seed", "length", "problem", "variable"),
+    ),
     "waves": Generator(waves, "four noisy waves, by the hour", ".csv"),
     "dates": Generator(dates, "dates as people write them, and in ISO", ".tsv"),
-    "copy": Generator(copy, "a symbol to remember over a gap of noise", ".tsv"),
-    "reverse": Generator(reverse, "words and the same words reversed", ".tsv"),
-}
+    "copy": Generator(copy, "a symbol to remember over a gap of noise", ".tsv", ("count", "seed", "gap")),
+    "reverse": Generator(reverse, "words and the same words reversed", ".tsv", ("count", "seed", "length")),
+}  # fmt: skip
 
 
 def _ordinal(day: int) -> str:
@@ -218,6 +226,6 @@ def _cased(written: str, draw: Draws) -> str:
     return written.lower() if chance < 0.2 else written.upper() if chance < 0.3 else written
 
 
-def _check(name: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise ConfigError(f"{name} is {value}; it must be at least {least}")
+def _check(name: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        raise ConfigError(f"{name} is {value}; it must be at {f'least {least}' if value < least else f'most {most}'}")

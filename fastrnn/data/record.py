@@ -67,6 +67,9 @@ class Records:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.items)
+
 
 def lines(source: Source) -> Iterator[tuple[Place, str]]:
     """The lines of a text with their places, without line breaks; a byte order mark at the start is left out.

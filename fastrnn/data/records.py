@@ -9,10 +9,11 @@ from pathlib import PurePath
 
 from ..errors import ConfigError, InputError
 from . import dense, labelled, tables, tagged
+from .arriving import Arriving
 from .characters import readable
 from .record import Place, Record, Records
 from .sources import Source
-from .text import expand
+from .text import Paths, expand, names_of
 
 Reader = Callable[[Source, bool], Iterator[Record]]
 
@@ -50,7 +51,7 @@ READERS: dict[str, dict[str, Reader]] = {
         ".tsv": tagged.two_columns,
         ".conll": tagged.two_columns,
         ".bio": tagged.two_columns,
-        "-": tagged.two_columns,
+        "-": tagged.conllu_or_two_columns,
     },
     "classify": {
         ".tsv": labelled.tsv_labelled,
@@ -80,7 +81,7 @@ class Reading:
 
 
 def read_records(
-    inputs: Sequence[str],
+    inputs: Paths,
     task: str,
     *,
     columns: str | None = None,
@@ -95,34 +96,55 @@ def read_records(
     files. ``answers=False``: for prediction, where the answer may be missing. Raises `InputError` that names file and
     line, `ConfigError` for an unknown task.
     """
-    reading = Reading(task, answers, columns, labels, exact)
+    inputs, reading = names_of(inputs), Reading(task, answers, columns, labels, exact)
     streams = open_records(inputs, reading)
     parts = [replace(stream.records, items=list(stream.items)) for stream in streams]
     items = [record for part in parts for record in part.items]
     if not items:
         raise InputError(f"{readable(', '.join(inputs[:3]))}: no example in it; give at least one")
+    _check_kinds(items)
     for part in parts[1:]:
         if (part.inputs, part.outputs) != (parts[0].inputs, parts[0].outputs):
             raise part.items[0].place.error(f"other columns than those of {parts[0].items[0].place.file}")
     return replace(parts[0], items=items)
 
 
+def _check_kinds(items: list[Record]) -> None:
+    """Texts and arrays are not learnt from together."""
+    for record in items:
+        if isinstance(record.x, str) != isinstance(items[0].x, str):
+            kinds = ("a text or label", "numbers")
+            has, had = kinds if isinstance(record.x, str) else kinds[::-1]
+            raise record.place.error(f"{has} where the examples before have {had}; give one kind")
+
+
 @dataclass(frozen=True)
 class Stream:
-    """The records of one source as they are read: ``records`` has everything but the items."""
+    """The records of one source as they are read: ``records`` has everything but the items.
+
+    ``items``: of standard input `Arriving`, else an iterator.
+    """
 
     records: Records
-    items: Iterator[Record]
+    items: Iterable[Record]
 
 
-def open_records(inputs: Sequence[str], reading: Reading) -> list[Stream]:
+def open_records(inputs: Paths, reading: Reading) -> list[Stream]:
     """The sources of a task, opened but not read, for prediction that streams. Raises `InputError`, `ConfigError`."""
     if reading.task not in TASKS:
         raise ConfigError(f"task {reading.task!r} has no records (choices: {', '.join(TASKS)})")
-    sources = _sources(inputs, reading)
+    sources = _sources(names_of(inputs), reading)
     if not sources:
         raise InputError("no data was given; name a file, a folder or -")
-    return [_open(source, reading) for source in sources]
+    if reading.labels is not None and not any(ending_of(source.name) == ".idx" for source in sources):
+        raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
+    if reading.columns is not None and all(ending_of(source.name) == ".npz" for source in sources):
+        raise ConfigError("columns names columns of a CSV; arrays have none: leave it out")
+    return [_live(_open(source, reading), source) for source in sources]
+
+
+def _live(stream: Stream, source: Source) -> Stream:
+    return replace(stream, items=Arriving(stream.items)) if ending_of(source.name) == "-" else stream
 
 
 def _open(source: Source, reading: Reading) -> Stream:
@@ -175,7 +197,7 @@ def _sources(inputs: Sequence[str], reading: Reading) -> list[Source]:
     """The sources of the inputs; of a folder, those that the task reads, idx files of labels left out."""
     found = []
     for name in inputs:
-        sources = expand([name], "bytes")
+        sources = [dense.refuse_arrays(source) if name == "-" else source for source in expand([name], "bytes")]
         if os.path.isdir(name):
             sources = [s for s in sources if _belongs(s.name, reading.task)]
             if not sources:

@@ -3,14 +3,19 @@
 Letters: n rows, C columns, T steps of a window, B windows, h steps of the horizon.
 """
 
+import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .record import Record
+
 Array = npt.NDArray[Any]
 Times = npt.NDArray[np.datetime64]
+Positions = npt.NDArray[np.int64]
 
 CALENDAR = 4  # features of a date
 
@@ -45,6 +50,13 @@ class Series:
         after: Times = self.times[-1] + self.step() * np.arange(1, count + 1)
         return after
 
+    def gaps(self) -> Positions:
+        """The rows whose time is not one step after the row before: more than half a step away from it."""
+        if self.times is None:
+            return np.empty(0, np.int64)
+        between = np.diff(self.times).astype(np.int64)
+        return np.flatnonzero(2 * np.abs(between - self.step().astype(np.int64)) > self.step().astype(np.int64)) + 1
+
     def step(self) -> np.timedelta64:
         """The median time between two rows; an hour where there is only one row."""
         assert self.times is not None
@@ -59,6 +71,24 @@ def calendar(times: Times) -> Array:
     day = 2 * np.pi * (seconds % 86400) / 86400
     week = 2 * np.pi * ((seconds // 86400 + 3) % 7) / 7
     return np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1).astype(np.float32)
+
+
+def gaps_told(items: Iterable[Record]) -> str | None:
+    """One line that names the first row of these series at which the dates leap, and says how many there are."""
+    found = [(record, row) for record in items for row in record.x.gaps().tolist()]
+    if not found:
+        return None
+    record, row = found[0]
+    series, more = record.x, f" (and at {len(found) - 1:,} more rows)" if len(found) > 1 else ""
+    leap = (series.times[row] - series.times[row - 1]).astype(datetime.timedelta)
+    return (
+        f"{record.place}: at {_shown(series.times[row])} the dates leap by {leap} where a step is "
+        f"{series.step().astype(datetime.timedelta)}{more}; the rows are taken as evenly spaced"
+    )
+
+
+def _shown(time: np.datetime64) -> str:
+    return str(time).replace("T", " ")
 
 
 def steps_in_a_day(series: Series) -> int | None:

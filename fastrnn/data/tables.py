@@ -20,6 +20,7 @@ from .series import Series
 from .sources import Source
 
 _SHOWN = 8  # names in a message
+_OTHER_SIGNS = ";\t|"  # that separate columns elsewhere
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Table:
         self._first = next(self._filled(), None)
         if self._first is None:
             raise Place(self.name).error("no row below the column names; give at least one")
+        if len(self.header) == 1 and any(sign in self.header[0] and sign in self._first[1] for sign in _OTHER_SIGNS):
+            raise Place(self.name).error("no column of numbers; columns are separated by commas")
         self.numeric = self._numeric()
 
     def rows(self) -> Iterator[tuple[Place, str, list[str]]]:
@@ -68,6 +71,8 @@ class Table:
             names = [c for c in self.header if c == pattern] or fnmatch.filter(self.header, pattern)
             if not names:
                 raise Place(self.name).error(f"no column {pattern!r}{self._near(pattern)}")
+            if pattern in found:
+                raise InputError(f"--columns names {pattern!r} twice; name each column once")
             found |= dict.fromkeys(names)
         return tuple(found)
 

@@ -1,5 +1,6 @@
 """Sequences with a tag for each word: CoNLL-U, and two columns. Readers give a `Record` a sequence as they read it."""
 
+import itertools
 from collections.abc import Iterator
 
 from .record import Place, Record, lines
@@ -54,6 +55,37 @@ def two_columns(source: Source, answers: bool) -> Iterator[Record]:
             if len(fields) == 2:
                 tags.append(_filled(fields[1], "tag", where))
         yield Record(words, tags if len(tags) == len(words) else None, place, "\n".join(block))
+
+
+def conllu_or_two_columns(source: Source, answers: bool) -> Iterator[Record]:
+    """What standard input holds, told by its first lines; later ones are not waited for."""
+    first, rest = b"", source.chunks()
+    for chunk in rest:
+        first += chunk
+        if (decided := _is_conllu(first.decode("utf-8", "replace").split("\n")[:-1])) is not None:
+            break
+    else:
+        decided = is_conllu(first.decode("utf-8", "replace"))
+    again = Source(source.name, lambda: itertools.chain([first], rest))
+    return (conllu if decided else two_columns)(again, answers)
+
+
+def is_conllu(text: str) -> bool:
+    """Whether this beginning of a file, or sentence, is CoNLL-U and not two columns."""
+    return bool(_is_conllu(text.split("\n")))
+
+
+def _is_conllu(whole_lines: list[str]) -> bool | None:
+    """None where the lines so far do not decide: ``# tag`` may be a token and its tag."""
+    for line in whole_lines:
+        if line.count("\t") == _COLUMNS - 1:
+            return True
+        line = line.lstrip("\ufeff")
+        if line.startswith("# ") and len(line.split()) != 2:
+            return True
+        if line.strip() and not line.startswith("#"):
+            return False
+    return None
 
 
 def _blocks(source: Source) -> Iterator[tuple[Place, list[str]]]:

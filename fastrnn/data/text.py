@@ -8,10 +8,12 @@ carriage returns stay.
 import codecs
 import glob
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from ..config import nearest
 from ..errors import InputError
@@ -20,8 +22,20 @@ from .corpora import CORPORA
 from .sources import BUILTIN, CHUNK, Source, builtin_sources
 from .userdata import fetched_paths
 
+# What is read: a file, a folder, a glob, ``-`` or the name of a corpus; or several.
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _GZIP_MAGIC = b"\x1f\x8b"
 _SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
+
+
+def names_of(inputs: Paths) -> list[str]:
+    """Inputs as names, one alone too. Raises `InputError` for what is none."""
+    several: Sequence[Any] = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    found = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in several]
+    for name in found:
+        if not isinstance(name, str):
+            raise InputError(f"a value of type {type(name).__name__} where a file is named; give names or paths")
+    return found
 
 
 def expand(inputs: Sequence[str], tokens: str = "chars") -> list[Source]:
@@ -114,15 +128,25 @@ def _read_file(path: str) -> Iterator[bytes]:
     name = readable(path)
     try:
         with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
             yield from _chunks(file.read, name, path.endswith(".gz"))
+            _check_unchanged(before, os.fstat(file.fileno()), file.tell() if file.seekable() else 0, name)
     except OSError as error:
         raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
+
+
+def _check_unchanged(before: os.stat_result, after: os.stat_result, read: int, name: str) -> None:
+    """A file that only grew, as a log does, gave a text that once stood there; any other change may give a mixture."""
+    rewritten = after.st_mtime_ns != before.st_mtime_ns and after.st_size <= before.st_size
+    if stat.S_ISREG(after.st_mode) and (rewritten or after.st_size < read):
+        raise InputError(f"{name}: it changed while it was read; try again when nobody writes to it")
 
 
 def _read_standard_input() -> Iterator[bytes]:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         raise InputError("standard input is closed; give a file")
+    stream = getattr(stream, "raw", stream)  # has no lock that a thread still reading at the program's end would hold
     try:
         yield from _chunks(getattr(stream, "read1", stream.read), "standard input", False)
     except OSError as error:

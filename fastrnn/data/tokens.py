@@ -40,6 +40,8 @@ class Tokenizer(abc.ABC):
     """A vocabulary of `size` tokens."""
 
     kind: ClassVar[str]
+    end: ClassVar[int | None] = None  # the id that ends a sentence
+    unknown: ClassVar[int | None] = None  # the id of whatever is not in the vocabulary
     size: int
 
     @abc.abstractmethod
@@ -162,6 +164,7 @@ class WordTokenizer(Tokenizer):
     """Words, numbers and punctuation; ``<EOS>`` is id 0 and ``<UNK>``, any other word, id 1."""
 
     kind = "words"
+    end, unknown = 0, 1
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = list(words)
@@ -176,7 +179,7 @@ class WordTokenizer(Tokenizer):
 
     def encode(self, text: str, unknown: str = "error") -> Ids:
         check_unknown(unknown)
-        return np.array([self.ids.get(word, 1) for word in tokenise(text)], dtype=np.int64)
+        return np.array([self.ids.get(word, self.unknown) for word in tokenise(text)], dtype=np.int64)
 
     def decoder(self) -> Decoder:
         return _WordDecoder(self)

@@ -18,6 +18,7 @@ Ids = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
 
 _MOST_STREAMS = 64
+_MOST_LOGITS = 1 << 26  # of a window: 256 MB in float32
 _STREAM_TOKENS = 4096  # an evaluation stream is worth its warm-up from this length on
 
 
@@ -38,6 +39,11 @@ class Window:
         """Positions: T * B."""
         return self.x.size
 
+    @property
+    def scored(self) -> int:
+        """Positions whose prediction counts."""
+        return int(np.count_nonzero(self.y >= 0))
+
 
 class Streams:
     """B contiguous streams over a corpus, for training with carried state.
@@ -45,10 +51,10 @@ class Streams:
     The corpus is a ring of n tokens, turned in each epoch by an offset drawn from the seed (0 in the first); stream b
     covers n//B consecutive positions of it, T at a time. No target wraps from the end to the start, nor is the first
     token of a file predicted from the file before. `window` has no state: any index can be asked for at any time.
-    Raises `ConfigError` if n < B*T + 1.
+    ``part``: the only streams lo..hi of the B that windows are to have. Raises `ConfigError` if n < B*T + 1.
     """
 
-    def __init__(self, corpus: Corpus, batch: int, seq: int, seed: int) -> None:
+    def __init__(self, corpus: Corpus, batch: int, seq: int, seed: int, part: tuple[int, int] | None = None) -> None:
         n, least = len(corpus.ids), batch * seq + 1
         if n < least:
             raise ConfigError(
@@ -56,8 +62,9 @@ class Streams:
                 "use a smaller --batch or --seq"
             )
         self.corpus, self.batch, self.seq, self.seed = corpus, batch, seq, seed
+        self.part = part or (0, batch)
         self.per_epoch = n // batch // seq
-        self._first = np.arange(batch, dtype=np.int64) * (n // batch)
+        self._first = np.arange(*self.part, dtype=np.int64) * (n // batch)
         self._steps = np.arange(seq + 1, dtype=np.int64)[:, None]
         self._starts = _unrolled(corpus.starts, n, seq)
         self._breaks = _unrolled(corpus.breaks, n, seq)
@@ -77,30 +84,37 @@ class Streams:
         t, b = _hits(self._starts, first, self.seq)
         if not t.size and number:
             return Window(x, y, None)
-        starts = np.zeros((self.seq, self.batch), np.uint8)
+        starts = np.zeros(x.shape, np.uint8)
         starts[t, b] = 1
         if number == 0:
             starts[0] = 1
         return Window(x, y, starts)
 
 
-def evaluation_windows(corpus: Corpus, *, seq: int = 128, warm: int = 256) -> Iterator[Window]:
+def evaluation_windows(
+    corpus: Corpus, *, seq: int = 128, warm: int = 256, rank: int = 0, ranks: int = 1
+) -> Iterator[Window]:
     """Windows that score every position of a corpus exactly once, but for the first tokens of files.
 
     The text is cut into 1 to 64 streams, by its length alone, that run side by side, the state carried. Each stream
     but the first is warmed up on the ``warm`` tokens before its region, unscored; shorter streams end in steps that
-    are not scored. All windows have the same T, at most ``seq``.
+    are not scored. All windows have the same T, at most ``seq``, and less for a very large vocabulary. Of several
+    ``ranks`` each gets its share of the streams, which may be none.
     """
     n = len(corpus.ids)
     streams = min(max(n // _STREAM_TOKENS, 1), _MOST_STREAMS)
     region = 1 + np.arange(streams + 1) * (n - 1) // streams  # the targets of stream s: region[s] .. region[s+1] - 1
     first = np.maximum(region[:-1] - 1 - warm, 0)
     steps = int((region[1:] - 1 - first).max())
-    seq = min(seq, steps)
+    seq = min(seq, steps, max(1, _MOST_LOGITS // (streams * corpus.tokenizer.size)))
+    mine = slice(streams * rank // ranks, streams * (rank + 1) // ranks)
+    first, low, high = first[mine], region[:-1][mine], region[1:][mine]
+    if not first.size:
+        return
     for start in range(0, steps, seq):
         at = first + start + np.arange(seq)[:, None]
         y = np.take(corpus.ids, at + 1, mode="clip").astype(np.int32)
-        y[(at + 1 < region[:-1]) | (at + 1 >= region[1:]) | _among(at + 1, corpus.breaks)] = -1
+        y[(at + 1 < low) | (at + 1 >= high) | _among(at + 1, corpus.breaks)] = -1
         starts = _among(at, corpus.starts).astype(np.uint8)
         if start == 0:
             starts[0] = 1

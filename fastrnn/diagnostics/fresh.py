@@ -1,5 +1,7 @@
 """Networks made on the spot, to see what the cell and the size of its weights do to gradients before any training."""
 
+import math
+
 import numpy as np
 
 from ..config import Config
@@ -19,10 +21,13 @@ def fresh_network(config: Config, scale: float = 1.0, keep_bias: float | None = 
 
     ``keep_bias``: the bias of the gate that keeps the state, in place of the usual one: the LSTM's forget gate, the
     GRU's z; the simplified GRU's u gets its negative, for there u near 0 keeps. Without ``config.hidden``: 64 units.
-    Raises `ConfigError` for a cell that has no such gate.
+    Raises `ConfigError` for a cell that has no such gate, and for numbers that are not finite.
     """
     if keep_bias is not None and config.cell not in KEEPING:
         raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias goes with {_gated()}")
+    for name, value in (("scale", scale), ("keep_bias", keep_bias or 0.0)):
+        if not math.isfinite(value):
+            raise ConfigError(f"{name} is {value:g}; it must be a finite number")
     config = config if config.hidden is not None else config.replace(hidden=64)
     network = Network.from_config(config, VOCABULARY)
     initialise(network.parameters, network.shape, config.init, np.random.default_rng(config.seed))

@@ -102,24 +102,32 @@ class Network:
         """Zeros: name -> (L, B, H)."""
         return self.stack.zero_state(batch)
 
-    def learn(self, window: Window, state: State, keep: float = 1.0, key: int = 0) -> float:
+    def learn(self, window: Window, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)) -> float:
         """`loss_and_gradient` of a window."""
-        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep, key)
+        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep, key, place)
 
     def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
         """Losses (T, B) in nats of targets y (T, B), -1 = not scored, after x (T, B). ``state`` is carried on."""
         return self._run(x, y, starts, state, None)
 
     def loss_and_gradient(
-        self, x: Array, y: Array, starts: Array | None, state: State, keep: float = 1.0, key: int = 0
+        self,
+        x: Array,
+        y: Array,
+        starts: Array | None,
+        state: State,
+        keep: float = 1.0,
+        key: int = 0,
+        place: Rows = (0, 0),
     ) -> float:
         """Mean loss over scored positions; its gradient goes to ``gradients``, also that of the initial state to
         ``dstate``.
 
-        ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``.
+        ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``
+        and ``place``, see `Dropout`.
         """
         scored = max(1, int(np.count_nonzero(y >= 0)))
-        losses = self._run(x, y, starts, state, Training(Dropout(keep, key), 1 / scored))
+        losses = self._run(x, y, starts, state, Training(Dropout(keep, key, *place), 1 / scored))
         self.pool.together(self.accumulate)
         return float(losses.sum(dtype=np.float64)) / scored
 

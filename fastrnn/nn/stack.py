@@ -17,10 +17,15 @@ State = dict[str, Array]
 
 
 class Dropout(NamedTuple):
-    """``keep``: the probability that a unit stays; ``key``: where the masks are drawn from."""
+    """``keep``: the probability that a unit stays; ``key``: where the masks are drawn from.
+
+    Rows that are part of a larger batch have the masks of their place in it: ``begin`` of ``batch`` (0: it is whole).
+    """
 
     keep: float = 1.0
     key: int = 0
+    begin: int = 0
+    batch: int = 0
 
 
 class Stack:
@@ -190,4 +195,5 @@ class Stack:
 
     def _drop(self, out: Array, x: Array, dropout: Dropout, n: int, rows: Rows) -> None:
         mixed = np.uint32((dropout.key * len(self.layers) + n) & 0xFFFFFFFF)
-        self.kernels.dropout(out, x, mixed, dropout.keep, *rows)
+        batch = dropout.batch or x.shape[1]
+        self.kernels.dropout(out, x, mixed, dropout.keep, dropout.begin, batch, *rows)

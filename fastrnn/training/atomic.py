@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import stat
+from pathlib import Path
 
 from ..errors import OutputError
 
@@ -46,14 +47,27 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         raise OutputError(f"{os.fspath(path)!a}: not the name of a file; give another") from None
 
 
-def remove_litter(folder: str | os.PathLike[str]) -> None:
-    """Removes the temporary files that dead processes of this machine left in a folder. Never raises `OSError`."""
+def remove_litter(folder: str | os.PathLike[str], alone: bool = False) -> None:
+    """Removes the temporary files that dead processes of this machine left in a folder. Never raises `OSError`.
+
+    ``alone``: no other process writes here, so those of other machines, and of processes whose number another has
+    got since, are litter too.
+    """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             match = _TEMPORARY.fullmatch(name)
-            if match and match[1] == _HOST and not _alive(int(match[2]), match[3]):
+            if match and (not _ours(match) if alone else match[1] == _HOST and not _alive(int(match[2]), match[3])):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(folder, name))
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Makes a folder and its parents, if need be, and has them last through a power cut. Raises `OSError`."""
+    path = Path(folder).absolute()
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for place in missing or [path]:
+        flush_folder(place.parent)
 
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:
@@ -105,6 +119,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _ours(match: re.Match[str]) -> bool:
+    return (match[1], int(match[2]), match[3]) == (_HOST, os.getpid(), _TOKEN)
 
 
 def _alive(process: int, token: str) -> bool:

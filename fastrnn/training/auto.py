@@ -9,8 +9,10 @@ import numpy as np
 
 from .. import backend
 from ..config import Config, parse_duration
+from ..data.windows import Window
 from ..nn.network import Network
 from ..nn.shapes import GATES
+from ..parallel.group import ALONE, Group
 from .optimizers import Optimizer
 
 DEFAULT_BUDGET = "3m"
@@ -37,20 +39,25 @@ class Plan:
 
 
 class Clock:
-    """The time budget of a run, counted from the start of the command."""
+    """The time budget of a run, counted from the start of the command; the same for all processes of a group."""
 
-    def __init__(self, budget: float | None) -> None:
-        self.budget, self._started = budget, time.monotonic()
+    def __init__(self, budget: float | None, group: Group = ALONE) -> None:
+        self.budget, self.group, self._started = budget, group, time.monotonic()
 
     def left(self) -> float:
+        """Seconds; in a group all ask together, and hear what is left for the one that started first."""
+        return -self.group.most(-self.here())[0]
+
+    def here(self) -> float:
+        """Seconds that are left for this process."""
         return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
 
 
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> Plan:
     """Fill in what ``config`` leaves open, for a training text of so many tokens."""
     choices: list[str] = []
-    batch = config.batch or _batch(tokens, config.seq)
-    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config))
+    batch = config.batch or _batch(tokens, config.seq, clock.group.size)
+    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":
         choices.append("precision bfloat16: this processor multiplies it fast")
     if config.hidden is None:
@@ -93,45 +100,57 @@ class Speed:
     evaluation: float
 
 
-def measure(config: Config, hidden: int, vocab: int, most: float = 0.6) -> Speed:
-    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds."""
+def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: Group = ALONE) -> Speed:
+    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds.
+
+    In a group all measure together, each with its part of the streams, and the slowest counts.
+    """
     config = config.replace(hidden=hidden)
     assert config.batch is not None
+    lo, hi = group.part(config.batch)
     network = Network.from_config(config, vocab)
     optimizer, exact = Optimizer(network, config), network.sibling("exact")
     rng = np.random.default_rng(0)
     network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
-    x, y = (rng.integers(0, vocab, (config.seq, config.batch)).astype(np.int32) for _ in range(2))
-    state = network.initial_state(config.batch)
+    x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
+    state = network.initial_state(hi - lo)
     keep = 1.0 if config.dropout == 0 else 0.9
 
+    window = Window(x, y, None)
+
     def step() -> None:
-        network.loss_and_gradient(x, y, None, state, keep)
+        nats = network.learn(window, state, keep)
+        group.average(network.gradients.flat, nats, window)
         optimizer.step(1e-9, optimizer.gradient_norm())
 
-    return Speed(_median_seconds(step, most), _median_seconds(lambda: exact.loss(x, y, None, state), most / 4))
+    evaluation = _median_seconds(lambda: exact.loss(x, y, None, state), most / 4, group)
+    return Speed(_median_seconds(step, most, group), evaluation)
 
 
-def _median_seconds(call: Callable[[], object], most: float) -> float:
+def _median_seconds(call: Callable[[], object], most: float, group: Group) -> float:
     call()
     times: list[float] = []
     end = time.monotonic() + most
-    while len(times) < 3 or (time.monotonic() < end and len(times) < 30):
+    while len(times) < 3 or (len(times) < 30 and group.most(time.monotonic() < end)[0]):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    return group.most(float(np.median(times)))[0]
 
 
-def _batch(tokens: int, seq: int) -> int:
-    """32 streams; 16 for a short text, which needs more updates a pass; fewer when there are not 16 windows of them."""
-    usual = 32 if tokens >= _SHORT else 16
+def _batch(tokens: int, seq: int, processes: int = 1) -> int:
+    """32 streams; 16 for a short text, which needs more updates a pass; fewer when there are not 16 windows of them.
+
+    More if else a process had fewer than 8: with less its products are too thin to be fast.
+    """
+    usual = max(32 if tokens >= _SHORT else 16, 8 * processes if processes > 1 else 0)
     return max(1, min(usual, (tokens - 1) // (16 * seq)))
 
 
-def _precision(config: Config) -> str:
-    """bfloat16 products where the processor has them: the same loss (see the README) in less time."""
-    return "bfloat16" if backend.load(config.device).TARGET.bfloat16_dot else "float32"
+def _precision(config: Config, group: Group = ALONE) -> str:
+    """bfloat16 products where every processor has them: the same loss (see the README) in less time."""
+    lacking = group.most(not backend.load(config.device).TARGET.bfloat16_dot)[0]
+    return "float32" if lacking else "bfloat16"
 
 
 def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
@@ -139,7 +158,7 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     assert config.batch is not None
     if clock.budget is None:
         return 512 if tokens >= _SHORT else 256
-    measured = measure(config, _MEASURED, vocab, 0.2).step
+    measured = measure(config, _MEASURED, vocab, 0.2, clock.group).step
     rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
@@ -167,7 +186,7 @@ def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cl
         return config.steps
     if config.epochs is not None:
         return steps_of_epochs(config, config.epochs, tokens)
-    within = steps_within(config, clock.left, valid_tokens, vocab)
+    within = steps_within(config, clock.left, valid_tokens, vocab, clock.group)
     return min(within, steps_of_epochs(config, _MOST_EPOCHS, tokens))
 
 
@@ -177,11 +196,13 @@ def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
     return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
 
 
-def steps_within(config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int) -> int:
+def steps_within(
+    config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int, group: Group = ALONE
+) -> int:
     """Steps that fit, evaluations included, into the time that is left when a few have been measured."""
     assert config.batch is not None
     assert config.hidden is not None
-    speed = measure(config, config.hidden, vocab)
+    speed = measure(config, config.hidden, vocab, group=group)
     evaluation = valid_tokens / (config.batch * config.seq) * speed.evaluation + _SAVING
     left = seconds_left() * _SHARE
     return max(1, int(max(left - min(12 * evaluation, 0.2 * left), speed.step) / speed.step))

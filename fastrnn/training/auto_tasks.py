@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from ..parallel.group import ALONE, Group
 from .auto import Clock
 from .optimizers import Optimizer
 
@@ -108,21 +109,27 @@ def eval_every(config: Config, per_epoch: int) -> int:
     return max(1, min(config.steps, max(per_epoch, math.ceil(config.steps / _VALIDATIONS))))
 
 
-def median_seconds(model: Any, config: Config, windows: Any, most: float = 0.6) -> float:
-    """A training step of this model on the run's first windows, after one that compiles. Changes its parameters."""
+def median_seconds(model: Any, config: Config, windows: Any, group: Group = ALONE, most: float = 0.6) -> float:
+    """A training step of this model on the run's first windows, after one that compiles. Changes its parameters.
+
+    In a group all measure together, and the slowest counts.
+    """
     optimizer = Optimizer(model, config)
-    state, keep = model.initial_state(windows.batch), 1 - (config.dropout or 0.0)
+    lo, hi = windows.part
+    state, keep = model.initial_state(hi - lo), 1 - (config.dropout or 0.0)
     model.parameters.flat[...] = np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size)
     times: list[float] = []
     end = math.inf
-    while len(times) < 4 or (time.monotonic() < end and len(times) < 30):
+    while len(times) < 4 or (len(times) < 30 and group.most(time.monotonic() < end)[0]):
         start = time.perf_counter()
-        model.learn(windows.window(len(times)), state, keep, 0)
+        window = windows.window(len(times))
+        nats = model.learn(window, state, keep, 0)
+        group.average(model.gradients.flat, nats, window)
         optimizer.step(1e-9, optimizer.gradient_norm())
         times.append(time.perf_counter() - start)
         if len(times) == 1:
             end = time.monotonic() + most
-    return float(np.median(times[1:]))
+    return group.most(float(np.median(times[1:])))[0]
 
 
 def _learning_rate(config: Config) -> float:

@@ -31,6 +31,7 @@ from .metadata import (
     written,
     written_encoding,
 )
+from .notes import check_corpus, check_progress
 from .optimizers import MOMENTS
 from .tensorfile import Array, Damaged, encode, layout, read_header, read_tensors, shown
 
@@ -112,6 +113,8 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
         check_shapes(shapes, checkpoint.config, checkpoint.signature)
         check_finite(tensors)
+        check_progress(checkpoint.progress)
+        check_corpus(checkpoint.corpus)
         return encode(tensors, _texts(checkpoint, tensors))
     except Damaged as error:
         raise CheckpointError(f"{name}: refusing to write this checkpoint: {error}") from None
@@ -150,6 +153,8 @@ def _checked(file: io.BufferedIOBase, size: int) -> Checkpoint:
     signature = signature_of(config, tokenizer)
     check_shapes({key: (entry.shape, entry.dtype) for key, entry in entries.items()}, config, signature)
     progress, corpus = parsed(texts, "progress"), parsed(texts, "corpus")
+    check_progress(progress)
+    check_corpus(corpus)
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)

@@ -10,8 +10,10 @@ from ..data.dataset import Examples
 from ..data.encode import encode
 from ..data.record import Records
 from ..data.records import read_records
+from ..data.series import gaps_told
 from ..data.vocabulary import Vocabulary
 from ..nn.models import TaskNetwork, build
+from ..parallel.group import ALONE, Group
 from . import auto_tasks
 from .auto import Clock, Plan
 from .evaluate import Evaluation
@@ -26,10 +28,14 @@ _DECODED = 300  # of them where answers have to be written out (translate)
 class RecordMaterial:
     """Records, encoded and split. ``encoding``: an old model's vocabulary to keep. Raises `InputError`."""
 
+    group: Group = ALONE
+
     def __init__(
         self, inputs: Sequence[str] | Records, config: Config, encoding: Vocabulary | None, reporter: Reporter
     ) -> None:
         records = _read(inputs, config, encoding)
+        if config.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+            reporter.message(leaps)
         self.tokenizer = encoding or Vocabulary.build(records, config)
         whole = encode(records, self.tokenizer)
         names = [] if isinstance(inputs, Records) else list(inputs)
@@ -37,7 +43,8 @@ class RecordMaterial:
         self.data: Examples = whole
         self.valid: Examples | None = None
         if config.valid_file is not None:
-            self.valid = encode(_read([config.valid_file], config, self.tokenizer), self.tokenizer)
+            valid = config.replace(labels=None)  # those named belong to what is learnt from
+            self.valid = encode(_read([config.valid_file], valid, self.tokenizer), self.tokenizer)
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
         most = _DECODED if config.task == "translate" else _VALIDATED
@@ -73,7 +80,7 @@ class RecordMaterial:
     def windows(self, config: Config) -> Batches:
         """The batches of a run."""
         assert config.batch is not None
-        return Batches(self.data, config.batch, config.seed)
+        return Batches(self.data, config.batch, config.seed, self.group.part(min(config.batch, len(self.data))))
 
     def evaluator(self, model: TaskNetwork) -> Evaluator | None:
         """Validates a model that is being trained."""
@@ -106,12 +113,12 @@ class RecordMaterial:
     def _measure(self, config: Config) -> tuple[float, float]:
         """Seconds of a training step, and of a validation."""
         model = self.model(config)
-        step = auto_tasks.median_seconds(model, config, self.windows(config))
+        step = auto_tasks.median_seconds(model, config, self.windows(config), self.group)
         evaluator = self.evaluator(model)
         start = time.perf_counter()
         if evaluator is not None:
             evaluator(lambda: False)
-        return step, time.perf_counter() - start
+        return step, self.group.most(time.perf_counter() - start)[0]
 
 
 def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabulary | None) -> Records:

@@ -8,6 +8,9 @@ from . import auto
 from .checkpoint import Checkpoint
 from .material import Material
 
+# What old weights and their vocabulary decide, for `train --init-from` too.
+FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
+
 
 def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     """The saved configuration with what may change, and apart from it the new length of the run.
@@ -17,13 +20,19 @@ def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[st
     allowed = {"steps", "epochs", "for_", "threads", "eval_every", "save_every", "patience", "device"}
     for name in changes:
         if name not in allowed and changes[name] != getattr(saved.config, name):
-            raise ConfigError(f"{name} cannot change when a run goes on; start anew with --init-from")
+            raise ConfigError(f"{name} cannot change when a run goes on; {_anew(name)}")
     length = {name: changes[name] for name in ("steps", "epochs", "for_") if changes.get(name) is not None}
     if len(length) > 1:
         raise ConfigError("give one of --steps, --epochs and --for")
     saved.config.replace(**{"steps": None, **length})  # raises what a new run would
     kept = {name: value for name, value in changes.items() if name in allowed and name not in ("steps", *length)}
     return saved.config.replace(**kept), length
+
+
+def _anew(name: str) -> str:
+    """What to do instead: old weights bear another rate, but not another size."""
+    kept = (*FIXED, "columns", "horizon", "min_count")
+    return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 
 def extended(saved: Checkpoint, config: Config, length: dict[str, Any], material: Material) -> Config:
@@ -48,7 +57,7 @@ def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, materia
     elif name == "epochs":
         new = material.steps_of_epochs(config, float(value))
     else:
-        clock = auto.Clock(parse_duration(value) - saved.progress["seconds"])
+        clock = auto.Clock(parse_duration(value) - saved.progress["seconds"], material.group)
         if clock.left() <= 0:
             raise ConfigError(
                 f"for {value} is less than the {saved.progress['seconds']:.1f} s that are done; give more"

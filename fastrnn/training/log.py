@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # not POSIX: no locks
-    fcntl = None  # type: ignore[assignment]
+from .claim import open_log
 
 _BLOCK = 1 << 16
 _MOST_PENDING = 1 << 20  # bytes kept for a full disk to take later
@@ -29,17 +25,21 @@ class RunLog:
     with one line, and the records are kept and tried again with the next.
     """
 
-    def __init__(self, path: str | os.PathLike[str], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], warn: Callable[[str], None], descriptor: int | None = None
+    ) -> None:
+        """``descriptor``: what `claim.claim` gave for this path, if the run is new."""
         self._path = os.fspath(path)
         self._warn: Callable[[str], None] | None = warn
         self._pending = b""
         self._torn = False  # a failed write may have left half a line
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._descriptor = open_log(path) if descriptor is None else descriptor
+        except BlockingIOError:
+            raise OutputError(f"{self._path}: another process is training in this run folder; choose another") from None
         except OSError as error:
             raise OutputError(f"{self._path}: cannot write this log: {error.strerror}") from None
         try:
-            self._lock()
             self._end = _whole_lines(self._descriptor)
             os.ftruncate(self._descriptor, self._end)
         except OSError as error:
@@ -56,8 +56,11 @@ class RunLog:
         if self._descriptor >= 0:
             if self._pending:
                 self._write_pending()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                self._tell(error)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -66,16 +69,6 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(0, "another process is training in this run folder; choose another") from None
-        except OSError:
-            return  # a file system without locks
 
     def _write_pending(self) -> None:
         try:
@@ -97,9 +90,27 @@ class RunLog:
             os.ftruncate(self._descriptor, self._end)
         if len(self._pending) > _MOST_PENDING:
             self._pending = b""
+        self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
         if self._warn:
             warn, self._warn = self._warn, None
             warn(f"{self._path}: cannot write the log ({error.strerror}); training goes on, free some space")
+
+
+class NoLog:
+    """The same for a process that is not to write one."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was opened."""
 
 
 def _whole_lines(descriptor: int) -> int:

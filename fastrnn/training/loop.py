@@ -1,22 +1,26 @@
 """Training from the first window to the last: evaluate, save, report, stop."""
 
+import contextlib
+import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ..config import Config
 from ..config_file import to_toml
 from ..errors import OutputError
 from .atomic import write_atomic
-from .checkpoint import Checkpoint, Encoding, save
-from .evaluate import Evaluation
-from .log import RunLog
-from .pace import Pace
+from .checkpoint import Checkpoint, Encoding, to_bytes
+from .evaluate import Evaluation, bits_of, rank
+from .log import NoLog, RunLog
+from .pace import Pace, Rate
 from .reporter import Evaluated, Reporter, Result, Step
 from .runfolder import RunFolder
+from .saving import Saver
 from .signals import StopSignals
-from .trainer import Trainer
+from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
 _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
@@ -29,7 +33,8 @@ class Loop:
     """Drives a `Trainer` to its last step, or until a signal or the end of patience.
 
     The best state is that with the lowest validation loss; where answers are right or wrong, that with most of them
-    right (in trials up to 3 points more than by the loss, which grows again while accuracy still does).
+    right (in trials up to 3 points more than by the loss, which grows again while accuracy still does). Their share is
+    rounded to whole per cent, since a smaller difference may be chance; among equals the loss decides.
     """
 
     def __init__(
@@ -42,26 +47,30 @@ class Loop:
         reporter: Reporter,
     ) -> None:
         self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
-        self.folder, self.reporter = folder, reporter
+        self.folder, self.reporter, self.group = folder, reporter, trainer.group
+        self._saver = Saver(folder, reporter.message)
+        self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
         self.config: Config = trainer.config
         self.pace: Pace | None = None  # keeps a time budget
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
-        self._rate = _Rate()
+        self._rate = Rate()
+        self._unsaved = 0.0  # seconds since the last save, the same for all processes
 
-    def run(self, signals: StopSignals, log: RunLog) -> Result:
+    def run(self, signals: StopSignals, log: RunLog | NoLog) -> Result:
         """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
         self.signals, self.log = signals, log
         stopped = "done"
         if self.trainer.progress.step == 0:
-            self._save_last()  # so that whatever ends this process, the run can go on
+            self._save()  # so that whatever ends this process, the run can go on
+        self._compile()
         while True:
-            progress = self.trainer.progress
             if self._evaluation_is_due():
                 self._evaluate()
                 self._keep_pace()
-            if signals.stop is not None:
+            progress = self.trainer.progress  # going back makes a new one
+            if self._stopped():
                 stopped = "signal"
                 break
             if self.config.patience is not None and progress.waited >= self.config.patience:
@@ -70,7 +79,7 @@ class Loop:
             if progress.step >= self.trainer.steps:
                 break
             self._step()
-        self._save_last(final=True)
+        self._save(final=True)
         return self._result(stopped)
 
     def _step(self) -> None:
@@ -95,8 +104,23 @@ class Loop:
                             "lr": lr, "grad_norm": norm, "chars_per_s": step.chars_per_s,
                             "seconds": self._seconds()})  # fmt: skip
         every = self.config.save_every
-        if progress.step % every == 0 if every else now - self._saved >= _SAVE_SECONDS:
-            self._save_last()
+        if progress.step % every == 0 if every else self._unsaved >= _SAVE_SECONDS:
+            self._save()
+
+    def _stopped(self) -> bool:
+        """Whether a signal has come, to any process; they look together, once a step."""
+        number, self._unsaved = self.group.most(self.signals.stop or 0, time.monotonic() - self._saved)
+        if number:
+            self.signals.stop = int(number)
+        return number > 0
+
+    def _compile(self) -> None:
+        """Compiles what validating and drawing need now, while nothing is lost if a signal ends it."""
+        looks = itertools.count()
+        if self.evaluator is not None:
+            self.evaluator(lambda: self.signals.stop is not None or next(looks) > 0)
+        if self.draw:
+            self.draw()
 
     def _evaluation_is_due(self) -> bool:
         progress, every = self.trainer.progress, self.config.eval_every or 1
@@ -104,11 +128,15 @@ class Loop:
         return progress.step > 0 and (last or progress.step % every == 0) and progress.evaluated != progress.step
 
     def _evaluate(self) -> None:
+        self.trainer.align()
+        if not self._sound():
+            return
         measured: Evaluation | None = None
         if self.evaluator is not None:
-            measured = self.evaluator(lambda: self.signals.stop is not None)
-            if measured is None:
+            mine = self.evaluator(lambda: self.signals.stop is not None)
+            if self.group.most(mine is None)[0]:
                 return
+            measured = self.group.first(lambda: mine)
         progress = self.trainer.progress
         progress.evaluated = progress.step
         if progress.train_count:
@@ -117,13 +145,13 @@ class Loop:
         best = self._note_best(measured)
         if self.trainer.plateau and measured:
             self.trainer.plateau.observe(measured.nats)
-        self.trainer.mark_good()
-        self._save_last()
-        if best:
-            self._save(self.folder.best)
+        if not progress.bad_steps:
+            self.trainer.mark_good()
+        self._save(best)
         sample = self.draw() if self.draw and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
-        valid, bits = (measured.nats, measured.bits) if measured else (None, None)
+        valid = measured.nats if measured else None
+        bits = bits_of(valid, self.config.task)
         metrics = measured.metrics if measured else {}
         self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample, metrics))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
@@ -132,20 +160,20 @@ class Loop:
 
     def _keep_pace(self) -> None:
         """More or fewer steps, where the machine has become faster or slower than the time budget was planned for."""
-        old, step = self.trainer.steps, self.trainer.progress.step
-        steps = self.pace.planned(step, old) if self.pace else old
-        if steps == old:
+        old, step, pace = self.trainer.steps, self.trainer.progress.step, self.pace
+        if pace is None or (steps := self.group.first(lambda: pace.planned(step, old))) == old:
             return
         self.trainer.steps = steps
         self.config = self.trainer.config = self.config.replace(steps=steps)
-        self.write_config()
+        with contextlib.suppress(OutputError):  # the saves say when the disk fails; a checkpoint has the steps too
+            self.write_config()
         change = "slower" if steps < old else "faster"
         self.reporter.message(f"the machine is {change} than measured: {steps:,} steps, not {old:,}, to end in time")
         self.log.write({"event": "pace", "step": step, "steps": steps})
 
     def write_config(self) -> None:
         """``config.toml`` of the run folder."""
-        write_atomic(self.folder.config_path, to_toml(self.config).encode())
+        self.group.first(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
 
     def _note_best(self, measured: Evaluation | None) -> bool:
         """Whether this state is the best; without validation the latest is."""
@@ -153,32 +181,46 @@ class Loop:
         if measured is None:
             progress.best_step = progress.step
             return True
-        progress.valid_nats = measured.nats
-        best = None if progress.best_nats is None else _rank(progress.metrics or {}, progress.best_nats)
-        if math.isfinite(measured.nats) and (best is None or _rank(measured.metrics, measured.nats) < best):
+        finite = all(map(math.isfinite, (measured.nats, *measured.metrics.values())))
+        progress.valid_nats = measured.nats if math.isfinite(measured.nats) else None
+        best = None if progress.best_nats is None else rank(progress.metrics or {}, progress.best_nats)
+        if finite and (best is None or rank(measured.metrics, measured.nats) < best):
             progress.best_nats, progress.best_step, progress.waited = measured.nats, progress.step, 0
             progress.metrics = measured.metrics or None
             return True
         progress.waited += 1
         return False
 
-    def _save_last(self, final: bool = False) -> None:
-        if self.trainer.progress.bad_steps == 0:
-            self._save(self.folder.last, final)
-        self._saved = time.monotonic()
+    def _sound(self) -> bool:
+        """Whether the state is worth keeping; one that holds NaN or infinity is given up for the last good one."""
+        if self.trainer.sound():
+            return True
+        self.trainer.go_back()
+        step = self.trainer.progress.step
+        self.reporter.message(f"the weights became NaN or infinite; going on from step {step} with half the rate")
+        return False
 
-    def _save(self, path: Any, final: bool = False) -> None:
+    def _save(self, best: bool = False, final: bool = False) -> None:
         """A disk that fails is tried again at the next save; only at the end it is an error."""
+        self._sound()
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
+        written = self.config, snapshot.progress | {"seconds": 0.0}
+        if self.group.first(lambda: final and written == self._on_disk):
+            return
+        snapshot = dataclasses.replace(snapshot, state=self.group.gather(snapshot.state))
+        if self.group.first(lambda: self._write(snapshot, best, final)):
+            self._on_disk = written
+        self._saved = time.monotonic()
+
+    def _write(self, snapshot: Snapshot, best: bool, final: bool) -> bool:
         parameters = dict(self.trainer.model.parameters)
-        try:
-            save(path, Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
-                                  snapshot.progress, self.corpus))  # fmt: skip
-        except OutputError as error:
-            if final:
-                raise
-            self.reporter.message(f"{error}; training goes on and will try again")
+        state = to_bytes(Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
+                                    snapshot.progress, self.corpus), str(self.folder.last))  # fmt: skip
+        if not final:
+            return self._saver.save(state, best)
+        self._saver.save_or_raise(state)
+        return True
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
@@ -197,11 +239,12 @@ class Loop:
             chars_per_s=round(self._rate.overall or progress.chars / max(seconds, 1e-9), 1),
             train_nats=train,
             valid_nats=best,
-            valid_bits=None if best is None else best / math.log(2),
+            valid_bits=bits_of(best, self.config.task),
             best_step=progress.best_step,
             stopped=stopped,
             signal=self.signals.stop if stopped == "signal" else None,
             task=self.config.task,
+            tokens=self.config.tokens,
             metrics=progress.metrics or {},
             inputs=tuple(self.corpus.get("inputs", ())),
             split=self.config.valid_file is None and self.config.valid > 0,
@@ -210,27 +253,3 @@ class Loop:
                         "valid_nats": best, **result.metrics, "seconds": seconds})  # fmt: skip
         self.reporter.finished(result)
         return result
-
-
-def _rank(metrics: Mapping[str, float], nats: float) -> tuple[float, float]:
-    """Lower is better: the share of right answers first, if there is one, then the loss."""
-    return -metrics.get("exact", metrics.get("accuracy", 0.0)), nats
-
-
-class _Rate:
-    """Positions a second, of the last steps and of all of them; and the time that a step takes."""
-
-    def __init__(self) -> None:
-        self.per_second, self.step_seconds, self._chars, self._seconds = 0.0, 0.0, 0, 0.0
-
-    def add(self, chars: int, seconds: float) -> None:
-        """One more step."""
-        self._chars += chars
-        self._seconds += seconds
-        now, old = chars / max(seconds, 1e-9), 0.95 if self.per_second else 0.0
-        self.per_second = old * self.per_second + (1 - old) * now
-        self.step_seconds = old * self.step_seconds + (1 - old) * seconds
-
-    @property
-    def overall(self) -> float:
-        return self._chars / self._seconds if self._seconds else 0.0

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..config import Config
+from ..errors import InputError
 from ..nn.models import Model
+from ..parallel.group import ALONE, Group
 from . import auto
 from .checkpoint import Encoding
 from .loop import Evaluator
@@ -16,9 +18,11 @@ class Material(Protocol):
     """Data, read and split, and what a model of it is made of. Texts and records are two kinds of it.
 
     ``tokenizer``: what turns the data into ids. ``about``: inputs, fingerprint and size, for the checkpoint.
+    ``group``: the processes that share the windows.
     """
 
     about: dict[str, Any]
+    group: Group
 
     @property
     def tokenizer(self) -> Encoding: ...
@@ -54,11 +58,19 @@ class Material(Protocol):
         """Steps between validations, where that is left open."""
 
 
-def read(inputs: Any, config: Config, encoding: Any, reporter: Reporter) -> Material:
+def read(inputs: Any, config: Config, encoding: Any, reporter: Reporter, group: Group = ALONE) -> Material:
     """Read and split the data of a task. ``encoding``: an old model's vocabulary to keep, or None.
 
-    Raises `InputError`.
+    In a group the first process reads, and sends it to the others. Raises `InputError`.
     """
+    if group.size > 1 and isinstance(inputs, list | tuple) and "-" in inputs:
+        raise InputError("standard input may never end under an MPI launcher; put the data into a file and name that")
+    material = group.first(lambda: _read(inputs, config, encoding, reporter))
+    material.group = group
+    return material
+
+
+def _read(inputs: Any, config: Config, encoding: Any, reporter: Reporter) -> Material:
     if config.task == "language-model":
         from .texts import TextMaterial
 

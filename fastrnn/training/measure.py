@@ -15,7 +15,7 @@ from ..data.symbols import END, UNKNOWN, Symbols
 from ..data.vocabulary import Vocabulary
 from ..nn.models import TaskNetwork
 from ..sample import Sampler
-from ..search import beam_search, greedy
+from ..search import beam_search, greedy, likelier
 from .evaluate import Evaluation
 
 Array = np.ndarray[Any, Any]
@@ -151,12 +151,25 @@ def answers(model: Any, vocabulary: Vocabulary) -> Callable[[Batch], Array]:
 
 
 def written(model: Any, target: Symbols, batch: Batch, beam: int = 1) -> Array:
-    """The ids (S, B) of a batch's translations. Each has at most twice as many symbols as its source, and 50."""
-    start, most = model.start(batch), 2 * batch.lengths + 50
+    """The ids (S, B) of a batch's translations, each of at most `longest` symbols.
+
+    With a beam that of the two answers, its own and the greedy one, that is likelier.
+    """
+    start, most = model.start(batch), longest(batch)
+    ids = _cut(greedy(Sampler(model.decoder, target, rounded=False, end=END), start, int(most.max())), most)
     if beam == 1:
-        ids = greedy(Sampler(model.decoder, target, rounded=False, end=END), start, int(most.max()))
-    else:
-        ids = beam_search(model.decoder, start, int(most.max()), beam)
+        return ids
+    found = _cut(beam_search(model.decoder, start, int(most.max()), beam), most)
+    return likelier(model.decoder, start, found, ids, most)
+
+
+def longest(batch: Batch) -> Array:
+    """The most symbols (B,) of a batch's translations: twice as many as the source has, and 50."""
+    most: Array = 2 * batch.lengths + 50
+    return most
+
+
+def _cut(ids: Array, most: Array) -> Array:
     ids[np.arange(len(ids))[:, None] >= most] = END
     return ids
 

@@ -3,6 +3,7 @@
 Each function raises `Damaged` with a message that does not name the file, `ConfigError` or `InputError`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,11 @@ Encoding = Tokenizer | Vocabulary
 Shapes = Mapping[str, tuple[int, ...]]
 
 # metadata key -> the most values its JSON may hold; a vocabulary may hold more, as its tensors are large
-VALUES = {"config": 200, "tokenizer": 200, "progress": 100_000, "corpus": 200_000}
-_CONFIG_LENGTH = 1 << 16
+VALUES = {"config": 200, "tokenizer": 200, "progress": 1000, "corpus": 100_000}
+# the most bytes of its JSON; that of a vocabulary has what the file's header may have
+_LENGTHS = {"config": 1 << 16, "progress": 1 << 20, "corpus": 1 << 23}
+# A word or a label takes some hundred bytes of memory: so many in any model, and one more for so many bytes of it.
+_ENTRIES, _ENTRY = 100_000, 200
 
 
 def signature_of(config: Config, encoding: Encoding) -> Signature:
@@ -43,6 +47,8 @@ def check_tokens(config: Config, encoding: Encoding) -> None:
 
 def parsed(texts: Mapping[str, str], key: str, more_values: int = 0) -> dict[str, Any]:
     """The object under a metadata key."""
+    if len(texts[key]) > _LENGTHS.get(key, math.inf):
+        raise Damaged(f"its {key} is damaged (more than {_LENGTHS[key]} bytes); use another copy")
     try:
         value = strict_json.parse(texts[key], values=VALUES[key] + more_values)
     except ValueError as error:
@@ -54,8 +60,6 @@ def parsed(texts: Mapping[str, str], key: str, more_values: int = 0) -> dict[str
 
 def parsed_config(texts: Mapping[str, str]) -> Config:
     """The configuration; it has a size."""
-    if len(texts["config"]) > _CONFIG_LENGTH:
-        raise Damaged(f"its config is damaged (more than {_CONFIG_LENGTH} bytes); use another copy")
     config = Config.from_mapping(parsed(texts, "config"), "its config")
     check_sizes(config)
     return config
@@ -65,10 +69,10 @@ def parsed_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) ->
     """The vocabulary; what is built of it is bounded by the shapes of the tensors that the file really holds."""
     if config.task == "language-model":
         return _tokenizer(texts, shapes)
-    columns = _columns(shapes)
-    mapping = parsed(texts, "tokenizer", columns)
+    most = _columns(shapes)
+    mapping = parsed(texts, "tokenizer", most)
     entries = max([_entries(mapping.get(name)) for name in ("tokens", "characters", "target", "labels")])
-    if entries > columns:
+    if entries > most:
         raise Damaged(f"its vocabulary has {entries} entries, more than its tensors bear; use another copy")
     return vocabulary_from_mapping(mapping)
 
@@ -76,15 +80,20 @@ def parsed_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) ->
 def written(key: str, mapping: Mapping[str, Any], more_values: int = 0) -> str:
     """The text for `parsed`."""
     try:
-        return strict_json.dump(mapping, values=VALUES[key] + more_values)
+        text = strict_json.dump(mapping, values=VALUES[key] + more_values)
     except ValueError as error:
         raise Damaged(f"its {key} cannot be kept as JSON: {error}") from None
+    if len(text) > _LENGTHS.get(key, math.inf):
+        raise Damaged(f"its {key} is too long: {len(text)} bytes of JSON, at most {_LENGTHS[key]} are allowed")
+    return text
 
 
 def written_encoding(encoding: Encoding, shapes: Shapes) -> str:
     """The text for `parsed_encoding`."""
-    more = _columns(shapes) if isinstance(encoding, Vocabulary) else encoding.size
-    return written("tokenizer", encoding.to_mapping(), more)
+    most = _columns(shapes) if isinstance(encoding, Vocabulary) else _most_entries(shapes)
+    if encoding.size > most and encoding.kind != "chars":
+        raise Damaged(f"a vocabulary of {encoding.size} is too large for so small a model; use a larger --hidden")
+    return written("tokenizer", encoding.to_mapping(), most)
 
 
 def _tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
@@ -93,7 +102,7 @@ def _tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
     if bias is None or len(bias) != 1:
         raise Damaged("tensor 'out.bias' is missing or no vector; use another copy")
     size = bias[0]
-    mapping = parsed(texts, "tokenizer", size)
+    mapping = parsed(texts, "tokenizer", min(size, _most_entries(shapes)))
     tokens = mapping.get("chars", mapping.get("words"))
     found = len(tokens) if isinstance(tokens, (str, list)) else size
     if found == size:  # looked at first, since a vocabulary takes ten times the memory of its text
@@ -106,7 +115,12 @@ def _tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
 
 def _columns(shapes: Shapes) -> int:
     """More than a vocabulary has entries: each token or label has a row or column, each dense input a mean besides."""
-    return 2 * sum(sum(shape) for shape in shapes.values())
+    return min(2 * sum(sum(shape) for shape in shapes.values() if math.prod(shape)), _most_entries(shapes))
+
+
+def _most_entries(shapes: Shapes) -> int:
+    """How many words or labels may be made for a model of this size."""
+    return _ENTRIES + 4 * sum(math.prod(shape) for shape in shapes.values()) // _ENTRY
 
 
 def _entries(table: Any) -> int:

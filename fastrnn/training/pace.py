@@ -27,7 +27,26 @@ class Pace:
         left = steps - step
         if left <= 0 or self._clock.budget is None:
             return steps
-        fitting = int(max(0.0, self._clock.left()) * _SHARE / self._seconds)
+        fitting = int(max(0.0, self._clock.here()) * _SHARE / self._seconds)
         if _BAND[0] <= fitting / left <= _BAND[1]:
             return steps
         return max(step + 1, min(step + fitting, max(steps, self._most)))
+
+
+class Rate:
+    """Positions a second, of the last steps and of all of them; and the time that a step takes."""
+
+    def __init__(self) -> None:
+        self.per_second, self.step_seconds, self._chars, self._seconds = 0.0, 0.0, 0, 0.0
+
+    def add(self, chars: int, seconds: float) -> None:
+        """One more step."""
+        self._chars += chars
+        self._seconds += seconds
+        now, old = chars / max(seconds, 1e-9), 0.95 if self.per_second else 0.0
+        self.per_second = old * self.per_second + (1 - old) * now
+        self.step_seconds = old * self.step_seconds + (1 - old) * seconds
+
+    @property
+    def overall(self) -> float:
+        return self._chars / self._seconds if self._seconds else 0.0

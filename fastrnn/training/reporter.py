@@ -48,9 +48,10 @@ class Evaluated:
 class Result:
     """What a run came to. ``stopped``: "done", "patience" or "signal" (then ``signal`` is its number).
 
-    ``chars``: the positions that were learnt from; ``metrics``: those of the best state, by `fastrnn.training.measure`;
-    ``inputs``: the names of the data;
-    ``split``: whether a part of it was kept to validate on.
+    ``chars``: the positions that were learnt from, of ``tokens`` chars, bytes or words; ``valid_bits``: None for
+    forecast and regress, whose loss is half a squared error; ``metrics``: those of the best state, by
+    `fastrnn.training.measure`; ``inputs``: the names of the data; ``split``: whether a part of it was kept to validate
+    on.
     """
 
     run: str
@@ -65,6 +66,7 @@ class Result:
     stopped: str
     signal: int | None = None
     task: str = "language-model"
+    tokens: str = "chars"
     metrics: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     split: bool = True

@@ -5,13 +5,17 @@ import os
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError
-from .atomic import flush_folder, remove_litter
+from .atomic import flush_folder, make_folder, remove_litter
+from .claim import abandoned, claim
 
 PARENT = "runs"
 
 
 class RunFolder:
-    """The places in a run folder. `create` makes a new one, `open` finds one to go on with."""
+    """The places in a run folder. `create` makes a new one, `open` finds one to go on with.
+
+    ``claimed``: the descriptor of the log of a new one, which holds its lock.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -19,21 +23,23 @@ class RunFolder:
         self.log_path = self.path / "log.jsonl"
         self.best = self.path / "best.safetensors"
         self.last = self.path / "last.safetensors"
+        self.claimed: int | None = None
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunFolder":
-        """Makes the folder, with its parents, and claims it by an empty log. Of two that try at once, one succeeds.
+        """Makes the folder, with its parents, and claims it by its log. Of two that try at once, one succeeds.
 
-        Raises `OutputError` when it holds a run already or cannot be made.
+        A start that was killed before it saved anything is cleared away. Raises `OutputError` when the folder holds a
+        run already or cannot be made.
         """
         run = cls(path)
         try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            if run._holds_run():
-                raise FileExistsError
-            run.log_path.open("xb").close()
+            make_folder(run.path)
+            run.check_free()
+            run.claimed = claim(run.log_path)
+            run._check_nothing_saved()
+            remove_litter(run.path, alone=True)
             flush_folder(run.path)
-            flush_folder(run.path.parent)
         except FileExistsError:
             raise OutputError(run._exists()) from None
         except OSError as error:
@@ -52,7 +58,7 @@ class RunFolder:
                 try:
                     return cls.create(path)
                 except OutputError:
-                    if not run._holds_run():
+                    if not run._used():
                         raise
         raise OutputError(f"run folder {name} exists, and many after it; choose one with --out")
 
@@ -73,18 +79,24 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raises `OutputError` if a run is here already: better said before a long preparation than after it."""
-        if self._holds_run():
+        self._check_nothing_saved()
+        free = abandoned(self.log_path) if self.log_path.exists() else not self.config_path.exists()
+        if not free:
             raise OutputError(self._exists())
 
-    def _holds_run(self) -> bool:
+    def _check_nothing_saved(self) -> None:
+        if self.last.exists() or self.best.exists():
+            raise OutputError(self._exists())
+
+    def _used(self) -> bool:
         return any(path.exists() for path in (self.config_path, self.log_path, self.best, self.last))
 
     def _exists(self) -> str:
-        if not self._holds_run():
+        if not self._used():
             return f"{self.path}: a file of this name exists; choose another --out"
         if self.last.exists():
             return f"run folder {self.path} exists; choose another --out, or go on with --resume {self.path}"
-        return f"run folder {self.path} exists, and nothing is saved in it yet; choose another --out, or remove it"
+        return f"run folder {self.path} exists, and nothing is saved in it yet; choose another --out"
 
 
 def default_name(now: datetime.datetime) -> str:

@@ -39,9 +39,10 @@ class StopSignals:
     ) -> None:
         if not self._heard:
             return
+        # The descriptor goes first: the handlers before ours may rely on theirs, and not hear of a signal between.
+        signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
         self._heard = frozenset()
         self._writer.shutdown(socket.SHUT_WR)  # the watcher reads the end, and returns
         self._watcher.join()

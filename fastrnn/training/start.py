@@ -1,8 +1,9 @@
 """The ways into training: a new run, a new run from old weights, and going on with a run."""
 
+import dataclasses
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,26 @@ import numpy as np
 from ..config import Config
 from ..data.corpus import Corpus
 from ..data.record import Records
+from ..data.text import Paths, names_of
 from ..errors import CheckpointError, ConfigError
 from ..nn.initialisation import initialise
+from ..parallel.group import Group, world
 from . import auto
+from .atomic import remove_litter
 from .checkpoint import Checkpoint, load
-from .extend import changed, extended
-from .log import RunLog
+from .extend import FIXED, changed, extended
+from .log import NoLog, RunLog
 from .loop import Loop
 from .material import Material, read
 from .pace import Pace
 from .reporter import Reporter, Result, Start
 from .runfolder import RunFolder, model_path
 from .signals import StopSignals
-from .trainer import Snapshot, Trainer
+from .trainer import Progress, Snapshot, Trainer
 
 # What training reads: files, folders, globs, built-in names; or what was read from them.
-Inputs = Sequence[str] | Corpus | Records
-_FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")  # what old weights decide
+Inputs = Paths | Corpus | Records
+_CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # what every run has settled when it starts
 
 
 def train(
@@ -42,27 +46,29 @@ def train(
     ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. Raises `FastRNNError`s:
     `ConfigError`, `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
     """
-    config, reporter = config or Config(), reporter or Reporter()
+    inputs, config, group = _named(inputs), config or Config(), world()
+    reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True) as signals:
-        clock = auto.Clock(auto.budget_of(config))
+        clock = auto.Clock(auto.budget_of(config), group)
         if out is not None:
-            RunFolder(out).check_free()
-        old = load(model_path(init_from)) if init_from is not None else None
+            group.first(RunFolder(out).check_free)
+        old = group.first(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _with_old_sizes(config, old)
-        material = read(inputs, config, old.tokenizer if old else None, reporter)
+        material = read(inputs, config, old.tokenizer if old else None, reporter, group)
         if old is not None:
             material.tell_unknown(reporter)
         reporter.message("preparing kernels (the first time, compiling takes some seconds)")
         made = material.plan(config, clock)
         trainer = _started(made.config, material, old)
-        folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
-        with RunLog(folder.log_path, reporter.message) as log:
+        folder, opened = _held(group, lambda: _new_folder(out, reporter))
+        with opened as log:
             loop = Loop(
                 trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
             )
             loop.pace = Pace(clock, made.most_steps)
-            return _run(loop, material, signals, log, made.choices)
+            result = _run(loop, material, signals, log, made.choices)
+    return dataclasses.replace(result, signal=signals.stop)  # also of a signal that came too late for the loop
 
 
 def resume(
@@ -77,49 +83,92 @@ def resume(
     ``patience``. ``inputs``: the data, if it is to be found elsewhere now. Raises `ConfigError` for other changes,
     `InputError` when the data is not the same.
     """
-    reporter, changes = reporter or Reporter(), dict(changes or {})
+    inputs, group, changes = _named(inputs), world(), dict(changes or {})
+    reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True) as signals:
-        folder = RunFolder.open(run)
-        with RunLog(folder.log_path, reporter.message) as log:  # nobody else trains in this folder from here on
-            loop, material = _restored(folder, changes, inputs, reporter)
+        folder, opened = _held(group, lambda: _old_folder(run, reporter))
+        with opened as log:  # nobody else trains in this folder from here on
+            loop, material = _restored(folder, changes, inputs, reporter, group)
             going_on = f"going on from step {loop.trainer.progress.step:,}"
-            return _run(loop, material, signals, log, (going_on,))
+            result = _run(loop, material, signals, log, (going_on,))
+    return dataclasses.replace(result, signal=signals.stop)
+
+
+def _named(inputs: Inputs) -> list[str] | Corpus | Records:
+    return inputs if isinstance(inputs, Corpus | Records) else names_of(inputs)
+
+
+def _first_alone(reporter: Reporter | None, group: Group) -> Reporter:
+    """The first process alone tells what happens."""
+    return reporter if reporter is not None and group.rank == 0 else Reporter()
+
+
+def _new_folder(out: str | os.PathLike[str] | None, reporter: Reporter) -> tuple[RunFolder, RunLog]:
+    folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
+    return folder, RunLog(folder.log_path, reporter.message, folder.claimed)
+
+
+def _old_folder(run: str | os.PathLike[str], reporter: Reporter) -> tuple[RunFolder, RunLog]:
+    folder = RunFolder.open(run)
+    log = RunLog(folder.log_path, reporter.message)
+    remove_litter(folder.path, alone=True)
+    return folder, log
+
+
+def _held(group: Group, make: Callable[[], tuple[RunFolder, RunLog]]) -> tuple[RunFolder, RunLog | NoLog]:
+    """The run folder, and its log, which the first process alone holds and writes."""
+    made: list[tuple[RunFolder, RunLog]] = []
+
+    def claim() -> str:
+        made.append(make())
+        return str(made[0][0].path)
+
+    path = group.first(claim)
+    return made[0] if made else (RunFolder(path), NoLog())
 
 
 def _started(config: Config, material: Material, old: Checkpoint | None) -> Trainer:
     """A trainer before its first step, from new weights or old ones."""
-    trainer = Trainer(material.model(config), material.windows(config), config)
+    trainer = Trainer(material.model(config), material.windows(config), config, material.group)
     if old is not None:
         trainer.model.parameters.assign(old.parameters)
     else:
         initialise(trainer.model.parameters, trainer.model.shape, config.init, np.random.default_rng(config.seed))
+    trainer.align()
     trainer.mark_good()
     return trainer
 
 
-def _restored(folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter) -> tuple[Loop, Material]:
+def _restored(
+    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, group: Group
+) -> tuple[Loop, Material]:
     """The loop as its last checkpoint left it, and its data."""
-    saved = load(folder.last)
+    saved = group.first(lambda: load(folder.last))
     if not saved.resumable:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
+    for name in _CHOSEN:
+        if getattr(saved.config, name) is None:
+            raise CheckpointError(f"{folder.last}: its config lacks {name}; start anew with --init-from")
+    Progress.from_mapping(saved.progress)  # refuses one that no run has written
     config, length = changed(saved, changes)
-    given = isinstance(inputs, (Corpus, Records)) or len(inputs) > 0
-    material = read(inputs if given else saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter)
+    given = isinstance(inputs, (Corpus, Records)) or len(_named(inputs)) > 0
+    material = read(inputs if given else saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter, group)
     if material.about["fingerprint"] != saved.corpus.get("fingerprint"):
         what = "text" if config.task == "language-model" else "data"
         raise ConfigError(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
     config = extended(saved, config, length, material)
-    trainer = Trainer(material.model(config), material.windows(config), config)
+    trainer = Trainer(material.model(config), material.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
-    trainer.restore(Snapshot(flat, saved.optimizer, saved.state, saved.progress))
+    state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
+    trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.mark_good()
     evaluator = material.evaluator(trainer.model)
     return Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter), material
 
 
-def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog, choices: tuple[str, ...]) -> Result:
+def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:
     trainer = loop.trainer
     loop.write_config()
     start = Start(
@@ -139,8 +188,8 @@ def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog, choi
 
 def _with_old_sizes(config: Config, old: Checkpoint) -> Config:
     default = Config()
-    for name in _FIXED:
+    for name in FIXED:
         given, was = getattr(config, name), getattr(old.config, name)
         if given not in (getattr(default, name), was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
-    return config.replace(**{name: getattr(old.config, name) for name in _FIXED})
+    return config.replace(**{name: getattr(old.config, name) for name in FIXED})

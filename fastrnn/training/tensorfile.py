@@ -23,8 +23,9 @@ from . import strict_json
 
 Array = npt.NDArray[Any]
 
-MAX_HEADER = 100_000_000  # bytes; the limit of the format's own reader
-_MAX_VALUES = 100_000
+MAX_HEADER = 12_000_000  # bytes; more where the tensors are large, since a vocabulary is
+_MAX_VALUES = 20_000
+_LONGEST = 100_000_000  # bytes; the limit of the format's own reader
 _MAX_DIMENSIONS = 8
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
@@ -69,8 +70,8 @@ def encode(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
         position = stop
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)  # keeps the arrays aligned for readers that map the file
-    if len(text) > MAX_HEADER:
-        raise Damaged(f"vocabulary and notes need a header of {len(text)} bytes; at most {MAX_HEADER} are allowed")
+    if len(text) > _most_header(8 + len(text) + position):
+        raise Damaged(f"vocabulary and notes need a header of {len(text)} bytes: too long for so small a model")
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
@@ -80,10 +81,12 @@ def read_header(file: io.BufferedIOBase, size: int) -> Header:
         raise Damaged("an empty file, not a model")
     start = file.read(9)
     length = int.from_bytes(start[:8], "little")
-    if len(start) < 9 or length > MAX_HEADER or start[8:] != b"{":
+    if len(start) < 9 or length > _LONGEST or start[8:] != b"{":
         raise Damaged(_NOT_OURS)
     if length > size - 8:
         raise Damaged(f"truncated: the header alone has {length} bytes, the file {size}; use another copy")
+    if length > _most_header(size):
+        raise Damaged(f"the header has {length} of the file's {size} bytes: damaged, or another program's")
     file.seek(8)
     header = _parse_header(file.read(length))
     metadata = header.pop("__metadata__", {})
@@ -132,8 +135,14 @@ def octets(tensor: Array) -> memoryview:
     return tensor.reshape(-1).view(np.uint8).data
 
 
+def _most_header(size: int) -> int:
+    """How long the header of a file of ``size`` bytes may be: what is made of it takes some times its length."""
+    return min((8 * MAX_HEADER + 3 * size) // 11, _LONGEST)  # MAX_HEADER and 3/8 of the tensors' bytes
+
+
 def _parse_header(raw: bytes) -> dict[str, Any]:
-    if not raw.isascii():
+    # All texts in it are ASCII; one escape in a long text would give it four bytes for each character.
+    if not raw.isascii() or (b"\\u" in raw and b"\\u" in raw.replace(b"\\\\", b"")):
         raise Damaged("the header has characters that fastrnn never writes: damaged, or another program's")
     try:
         header: dict[str, Any] = strict_json.parse(raw.decode("ascii"), values=_MAX_VALUES)

@@ -12,6 +12,7 @@ from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
 from ..data.words import UNK
 from ..nn.network import Network
+from ..parallel.group import ALONE, Group
 from . import auto
 from .evaluate import Evaluation, evaluate
 from .loop import Evaluator
@@ -23,6 +24,8 @@ _VALIDATED = 1 << 18  # tokens of the validation text that are used while traini
 class TextMaterial:
     """A corpus, split. ``tokenizer``: an old model's vocabulary to keep. Raises `InputError`."""
 
+    group: Group = ALONE
+
     def __init__(
         self, inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter
     ) -> None:
@@ -32,14 +35,14 @@ class TextMaterial:
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
         self.corpus, self.valid = _split(whole, config, reporter)
         self._valid_tokens = len(self.valid) if self.valid else 0
-        self._whole = whole
+        self._unknown, self._tokens = 0, len(whole)
+        if isinstance(whole.tokenizer, WordTokenizer):
+            self._unknown = int(np.count_nonzero(whole.ids == whole.tokenizer.ids[UNK]))
 
     def tell_unknown(self, reporter: Reporter) -> None:
         """What an old vocabulary lacks."""
-        if isinstance(self.tokenizer, WordTokenizer):
-            unknown = int(np.count_nonzero(self._whole.ids == self.tokenizer.ids[UNK]))
-            if unknown:
-                reporter.message(f"{unknown:,} of {len(self._whole):,} words are unknown to the old model: {UNK}")
+        if self._unknown:
+            reporter.message(f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}")
 
     def describe(self, config: Config) -> list[str]:
         """The data and the length of a run on it, in words."""
@@ -61,7 +64,7 @@ class TextMaterial:
     def windows(self, config: Config) -> Streams:
         """The streams of a run. Raises `ConfigError` for a text that is too short for them."""
         assert config.batch is not None
-        return Streams(self.corpus, config.batch, config.seq, config.seed)
+        return Streams(self.corpus, config.batch, config.seq, config.seed, self.group.part(config.batch))
 
     def evaluator(self, model: Network) -> Evaluator | None:
         """Validates a model that is being trained."""
@@ -70,7 +73,7 @@ class TextMaterial:
         network, valid = model.sibling("exact"), self.valid
 
         def measured(stopped: Callable[[], bool]) -> Evaluation | None:
-            return evaluate(network, valid, stopped)
+            return evaluate(network, valid, stopped, self.group)
 
         return measured
 
@@ -90,7 +93,7 @@ class TextMaterial:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Steps that fit into the time that is left."""
-        return auto.steps_within(config, seconds_left, self._valid_tokens, self.tokenizer.size)
+        return auto.steps_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)
 
     def eval_every(self, config: Config) -> int:
         """Steps between validations, where that is left open."""

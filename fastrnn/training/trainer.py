@@ -9,8 +9,11 @@ import numpy as np
 from ..config import Config
 from ..errors import CheckpointError, DivergedError
 from ..nn.models import Model
+from ..parallel.group import ALONE, Group
+from .notes import check_progress
 from .optimizers import Optimizer
 from .schedules import SCHEDULES, Plateau
+from .tensorfile import Damaged
 
 _BAD_STEPS = 3  # in a row, before going back
 _RETURNS = 3  # before giving up
@@ -54,18 +57,10 @@ class Progress:
         try:
             if set(mapping) | {"metrics"} != names:
                 raise TypeError
-            progress = cls(**mapping)
-            for name in ("step", "updates", "chars", "train_count", "evaluated", "best_step", "waited"):
-                if type(mapping[name]) is not int or mapping[name] < -1:
-                    raise TypeError
-            for name in ("seconds", "train_total", "lr_scale"):
-                if not math.isfinite(mapping[name]):
-                    raise TypeError
-            if not all(math.isfinite(value) for value in (mapping.get("metrics") or {}).values()):
-                raise TypeError
-        except (TypeError, AttributeError):
+            check_progress(mapping)
+        except (TypeError, Damaged):
             raise CheckpointError("its record of progress is damaged; use another copy") from None
-        return progress
+        return cls(**mapping)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,24 +82,33 @@ class Windows(Protocol):
 
     @property
     def batch(self) -> int:
-        """Streams or records in a step."""
+        """Streams or records in a step, of all processes together."""
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Those lo..hi of them that are in this process's windows."""
 
     def window(self, index: int) -> Any:
-        """What step ``index`` learns from, a pure function of the index; ``count`` tells how many positions it has."""
+        """What step ``index`` learns from, a pure function of the index; a `fastrnn.parallel.group.Learnt`."""
 
 
 class Trainer:
-    """Trains a model on windows of its data; ``config`` is complete (see `auto`)."""
+    """Trains a model on windows of its data; ``config`` is complete (see `auto`).
 
-    def __init__(self, model: Model, windows: Windows, config: Config) -> None:
+    In a ``group`` each process has its part of the windows, and all of them the same parameters.
+    """
+
+    def __init__(self, model: Model, windows: Windows, config: Config, group: Group = ALONE) -> None:
         assert config.steps is not None
         assert config.lr is not None
         assert config.warmup is not None
         assert config.dropout is not None
-        self.model, self.windows, self.config = model, windows, config
+        self.model, self.windows, self.config, self.group = model, windows, config, group
         self.steps, self.lr, self.warmup, self.keep = config.steps, config.lr, config.warmup, 1 - config.dropout
         self.optimizer = Optimizer(model, config)
-        self.state = model.initial_state(windows.batch)
+        lo, hi = windows.part
+        self._place = (lo, windows.batch)
+        self.state = model.initial_state(hi - lo)
         self.progress = Progress()
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
@@ -124,7 +128,8 @@ class Trainer:
         progress = self.progress
         before = {name: array.copy() for name, array in self.state.items()}
         window = self.windows.window(progress.step)
-        nats = self.model.learn(window, self.state, self.keep, _key(self.config.seed, progress.step))
+        nats = self.model.learn(window, self.state, self.keep, _key(self.config.seed, progress.step), self._place)
+        nats, count = self.group.average(self.model.gradients.flat, nats, window)
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):
             self.optimizer.step(self.learning_rate(), norm)
@@ -138,12 +143,19 @@ class Trainer:
             progress.bad_steps += 1
         progress.step += 1
         progress.updates = self.optimizer.updates
-        progress.chars += window.count
+        progress.chars += count
         if progress.bad_steps >= _BAD_STEPS:
-            self._go_back()
+            self.go_back()
         return nats, norm
 
-    def _go_back(self) -> None:
+    def sound(self) -> bool:
+        """Whether parameters, moments and state are all finite."""
+        arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *self.state.values())
+        bad = any(not np.isfinite(array).all() for array in arrays)
+        return not self.group.most(bad)[0]
+
+    def go_back(self) -> None:
+        """To the last good state, with half the learning rate. Raises `DivergedError` after three times."""
         scale, returns = self.progress.lr_scale / 2, self.progress.returns + 1
         if returns > _RETURNS:
             raise DivergedError(
@@ -153,10 +165,14 @@ class Trainer:
         self.restore(self._good)
         self.progress.lr_scale, self.progress.returns = scale, returns
 
+    def align(self) -> None:
+        """Every process goes on from the first one's parameters: unlike processors may round them otherwise."""
+        self.group.align(self.model.parameters.flat, *self.optimizer.moments.values())
+
     def mark_good(self) -> None:
         """Come back here if what follows diverges."""
-        if self.progress.bad_steps == 0:
-            self._good = self.snapshot()
+        snapshot = self.snapshot()
+        self._good = dataclasses.replace(snapshot, progress=snapshot.progress | {"bad_steps": 0})
 
     def snapshot(self) -> Snapshot:
         """A copy of everything that changes."""

@@ -53,7 +53,7 @@ class FakeModel:
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[Any]:
         for line in lines:
-            yield SimpleNamespace(text=line, chars=len(line), logprob=-2.0 * len(line), bits_per_char=2.885)
+            yield SimpleNamespace(text=line, chars=len(line), unknown=0, logprob=-2.0 * len(line), bits_per_char=2.885)
 
     def complete(self, text: str, **settings: Any) -> list[tuple[str, float]]:
         self.asked.update(settings)
@@ -76,7 +76,7 @@ def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
     values = {
         "run": str(run), "steps": 10, "chars": 640, "seconds": 2.0, "chars_per_s": 320.0, "train_nats": 2.0,
         "valid_nats": 2.5, "valid_bits": 3.6, "best_step": 8, "stopped": "done", "signal": None,
-        "task": "language-model", "metrics": {}, "inputs": (), "split": True,
+        "task": "language-model", "tokens": "chars", "metrics": {}, "inputs": (), "split": True,
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

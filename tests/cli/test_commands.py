@@ -91,7 +91,8 @@ def test_score_gives_a_line_for_each_line(model: type[FakeModel], tmp_path: Path
     assert invoke("score", "m", text="ab\nabc\n").stdout == "-4.0000\t2.8850\tab\n-6.0000\t2.8850\tabc\n"
     (tmp_path / "lines").write_text("é\n", encoding="utf-8")
     done = invoke("score", "m", str(tmp_path / "lines"), "--json")
-    assert json.loads(done.stdout) == {"text": "é", "chars": 1, "logprob": -2.0, "bits_per_char": 2.885}
+    told = {"text": "é", "chars": 1, "logprob": -2.0, "bits_per_char": 2.885, "unit": "chars"}
+    assert json.loads(done.stdout) == told
 
 
 def test_complete_shows_probabilities(model: type[FakeModel]) -> None:

@@ -17,7 +17,8 @@ from fastrnn_cli.commands import complete, sample
 from fastrnn_cli.group import COMMANDS, program
 
 TEXT = "the cat sat on the mat. the dog sat on the log.\n" * 60
-SMALL = ("--hidden", "16", "--batch", "4", "--seq", "16", "--threads", "1")
+TINY = ("--hidden", "16", "--batch", "4", "--threads", "1")
+SMALL = (*TINY, "--seq", "16")
 
 
 def invoke(*args: str, text: str | None = None, status: int = 0) -> Result:
@@ -87,6 +88,20 @@ def test_complete_and_score_agree(run: str) -> None:
     assert math.exp(scores[1]["logprob"] - scores[0]["logprob"]) == pytest.approx(likeliest["probability"], rel=1e-3)
 
 
+def test_a_model_of_words_is_told_in_words(folder: Path) -> None:
+    run, text = str(folder / "words"), str(folder / "text.txt")
+    done = invoke("train", text, "--tokens", "words", "--min-count", "1", "--steps", "3", "--out", run, *SMALL)
+    assert " words/s, " in done.stdout
+    scored = invoke("score", run, "--json", text="the cat\nthe gnu the yak the\n")
+    lines = [json.loads(line) for line in scored.stdout.splitlines()]
+    assert [(line["chars"], line["unit"]) for line in lines] == [(3, "words"), (6, "words")]
+    assert scored.stderr == "2 of 9 words are unknown to the model: <UNK>\n"
+    (folder / "gnu.txt").write_text("the gnu sat\n")
+    measured = invoke("eval", run, str(folder / "gnu.txt"), "--json")
+    assert json.loads(measured.stdout)["unit"] == "words"
+    assert measured.stderr == "1 of 4 words are unknown to the model: <UNK>\n"
+
+
 @pytest.mark.parametrize(
     ("args", "status", "words"),
     [
@@ -100,7 +115,7 @@ def test_complete_and_score_agree(run: str) -> None:
         (["train", "missing.txt"], 1, "missing.txt: no such file"),
         (["train", "RUN/../text.txt", "--out", "RUN", "--steps", "1"], 1, "exists"),
         (["train", "RUN/../text.txt", "--batch", "5000", "--steps", "1"], 2, "--batch"),
-        (["train", "--resume", "RUN", "--hidden", "9"], 2, "hidden cannot change"),
+        (["train", "--resume", "RUN", "--hidden", "9"], 2, "train a new run without --resume"),
         (["train", "--device", "cuda", "--steps", "1"], 1, "cuda"),
         (["complete", "RUN", "the", "--n", "0"], 2, "at least 1"),
         (["eval", "RUN", "missing.txt"], 1, "missing.txt"),
@@ -178,7 +193,9 @@ def examples() -> list[str]:
 def test_the_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the\tDET\ncat\tNOUN\n\ncats\tNOUN\n\n" * 8)
-    invoke("train", "words.txt", "--task", "tag", "--steps", "2", "--out", "runs/tags", *SMALL, "--quiet")
+    (tmp_path / "sweep.toml").write_text("steps = 2\nhidden = [4, 8]\nbatch = 2\nseq = 8\n")
+    (tmp_path / "notes.txt").write_text("The sea is calm.\n" * 60)
+    invoke("train", "words.txt", "--task", "tag", "--steps", "2", "--out", "runs/tags", *TINY, "--quiet")
     for line in examples():
         before, _, after = line.rpartition(" | ")
         words = shlex.split(after)

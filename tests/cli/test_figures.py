@@ -2,7 +2,9 @@ import math
 
 import pytest
 
+from fastrnn.errors import ConfigError
 from fastrnn_cli import figures
+from fastrnn_cli.looks import checked_number
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,15 @@ def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
     for value in (math.nan, 1.0, math.inf, 1.0):
         spark.add(value)
     assert spark.text(10) == figures.BARS[0] * 2
+
+
+def test_a_number_outside_a_range_is_told_with_the_range() -> None:
+    with pytest.raises(ConfigError, match=r"layer is 3; this model has layer 0 alone$"):
+        checked_number("layer", 3, 1)
+    with pytest.raises(ConfigError, match=r"layer is 3; this model has layers 0 to 1$"):
+        checked_number("layer", 3, 2)
+
+
+def test_units_are_those_of_the_tokens() -> None:
+    assert [figures.unit("language-model", kind) for kind in ("chars", "bytes", "words")] == ["chars", "bytes", "words"]
+    assert figures.unit("tag", "chars") == "targets"

@@ -3,7 +3,11 @@
 import csv
 import io
 import json
+import re
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +23,15 @@ FILES = {
     "pairs.tsv": "".join(f"{'ab'[i % 2] * (1 + i % 4)}\t{'xy'[i % 2] * (1 + i % 4)}\n" for i in range(80)),
     "wave.csv": "date,a,b\n"
     + "".join(f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i % 2}\n" for i in range(240)),
+    "short.csv": "date,a,b\n" + "".join(f"2024-01-01 {i:02}:00,{i},{i}\n" for i in range(3)),
+    "given.jsonl": "".join(f'{{"given": [{i % 2}, {i}], "text": "{"ab"[i % 2] * 3}"}}\n' for i in range(20)),
     "bits.csv": "p,q,r\n" + "".join(f"{i % 2},{i // 2 % 2},{1 - i % 2}\n" for i in range(60)),
 }
 RUNS = {
     "classify": ("sides.tsv", "--epochs", "15"),
     "tag": ("tags.txt", "--epochs", "15", "--bidirectional"),
     "generate": ("sides.tsv", "--epochs", "60"),
+    "numbers": ("given.jsonl", "--steps", "2"),
     "translate": ("pairs.tsv", "--epochs", "60"),
     "forecast": ("wave.csv", "--columns", "a,b", "--horizon", "3", "--seq", "12", "--steps", "5"),
     "regress": ("bits.csv", "--columns", "r", "--cell", "dense", "--epochs", "40"),
@@ -49,7 +56,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in FILES.items():
         (path / name).write_text(text)
     for task, (data, *settings) in RUNS.items():
-        invoke("train", str(path / data), "--task", task, "--out", str(path / task), *SMALL, *settings, "--quiet")
+        invoke(
+            "train",
+            str(path / data),
+            "--task",
+            task if task != "numbers" else "generate",
+            "--out",
+            str(path / task),
+            *SMALL,
+            *settings,
+            "--quiet",
+        )
     return path
 
 
@@ -131,10 +148,80 @@ def test_predict_tags_in_two_columns_and_conllu(folder: Path, tmp_path: Path) ->
     assert done[2:] == ["1.1\tx\t_\t_\t_\t_\t_\t_\t_\t_", ""]
 
 
+def test_conllu_and_arrays_on_standard_input(folder: Path, tmp_path: Path) -> None:
+    text = "".join(f"1\t{'ab'[i % 2]}\t_\t{'XY'[i % 2]}" + "\t_" * 6 + "\n\n" for i in range(40))
+    blank = text.replace("X", "_").replace("Y", "_")
+    assert invoke("predict", str(folder / "tag"), "-", text=blank).stdout == text
+    invoke("train", "-", "--task", "tag", "--steps", "2", "--out", str(tmp_path / "run"), *SMALL, "-q", text=text)
+    np.savez(tmp_path / "x.npz", x=np.zeros((9, 2, 1)), y=np.arange(9))
+    for data in ((tmp_path / "x.npz").read_bytes(), b"\0\0\x08\x01\0\0\0\x01\x05"):
+        for task in ("classify", "regress", "tag"):
+            done = invoke("train", "-", "--task", task, *SMALL, text=data, status=1)
+            assert done.stderr.endswith("arrays (.npz, idx) cannot come from standard input; name their file\n")
+
+
+def test_a_sample_ends_at_an_escaped_stop(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("ab\n" * 300)
+    run = str(tmp_path / "run")
+    invoke("train", str(tmp_path / "lines.txt"), "--steps", "60", "--seq", "8", "--out", run, *SMALL, "--quiet")
+    args = ("sample", run, "--length", "40", "--prime", "a", "--greedy")
+    whole = invoke(*args).stdout
+    assert "\n" in whole
+    assert invoke(*args, "--stop", "\\n").stdout == whole.partition("\n")[0]
+    assert "\\n, \\t understood" in " ".join(invoke("sample", "--help").stdout.split())
+
+
 def test_predict_translates_greedily_and_with_a_beam(folder: Path) -> None:
     for beam in ("1", "3"):
         done = invoke("predict", str(folder / "translate"), "--beam", beam, text="aa\nb\tx\n")
         assert done.stdout == "aa\txx\nb\tx\ty\n"
+
+
+def test_predict_tells_how_probable_translations_and_bits_are(folder: Path, tmp_path: Path) -> None:
+    text, run = "aa\nb\tx\n", str(folder / "translate")
+    for beam in ("1", "3"):
+        rows = [line.split("\t") for line in
+                invoke("predict", run, "--beam", beam, "--probabilities", text=text).stdout.splitlines()]  # fmt: skip
+        assert [row[:-1] for row in rows] == [["aa", "xx"], ["b", "x", "y"]]
+        said = invoke("predict", run, "--beam", beam, "--probabilities", "--json", text=text).stdout.splitlines()
+        logprobs = [json.loads(line)["logprob"] for line in said]
+        assert all(-3 < logprob <= 0 for logprob in logprobs)
+        assert [row[-1] for row in rows] == [f"{logprob:.4f}" for logprob in logprobs]
+    assert "logprob" not in invoke("predict", run, "--json", text=text).stdout
+
+    text, run = "p,q\n1,1\n0,0\n", str(folder / "regress")
+    rows = list(csv.reader(io.StringIO(invoke("predict", run, "--probabilities", text=text).stdout)))
+    assert rows[0] == ["p", "q", "r", "r_probability"]
+    said = [json.loads(line) for line in invoke("predict", run, "--json", text=text).stdout.splitlines()]
+    assert [row[3] for row in rows[1:]] == [f"{one['probability'][0][0]:.4f}" for one in said]
+    assert [float(row[3]) > 0.5 for row in rows[1:]] == [False, True]
+
+    (tmp_path / "xy.csv").write_text("x,y\n" + "".join(f"{i},{2 * i}\n" for i in range(40)))
+    train = ("train", str(tmp_path / "xy.csv"), "--task", "regress", "--columns", "y", "--steps", "2")
+    invoke(*train, "--out", str(tmp_path / "run"), *SMALL, "-q")
+    done = invoke("predict", str(tmp_path / "run"), str(tmp_path / "xy.csv"), "--probabilities", status=2)
+    assert "answers with numbers" in done.stderr
+
+
+@pytest.mark.parametrize("end", ["close", "interrupt"])
+def test_a_live_pipe_is_answered_as_it_goes(folder: Path, end: str) -> None:
+    command = [sys.executable, "-m", "fastrnn_cli", "predict", str(folder / "classify"), "--threads", "1"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1) as program_:
+        assert program_.stdin is not None
+        assert program_.stdout is not None
+        for text in ("aaa", "bb", "a"):
+            program_.stdin.write(f"{text}\n")
+            program_.stdin.flush()
+            assert program_.stdout.readline() == f"{'right' if 'a' in text else 'left'}\t{text}\n"
+        if end == "interrupt":
+            program_.send_signal(signal.SIGINT)
+            assert program_.wait(120) == 130
+        said, problems = program_.communicate(timeout=120)
+    assert said == ""
+    assert "Fatal" not in problems
+    assert "Traceback" not in problems
+    assert program_.returncode == (130 if end == "interrupt" else 0), problems
 
 
 def test_predict_adds_columns_to_a_table(folder: Path, tmp_path: Path) -> None:
@@ -152,6 +239,19 @@ def test_predict_dense_arrays(tmp_path: Path) -> None:
         out = str(tmp_path / task)
         invoke("train", str(tmp_path / name), "--task", task, "--epochs", "20", "--out", out, *SMALL, "-q")
         assert invoke("predict", out, str(tmp_path / name)).stdout.startswith(said)
+
+
+def test_labels_belong_to_the_images_that_are_learnt_from(tmp_path: Path) -> None:
+    x, y = np.tile(np.arange(2, dtype=np.uint8), 8), np.tile(np.arange(2, dtype=np.uint8), 8)
+    for name, array in (("x.idx", x.reshape(16, 1, 1)), ("y", y), ("v-images-idx3-ubyte", x[:4].reshape(4, 1, 1)),
+                        ("v-labels-idx1-ubyte", y[:4])):  # fmt: skip
+        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (tmp_path / name).write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
+    invoke("train", str(tmp_path / "x.idx"), "--task", "classify", "--labels", str(tmp_path / "y"), "--steps", "2",
+           "--valid-file", str(tmp_path / "v-images-idx3-ubyte"), "--out", str(tmp_path / "run"), *SMALL)  # fmt: skip
+    np.savez(tmp_path / "x.npz", x=np.zeros((9, 2, 1)), y=np.zeros((9, 2, 1)))
+    done = invoke("train", str(tmp_path / "x.npz"), "--task", "regress", "--columns", "y", *SMALL, status=2)
+    assert "columns names columns of a CSV" in done.stderr
 
 
 def test_predict_forecasts_the_rows_to_come(folder: Path) -> None:
@@ -191,6 +291,19 @@ def test_eval_of_a_forecast_tells_what_it_must_beat(folder: Path) -> None:
     assert "persistence" in invoke("eval", str(folder / "forecast"), str(folder / "wave.csv")).stdout
 
 
+@pytest.mark.parametrize(
+    ("task", "data", "shown"),
+    [
+        ("tag", "tags.txt", r"^loss +[\d.]+ nats$"),
+        ("translate", "pairs.tsv", r"^loss +[\d.]+ nats  [\d.]+ bits per symbol\nperplexity +[\d.]+$"),
+        ("forecast", "wave.csv", r"^loss +[\d.]+  \(half squared error of scaled numbers\)$"),
+        ("regress", "bits.csv", r"^loss +[\d.]+ nats$"),
+    ],
+)
+def test_eval_tells_the_loss_with_its_unit(task: str, data: str, shown: str, folder: Path) -> None:
+    assert re.search(shown, invoke("eval", str(folder / task), str(folder / data)).stdout, re.MULTILINE)
+
+
 def test_sample_from_a_label_writes_lines(folder: Path) -> None:
     run = str(folder / "generate")
     lines = invoke("sample", run, "--given", "left", "--count", "5", "--length", "6", "--seed", "3").stdout.splitlines()
@@ -205,6 +318,9 @@ def test_info_tells_the_task(folder: Path) -> None:
     assert "bidirectional lstm, 1 layer of 8" in shown
     assert "2 labels" in shown
     facts = json.loads(invoke("info", str(folder / "tag" / "last.safetensors"), "--json").stdout)
+    assert "2 features, 1 outputs" in invoke("info", str(folder / "regress")).stdout
+    assert "6 outputs" in invoke("info", str(folder / "forecast")).stdout
+    assert "2 numbers given" in invoke("info", str(folder / "numbers")).stdout
     assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "task", True)
 
 
@@ -216,10 +332,16 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["sample", "F/tag"], 2, "a model for tag, not for generate"),
         (["sample", "F/generate"], 2, "use --given (it knows left, right)"),
         (["sample", "F/generate", "--given", "lift"], 1, "label 'lift' is unknown; did you mean left?"),
+        (["sample", "F/numbers", "--given", "0.9"], 2, "--given 0.9: this model writes from 2 numbers with commas"),
+        (["sample", "F/numbers", "--given", "1,nan"], 2, "--given 1,nan: this model writes from 2 numbers"),
         (["sample", "F/tag", "--given", "left"], 2, "--given is for models for generate"),
         (["predict", "F/generate", "F/sides.tsv"], 2, "fastrnn sample"),
-        (["predict", "F/tag", "F/tags.txt", "--beam", "2"], 2, "beam"),
-        (["predict", "F/tag", "F/tags.txt", "--steps", "2"], 2, "--steps is for models that forecast"),
+        (["predict", "F/tag", "F/tags.txt", "--beam", "2"], 2, "beam is for models for translate"),
+        (["predict", "F/translate", "F/pairs.tsv", "--beam", "0"], 2, "beam is 0; it must be at least 1"),
+        (["predict", "F/forecast", "F/short.csv"], 1, "short.csv: 3 rows; to go on from its end the model needs at"),
+        (["train", "--resume", "F/tag", "--task", "classify"], 2, "task cannot change when a run goes on; train a new"),
+        (["predict", "F/forecast", "F/wave.csv", "--probabilities"], 2, "--probabilities is for models for tag or"),
+        (["predict", "F/tag", "F/tags.txt", "--steps", "2"], 2, "--steps is for models for forecast"),
         (["predict", "F/forecast", "F/wave.csv", "--steps", "0"], 2, "steps is 0"),
         (["predict", "F/regress", "F/wave.csv"], 1, "no column 'p'"),
         (["predict", "F/classify", "missing.tsv"], 1, "missing.tsv: no such file"),
@@ -227,6 +349,11 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["train", "--task", "tag"], 2, "--task tag needs data"),
         (["train", "F/sides.tsv", "--bidirectional"], 2, "a backward layer would have read it already"),
         (["train", "F/sides.tsv", "--task", "classify", "--horizon", "2"], 2, "--task forecast, not classify"),
+        (["train", "F/sides.tsv", "--task", "classify", "--seq", "9"], 2, "--seq means nothing for --task classify"),
+        (["train", "F/tags.txt", "--task", "tag", "--tokens", "words"], 2, "--tokens means nothing for --task tag"),
+        (["train", "F/wave.csv", "--task", "forecast", "--min-count", "2"], 2, "--min-count means nothing for"),
+        (["train", "F/sides.tsv", "--task", "classify", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
+        (["eval", "F/classify", "F/sides.tsv", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
         (["train", "F/bits.csv", "--task", "regress"], 1, "name them with --columns"),
         (["train", "F/wave.csv", "--task", "classify"], 1, "classify does not read this kind of file"),
         (["train", "F/tags.txt", "--task", "tag", "--cell", "dense", "--steps", "1"], 2, "use a recurrent cell"),

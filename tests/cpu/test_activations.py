@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_kernels import compiled_only
 
 from fastrnn.cpu import activations
 from fastrnn.cpu.compiling import kernel
@@ -50,6 +51,7 @@ def errors(computed, expected, kind):
     return difference / np.abs(expected) if kind == "relative" else difference
 
 
+@compiled_only
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_function
 def test_accuracy(name, dtype):

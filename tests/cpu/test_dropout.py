@@ -12,7 +12,7 @@ SIZE = T * B * H
 def dropped(x, keep, key=1, shares=((0, B),)):
     out = np.full_like(x, np.nan)
     for lo, hi in shares:
-        dropout(out, x, np.uint32(key), keep, lo, hi)
+        dropout(out, x, np.uint32(key), keep, 0, B, lo, hi)
     return out
 
 
@@ -61,10 +61,17 @@ def test_the_split_into_rows_does_not_matter(shares, rng):
     np.testing.assert_array_equal(dropped(x, 0.5, 3, shares), dropped(x, 0.5, 3))
 
 
+def test_rows_of_a_larger_batch_have_the_masks_of_their_place(rng):
+    x = rng.normal(size=(T, B, H)).astype(np.float32)
+    out = np.full((T, 3, H), np.nan, np.float32)
+    dropout(out, np.ascontiguousarray(x[:, 2:5]), np.uint32(3), 0.5, 2, B, 0, 3)
+    np.testing.assert_array_equal(out, dropped(x, 0.5, 3)[:, 2:5])
+
+
 def test_in_place(rng):
     x = rng.normal(size=(T, B, H)).astype(np.float32)
     expected = dropped(x, 0.5, 4)
-    dropout(x, x, np.uint32(4), 0.5, 0, B)
+    dropout(x, x, np.uint32(4), 0.5, 0, B, 0, B)
     np.testing.assert_array_equal(x, expected)
 
 

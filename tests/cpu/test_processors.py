@@ -8,6 +8,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 import pytest
+from plain_kernels import compiled_only
 
 TESTS = Path(__file__).parents[1]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -52,6 +53,7 @@ if TARGET.bfloat16_dot:
 """
 
 
+@compiled_only
 @pytest.mark.skipif(not X86, reason="needs an x86-64 processor")
 @pytest.mark.parametrize("name", TARGETS)
 def test_product_and_gradient(name, tmp_path):

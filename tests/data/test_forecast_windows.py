@@ -10,7 +10,7 @@ from record_cases import dataset, write
 from fastrnn.data.encode import encode
 from fastrnn.data.forecast import Windows
 from fastrnn.data.records import read_records
-from fastrnn.data.series import Series, calendar, steps_in_a_day
+from fastrnn.data.series import Series, calendar, gaps_told, steps_in_a_day
 from fastrnn.errors import InputError
 
 
@@ -137,10 +137,10 @@ def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> 
 
     assert len(encode(read_records([short], "forecast", answers=False), vocabulary).latest()) == 1
     with pytest.raises(
-        InputError, match=r"short\.csv: 5 rows; a window of 5 and a horizon of 3 need at least 8: use a"
+        InputError, match=r"short\.csv: 5 rows; a window of 5 and a horizon of 3 need at least 8: give more rows"
     ):
         encode(read_records([short], "forecast"), vocabulary)
-    with pytest.raises(InputError, match=r"less\.csv: 4 rows; .* need at least 5"):
+    with pytest.raises(InputError, match=r"less\.csv: 4 rows; .* needs at least the last 5$"):
         encode(read_records([hourly(tmp_path, 4, "less.csv")], "forecast", answers=False), vocabulary)
 
 
@@ -158,3 +158,24 @@ def test_fingerprints_tell_series_apart(tmp_path: Path) -> None:
     assert one.fingerprint != two.fingerprint
     assert one.fingerprint == windows(hourly(tmp_path, 20), seq=5, horizon=3).fingerprint
     assert len(one.some(3, 1)) == 3
+
+
+def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
+    even = read_records([hourly(tmp_path, 20)], "forecast")
+    rows = [f"2024-01-01 {hour:02}:00,{hour}\n" for hour in (0, 1, 2, 5, 6, 7, 9, 10)]
+    gappy = read_records([write(tmp_path, "gap.csv", "date,a\n" + "".join(rows))], "forecast")
+    months = [f"2024-{month:02}-01,1\n" for month in range(1, 13)]
+    monthly = read_records([write(tmp_path, "months.csv", "date,a\n" + "".join(months))], "forecast")
+
+    assert gaps_told(even.items) is None
+    assert gaps_told(monthly.items) is None
+    told = gaps_told([*even.items, *gappy.items])
+    assert told is not None
+    assert told.endswith(
+        "gap.csv: at 2024-01-01 05:00:00 the dates leap by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
+        "the rows are taken as evenly spaced"
+    )
+
+
+def test_series_without_dates_have_no_leaps(tmp_path: Path) -> None:
+    assert gaps_told(read_records([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None

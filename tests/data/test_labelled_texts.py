@@ -64,11 +64,21 @@ def test_jsonl_takes_labels_and_texts(tmp_path: Path) -> None:
 
 
 def test_jsonl_takes_vectors_for_generate(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.jsonl", '{"given": [1, -0.5], "text": "up"}\n{"label": "x", "text": "y"}\n')
-    (vector, text), labelled = examples(path, "generate")
+    path = write(tmp_path, "a.jsonl", '{"given": [1, -0.5], "text": "up"}\n')
+    ((vector, text),) = examples(path, "generate")
 
     np.testing.assert_array_equal(vector, np.array([1, -0.5], np.float32))
-    assert (text, labelled) == ("up", ("x", "y"))
+    assert text == "up"
+    assert examples(write(tmp_path, "b.jsonl", '{"label": "x", "text": "y"}\n'), "generate") == [("x", "y")]
+
+
+def test_kinds_of_two_files_are_not_mixed(tmp_path: Path) -> None:
+    labels, numbers = write(tmp_path, "a.tsv", "x\ty\n"), write(tmp_path, "b.jsonl", '{"given": [1], "text": "y"}\n')
+
+    with pytest.raises(InputError, match=r"b\.jsonl:1: numbers where the examples before have a text or label"):
+        read_records([labels, numbers], "generate")
+    with pytest.raises(InputError, match=r"a\.tsv:1: a text or label where the examples before have numbers"):
+        read_records([numbers, labels], "generate")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +106,25 @@ def test_jsonl_takes_vectors_for_generate(tmp_path: Path) -> None:
             "half of a surrogate pair; write whole characters",
         ),
         ("generate", "a.jsonl", '{"text": "a"}', 'neither "given" nor "label"'),
+        (
+            "generate",
+            "a.jsonl",
+            '{"label": "x", "text": "a"}\n\n{"given": [1], "text": "a"}',
+            'a.jsonl:3: has "given" where the lines before have "label"',
+        ),
+        (
+            "generate",
+            "a.jsonl",
+            '{"given": [1], "text": "a"}\n{"label": "x", "text": "a"}',
+            'a.jsonl:2: has "label" where the lines before have "given"',
+        ),
+        ("generate", "a.jsonl", '{"given": [1], "label": "x", "text": "a"}', 'a.jsonl:1: both "given" and "label"'),
+        (
+            "generate",
+            "a.jsonl",
+            '{"given": [1], "text": "a"}\n{"given": "x", "text": "a"}',
+            "a.jsonl:2: a text or label where the examples before have numbers",
+        ),
         (
             "generate",
             "a.jsonl",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data.symbols import END, UNKNOWN, Symbols, symbols_from_mapping
-from fastrnn.errors import InputError
+from fastrnn.errors import ConfigError, InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -106,3 +106,8 @@ def test_the_constructor_checks_too() -> None:
         Symbols("chars", ["ab"])
     with pytest.raises(InputError, match="line breaks"):
         Symbols("tokens", ["a\nb"])
+
+
+def test_a_policy_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown is 'ignore'"):
+        Symbols("chars", "ab").encode("ab", "ignore")

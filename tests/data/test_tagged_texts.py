@@ -6,6 +6,8 @@ import pytest
 from record_cases import examples, write
 
 from fastrnn.data.records import read_records
+from fastrnn.data.sources import Source
+from fastrnn.data.tagged import conllu_or_two_columns, is_conllu
 from fastrnn.errors import InputError
 
 REST = "\t_\t_\t0\troot\t_\t_"
@@ -51,6 +53,28 @@ def test_tokens_alone_are_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "a\nb\n\nc x\n")
 
     assert examples(path, "tag", answers=False) == [(["a", "b"], None), (["c"], ["x"])]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (SENTENCE, "a.conllu"),
+        (f"1\tgo\tgo\tVERB{REST}\n", "a.conllu"),
+        (f"1\tgo\tgo\tVERB{REST}", "a.conllu"),
+        (f"\ufeff# newdoc\n\n1\tgo\tgo\tVERB{REST}\n", "a.conllu"),
+        ("# SYM\n#1 SYM\nx\tX\n", "a.txt"),
+        ("# SYM", "a.txt"),
+        ("\na b\n\nc d\n", "a.txt"),
+    ],
+)
+def test_standard_input_is_told_by_its_first_lines(tmp_path: Path, text: str, name: str, size: int) -> None:
+    data = text.encode()
+    source = Source("standard input", lambda: (data[i : i + size] for i in range(0, len(data), size)))
+    found = [(r.x, r.y) for r in conllu_or_two_columns(source, True)]
+
+    assert found == examples(write(tmp_path, name, text), "tag")
+    assert all(is_conllu(r.raw) == (name == "a.conllu") for r in conllu_or_two_columns(source, True))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,31 @@ def test_a_mapping_survives_json(tokenizer: Tokenizer) -> None:
     assert again.size == tokenizer.size
 
 
+def test_the_256_bytes_and_how_they_are_shown() -> None:
+    tokenizer = ByteTokenizer()
+    assert tokenizer.size == 256
+    shown = [tokenizer.token_text(i) for i in (10, 65, 126, 127, 128, 255)]
+    assert shown == ["\\n", "A", "~", "\\x7f", "\\x80", "\\xff"]
+    assert tokenizer.decode([255]) == "\ufffd"
+    for outside in (-1, 256):
+        with pytest.raises(InputError, match="token ids run from 0 to 255"):
+            tokenizer.decode([outside])
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("tokenizer", ALL.values(), ids=list(ALL))
+def test_ids_outside_the_vocabulary_are_refused_in_short_and_long_texts(tokenizer: Tokenizer, count: int) -> None:
+    for outside in (-1, tokenizer.size):
+        with pytest.raises(InputError, match=f"token ids run from 0 to {tokenizer.size - 1}; got"):
+            tokenizer.decode([0] * (count - 1) + [outside])
+
+
+def test_the_neighbours_of_surrogates_are_characters() -> None:
+    chars = "\ud7ff\ue000"
+    assert CharTokenizer(chars).size == 2
+    assert WordTokenizer(["<EOS>", "<UNK>", *chars]).size == 4
+
+
 def test_vocabularies_differ_by_their_tokens() -> None:
     assert CharTokenizer("ab") != CharTokenizer("ac")
     assert CharTokenizer("ab") != "ab"
@@ -195,6 +220,9 @@ def test_vocabularies_differ_by_their_tokens() -> None:
         {"kind": "words", "words": ["<EOS>", "<UNK>", ""]},
         {"kind": "words", "words": ["<EOS>", "<UNK>", 3]},
         {"kind": "words", "words": ["<EOS>", "<UNK>", "\udc80"]},
+        {"kind": "words", "words": ["<EOS>", "<UNK>", "a\ud800"]},
+        {"kind": "words", "words": ["<EOS>", "<UNK>", "x\udfff"]},
+        {"kind": "chars", "chars": "\udfff"},
     ],
 )
 def test_an_unsound_mapping_is_refused(mapping: object) -> None:

@@ -158,7 +158,7 @@ def test_evaluation_in_streams_scores_each_position_once(n: int, warm: int, monk
 
 
 def test_streams_of_an_evaluation_are_warmed_up_before_their_own_region() -> None:
-    made = list(evaluation_windows(make_corpus(3 * 4096), seq=128, warm=256))
+    made = list(evaluation_windows(make_corpus(3 * 4096)))
     y = np.concatenate([w.y for w in made])
 
     assert [int(np.flatnonzero(y[:, s] >= 0)[0]) for s in range(3)] == [0, 256, 256]
@@ -175,3 +175,40 @@ def test_a_text_of_two_tokens_can_be_evaluated() -> None:
     np.testing.assert_array_equal(window.x, [[0]])
     np.testing.assert_array_equal(window.y, [[1]])
     np.testing.assert_array_equal(window.starts, [[1]])
+
+
+@pytest.mark.parametrize(("n", "streams"), [(4096, 1), (8191, 1), (8192, 2), (64 * 4096, 64), (80 * 4096, 64)])
+def test_evaluation_takes_as_many_streams_as_the_length_allows(n: int, streams: int) -> None:
+    corpus = Corpus(np.zeros(n, np.uint16), np.array([0]), np.array([0]), ByteTokenizer())
+    first = next(evaluation_windows(corpus))
+    assert first.x.shape == (128, streams)
+    assert first.count == 128 * streams
+
+
+@given(case=cases())
+def test_every_evaluation_window_scores_something(case: tuple[Corpus, int, int, int]) -> None:
+    corpus, _, seq, warm = case
+    found = list(evaluation_windows(make_corpus(len(corpus)), seq=seq, warm=warm))
+    assert all(window.scored for window in found)
+    assert sum(window.scored for window in found) == len(corpus) - 1
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+def test_ranks_share_the_streams_of_an_evaluation(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_STREAM_TOKENS", 50)
+    corpus = make_corpus(280, [9, 100, 200], [150])
+    whole = list(evaluation_windows(corpus, seq=16, warm=8))
+    parts = [list(evaluation_windows(corpus, seq=16, warm=8, rank=r, ranks=ranks)) for r in range(ranks)]
+    for i, window in enumerate(whole):
+        shared = [part[i] for part in parts if part]
+        np.testing.assert_array_equal(np.concatenate([w.x for w in shared], axis=1), window.x)
+        np.testing.assert_array_equal(np.concatenate([w.y for w in shared], axis=1), window.y)
+        np.testing.assert_array_equal(np.concatenate([started(w) for w in shared], axis=1), started(window))
+
+
+@given(case=cases())
+def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
+    streams = Streams(*case)
+    found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
+    for window in found:
+        assert window.starts is None or set(np.unique(window.starts)) <= {0, 1}

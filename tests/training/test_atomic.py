@@ -12,7 +12,7 @@ import pytest
 
 from fastrnn.errors import OutputError
 from fastrnn.training import atomic
-from fastrnn.training.atomic import remove_litter, write_atomic
+from fastrnn.training.atomic import make_folder, remove_litter, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 CALLS = ("open", "write", "fsync", "close", "replace")
@@ -153,6 +153,26 @@ def test_only_litter_of_the_dead_is_removed(tmp_path) -> None:
     remove_litter(tmp_path)
     assert set(os.listdir(tmp_path)) == {*kept, name_of(dead.pid, token="00000001")}
     remove_litter(tmp_path / "missing")
+
+
+def test_alone_in_a_folder_everything_that_is_not_ours_is_litter(tmp_path) -> None:
+    kept = [name_of(os.getpid(), token=atomic._TOKEN), ".fastrnn-notes.tmp"]
+    litter = [name_of(os.getppid()), name_of(1, host="0123abcd"), name_of(os.getppid(), token=atomic._TOKEN)]
+    for name in litter + kept:
+        (tmp_path / name).write_bytes(b"x")
+    remove_litter(tmp_path, alone=True)
+    assert set(os.listdir(tmp_path)) == set(kept)
+
+
+def test_every_new_folder_is_flushed_into_its_parent(tmp_path, monkeypatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(atomic, "flush_folder", lambda folder: flushed.append(Path(folder)))
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+    assert sorted(flushed) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    flushed.clear()
+    make_folder(tmp_path / "a")
+    assert flushed == [tmp_path]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")

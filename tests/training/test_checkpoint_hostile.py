@@ -156,8 +156,8 @@ def test_a_wrong_header_length(length: int) -> None:
 
 
 def test_a_header_longer_than_the_format_allows(monkeypatch) -> None:
-    monkeypatch.setattr(tensorfile, "MAX_HEADER", START - 9)
-    assert "not a safetensors file" in refused(DATA)
+    monkeypatch.setattr(tensorfile, "MAX_HEADER", START // 2)
+    assert "bytes: damaged, or another program's" in refused(DATA)
 
 
 def test_a_huge_header_length_costs_no_memory() -> None:
@@ -179,10 +179,10 @@ BRACKETS = 1_000_000
     [
         ('{"a":' * BRACKETS, "nested more than 8 deep"),
         ('{"a":' + "[" * BRACKETS, "nested more than 8 deep"),
-        ('{"a":[' + "[]," * BRACKETS, "more than 100000 values"),
+        ('{"a":[' + "[]," * BRACKETS, "more than 20000 values"),
         ('{"a":"' + '\\"' * BRACKETS, "Unterminated string"),
         ('{"a":"' + "\\\\" * BRACKETS + "\\", "Unterminated string"),
-        ("{" + '"' * BRACKETS, "more than 100000 values"),
+        ("{" + '"' * BRACKETS, "more than 20000 values"),
         ('{"a":' + "9" * BRACKETS + "}", "a number of 1000000 digits"),
         ('{"a":1e999}', "beyond the range of float64"),
         ('{"a":NaN}', "NaN is not JSON"),
@@ -193,12 +193,15 @@ BRACKETS = 1_000_000
         ('{"__metadata__":{"format":1}}', "its metadata are not texts"),
         ('{"__metadata__":[]}', "its metadata are not texts"),
         ('{"\u00e9":1}', "characters that fastrnn never writes"),
+        ('{"\\u001b[2J":1}', "characters that fastrnn never writes"),
+        ('{"\\\\u001b\\u0020":1}', "characters that fastrnn never writes"),
+        ('{"\\\\u001b":1}', "not made by fastrnn"),
         (b'{"\xff":1}', "characters that fastrnn never writes"),
         ("{}", "a safetensors file, but not made by fastrnn"),
         ("{" + " " * 1000, "header is damaged"),
         ("[1]", "not a safetensors file"),
     ],
-    ids=range(20),
+    ids=range(23),
 )
 def test_hostile_headers(header, message: str) -> None:
     tracemalloc.start()
@@ -245,7 +248,8 @@ def test_a_vocabulary_far_too_long_costs_little_memory() -> None:
     ("file", "message"),
     [
         (with_texts(version="2"), "a fastrnn model of version '2'; this fastrnn reads version 1"),
-        (with_texts(version="\u202e" * 500), "a fastrnn model of version"),
+        (with_texts(version="\u202e" * 500), "characters that fastrnn never writes"),
+        (with_texts(version="x" * 500), "a fastrnn model of version"),
         (with_texts(format="pt"), "not made by fastrnn"),
         (with_texts(extra="1"), "metadata 'extra' is unknown"),
         (without("version", metadata=True), "a fastrnn model of version ''"),
@@ -299,7 +303,7 @@ def test_a_vocabulary_far_too_long_costs_little_memory() -> None:
         (with_tensor("../../etc/passwd", dtype="F32", shape=[1], data_offsets=[0, 4]), "overlaps another"),
         (
             with_tensor("\x1b[2J\n", dtype="F32", shape=[0], data_offsets=[len(BODY)] * 2),
-            "'\\x1b[2J\\n' is not part of",
+            "characters that fastrnn never writes",
         ),
         (with_tensor("x" * 999, dtype="F32", shape=[0], data_offsets=[0, 0]), "xxx...' is not part of this model"),
         (without("out.bias"), "overlaps another or leaves a gap"),

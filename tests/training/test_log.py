@@ -143,6 +143,24 @@ def test_a_log_that_cannot_be_opened(tmp_path) -> None:
         RunLog(tmp_path, no_warning)
 
 
+def test_a_failing_close_is_a_warning(tmp_path, monkeypatch) -> None:
+    warnings: list[str] = []
+    run_log, disk = RunLog(tmp_path / "log.jsonl", warnings.append), FullDisk(10**6)
+
+    def close(descriptor: int) -> None:
+        os.close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    disk.close = close
+    monkeypatch.setattr(log, "os", disk)
+    run_log.write({"step": 1})
+    run_log.close()
+    run_log.close()
+    assert len(warnings) == 1
+    assert "cannot write the log (Input/output error)" in warnings[0]
+    assert records(tmp_path / "log.jsonl") == [{"step": 1}]
+
+
 def test_closing_twice_is_harmless(tmp_path) -> None:
     run_log = RunLog(tmp_path / "log.jsonl", no_warning)
     run_log.close()

@@ -12,7 +12,7 @@ class FakeClock:
     def __init__(self, budget: float | None) -> None:
         self.budget, self.now = budget, 0.0
 
-    def left(self) -> float:
+    def here(self) -> float:
         return self.budget - self.now
 
     def monotonic(self) -> float:

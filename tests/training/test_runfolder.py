@@ -34,9 +34,37 @@ def test_a_run_is_never_overwritten(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"])
 def test_any_file_of_a_run_makes_it_one(tmp_path, name: str) -> None:
-    (tmp_path / name).touch()
+    (tmp_path / name).write_text('{"event": "start"}\n{"event": "step"}\n')
+    for refuse in (RunFolder(tmp_path).check_free, lambda: RunFolder.create(tmp_path)):
+        with pytest.raises(OutputError, match="exists"):
+            refuse()
+    assert (tmp_path / name).stat().st_size
+
+
+@pytest.mark.parametrize("log", ["", '{"event": "start"}\n', '{"event": "start"}\n{"event": "start", "st'])
+def test_a_start_that_was_killed_before_it_saved_is_cleared_away(tmp_path, log: str) -> None:
+    pytest.importorskip("fcntl")
+    first = RunFolder.create(tmp_path / "r")
+    first.log_path.write_text(log)
+    first.config_path.touch()
+    (first.path / ".fastrnn-0123abcd-1-00000000-0.tmp").touch()
+    for refuse in (first.check_free, lambda: RunFolder.create(first.path)):
+        with pytest.raises(OutputError, match="nothing is saved in it yet"):
+            refuse()
+    assert first.claimed is not None
+    os.close(first.claimed)  # as the system does for the dead
+    first.check_free()
+    RunFolder.create(first.path)
+    assert first.log_path.read_text() == ""
+    assert sorted(os.listdir(first.path)) == ["config.toml", "log.jsonl"]
+
+
+@pytest.mark.parametrize("log", ["notes", "[]\n", "3\n", '{"event": "end"}\n', "{}\n", "[" * 9999 + "\n"])
+def test_a_log_of_anything_else_is_left_alone(tmp_path, log: str) -> None:
+    (tmp_path / "log.jsonl").write_text(log)
     with pytest.raises(OutputError, match="exists"):
         RunFolder.create(tmp_path)
+    assert (tmp_path / "log.jsonl").read_text() == log
 
 
 def test_a_folder_that_holds_no_run_is_used(tmp_path) -> None:

@@ -82,11 +82,22 @@ def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
     assert load(tmp_path / "run" / "best.safetensors").progress["metrics"] == result.metrics
 
 
-def test_the_best_has_the_most_right_answers_then_the_lowest_loss(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("said_then", "best", "step"),
+    [
+        ([(0.5, 0.1), (0.75, 0.9), (0.75, 0.8), (0.5, 0.05)], (0.75, 0.8), 9),
+        ([(0.754, 0.9), (0.746, 0.7), (0.753, 0.8), (0.74, 0.1)], (0.746, 0.7), 6),
+        ([(0.015, 3.0), (0.013, 0.5), (0.012, 0.4), (0.03, 2.0)], (0.03, 2.0), 12),
+    ],
+)
+def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_loss(
+    tmp_path, monkeypatch, said_then, best, step
+):
     from fastrnn.training import examples
     from fastrnn.training.evaluate import Evaluation
 
-    told = iter([(0.5, 0.1), (0.75, 0.9), (0.75, 0.8), (0.5, 0.05)])
+    compiling = (0.9, 0.01)
+    told = iter([compiling, *said_then])
 
     def said(*_: Any) -> Evaluation:
         accuracy, nats = next(told)
@@ -94,7 +105,16 @@ def test_the_best_has_the_most_right_answers_then_the_lowest_loss(tmp_path, monk
 
     monkeypatch.setattr(examples, "evaluate_records", said)
     result = train(data("classify", tmp_path), config("classify", eval_every=3), tmp_path / "run")
-    assert (result.best_step, result.valid_nats, result.metrics) == (9, 0.8, {"accuracy": 0.75})
+    assert (result.best_step, result.valid_nats, result.metrics) == (step, best[1], {"accuracy": best[0]})
+
+
+@pytest.mark.parametrize(("task", "has_bits"), [("forecast", False), ("regress", False), ("translate", True)])
+def test_squared_errors_have_no_bits(tmp_path, task, has_bits):
+    result = train(data(task, tmp_path), config(task, steps=2), tmp_path / "run")
+    assert result.valid_nats is not None
+    assert (result.valid_bits is not None) == has_bits
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all((line["valid_bits"] is not None) == has_bits for line in lines if line["event"] == "evaluation")
 
 
 def test_resume_extends_by_epochs_and_by_time(tmp_path):

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import plain_kernels
 import pytest
 
 from fastrnn.config import CELLS, OPTIMIZERS, SCHEDULES, Config
@@ -156,8 +157,9 @@ def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
     train(corpus, SMALL, tmp_path / "run")
     with pytest.raises(ConfigError, match="not the one this run was trained on"):
         resume(tmp_path / "run", inputs=corpus_from_text(TEXT + "more"))
-    with pytest.raises(ConfigError, match="hidden cannot change"):
-        resume(tmp_path / "run", {"hidden": 32}, inputs=corpus)
+    for changes, advice in (({"hidden": 32}, "train a new run without --resume"), ({"lr": 0.5}, "with --init-from")):
+        with pytest.raises(ConfigError, match=f"{next(iter(changes))} cannot change when a run goes on; .*{advice}$"):
+            resume(tmp_path / "run", changes, inputs=corpus)
     with pytest.raises(ConfigError, match="less than the 30 steps"):
         resume(tmp_path / "run", {"steps": 10}, inputs=corpus)
 
@@ -249,6 +251,75 @@ def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypa
     assert caught.value.exit_status == 4
     assert [path.name for path in (tmp_path / "run").glob("*.safetensors")] == ["last.safetensors"]
     assert load(tmp_path / "run" / "last.safetensors").progress["step"] == 0  # finite, or it would not load
+
+
+class Break(Reporter):
+    """Puts a NaN into a weight after a step, where no loss or gradient tells of it before the next save."""
+
+    def __init__(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = Trainer.step
+        self.left, self.messages = 1, list[str]()
+
+        def step(trainer: Trainer) -> tuple[float, float]:
+            found = real(trainer)
+            if trainer.progress.step == at and self.left:
+                self.left -= 1
+                trainer.model.parameters.flat[-1] = np.nan
+            return found
+
+        monkeypatch.setattr(Trainer, "step", step)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.mark.parametrize("at", [1, 7, 10, 30])
+@pytest.mark.parametrize("save_every", [1, None])
+def test_weights_that_became_nan_are_given_up_and_never_saved(corpus, tmp_path, monkeypatch, at, save_every):
+    broken = Break(at, monkeypatch)
+    result = train(corpus, SMALL.replace(save_every=save_every), tmp_path / "run", reporter=broken)
+    assert (result.stopped, result.steps) == ("done", 30)
+    if save_every or at % 7 == 0 or at == 30:
+        assert any("the weights became NaN" in message for message in broken.messages)
+    progress = load(tmp_path / "run" / "last.safetensors").progress
+    assert (progress["step"], progress["returns"], progress["lr_scale"]) == (30, 1, 0.5)
+    assert np.isfinite(result.valid_nats)
+
+
+def test_a_signal_that_comes_after_the_last_step_is_told(corpus, tmp_path):
+    class Late(Reporter):
+        def finished(self, result: Result) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    result = train(corpus, SMALL, tmp_path / "run", reporter=Late())
+    assert (result.stopped, result.steps, result.signal) == ("done", 30, signal.SIGTERM)
+
+
+@plain_kernels.compiled_only
+@pytest.mark.parametrize("samples", [False, True])
+def test_after_the_first_step_nothing_is_compiled(corpus, tmp_path, samples):
+    """Compiling takes seconds, in which a signal must be able to end the process: nothing is lost before step one."""
+    from numba.core import event
+
+    class Watch(Reporter):
+        def __init__(self) -> None:
+            self.samples, self.recorder = samples, event.RecordingListener()
+
+        def step(self, step: Step) -> None:
+            if step.step == 1:
+                event.register("numba:compile", self.recorder)
+
+    watch = Watch()
+    try:
+        train(
+            corpus,
+            SMALL.replace(hidden=17, layers=2, precision="float64", cell="gru"),
+            tmp_path / "run",
+            reporter=watch,
+        )
+    finally:
+        event.unregister("numba:compile", watch.recorder)
+    assert [each.data["dispatcher"].py_func.__name__ for _, each in watch.recorder.buffer] == []
 
 
 def test_a_time_budget_fixes_the_number_of_steps(corpus, tmp_path):

@@ -10,7 +10,7 @@ from ...config import Config
 from ...cpu.pool import Part, Pool
 from ...data.batch import Batch
 from ..initialisation import Shape
-from ..linear import Linear
+from ..linear import Linear, Rows
 from ..network import Training
 from ..parameters import Array, Parameters
 from ..products import packed_type
@@ -35,10 +35,11 @@ class Model(Protocol):
     def initial_state(self, batch: int) -> State:
         """What is carried from window to window; nothing for records."""
 
-    def learn(self, window: Any, state: State, keep: float = 1.0, key: int = 0) -> float:
+    def learn(self, window: Any, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)) -> float:
         """The mean loss per scored position; its gradient goes to ``gradients``.
 
-        keep < 1: dropout, drawn from ``key``. The same window, state and key give the same bits.
+        keep < 1: dropout, drawn from ``key``; ``place``: as `Dropout` has it, the first of the window's rows in a
+        larger batch, and that one's size. The same window, state, key and place give the same bits.
         """
 
 
@@ -90,13 +91,13 @@ class TaskNetwork:
         """Nothing: each record starts from zero, or from what is given."""
         return {}
 
-    def learn(self, window: Batch, state: State, keep: float = 1.0, key: int = 0) -> float:
+    def learn(self, window: Batch, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)) -> float:
         """The mean loss per scored position, in nats or half squared errors; its gradient goes to ``gradients``.
 
-        keep < 1: dropout, drawn from ``key``. ``state`` is not used.
+        keep < 1: dropout, drawn from ``key`` and ``place``. ``state`` is not used.
         """
         scored = max(1, window.count)
-        self._run(window, Training(Dropout(keep, key), 1 / scored))
+        self._run(window, Training(Dropout(keep, key, *place), 1 / scored))
         self.pool.together(self._accumulate)
         return self._total() / scored
 

@@ -44,7 +44,7 @@ class Tagger(EveryStep):
 
     def _load(self, batch: Batch, training: Training | None) -> None:
         if training is not None and training.dropout.keep < 1:
-            rng = np.random.default_rng(training.dropout.key)
+            rng = np.random.default_rng(training.dropout.key + (training.dropout.begin << 32))
             batch = replace(batch, x=np.where(rng.random(batch.x.shape) < _WORD_DROPOUT, UNKNOWN, batch.x))
         super()._load(batch, training)
         assert batch.spelling is not None
@@ -62,8 +62,8 @@ class Tagger(EveryStep):
     def _run(self, batch: Batch, training: Training | None) -> None:
         self._load(batch, training)
         self._pack(training is not None)
-        keep, key = training.dropout if training else Dropout()
-        dropout = Dropout(keep, key ^ _OTHER_KEY)
+        dropout = training.dropout if training else Dropout()
+        dropout = dropout._replace(key=dropout.key ^ _OTHER_KEY)
         self.pool.together(lambda part: self._spell(part.range(self._words), dropout))
         self.pool.together(lambda part: self._rows(part.range(len(batch.lengths)), training))
         if training is not None:

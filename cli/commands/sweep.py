@@ -1,0 +1,137 @@
+"""``fastrnn sweep``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import options
+
+if TYPE_CHECKING:
+    from fastrnn.sweep.book import Record
+    from fastrnn.sweep.running import Outcome
+
+SWEEP = click.IntRange(1)
+
+
+@options.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
+@click.argument("config", type=options.PATH)
+@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
+@click.option("--out", type=options.PATH, help="Folder of the runs.  [default: runs/sweep-CONFIG]")
+@options.setting("--jobs", SWEEP, "Runs at the same time; they share the processors.", "1")
+@options.setting("--trials", SWEEP, "How many settings to try.", "the whole grid; 20 where a range varies")
+@click.option(
+    "--journal", metavar="FILE", type=options.PATH,
+    help="Optuna's journal on a disk that several machines share, each of which runs this command.",
+)  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="Show nothing but the results.")
+@options.json_option
+@click.pass_context
+def command(
+    context: click.Context, /, config: str, texts: tuple[str, ...], out: str | None, jobs: int | None,
+    trials: int | None, journal: str | None, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Train with many settings, and name the best run.
+
+    CONFIG is a TOML file with the settings of `train`, in which a value may be a list or a range, and a table [sweep]
+    that names the data and the number of trials:
+
+    \b
+      steps = 2000
+      hidden = [128, 256]
+      lr = {log = [1e-4, 1e-2]}
+      dropout = {range = [0, 0.5]}
+      [sweep]
+      data = ["notes.txt"]
+      trials = 20
+
+    Lists alone are tried in every combination. Each trial is a run folder as `train` makes them. Ctrl-C saves; started
+    again, the sweep goes on. Without DATA the built-in corpus python-docs is used.
+    """
+    from fastrnn.sweep.book import Book, FileBook
+    from fastrnn.sweep.running import run
+    from fastrnn.sweep.space import read_space
+
+    space = read_space(config, texts, trials)
+    folder = Path(out or f"runs/sweep-{Path(config).stem}")
+    book: Book
+    if journal is None:
+        book = FileBook(folder, space)
+    else:
+        from fastrnn.sweep.journal import JournalBook
+
+        book = JournalBook(Path(journal), folder, space)
+    progress = _Progress(space.trials, quiet)
+    outcome = run(space, book, folder, jobs or 1, progress.tell, progress.begun)
+    _show(outcome, as_json, space.trials)
+    if outcome.signal is not None:
+        context.exit(128 + outcome.signal)
+
+
+class _Progress:
+    """A line for each beginning and each end, on standard error."""
+
+    def __init__(self, trials: int, quiet: bool) -> None:
+        self._trials, self._quiet = trials, quiet
+
+    def begun(self, number: int, varied: dict[str, Any]) -> None:
+        from fastrnn.sweep.space import shown
+
+        self._note(f"trial {number + 1} of {self._trials}  {shown(varied)}")
+
+    def tell(self, record: "Record") -> None:
+        self._note(f"trial {record['number'] + 1}: {_came_to(record)}")
+
+    def _note(self, line: str) -> None:
+        from .. import output
+
+        if not self._quiet:
+            output.note(line)
+
+
+def _came_to(record: "Record") -> str:
+    from ..figures import metrics
+
+    if "error" in record:
+        return str(record["error"])
+    part, nats = ("valid", record["valid_nats"])
+    if nats is None:
+        part, nats = "train", record["train_nats"]
+    more = metrics(record.get("metrics") or {})
+    return f"{part} {nats:.4f}  {more}".rstrip() if nats is not None else "nothing"
+
+
+def _show(outcome: "Outcome", as_json: bool, trials: int) -> None:
+    from fastrnn.errors import InputError
+
+    from .. import output
+
+    if as_json:
+        output.write_json({"best": outcome.best, "trials": outcome.trials})
+    elif outcome.trials:
+        _write_table(outcome.trials)
+    if outcome.best is not None and not as_json:
+        output.write(f"\nbest  {outcome.best['run']}\n")
+    if outcome.signal is not None:
+        output.note(f"stopped with {len(outcome.trials)} of {trials} trials done; the same command goes on")
+    elif outcome.best is None:
+        raise InputError("no trial came to a result" + (f": {outcome.trials[0]['error']}" if outcome.trials else ""))
+
+
+def _write_table(records: list["Record"]) -> None:
+    from fastrnn.config import key_of
+
+    from .. import output
+    from ..figures import duration, number
+
+    names = list(records[0]["settings"])
+    rows = [["trial", *map(key_of, names), "steps", "time", "result"]]
+    for record in records:
+        settings = [number(record["settings"].get(name)) for name in names]
+        steps, seconds = record.get("steps"), record.get("seconds")
+        shown = ["-" if steps is None else f"{steps:,}", duration(seconds)]
+        rows.append([Path(record["run"]).name, *settings, *shown, _came_to(record)])
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(row, [*widths, 0], strict=True)]
+        output.write("  ".join(cells).rstrip() + "\n")

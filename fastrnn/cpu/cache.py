@@ -1,0 +1,139 @@
+"""Where compiled kernels are kept, and how they are known to be right.
+
+Numba's own disk cache keys a kernel by its source file alone, so an edit in a kernel that it calls goes unseen; two
+processes that compile one kernel for different types at the same time can swap their files; and machine code that was
+damaged on the disk is run as it is. Here every compiled kernel has a file of its own, named after what it was compiled
+for, that begins with the digest of the rest; and all of them lie in a folder named after all kernel sources, the
+processor, and the versions of Python and Numba: another source, another folder. A cache that cannot be read or written
+costs a compilation, never a run.
+"""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import platform
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import platformdirs
+from numba.core import caching, config
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from .target import TARGET, enabled_features
+
+_DIGEST = 32  # bytes
+_LITTER = 3600.0  # seconds after which a temporary file is what a killed process left
+
+
+def sources_key() -> str:
+    """What all kernels follow from, as it is on the disk now."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    cpu = f"{config.CPU_NAME}{TARGET}{sorted(enabled_features())}"
+    versions = f"{sys.version_info[:3]}{numba.__version__}{llvmlite.__version__}{platform.machine()}"
+    digest.update(f"{versions}{cpu}".encode())
+    return digest.hexdigest()
+
+
+_KEY = sources_key()
+
+
+def kernel_folder() -> Path | None:
+    """``$FASTRNN_KERNELS`` or the user's cache folder, and in it the folder of exactly these sources, made if need be.
+
+    What the folder holds is run. So it must belong to this user or to root, and nobody else may write into it; else,
+    and where it cannot be made or the user has no home, there is None.
+    """
+    try:
+        chosen = os.environ.get("FASTRNN_KERNELS")
+        folder = Path(chosen or platformdirs.user_cache_dir("fastrnn", appauthor=False)) / f"kernels-{_KEY}"
+        if not (chosen or folder.is_absolute()):  # what some versions of platformdirs say of a user without a home
+            return None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except (OSError, RuntimeError):  # what other versions say of that
+        return None
+    ours = not hasattr(os, "geteuid") or (found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022)
+    return folder if ours else None
+
+
+class KernelCache(caching.FunctionCache):  # type: ignore[misc]
+    """The compiled forms of one kernel, in the place of Numba's cache for it. Nothing that fails here is an error.
+
+    Raises `OSError` for a function whose source is in no file.
+    """
+
+    def __init__(self, function: Any, folder: Path) -> None:
+        code = function.__code__
+        self._py_func, self._folder, self._source = function, folder, Path(code.co_filename)
+        self._digest = _digest(self._source.read_bytes())  # a test's or a user's own kernels are not in `sources_key`
+        name = f"{self._source.stem}.{function.__qualname__}-{code.co_firstlineno}"
+        self._name = "".join(c for c in name if c not in "<>")
+
+    @property
+    def cache_path(self) -> str:
+        return str(self._folder)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kernel compiled for these types, or None."""
+        target_context.refresh()
+        try:
+            key = self._index_key(sig, target_context.codegen())
+            found, compiled = pickle.loads(checked(self._path(key).read_bytes()))
+            return CompileResult._rebuild(target_context, *compiled) if found == key else None
+        except Exception:
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a kernel, unless its sources have changed since they were read."""
+        try:
+            if data.library.has_dynamic_globals or self._edited():
+                return
+            key = self._index_key(sig, data.codegen)
+            content = dumps((key, data._reduce()))
+            _write(self._path(key), _digest(content) + content)
+        except Exception:
+            return
+
+    def flush(self) -> None:
+        """Files are replaced when the kernel is saved again."""
+
+    def _edited(self) -> bool:
+        return sources_key() != _KEY or _digest(self._source.read_bytes()) != self._digest
+
+    def _path(self, key: Any) -> Path:
+        return self._folder / f"{self._name}-{_digest(repr(key).encode() + self._digest).hex()[:16]}.kernel"
+
+
+def checked(data: bytes) -> bytes:
+    """What stands in a file after its digest. Raises `ValueError` if it is not what was written."""
+    content = data[_DIGEST:]
+    if _digest(content) != data[:_DIGEST]:
+        raise ValueError("a damaged kernel")
+    return content
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file at once, and sweep up what killed processes left. Raises `OSError`."""
+    with contextlib.suppress(OSError):
+        for litter in path.parent.glob("*.tmp"):
+            if time.time() - litter.stat().st_mtime > _LITTER:
+                litter.unlink()
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

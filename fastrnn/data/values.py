@@ -1,0 +1,82 @@
+"""Plain Python values as records: what a labelled task is asked, without a file."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .record import LARGEST, Place, Record
+from .vocabulary import Vocabulary
+
+Array = np.ndarray[Any, Any]
+
+
+def records_of(values: Iterable[Any], vocabulary: Vocabulary) -> Iterator[Record]:
+    """A record of each value; records stay as they are.
+
+    classify, translate: texts; tag: lists of words; regress, and classify of numbers: arrays (T, F), or (F,) for one
+    step. Raises `InputError` that says which item is something else.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{_kind(values)} where a list is needed; give a list of {_wanted(vocabulary)}s")
+    for number, value in enumerate(values, 1):
+        yield value if isinstance(value, Record) else _record(value, vocabulary, Place("item", number))
+
+
+def step_of(value: Any, vocabulary: Vocabulary) -> Record:
+    """The record of one step: a word (tag), or numbers (F,), also a single one where F is 1. Raises `InputError`."""
+    place = Place("step")
+    if vocabulary.task == "tag":
+        if not isinstance(value, str) or not value:
+            raise place.error(f"{_kind(value)} where a word is needed")
+        return Record([value], None, place)
+    assert vocabulary.inputs is not None
+    size = vocabulary.inputs.size
+    found = _numbers(value, place)
+    if found.shape != (size,) and not (found.ndim == 0 and size == 1):
+        raise place.error(f"numbers of shape {found.shape}; a step takes {size}, shape ({size},)")
+    return Record(found.reshape(1, size), None, place)
+
+
+def _record(value: Any, vocabulary: Vocabulary, place: Place) -> Record:
+    if vocabulary.task == "tag":
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(w, str) and w for w in value):
+            raise place.error(f"{_kind(value)} where a list of words is needed")
+        return Record(list(value), None, place)
+    if vocabulary.tokens is not None:
+        if not isinstance(value, str):
+            raise place.error(f"{_kind(value)} where a text is needed")
+        return Record(value, None, place, value)
+    found = _numbers(value, place)
+    if found.ndim not in (1, 2) or not found.size:
+        raise place.error(f"numbers of shape {found.shape}; give (steps, features), or (features,) for one step")
+    return Record(found if found.ndim == 2 else found[None], None, place)
+
+
+def _numbers(value: Any, place: Place) -> Array:
+    """In float32. Raises `InputError` for what is no number, or not finite."""
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        raise place.error("rows of different lengths; give an array of numbers") from None
+    if found.dtype.kind not in "biuf":
+        raise place.error(f"{_kind(value)} where numbers are needed")
+    if not (np.abs(found.astype(np.float64)) <= LARGEST).all():
+        raise place.error(f"a number that is not finite, or beyond {LARGEST:g}; give finite ones")
+    return found.astype(np.float32)
+
+
+def _wanted(vocabulary: Vocabulary) -> str:
+    if vocabulary.task == "tag":
+        return "word list"
+    return "text" if vocabulary.tokens is not None else "array"
+
+
+def _kind(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, str):
+        return "a text" if value else "an empty text"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return f"a value of type {type(value).__name__}"

@@ -1,0 +1,102 @@
+"""The processes that train one model together. `Group` is a process alone; `fastrnn.parallel.ranks` are many.
+
+Every process calls the same methods in the same order. Alone they cost nothing and change no bit.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from ..errors import BackendError, ConfigError
+from .environment import launched
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Array]
+Found = TypeVar("Found")
+
+
+class Learnt(Protocol):
+    """What a step learnt from."""
+
+    @property
+    def count(self) -> int:
+        """Positions."""
+
+    @property
+    def scored(self) -> int:
+        """Those of them whose loss counts."""
+
+
+class Spent(NamedTuple):
+    """Of this process in all steps so far: seconds ``waited`` for the slowest, and in which gradients were
+    ``averaged``; ``bytes`` of them.
+    """
+
+    waited: float = 0.0
+    averaged: float = 0.0
+    bytes: int = 0
+
+
+class Group:
+    """One process alone."""
+
+    rank, size = 0, 1
+
+    def part(self, batch: int) -> tuple[int, int]:
+        """This process's streams lo..hi of so many. Raises `ConfigError` when there are not enough for all."""
+        if batch < self.size:
+            raise ConfigError(f"batch {batch} is too small for {self.size} processes; give each at least one stream")
+        return batch * self.rank // self.size, batch * (self.rank + 1) // self.size
+
+    def first(self, call: Callable[[], Found]) -> Found:
+        """What the call gives in the first process; the others do not make it, and wait. Its errors are everyone's."""
+        return call()
+
+    def most(self, *numbers: float) -> tuple[float, ...]:
+        """The greatest of each number over all processes."""
+        return numbers
+
+    def sum(self, *numbers: float) -> tuple[float, ...]:
+        """The sum of each number over all processes, in the order of their ranks."""
+        return numbers
+
+    def average(self, gradient: Array, nats: float, window: Learnt) -> tuple[float, int]:
+        """Mean loss and positions of a step, from the means of the parts; ``gradient`` is averaged in place."""
+        return nats, window.count
+
+    def spent(self) -> Spent | None:
+        """What working together took; nothing alone."""
+        return None
+
+    def align(self, *arrays: Array) -> None:
+        """Make these arrays those of the first process."""
+
+    def gather(self, state: State) -> State:
+        """The carried state (L, B, H) of all streams; in processes other than the first, of anything."""
+        return state
+
+
+ALONE = Group()
+
+
+@functools.cache
+def world() -> Group:
+    """The processes that were started together with this one. Raises `BackendError` if they cannot find each other."""
+    _, size = launched()
+    if size == 1:
+        return ALONE
+    try:
+        from .ranks import Ranks
+    except (ImportError, RuntimeError) as error:
+        raise BackendError(
+            f"started as one of {size} processes, but mpi4py cannot be loaded ({error}); pip install 'fastrnn[mpi]'"
+        ) from None
+    found = Ranks()
+    if found.size != size:
+        raise BackendError(
+            f"started as one of {size} processes, but mpi4py sees {found.size}: the launcher is not of the MPI that "
+            "mpi4py uses; start with the mpirun of that one"
+        )
+    return found

@@ -1,0 +1,148 @@
+"""Contradicting options, empty names, numbers out of range, odd files: one line, the right status, nothing made."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fastrnn_cli import live
+from fastrnn_cli.group import program
+
+SMALL = ("--hidden", "8", "--batch", "4", "--steps", "2", "--threads", "1", "--quiet")
+SIDES = "".join(f"{'left' if i % 2 else 'right'}\t{'ab'[i % 2] * (1 + i % 4)}\n" for i in range(40))
+WAVE = "a,b\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(60))
+GIVEN = '{"given": [1, 2], "text": "ab"}\n{"given": [2, 1], "text": "ba"}\n' * 6
+FILES = {"sides.tsv": SIDES, "wave.csv": WAVE, "given.jsonl": GIVEN, "text.txt": "the cat sat on the mat.\n" * 40}
+RUNS = {
+    "lm": ("text.txt", "--seq", "8"),
+    "classifier": ("sides.tsv", "--task", "classify"),
+    "writer": ("sides.tsv", "--task", "generate"),
+    "from-numbers": ("given.jsonl", "--task", "generate"),
+    "series": ("wave.csv", "--task", "forecast", "--seq", "8"),
+    "words": ("sides.tsv", "--task", "translate"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files, and a model of each of `RUNS`."""
+    path = tmp_path_factory.mktemp("bad_input")
+    for name, text in FILES.items():
+        (path / name).write_text(text)
+    np.savez(path / "large.npz", x=np.full((4, 2), 1e300), y=np.full((4, 1), 1e300))
+    for name, (data, *settings) in RUNS.items():
+        done = CliRunner().invoke(program, ["train", str(path / data), *settings, *SMALL, "--out", str(path / name)])
+        assert done.exit_code == 0, done.stderr
+    return path
+
+
+# arguments, with the files and models of the folder by name; status; words of the line
+CASES = [
+    ("train text.txt --out EMPTY", 2, "'--out': the name is empty"),
+    ("train EMPTY", 2, "the name is empty"),
+    ("train --resume EMPTY", 2, "the name is empty"),
+    ("info EMPTY", 2, "the name is empty"),
+    ("sample lm --prime-file EMPTY", 2, "the name is empty"),
+    ("data make copy --out EMPTY", 2, "the name is empty"),
+    ("train sides.tsv --task classify --labels nowhere --out new", 2, "labels is the file of labels of an idx file"),
+    ("train large.npz --task regress --out new", 1, "x[0, 0, 0] is 1e+300; every number must be finite"),
+    ("train text.txt --init-from classifier --out new", 1, "text.txt:1: label 'text' is unknown"),
+    ("train sides.tsv --task classify --init-from lm --out new", 2, "the model to start from has language-model"),
+    ("predict classifier sides.tsv --steps 3", 2, "--steps is for models for forecast; this one is for classify"),
+    ("predict series wave.csv --beam 1", 2, "--beam is for models for translate; this one is for forecast"),
+    ("predict series wave.csv --probabilities", 2, "--probabilities is for models for tag or classify"),
+    ("predict series wave.csv --steps 100000000000", 2, "steps is 100000000000; it must be at most 1000000"),
+    ("predict words sides.tsv --beam 100000", 2, "beam is 100000; it must be at most 1000"),
+    ("predict lm text.txt", 2, "a language model"),
+    ("eval lm text.txt --labels sides.tsv", 2, "--labels is for models for classify"),
+    ("eval classifier sides.tsv --unknown skip", 2, "--unknown is for language models"),
+    ("eval classifier sides.tsv --labels sides.tsv", 2, "labels is the file of labels of an idx file"),
+    ("sample from-numbers --given nan,1", 2, "this model writes from 2 numbers"),
+    ("sample from-numbers --given 1e400,1", 2, "this model writes from 2 numbers"),
+    ("sample from-numbers --given 1e35,1", 1, '"given" must hold finite numbers, at most 1e+30'),
+    ("sample from-numbers --given 1", 2, "this model writes from 2 numbers"),
+    ("sample from-numbers --given 1,,2", 2, "this model writes from 2 numbers"),
+    ("sample writer --given other", 1, "label 'other' is unknown; the model knows left, right"),
+    ("sample writer", 2, "use --given"),
+    ("sample classifier", 2, "a model for classify, not for generate"),
+    ("sample lm --count 100000000", 2, "count is 100000000; it must be at most 65536"),
+    ("sample lm --prime a --prime-file text.txt", 2, "leave one out"),
+    ("inspect lm text.txt --lags 3", 2, "--lags is for --gradients"),
+    ("inspect lm text.txt --hidden 3", 2, "--hidden is for an untrained network"),
+    ("inspect lm text.txt --gradients --show 3", 2, "--show goes with what shows the text"),
+    ("inspect --fresh rnn --length 3", 2, "--length goes with what shows the text"),
+    ("inspect --fresh rnn --scale nan", 2, "scale is nan; it must be a finite number"),
+    ("inspect --fresh lstm --keep-bias inf", 2, "keep_bias is inf; it must be a finite number"),
+    ("data make dates --variable", 2, "--variable means nothing for dates"),
+    ("data make waves --gap 10", 2, "--gap means nothing for waves"),
+    ("data make bits --problem 1 --length 5", 2, "problem 1 has one bit"),
+    ("data make bits --seed -1", 2, "seed is -1; it must be at least 0"),
+    ("data make bits --length 1000000000000", 2, "length is 1000000000000; it must be at most 1000000"),
+    ("data make bits --count 1000000000000 --out new", 2, "count is 1000000000000; it must be at most 10000000"),
+    ("data show text.txt --text --json", 2, "ask for one"),
+    ("data fetch tinyshakespear", 2, "did you mean tinyshakespeare?"),
+    ("bench train --seconds 0", 2, "seconds is 0; it must be above 0"),
+    ("bench train --seconds -1", 2, "seconds is -1; it must be above 0"),
+    ("bench sample --seconds nan", 2, "seconds is nan; it must be above 0"),
+    ("bench train --scale --seconds inf", 2, "seconds is inf; it must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("line", "status", "words"), CASES, ids=[case[0] for case in CASES])
+def test_one_line_and_nothing_made(
+    line: str, status: int, words: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    done = CliRunner().invoke(program, ["" if word == "EMPTY" else word for word in line.split()])
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert done.stderr.startswith("fastrnn: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("FASTRNN_HIDDEN", "x", "Invalid value for 'FASTRNN_HIDDEN': 'x' is not a valid integer."),
+        ("FASTRNN_CELL", "x", "Invalid value for 'FASTRNN_CELL'"),
+        ("FASTRNN_BIDIRECTIONAL", "maybe", "Invalid value for 'FASTRNN_BIDIRECTIONAL'"),
+    ],
+)
+def test_a_variable_is_named_where_the_value_came_from_there(name: str, value: str, words: str) -> None:
+    done = CliRunner().invoke(program, ["train"], env={name: value})
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "--" not in done.stderr.partition(" (see ")[0]
+
+
+def test_a_variable_for_training_is_no_contradiction_elsewhere(folder: Path) -> None:
+    done = CliRunner().invoke(
+        program, ["inspect", str(folder / "lm"), str(folder / "text.txt")], env={"FASTRNN_HIDDEN": "256"}
+    )
+    assert done.exit_code == 0, done.stderr
+
+
+def test_inputs_of_several_kinds_are_told_apart_by_the_first_that_does_not_fit(folder: Path) -> None:
+    done = CliRunner().invoke(program, ["predict", str(folder / "classifier"), str(folder / "wave.csv")])
+    assert done.exit_code == 1
+    assert "classify does not read this kind of file" in done.stderr
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_the_line_of_progress_fits_the_terminal(width: int) -> None:
+    from rich.console import Console
+
+    from fastrnn.training.reporter import Step
+
+    step = Step(123_456, 1_000_000, 1.25, 2.0, 0.001, 1_234_567.0, 4000.0, 1.0)
+    console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
+    console.print(live._progress_line(step, "chars", width))
+    (line,) = console.export_text().splitlines()
+    assert "…" not in line
+    assert ("1,234,567 chars/s" in line) == (width >= 60)
+    assert "1:06:40 left" in line
+    assert ("━" in line) == (width == 100)

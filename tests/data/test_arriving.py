@@ -1,0 +1,67 @@
+"""Items that come in their own time."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from fastrnn.data.arriving import Arriving, pieces
+from fastrnn.errors import InputError
+
+
+def test_items_that_are_all_there_come_in_full_pieces() -> None:
+    assert list(pieces(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(pieces([], 3)) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 5000])
+def test_nothing_is_lost_or_turned_round(count: int) -> None:
+    found = list(pieces(Arriving(range(count)), 3))
+
+    assert [item for piece in found for item in piece] == list(range(count))
+    assert all(1 <= len(piece) <= 3 for piece in found)
+    assert list(Arriving(range(count))) == list(range(count))
+
+
+def test_what_is_there_is_not_held_back() -> None:
+    asked = threading.Semaphore(0)
+
+    def slow() -> Iterator[int]:
+        for i in range(5):
+            assert asked.acquire(timeout=60)
+            yield i
+
+    found = pieces(Arriving(slow()), 256)
+    for i in range(5):
+        asked.release()
+        assert next(found) == [i]
+    assert next(found, None) is None
+
+
+def test_what_waits_comes_together() -> None:
+    done, first = threading.Event(), threading.Event()
+
+    def quick() -> Iterator[int]:
+        yield 0
+        assert first.wait(60)
+        yield from range(1, 300)
+        done.set()
+
+    found = pieces(Arriving(quick()), 256)
+    assert next(found) == [0]
+    first.set()
+    assert done.wait(60)
+    assert next(found) == list(range(1, 257))
+    assert [item for piece in found for item in piece] == list(range(257, 300))
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise InputError("line 3")
+
+    found: list[int] = []
+    with pytest.raises(InputError, match="line 3"):
+        found.extend(item for piece in pieces(Arriving(failing()), 9) for item in piece)
+    assert found == [1, 2]

@@ -1,0 +1,91 @@
+"""A process alone, what tells it that it is not, and the parts that ranks take."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastrnn.data.corpus import corpus_from_text
+from fastrnn.data.windows import Streams, Window, evaluation_windows
+from fastrnn.errors import BackendError, ConfigError
+from fastrnn.parallel import group as groups
+from fastrnn.parallel.environment import launched, without_mpi
+from fastrnn.parallel.group import ALONE, Group, world
+
+
+class Third(Group):
+    rank, size = 2, 5
+
+
+def test_alone_nothing_happens():
+    gradient = np.arange(3.0)
+    window = Window(np.zeros((2, 2), np.int32), np.array([[1, -1], [0, 3]], np.int32), None)
+    assert ALONE.average(gradient, 1.5, window) == (1.5, 4)
+    assert gradient.tolist() == [0, 1, 2]
+    assert (ALONE.part(7), ALONE.most(3, 4), ALONE.sum(3, 4), ALONE.spent()) == ((0, 7), (3, 4), (3, 4), None)
+
+
+def test_parts_follow_each_other_and_cover_the_batch():
+    assert Third().part(13) == (5, 7)
+    with pytest.raises(ConfigError, match="batch 4 is too small for 5 processes"):
+        Third().part(4)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, (0, 1)),
+        ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}, (3, 4)),
+        ({"PMI_SIZE": "2", "PMI_RANK": "1"}, (1, 2)),
+        ({"SLURM_NTASKS": "8", "SLURM_PROCID": "5"}, (0, 1)),  # srun without MPI: processes of their own
+        ({"SLURM_NTASKS": "8", "PMIX_RANK": "5"}, (5, 8)),
+        ({"PMI_SIZE": "two", "PMI_RANK": "1"}, (0, 1)),
+    ],
+)
+def test_what_a_launcher_says(environment, found):
+    assert launched(environment) == found
+    assert launched(without_mpi(environment)) == (0, 1)
+
+
+def test_a_process_alone_imports_nothing_of_mpi():
+    code = "import sys, fastrnn.training.start, fastrnn.parallel.group as g; g.world(); print('mpi4py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_ranks_without_mpi4py_say_what_to_install(monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.delitem(sys.modules, "fastrnn.parallel.ranks", raising=False)
+    world.cache_clear()
+    with pytest.raises(BackendError, match=r"one of 2 processes, but mpi4py cannot be loaded.*pip install"):
+        groups.world()
+    world.cache_clear()
+
+
+def corpus():
+    return corpus_from_text("|".join("abcdefghij"[n % 7 :] * 3 for n in range(900)), separator="|")
+
+
+def test_the_windows_of_the_parts_are_those_of_the_whole():
+    text, batch, ranks = corpus(), 7, 3
+    whole = Streams(text, batch, 9, 5)
+    parts = [Streams(text, batch, 9, 5, (batch * r // ranks, batch * (r + 1) // ranks)) for r in range(ranks)]
+    for index in (0, 1, 2, whole.per_epoch - 1, whole.per_epoch, 2 * whole.per_epoch + 3):
+        one, many = whole.window(index), [part.window(index) for part in parts]
+        for name in ("x", "y"):
+            np.testing.assert_array_equal(np.hstack([getattr(window, name) for window in many]), getattr(one, name))
+        none = np.zeros_like
+        starts = [none(w.x, np.uint8) if w.starts is None else w.starts for w in many]
+        np.testing.assert_array_equal(np.hstack(starts), none(one.x, np.uint8) if one.starts is None else one.starts)
+        assert sum(window.scored for window in many) == one.scored
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 40])
+def test_the_evaluation_is_shared_without_a_gap(ranks):
+    text = corpus()
+    whole = sum(window.scored for window in evaluation_windows(text))
+    shares = [sum(w.scored for w in evaluation_windows(text, rank=r, ranks=ranks)) for r in range(ranks)]
+    assert sum(shares) == whole
+    assert sum(share > 0 for share in shares) == min(ranks, next(evaluation_windows(text)).x.shape[1])

@@ -1,0 +1,106 @@
+"""What the ranks of a test do: ``worker.py FOLDER CASE,CASE [STEPS]`` trains each case into FOLDER/CASE.
+
+``CASE@N`` goes on with FOLDER/CASE to N steps, ``CASE:N`` stops a new run by a signal to the last rank after N steps.
+In the case ``nan`` the last rank's gradient is NaN for three steps. STEPS are those of ``float64`` and ``float32``.
+"""
+
+import itertools
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastrnn.config import Config
+from fastrnn.data.corpus import Corpus, corpus_from_text
+from fastrnn.parallel.group import world
+from fastrnn.training.start import resume, train
+from fastrnn.training.trainer import Trainer
+
+# 13 streams: not even shares for 2, 3 and 4 ranks
+TEXT = Config(layers=2, hidden=12, batch=13, seq=10, steps=150, dropout=0.2, lr=0.005, threads=1, eval_every=50)
+TASK = Config(hidden=8, batch=10, steps=60, lr=0.01, dropout=0.0, threads=1, eval_every=20, precision="float64")
+CASES = {
+    "float64": TEXT.replace(precision="float64"),
+    "float32": TEXT.replace(precision="float32"),
+    "gru": TEXT.replace(precision="float64", cell="gru", steps=40, eval_every=15),
+    "nan": TEXT.replace(precision="float64", cell="rnn", steps=40, eval_every=15),
+    "classify": TASK.replace(task="classify"),
+    "tag": TASK.replace(task="tag"),
+    "translate": TASK.replace(task="translate"),
+}
+_RNG = np.random.default_rng(0)
+_WORDS = ["".join(_RNG.choice(list("abcd"), _RNG.integers(1, 6))) for _ in range(90)]
+_DATA = {
+    "classify": "".join(f"{'ab'[w[0] > 'b']}\t{w}\n" for w in _WORDS),
+    "tag": "".join(f"{w}\t{'AB'[len(w) > 2]}\n" + "\n" * (i % 4 == 3) for i, w in enumerate(_WORDS)),
+    "translate": "".join(f"{w}\t{w[::-1]}\n" for w in _WORDS),
+}
+
+
+def text() -> Corpus:
+    """Twelve words in documents of random lengths, each of which resets the state of its stream."""
+    rng = np.random.default_rng(1)
+    words = ["the", "cat", "sat", "on", "mat", "dog", "ran", "to", "see", "a", "red", "house"]
+    return corpus_from_text(
+        "".join(f"{rng.choice(words)}{rng.choice(list('  .|'))}" for _ in range(3000)), separator="|"
+    )
+
+
+def inputs(case: str, folder: Path) -> Any:
+    """A corpus for the language models; a file, which the first rank alone writes, for the tasks."""
+    if case not in _DATA:
+        return text()
+    path = folder / f"{case}.{'txt' if case == 'tag' else 'tsv'}"
+    world().first(lambda: path.write_text(_DATA[case]))
+    return [str(path)]
+
+
+def stop_after(steps: int) -> None:
+    """A signal for the last rank alone, as a queue's time limit on its machine would send it."""
+    step = Trainer.step
+
+    def stopping(trainer: Trainer) -> tuple[float, float]:
+        done = step(trainer)
+        if trainer.progress.step == steps and trainer.group.rank == trainer.group.size - 1:
+            signal.raise_signal(signal.SIGTERM)
+        return done
+
+    Trainer.step = stopping  # type: ignore[method-assign]
+
+
+def spoil(steps: range) -> None:
+    """The last rank's gradient is NaN in these steps, counted from now."""
+    group, calls = world(), itertools.count()
+    average = group.average
+
+    def spoilt(gradient: Any, nats: float, window: Any) -> tuple[float, int]:
+        if next(calls) in steps and group.rank == group.size - 1:
+            gradient[7] = np.nan
+        return average(gradient, nats, window)
+
+    group.average = spoilt  # type: ignore[method-assign]
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for word in sys.argv[2].split(","):
+        if "@" in word:
+            case, steps = word.split("@")
+            assert resume(folder / case, {"steps": int(steps)}, inputs(case, folder)).stopped == "done"
+            continue
+        case, _, steps = word.partition(":")
+        if steps:
+            stop_after(int(steps))
+        if case == "nan":
+            spoil(range(20, 23))
+        config = CASES[case]
+        if len(sys.argv) > 3 and case.startswith("float"):
+            config = config.replace(steps=int(sys.argv[3]), eval_every=250)
+        result = train(inputs(case, folder), config, folder / case)
+        assert result.stopped == ("signal" if steps else "done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The kernels as plain Python, for runs with ``NUMBA_DISABLE_JIT=1``: so that coverage can see into them.
+
+With the JIT off Numba calls a kernel's Python function, but two things in it have no Python to run: functions that
+are chosen by type when a kernel is compiled (``overload``) are empty, and those that are LLVM code (``intrinsic``) are
+nothing at all. `install` puts a choice at run time in the place of the first, and the arithmetic in NumPy in the place
+of the second. `fastrnn` itself knows nothing of this.
+"""
+
+import importlib
+import os
+import sys
+import threading
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numba.extending
+import numpy as np
+import pytest
+
+WANTED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+compiled_only = pytest.mark.skipif(WANTED, reason="for compiled code: fused multiply-adds, or many draws")
+_chosen: dict[Any, list[Callable[..., Any]]] = {}  # function -> its overloads
+_tiles = threading.local()  # their rows, as this thread has configured them
+
+
+def install() -> None:
+    """Before anything of `fastrnn.cpu` is imported, and once."""
+    original = numba.extending.overload
+    numba.extending.overload = _recording(original)
+    try:
+        importlib.import_module("fastrnn.cpu.kernels")
+    finally:
+        numba.extending.overload = original
+    sys.modules["fastrnn.cpu.activations"].math = types.SimpleNamespace(exp=np.exp, tanh=np.tanh)  # inf, no exception
+    replaced: dict[Any, Any] = {function: _dispatcher(each) for function, each in _chosen.items()}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fastrnn.cpu."):
+            for key, value in list(vars(module).items()):
+                if key in _INTRINSICS and not isinstance(value, type):
+                    setattr(module, key, _INTRINSICS[key])
+                elif callable(value) and value in replaced:
+                    setattr(module, key, replaced[value])
+
+
+def _recording(original: Any) -> Any:
+    def overload(function: Any, **options: Any) -> Any:
+        def decorate(choose: Any) -> Any:
+            _chosen.setdefault(function, []).append(choose)
+            return original(function, **options)(choose)
+
+        return decorate
+
+    return overload
+
+
+def _dispatcher(overloads: list[Callable[..., Any]]) -> Callable[..., Any]:
+    """Calls what the first overload that has an answer chooses for the types of these arguments."""
+    found: dict[Any, Callable[..., Any]] = {}
+
+    def call(*arguments: Any) -> Any:
+        key = tuple((type(a), getattr(a, "dtype", None), getattr(a, "ndim", None)) for a in arguments)
+        if key not in found:
+            kinds = [numba.typeof(argument) for argument in arguments]
+            found[key] = next(chosen for each in overloads if (chosen := each(*kinds)) is not None)
+        return found[key](*arguments)
+
+    return call
+
+
+def _to_bfloat16(x: Any) -> Any:
+    bits = int(np.float32(x).view(np.uint32))
+    return np.uint16(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) & 0xFFFF)
+
+
+def _to_pair(first: Any, second: Any) -> Any:
+    return np.uint32(int(_to_bfloat16(first)) | int(_to_bfloat16(second)) << 16).view(np.int32)
+
+
+def _tile(
+    rows: int, vectors: int, a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int,
+    c: Any, c_at: int, c_row: int, k: int, accumulate: int,
+) -> None:  # fmt: skip
+    """See `fastrnn.cpu.tile.tile`."""
+    from fastrnn.cpu.target import TARGET
+
+    width = vectors * TARGET.lanes(c.itemsize * 8)
+    left = _halves(a[a_at + np.arange(rows)[:, None] * a_row + np.arange(k) * a_k])
+    right = _halves(b[b_at : b_at + k * width].reshape(k, width))
+    to = c_at + np.arange(rows)[:, None] * c_row + np.arange(width)
+    total = c[to] if accumulate else np.zeros((rows, width), c.dtype)
+    for n in range(k):  # in order, so that a row's bits do not depend on the rows beside it, as in the tile
+        for x, y in zip(left, right, strict=True):
+            total += x[:, n : n + 1].astype(c.dtype) * y[n].astype(c.dtype)
+    c[to] = total
+
+
+def _halves(array: Any) -> list[Any]:
+    """The numbers in elements that hold one, or of pairs of bfloat16 the first of each and the second of each."""
+    if array.dtype == np.uint16:
+        return [_widened(array)]
+    if array.dtype == np.int32:
+        return [_widened(half) for half in (array.astype(np.uint16), (array >> 16).astype(np.uint16))]
+    return [array]
+
+
+def _widened(bits: Any) -> Any:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _transpose_pairs(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
+    """See `fastrnn.cpu.amx.transpose_pairs`."""
+    for m in range(16):
+        for n in range(16):
+            pair = source[at + 2 * n * row + m], source[at + (2 * n + 1) * row + m]
+            to[to_at + m * to_row + n] = _to_pair(*pair)
+
+
+def _load_configuration(configuration: Any) -> None:
+    _tiles.rows = int(configuration[48]), int(configuration[50])
+
+
+def _panel_product(
+    row_tiles: int, vectors: int, a: Any, a_at: int, a_row: int, a_next: int, b: Any, b_at: int,
+    c: Any, c_at: int, c_row: int, c_next: int, k: int, accumulate: int,
+) -> None:  # fmt: skip
+    """See `fastrnn.cpu.amx.panel_product`."""
+    for n, rows in enumerate(_tiles.rows[:row_tiles]):
+        at, to = a_at + n * a_next, c_at + n * c_next
+        _tile(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
+
+
+# name in `fastrnn.cpu` -> what it computes
+_INTRINSICS: dict[str, Any] = {
+    "tile": _tile,
+    "to_bfloat16": _to_bfloat16,
+    "to_pair": _to_pair,
+    "transpose_pairs": _transpose_pairs,
+    "panel_product": _panel_product,
+    "_load_configuration": _load_configuration,
+    "release": lambda: None,
+    "_at_most": lambda x, bound: bound if x > bound else x,
+    "_at_least": lambda x, bound: bound if x < bound else x,
+    "_rint": np.rint,
+    "_power_of_two": lambda n: np.ldexp(np.float32(1), int(n)) if n == n else n,
+}

@@ -1,0 +1,164 @@
+"""Drawing whole texts: where they stop, what is fed before them, how they come in pieces."""
+
+import numpy as np
+import pytest
+from engine_cases import make_network
+from hypothesis import given
+from hypothesis import strategies as st
+from random_cases import make_model, make_state
+
+from fastrnn import sample
+from fastrnn.data.symbols import Symbols
+from fastrnn.data.tokens import CharTokenizer
+from fastrnn.errors import ConfigError
+from fastrnn.sample import Drawing, Sampler, StopText, check_amounts
+
+CHARS = "abcdefghijkl"
+GREEDY = Drawing(greedy=True)
+
+
+@pytest.fixture
+def sampler(rng):
+    return Sampler(make_network(make_model("lstm", 2, rng, 9, 12), threads=1), CharTokenizer(CHARS), rounded=False)
+
+
+def drawn(sampler, *args, **settings):
+    """The texts (count,) of a stream."""
+    return ["".join(parts) for parts in zip(*sampler.stream(*args, **settings), strict=True)]
+
+
+@given(pieces=st.lists(st.text("ab", max_size=5)), stop=st.text("ab", max_size=4))
+def test_a_stop_text_ends_a_text_at_its_first_place_however_the_text_comes(pieces, stop):
+    stopping, text = StopText(stop), "".join(pieces)
+    let_through = [stopping.feed(piece) for piece in pieces]
+    expected = text.partition(stop)[0] if stop else text
+    assert "".join(let_through) + stopping.flush() == expected
+    assert stopping.done == (bool(stop) and stop in text)
+    assert stopping.flush() == ""
+    if stopping.done:
+        assert stopping.feed("a") == ""
+
+
+def test_no_more_is_held_back_than_could_begin_the_stop_text():
+    stopping = StopText("aab")
+    assert [stopping.feed(char) for char in "caabc"] == ["c", "", "", "", ""]
+    stopping = StopText("aab")
+    assert [stopping.feed(char) for char in "aaac"] == ["", "", "a", "aac"]
+    assert StopText(None).feed("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("amounts", "words"),
+    [
+        ((0, 1, 0), "count is 0; it must be at least 1"),
+        ((1, -1, 0), "length is -1; it must be at least 0"),
+        ((1, 1, -1), "seed is -1; it must be at least 0"),
+        ((65537, 1, 0), "count is 65537; it must be at most 65536"),
+    ],
+)
+def test_amounts_have_limits(amounts, words):
+    with pytest.raises(ConfigError, match=words):
+        check_amounts(*amounts)
+    check_amounts(1, 0, 0)
+    check_amounts(65536, 1 << 60, 1 << 80)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"temperature": 1e-30}, {"top_k": 0}, {"top_k": 1}, {"top_p": 1.0}, {"top_p": 1e-9}, {"min_p": 0.99}],
+)
+def test_the_limits_of_a_drawing_are_allowed(settings):
+    Drawing(**settings)
+
+
+def test_an_infinite_temperature_is_refused():
+    with pytest.raises(ConfigError, match="temperature is inf"):
+        Drawing(temperature=float("inf"))
+
+
+def test_blocks_have_the_length_in_all_and_begin_small(sampler):
+    blocks = list(sampler.tokens(3, 50, np.array([2]), Drawing(), 0))
+    assert len(blocks[0]) == 8
+    assert sum(map(len, blocks)) == 50
+    assert {(block.dtype, block.shape[1]) for block in blocks} == {(np.dtype(np.int32), 3)}
+    assert [len(b) for b in sampler.tokens(1, 3, np.array([2]), Drawing(), 0)] == [3]
+    assert list(sampler.tokens(1, 0, np.array([2]), Drawing(), 0)) == []
+
+
+def test_a_slow_block_is_followed_by_a_shorter_one(sampler, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(sample.time, "perf_counter", lambda: next(clock))
+    assert [len(b) for b in sampler.tokens(1, 12, np.array([2]), Drawing(), 0)] == [8, 1, 1, 1, 1]
+
+
+def test_a_quick_block_is_followed_by_one_four_times_as_long(sampler, monkeypatch):
+    monkeypatch.setattr(sample.time, "perf_counter", lambda: 0.0)
+    assert [len(b) for b in sampler.tokens(1, 20_000, np.array([2]), GREEDY, 0)][:6] == [8, 32, 128, 512, 2048, 4096]
+
+
+def test_the_pieces_in_which_a_prime_is_fed_do_not_show(sampler, monkeypatch):
+    whole = drawn(sampler, 1, 30, "abcabcabcabc", GREEDY)
+    for steps in (1, 3, 11, 12):
+        monkeypatch.setattr(sample, "_PRIME_STEPS", steps)
+        assert drawn(sampler, 1, 30, "abcabcabcabc", GREEDY) == whole
+
+
+def test_a_sample_goes_on_from_its_prime(sampler):
+    (text,) = drawn(sampler, 1, 30, "abc", GREEDY)
+    assert drawn(sampler, 1, 20, "abc" + text[:10], GREEDY) == [text[10:]]
+    assert drawn(sampler, 2, 30, "abc", GREEDY) == [text, text]
+
+
+def test_without_a_prime_what_starts_a_document_is_fed(rng):
+    network = make_network(make_model("lstm", 1, rng, 9, 12), threads=1)
+    plain, other = CharTokenizer(CHARS), CharTokenizer("\n" + CHARS[1:])
+    assert Sampler(network, plain).prime_ids("").tolist() == [0]
+    assert Sampler(network, other).prime_ids("").tolist() == [0]
+    assert Sampler(network, plain, separator="cd").prime_ids("").tolist() == [2, 3]
+    assert Sampler(network, plain, separator="cd").prime_ids("ab").tolist() == [0, 1]
+    assert Sampler(network, plain, end=0).prime_ids("b").tolist() == [0, 1]
+    assert Sampler(network, plain, end=0).prime_ids("").tolist() == [0]
+
+
+def test_states_given_are_those_after_what_led_to_them(sampler, rng):
+    """From a state of each stream: the same as the textbook's walk from there."""
+    model = make_model("lstm", 2, rng, 9, 12)
+    network, state = make_network(model, threads=1), make_state("lstm", rng, 2, 3, 9)
+    tokens = np.concatenate(
+        list(Sampler(network, CharTokenizer(CHARS), rounded=False).tokens(3, 6, np.array([4, 1, 2]), GREEDY, 0, state))
+    )
+    fed = np.concatenate([np.repeat([[4], [1], [2]], 3, axis=1), tokens[:-1]])
+    logits, _ = model.forward(fed, state)
+    np.testing.assert_array_equal(tokens, logits[2:].argmax(axis=-1))
+
+
+def test_each_sample_stops_by_itself_and_all_of_them_end_the_stream(sampler):
+    texts = drawn(sampler, 4, 200, "a", Drawing(), seed=3)
+    stopped = drawn(sampler, 4, 200, "a", Drawing(), seed=3, stop="b")
+    assert stopped == [text.partition("b")[0] for text in texts]
+    pieces = list(sampler.stream(4, 1 << 40, "a", Drawing(), seed=3, stop="b"))  # would go on for ever
+    assert ["".join(p) for p in zip(*pieces, strict=True)] == stopped
+
+
+def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
+    model = make_model("lstm", 1, rng, 9, 12)
+    model.parameters["out.bias"][1] = 50.0  # the unknown symbol would be drawn every time
+    model.parameters["out.bias"][0] = 1.0
+    decoder = Sampler(make_network(model, threads=1), Symbols("chars", CHARS[:10]), rounded=False, end=0)
+    texts = drawn(decoder, 5, 1 << 40, "", Drawing())
+    assert all("\ufffd" not in text and len(text) < 1000 for text in texts)
+    assert len(set(texts)) > 1
+
+
+def test_a_greedy_drawing_takes_no_notice_of_the_temperature(sampler):
+    hot = Drawing(temperature=50.0, greedy=True)
+    assert drawn(sampler, 1, 40, "ab", hot) == drawn(sampler, 1, 40, "ab", GREEDY)
+    assert drawn(sampler, 1, 40, "ab", Drawing(temperature=50.0)) != drawn(sampler, 1, 40, "ab", GREEDY)
+
+
+def test_a_seed_draws_the_same_text_and_each_sample_its_own(sampler):
+    texts = drawn(sampler, 3, 40, "ab", Drawing(), seed=5)
+    assert len(set(texts)) == 3
+    assert drawn(sampler, 3, 40, "ab", Drawing(), seed=5) == texts
+    assert drawn(sampler, 1, 40, "ab", Drawing(), seed=5) == texts[:1]
+    assert drawn(sampler, 1, 40, "ab", Drawing()) == drawn(sampler, 1, 40, "ab", Drawing(), seed=0)

@@ -1,0 +1,130 @@
+"""The library asked with plain Python values and paths, without records."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastrnn
+from fastrnn.data.record import Record, Records
+from fastrnn.errors import InputError
+
+SMALL = {"hidden": 4, "steps": 2, "batch": 8, "threads": 1, "dropout": 0.0}
+FILES = {
+    "classify": ("a.tsv", "x\taab\ny\tbba\n" * 10, {}),
+    "translate": ("b.tsv", "aab\txx\nbba\tyy\n" * 10, {}),
+    "tag": ("c.txt", "a X\nb Y\n\n" * 20, {}),
+    "regress": ("d.csv", "".join(["p,q,r\n", *(f"{i},{i % 3},{2 * i}\n" for i in range(20))]), {"columns": "r"}),
+}
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """A model of each task, hardly trained, and the file that it was trained on."""
+    folder, found = tmp_path_factory.mktemp("values"), {}
+    for task, (name, text, settings) in FILES.items():
+        (folder / name).write_text(text)
+        fastrnn.train(folder / name, fastrnn.Config(task=task, **SMALL, **settings), folder / task)
+        found[task] = (fastrnn.load(folder / task), folder / name)
+    return found
+
+
+@pytest.mark.parametrize("task", FILES)
+def test_values_are_answered_as_records_are(models: dict[str, tuple[Any, Path]], task: str) -> None:
+    model, path = models[task]
+    records = model.records(path, answers=False)
+    expected = list(model.predict(records))
+    asked: list[Any] = [record.x for record in records]
+    if task == "regress":
+        asked = [x.tolist() if i % 2 else x[0] for i, x in enumerate(asked)]  # (1, F) and (F,)
+
+    for values in (asked, iter(asked), records.items, list(records)):
+        found = list(model.predict(values))
+        assert [str(a.value) for a in found] == [str(a.value) for a in expected]
+    mixed = list(model.predict([asked[0], records.items[1]]))
+    assert [str(a.value) for a in mixed] == [str(a.value) for a in expected[:2]]
+
+
+def test_whole_sequences_of_numbers_are_one_item(models: dict[str, tuple[Any, Path]]) -> None:
+    (answer,) = models["regress"][0].predict([np.arange(6).reshape(3, 2)])
+    assert answer.value.shape == (3, 1)
+
+
+@pytest.mark.parametrize("task", FILES)
+def test_evaluate_takes_paths(models: dict[str, tuple[Any, Path]], task: str) -> None:
+    model, path = models[task]
+    expected = model.evaluate(model.records([str(path)]))
+    for inputs in (path, str(path), [path], [str(path)], (path,)):
+        assert model.evaluate(inputs) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "message"),
+    [
+        ("classify", "a big dog", "a text where a list is needed; give a list of texts"),
+        ("tag", 5, "a value of type int where a list is needed; give a list of word lists"),
+        ("classify", ["a", 5], "item:2: a value of type int where a text is needed"),
+        ("classify", [["a"]], "item:1: a list where a text is needed"),
+        ("translate", ["a", None], "item:2: a value of type NoneType where a text is needed"),
+        ("translate", [""], "item:1: an empty sequence"),
+        ("tag", ["a b"], "item:1: a text where a list of words is needed"),
+        ("tag", [["a"], []], "item:2: an empty list where a list of words is needed"),
+        ("tag", [["a", 1]], "item:1: a list where a list of words is needed"),
+        ("regress", [[1, 2], [1, NAN]], "item:2: a number that is not finite"),
+        ("regress", [[1, -INF]], "item:1: a number that is not finite"),
+        ("regress", [[1, 2, 3]], "item:1: 3 features where the model takes 2 features a step"),
+        ("regress", [[[1, 2], [3]]], "item:1: rows of different lengths"),
+        ("regress", ["1,2"], "item:1: a text where numbers are needed"),
+        ("regress", [["1", "2"]], "item:1: a list where numbers are needed"),
+        ("regress", [3], r"item:1: numbers of shape \(\); give \(steps, features\)"),
+        ("regress", [np.zeros((0, 2))], r"item:1: numbers of shape \(0, 2\)"),
+    ],
+)
+def test_other_values_are_refused(models: dict[str, tuple[Any, Path]], task: str, asked: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(models[task][0].predict(asked))
+
+
+@pytest.mark.parametrize(
+    ("task", "x", "message"),
+    [
+        ("tag", 5, "step: a value of type int where a word is needed"),
+        ("tag", ["a"], "step: a list where a word is needed"),
+        ("tag", "", "step: an empty text where a word is needed"),
+        ("regress", "a", "step: a text where numbers are needed"),
+        ("regress", [1, 2, 3], r"step: numbers of shape \(3,\); a step takes 2, shape \(2,\)"),
+        ("regress", 1, r"step: numbers of shape \(\); a step takes 2"),
+        ("regress", [[1, 2]], r"step: numbers of shape \(1, 2\); a step takes 2"),
+        ("regress", [1, NAN], "step: a number that is not finite"),
+    ],
+)
+def test_other_steps_are_refused(models: dict[str, tuple[Any, Path]], task: str, x: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        models[task][0].step(x)
+
+
+def test_records_are_iterated_over() -> None:
+    items = [Record("a", "b", None)]  # type: ignore[arg-type]
+    assert list(Records("classify", items)) == items
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("alone", [True, False])
+def test_one_name_or_path_is_trained_on(tmp_path: Path, kind: Any, alone: bool) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("the sea is calm. " * 60)
+    inputs = kind(path) if alone else [kind(path)]
+    out = tmp_path / "run"
+    result = fastrnn.train(inputs, fastrnn.Config(**SMALL, seq=8), out)
+    assert result.inputs == (str(path),)
+    assert fastrnn.resume(out, {"steps": 3}, inputs).steps == 3
+    assert len(fastrnn.read_corpus(inputs).ids) == 17 * 60
+
+
+def test_what_names_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a value of type int where a file is named"):
+        fastrnn.train([5], fastrnn.Config(**SMALL), tmp_path / "run")  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"notes\.txt: no such file"):
+        fastrnn.train("notes.txt", fastrnn.Config(**SMALL), tmp_path / "run")

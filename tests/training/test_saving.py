@@ -1,0 +1,91 @@
+"""The two states on disk: the best first, none without the other, and a disk that fails is tried again."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from fastrnn.errors import OutputError
+from fastrnn.training import saving
+from fastrnn.training.runfolder import RunFolder
+from fastrnn.training.saving import Saver
+
+
+class FailingWrites:
+    """`write_atomic`, but the first so many writes of a file of each of these names fail; all are noted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **failures: int) -> None:
+        self.failures, self.noted = failures, list[str]()
+        monkeypatch.setattr(saving, "write_atomic", self.write)
+
+    def write(self, path: Path, data: bytes) -> None:
+        self.noted.append(path.stem)
+        if self.failures.get(path.stem, 0) > 0:
+            self.failures[path.stem] -= 1
+            raise OutputError(f"{path}: cannot write this file: {os.strerror(errno.ENOSPC)}")
+        path.write_bytes(data)
+
+
+@pytest.fixture
+def folder(tmp_path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def found(folder: RunFolder) -> tuple[bytes | None, bytes | None]:
+    last, best = (path.read_bytes() if path.exists() else None for path in (folder.last, folder.best))
+    return last, best
+
+
+def test_the_best_goes_before_the_last_state_that_tells_of_it(folder, monkeypatch) -> None:
+    writes, warnings = FailingWrites(monkeypatch), list[str]()
+    saver = Saver(folder, warnings.append)
+    assert saver.save(b"1")
+    assert saver.save(b"2", best=True)
+    assert saver.save(b"3")
+    assert writes.noted == ["last", "best", "last", "last"]
+    assert (found(folder), warnings) == ((b"3", b"2"), [])
+
+
+def test_while_the_best_cannot_be_written_last_waits_and_one_warning_is_given(folder, monkeypatch) -> None:
+    FailingWrites(monkeypatch, best=3)
+    warnings: list[str] = []
+    saver = Saver(folder, warnings.append)
+    saver.save(b"1")
+    assert not saver.save(b"2", best=True)
+    assert not saver.save(b"3")
+    assert not saver.save(b"4", best=True)
+    assert found(folder) == (b"1", None)
+    assert [
+        warning.endswith("No space left on device; training goes on and will try again") for warning in warnings
+    ] == [True]
+    assert saver.save(b"5")
+    assert found(folder) == (b"5", b"4")
+
+
+def test_each_time_that_the_disk_begins_to_fail_is_told(folder, monkeypatch) -> None:
+    writes, warnings = FailingWrites(monkeypatch, last=2), list[str]()
+    saver = Saver(folder, warnings.append)
+    assert [saver.save(b"x") for _ in range(3)] == [False, False, True]
+    writes.failures["last"] = 2
+    assert [saver.save(b"x") for _ in range(3)] == [False, False, True]
+    assert len(warnings) == 2
+
+
+def test_the_end_is_tried_twice_and_then_an_error(folder, monkeypatch) -> None:
+    writes = FailingWrites(monkeypatch, last=1)
+    saver = Saver(folder, lambda message: None)
+    saver.save_or_raise(b"1")
+    assert found(folder) == (b"1", None)
+    writes.failures["last"] = 2
+    with pytest.raises(OutputError, match="No space left"):
+        saver.save_or_raise(b"2")
+    assert found(folder) == (b"1", None)
+
+
+def test_a_best_state_that_waits_is_written_at_the_end(folder, monkeypatch) -> None:
+    FailingWrites(monkeypatch, best=2)
+    saver = Saver(folder, lambda message: None)
+    saver.save(b"1", best=True)
+    saver.save_or_raise(b"2")
+    assert found(folder) == (b"2", b"1")
