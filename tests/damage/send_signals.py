@@ -105,7 +105,7 @@ class Program:
     def twice(self, first: int, second: int, rng: random.Random) -> bool:
         """Two signals to a run whose steps take long; False if the first was enough."""
         shutil.rmtree(out := self.folder / "run", ignore_errors=True)
-        arguments = [self.folder / "text.txt", "--hidden", 512, "--batch", 48, "--seq", 120, "--steps", 99]
+        arguments = [self.folder / "text.txt", "--hidden", 512, "--batch", 40, "--seq", 120, "--steps", 99]
         more = ["--precision", "float32", "--threads", 1, "--eval-every", 90, "--save-every", 1000, "--out", out]
         process = self.start([*arguments, *more])
         while process.poll() is None and not _has_stepped(out):
@@ -114,6 +114,7 @@ class Program:
         process.send_signal(first)
         time.sleep(0.05)
         if process.poll() is not None:
+            assert process.returncode == 128 + first, (self.folder / "errors").read_text()
             return False
         process.send_signal(second)
         status, took = ended_after(process)
