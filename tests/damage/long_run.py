@@ -92,10 +92,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--most", type=float, default=0.01, help="growth that is allowed")
+    parser.add_argument("--only", choices=("language model", "classifier"), help="one of the two")
     told = parser.parse_args()
     grown = False
     with tempfile.TemporaryDirectory() as name:
         for what, arguments in write_data(Path(name)).items():
+            if told.only not in (None, what):
+                continue
             memory = train_for(arguments, Path(name, what.replace(" ", "-")), told.minutes * 60)
             grown |= memory.growth > told.most
             sizes = f"{memory.early / 1000:.1f} MB after a tenth, {memory.late / 1000:.1f} MB at the end"
