@@ -100,7 +100,7 @@ class Config:
     @property
     def products(self) -> str:
         """How a `Network` multiplies."""
-        return "bfloat16" if self.precision == "bfloat16" else "exact"
+        return "bfloat16" if self.precision == "bfloat16" else "split"
 
     def to_mapping(self) -> dict[str, Any]:
         """Keys as in ``config.toml``; fields that are ``None`` are left out."""

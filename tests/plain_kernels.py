@@ -78,6 +78,10 @@ def _to_pair(first: Any, second: Any) -> Any:
     return np.uint32(int(_to_bfloat16(first)) | int(_to_bfloat16(second)) << 16).view(np.int32)
 
 
+def _rounded_off(x: Any) -> Any:
+    return np.float32(x) - _widened(np.array(_to_bfloat16(x)))[()]
+
+
 def _tile(
     rows: int, vectors: int, a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int,
     c: Any, c_at: int, c_row: int, k: int, accumulate: int,
@@ -105,16 +109,32 @@ def _halves(array: Any) -> list[Any]:
     return [array]
 
 
+def _signed(array: Any) -> Any:
+    return array.view(np.int32)
+
+
 def _widened(bits: Any) -> Any:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _transpose_pairs(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
-    """See `fastrnn.cpu.amx.transpose_pairs`."""
+    """See `fastrnn.cpu.pairs.transpose_pairs`."""
     for m in range(16):
         for n in range(16):
             pair = source[at + 2 * n * row + m], source[at + (2 * n + 1) * row + m]
-            to[to_at + m * to_row + n] = _to_pair(*pair)
+            _fill_parts(to, to_at + m * to_row + n, *pair)
+
+
+def _row_pairs(to: Any, to_at: int, source: Any, at: int) -> None:
+    """See `fastrnn.cpu.pairs.row_pairs`."""
+    for n in range(16):
+        _fill_parts(to, to_at + n, source[at + 2 * n], source[at + 2 * n + 1])
+
+
+def _fill_parts(to: Any, at: int, first: Any, second: Any) -> None:
+    for part in range(3 if to.dtype == np.uint32 else 1):
+        to[at + 16 * part] = _to_pair(first, second).astype(to.dtype)
+        first, second = _rounded_off(first), _rounded_off(second)
 
 
 def _load_configuration(configuration: Any) -> None:
@@ -128,7 +148,15 @@ def _panel_product(
     """See `fastrnn.cpu.amx.panel_product`."""
     for n, rows in enumerate(_tiles.rows[:row_tiles]):
         at, to = a_at + n * a_next, c_at + n * c_next
-        _tile(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
+        if b.dtype != np.uint32:
+            _tile(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
+            continue
+        pairs, width = _signed(a), vectors * 16
+        for k0 in range(0, k, 48):
+            for left, right in ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)):
+                of_b = _signed(b[b_at + (k0 + 16 * right) * width :][: 16 * width])
+                _tile(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, accumulate)
+                accumulate = 1
 
 
 # name in `fastrnn.cpu` -> what it computes
@@ -136,6 +164,8 @@ _INTRINSICS: dict[str, Any] = {
     "tile": _tile,
     "to_bfloat16": _to_bfloat16,
     "to_pair": _to_pair,
+    "rounded_off": _rounded_off,
+    "row_pairs": _row_pairs,
     "transpose_pairs": _transpose_pairs,
     "panel_product": _panel_product,
     "_load_configuration": _load_configuration,

@@ -1,7 +1,9 @@
 """bfloat16: the upper half of a float32, rounded to nearest, ties to even.
 
-An array holds it in one of two forms: uint16, one number each; or int32, two neighbours in the order that the dot
-instruction wants, the first in the lower half.
+An array holds it in one of three forms: uint16, one number each; int32, two neighbours in the order that the dot
+instruction wants, the first in the lower half; uint32, such pairs again, but of three bfloat16 whose sum is a float32:
+what is left after each rounding is rounded in turn, and 3 x 8 bits are all that a float32 has. (Henry, Tang and
+Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", 2019.)
 """
 
 from typing import Any
@@ -14,6 +16,7 @@ from .compiling import FASTMATH, inlined
 from .target import TARGET
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+PARTS = 3  # that a float32 is the sum of
 _I16, _I32 = ir.IntType(16), ir.IntType(32)
 
 
@@ -50,6 +53,17 @@ def to_bfloat16(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
+def rounded_off(typingctx: Any, x: Any) -> Any:
+    """What rounding a float32 to bfloat16 leaves of it, exactly."""
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.shl(builder.zext(_rounded(builder, args[0]), _I32), _I32(16))
+        return builder.fsub(args[0], builder.bitcast(bits, ir.FloatType()))
+
+    return types.float32(types.float32), codegen
+
+
+@intrinsic
 def to_pair(typingctx: Any, first: Any, second: Any) -> Any:
     """Two float32 as int32."""
 
@@ -83,3 +97,19 @@ def pair_up(to, to_at, source, first_at, second_at, count):
         zero = source.dtype.type(0)
         for n in range(a.size):
             a[n] = to_pair(first[n], zero)
+
+
+@inlined
+def pair_up_parts(to, to_at, apart, source, first_at, second_at, count):
+    """The same of the three parts, ``apart`` elements from each other."""
+    high, first = to[to_at : to_at + count], source[first_at : first_at + count]
+    middle, low = to[to_at + apart : to_at + apart + count], to[to_at + 2 * apart : to_at + 2 * apart + count]
+    # zeros: the first again, to be multiplied away, so that there is one loop
+    there = source.dtype.type(1 if second_at >= 0 else 0)
+    second = source[max(second_at, 0) : max(second_at, 0) + count]
+    for n in range(high.size):
+        x, y = first[n], second[n] * there
+        high[n] = to_pair(x, y)
+        x, y = rounded_off(x), rounded_off(y)
+        middle[n] = to_pair(x, y)
+        low[n] = to_pair(rounded_off(x), rounded_off(y))

@@ -9,24 +9,25 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .amx import TILE, transpose_pairs
+from .amx import TILE
 from .compiling import FASTMATH, inlined, kernel
 from .matmul import SCRATCH, copy_rows, multiply_on_tiles
 from .memory import working_memory
-from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, units
+from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, row_of, units
+from .pairs import transpose_pairs
 from .target import TARGET
 from .tile import ROWS, tile
 from .walk import flat
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _DEPTH = 128  # k that are packed together, an even number: a panel of them fits the first cache
-_DEPTH_ON_TILES = 512  # with AMX: more, so that sums are seldom fetched and put back
+_DEPTH_ON_TILES = 512
 _GROUP = 64 if TARGET.amx else 8 * ROWS  # columns of the gate gradients packed side by side
 
 
 def _on_tiles(array):
     """Whether products of such an array, as the compiler sees it, run on AMX."""
-    return TARGET.amx and array.dtype == types.int32
+    return TARGET.amx and array.dtype in (types.int32, types.uint32)
 
 
 @kernel
@@ -39,9 +40,9 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, h
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     dtable[:, lo:hi] = 0
-    packed_h = working_memory(most_together(like) * (H + lanes_of(dw_hh) * VECTORS), like)
-    packed_x = working_memory(most_together(like) * (F + lanes_of(dw_hh) * VECTORS), like)
-    packed_gates = working_memory(most_together(like) * _GROUP, like)
+    packed_h = working_memory(units(like, most_together(like)) * (H + lanes_of(dw_hh) * VECTORS), like)
+    packed_x = working_memory(units(like, most_together(like)) * (F + lanes_of(dw_hh) * VECTORS), like)
+    packed_gates = working_memory(units(like, most_together(like)) * _GROUP, like)
     scratch = working_memory(SCRATCH, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(x)
     gates, row_ids = flat(cell.gates), flat(ids)
@@ -77,8 +78,8 @@ def weight_gradient(dw, dz, x, like, lo, hi):
     """Add rows lo..hi of  dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F); ``like`` as above."""
     K, V = dz.shape
     F = x.shape[1]
-    packed_x = working_memory(most_together(like) * (F + lanes_of(dw) * VECTORS), like)
-    packed_z = working_memory(most_together(like) * _GROUP, like)
+    packed_x = working_memory(units(like, most_together(like)) * (F + lanes_of(dw) * VECTORS), like)
+    packed_z = working_memory(units(like, most_together(like)) * _GROUP, like)
     scratch = working_memory(SCRATCH, dw)
     rows_x, rows_z = flat(x), flat(dz)
     for k0 in range(0, K, most_together(like)):
@@ -104,7 +105,7 @@ def most_together(like):
 
 @overload(most_together, jit_options=OPTIONS)
 def _most_together(like):
-    return (lambda like: _DEPTH_ON_TILES) if _on_tiles(like) else (lambda like: _DEPTH)
+    return (lambda like: _DEPTH_ON_TILES) if TARGET.amx and like.dtype == types.int32 else (lambda like: _DEPTH)
 
 
 @overload(pack_columns, jit_options=OPTIONS)
@@ -121,7 +122,7 @@ def _pack_columns(packed, source, row_size, k0, depth, column, count):
         square = np.zeros(2 * TILE * TILE, source.dtype)
         for k in range(0, depth, 2 * TILE):
             for m in range(0, count, TILE):
-                at, to = (k0 + k) * row_size + column + m, m * size + k // 2
+                at, to = (k0 + k) * row_size + column + m, m * size + row_of(packed, k)
                 if k + 2 * TILE <= depth and m + TILE <= count:
                     transpose_pairs(packed, to, size, source, at, row_size)
                 else:

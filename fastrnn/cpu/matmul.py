@@ -5,10 +5,9 @@ from numba import types
 from numba.extending import overload
 
 from .amx import TILE, configure, panel_product, release
-from .bfloat16 import to_bfloat16
 from .compiling import FASTMATH, inlined, kernel
 from .memory import working_memory
-from .packing import VECTORS, lanes_of, panel_vectors, units
+from .packing import VECTORS, lanes_of, pack_row, panel_vectors, units
 from .target import TARGET
 from .tile import ROWS, tile
 
@@ -21,7 +20,7 @@ def multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
     """C[t, m, :n] = A[t, m, :k] @ B for ``steps`` x ``rows`` rows, added to C if ``accumulate``. B is packed (k, n).
 
     a and c are (flat array, at, step, row): A[t, m, i] lies at at + t*step + m*row + i. Where B holds pairs of
-    bfloat16, A's rows are rounded first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
+    bfloat16, A's rows are packed first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
     """
 
 
@@ -33,19 +32,13 @@ def _multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
     def rounded(c, a, b, k, n, steps, rows, accumulate, scratch):
         size = units(b, k)
         pairs = working_memory(steps * rows * size, b)
-        halves = pairs.view(np.uint16)
         source, at, step, row = a
         for t in range(steps):
             for m in range(rows):
-                numbers = source[at + t * step + m * row : at + t * step + m * row + k]
-                to = halves[2 * size * (t * rows + m) : 2 * size * (t * rows + m + 1)]
-                for i in range(numbers.size):
-                    to[i] = to_bfloat16(numbers[i])
-                for i in range(numbers.size, to.size):
-                    to[i] = 0
+                pack_row(pairs, (t * rows + m) * size, source, at + t * step + m * row, k)
         multiply_pairs(c, (pairs, size - size, rows * size, size), b, size, n, steps, rows, accumulate, scratch)
 
-    return rounded if b.dtype == types.int32 else plain
+    return rounded if b.dtype in (types.int32, types.uint32) else plain
 
 
 @inlined

@@ -2,7 +2,8 @@
 
 A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
 one panel of a single vector, or one more full panel, filled up with zeros. An element is a float32 or float64, a
-bfloat16 (uint16), or two neighbouring k of bfloat16 (int32); ``units`` counts them.
+bfloat16 (uint16), two neighbouring k of bfloat16 (int32), or such a pair of a float32's three parts (uint32: of each 32
+k first 16 pairs of the upper parts, then of the middle, then of the lower ones); ``units`` counts them.
 """
 
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .bfloat16 import as_element, pair_up, to_pair
+from .bfloat16 import PARTS, as_element, pair_up, pair_up_parts, rounded_off, to_bfloat16, to_pair
 from .compiling import FASTMATH, inlined, kernel
+from .pairs import row_pairs
 from .target import TARGET
 
 VECTORS = TARGET.vectors
@@ -36,7 +38,8 @@ def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Elements of a packed (k, n) matrix."""
     lanes, wide = TARGET.lanes(_summed_bits(dtype)), TARGET.panel(_summed_bits(dtype))
     left = n % wide
-    depth = -(-k // (2 * PAIRS)) * PAIRS if dtype == np.int32 else k
+    parts = PARTS if dtype == np.uint32 else 1
+    depth = -(-k // (2 * PAIRS)) * PAIRS * parts if dtype in (np.int32, np.uint32) else k
     return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
 
 
@@ -59,6 +62,10 @@ def numbers_in(packed):
     """Neighbouring k in one element of ``packed``: 2 of bfloat16 pairs, else 1."""
 
 
+def row_of(packed, k):
+    """Where the even k stands among the elements of a column; of three parts, the first."""
+
+
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
@@ -70,8 +77,14 @@ def fill_row(packed, at, width, k, source, first_at, second_at, count):
     """
 
 
+def pack_row(packed, at, source, from_at, k):
+    """A row of the first factor, k numbers of a flat array, as the pairs that go with a second factor of pairs."""
+
+
 @overload(units, jit_options=_OPTIONS)
 def _units(packed, k):
+    if packed.dtype == types.uint32:
+        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS * PARTS
     if packed.dtype == types.int32:
         return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS
     return lambda packed, k: k
@@ -79,7 +92,14 @@ def _units(packed, k):
 
 @overload(numbers_in, jit_options=_OPTIONS)
 def _numbers_in(packed):
-    return (lambda packed: 2) if packed.dtype == types.int32 else (lambda packed: 1)
+    return (lambda packed: 2) if packed.dtype in (types.int32, types.uint32) else (lambda packed: 1)
+
+
+@overload(row_of, jit_options=_OPTIONS)
+def _row_of(packed, k):
+    if packed.dtype == types.uint32:
+        return lambda packed, k: k // (2 * PAIRS) * PARTS * PAIRS + k % (2 * PAIRS) // 2
+    return (lambda packed, k: k // 2) if packed.dtype == types.int32 else (lambda packed, k: k)
 
 
 @overload(fill_column, jit_options=_OPTIONS)
@@ -96,6 +116,18 @@ def _fill_column(packed, at, width, n, k, row):
         if row.size % 2:
             to[row.size // 2] = to_pair(row[row.size - 1], row.dtype.type(0))
 
+    def parts(packed, at, width, n, k, row):
+        apart, zero = PAIRS * width, row.dtype.type(0)
+        to = packed[at + row_of(packed, k) * width + n :]
+        for i in range((row.size + 1) // 2):
+            x, y = row[2 * i], row[2 * i + 1] if 2 * i + 1 < row.size else zero
+            to[i * width] = to_pair(x, y)
+            x, y = rounded_off(x), rounded_off(y)
+            to[i * width + apart] = to_pair(x, y)
+            to[i * width + 2 * apart] = to_pair(rounded_off(x), rounded_off(y))
+
+    if packed.dtype == types.uint32:
+        return parts
     return pairs if packed.dtype == types.int32 else one_by_one
 
 
@@ -109,7 +141,34 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
     def pairs(packed, at, width, k, source, first_at, second_at, count):
         pair_up(packed, at + k // 2 * width, source, first_at, second_at, count)
 
+    def parts(packed, at, width, k, source, first_at, second_at, count):
+        to = at + row_of(packed, k) * width
+        pair_up_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
+
+    if packed.dtype == types.uint32:
+        return parts
     return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@overload(pack_row, jit_options=_OPTIONS)
+def _pack_row(packed, at, source, from_at, k):
+    def one_by_one(packed, at, source, from_at, k):
+        numbers, to = source[from_at : from_at + k], packed.view(np.uint16)[2 * at : 2 * (at + units(packed, k))]
+        for i in range(numbers.size):
+            to[i] = to_bfloat16(numbers[i])
+        for i in range(numbers.size, to.size):
+            to[i] = 0
+
+    def on_tiles(packed, at, source, from_at, k):
+        whole = k - k % (2 * PAIRS)
+        for k0 in range(0, whole, 2 * PAIRS):
+            row_pairs(packed, at + row_of(packed, k0), source, from_at + k0)
+        if whole < k:
+            rest = np.zeros(2 * PAIRS, source.dtype)
+            rest[: k - whole] = source[from_at + whole : from_at + k]
+            row_pairs(packed, at + row_of(packed, whole), rest, 0)
+
+    return on_tiles if TARGET.amx else one_by_one
 
 
 @kernel
@@ -157,7 +216,7 @@ def pack_rows(packed, source, columns, k0, depth):
         width = panel_vectors(columns, column, lanes) * lanes
         filled = min(width, columns - column)
         at = units(packed, depth) * column
-        if filled < width or units(packed, depth) * step > depth:
+        if filled < width or (step > 1 and depth % (2 * PAIRS)):
             packed[at : at + units(packed, depth) * width] = 0
         for k in range(0, depth, step):
             first = (k0 + k) * columns + column

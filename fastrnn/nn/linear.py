@@ -7,6 +7,7 @@ import numpy as np
 
 from ..cpu.pool import Part
 from .parameters import Array
+from .products import SPLIT_FROM
 
 Rows = tuple[int, int]
 
@@ -18,12 +19,14 @@ class Linear:
         self, kernels: Any, weight: str, bias: str, weights: Mapping[str, Array], gradients: Mapping[str, Array],
         packed: np.dtype[Any],
     ) -> None:  # fmt: skip
-        """``weight``, ``bias``: the names of its parameters."""
+        """``weight``, ``bias``: the names of its parameters. ``packed``: see `packed_type`."""
         self.kernels = kernels
         self.weight, self.bias = weights[weight], weights[bias]
         self.dweight, self.dbias = gradients[weight], gradients[bias]
         self.outputs, self.inputs = self.weight.shape
         self.dtype, size = self.weight.dtype, kernels.packed_size
+        if packed == np.uint32 and self.outputs < SPLIT_FROM:
+            packed = self.dtype
         self.w = kernels.zeros(size(self.inputs, self.outputs, packed), packed)
         self.w_back = kernels.zeros(size(self.outputs, self.inputs, packed), packed)
         self._order = np.zeros(1, np.int64)

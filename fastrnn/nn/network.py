@@ -67,7 +67,7 @@ class Network:
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype) if gradients is None else gradients
-        packed = packed_type(self.kernels, self.dtype, products)
+        packed = packed_type(self.kernels, self.dtype, products, shape.hidden)
         self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, packed)
         self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, packed)
         self._window = (0, 0)

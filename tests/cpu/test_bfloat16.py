@@ -1,8 +1,10 @@
-"""bfloat16: rounding, packing in both forms, and a whole training window with bfloat16 products."""
+"""bfloat16: rounding, packing in all forms, and a whole training window with bfloat16 products, or sums of them."""
 
 import numpy as np
 import pytest
 
+import fastrnn.nn.linear
+import fastrnn.nn.products
 from fastrnn.cpu.bfloat16 import to_bfloat16
 from fastrnn.cpu.compiling import kernel
 from fastrnn.cpu.matmul import SCRATCH, multiply
@@ -14,6 +16,7 @@ from fastrnn.nn.network import Network
 from fastrnn.nn.shapes import ModelShape
 
 needs_dot = pytest.mark.skipif(not TARGET.bfloat16_dot, reason="this processor has no bfloat16 dot instruction")
+needs_amx = pytest.mark.skipif(not TARGET.amx, reason="this processor has no matrix tiles")
 
 
 @kernel
@@ -59,6 +62,44 @@ def test_products_with_packed_bfloat16(form, m, k, n, transposed, rng):
     np.testing.assert_allclose(c, left.astype(np.float64) @ round_plainly(b), rtol=1e-4, atol=1e-4)
 
 
+@needs_amx
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 4, 16), (7, 33, 65), (25, 128, 100), (3, 1, 2), (50, 500, 130)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_three_parts_are_as_exact_as_float32(m, k, n, transposed, rng):
+    a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
+    a *= 10.0 ** rng.integers(-6, 6, (m, 1))
+    matrix = np.ascontiguousarray(b.T) if transposed else b
+    errors = []
+    for form in (np.float32, np.uint32):
+        packed = np.full(packed_size(k, n, np.dtype(form)), 12345, form)
+        pack(matrix, np.array([0]), matrix.shape[0], transposed, packed, 0, panels(n, packed.dtype))
+        c = np.empty((m, n), np.float32)
+        product(a, packed, k, n, c)
+        error = np.abs(c - a.astype(np.float64) @ b) / (np.abs(a).astype(np.float64) @ np.abs(b))
+        errors.append(error.max())
+    assert errors[1] < 2 * errors[0] + 1e-7
+
+
+@needs_amx
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("hidden", [32, 33, 100])
+def test_gradients_from_three_parts_are_as_exact_as_float32(cell, hidden, rng, monkeypatch):
+    monkeypatch.setattr(fastrnn.nn.products, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.linear, "SPLIT_FROM", 1)
+    shape = ModelShape(cell, 2, hidden, 11)
+    found = []
+    x, y = (rng.integers(0, 11, (40, 35)).astype(np.int32) for _ in range(2))
+    for dtype, products in ((np.float64, "exact"), (np.float32, "exact"), (np.float32, "split")):
+        network = Network(shape, dtype=dtype, threads=2, products=products)
+        initialise(network.parameters, shape, "orthogonal", np.random.default_rng(3))
+        network.parameters.flat[:] = network.parameters.flat.astype(np.float32)
+        network.loss_and_gradient(x, y, None, network.initial_state(35))
+        found.append(network.gradients.flat.astype(np.float64))
+    exact, plain, split = found
+    assert np.abs(split - exact).max() < 2 * np.abs(plain - exact).max()
+    assert (split != plain).any()
+
+
 def networks(cell: str, hidden: int, threads: int = 2) -> tuple[Network, Network]:
     shape = ModelShape(cell, 2, hidden, 11)
     exact = Network(shape, threads=threads)
@@ -80,12 +121,13 @@ def test_gradients_with_bfloat16_products_are_near_the_exact_ones(cell, hidden, 
         assert error < 0.03, name
 
 
-@needs_dot
-def test_any_number_of_threads_gives_the_same_bits(rng):
+@pytest.mark.parametrize("products", [pytest.param("bfloat16", marks=needs_dot), "split"])
+def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
+    monkeypatch.setattr(fastrnn.nn.products, "SPLIT_FROM", 1)
     x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
     found = []
     for threads in (1, 2, 3):
-        _, network = networks("lstm", 33, threads)
+        network = networks("lstm", 33, threads)[0].sibling(products)
         network.loss_and_gradient(x, y, None, network.initial_state(5))
         found.append(network.gradients.flat.copy())
     np.testing.assert_array_equal(found[0], found[1])

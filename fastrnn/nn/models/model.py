@@ -70,7 +70,7 @@ class TaskNetwork:
         self.kernels = backend.load(config.device)
         self.dtype: np.dtype[Any] = np.dtype(config.dtype)
         self.products = products or config.products
-        self.packed = packed_type(self.kernels, self.dtype, self.products)
+        self.packed = packed_type(self.kernels, self.dtype, self.products, config.hidden or 0)
         shapes = parameter_shapes(config, signature)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads or config.threads)
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shapes, self.dtype)
