@@ -22,7 +22,7 @@ def command() -> None:
     "train", cls=options.SectionCommand, epilog=options.example("fastrnn bench train --hidden 64 --seconds 1")
 )
 @options.config_options(
-    "cell", "layers", "hidden", "batch", "seq", "precision", "threads", section="Options", defaults=DEFAULTS
+    "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
 )
 @options.setting("--seconds", float, "How long to measure.", "5.0")
 @click.option("--scale", is_flag=True, help="Show how the cost grows with the size, the window and the threads.")
