@@ -80,7 +80,9 @@ def bench_train(
     }
 
 
-def bench_scale(cell: str = "lstm", precision: str = "float32", seconds: float = 1.0) -> list[dict[str, Any]]:
+def bench_scale(
+    cell: str = "lstm", precision: str = "float32", seconds: float = 1.0, device: str = "cpu"
+) -> list[dict[str, Any]]:
     """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size.
 
     Each row also has ``multiply_adds`` a character and the picoseconds that one takes: near constant where the cost is
@@ -92,7 +94,7 @@ def bench_scale(cell: str = "lstm", precision: str = "float32", seconds: float =
     rows = []
     for size in sizes:
         settings = {"layers": 1, "batch": 32, "seq": 64} | size
-        row = bench_train(cell, precision=precision, seconds=seconds, **settings)
+        row = bench_train(cell, precision=precision, seconds=seconds, device=device, **settings)
         work = train_flops(cell, 1, size["hidden"]) / 2
         row |= {"multiply_adds": work, "ps_per_multiply_add": 1e12 / row["chars_per_s"] / work}
         row["window_factor"] = row["window_mb"] * 1e6 / (4 * row["seq"] * row["batch"] * row["hidden"])

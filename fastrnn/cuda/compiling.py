@@ -27,7 +27,7 @@ def missing() -> str | None:
     if error is None:
         return "device cuda found no NVIDIA GPU that works with the libraries here"
     reason = " ".join(str(error).split()).removeprefix("Error at driver init: ").rstrip(": .")
-    return f"device cuda needs NVIDIA's driver: {reason}"
+    return f"device cuda needs an NVIDIA GPU and its driver: {reason}"
 
 
 def kernel(function: Callable[..., Any]) -> Any:
