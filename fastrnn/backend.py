@@ -1,6 +1,7 @@
 """Which device computes: the one module that knows. A device is a module with the names of `fastrnn.cpu.kernels`."""
 
 import importlib
+import importlib.util
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +14,31 @@ from .errors import BackendError
 
 def load(device: str = "cpu") -> Any:
     """The kernels of a device. Raises `BackendError` when it is not here; never another device instead."""
-    if device != "cpu":
-        raise BackendError(f"device {device!r} is not available in this version; use --device cpu")
-    return importlib.import_module("fastrnn.cpu.kernels")
+    if device == "cuda":
+        _check_cuda()
+    return importlib.import_module(f"fastrnn.{device}.kernels")
+
+
+def check(device: str, task: str = "language-model", processes: int = 1) -> None:
+    """Raises `BackendError` where this device is not here, or cannot learn this task, or not in so many processes."""
+    kernels = load(device)
+    if task != "language-model" and not kernels.TASKS:
+        raise BackendError(f"device {device} runs language models only; use --device cpu for {task}")
+    if processes > 1 and not kernels.PROCESSES:
+        raise BackendError(f"device {device} trains in one process only; start without MPI, or use --device cpu")
+
+
+def _check_cuda() -> None:
+    """Raises `BackendError` that says what is missing and how to get it."""
+    # Numba's own numba.cuda is deprecated; it is not tried
+    reason: str | None = "device cuda needs numba-cuda, which is not installed"
+    if importlib.util.find_spec("numba_cuda") is not None:
+        reason = importlib.import_module("fastrnn.cuda.compiling").missing()
+    if reason is not None:
+        raise BackendError(
+            f"{reason}; pip install 'fastrnn[cuda12]' ('fastrnn[cuda13]' where `nvidia-smi` shows CUDA 13), "
+            "or use --device cpu"
+        )
 
 
 def warmup(cells: tuple[str, ...] = LAYERS, precision: str | None = None, device: str = "cpu") -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import backend
 from .config import Config
 from .data.windows import Window
 from .errors import ConfigError
@@ -29,6 +30,7 @@ def bench_train(
     precision: str = "float32",
     threads: int | None = None,
     seconds: float = 5.0,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Full training steps on random ids: forward, loss, backward, clip, Adam. Medians over ``seconds``.
 
@@ -38,8 +40,9 @@ def bench_train(
     """
     _check_seconds(seconds)
     group = world()
+    backend.check(device, processes=group.size)
     lo, hi = group.part(batch)
-    network = _network(cell, layers, hidden, precision, threads)
+    network = _network(cell, layers, hidden, precision, threads, device)
     config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
     optimizer = Optimizer(network, config)
     rng = np.random.default_rng(0)
@@ -50,6 +53,7 @@ def bench_train(
         nats = network.learn(window, state)
         group.average(network.gradients.flat, nats, window)
         optimizer.step(2e-3, optimizer.gradient_norm())
+        network.kernels.synchronize()
 
     median, steps, shares = _median_time(step, seconds, group)
     chars_per_s = seq * batch / median
@@ -64,6 +68,7 @@ def bench_train(
         "threads": network.pool.threads,
         "steps": steps,
         "window_mb": network.window_bytes() / 1e6,
+        "device": device,
         "vectors": network.kernels.TARGET.name,
         "cell": cell,
         "layers": layers,
@@ -75,19 +80,21 @@ def bench_train(
     }
 
 
-def bench_scale(cell: str = "lstm", precision: str = "float32", seconds: float = 1.0) -> list[dict[str, Any]]:
+def bench_scale(
+    cell: str = "lstm", precision: str = "float32", seconds: float = 1.0, device: str = "cpu"
+) -> list[dict[str, Any]]:
     """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size.
 
     Each row also has ``multiply_adds`` a character and the picoseconds that one takes: near constant where the cost is
     proportional to the work; and ``window_factor``, window memory over 4 * T * B * H * L bytes.
     """
-    sizes = [{"hidden": hidden} for hidden in (64, 128, 256, 512, 1024)]
+    sizes: list[dict[str, Any]] = [{"hidden": hidden} for hidden in (64, 128, 256, 512, 1024)]
     sizes += [{"hidden": 256, "seq": seq} for seq in (16, 32, 128, 256)]
     sizes += [{"hidden": hidden, "threads": 1} for hidden in (256, 512)]
     rows = []
     for size in sizes:
         settings = {"layers": 1, "batch": 32, "seq": 64} | size
-        row = bench_train(cell, precision=precision, seconds=seconds, **settings)
+        row = bench_train(cell, precision=precision, seconds=seconds, device=device, **settings)
         work = train_flops(cell, 1, size["hidden"]) / 2
         row |= {"multiply_adds": work, "ps_per_multiply_add": 1e12 / row["chars_per_s"] / work}
         row["window_factor"] = row["window_mb"] * 1e6 / (4 * row["seq"] * row["batch"] * row["hidden"])
@@ -144,8 +151,7 @@ def train_flops(cell: str, layers: int, hidden: int) -> float:
 def peak_gflops(network: Network) -> float:
     """What the project's own tile reaches on all threads, on a size that stays in cache."""
     kernels, dtype = network.kernels, network.dtype  # of float32 also where products are bfloat16
-    rows, k, n = 48, 256, 256
-    repeats = 200
+    rows, k, n, repeats = kernels.PEAK
     best = 0.0
     packed = kernels.zeros(kernels.packed_size(k, n, dtype), dtype)
     for _ in range(5):
@@ -156,8 +162,8 @@ def peak_gflops(network: Network) -> float:
     return best
 
 
-def _network(cell: str, layers: int, hidden: int, precision: str, threads: int | None) -> Network:
-    config = Config(cell=cell, layers=layers, hidden=hidden, precision=precision, threads=threads)
+def _network(cell: str, layers: int, hidden: int, precision: str, threads: int | None, device: str = "cpu") -> Network:
+    config = Config(cell=cell, layers=layers, hidden=hidden, precision=precision, threads=threads, device=device)
     network = Network.from_config(config, VOCAB)
     initialise(network.parameters, network.shape, config.init, np.random.default_rng(0))
     return network

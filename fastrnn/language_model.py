@@ -43,27 +43,33 @@ class LineScore:
 class LanguageModel:
     """A network and its vocabulary. Not for two threads at once."""
 
-    def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False, device: str = "cpu"
+    ) -> None:
         self.config = checkpoint.config
         if not isinstance(checkpoint.tokenizer, Tokenizer):
             raise ConfigError(f"a model for {self.config.task}, not a language model; use `fastrnn predict` or `eval`")
         self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
         config = self.config
-        self.network = Network.from_config(config.replace(precision=config.dtype, threads=threads), self.tokenizer.size)
+        here = config.replace(precision=config.dtype, threads=threads, device=device)
+        self.network = Network.from_config(here, self.tokenizer.size)
         self.shape = self.network.shape
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
         self._stepper: Network | None = None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "LanguageModel":
+    def load(
+        cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False, device: str = "cpu"
+    ) -> "LanguageModel":
         """From a run folder (its best model) or a file. Raises `CheckpointError`.
 
         Texts are drawn with the weights rounded to bfloat16, which is faster; ``exact``: with the weights as they are.
-        Measuring (evaluate, score, complete, step) is always exact.
+        Measuring (evaluate, score, complete, step) is always exact. ``device``: where to compute, wherever the model
+        was trained. Raises `BackendError` when that is not here.
         """
-        return cls(load(model_path(path)), threads, exact)
+        return cls(load(model_path(path)), threads, exact, device)
 
     def sample_stream(
         self,

@@ -170,7 +170,8 @@ class Sampler:
             )
         network.leave(state)
         network.allocate(1, count)
-        network.enter({name: np.repeat(array, count, axis=1) for name, array in state.items()})
+        host = network.kernels.to_host
+        network.enter({name: np.repeat(host(array), count, axis=1) for name, array in state.items()})
         return network, network.generating_layers(int(prime[-1]))
 
     def _fed_from(self, state: State, prime: Array) -> tuple[Network, tuple[Any, ...]]:

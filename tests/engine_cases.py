@@ -11,9 +11,9 @@ from fastrnn.reference import Reference
 Array = NDArray[Any]
 
 
-def make_network(model: Reference, dtype: Any = np.float64, threads: int = 1) -> Network:
+def make_network(model: Reference, dtype: Any = np.float64, threads: int = 1, device: str = "cpu") -> Network:
     """A network with the weights of this reference model."""
-    network = Network(model.shape, dtype=dtype, threads=threads)
+    network = Network(model.shape, dtype=dtype, threads=threads, device=device)
     network.parameters.assign(model.parameters)
     return network
 
@@ -27,14 +27,19 @@ def run_network(
     network: Network, ids: Array, targets: Array, state: dict[str, Array], starts: Array | None = None, **dropout: Any
 ) -> dict[str, Array]:
     """Copies of all that a training window gives, by name: loss, losses, gradients, ``dstate ...``, ``last ...``."""
-    last = {name: array.astype(network.dtype) for name, array in state.items()}
+    kernels = network.kernels
+
+    def copied(array: Any) -> Array:
+        return np.array(kernels.to_host(array))
+
+    last = {name: kernels.to_device(array.astype(network.dtype)) for name, array in state.items()}
     if starts is not None:
         starts = np.ascontiguousarray(starts)
     loss = network.loss_and_gradient(tokens(ids), tokens(targets), starts, last, **dropout)
-    results = {"loss": np.array(loss), "losses": network.losses.copy()}
-    results |= {name: array.copy() for name, array in network.gradients.items()}
-    results |= {f"dstate {name}": array for name, array in network.dstate.items()}
-    return results | {f"last {name}": array for name, array in last.items()}
+    results = {"loss": np.array(loss), "losses": copied(network.losses)}
+    results |= {name: copied(array) for name, array in network.gradients.items()}
+    results |= {f"dstate {name}": copied(array) for name, array in network.dstate.items()}
+    return results | {f"last {name}": copied(array) for name, array in last.items()}
 
 
 def run_reference(

@@ -22,7 +22,7 @@ def command() -> None:
     "train", cls=options.SectionCommand, epilog=options.example("fastrnn bench train --hidden 64 --seconds 1")
 )
 @options.config_options(
-    "cell", "layers", "hidden", "batch", "seq", "precision", "threads", section="Options", defaults=DEFAULTS
+    "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
 )
 @options.setting("--seconds", float, "How long to measure.", "5.0")
 @click.option("--scale", is_flag=True, help="Show how the cost grows with the size, the window and the threads.")
@@ -31,15 +31,17 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     """Measure training, against this machine's own peak.
 
     A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam. With --scale a table of one-layer
-    models, --seconds for each; of the other options it takes --cell and --precision. Under MPI the ranks share the
-    batch, and what they cost each other is shown too.
+    models, --seconds for each; of the other options it takes --cell, --precision and --device. Under MPI the ranks
+    share the batch, and what they cost each other is shown too.
     """
     from fastrnn.bench import bench_scale, bench_train
 
     if not scale:
         _show(bench_train(**_checked(values)), as_json)
         return
-    kept = {name: value for name, value in _checked(values).items() if name in ("cell", "precision", "seconds")}
+    kept = {
+        name: value for name, value in _checked(values).items() if name in ("cell", "precision", "seconds", "device")
+    }
     _show_scale(bench_scale(**kept), as_json)
 
 

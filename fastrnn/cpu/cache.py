@@ -35,7 +35,8 @@ _LITTER = 3600.0  # seconds after which a temporary file is what a killed proces
 def sources_key() -> str:
     """What all kernels follow from, as it is on the disk now."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), *sorted(here.glob("../cuda/*.py")), here.parent / "formulas.py"):
         digest.update(path.name.encode() + path.read_bytes())
     cpu = f"{config.CPU_NAME}{TARGET}{sorted(enabled_features())}"
     versions = f"{sys.version_info[:3]}{numba.__version__}{llvmlite.__version__}{platform.machine()}"

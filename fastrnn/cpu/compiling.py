@@ -26,3 +26,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """A piece of kernels: compiled into those that call it, never called from Python."""
     return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+
+
+def formula(function: Callable[..., Any]) -> Any:
+    """A piece of scalar mathematics: becomes part of the source of the kernels that call it, to be vectorised there."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, inline="always")(function)

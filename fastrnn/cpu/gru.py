@@ -9,15 +9,17 @@ simplified     u = sigmoid(W_u [h', x] + b_u)      n = tanh(W_c [h', x] + b_c)
 (lectures)     h = u * n + (1 - u) * h'
 
 Saved for the backward step: the gates in place of the pre-activations, and of the GRU also W_hn h' + b_hn.
+The formulas: `fastrnn.formulas`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..formulas import gru, simplified_gru
 from .activations import sigmoid, tanh
 from .cells import register
-from .compiling import inlined
+from .compiling import formula, inlined
 
 
 class GRU(NamedTuple):
@@ -36,6 +38,10 @@ class SimplifiedGRU(NamedTuple):
     c: np.ndarray[Any, Any]
 
 
+_forward_unit, _backward_unit = map(formula, gru(sigmoid, tanh))
+_forward_unit_simplified, _backward_unit_simplified = map(formula, simplified_gru(sigmoid, tanh))
+
+
 @inlined
 def _forward(cell, t, lo, hi):
     H = cell.h.shape[2]
@@ -43,13 +49,11 @@ def _forward(cell, t, lo, hi):
     for b in range(lo, hi):
         a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
         for j in range(H):
-            r = sigmoid(a[H + j])
-            z = sigmoid(a[2 * H + j])
-            n = tanh(a[j] + r * a[3 * H + j])
+            n, r, z, h_j = _forward_unit(a[j], a[H + j], a[2 * H + j], a[3 * H + j], h_prev[j], one)
             a[j] = n
             a[H + j] = r
             a[2 * H + j] = z
-            h[j] = (one - z) * n + z * h_prev[j]
+            h[j] = h_j
 
 
 @inlined
@@ -59,16 +63,14 @@ def _backward(cell, t, lo, hi, dy, dh, dc):
     for b in range(lo, hi):
         a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
         for j in range(H):
-            n = a[j]
-            r = a[H + j]
-            z = a[2 * H + j]
-            d_h = dy_b[j] + dh_b[j]
-            d_n = d_h * (one - z) * (one - n * n)
+            d_n, d_r, d_z, d_n_h, d_h = _backward_unit(
+                a[j], a[H + j], a[2 * H + j], a[3 * H + j], h_prev[j], dy_b[j] + dh_b[j], one
+            )
             a[j] = d_n
-            a[H + j] = d_n * a[3 * H + j] * r * (one - r)
-            a[2 * H + j] = d_h * (h_prev[j] - n) * z * (one - z)
-            a[3 * H + j] = d_n * r
-            dh_b[j] = d_h * z
+            a[H + j] = d_r
+            a[2 * H + j] = d_z
+            a[3 * H + j] = d_n_h
+            dh_b[j] = d_h
 
 
 @inlined
@@ -78,11 +80,10 @@ def _forward_simplified(cell, t, lo, hi):
     for b in range(lo, hi):
         a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
         for j in range(H):
-            u = sigmoid(a[j])
-            n = tanh(a[H + j])
+            u, n, h_j = _forward_unit_simplified(a[j], a[H + j], h_prev[j], one)
             a[j] = u
             a[H + j] = n
-            h[j] = u * n + (one - u) * h_prev[j]
+            h[j] = h_j
 
 
 @inlined
@@ -92,12 +93,10 @@ def _backward_simplified(cell, t, lo, hi, dy, dh, dc):
     for b in range(lo, hi):
         a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
         for j in range(H):
-            u = a[j]
-            n = a[H + j]
-            d_h = dy_b[j] + dh_b[j]
-            a[j] = d_h * (n - h_prev[j]) * u * (one - u)
-            a[H + j] = d_h * u * (one - n * n)
-            dh_b[j] = d_h * (one - u)
+            d_u, d_n, d_h = _backward_unit_simplified(a[j], a[H + j], h_prev[j], dy_b[j] + dh_b[j], one)
+            a[j] = d_u
+            a[H + j] = d_n
+            dh_b[j] = d_h
 
 
 register(GRU, _forward, _backward)

@@ -9,8 +9,8 @@ from .gru import GRU, SimplifiedGRU
 from .lookup import lookup, lookup_backward
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
-from .matmul import multiply_repeatedly
-from .memory import aligned as zeros
+from .matmul import PEAK, multiply_repeatedly
+from .memory import clone, copy, synchronize, to_device, to_host, zeros
 from .packing import pack, packed_size, panels
 from .pool import Pool
 from .rnn import ReluRNN, TanhRNN
@@ -21,12 +21,15 @@ from .update import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squar
 from .walk import layer_backward, layer_forward
 
 __all__ = [
-    "BLOCK", "CELLS", "TARGET", "Pool", "adagrad", "adamw", "add_gathered", "bias_backward", "binary_cross_entropy",
-    "dropout", "gather", "generate", "join", "layer_backward", "layer_forward", "layer_gradient", "linear_backward",
-    "log_softmax", "lookup", "lookup_backward", "momentum", "multiply_repeatedly", "output_forward", "output_loss",
-    "pack", "packed_size", "panels", "probabilities", "rmsprop", "sgd", "split", "squared_error", "summary",
-    "summary_backward", "sums_of_squares", "table_backward", "table_forward", "tanh_backward", "tanh_forward",
-    "weight_gradient", "zeros",
+    "BLOCK", "CELLS", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw", "add_gathered",
+    "bias_backward", "binary_cross_entropy", "clone", "copy", "dropout", "gather", "generate", "join", "layer_backward",
+    "layer_forward", "layer_gradient", "linear_backward", "log_softmax", "lookup", "lookup_backward", "momentum",
+    "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size", "panels", "probabilities",
+    "rmsprop", "sgd", "split", "squared_error", "summary", "summary_backward", "sums_of_squares", "synchronize",
+    "table_backward", "table_forward", "tanh_backward", "tanh_forward", "to_device", "to_host", "weight_gradient",
+    "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
+TASKS = True  # whether the labelled tasks run here
+PROCESSES = True  # whether many processes may train one model here

@@ -4,17 +4,17 @@
     c = f * c' + i * g
     h = o * tanh(c)
 
-Saved for the backward step: i, f, g, o in place of a, and c'. c itself is computed again: that is cheaper than its
-memory.
+Saved for the backward step: i, f, g, o in place of a, and c'. The formulas: `fastrnn.formulas`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..formulas import lstm
 from .activations import sigmoid, tanh
 from .cells import register
-from .compiling import inlined
+from .compiling import formula, inlined
 
 
 class LSTM(NamedTuple):
@@ -25,23 +25,22 @@ class LSTM(NamedTuple):
     c: np.ndarray[Any, Any]
 
 
+_forward_unit, _backward_unit = map(formula, lstm(sigmoid, tanh))
+
+
 @inlined
 def _forward(cell, t, lo, hi):
     H = cell.h.shape[2]
     for b in range(lo, hi):
         a, c_prev, c, h = cell.gates[t, b], cell.c[t, b], cell.c[t + 1, b], cell.h[t + 1, b]
         for j in range(H):
-            i = sigmoid(a[j])
-            f = sigmoid(a[H + j])
-            g = tanh(a[2 * H + j])
-            o = sigmoid(a[3 * H + j])
-            cell_state = f * c_prev[j] + i * g
+            i, f, g, o, c_j, h_j = _forward_unit(a[j], a[H + j], a[2 * H + j], a[3 * H + j], c_prev[j])
             a[j] = i
             a[H + j] = f
             a[2 * H + j] = g
             a[3 * H + j] = o
-            c[j] = cell_state
-            h[j] = o * tanh(cell_state)
+            c[j] = c_j
+            h[j] = h_j
 
 
 @inlined
@@ -51,18 +50,14 @@ def _backward(cell, t, lo, hi, dy, dh, dc):
     for b in range(lo, hi):
         a, c_prev, dy_b, dh_b, dc_b = cell.gates[t, b], cell.c[t, b], dy[t, b], dh[b], dc[b]
         for j in range(H):
-            i = a[j]
-            f = a[H + j]
-            g = a[2 * H + j]
-            o = a[3 * H + j]
-            tanh_c = tanh(f * c_prev[j] + i * g)
-            d_h = dy_b[j] + dh_b[j]
-            d_c = dc_b[j] + d_h * o * (one - tanh_c * tanh_c)
-            a[j] = d_c * g * i * (one - i)
-            a[H + j] = d_c * c_prev[j] * f * (one - f)
-            a[2 * H + j] = d_c * i * (one - g * g)
-            a[3 * H + j] = d_h * tanh_c * o * (one - o)
-            dc_b[j] = d_c * f
+            d_i, d_f, d_g, d_o, d_c = _backward_unit(
+                a[j], a[H + j], a[2 * H + j], a[3 * H + j], c_prev[j], dy_b[j] + dh_b[j], dc_b[j], one
+            )
+            a[j] = d_i
+            a[H + j] = d_f
+            a[2 * H + j] = d_g
+            a[3 * H + j] = d_o
+            dc_b[j] = d_c
             dh_b[j] = 0
 
 

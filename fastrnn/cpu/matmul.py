@@ -134,3 +134,6 @@ def multiply_repeatedly(packed, rows, k, n, repeats):
     scratch = working_memory(SCRATCH, packed)
     for _ in range(repeats):
         multiply_units((c, 0, 0, n), (a, 0, 0, k), packed, k, n, 1, rows, 0, scratch)
+
+
+PEAK = (48, 256, 256, 200)  # rows, k, n, repeats that show the peak: in cache

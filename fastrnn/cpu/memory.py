@@ -1,4 +1,7 @@
-"""Arrays that start on a cache line: a vector load never straddles two lines."""
+"""Arrays that start on a cache line: a vector load never straddles two lines.
+
+The ways to a device and back lead nowhere here: the CPU's arrays are the host's (see `fastrnn.cuda.memory`).
+"""
 
 from typing import Any
 
@@ -8,15 +11,40 @@ import numpy.typing as npt
 from .compiling import inlined
 
 _LINE = 64
+Array = np.ndarray[Any, Any]
 
 
-def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any, Any]:
+def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any, Any]:
     """Zeros of this shape, C-contiguous, the first element on a 64-byte boundary."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     raw = np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
+
+
+def copy(to: Array, values: Any) -> None:
+    """``to[...] = values``."""
+    to[...] = values
+
+
+def clone(array: Array) -> Array:
+    """A copy that lies where the array does."""
+    return array.copy()
+
+
+def to_device(array: Array) -> Array:
+    """The same numbers where kernels can read them."""
+    return array
+
+
+def to_host(array: Array) -> Array:
+    """The same numbers as a NumPy array; not a copy, if they are one."""
+    return array
+
+
+def synchronize() -> None:
+    """Wait until all that was started is done."""
 
 
 @inlined

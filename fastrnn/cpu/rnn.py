@@ -3,15 +3,17 @@
     h = f(a)     a = W_ih x + b_ih + W_hh h' + b_hh      f = tanh or relu
 
 Saved for the backward step: h, from which f'(a) follows (1 - h^2, or 1 where h > 0).
+The formulas: `fastrnn.formulas`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activations import tanh
+from ..formulas import relu_rnn, tanh_rnn
+from .activations import sigmoid, tanh
 from .cells import register
-from .compiling import inlined
+from .compiling import formula, inlined
 
 
 class TanhRNN(NamedTuple):
@@ -30,23 +32,28 @@ class ReluRNN(NamedTuple):
     c: np.ndarray[Any, Any]
 
 
+_forward_unit_tanh, _backward_unit_tanh = map(formula, tanh_rnn(sigmoid, tanh))
+_forward_unit_relu, _backward_unit_relu = map(formula, relu_rnn(sigmoid, tanh))
+
+
 @inlined
 def _forward_tanh(cell, t, lo, hi):
+    zero = cell.h.dtype.type(0)
     for b in range(lo, hi):
         a, h = cell.gates[t, b], cell.h[t + 1, b]
         for j in range(h.size):
-            y = tanh(a[j])
+            y = _forward_unit_tanh(a[j], zero)
             a[j] = y
             h[j] = y
 
 
 @inlined
 def _backward_tanh(cell, t, lo, hi, dy, dh, dc):
-    one = cell.h.dtype.type(1)
+    zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
     for b in range(lo, hi):
         a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
         for j in range(dh_b.size):
-            a[j] = (dy_b[j] + dh_b[j]) * (one - a[j] * a[j])
+            a[j] = _backward_unit_tanh(a[j], dy_b[j] + dh_b[j], zero, one)
             dh_b[j] = 0
 
 
@@ -56,19 +63,18 @@ def _forward_relu(cell, t, lo, hi):
     for b in range(lo, hi):
         a, h = cell.gates[t, b], cell.h[t + 1, b]
         for j in range(h.size):
-            # the comparison is false for NaN, which must not be lost
-            y = zero if a[j] < zero else a[j]
+            y = _forward_unit_relu(a[j], zero)
             a[j] = y
             h[j] = y
 
 
 @inlined
 def _backward_relu(cell, t, lo, hi, dy, dh, dc):
-    zero = cell.h.dtype.type(0)
+    zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
     for b in range(lo, hi):
         a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
         for j in range(dh_b.size):
-            a[j] = dy_b[j] + dh_b[j] if a[j] > zero else zero
+            a[j] = _backward_unit_relu(a[j], dy_b[j] + dh_b[j], zero, one)
             dh_b[j] = 0
 
 

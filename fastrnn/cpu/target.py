@@ -22,6 +22,7 @@ class Target:
     vectors: int
     bfloat16_dot: bool = False
     amx: bool = False
+    rounded: bool = True  # weights may be taken as bfloat16, to predict
 
     def lanes(self, bits: int) -> int:
         """Numbers of ``bits`` bits in one vector."""

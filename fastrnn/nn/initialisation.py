@@ -27,6 +27,12 @@ def initialise(parameters: Parameters, shape: Shape, kind: str, rng: np.random.G
     (Saxe et al. 2014), input matrices uniform with variance 1/fan_in. Biases start at 0, an LSTM's forget gates at 1
     (Gers et al. 2000; Jozefowicz et al. 2015), as the sum of its two biases.
     """
+    host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
+    _fill(host, shape, kind, rng)
+    parameters.assign(host)
+
+
+def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator) -> None:
     for name, view in parameters.items():
         if "bias" in name:
             view[...] = 0

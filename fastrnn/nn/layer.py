@@ -59,7 +59,7 @@ class Layer:
         self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
         self.w_h_back = kernels.zeros(size(self.width, self.hidden, packed), packed)
         self._no_rows = kernels.zeros((0, 0, 0), dtype)
-        self._dtable = np.zeros_like(self.table)
+        self._dtable = kernels.zeros(self.table.shape, dtype)
 
     def allocate(self, steps: int, batch: int) -> None:
         """Arrays for windows of T = steps and B = batch."""
@@ -82,31 +82,31 @@ class Layer:
 
     def enter(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Start the next window from part n of a state, name -> (N, B, H)."""
-        lo, hi = rows
-        self.cell.h[0, lo:hi] = state["h"][n, lo:hi]
+        (lo, hi), copy = rows, self.kernels.copy
+        copy(self.cell.h[0, lo:hi], state["h"][n, lo:hi])
         if self.has_cell_state:
-            self.cell.c[0, lo:hi] = state["c"][n, lo:hi]
+            copy(self.cell.c[0, lo:hi], state["c"][n, lo:hi])
 
     def leave(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Copy the state that the last window ended in."""
-        lo, hi = rows
-        state["h"][n, lo:hi] = self.cell.h[-1, lo:hi]
+        (lo, hi), copy = rows, self.kernels.copy
+        copy(state["h"][n, lo:hi], self.cell.h[-1, lo:hi])
         if self.has_cell_state:
-            state["c"][n, lo:hi] = self.cell.c[-1, lo:hi]
+            copy(state["c"][n, lo:hi], self.cell.c[-1, lo:hi])
 
     def enter_backward(self, dstate: Mapping[str, Array] | None, n: int, rows: Rows) -> None:
         """Begin with part n of the gradient of the last state; None: nothing follows this window."""
-        lo, hi = rows
-        self.dh[lo:hi] = 0 if dstate is None else dstate["h"][n, lo:hi]
+        (lo, hi), copy = rows, self.kernels.copy
+        copy(self.dh[lo:hi], 0 if dstate is None else dstate["h"][n, lo:hi])
         if self.has_cell_state:
-            self.dc[lo:hi] = 0 if dstate is None else dstate["c"][n, lo:hi]
+            copy(self.dc[lo:hi], 0 if dstate is None else dstate["c"][n, lo:hi])
 
     def leave_backward(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Copy the gradient of the initial state, after `backward`."""
-        lo, hi = rows
-        dstate["h"][n, lo:hi] = self.dh[lo:hi]
+        (lo, hi), copy = rows, self.kernels.copy
+        copy(dstate["h"][n, lo:hi], self.dh[lo:hi])
         if self.has_cell_state:
-            dstate["c"][n, lo:hi] = self.dc[lo:hi]
+            copy(dstate["c"][n, lo:hi], self.dc[lo:hi])
 
     def pack(self, part: Part, backward: bool) -> None:
         """Weights into panels, this part of them."""

@@ -64,9 +64,9 @@ class Network:
         self.shape, self.products = shape, products
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
-        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype)
+        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype, self.kernels)
         shapes = {name: view.shape for name, view in self.parameters.items()}
-        self.gradients = Parameters(shapes, dtype) if gradients is None else gradients
+        self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
         packed = packed_type(self.kernels, self.dtype, products, shape.hidden)
         self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, packed)
         self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, packed)
@@ -108,7 +108,9 @@ class Network:
 
     def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
         """Losses (T, B) in nats of targets y (T, B), -1 = not scored, after x (T, B). ``state`` is carried on."""
-        return self._run(x, y, starts, state, None)
+        self._run(x, y, starts, state, None)
+        losses: Array = self.kernels.to_host(self.losses)
+        return losses
 
     def loss_and_gradient(
         self,
@@ -127,17 +129,17 @@ class Network:
         and ``place``, see `Dropout`.
         """
         scored = max(1, int(np.count_nonzero(y >= 0)))
-        losses = self._run(x, y, starts, state, Training(Dropout(keep, key, *place), 1 / scored))
+        self._run(x, y, starts, state, Training(Dropout(keep, key, *place), 1 / scored))
         self.pool.together(self.accumulate)
-        return float(losses.sum(dtype=np.float64)) / scored
+        return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
     def step_logits(self, x: Array, state: State) -> Array:
         """Logits (B, V) after one step of tokens x (1, B). ``state`` is carried on in place."""
         none = np.full_like(x, -1)
         self._run(x, none, None, state, None)
-        logits = np.empty((1, *self.logits.shape[1:]), self.dtype)
+        logits = self.kernels.zeros((1, *self.logits.shape[1:]), self.dtype)
         self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
-        first: Array = logits[0]
+        first: Array = self.kernels.to_host(logits)[0]
         return first
 
     @property
@@ -152,7 +154,7 @@ class Network:
         self.pack_weights(part, backward)
         if backward:
             lo, hi = part.range(self.gradients.flat.size)
-            self.gradients.flat[lo:hi] = 0
+            self.kernels.copy(self.gradients.flat[lo:hi], 0)
 
     def pack_weights(self, part: Part, backward: bool) -> None:
         """Put this part of all weights into the kernels' form."""
@@ -161,11 +163,11 @@ class Network:
 
     def generating_layers(self, token: int) -> tuple[Any, ...]:
         """What `generate` takes, for the allocated window (1, B); every row is fed ``token`` first."""
-        batch = self._window[1]
-        first = np.full((1, batch), token, np.int32)
-        layers, x = [], self.layers[0].cell.h[1:, :, :0].copy()
+        batch, kernels = self._window[1], self.kernels
+        first = kernels.to_device(np.full((1, batch), token, np.int32))
+        layers, x = [], kernels.zeros((1, batch, 0), self.dtype)
         for layer in self.layers:
-            ids = first if layer.one_hot else np.zeros_like(first)
+            ids = first if layer.one_hot else kernels.zeros((1, batch), np.int32)
             layers.append((layer.cell, layer.width, ids, layer.table, x, layer.w_x, layer.w_h))
             x = layer.cell.h[1:]
         return tuple(layers)
@@ -173,8 +175,9 @@ class Network:
     def load(self, x: Array, y: Array, starts: Array | None) -> None:
         """The window that is run next: ids, targets and starts, (T, B) each."""
         self.allocate(*x.shape)
-        self._targets = y
-        self.stack.load(x, None, starts)
+        here = self.kernels.to_device
+        self._targets = here(y)
+        self.stack.load(here(x), None, None if starts is None else here(starts))
 
     def enter(self, state: State, rows: Rows | None = None) -> None:
         """Start the next window from this state."""
@@ -213,10 +216,9 @@ class Network:
         self.stack.accumulate(part)
         self.out.accumulate(part, self.logits, self._top)
 
-    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Training | None) -> Array:
+    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Training | None) -> None:
         self.load(x, y, starts)
         self.enter(state)
         self.pool.together(lambda part: self.pack(part, training is not None))
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), training))
         self.leave(state)
-        return self.losses

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cpu.memory import aligned
+from ..cpu import memory
 from .shapes import ModelShape, parameter_shapes
 
 Array = np.ndarray[Any, Any]
@@ -18,10 +18,17 @@ class Parameters(Mapping[str, Array]):
     Gradients have the same form.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]] | ModelShape, dtype: npt.DTypeLike = np.float32) -> None:
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]] | ModelShape,
+        dtype: npt.DTypeLike = np.float32,
+        kernels: Any = memory,
+    ) -> None:
+        """``kernels``: the device they lie on; without it the host."""
         if isinstance(shapes, ModelShape):
             shapes = parameter_shapes(shapes)
-        self.flat = aligned(sum(int(np.prod(s)) for s in shapes.values()), dtype)
+        self.kernels = kernels
+        self.flat: Array = kernels.zeros(sum(int(np.prod(s)) for s in shapes.values()), dtype)
         self._views: dict[str, Array] = {}
         at = 0
         for name, s in shapes.items():
@@ -41,4 +48,8 @@ class Parameters(Mapping[str, Array]):
     def assign(self, values: Mapping[str, Array]) -> None:
         """Copy arrays in by name; all names must be there."""
         for name, view in self.items():
-            view[...] = values[name]
+            self.kernels.copy(view, values[name])
+
+    def on_host(self) -> dict[str, Array]:
+        """Name -> NumPy array; on the CPU not a copy."""
+        return {name: self.kernels.to_host(view) for name, view in self.items()}

@@ -14,18 +14,19 @@ def packed_type(kernels: Any, dtype: np.dtype[Any], products: str, hidden: int) 
 
     "split" takes both factors as sums of three bfloat16, where the processor has AMX and the layers are wide: as exact
     as float32 is, up to 1.3 times as fast in training, slower for a few rows. "rounded" takes the weights as bfloat16,
-    half the memory to read, only to predict with; "bfloat16" takes both factors so and adds up in float32. All are for
-    float32 numbers; float64's products are always exact. Raises `BackendError` where the processor cannot do that.
+    half the memory to read, only to predict with, where that gains anything; "bfloat16" takes both factors so and adds
+    up in float32. All are for float32 numbers; float64's products are always exact. Raises `BackendError` where the
+    processor cannot do that.
     """
     if products == "exact" or dtype != np.float32:
         return dtype
-    if products == "split":
-        return np.dtype(np.uint32) if kernels.TARGET.amx and hidden >= SPLIT_FROM else dtype
-    if products == "rounded":
-        return np.dtype(np.uint16)
     target = kernels.TARGET
+    if products == "split":
+        return np.dtype(np.uint32) if target.amx and hidden >= SPLIT_FROM else dtype
+    if products == "rounded":
+        return np.dtype(np.uint16) if target.rounded else dtype
     if not target.bfloat16_dot:
         raise BackendError(
-            f"precision bfloat16 needs AVX-512 BF16 instructions; this processor runs {target.name}: use float32"
+            f"precision bfloat16 needs a processor with AVX-512 BF16; this is {target.name}: use float32"
         )
     return np.dtype(np.int32)

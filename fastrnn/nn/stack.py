@@ -52,13 +52,13 @@ class Stack:
         ]
         self.flat_layers = [direction for layer in self.layers for direction in layer]
         self.dtype: np.dtype[Any] = self.flat_layers[0].dtype
-        self._no_starts: Array = np.zeros((0, 0), np.uint8)
+        self._no_starts: Array = kernels.zeros((0, 0), np.uint8)
         self._window = (0, 0)
 
     def zero_state(self, batch: int) -> State:
         """Zeros: name -> (L*D, B, H)."""
         dims = (len(self.flat_layers), batch, self.shape.hidden)
-        return {name: np.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
+        return {name: self.kernels.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
 
     def allocate(self, steps: int, batch: int) -> None:
         """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""

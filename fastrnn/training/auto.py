@@ -111,7 +111,7 @@ def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: G
     network = Network.from_config(config, vocab)
     optimizer, exact = Optimizer(network, config), network.sibling("exact")
     rng = np.random.default_rng(0)
-    network.parameters.flat[...] = rng.uniform(-0.05, 0.05, network.parameters.flat.size)
+    network.kernels.copy(network.parameters.flat, rng.uniform(-0.05, 0.05, network.parameters.flat.size))
     x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
     state = network.initial_state(hi - lo)
     keep = 1.0 if config.dropout == 0 else 0.9

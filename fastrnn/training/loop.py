@@ -214,7 +214,7 @@ class Loop:
         self._saved = time.monotonic()
 
     def _write(self, snapshot: Snapshot, best: bool, final: bool) -> bool:
-        parameters = dict(self.trainer.model.parameters)
+        parameters = self.trainer.model.parameters.on_host()
         state = to_bytes(Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
                                     snapshot.progress, self.corpus), str(self.folder.last))  # fmt: skip
         if not final:

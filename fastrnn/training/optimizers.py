@@ -38,11 +38,11 @@ class Optimizer:
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
         self._kernel = getattr(kernels, config.optimizer)
         self._blocks = -(-flat.size // kernels.BLOCK)
-        self._sums = np.zeros(self._blocks)
+        self._sums = kernels.zeros(self._blocks, np.float64)
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         if config.weight_decay:
             biases = np.concatenate([np.full(v.size, "bias" in name) for name, v in model.parameters.items()])
-            self._decay[~biases] = config.weight_decay
+            kernels.copy(self._decay, np.where(biases, 0, config.weight_decay))
 
     def gradient_norm(self) -> float:
         """The norm of the whole gradient; NaN or infinity if one is in it."""
@@ -50,7 +50,7 @@ class Optimizer:
         self.model.pool.together(
             lambda part: self.model.kernels.sums_of_squares(gradient, self._sums, *part.range(self._blocks))
         )
-        return math.sqrt(total) if (total := float(self._sums.sum())) >= 0 else math.nan
+        return math.sqrt(total) if (total := float(self.model.kernels.to_host(self._sums).sum())) >= 0 else math.nan
 
     def step(self, lr: float, norm: float) -> None:
         """One update with the gradient clipped to ``config.clip`` (0: as it is)."""
@@ -65,10 +65,10 @@ class Optimizer:
 
     def to_mapping(self) -> dict[str, np.ndarray[Any, Any]]:
         """Copies of the moments."""
-        return {name: array.copy() for name, array in self.moments.items()}
+        return {name: np.array(self.model.kernels.to_host(array)) for name, array in self.moments.items()}
 
     def assign(self, moments: dict[str, np.ndarray[Any, Any]], updates: int) -> None:
         """Go on from saved moments."""
         for name, array in self.moments.items():
-            array[...] = moments[name]
+            self.model.kernels.copy(array, moments[name])
         self.updates = updates

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..config import Config
 from ..data.corpus import Corpus
 from ..data.record import Records
@@ -49,6 +50,7 @@ def train(
     inputs, config, group = _named(inputs), config or Config(), world()
     reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True) as signals:
+        backend.check(config.device, config.task, group.size)  # before anything is read
         clock = auto.Clock(auto.budget_of(config), group)
         if out is not None:
             group.first(RunFolder(out).check_free)
@@ -151,6 +153,7 @@ def _restored(
             raise CheckpointError(f"{folder.last}: its config lacks {name}; start anew with --init-from")
     Progress.from_mapping(saved.progress)  # refuses one that no run has written
     config, length = changed(saved, changes)
+    backend.check(config.device, config.task, group.size)
     given = isinstance(inputs, (Corpus, Records)) or len(_named(inputs)) > 0
     material = read(inputs if given else saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter, group)
     if material.about["fingerprint"] != saved.corpus.get("fingerprint"):

@@ -126,7 +126,7 @@ class Trainer:
         last good state with half the learning rate. Raises `DivergedError` when that did not help three times.
         """
         progress = self.progress
-        before = {name: array.copy() for name, array in self.state.items()}
+        before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
         window = self.windows.window(progress.step)
         nats = self.model.learn(window, self.state, self.keep, _key(self.config.seed, progress.step), self._place)
         nats, count = self.group.average(self.model.gradients.flat, nats, window)
@@ -151,7 +151,7 @@ class Trainer:
     def sound(self) -> bool:
         """Whether parameters, moments and state are all finite."""
         arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *self.state.values())
-        bad = any(not np.isfinite(array).all() for array in arrays)
+        bad = any(not np.isfinite(self.model.kernels.to_host(array)).all() for array in arrays)
         return not self.group.most(bad)[0]
 
     def go_back(self) -> None:
@@ -177,16 +177,18 @@ class Trainer:
     def snapshot(self) -> Snapshot:
         """A copy of everything that changes."""
         self.progress.plateau = self.plateau.to_mapping() if self.plateau else None
-        state = {name: array.copy() for name, array in self.state.items()}
-        parameters = self.model.parameters.flat.copy()
+        host = self.model.kernels.to_host
+        state = {name: np.array(host(array)) for name, array in self.state.items()}
+        parameters = np.array(host(self.model.parameters.flat))
         return Snapshot(parameters, self.optimizer.to_mapping(), state, self.progress.to_mapping())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, bit for bit."""
-        self.model.parameters.flat[...] = snapshot.parameters
+        kernels = self.model.kernels
+        kernels.copy(self.model.parameters.flat, snapshot.parameters)
         self.progress = Progress.from_mapping(snapshot.progress)
         self.optimizer.assign(snapshot.moments, self.progress.updates)
-        self.state = {name: array.copy() for name, array in snapshot.state.items()}
+        self.state = {name: kernels.to_device(array.copy()) for name, array in snapshot.state.items()}
         if self.plateau and self.progress.plateau:
             self.plateau = Plateau.from_mapping(self.progress.plateau)
 

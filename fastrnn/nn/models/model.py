@@ -68,6 +68,7 @@ class TaskNetwork:
         """``sharing``: another model of the same kind whose parameters and threads this one uses."""
         self.config, self.signature = config, signature
         self.kernels = backend.load(config.device)
+        backend.check(config.device, config.task)
         self.dtype: np.dtype[Any] = np.dtype(config.dtype)
         self.products = products or config.products
         self.packed = packed_type(self.kernels, self.dtype, self.products, config.hidden or 0)

@@ -1,0 +1,14 @@
+"""``on_device`` needs a GPU or the simulator; without either `test_simulator.py` runs it in a process with one."""
+
+import importlib.util
+
+
+def _cuda_works() -> bool:
+    if importlib.util.find_spec("numba_cuda") is None:
+        return False
+    from fastrnn.cuda.compiling import missing
+
+    return missing() is None
+
+
+collect_ignore = [] if _cuda_works() else ["on_device"]

@@ -1,0 +1,73 @@
+"""The network on the GPU or its simulator against the CPU: losses, gradients, states; all cells."""
+
+import numpy as np
+import pytest
+from engine_cases import assert_close, make_network, run_network, tokens
+from random_cases import make_model, make_starts, make_state, make_text
+
+from fastrnn.config import CELLS
+from fastrnn.cuda import gradient
+from fastrnn.cuda.compiling import SIMULATED
+from fastrnn.cuda.kernels import to_device, to_host
+
+T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
+
+
+def both(cell, layers, rng, dtype=np.float32, starts=False, batch=B, **dropout):
+    """The results of a training window on the GPU and on the CPU."""
+    model, state = make_model(cell, layers, rng, H, V), make_state(cell, rng, layers, batch, H)
+    ids, targets = make_text(rng, T, batch, V)
+    some = make_starts(T, batch) if starts else None
+    return [
+        run_network(make_network(model, dtype, device=device), ids, targets, state, some, **dropout)
+        for device in ("cuda", "cpu")
+    ]
+
+
+def test_one_layer(rng):
+    computed, expected = both("lstm", 1, rng)
+    assert_close(computed, expected, 1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_layers_with_starts_and_dropout(cell, rng):
+    computed, expected = both(cell, 2, rng, starts=True, keep=0.7, key=5, place=(2, 9))
+    assert_close(computed, expected, 1e-5)
+    np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
+
+
+@pytest.mark.skipif(SIMULATED, reason="in the simulator Python's floats become float32 beside float32 constants")
+def test_float64(rng):
+    computed, expected = both("gru", 2, rng, np.float64, batch=3)
+    assert_close(computed, expected, 1e-11)
+
+
+def test_many_tokens_scatter_their_gradient(rng, monkeypatch):
+    monkeypatch.setattr(gradient, "_MOST_SEARCHED", 2)
+    computed, expected = both("rnn", 1, rng, batch=3)
+    assert_close(computed, expected, 1e-5)
+
+
+def test_predicting(rng):
+    model, state = make_model("lstm", 2, rng, H, V), make_state("lstm", rng, 2, 3, H)
+    ids, targets = make_text(rng, T, 3, V)
+    found = {}
+    for device in ("cuda", "cpu"):
+        network = make_network(model, np.float32, device=device)
+        carried = {name: network.kernels.to_device(array.astype(np.float32)) for name, array in state.items()}
+        losses = network.loss(tokens(ids), tokens(targets), None, carried).copy()
+        logits = network.step_logits(tokens(ids[:1]), carried)
+        found[device] = {"losses": losses, "logits": logits, "h": np.array(network.kernels.to_host(carried["h"]))}
+    assert_close(found["cuda"], found["cpu"], 1e-5)
+
+
+def test_nan_is_not_lost(rng):
+    model, state = make_model("lstm", 1, rng, H, V), make_state("lstm", rng, 1, 3, H)
+    model.parameters["rnn.weight_hh_l0"][1, 1] = np.nan
+    ids, targets = make_text(rng, T, 3, V)
+    assert np.isnan(run_network(make_network(model, np.float32, device="cuda"), ids, targets, state)["loss"])
+
+
+def test_arrays_go_there_and_back(rng):
+    array = rng.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(to_host(to_device(array)), array)

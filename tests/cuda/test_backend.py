@@ -1,0 +1,40 @@
+"""What is said where CUDA cannot be had: what is missing, and how to get it; never another device instead."""
+
+import importlib.util
+
+import pytest
+
+from fastrnn import backend
+from fastrnn.config import Config
+from fastrnn.errors import BackendError
+from fastrnn.nn.network import Network
+
+with_numba_cuda = pytest.mark.skipif(
+    importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
+)
+
+
+def test_without_numba_cuda(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r"not installed; pip install 'fastrnn\[cuda12\]'"):
+        Network.from_config(Config(hidden=3, device="cuda"), 5)
+
+
+@with_numba_cuda
+@pytest.mark.parametrize("error", ["Error at driver init: \n\nno libcuda.so\nhere:\n", None])
+def test_without_a_driver_or_a_card(monkeypatch, error):
+    from fastrnn.cuda import compiling
+
+    monkeypatch.setattr(compiling, "SIMULATED", False)
+    monkeypatch.setattr(compiling.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(compiling.cuda, "cuda_error", lambda: error, raising=False)
+    with pytest.raises(BackendError) as raised:
+        backend.load("cuda")
+    message = str(raised.value)
+    assert ("driver: no libcuda.so here; pip" if error else "found no NVIDIA GPU") in message
+    assert "fastrnn[cuda12]" in message
+    assert "\n" not in message
+
+
+def test_the_cpu_does_not_import_cuda():
+    assert backend.load("cpu").__name__ == "fastrnn.cpu.kernels"

@@ -1,0 +1,68 @@
+"""Without a card: every kernel compiles to PTX for one, nothing is float64, and sums stay in registers.
+
+In a process of its own: it tells numba-cuda of a card that is not there.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, re
+from types import SimpleNamespace
+import numba.cuda.dispatcher as dispatcher
+from numba import cuda, types
+
+card = SimpleNamespace(compute_capability=(8, 0), MULTIPROCESSOR_COUNT=100, name="none")
+dispatcher.get_current_device = cuda.get_current_device = lambda: card
+
+from fastrnn.cuda import (dropout, embedding, generate, gradient, gru, loss, lstm, matmul, memory, packing, rnn, sums,
+                          update, walk)
+from fastrnn.cuda.cells import STEPS
+
+f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
+def a(n, kind=f):
+    return types.Array(kind, n, "C")
+ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
+kernels = {
+    "fill": (memory._fill, a(1), f), "choose": (walk._choose_rows, a(3), a(2), ids),
+    "product": (matmul._product("<f4"), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
+    "gather": (gradient._gather_table, a(2), a(3), ids), "scatter": (gradient._scatter_table, a(2), a(3), ids),
+    "sums": (sums._sum_columns("<f4"), a(1), a(1), i, b), "put_bias": (loss._put_bias, a(3), a(1)),
+    "softmax": (loss._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
+    "squares": (update._sums("<f4"), a(1), a(1, f8)), "adamw": (update._adamw, *[a(1)] * 5, *[f] * 9),
+    "sgd": (update._sgd, *[a(1)] * 3, f, f), "momentum": (update._momentum, *[a(1)] * 4, f, f, f),
+    "scaled": (update._scaled, *[a(1)] * 4, *[f] * 5), "pack": (packing._pack, a(2), order, i, b, a(1)),
+    "table": (embedding._table_forward, a(2), a(2), a(1), a(1), order, b),
+    "bias": (embedding._bias_backward, a(2), a(1), a(1), order),
+    "weights": (embedding._weights_backward, a(2), a(2), order),
+    "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
+    "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
+}
+for name in STEPS:
+    forward, backward = walk._windows(name, "<f4")
+    kernels[name + " forward"] = (forward, a(3), a(3), a(3), a(1), starts, a(3))
+    kernels[name + " backward"] = (backward, a(3), a(3), a(3), a(1), starts, a(3), a(2), a(2))
+found = {}
+for name, (kernel, *types_) in kernels.items():
+    ptx, _ = cuda.compile_ptx(kernel.py_func, tuple(types_), cc=(8, 0))
+    found[name] = {"doubles": len(re.findall("(?:add|mul|fma|div)[.a-z0-9]*[.]f64", ptx)), "local": ".local" in ptx}
+print(json.dumps(found))
+"""
+DOUBLES = ("draw",)  # probabilities are added up in float64, as on the CPU
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
+def test_every_kernel_compiles_for_a_card(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=600)
+    if "libnvvm" in done.stderr or "NvvmSupportError" in done.stderr:
+        pytest.skip("the CUDA toolkit's libnvvm is not installed")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert len(found) == 30
+    for name, facts in found.items():
+        assert not facts["local"], f"{name} keeps something in local memory"
+        assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"
