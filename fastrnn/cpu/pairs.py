@@ -66,7 +66,8 @@ def transpose_pairs(typingctx: Any, to: Any, to_at: Any, to_row: Any, source: An
 
         numbers = [load(k) for k in range(2 * TILE)]
         for part in range(_parts_of(sig.args[0])):
-            halves, numbers = zip(*(_rounded(builder, value, TILE) for value in numbers), strict=True)
+            halves, rest = zip(*(_rounded(builder, value, TILE) for value in numbers), strict=True)
+            numbers = list(rest)
             low, high = ([builder.zext(half, pairs) for half in halves[odd::2]] for odd in (0, 1))
             rows = [builder.or_(x, builder.shl(y, sixteen)) for x, y in zip(low, high, strict=True)]
             for m, vector in enumerate(_transposed(builder, rows)):
