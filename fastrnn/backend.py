@@ -48,16 +48,21 @@ def warmup(cells: tuple[str, ...] = LAYERS, precision: str | None = None, device
     """
     from .config import OPTIMIZERS
     from .nn.network import Network
+    from .nn.products import SPLIT_FROM
     from .training.optimizers import Optimizer
 
-    fast = ("bfloat16",) if load(device).TARGET.bfloat16_dot else ()
-    for cell, kind in itertools.product(cells, (precision,) if precision else (*fast, "float32")):
-        config = Config(task="regress", cell=cell, layers=2, hidden=8, precision=kind, device=device, threads=1)
+    target = load(device).TARGET
+    fast = ("bfloat16",) if target.bfloat16_dot else ()
+    settings = [(kind, 8) for kind in ((precision,) if precision else (*fast, "float32"))]
+    if target.amx and ("float32", 8) in settings:
+        settings.append(("float32", SPLIT_FROM))
+    for cell, (kind, hidden) in itertools.product(cells, settings):
+        config = Config(task="regress", cell=cell, layers=2, hidden=hidden, precision=kind, device=device, threads=1)
         if cell in CELLS:
-            yield f"{cell}: language models in {kind}"
+            yield f"{cell}: {'wide ' if hidden > 8 else ''}language models in {kind}"
             _language_model(config.replace(task="language-model"))
         if kind != "bfloat16" or precision:
-            yield f"{cell}: labelled tasks in {kind}"
+            yield f"{cell}: {'wide ' if hidden > 8 else ''}labelled tasks in {kind}"
             _tasks(config)
     for name in OPTIMIZERS:
         yield f"optimiser {name}"
