@@ -1,5 +1,7 @@
 """Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
 
+import signal
+
 import numpy as np
 import plain_kernels
 import pytest
@@ -9,7 +11,9 @@ if plain_kernels.WANTED:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiled code overflows in silence; its plain twin may too."""
+    """SIGINT is heard in a background job of a script too, where it is ignored; plain kernels overflow in silence."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if plain_kernels.WANTED:
         config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
 

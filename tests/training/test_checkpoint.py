@@ -35,6 +35,16 @@ def test_a_model_for_use_only_has_neither_moments_nor_state() -> None:
     assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
 
 
+def test_training_goes_on_only_from_what_it_needs() -> None:
+    """A language model its state, the labelled tasks the moments of their optimiser, if it has any."""
+    adamw, sgd = sample(optimizer="adamw"), sample(optimizer="sgd")
+    tagger, plain = (dataclasses.replace(each, config=each.config.replace(task="tag")) for each in (adamw, sgd))
+    assert adamw.resumable is sgd.resumable is tagger.resumable is plain.resumable is True
+    assert dataclasses.replace(adamw, state={}).resumable is False
+    assert dataclasses.replace(tagger, state={}).resumable is True
+    assert dataclasses.replace(tagger, optimizer={}).resumable is False
+
+
 def test_arrays_come_back_in_the_flat_order_and_writable() -> None:
     checkpoint = from_bytes(to_bytes(sample(cell="lstm")))
     assert list(checkpoint.parameters) == list(sample(cell="lstm").parameters)
@@ -135,6 +145,8 @@ def test_nothing_that_is_not_finite_is_written(tmp_path, monkeypatch, value: flo
         ({"progress": {"loss": float("nan")}}, "its progress cannot be kept as JSON"),
         ({"corpus": {"deep": [[[[[[[[[]]]]]]]]]}}, "its corpus cannot be kept as JSON: nested more than 8 deep"),
         ({"progress": {"long": list(range(100_001))}}, "its progress cannot be kept as JSON: more than 1000 values"),
+        ({"progress": {"step": -1}}, "its progress is damaged"),
+        ({"corpus": {"tokens": -1}}, "its corpus is damaged"),
         ({"tokenizer": TOKENIZERS["bytes"]}, "its vocabulary is of bytes, but its config says tokens = chars"),
         ({"optimizer": {"m": np.zeros(3, np.float32)}}, "tensor 'optimizer.v' is missing"),
         ({"parameters": {}}, "tensor 'rnn.weight_ih_l0' is missing"),

@@ -274,6 +274,8 @@ def test_a_vocabulary_far_too_long_costs_little_memory() -> None:
         (with_json("config", tokens="bytes"), "its vocabulary is of chars, but its config says tokens = bytes"),
         (with_json("config", nonsense="\n" * 900), "its config: unknown key 'nonsense'"),
         (with_json("config", **{"x" * 5000: 1}), "its config: unknown key 'xxx"),
+        (with_json("progress", step=-1), "its progress is damaged (step is no count)"),
+        (with_json("corpus", tokens=0.5), "its corpus is damaged (tokens is no count)"),
         (with_json("tokenizer", chars="ab"), "its vocabulary has 2 tokens, its output 7"),
         (with_texts(tokenizer='{"kind":"words","words":["a"]}'), "its vocabulary has 1 tokens, its output 7"),
         (with_json("tokenizer", kind="bytes"), "not a vocabulary"),

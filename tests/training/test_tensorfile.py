@@ -39,3 +39,18 @@ def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
     monkeypatch.setattr(tensorfile, "MAX_HEADER", 1000)
     with pytest.raises(Damaged, match="need a header of 1024 bytes: too long"):
         encode({}, {"k": "x" * 994})
+
+
+@pytest.mark.parametrize("limits", [{"MAX_HEADER": 1021}, {"_LONGEST": 1024}], ids=str)
+def test_the_longest_header_that_is_written_is_read(monkeypatch, limits) -> None:
+    for name, most in limits.items():
+        monkeypatch.setattr(tensorfile, name, most)
+    data = encode({}, {"k": "x" * 994})
+    assert int.from_bytes(data[:8], "little") == 1024
+    assert read_header(io.BytesIO(data), len(data)).metadata == {"k": "x" * 994}
+    for name, most in limits.items():
+        monkeypatch.setattr(tensorfile, name, most - 1)
+    with pytest.raises(Damaged, match="too long"):
+        encode({}, {"k": "x" * 994})
+    with pytest.raises(Damaged):
+        read_header(io.BytesIO(data), len(data))
