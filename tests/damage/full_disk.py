@@ -85,7 +85,7 @@ def full(times: int, simulated: bool = False) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder, watched = Path(name), Watched()
         warm(folder)
-        arguments = [*text_run(folder, 200 + 150 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
+        arguments = [*text_run(folder, 200 + 300 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
         assert ended(forked(lambda: fastrnn("train", *arguments, "--out", folder / "whole"))) == 0
         with small_disk(folder, simulated) as (disk, simulated):
             out, filler = disk / "run", disk / "filler"
