@@ -81,7 +81,7 @@ def test_products_of_three_parts_are_as_exact_as_float32(m, k, n, transposed, rn
 
 
 @needs_amx
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("hidden", [32, 33, 100])
 def test_gradients_from_three_parts_are_as_exact_as_float32(cell, hidden, rng, monkeypatch):
     monkeypatch.setattr(fastrnn.nn.products, "SPLIT_FROM", 1)
