@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,11 @@ from fastrnn.training.checkpoint import Checkpoint, load
 from fastrnn.training.trainer import Trainer
 from fastrnn_cli.interrupt import leave_at_once_on_signals
 from fastrnn_cli.main import run
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # a job in the background of a script: children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAVE_EVERY = 5
 FILES = {"config.toml", "log.jsonl", "last.safetensors", "best.safetensors"}
