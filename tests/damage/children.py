@@ -21,9 +21,8 @@ from fastrnn.training.trainer import Trainer
 from fastrnn_cli.interrupt import leave_at_once_on_signals
 from fastrnn_cli.main import run
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # a job in the background of a script: children would ignore it too
+# In the background of a script SIGINT is ignored, and the children of one that ignores it would ignore it too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAVE_EVERY = 5
