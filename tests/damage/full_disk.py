@@ -13,6 +13,7 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -85,14 +86,15 @@ def full(times: int, simulated: bool = False) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder, watched = Path(name), Watched()
         warm(folder)
-        arguments = [*text_run(folder, 200 + 300 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
+        arguments = [*text_run(folder, 200 + 150 * times), "--hidden", 40, "--threads", 1, "--save-every", SAVE_EVERY]
+        arguments += ["--eval-every", 100]  # the log is on that disk too
         assert ended(forked(lambda: fastrnn("train", *arguments, "--out", folder / "whole"))) == 0
         with small_disk(folder, simulated) as (disk, simulated):
             out, filler = disk / "run", disk / "filler"
 
             def call() -> int:
                 watched.attach()
-                loop._LOG_SECONDS = 0.0
+                loop._LOG_SECONDS = 0.5  # a line of each step would fill the disk by itself
                 step = Trainer.step
                 Trainer.step = lambda trainer: (time.sleep(PAUSE), step(trainer))[1]  # type: ignore[method-assign]
                 if simulated:
@@ -109,6 +111,7 @@ def full(times: int, simulated: bool = False) -> str:
             except BaseException:
                 os.kill(child, signal.SIGKILL)
                 ended(child)
+                print((folder / "errors").read_text()[-2000:], file=sys.stderr)
                 raise
             status, said = ended(child), (folder / "errors").read_text()
             watched.end()
