@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import OutputError
-from ..training.atomic import write_atomic
+from ..training.atomic import is_temporary, write_atomic
 from ..training.claim import open_log
 from .space import Space
 
@@ -84,13 +84,13 @@ def check_folder(folder: Path, space: Space) -> None:
     path = folder / "sweep.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            same = path.read_text("utf-8") == told
-        elif any(folder.iterdir()):
-            raise OutputError(f"{folder}: this folder is in use, and not by a sweep; choose another --out")
-        else:
+        # looked at first: whoever begins the sweep at the same time writes sweep.json before anything else
+        others = [name for name in os.listdir(folder) if not is_temporary(name)]
+        if not path.exists():
+            if others:
+                raise OutputError(f"{folder}: this folder is in use, and not by a sweep; choose another --out")
             write_atomic(path, told.encode())
-            same = True
+        same = path.read_text("utf-8") == told
     except FileExistsError:
         raise OutputError(f"{folder}: not a folder; choose another --out") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -47,6 +47,11 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         raise OutputError(f"{os.fspath(path)!a}: not the name of a file; give another") from None
 
 
+def is_temporary(name: str) -> bool:
+    """Whether `write_atomic` names its files so while it writes them."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def remove_litter(folder: str | os.PathLike[str], alone: bool = False) -> None:
     """Removes the temporary files that dead processes of this machine left in a folder. Never raises `OSError`.
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fastrnn.sweep.book import check_folder
+from fastrnn.sweep.space import Space, read_space
+
 LONGEST = 600  # seconds; against hanging
 SWEEP = [sys.executable, "-m", "fastrnn_cli", "sweep"]
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 40
@@ -105,6 +108,23 @@ def test_another_sweep_is_not_mixed_in(folder):
     (folder / "used" / "file").touch()
     assert "this folder is in use" in sweep("g.toml", "t.txt", "--out", "used", status=1).stderr
     assert "not a folder" in sweep("g.toml", "--out", "t.txt", status=1).stderr
+
+
+def test_a_sweep_that_another_process_is_beginning_is_not_a_folder_in_use(folder, monkeypatch):
+    here, space = folder / "here", read_space(folder / "g.toml")
+    here.mkdir()
+    (here / ".fastrnn-01234567-99-89abcdef-0.tmp").touch()  # its sweep.json, half written
+    check_folder(here, space)
+    (here / "sweep.json").unlink()
+    monkeypatch.setattr(os, "listdir", lambda path: _begin(path, space))
+    check_folder(here, space)
+
+
+def _begin(path: Path, space: Space) -> list[str]:
+    before = [entry.name for entry in os.scandir(path)]
+    (path / "sweep.json").write_text(json.dumps(space.to_mapping()) + "\n")
+    (path / "0000").mkdir(exist_ok=True)
+    return before
 
 
 def test_damaged_results_are_told(folder):
