@@ -21,7 +21,7 @@ from .walk import flat
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _DEPTH = 128  # k that are packed together, an even number: a panel of them fits the first cache
-_DEPTH_ON_TILES = 512
+_DEPTH_ON_TILES = 512  # more bfloat16 with AMX, so that sums are seldom fetched and put back; not of three parts
 _GROUP = 64 if TARGET.amx else 8 * ROWS  # columns of the gate gradients packed side by side
 
 

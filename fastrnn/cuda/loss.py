@@ -7,7 +7,7 @@ import numpy as np
 
 from .compiling import SIMULATED, cuda, kernel, launch
 from .matmul import multiply
-from .sums import sum_columns
+from .sums import add_up, sum_columns
 from .target import REDUCING
 
 _MOST_BLOCKS = 1 if SIMULATED else 1 << 16
@@ -71,13 +71,7 @@ def _softmax_cross_entropy(kind):
                 logits[t, b, v] = e
                 total += e
             shared[me] = total
-            cuda.syncthreads()
-            half = REDUCING // 2
-            while half > 0:
-                if me < half:
-                    shared[me] += shared[me + half]
-                cuda.syncthreads()
-                half //= 2
+            add_up(shared, me)
             total = shared[0]
             cuda.syncthreads()
             for v in range(me, V, REDUCING):

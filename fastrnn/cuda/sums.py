@@ -1,13 +1,25 @@
-"""Sums over the rows of a matrix, in a fixed order."""
+"""Sums over the threads of a block, and over the rows of a matrix, in a fixed order."""
 
 from functools import cache
 
 import numpy as np
 
-from .compiling import SIMULATED, cuda, kernel
+from .compiling import SIMULATED, cuda, device, kernel
 from .memory import flat
 
 _WIDE, _DEEP = (2, 2) if SIMULATED else (32, 16)  # columns of a block, and threads that share one; powers of 2
+
+
+@device
+def add_up(shared, me):
+    """shared[0] becomes the sum of a shared array: one number a thread, a power of 2 of them; ``me``: this one."""
+    cuda.syncthreads()
+    half = shared.size // 2
+    while half > 0:
+        if me < half:
+            shared[me] += shared[me + half]
+        cuda.syncthreads()
+        half //= 2
 
 
 def sum_columns(to, source, rows, accumulate):

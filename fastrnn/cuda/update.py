@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 
 from .compiling import SIMULATED, cuda, kernel, launch
+from .sums import add_up
 from .target import REDUCING
 
 BLOCK = 4096  # elements summed in one go, in a fixed order
@@ -25,13 +26,7 @@ def _sums(kind):
             for i in range(n * BLOCK + me, min((n + 1) * BLOCK, g.size), REDUCING):
                 total += g[i] * g[i]
             shared[me] = total
-            cuda.syncthreads()
-            half = REDUCING // 2
-            while half > 0:
-                if me < half:
-                    shared[me] += shared[me + half]
-                cuda.syncthreads()
-                half //= 2
+            add_up(shared, me)
             if me == 0:
                 sums[n] = shared[0]
             cuda.syncthreads()
