@@ -10,12 +10,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from .compiling import FASTMATH, inlined
+from .compiling import chosen_by_type, inlined
 
 _F = np.float32
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
 @intrinsic
@@ -112,18 +111,18 @@ def exp(x):
     return np.exp(x)
 
 
-@overload(tanh, jit_options=_OPTIONS)
+@chosen_by_type(tanh)
 def _tanh(x):
     return (lambda x: _tanh32(x)) if x == types.float32 else (lambda x: math.tanh(x))
 
 
-@overload(sigmoid, jit_options=_OPTIONS)
+@chosen_by_type(sigmoid)
 def _sigmoid(x):
     if x == types.float32:
         return lambda x: _F(0.5) * _tanh32(_F(0.5) * x) + _F(0.5)
     return lambda x: 1 / (1 + math.exp(-x))
 
 
-@overload(exp, jit_options=_OPTIONS)
+@chosen_by_type(exp)
 def _exp(x):
     return (lambda x: _exp32(x)) if x == types.float32 else (lambda x: math.exp(x))

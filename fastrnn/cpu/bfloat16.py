@@ -10,12 +10,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from .compiling import FASTMATH, inlined
+from .compiling import chosen_by_type, inlined
 from .target import TARGET
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 PARTS = 3  # that a float32 is the sum of
 _I16, _I32 = ir.IntType(16), ir.IntType(32)
 
@@ -78,7 +77,7 @@ def as_element(array, value):
     """A float as an element of the array: itself, or bfloat16 bits where the array holds uint16."""
 
 
-@overload(as_element, jit_options=_OPTIONS)
+@chosen_by_type(as_element)
 def _as_element(array, value):
     if array.dtype == types.uint16:
         return lambda array, value: to_bfloat16(value)

@@ -18,11 +18,7 @@ its candidate apart.
 from collections.abc import Callable
 from typing import Any
 
-from numba.extending import overload
-
-from .compiling import FASTMATH
-
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+from .compiling import chosen_by_type
 
 
 def step_forward(cell, t, lo, hi):
@@ -39,10 +35,10 @@ def register(cell_class: type, forward: Callable[..., Any], backward: Callable[.
     def _is(cell: Any) -> bool:
         return getattr(cell, "instance_class", None) is cell_class
 
-    @overload(step_forward, jit_options=_OPTIONS)
+    @chosen_by_type(step_forward)
     def _forward(cell, t, lo, hi):
         return (lambda cell, t, lo, hi: forward(cell, t, lo, hi)) if _is(cell) else None
 
-    @overload(step_backward, jit_options=_OPTIONS)
+    @chosen_by_type(step_backward)
     def _backward(cell, t, lo, hi, dy, dh, dc):
         return (lambda cell, t, lo, hi, dy, dh, dc: backward(cell, t, lo, hi, dy, dh, dc)) if _is(cell) else None

@@ -7,10 +7,9 @@ and a cache line; and what is packed is used for everything that needs it while 
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
 from .amx import TILE
-from .compiling import FASTMATH, inlined, kernel
+from .compiling import chosen_by_type, inlined, kernel
 from .matmul import SCRATCH, copy_rows, multiply_on_tiles
 from .memory import working_memory
 from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, row_of, units
@@ -19,7 +18,6 @@ from .target import TARGET
 from .tile import ROWS, tile
 from .walk import flat
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _DEPTH = 128  # k that are packed together, an even number: a panel of them fits the first cache
 _DEPTH_ON_TILES = 512  # more bfloat16 with AMX, so that sums are seldom fetched and put back; not of three parts
 _GROUP = 64 if TARGET.amx else 8 * ROWS  # columns of the gate gradients packed side by side
@@ -103,12 +101,12 @@ def most_together(like):
     """How many k are packed together."""
 
 
-@overload(most_together, jit_options=OPTIONS)
+@chosen_by_type(most_together)
 def _most_together(like):
     return (lambda like: _DEPTH_ON_TILES) if TARGET.amx and like.dtype == types.int32 else (lambda like: _DEPTH)
 
 
-@overload(pack_columns, jit_options=OPTIONS)
+@chosen_by_type(pack_columns)
 def _pack_columns(packed, source, row_size, k0, depth, column, count):
     def by_row(packed, source, row_size, k0, depth, column, count):
         step = numbers_in(packed)
@@ -134,7 +132,7 @@ def _pack_columns(packed, source, row_size, k0, depth, column, count):
     return by_column if _on_tiles(packed) else by_row
 
 
-@overload(add_outer, jit_options=OPTIONS)
+@chosen_by_type(add_outer)
 def _add_outer(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
     def in_registers(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
         F = dw.shape[1]

@@ -2,10 +2,9 @@
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
 from .amx import TILE, configure, panel_product, release
-from .compiling import FASTMATH, inlined, kernel
+from .compiling import chosen_by_type, inlined, kernel
 from .memory import working_memory
 from .packing import VECTORS, lanes_of, pack_row, panel_vectors, units
 from .target import TARGET
@@ -13,7 +12,6 @@ from .tile import ROWS, tile
 
 # numbers in one full tile (of float32; float64 needs half)
 SCRATCH = max(ROWS, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ // 4
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
 def multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
@@ -24,7 +22,7 @@ def multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
     """
 
 
-@overload(multiply, jit_options=_OPTIONS)
+@chosen_by_type(multiply)
 def _multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
     def plain(c, a, b, k, n, steps, rows, accumulate, scratch):
         multiply_units(c, a, b, k, n, steps, rows, accumulate, scratch)

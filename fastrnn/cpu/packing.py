@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
 from .bfloat16 import PARTS, as_element, pair_up, pair_up_parts, rounded_off, to_bfloat16, to_pair
-from .compiling import FASTMATH, inlined, kernel
+from .compiling import chosen_by_type, inlined, kernel
 from .pairs import row_pairs
 from .target import TARGET
 
 VECTORS = TARGET.vectors
 PAIRS = 16 if TARGET.amx else 1  # pairs of k are filled up with zeros to a multiple of this
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _REGISTER = TARGET.bytes_
 _LINE = 16  # rows and columns transposed together: a square that stays in the first cache
 
@@ -81,7 +79,7 @@ def pack_row(packed, at, source, from_at, k):
     """A row of the first factor, k numbers of a flat array, as the pairs that go with a second factor of pairs."""
 
 
-@overload(units, jit_options=_OPTIONS)
+@chosen_by_type(units)
 def _units(packed, k):
     if packed.dtype == types.uint32:
         return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS * PARTS
@@ -90,19 +88,19 @@ def _units(packed, k):
     return lambda packed, k: k
 
 
-@overload(numbers_in, jit_options=_OPTIONS)
+@chosen_by_type(numbers_in)
 def _numbers_in(packed):
     return (lambda packed: 2) if packed.dtype in (types.int32, types.uint32) else (lambda packed: 1)
 
 
-@overload(row_of, jit_options=_OPTIONS)
+@chosen_by_type(row_of)
 def _row_of(packed, k):
     if packed.dtype == types.uint32:
         return lambda packed, k: k // (2 * PAIRS) * PARTS * PAIRS + k % (2 * PAIRS) // 2
     return (lambda packed, k: k // 2) if packed.dtype == types.int32 else (lambda packed, k: k)
 
 
-@overload(fill_column, jit_options=_OPTIONS)
+@chosen_by_type(fill_column)
 def _fill_column(packed, at, width, n, k, row):
     def one_by_one(packed, at, width, n, k, row):
         to = packed[at + k * width + n : at + (k + row.size) * width : width]
@@ -131,7 +129,7 @@ def _fill_column(packed, at, width, n, k, row):
     return pairs if packed.dtype == types.int32 else one_by_one
 
 
-@overload(fill_row, jit_options=_OPTIONS)
+@chosen_by_type(fill_row)
 def _fill_row(packed, at, width, k, source, first_at, second_at, count):
     def one_by_one(packed, at, width, k, source, first_at, second_at, count):
         to, numbers = packed[at + k * width : at + k * width + count], source[first_at : first_at + count]
@@ -150,7 +148,7 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
     return pairs if packed.dtype == types.int32 else one_by_one
 
 
-@overload(pack_row, jit_options=_OPTIONS)
+@chosen_by_type(pack_row)
 def _pack_row(packed, at, source, from_at, k):
     def one_by_one(packed, at, source, from_at, k):
         numbers, to = source[from_at : from_at + k], packed.view(np.uint16)[2 * at : 2 * (at + units(packed, k))]
@@ -165,7 +163,8 @@ def _pack_row(packed, at, source, from_at, k):
             row_pairs(packed, at + row_of(packed, k0), source, from_at + k0)
         if whole < k:
             rest = np.zeros(2 * PAIRS, source.dtype)
-            rest[: k - whole] = source[from_at + whole : from_at + k]
+            for i in range(k - whole):  # not slices: their checks and messages take a second to compile
+                rest[i] = source[from_at + whole + i]
             row_pairs(packed, at + row_of(packed, whole), rest, 0)
 
     return on_tiles if TARGET.amx else one_by_one

@@ -30,3 +30,9 @@ def packed_type(kernels: Any, dtype: np.dtype[Any], products: str, hidden: int) 
             f"precision bfloat16 needs a processor with AVX-512 BF16; this is {target.name}: use float32"
         )
     return np.dtype(np.int32)
+
+
+def validating(products: str) -> str:
+    """How a model that is trained with ``products`` is validated: as exactly as float32 is, and with the kernels that
+    training has compiled where they are."""
+    return "split" if products == "split" else "exact"

@@ -11,6 +11,7 @@ from .. import backend
 from ..config import Config, parse_duration
 from ..data.windows import Window
 from ..nn.network import Network
+from ..nn.products import validating
 from ..nn.shapes import GATES
 from ..parallel.group import ALONE, Group
 from .optimizers import Optimizer
@@ -109,7 +110,7 @@ def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: G
     assert config.batch is not None
     lo, hi = group.part(config.batch)
     network = Network.from_config(config, vocab)
-    optimizer, exact = Optimizer(network, config), network.sibling("exact")
+    optimizer, validation = Optimizer(network, config), network.sibling(validating(network.products))
     rng = np.random.default_rng(0)
     network.kernels.copy(network.parameters.flat, rng.uniform(-0.05, 0.05, network.parameters.flat.size))
     x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
@@ -123,7 +124,7 @@ def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: G
         group.average(network.gradients.flat, nats, window)
         optimizer.step(1e-9, optimizer.gradient_norm())
 
-    evaluation = _median_seconds(lambda: exact.loss(x, y, None, state), most / 4, group)
+    evaluation = _median_seconds(lambda: validation.loss(x, y, None, state), most / 4, group)
     return Speed(_median_seconds(step, most, group), evaluation)
 
 

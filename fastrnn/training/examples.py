@@ -13,6 +13,7 @@ from ..data.records import read_records
 from ..data.series import gaps_told
 from ..data.vocabulary import Vocabulary
 from ..nn.models import TaskNetwork, build
+from ..nn.products import validating
 from ..parallel.group import ALONE, Group
 from . import auto_tasks
 from .auto import Clock, Plan
@@ -86,7 +87,7 @@ class RecordMaterial:
         """Validates a model that is being trained."""
         if self.valid is None:
             return None
-        sibling, valid = model.sibling("exact"), self.valid
+        sibling, valid = model.sibling(validating(model.products)), self.valid
 
         def measured(stopped: Callable[[], bool]) -> Evaluation | None:
             predict = answers(sibling, self.tokenizer)

@@ -12,6 +12,7 @@ from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
 from ..data.words import UNK
 from ..nn.network import Network
+from ..nn.products import validating
 from ..parallel.group import ALONE, Group
 from . import auto
 from .evaluate import Evaluation, evaluate
@@ -70,7 +71,7 @@ class TextMaterial:
         """Validates a model that is being trained."""
         if self.valid is None:
             return None
-        network, valid = model.sibling("exact"), self.valid
+        network, valid = model.sibling(validating(model.products)), self.valid
 
         def measured(stopped: Callable[[], bool]) -> Evaluation | None:
             return evaluate(network, valid, stopped, self.group)

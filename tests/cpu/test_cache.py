@@ -45,7 +45,7 @@ def test_a_kernel_of_another_file_with_the_same_code_is_another(tmp_path):
         (tmp_path / "own.py").write_text(f"def add(x):\n    return x + {number}\n")
         space: dict = {}
         exec(compile((tmp_path / "own.py").read_text(), str(tmp_path / "own.py"), "exec"), space)
-        compiled = compiling.inlined(space["add"])
+        compiled = compiling.kernel(space["add"])
         compiled._cache = cache.KernelCache(space["add"], tmp_path)
         answers.append(compiled(1))
     assert answers == [2, 3]

@@ -1,12 +1,13 @@
 """Drawing a token from logits, against a plain NumPy version; and whole runs of tokens."""
 
+import numba
 import numpy as np
 import pytest
 from engine_cases import make_network
 from plain_kernels import WANTED as PLAIN_PYTHON
 from random_cases import make_model
 
-from fastrnn.cpu.generate import draw
+from fastrnn.cpu import generate
 from fastrnn.data.tokens import CharTokenizer
 from fastrnn.sample import Drawing, Sampler
 
@@ -45,6 +46,11 @@ def plain_probabilities(logits, temperature, top_k, top_p, min_p):
         p = np.where(p >= descending[np.argmax(mass >= top_p)], p, 0)
     p = np.where(p >= min_p * p.max(), p, 0)
     return p / p.sum()
+
+
+@numba.njit
+def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
+    return generate.draw(logits, p, uniform, temperature, top_k, top_p, min_p)
 
 
 def drawn(logits, uniforms, settings):

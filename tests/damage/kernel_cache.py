@@ -25,7 +25,7 @@ from typing import Any
 import one_kernel
 
 from fastrnn.cpu import cache
-from fastrnn.cpu.compiling import inlined
+from fastrnn.cpu.compiling import kernel
 
 ONE = Path(one_kernel.__file__)
 TYPES = ("float32", "float64")
@@ -150,7 +150,7 @@ def _restore(path: Path, data: bytes | None) -> None:
 
 def _in_process(folder: Path, dtype: str) -> bool:
     """The same as `answered`, with a fresh kernel in this process."""
-    compiled = inlined(one_kernel.poly)
+    compiled = kernel(one_kernel.poly)
     compiled._cache = cache.KernelCache(one_kernel.poly, folder)
     assert compiled(one_kernel.numbers(dtype)) == one_kernel.right(dtype)
     return bool(compiled.stats.cache_hits)
