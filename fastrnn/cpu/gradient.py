@@ -13,9 +13,9 @@ from .compiling import chosen_by_type, inlined, kernel
 from .matmul import SCRATCH, copy_rows, multiply_on_tiles
 from .memory import working_memory
 from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, row_of, units
-from .pairs import transpose_pairs
 from .target import TARGET
 from .tile import ROWS, tile
+from .transposing import transpose_pairs
 from .walk import flat
 
 _DEPTH = 128  # k that are packed together, an even number: a panel of them fits the first cache

@@ -15,6 +15,7 @@ from .bfloat16 import PARTS, as_element, pair_up, pair_up_parts, rounded_off, to
 from .compiling import chosen_by_type, inlined, kernel
 from .pairs import row_pairs
 from .target import TARGET
+from .transposing import SIDE, transpose
 
 VECTORS = TARGET.vectors
 PAIRS = 16 if TARGET.amx else 1  # pairs of k are filled up with zeros to a multiple of this
@@ -66,6 +67,14 @@ def row_of(packed, k):
 
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
+
+
+def square(packed):
+    """How many columns n and how many k `fill_square` takes."""
+
+
+def fill_square(packed, at, width, n, k, source, from_at, row):
+    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie ``row`` apart."""
 
 
 def fill_row(packed, at, width, k, source, first_at, second_at, count):
@@ -127,6 +136,26 @@ def _fill_column(packed, at, width, n, k, row):
     if packed.dtype == types.uint32:
         return parts
     return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@chosen_by_type(square)
+def _square(packed):
+    if packed.dtype in (types.int32, types.uint32):
+        return lambda packed: (_LINE, 2 * _LINE)
+    return (lambda packed: (SIDE, SIDE)) if packed.dtype == types.float32 else (lambda packed: (_LINE, _LINE))
+
+
+@chosen_by_type(fill_square)
+def _fill_square(packed, at, width, n, k, source, from_at, row):
+    def one_by_one(packed, at, width, n, k, source, from_at, row):
+        for i in range(_LINE):
+            first = from_at + i * row
+            fill_column(packed, at, width, n + i, k, source[first : first + _LINE])
+
+    def in_registers(packed, at, width, n, k, source, from_at, row):
+        transpose(packed, at + row_of(packed, k) * width + n, width, source, from_at, row)
+
+    return in_registers if packed.dtype in (types.float32, types.int32, types.uint32) else one_by_one
 
 
 @chosen_by_type(fill_row)
@@ -191,11 +220,18 @@ def pack(matrix, order, block, transposed, packed, start, stop):
         if filled < width:
             packed[at : at + units(packed, k_size) * width] = 0
         if transposed:
-            for n0 in range(0, filled, _LINE):
-                for k0 in range(0, k_size, _LINE):
-                    for n in range(n0, min(n0 + _LINE, filled)):
-                        r = order[(column + n) // block] * block + (column + n) % block
-                        fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + _LINE, k_size)])
+            some, deep = square(packed)
+            for n0 in range(0, filled, some):
+                last = min(n0 + some, filled)
+                first_row = order[(column + n0) // block] * block + (column + n0) % block
+                whole = last - n0 == some and (column + n0) // block == (column + last - 1) // block
+                for k0 in range(0, k_size, deep):
+                    if whole and k0 + deep <= k_size:
+                        fill_square(packed, at, width, n0, k0, numbers, first_row * columns + k0, columns)
+                    else:
+                        for n in range(n0, last):
+                            r = order[(column + n) // block] * block + (column + n) % block
+                            fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + deep, k_size)])
         else:
             for k in range(0, k_size, step):
                 first = (order[k // block] * block + k % block) * columns + column
