@@ -118,11 +118,25 @@ def _widened(bits: Any) -> Any:
 
 
 def _transpose_pairs(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
-    """See `fastrnn.cpu.pairs.transpose_pairs`."""
+    """See `fastrnn.cpu.transposing.transpose_pairs`."""
     for m in range(16):
         for n in range(16):
             pair = source[at + 2 * n * row + m], source[at + (2 * n + 1) * row + m]
             _fill_parts(to, to_at + m * to_row + n, *pair)
+
+
+def _transpose(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
+    """See `fastrnn.cpu.transposing.transpose`."""
+    from fastrnn.cpu.transposing import SIDE
+
+    pairs = to.dtype != np.float32
+    for m in range(16 if pairs else SIDE):
+        for n in range(16 if pairs else SIDE):
+            if pairs:
+                pair = source[at + m * row + 2 * n], source[at + m * row + 2 * n + 1]
+                _fill_parts(to, to_at + n * to_row + m, *pair, apart=16 * to_row)
+            else:
+                to[to_at + n * to_row + m] = source[at + m * row + n]
 
 
 def _row_pairs(to: Any, to_at: int, source: Any, at: int) -> None:
@@ -131,9 +145,9 @@ def _row_pairs(to: Any, to_at: int, source: Any, at: int) -> None:
         _fill_parts(to, to_at + n, source[at + 2 * n], source[at + 2 * n + 1])
 
 
-def _fill_parts(to: Any, at: int, first: Any, second: Any) -> None:
+def _fill_parts(to: Any, at: int, first: Any, second: Any, apart: int = 16) -> None:
     for part in range(3 if to.dtype == np.uint32 else 1):
-        to[at + 16 * part] = _to_pair(first, second).astype(to.dtype)
+        to[at + apart * part] = _to_pair(first, second).astype(to.dtype)
         first, second = _rounded_off(first), _rounded_off(second)
 
 
@@ -166,6 +180,7 @@ _INTRINSICS: dict[str, Any] = {
     "to_pair": _to_pair,
     "rounded_off": _rounded_off,
     "row_pairs": _row_pairs,
+    "transpose": _transpose,
     "transpose_pairs": _transpose_pairs,
     "panel_product": _panel_product,
     "_load_configuration": _load_configuration,

@@ -1,8 +1,10 @@
-"""Arrays that start on a cache line: a vector load never straddles two lines.
+"""Arrays that start on a cache line, so that a vector load never straddles two lines, and large ones on huge pages.
 
 The ways to a device and back lead nowhere here: the CPU's arrays are the host's (see `fastrnn.cuda.memory`).
 """
 
+import contextlib
+import mmap
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy.typing as npt
 from .compiling import inlined
 
 _LINE = 64
+_HUGE = 1 << 21  # bytes of a huge page of Linux, on x86-64 and most of Arm
+_LARGE = _HUGE // 4  # from here on an array gets pages of its own
 Array = np.ndarray[Any, Any]
 
 
@@ -18,9 +22,22 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any,
     """Zeros of this shape, C-contiguous, the first element on a 64-byte boundary."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    raw = np.zeros(size + _LINE, np.uint8)
+    raw = _huge_pages(size) if size >= _LARGE and hasattr(mmap, "MADV_HUGEPAGE") else np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
+
+
+def _huge_pages(size: int) -> Array:
+    """At least ``size`` zero bytes, on huge pages where the system gives them: one entry in the processor's table of
+    pages for 512."""
+    try:
+        pages = mmap.mmap(-1, size + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        raise MemoryError(f"no memory for {size:,} bytes") from None
+    with contextlib.suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    raw = np.frombuffer(pages, np.uint8)
+    return raw[-raw.ctypes.data % _HUGE :]
 
 
 def copy(to: Array, values: Any) -> None:
