@@ -14,6 +14,7 @@ from .data.tokens import Tokenizer
 from .errors import ConfigError
 from .nn.network import Network, State
 from .nn.parameters import Array
+from .nn.products import sampling
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
 _MOST_STREAMS = 65536
@@ -79,9 +80,13 @@ class StopText:
 
 
 class Sampler:
-    """Draws from a network, several samples side by side. Sample i of a seed is the same whatever their number.
+    """Draws from a network, several samples side by side.
 
-    ``rounded``: products take the weights of a float32 network as bfloat16, about twice as fast for one stream.
+    Sample i of a seed is the same whatever their number; of a float32 network of more than 256 units on a processor
+    with AMX: whatever their number below 16, and from there on.
+
+    ``rounded``: products take the weights of a float32 network as bfloat16, with AMX also the states where that is
+    faster; up to twice as fast for one stream.
     ``end``: the token that ends a sample, for a decoder; unknown symbols are never drawn then.
     """
 
@@ -158,7 +163,7 @@ class Sampler:
 
     def _fed(self, count: int, prime: Array) -> tuple[Network, tuple[Any, ...]]:
         """A network for steps of ``count`` streams in the state after the prime, its last token still to be fed."""
-        network, state = self._new_network(), self.network.initial_state(1)
+        network, state = self._new_network(count), self.network.initial_state(1)
         network.pool.together(lambda part: network.pack(part, False))
         network.allocate(1, 1)
         network.enter(state)
@@ -176,7 +181,8 @@ class Sampler:
 
     def _fed_from(self, state: State, prime: Array) -> tuple[Network, tuple[Any, ...]]:
         """The same from a state of each stream."""
-        network, count = self._new_network(), state["h"].shape[1]
+        count = state["h"].shape[1]
+        network = self._new_network(count)
         network.pool.together(lambda part: network.pack(part, False))
         network.allocate(1, count)
         network.enter(state)
@@ -197,8 +203,9 @@ class Sampler:
             bias[UNKNOWN] = -1e30
         return bias
 
-    def _new_network(self) -> Network:
-        return self.network.sibling("rounded" if self.rounded else "exact")
+    def _new_network(self, count: int) -> Network:
+        network = self.network
+        return network.sibling(sampling(network.kernels, network.shape.hidden, count) if self.rounded else "exact")
 
 
 def _share(

@@ -1,5 +1,7 @@
 """Drawing whole texts: where they stop, what is fed before them, how they come in pieces."""
 
+import types
+
 import numpy as np
 import pytest
 from engine_cases import make_network
@@ -11,6 +13,7 @@ from fastrnn import sample
 from fastrnn.data.symbols import Symbols
 from fastrnn.data.tokens import CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError
+from fastrnn.nn.products import sampling
 from fastrnn.sample import Drawing, Sampler, StopText, check_amounts
 
 CHARS = "abcdefghijkl"
@@ -185,3 +188,22 @@ def test_a_seed_draws_the_same_text_and_each_sample_its_own(sampler):
     assert drawn(sampler, 3, 40, "ab", Drawing(), seed=5) == texts
     assert drawn(sampler, 1, 40, "ab", Drawing(), seed=5) == texts[:1]
     assert drawn(sampler, 1, 40, "ab", Drawing()) == drawn(sampler, 1, 40, "ab", Drawing(), seed=0)
+
+
+def test_small_models_and_many_samples_are_drawn_on_amx_where_it_is():
+    processors = [types.SimpleNamespace(TARGET=types.SimpleNamespace(amx=amx)) for amx in (True, False)]
+    cases = [(128, 1), (256, 15), (257, 15), (257, 16), (128, 64)]
+    with_amx, without = ([sampling(kernels, *case) for case in cases] for kernels in processors)
+    assert with_amx == ["bfloat16", "bfloat16", "rounded", "bfloat16", "bfloat16"]
+    assert without == ["rounded"] * len(cases)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_sample_is_the_same_whatever_their_number(exact, rng):
+    network = make_network(make_model("lstm", 2, rng, 33, 40), np.float32, threads=2)
+    sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 88)))), rounded=not exact)
+    few, many = (
+        np.concatenate(list(sampler.tokens(count, 50, np.zeros(3, np.int64), Drawing(), 5))) for count in (3, 40)
+    )
+    assert len(np.unique(few)) > 10
+    np.testing.assert_array_equal(few, many[:, :3])

@@ -4,12 +4,15 @@
 run in Python threads, slowly, without a GPU.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from numba import cuda
-
 from ..cpu.cache import kernel_folder
+
+with warnings.catch_warnings():  # what NumPy tells numba-cuda is not for our users
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from numba import cuda
 
 __all__ = ["SIMULATED", "cuda", "device", "kernel", "launch", "missing"]
 

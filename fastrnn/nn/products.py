@@ -36,3 +36,12 @@ def validating(products: str) -> str:
     """How a model that is trained with ``products`` is validated: as exactly as float32 is, and with the kernels that
     training has compiled where they are."""
     return "split" if products == "split" else "exact"
+
+
+_IN_CACHE = 256  # hidden units up to which AMX is also the fastest way for few rows (measured)
+_MANY = 16  # samples side by side from which it is for every size: a tile's rows
+
+
+def sampling(kernels: Any, hidden: int, count: int) -> str:
+    """How ``count`` samples are drawn side by side, unless exactly: reading few bytes, and wasting no tile."""
+    return "bfloat16" if kernels.TARGET.amx and (hidden <= _IN_CACHE or count >= _MANY) else "rounded"
