@@ -165,12 +165,12 @@ def _panel_product(
         if b.dtype != np.uint32:
             _tile(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
             continue
-        pairs, width = _signed(a), vectors * 16
+        pairs, width, added = _signed(a), vectors * 16, accumulate
         for k0 in range(0, k, 48):
             for left, right in ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)):
                 of_b = _signed(b[b_at + (k0 + 16 * right) * width :][: 16 * width])
-                _tile(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, accumulate)
-                accumulate = 1
+                _tile(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, added)
+                added = 1
 
 
 # name in `fastrnn.cpu` -> what it computes

@@ -207,3 +207,15 @@ def test_a_sample_is_the_same_whatever_their_number(exact, rng):
     )
     assert len(np.unique(few)) > 10
     np.testing.assert_array_equal(few, many[:, :3])
+
+
+def test_the_defaults_change_no_probability():
+    assert Drawing() == Drawing(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, greedy=False)
+
+
+@pytest.mark.parametrize("pieces", [["ab", "c"], ["a", "bc"], ["xab", "cy"], ["a", "b", "c"], ["aab", "c"]])
+def test_a_stop_text_in_pieces_is_held_back_until_it_is_whole(pieces):
+    stop = StopText("abc")
+    shown = "".join(stop.feed(piece) for piece in pieces) + stop.flush()
+    assert stop.done
+    assert shown == "".join(pieces).partition("abc")[0]

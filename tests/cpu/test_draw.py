@@ -96,12 +96,26 @@ def test_no_token_that_was_cut(settings, rng):
         ((1.0, 4, 1.0, 0.0), {0, 1, 3, 4, 5}),  # two tie for fourth
         ((1.0, 0, 0.3, 0.0), {1, 3, 4}),
         ((1.0, 0, 1.0, 1.0 - 1e-6), {1, 3, 4}),
+        ((1.0, 0, 1.0, 1.0), {1, 3, 4}),
         ((1.0, 0, 0.9, 0.0), {0, 1, 3, 4, 5}),
     ],
 )
 def test_ties_are_kept(settings, kept):
     logits = np.array([1, 2, 0, 2, 2, 1, -1], np.float32)
     assert set(drawn(logits, np.linspace(0, ALMOST_ONE, 500), settings).tolist()) == kept
+
+
+def test_the_first_of_the_likeliest_is_the_likeliest():
+    for logits in ([3, 3, 1], [1, 3, 3], [3, 3, 3]):
+        assert drawn(np.array(logits, np.float32), [0.0, ALMOST_ONE], (0.0, 0, 1.0, 0.0)).tolist() == 2 * [
+            logits.index(3)
+        ]
+
+
+def test_the_next_smaller_number_is_no_tie():
+    logits = np.array([0, -6e-8, -5], np.float32)  # e**x of the second is the float32 below 1
+    for settings in [(1.0, 1, 1.0, 0.0), (1.0, 0, 0.4, 0.0)]:
+        assert set(drawn(logits, np.linspace(0, ALMOST_ONE, 50), settings).tolist()) == {0}
 
 
 def test_all_equal_logits_are_all_drawn():
