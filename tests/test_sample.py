@@ -176,6 +176,13 @@ def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
     assert len(set(texts)) > 1
 
 
+def test_a_decoder_that_never_draws_its_end_writes_to_the_length(rng):
+    model = make_model("lstm", 1, rng, 9, 12)
+    model.parameters["out.bias"][0] = -50.0
+    decoder = Sampler(make_network(model, threads=1), Symbols("chars", CHARS[:10]), rounded=False, end=0)
+    assert [len(text) for text in drawn(decoder, 3, 60, "", Drawing())] == [60] * 3
+
+
 def test_a_greedy_drawing_takes_no_notice_of_the_temperature(sampler):
     hot = Drawing(temperature=50.0, greedy=True)
     assert drawn(sampler, 1, 40, "ab", hot) == drawn(sampler, 1, 40, "ab", GREEDY)
