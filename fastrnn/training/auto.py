@@ -22,7 +22,8 @@ _MEASURED = 512  # hidden units of the model whose speed is measured before a si
 _SHARE = 0.96  # of the time that is left, for steps and evaluations; what speed varies takes the rest
 _SAVING = 0.3  # seconds to write the two checkpoints of an evaluation
 _SHORT = 300_000  # tokens, below which a text is short
-_LARGEST_SHORT = 512  # hidden units for a short text
+_LONG = 700_000  # tokens, from which a text is worth more hidden units than _LARGEST
+_LARGEST = 512
 _MOST_EPOCHS = 12  # more passes only learn the text by heart: measured on 100 kB, 465 kB and 1.1 MB
 _EVALUATION_COST = 0.4  # of a position, against one trained position
 
@@ -164,7 +165,7 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
         chars = rate * max(clock.left(), 1.0) / _work(config, hidden, vocab)
-        if chars >= _chars_wanted(hidden, config.layers) and (tokens >= _SHORT or hidden <= _LARGEST_SHORT):
+        if chars >= _chars_wanted(hidden, config.layers) and (tokens >= _LONG or hidden <= _LARGEST):
             fitting.append(hidden)
     return fitting[-1]
 
