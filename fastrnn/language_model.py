@@ -65,7 +65,7 @@ class LanguageModel:
     ) -> "LanguageModel":
         """From a run folder (its best model) or a file. Raises `CheckpointError`.
 
-        Texts are drawn with the weights rounded to bfloat16, which is faster; ``exact``: with the weights as they are.
+        Texts are drawn with numbers rounded to bfloat16 (see `Sampler`), which is faster; ``exact``: in float32.
         Measuring (evaluate, score, complete, step) is always exact. ``device``: where to compute, wherever the model
         was trained. Raises `BackendError` when that is not here.
         """

@@ -53,7 +53,7 @@ class TaskModel:
     def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "TaskModel":
         """From a run folder (its best model) or a file. Raises `CheckpointError`.
 
-        ``exact`` is for generate alone: texts are drawn with the weights as they are, not rounded to bfloat16.
+        ``exact`` is for generate alone: texts are drawn in float32, nothing rounded to bfloat16.
         """
         return cls(load(model_path(path)), threads, exact)
 

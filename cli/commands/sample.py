@@ -50,7 +50,7 @@ def drawing_options(function: Any) -> Any:
 @click.option("--prime", metavar="TEXT", help="Text to go on from.")
 @click.option("--prime-file", metavar="FILE", type=options.PATH, help="File to go on from; - is standard input.")
 @options.unknown_option
-@click.option("--exact", is_flag=True, help="Take the weights as float32: slower, not rounded to bfloat16.")
+@click.option("--exact", is_flag=True, help="Draw in float32, nothing rounded to bfloat16.")
 @click.option("--jsonl", is_flag=True, help='One JSON object a sample: {"index", "text", "seed"}.')
 @click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file, all or nothing.")
 @click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
