@@ -3,18 +3,16 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from .cpu.pool import Part
 from .data.symbols import UNKNOWN
 from .data.tokens import Tokenizer
 from .errors import ConfigError
 from .nn.network import Network, State
 from .nn.parameters import Array
 from .nn.products import sampling
+from .nn.stepping import Stepper
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
 _MOST_STREAMS = 65536
@@ -40,6 +38,11 @@ class Drawing:
             raise ConfigError(f"top_p is {self.top_p:g}; it must be above 0 and at most 1")
         if not 0 <= self.min_p < 1:
             raise ConfigError(f"min_p is {self.min_p:g}; it must be at least 0 and below 1")
+
+    @property
+    def numbers(self) -> tuple[float, int, float, float]:
+        """Temperature (0: the likeliest), top_k, top_p and min_p."""
+        return 0.0 if self.greedy else self.temperature, self.top_k, self.top_p, self.min_p
 
 
 def check_amounts(count: int, length: int, seed: int) -> None:
@@ -146,8 +149,15 @@ class Sampler:
         self, count: int, length: int, prime: Array, drawing: Drawing, seed: int, state: State | None = None
     ) -> Iterator[Array]:
         """Blocks (n, count) of token ids."""
-        network, layers = self._fed(count, prime) if state is None else self._fed_from(state, prime)
-        bias = self._bias(network)
+        stepper = self._stepper(count)
+        if state is None:
+            stepper.enter(self.network.initial_state(1), int(prime[0]))
+            _feed(stepper, prime[1:, None])
+            reached, last, host = stepper.leave(), prime[-1], self.network.kernels.to_host
+            stepper.enter({name: np.repeat(host(array), count, axis=1) for name, array in reached.items()}, int(last))
+        else:
+            stepper.enter(state, int(prime[0]))
+            _feed(stepper, np.repeat(prime[1:, None], count, axis=1))
         generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
         done, block = 0, 8
         while done < length:
@@ -155,72 +165,24 @@ class Sampler:
             uniforms = np.stack([g.random(block) for g in generators], axis=1)
             drawn = np.empty((block, count), np.int32)
             start = time.perf_counter()
-            network.pool.together(partial(_share, network, layers, bias, uniforms, drawing, drawn, 0))
+            stepper.generate(uniforms, *drawing.numbers, drawn)
             seconds = time.perf_counter() - start
             done += block
             yield drawn
             block = max(1, min(4096, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
-    def _fed(self, count: int, prime: Array) -> tuple[Network, tuple[Any, ...]]:
-        """A network for steps of ``count`` streams in the state after the prime, its last token still to be fed."""
-        network, state = self._new_network(count), self.network.initial_state(1)
-        network.pool.together(lambda part: network.pack(part, False))
-        network.allocate(1, 1)
-        network.enter(state)
-        layers = network.generating_layers(int(prime[0]))
-        for at in range(1, len(prime), _PRIME_STEPS):
-            given = np.ascontiguousarray(prime[at : at + _PRIME_STEPS, None], np.int32)
-            _share(
-                network, layers, self._bias(network), np.zeros(given.shape), Drawing(), given, len(given), Part(0, 1)
-            )
-        network.leave(state)
-        network.allocate(1, count)
-        host = network.kernels.to_host
-        network.enter({name: np.repeat(host(array), count, axis=1) for name, array in state.items()})
-        return network, network.generating_layers(int(prime[-1]))
-
-    def _fed_from(self, state: State, prime: Array) -> tuple[Network, tuple[Any, ...]]:
-        """The same from a state of each stream."""
-        count = state["h"].shape[1]
-        network = self._new_network(count)
-        network.pool.together(lambda part: network.pack(part, False))
-        network.allocate(1, count)
-        network.enter(state)
-        layers = network.generating_layers(int(prime[0]))
-        given = np.repeat(np.asarray(prime[1:], np.int32)[:, None], count, axis=1)
-        if len(given):
-            fed = partial(
-                _share, network, layers, self._bias(network), np.zeros(given.shape), Drawing(), given, len(given)
-            )
-            network.pool.together(fed)
-        return network, layers
-
-    def _bias(self, network: Network) -> Array:
-        """The output layer's bias; a decoder's keeps it from writing unknown symbols."""
-        bias = network.parameters["out.bias"]
+    def _stepper(self, count: int) -> Stepper:
+        """For steps of ``count`` streams. A decoder's bias keeps it from writing unknown symbols."""
+        network, bias = self.network, self.network.parameters["out.bias"]
         if self.end is not None:
             bias = bias.copy()
             bias[UNKNOWN] = -1e30
-        return bias
-
-    def _new_network(self, count: int) -> Network:
-        network = self.network
-        return network.sibling(sampling(network.kernels, network.shape.hidden, count) if self.rounded else "exact")
+        products = sampling(network.kernels, network.shape.hidden, count) if self.rounded else "exact"
+        return Stepper(network.sibling(products), count, bias)
 
 
-def _share(
-    network: Network,
-    layers: tuple[Any, ...],
-    bias: Array,
-    uniforms: Array,
-    drawing: Drawing,
-    tokens: Array,
-    given: int,
-    part: Part,
-) -> None:
-    """This part of the samples: feed the first ``given`` rows of tokens (n, count), draw the others."""
-    temperature = 0.0 if drawing.greedy else drawing.temperature
-    network.kernels.generate(
-        layers, network.w_out, bias, network.logits, uniforms, temperature,
-        drawing.top_k, drawing.top_p, drawing.min_p, tokens, given, *part.range(tokens.shape[1]),
-    )  # fmt: skip
+def _feed(stepper: Stepper, tokens: Array) -> None:
+    """Tokens (N, B), in calls that end soon enough to hear Ctrl-C."""
+    for at in range(0, len(tokens), _PRIME_STEPS):
+        given = np.ascontiguousarray(tokens[at : at + _PRIME_STEPS], np.int32)
+        stepper.generate(np.zeros(given.shape), *Drawing().numbers, given, len(given))

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -151,8 +152,21 @@ def _fill_parts(to: Any, at: int, first: Any, second: Any, apart: int = 16) -> N
         first, second = _rounded_off(first), _rounded_off(second)
 
 
-def _load_configuration(configuration: Any) -> None:
-    _tiles.rows = int(configuration[48]), int(configuration[50])
+def _configure(upper: int, lower: int) -> None:
+    _tiles.rows = upper, lower
+
+
+def _publish(counts: Any, at: int, value: int) -> None:
+    counts[at] = value
+
+
+def _look(counts: Any, at: int) -> int:
+    return int(counts[at])
+
+
+def _wait(long: bool) -> None:
+    """The other threads need the interpreter."""
+    time.sleep(0)
 
 
 def _panel_product(
@@ -183,10 +197,13 @@ _INTRINSICS: dict[str, Any] = {
     "transpose": _transpose,
     "transpose_pairs": _transpose_pairs,
     "panel_product": _panel_product,
-    "_load_configuration": _load_configuration,
+    "configure": _configure,
     "release": lambda: None,
     "_at_most": lambda x, bound: bound if x > bound else x,
     "_at_least": lambda x, bound: bound if x < bound else x,
     "_rint": np.rint,
+    "_publish": _publish,
+    "_look": _look,
+    "_wait": _wait,
     "_power_of_two": lambda n: np.ldexp(np.float32(1), int(n)) if n == n else n,
 }

@@ -11,7 +11,7 @@ def command(cell: str | None, precision: str | None, device: str | None) -> None
 
     Compiled kernels are kept on disk, so that no later run has to wait for them.
     """
-    from fastrnn.backend import warmup
+    from fastrnn.preparing import warmup
 
     from ..output import note
 

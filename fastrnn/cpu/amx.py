@@ -18,8 +18,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiling import inlined
-
 TILE = 16  # rows, pairs and columns of a full tile
 # Parts of A and of B that are multiplied, in an order that loads few of them twice; the largest products last
 _PARTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
@@ -40,17 +38,6 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) ->
 
 
 @intrinsic
-def _load_configuration(typingctx: Any, configuration: Any) -> Any:
-    """Give every tile the rows and bytes that 64 bytes of uint8 say; all tiles become zero."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        _call(builder, "ldtilecfg", pointer(context, builder, sig.args[0], args[0], _I64(0)))
-        return context.get_dummy_value()
-
-    return types.void(configuration), codegen
-
-
-@intrinsic
 def release(typingctx: Any) -> Any:
     """Done with the tiles: the system need not save them when it switches threads."""
 
@@ -61,18 +48,27 @@ def release(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@inlined
-def configure(configuration: Any, upper: Any, lower: Any) -> None:
-    """Tiles of ``upper`` and of ``lower`` rows (0: none) of A and C; ``configuration`` is 64 zero bytes to write in."""
-    configuration[0] = 1  # palette 1, the only one
-    for tile in range(8):
-        configuration[16 + 2 * tile] = TILE * _SIZE
-        configuration[48 + tile] = TILE
-    for tile in (0, 1, 4):
-        configuration[48 + tile] = upper
-    for tile in (2, 3, 5):
-        configuration[48 + tile] = max(lower, 1)
-    _load_configuration(configuration)
+@intrinsic
+def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
+    """Tiles of ``upper`` and of ``lower`` rows (0: none) of A and C; all tiles become zero."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        upper, lower = (builder.trunc(rows, _I8) for rows in args)
+        lower = builder.select(builder.icmp_signed(">", args[1], _I64(0)), lower, _I8(1))
+        fixed = [0] * 64
+        fixed[0] = 1  # palette 1, the only one
+        fixed[16:32:2] = [TILE * _SIZE] * 8
+        fixed[48:56] = [TILE] * 8
+        kind = ir.ArrayType(_I8, 64)
+        configuration = cgutils.alloca_once(builder, kind)
+        builder.store(kind(fixed), configuration)
+        for tiles, rows in (((0, 1, 4), upper), ((2, 3, 5), lower)):
+            for tile in tiles:
+                builder.store(rows, builder.gep(configuration, [_I64(0), _I64(48 + tile)]))
+        _call(builder, "ldtilecfg", builder.bitcast(configuration, _BYTES))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
 
 
 @intrinsic

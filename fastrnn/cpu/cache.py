@@ -28,8 +28,23 @@ from numba.core.serialize import dumps
 
 from .target import TARGET, enabled_features
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 _DIGEST = 32  # bytes
 _LITTER = 3600.0  # seconds after which a temporary file is what a killed process left
+_LOOK = 0.01  # seconds between two looks whether another process has compiled a kernel
+
+
+class _Waits:
+    """Seconds that this process goes on waiting for others: one that hangs must not stop it."""
+
+    left = 60.0
+
+
+_waits = _Waits()
 
 
 def sources_key() -> str:
@@ -76,6 +91,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         code = function.__code__
         self._py_func, self._folder, self._source = function, folder, Path(code.co_filename)
         self._digest = _digest(self._source.read_bytes())  # a test's or a user's own kernels are not in `sources_key`
+        self._claims: dict[Path, int] = {}  # file of a kernel -> descriptor of the lock while it is compiled here
         name = f"{self._source.stem}.{function.__qualname__}-{code.co_firstlineno}"
         self._name = "".join(c for c in name if c not in "<>")
 
@@ -84,25 +100,62 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return str(self._folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kernel compiled for these types, or None."""
+        """The kernel compiled for these types, or None: then it is this process's to compile and to save.
+
+        What another process is compiling is waited for.
+        """
         target_context.refresh()
-        try:
+        with contextlib.suppress(Exception):
             key = self._index_key(sig, target_context.codegen())
+            found = self._read(key, target_context)
+            if found is None:
+                self._claim(key)
+                found = self._read(key, target_context)
+                if found is not None:
+                    self._release(key)
+            return found
+        return None
+
+    def _read(self, key: Any, target_context: Any) -> Any:
+        with contextlib.suppress(Exception):
             found, compiled = pickle.loads(checked(self._path(key).read_bytes()))
-            return CompileResult._rebuild(target_context, *compiled) if found == key else None
-        except Exception:
-            return None
+            if found == key:
+                return CompileResult._rebuild(target_context, *compiled)
+        return None
+
+    def _claim(self, key: Any) -> None:
+        """Wait until no other process compiles this kernel, and let the others wait. Raises `OSError`."""
+        if fcntl is None:
+            return
+        path = self._path(key)
+        descriptor = os.open(path.with_suffix(".tmp"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._claims[path] = descriptor
+        while _waits.left > 0:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(_LOOK)
+                _waits.left -= _LOOK
+
+    def _release(self, key: Any) -> None:
+        path = self._path(key)
+        descriptor = self._claims.pop(path, None)
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                path.with_suffix(".tmp").unlink()
+            os.close(descriptor)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a kernel, unless its sources have changed since they were read."""
-        try:
-            if data.library.has_dynamic_globals or self._edited():
-                return
+        with contextlib.suppress(Exception):
             key = self._index_key(sig, data.codegen)
-            content = dumps((key, data._reduce()))
-            _write(self._path(key), _digest(content) + content)
-        except Exception:
-            return
+            try:
+                if not (data.library.has_dynamic_globals or self._edited()):
+                    content = dumps((key, data._reduce()))
+                    _write(self._path(key), _digest(content) + content)
+            finally:
+                self._release(key)
 
     def flush(self) -> None:
         """Files are replaced when the kernel is saved again."""

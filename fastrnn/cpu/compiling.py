@@ -13,12 +13,17 @@ from .cache import KernelCache, kernel_folder
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True}
-_PIECE = {**_OPTIONS, "no_cpython_wrapper": True}  # nothing but compiled code calls it
+# A piece: nothing but compiled code calls it, and it counts no references to arrays: its caller holds them, and the
+# two atomic instructions for each array of each call were a third of the time of drawing (measured).
+_PIECE = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
 _FOLDER = kernel_folder()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile on first use, without the GIL, for the types of its arguments; keep the code on disk."""
+    """Compile on first use, without the GIL, for the types of its arguments; keep the code on disk.
+
+    A kernel may make arrays, and so counts references: what loops over rows and slices is better an `inlined` piece.
+    """
     compiled = numba.njit(**_OPTIONS)(function)
     if _FOLDER is not None and compiled is not function:
         with contextlib.suppress(OSError):  # typed at a prompt: there is no source to tell an edit by
@@ -28,12 +33,20 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A piece of kernels: compiled into those that call it. A call from Python crashes: it has no wrapper, which would
-    cost a tenth of the time that compiling takes."""
+    cost a tenth of the time that compiling takes.
+
+    It must neither make an array nor return one: see `allocating`, and `formula` for one that returns a view.
+    """
     return numba.njit(**_PIECE)(function)
 
 
+def allocating(function: Callable[..., Any]) -> Any:
+    """A piece that returns an array it has made, for kernels to call, not for `inlined` pieces: they would keep it."""
+    return numba.njit(**{**_PIECE, "_nrt": True})(function)
+
+
 def formula(function: Callable[..., Any]) -> Any:
-    """A piece of scalar mathematics: becomes part of the source of the kernels that call it, to be vectorised there."""
+    """A piece that becomes part of the source of what calls it: scalar mathematics, vectorised there, or a view."""
     return numba.njit(inline="always", **_PIECE)(function)
 
 

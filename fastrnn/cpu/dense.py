@@ -4,11 +4,9 @@ z = W x + b        dx = W^T dz        (forward: `loss.output_forward`; dW and db
 h = tanh(z)        dz = (1 - h^2) dh
 """
 
-import numpy as np
-
 from .activations import tanh
 from .compiling import kernel
-from .matmul import SCRATCH, multiply
+from .matmul import multiply, product_memory
 from .walk import flat
 
 
@@ -17,8 +15,8 @@ def linear_backward(dz, w, dx, lo, hi):
     """dx (T, B, F) of rows lo..hi from dz (T, B, K) and w packed (K, F), the transpose of the forward pass's."""
     T, B, K = dz.shape
     F = dx.shape[2]
-    scratch = np.empty(SCRATCH, dx.dtype)
-    multiply((flat(dx), lo * F, B * F, F), (flat(dz), lo * K, B * K, K), w, K, F, T, hi - lo, 0, scratch)
+    memory = product_memory(dx, w, K, T * (hi - lo))
+    multiply((flat(dx), lo * F, B * F, F), (flat(dz), lo * K, B * K, K), w, K, F, T, hi - lo, 0, memory)
 
 
 @kernel

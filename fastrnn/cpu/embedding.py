@@ -6,12 +6,12 @@ blocks take b_hh. For a layer with dense input it is the single row of biases.
 
 import numpy as np
 
-from .compiling import inlined, kernel
+from .compiling import allocating, kernel
 
 _BLOCK = 16  # columns transposed together: as many as a cache line holds
 
 
-@inlined
+@allocating
 def _gate_rows(order, H, lo, hi):
     """The rows of W_ih and b_ih that columns lo..hi take; beyond G*H there are none, marked -1."""
     rows = np.full(hi - lo, -1)

@@ -3,10 +3,12 @@
 import numpy as np
 
 from .activations import exp
+from .cells import step_forward
 from .compiling import inlined, kernel
-from .loss import output_forward
-from .matmul import copy
-from .walk import layer_forward
+from .loss import output
+from .matmul import copy, multiply, product_memory
+from .meeting import meet
+from .walk import flat
 
 _MOST_BITS = 0x7FFFFFFF
 _LARGE = 1e38  # a temperature so low that its inverse is infinite is the lowest there is
@@ -90,29 +92,64 @@ def _pick(p, target, best):
 
 
 @kernel
-def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, lo, hi):
+def generate(
+    layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, counts, number, lo, hi
+):
     """Rows lo..hi of ``tokens`` (N, B): each drawn after feeding the one before; the first ``given`` of N are only fed.
 
-    layers: a tuple of (cell, width, ids, table, x, w_x, w_h) as `layer_forward` takes them, with T = 1; the first
-    layer's ids hold the token to feed, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
+    layers: a tuple of (cell, first, width, ids, table, x, w_x, w_h, h) for windows of one step, in which threads may
+    share a layer's units: ``cell`` and the weights are of the units from ``first`` on, ``h`` (2, B, H) holds those of
+    all, at even and at odd steps, and ``x`` (2, B, F) is that of the layer below. ``ids`` (1, B) hold the token to feed
+    first, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
+    ``counts``: of `meetings`, where thread ``number`` meets those it shares with; each draws all tokens for itself.
     """
-    none = np.empty((0, 0), np.uint8)
-    nowhere = np.empty((0, 0, 0), logits.dtype)
     p = np.empty(logits.shape[2], np.float32)
-    ids = layers[0][2]
-    top = layers[len(layers) - 1][0]
+    memory = product_memory(logits, layers[0][7], layers[0][8].shape[2], hi - lo)
+    drawing = (temperature, top_k, top_p, min_p)
+    _generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi, p, memory)
+
+
+@inlined
+def _generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi, p, memory):
+    temperature, top_k, top_p, min_p = drawing
+    ids = layers[0][3]
+    times = 1
+    for layer in range(len(layers)):
+        cell, first, h = layers[layer][0], layers[layer][1], layers[layer][8]
+        for b in range(lo, hi):
+            copy(h[0, b], first, cell.h[0, b], 0, cell.h.shape[2])
+    meet(counts, number, times)
     for n in range(tokens.shape[0]):
+        now, after = n % 2, 1 - n % 2
         for layer in range(len(layers)):
-            cell, width, row_ids, table, x, w_x, w_h = layers[layer]
-            layer_forward(cell, width, row_ids, table, x, w_x, w_h, none, nowhere, lo, hi)
-        if n >= given:
-            output_forward(top.h[1:], w_out, b_out, logits, lo, hi)
-        for layer in range(len(layers)):
-            cell = layers[layer][0]
+            cell, first, width, row_ids, table, x, w_x, w_h, h = layers[layer]
+            _step(cell, width, row_ids, table, x, w_x, w_h, h, now, lo, hi, memory)
             for b in range(lo, hi):
+                copy(h[after, b], first, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.h[0, b], 0, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.c[0, b], 0, cell.c[1, b], 0, cell.c.shape[2])
+            times += 1
+            meet(counts, number, times)
+        if n >= given:
+            h = layers[len(layers) - 1][8]
+            output(h[after : after + 1], w_out, b_out, logits, lo, hi, memory)
         for b in range(lo, hi):
             if n >= given:
                 tokens[n, b] = draw(logits[0, b], p, uniforms[n, b], temperature, top_k, top_p, min_p)
             ids[0, b] = tokens[n, b]
+
+
+@inlined
+def _step(cell, width, ids, table, x, w_x, w_h, h, now, lo, hi, memory):
+    """One step of rows lo..hi of a layer, as `layer_forward` takes it."""
+    _, B, P = cell.gates.shape
+    F, H, rows = x.shape[2], h.shape[2], hi - lo
+    gates = flat(cell.gates)
+    for b in range(lo, hi):
+        copy(gates, b * P, table[ids[0, b]], 0, P)
+    if F:
+        from_x = (flat(x), ((1 - now) * B + lo) * F, B * F, F)
+        multiply((gates, lo * P, B * P, P), from_x, w_x, F, width, 1, rows, 1, memory)
+    to_gates, from_h = (gates, lo * P + P - width, B * P, P), (flat(h), (now * B + lo) * H, B * H, H)
+    multiply(to_gates, from_h, w_h, H, width, 1, rows, 1, memory)
+    step_forward(cell, 0, lo, hi)

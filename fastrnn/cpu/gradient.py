@@ -5,7 +5,6 @@ factors are packed a few k at a time: where they lie, they are a long stride apa
 and a cache line; and what is packed is used for everything that needs it while it is in cache.
 """
 
-import numpy as np
 from numba import types
 
 from .amx import TILE
@@ -53,7 +52,7 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, h
         while column < hi:
             count = min(_GROUP, hi - column, (column // H + 1) * H - column)
             add_to_table(dtable, row_ids, gates, P, k0, depth, column, count)
-            pack_columns(packed_gates, gates, P, k0, depth, column, count)
+            pack_columns(packed_gates, gates, P, k0, depth, column, count, scratch)
             if F and column < width:
                 row = order[column // H] * H + column % H
                 add_outer(dw_ih, row, packed_gates, packed_x, count, depth, scratch)
@@ -85,11 +84,11 @@ def weight_gradient(dw, dz, x, like, lo, hi):
         pack_rows(packed_x, rows_x, F, k0, depth)
         for row in range(lo, hi, _GROUP):
             count = min(_GROUP, hi - row)
-            pack_columns(packed_z, rows_z, V, k0, depth, row, count)
+            pack_columns(packed_z, rows_z, V, k0, depth, row, count, scratch)
             add_outer(dw, row, packed_z, packed_x, count, depth, scratch)
 
 
-def pack_columns(packed, source, row_size, k0, depth, column, count):
+def pack_columns(packed, source, row_size, k0, depth, column, count, scratch):
     """``count`` columns of rows k0.. of a flat (K, row_size) float array, as `add_outer` reads them."""
 
 
@@ -107,27 +106,26 @@ def _most_together(like):
 
 
 @chosen_by_type(pack_columns)
-def _pack_columns(packed, source, row_size, k0, depth, column, count):
-    def by_row(packed, source, row_size, k0, depth, column, count):
+def _pack_columns(packed, source, row_size, k0, depth, column, count, scratch):
+    def by_row(packed, source, row_size, k0, depth, column, count, scratch):
         step = numbers_in(packed)
         for k in range(0, depth, step):
             first = (k0 + k) * row_size + column
             second = first + row_size if k + 1 < depth else -1
             fill_row(packed, 0, _GROUP, k, source, first, second, count)
 
-    def by_column(packed, source, row_size, k0, depth, column, count):
+    def by_column(packed, source, row_size, k0, depth, column, count, scratch):
         size = units(packed, depth)
-        square = np.zeros(2 * TILE * TILE, source.dtype)
         for k in range(0, depth, 2 * TILE):
             for m in range(0, count, TILE):
                 at, to = (k0 + k) * row_size + column + m, m * size + row_of(packed, k)
                 if k + 2 * TILE <= depth and m + TILE <= count:
                     transpose_pairs(packed, to, size, source, at, row_size)
                 else:
-                    square[:] = 0
+                    scratch[: 2 * TILE * TILE] = 0
                     rows, columns = min(2 * TILE, depth - k), min(TILE, count - m)
-                    copy_rows(square, 0, TILE, source, at, row_size, rows, columns)
-                    transpose_pairs(packed, to, size, square, 0, TILE)
+                    copy_rows(scratch, 0, TILE, source, at, row_size, rows, columns)
+                    transpose_pairs(packed, to, size, scratch, 0, TILE)
 
     return by_column if _on_tiles(packed) else by_row
 

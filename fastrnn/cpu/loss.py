@@ -9,8 +9,7 @@ import math
 
 from .activations import exp
 from .compiling import inlined, kernel
-from .matmul import SCRATCH, copy, multiply
-from .memory import working_memory
+from .matmul import copy, multiply, product_memory
 from .walk import STEPS, flat
 
 
@@ -43,14 +42,19 @@ def softmax_cross_entropy(z, target, scale):
 @kernel
 def output_forward(y, w, bias, logits, lo, hi):
     """logits (T, B, V) of rows lo..hi from y (T, B, H), packed w (H, V) and bias (V,)."""
+    output(y, w, bias, logits, lo, hi, product_memory(y, w, y.shape[2], y.shape[0] * (hi - lo)))
+
+
+@inlined
+def output(y, w, bias, logits, lo, hi, memory):
+    """`output_forward` in memory that is there."""
     T, B, V = logits.shape
     H = y.shape[2]
-    scratch = working_memory(SCRATCH, y)
     z = flat(logits)
     for t in range(T):
         for b in range(lo, hi):
             copy(z, (t * B + b) * V, bias, 0, V)
-    multiply((z, lo * V, B * V, V), (flat(y), lo * H, B * H, H), w, H, V, T, hi - lo, 1, scratch)
+    multiply((z, lo * V, B * V, V), (flat(y), lo * H, B * H, H), w, H, V, T, hi - lo, 1, memory)
 
 
 @kernel
@@ -60,22 +64,27 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
     y (T, B, H); w packed (H, V); targets (T, B), -1 = not scored. dy (T, B, H) is overwritten with the
     gradient of y through w_back, packed (V, H); or dy has no columns and is left out.
     """
+    memory = product_memory(y, w, max(y.shape[2], logits.shape[2]), STEPS * (hi - lo))
+    _output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi, memory)
+
+
+@inlined
+def _output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi, memory):
     T, B, V = logits.shape
     H = y.shape[2]
     y_flat, z, dy_flat = flat(y), flat(logits), flat(dy)
-    scratch = working_memory(SCRATCH, y)
     for t0 in range(0, T, STEPS):
         steps = min(STEPS, T - t0)
         for t in range(t0, t0 + steps):
             for b in range(lo, hi):
                 copy(z, (t * B + b) * V, bias, 0, V)
         at = t0 * B + lo
-        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), w, H, V, steps, hi - lo, 1, scratch)
+        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), w, H, V, steps, hi - lo, 1, memory)
         for t in range(t0, t0 + steps):
             for b in range(lo, hi):
                 losses[t, b] = softmax_cross_entropy(logits[t, b], targets[t, b], scale)
         if dy.shape[2]:
-            multiply((dy_flat, at * H, B * H, H), (z, at * V, B * V, V), w_back, V, H, steps, hi - lo, 0, scratch)
+            multiply((dy_flat, at * H, B * H, H), (z, at * V, B * V, V), w_back, V, H, steps, hi - lo, 0, memory)
 
 
 @kernel

@@ -4,9 +4,9 @@ import numpy as np
 from numba import types
 
 from .amx import TILE, configure, panel_product, release
-from .compiling import chosen_by_type, inlined, kernel
+from .compiling import allocating, chosen_by_type, inlined, kernel
 from .memory import working_memory
-from .packing import VECTORS, lanes_of, pack_row, panel_vectors, units
+from .packing import VECTORS, lanes_of, numbers_in, pack_row, panel_vectors, units
 from .target import TARGET
 from .tile import ROWS, tile
 
@@ -14,22 +14,29 @@ from .tile import ROWS, tile
 SCRATCH = max(ROWS, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ // 4
 
 
-def multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
+@allocating
+def product_memory(c, b, k, rows):
+    """What `multiply` works in: numbers like those of the array c for a panel that is only partly filled, and so many
+    rows of k numbers in pairs, where the packed b holds pairs."""
+    return working_memory(SCRATCH, c), working_memory(units(b, k) * rows if numbers_in(b) == 2 else 0, b)
+
+
+def multiply(c, a, b, k, n, steps, rows, accumulate, memory):
     """C[t, m, :n] = A[t, m, :k] @ B for ``steps`` x ``rows`` rows, added to C if ``accumulate``. B is packed (k, n).
 
     a and c are (flat array, at, step, row): A[t, m, i] lies at at + t*step + m*row + i. Where B holds pairs of
-    bfloat16, A's rows are packed first. ``scratch``: SCRATCH numbers, for a panel that is only partly filled.
+    bfloat16, A's rows are packed first. ``memory``: of `product_memory`.
     """
 
 
 @chosen_by_type(multiply)
-def _multiply(c, a, b, k, n, steps, rows, accumulate, scratch):
-    def plain(c, a, b, k, n, steps, rows, accumulate, scratch):
-        multiply_units(c, a, b, k, n, steps, rows, accumulate, scratch)
+def _multiply(c, a, b, k, n, steps, rows, accumulate, memory):
+    def plain(c, a, b, k, n, steps, rows, accumulate, memory):
+        multiply_units(c, a, b, k, n, steps, rows, accumulate, memory[0])
 
-    def rounded(c, a, b, k, n, steps, rows, accumulate, scratch):
+    def rounded(c, a, b, k, n, steps, rows, accumulate, memory):
+        scratch, pairs = memory
         size = units(b, k)
-        pairs = working_memory(steps * rows * size, b)
         source, at, step, row = a
         for t in range(steps):
             for m in range(rows):
@@ -88,14 +95,13 @@ def multiply_on_tiles(c, a, b, k, n, steps, rows, accumulate, scratch):
     """`multiply_units` of pairs, with AMX."""
     source, a_at, a_step, a_row = a
     to, c_at, c_step, c_row = c
-    configuration = np.zeros(64, np.uint8)
     blocks = (rows + 2 * TILE - 1) // (2 * TILE)
     m = 0
     for block in range(blocks):
         some = (rows - m + blocks - block - 1) // (blocks - block)
         upper = some if some <= TILE else (some + 1) // 2
         row_tiles = 1 if some <= TILE else 2
-        configure(configuration, upper, some - upper)
+        configure(upper, some - upper)
         column = 0
         while column < n:
             vectors = panel_vectors(n, column, TILE)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .compiling import inlined
+from .compiling import allocating
 
 _LINE = 64
 _HUGE = 1 << 21  # bytes of a huge page of Linux, on x86-64 and most of Arm
@@ -64,7 +64,7 @@ def synchronize() -> None:
     """Wait until all that was started is done."""
 
 
-@inlined
+@allocating
 def working_memory(size: Any, like: Any) -> Any:
     """Within a kernel: ``size`` elements of the type of the array ``like``, from a line's start, not set."""
     raw = np.empty(size + _LINE // like.itemsize, like.dtype)

@@ -191,10 +191,9 @@ def _pack_row(packed, at, source, from_at, k):
         for k0 in range(0, whole, 2 * PAIRS):
             row_pairs(packed, at + row_of(packed, k0), source, from_at + k0)
         if whole < k:
-            rest = np.zeros(2 * PAIRS, source.dtype)
-            for i in range(k - whole):  # not slices: their checks and messages take a second to compile
-                rest[i] = source[from_at + whole + i]
-            row_pairs(packed, at + row_of(packed, whole), rest, 0)
+            for i in range(row_of(packed, whole), units(packed, k)):
+                packed[at + i] = 0
+            fill_column(packed, at, 1, 0, whole, source[from_at + whole : from_at + k])
 
     return on_tiles if TARGET.amx else one_by_one
 

@@ -69,16 +69,25 @@ def _feed(ids, tokens, n):
         ids[0, b] = tokens[n, b]
 
 
-def generate(layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, lo, hi):
+def meetings(threads):
+    """Nobody meets: the card takes all units of all streams together."""
+    return np.zeros(threads, np.int64)
+
+
+def generate(
+    layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, counts, number, lo, hi
+):
     """``tokens`` (N, B) of the host: each drawn after feeding the one before; see `fastrnn.cpu.generate`."""
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
-    p = zeros((B, V), np.float32)
+    p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
     here, random = to_device(tokens), to_device(uniforms)
-    ids, top = layers[0][2], layers[-1][0]
+    ids, top = layers[0][3], layers[-1][0]
     for n in range(tokens.shape[0]):
-        for cell, width, row_ids, table, x, w_x, w_h in layers:
+        x = nothing
+        for cell, _, width, row_ids, table, _, w_x, w_h, _ in layers:
             layer_forward(cell, width, row_ids, table, x, w_x, w_h, none, nowhere, 0, B)
+            x = cell.h[1:]
         if n >= given:
             output_forward(top.h[1:], w_out, b_out, logits, 0, B)
             launch(_draw, B, logits, p, random, n, float(temperature), top_k, float(top_p), float(min_p), here)

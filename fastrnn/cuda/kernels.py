@@ -5,7 +5,7 @@ Those that only the labelled tasks need are not here yet.
 
 from .dropout import dropout
 from .embedding import table_backward, table_forward
-from .generate import generate
+from .generate import generate, meetings
 from .gradient import layer_gradient, weight_gradient
 from .gru import GRU, SimplifiedGRU
 from .loss import bias_backward, output_forward, output_loss
@@ -20,8 +20,8 @@ from .update import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squar
 from .walk import layer_backward, layer_forward
 
 __all__ = [
-    "BLOCK", "CELLS", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw", "bias_backward", "clone",
-    "copy", "dropout", "generate", "layer_backward", "layer_forward", "layer_gradient", "momentum",
+    "BLOCK", "CELLS", "MEETING", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw", "bias_backward",
+    "clone", "copy", "dropout", "generate", "layer_backward", "layer_forward", "layer_gradient", "meetings", "momentum",
     "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size", "panels", "rmsprop", "sgd",
     "sums_of_squares", "synchronize", "table_backward", "table_forward", "to_device", "to_host", "weight_gradient",
     "zeros",
@@ -29,4 +29,5 @@ __all__ = [
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
 TASKS = False  # whether the labelled tasks run here
+MEETING = False  # whether threads share the units of a layer
 PROCESSES = False  # whether many processes may train one model here

@@ -23,6 +23,7 @@ _COLUMNS = {
 class Layer:
     """One direction of layer ``n`` of a stack, fed one-hot ids or numbers x (T, B, F).
 
+    The weights may be those of some of its H units only, to step with `generate`: their number is H here, then.
     Methods with a `Part` do one thread's share; rows are batch rows.
     """
 
@@ -36,13 +37,11 @@ class Layer:
         gradients: Mapping[str, Array],
         packed: np.dtype[Any],
     ) -> None:
-        self.kernels, self.hidden = kernels, shape.hidden
+        self.kernels = kernels
         self.one_hot = n == 0 and shape.one_hot
         self.cell_class = kernels.CELLS[shape.cell]
         self.has_cell_state = shape.cell == "lstm"
-        self.width = shape.gates * shape.hidden
         blocks, order = _COLUMNS[shape.cell]
-        self.columns = blocks * shape.hidden
         self.order = np.array(order)
         self._identity = np.arange(len(order))
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -50,14 +49,17 @@ class Layer:
         self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (
             gradients[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names
         )
+        self.width, recurrent = self.w_hh.shape
+        self.hidden = self.width // shape.gates
+        self.columns = blocks * self.hidden
         self.features = 0 if self.one_hot else shape.features(n)
         dtype, size = self.w_ih.dtype, kernels.packed_size
         self.dtype = dtype
         self.table = kernels.zeros((shape.inputs if self.one_hot else 1, self.columns), dtype)
         self.w_x = kernels.zeros(size(self.features, self.width, packed), packed)
-        self.w_h = kernels.zeros(size(self.hidden, self.width, packed), packed)
+        self.w_h = kernels.zeros(size(recurrent, self.width, packed), packed)
         self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
-        self.w_h_back = kernels.zeros(size(self.width, self.hidden, packed), packed)
+        self.w_h_back = kernels.zeros(size(self.width, recurrent, packed), packed)
         self._no_rows = kernels.zeros((0, 0, 0), dtype)
         self._dtable = kernels.zeros(self.table.shape, dtype)
 

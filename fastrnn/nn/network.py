@@ -67,9 +67,9 @@ class Network:
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype, self.kernels)
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
-        packed = packed_type(self.kernels, self.dtype, products, shape.hidden)
-        self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, packed)
-        self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, packed)
+        self.packed = packed_type(self.kernels, self.dtype, products, shape.hidden)
+        self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, self.packed)
+        self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, self.packed)
         self._window = (0, 0)
         self.logits: Array
         self.losses: Array
@@ -161,17 +161,6 @@ class Network:
         self.stack.pack(part, backward)
         self.out.pack(part, backward)
 
-    def generating_layers(self, token: int) -> tuple[Any, ...]:
-        """What `generate` takes, for the allocated window (1, B); every row is fed ``token`` first."""
-        batch, kernels = self._window[1], self.kernels
-        first = kernels.to_device(np.full((1, batch), token, np.int32))
-        layers, x = [], kernels.zeros((1, batch, 0), self.dtype)
-        for layer in self.layers:
-            ids = first if layer.one_hot else kernels.zeros((1, batch), np.int32)
-            layers.append((layer.cell, layer.width, ids, layer.table, x, layer.w_x, layer.w_h))
-            x = layer.cell.h[1:]
-        return tuple(layers)
-
     def load(self, x: Array, y: Array, starts: Array | None) -> None:
         """The window that is run next: ids, targets and starts, (T, B) each."""
         self.allocate(*x.shape)
@@ -196,6 +185,7 @@ class Network:
         self.logits = zeros((steps, batch, self.shape.vocab), self.dtype)
         self.losses = zeros((steps, batch), self.dtype)
         self._no_dy = zeros((steps, batch, 0), self.dtype)
+        self._top = self.stack.dy  # until the first window has been run
         self._window = (steps, batch)
 
     def window_bytes(self) -> int:

@@ -39,9 +39,16 @@ def validating(products: str) -> str:
 
 
 _IN_CACHE = 256  # hidden units up to which AMX is also the fastest way for few rows (measured)
+_UNITS = 128  # of a layer that are worth a thread of their own
 _MANY = 16  # samples side by side from which it is for every size: a tile's rows
 
 
 def sampling(kernels: Any, hidden: int, count: int) -> str:
     """How ``count`` samples are drawn side by side, unless exactly: reading few bytes, and wasting no tile."""
     return "bfloat16" if kernels.TARGET.amx and (hidden <= _IN_CACHE or count >= _MANY) else "rounded"
+
+
+def sharing(kernels: Any, hidden: int, count: int, threads: int) -> int:
+    """Among how many of so many threads the units of each layer are shared when ``count`` samples are drawn; 1: each
+    thread takes some of the samples."""
+    return min(threads, hidden // _UNITS) if kernels.MEETING and hidden > _IN_CACHE and count < _MANY else 1

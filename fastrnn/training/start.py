@@ -16,6 +16,7 @@ from ..data.text import Paths, names_of
 from ..errors import CheckpointError, ConfigError
 from ..nn.initialisation import initialise
 from ..parallel.group import Group, world
+from ..preparing import prepare
 from . import auto
 from .atomic import remove_litter
 from .checkpoint import Checkpoint, load
@@ -60,7 +61,7 @@ def train(
         material = read(inputs, config, old.tokenizer if old else None, reporter, group)
         if old is not None:
             material.tell_unknown(reporter)
-        reporter.message("preparing kernels (the first time, compiling takes some seconds)")
+        _prepare(config, reporter, group)
         made = material.plan(config, clock)
         trainer = _started(made.config, material, old)
         folder, opened = _held(group, lambda: _new_folder(out, reporter))
@@ -94,6 +95,12 @@ def resume(
             going_on = f"going on from step {loop.trainer.progress.step:,}"
             result = _run(loop, material, signals, log, (going_on,))
     return dataclasses.replace(result, signal=signals.stop)
+
+
+def _prepare(config: Config, reporter: Reporter, group: Group) -> None:
+    reporter.message("preparing kernels (the first time, compiling takes some seconds)")
+    if group.size == 1:  # many processes of a machine share the work already
+        prepare(config, reporter.samples)
 
 
 def _named(inputs: Inputs) -> list[str] | Corpus | Records:
@@ -161,6 +168,7 @@ def _restored(
         raise ConfigError(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
+    _prepare(config, reporter, group)
     config = extended(saved, config, length, material)
     trainer = Trainer(material.model(config), material.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])

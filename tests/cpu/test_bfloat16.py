@@ -7,7 +7,7 @@ import fastrnn.nn.linear
 import fastrnn.nn.products
 from fastrnn.cpu.bfloat16 import to_bfloat16
 from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.matmul import SCRATCH, multiply
+from fastrnn.cpu.matmul import multiply, product_memory
 from fastrnn.cpu.packing import pack, packed_size, panels
 from fastrnn.cpu.target import TARGET
 from fastrnn.errors import BackendError
@@ -27,8 +27,8 @@ def rounded(x, out):
 
 @kernel
 def product(a, b, k, n, c):
-    scratch = np.empty(SCRATCH, c.dtype)
-    multiply((c.reshape(c.size), 0, 0, n), (a.reshape(a.size), 0, 0, k), b, k, n, 1, a.shape[0], 0, scratch)
+    memory = product_memory(c, b, k, a.shape[0])
+    multiply((c.reshape(c.size), 0, 0, n), (a.reshape(a.size), 0, 0, k), b, k, n, 1, a.shape[0], 0, memory)
 
 
 def as_float32(bits: np.ndarray) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 import os
 import random
+import subprocess
+import sys
+import time
 
 import kernel_cache
 import numba
@@ -67,3 +70,74 @@ def test_the_files_of_a_kernel_are_named_after_what_it_was_compiled_for(tmp_path
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 3
     assert all(name.startswith("one_kernel.poly-") and name.endswith(".kernel") for name in names)
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from fastrnn.cpu import cache, compiling
+import one_slow_kernel as module
+
+def _compiling(*a):
+    Path(sys.argv[2]).touch()
+    time.sleep(float(sys.argv[3]))
+    return original(*a)
+
+compiled = compiling.kernel(module.add)
+compiled._cache = cache.KernelCache(module.add, Path(sys.argv[1]))
+original = compiled._compiler.compile
+compiled._compiler.compile = _compiling
+assert compiled(1) == 2
+print(sum(compiled.stats.cache_misses.values()))
+"""
+
+
+def _compiles(folder, name, seconds):
+    """A process that compiles a kernel into a folder, or finds it there, and prints how often it compiled."""
+    (folder / "one_slow_kernel.py").write_text("def add(x):\n    return x + 1\n")
+    (folder / "cache").mkdir(exist_ok=True)
+    command = [sys.executable, "-c", WAITING, str(folder / "cache"), str(folder / name), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+
+
+def _until_there(path):
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_two_processes_do_not_compile_the_same_kernel(tmp_path):
+    first = _compiles(tmp_path, "first", 2)
+    _until_there(tmp_path / "first")
+    second = _compiles(tmp_path, "second", 0)
+    assert [process.communicate()[0].strip() for process in (first, second)] == ["1", "0"]
+    assert not (tmp_path / "second").exists()
+    assert not list((tmp_path / "cache").glob("*.tmp"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_kernel_that_was_being_compiled_by_a_process_that_died_is_compiled(tmp_path):
+    first = _compiles(tmp_path, "first", 60)
+    _until_there(tmp_path / "first")
+    first.kill()
+    first.communicate()
+    assert _compiles(tmp_path, "second", 0).communicate()[0].strip() == "1"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    first = _compiles(tmp_path, "first", 60)
+    _until_there(tmp_path / "first")
+    monkeypatch.setattr(cache._waits, "left", 0.2)
+    space: dict = {}
+    source = tmp_path / "one_slow_kernel.py"
+    exec(compile(source.read_text(), str(source), "exec"), space)
+    compiled = compiling.kernel(space["add"])
+    compiled._cache = cache.KernelCache(space["add"], tmp_path / "cache")
+    assert compiled(1) == 2
+    assert cache._waits.left <= 0
+    first.kill()
+    first.communicate()

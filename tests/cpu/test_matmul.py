@@ -7,7 +7,7 @@ import pytest
 
 from fastrnn.cpu.compiling import kernel
 from fastrnn.cpu.kernels import panels
-from fastrnn.cpu.matmul import SCRATCH, multiply
+from fastrnn.cpu.matmul import multiply, product_memory
 from fastrnn.cpu.packing import VECTORS, pack, packed_size
 from fastrnn.cpu.target import TARGET
 from fastrnn.cpu.walk import flat
@@ -24,7 +24,7 @@ def product(a, b, c, n, lo, hi, accumulate):
     """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): a margin on either side must stay as it is."""
     T, M, k = a.shape
     width = c.shape[2]
-    scratch = np.empty(SCRATCH, c.dtype)
+    memory = product_memory(c, b, k, T * (hi - lo))
     multiply(
         (flat(c), lo * width + 1, M * width, width),
         (flat(a), lo * k, M * k, k),
@@ -34,7 +34,7 @@ def product(a, b, c, n, lo, hi, accumulate):
         T,
         hi - lo,
         accumulate,
-        scratch,
+        memory,
     )
 
 

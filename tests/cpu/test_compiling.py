@@ -1,0 +1,75 @@
+"""What pieces of kernels may do."""
+
+import gc
+
+import numba
+import numpy as np
+import pytest
+from engine_cases import make_network
+from numba import types
+from numba.core.dispatcher import Dispatcher
+from plain_kernels import compiled_only
+from random_cases import make_model
+
+from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.kernels import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
+from fastrnn.cpu.memory import working_memory
+from fastrnn.cpu.walk import flat
+from fastrnn.data.tokens import CharTokenizer
+from fastrnn.data.windows import Window
+from fastrnn.sample import Drawing, Sampler
+
+
+def pieces_without_references() -> list[Dispatcher]:
+    """All compiled functions of this process that count none."""
+    found = [each for each in gc.get_objects() if issubclass(type(each), Dispatcher)]
+    pieces = [each for each in found if each.targetoptions.get("_nrt") is False and each.overloads]
+    return [each for each in pieces if each.targetoptions.get("inline") != "always"]
+
+
+def holds_an_array(kind: types.Type) -> bool:
+    if isinstance(kind, types.BaseTuple):
+        return any(map(holds_an_array, kind))
+    return isinstance(kind, types.Array)
+
+
+@compiled_only
+def test_no_piece_that_counts_no_references_returns_an_array(rng):
+    """Its caller would give back a reference that nobody took: memory that is freed while it is used."""
+    model = make_model("gru", 2, rng, 5, 4)
+    network = make_network(model, np.float32, threads=1)
+    network.learn(Window(np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32), None), network.initial_state(2))
+    list(Sampler(network, CharTokenizer("abcd")).tokens(1, 1, np.zeros(1, np.int64), Drawing(), 0))
+    for each in (layer_forward, layer_backward, layer_gradient, output_loss, pack, generate):
+        for signature in list(each.overloads)[:1]:  # not from the disk, so that its pieces are compiled too
+            numba.jit(**each.targetoptions)(each.py_func).compile(signature)
+    pieces = pieces_without_references()
+    assert {"_layer_forward", "_generate", "draw", "multiply_units", "copy"} <= {p.py_func.__name__ for p in pieces}
+    returned = [(p.py_func, made.signature.return_type) for p in pieces for made in p.overloads.values()]
+    assert not [each for each in returned if holds_an_array(each[1])]
+
+
+@kernel
+def sum_of_a_copy(x):
+    memory = working_memory(x.size, x)
+    total = x.dtype.type(0)
+    for n, value in enumerate(flat(x)):
+        memory[n] = value
+        total += memory[n]
+    return total
+
+
+def test_kernels_leave_references_as_they_were():
+    x = np.arange(12.0).reshape(3, 4)
+    before = gc.get_referrers(x)
+    assert sum_of_a_copy(x) == 66
+    assert len(gc.get_referrers(x)) == len(before)
+
+
+@pytest.mark.parametrize("size", [1, 17, 100])
+def test_working_memory_starts_on_a_line(size):
+    @kernel
+    def start(x):
+        return working_memory(x.size, x).ctypes.data
+
+    assert start(np.zeros(size)) % 64 == 0

@@ -1,0 +1,41 @@
+"""Threads that meet inside kernels."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.meeting import MEETING, meet, meetings
+from fastrnn.cpu.pool import Part, Pool
+
+pytestmark = pytest.mark.skipif(not MEETING, reason="threads cannot give way to others here")
+
+
+@kernel
+def add_up_the_others(numbers, counts, number, rounds):
+    """Each thread's number becomes the sum of all, again and again: modulo 1009."""
+    threads = numbers.shape[1]
+    for n in range(rounds):
+        total = 0
+        for other in range(threads):
+            total += numbers[n % 2, other]
+        numbers[1 - n % 2, number] = (total + number) % 1009
+        meet(counts, number, n + 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_what_was_written_before_a_meeting_is_read_after_it(threads):
+    """Also with more threads than processors."""
+    rounds = 2000
+    numbers, counts = np.zeros((2, threads), np.int64), meetings(threads)
+    numbers[0] = np.arange(threads)
+    expected = numbers[0].copy()
+    for _ in range(rounds):
+        expected = (expected.sum() + np.arange(threads)) % 1009
+
+    def work(part: Part, numbers: np.ndarray, counts: np.ndarray) -> None:
+        add_up_the_others(numbers, counts, part.number, rounds)
+
+    Pool(threads).together(partial(work, numbers=numbers, counts=counts))
+    np.testing.assert_array_equal(numbers[rounds % 2], expected)

@@ -1,0 +1,58 @@
+"""Streams through a network step by step, their units or their rows shared among threads."""
+
+import numpy as np
+import pytest
+from engine_cases import make_network
+from random_cases import make_model, make_state
+
+import fastrnn.nn.stepping
+from fastrnn.config import CELLS
+from fastrnn.nn.products import sharing
+from fastrnn.nn.stepping import Stepper
+
+VOCAB = 9
+
+
+def stepper(monkeypatch, rng, cell, hidden, threads, parts, products="exact"):
+    """Over a network with weights from ``rng``, its units shared among so many threads."""
+    network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
+    monkeypatch.setattr(fastrnn.nn.stepping, "sharing", lambda *_: parts)
+    return Stepper(network.sibling(products), 2, network.parameters["out.bias"])
+
+
+def walked(monkeypatch, seed, cell, hidden, threads, parts):
+    """What is drawn by two streams after a prime from random states, and the states that are reached."""
+    rng = np.random.default_rng(seed)
+    steps = stepper(monkeypatch, rng, cell, hidden, threads, parts)
+    state = {name: array.astype(np.float32) for name, array in make_state(cell, rng, 2, 2, hidden).items()}
+    steps.enter(state, 3)
+    given = rng.integers(0, VOCAB, (5, 2)).astype(np.int32)
+    steps.generate(np.zeros((5, 2)), 1.0, 0, 1.0, 0.0, given, 5)
+    drawn = [np.zeros((n, 2), np.int32) for n in (7, 4)]
+    for tokens in drawn:  # an odd number of steps, and an even one
+        steps.generate(rng.random(tokens.shape), 1.0, 0, 0.9, 0.0, tokens)
+    return np.concatenate(drawn), steps.leave()
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("hidden", [48, 71])
+@pytest.mark.parametrize("cell", CELLS)
+def test_sharing_units_changes_no_bit(cell, hidden, parts, monkeypatch):
+    """71 units: the last thread's part has no whole number of vectors."""
+    alone, state = walked(monkeypatch, 7, cell, hidden, 1, 1)
+    shared, reached = walked(monkeypatch, 7, cell, hidden, parts, parts)
+    np.testing.assert_array_equal(shared, alone)
+    for name, array in state.items():
+        np.testing.assert_array_equal(reached[name], array)
+
+
+def test_threads_share_units_of_wide_layers_for_few_streams():
+    class Kernels:
+        MEETING = True
+
+    assert [sharing(Kernels, hidden, 1, 4) for hidden in (128, 256, 384, 512, 4096)] == [1, 1, 3, 4, 4]
+    assert sharing(Kernels, 512, 16, 2) == 1
+    assert sharing(Kernels, 512, 15, 2) == 2
+    assert sharing(Kernels, 512, 1, 1) == 1
+    Kernels.MEETING = False
+    assert sharing(Kernels, 512, 1, 2) == 1

@@ -1,0 +1,98 @@
+"""Kernels that are compiled before they are needed, in two processes at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import numba
+import pytest
+
+from fastrnn import backend, preparing
+from fastrnn.config import Config
+from fastrnn.cpu import kernels
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+LSTM = Config(hidden=4, layers=1)
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path):
+    """The calls of `_compile`, which does nothing, with an empty cache and two processors; no helper is started."""
+    calls: list = []
+    monkeypatch.setattr(preparing, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: calls.append("helper") or Helper())
+    device = {**vars(kernels), "KERNELS": tmp_path, "default_threads": lambda: 2}
+    monkeypatch.setattr(backend, "load", lambda _: types.SimpleNamespace(**device))
+    return calls
+
+
+class Helper:
+    def wait(self, seconds): ...
+    def kill(self): ...
+    def communicate(self): ...
+
+
+def test_what_was_prepared_once_is_not_prepared_again(compiled):
+    preparing.prepare(LSTM, False)
+    assert [type(call) for call in compiled] == [str, tuple]
+    for config in (LSTM, LSTM.replace(hidden=7, lr=0.5, seed=3, batch=2)):
+        preparing.prepare(config, False)
+    assert len(compiled) == 2
+    for other in (LSTM.replace(cell="gru"), LSTM.replace(hidden=600), LSTM.replace(layers=2), LSTM.replace(task="tag")):
+        preparing.prepare(other, False)
+        assert compiled.pop() != compiled[1]
+    preparing.prepare(LSTM, True)
+    assert compiled.pop() == (compiled[1][0], True)
+
+
+def test_one_processor_compiles_alone_when_it_needs_to(compiled):
+    preparing.prepare(LSTM.replace(threads=1), False)
+    assert compiled == []
+
+
+def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    preparing.prepare(LSTM, False)
+    assert len(compiled) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_the_helper_ends_with_its_parent(tmp_path):
+    """However that ends: a batch system kills."""
+    code = (
+        "import time; from fastrnn import preparing; from fastrnn.config import Config\n"
+        "with preparing._helper(Config(hidden=4, threads=1), True) as helper:\n"
+        "    print(helper.pid, flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "FASTRNN_KERNELS": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    helper = int(parent.stdout.readline())
+    time.sleep(1.0)
+    os.kill(helper, 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    end = time.monotonic() + 30
+    while _runs(helper):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return not state.strip().startswith("Z") and state.strip() != ""
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
+def test_both_processes_know_what_a_run_needs(task, first):
+    preparing._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
