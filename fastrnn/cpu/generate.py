@@ -113,12 +113,11 @@ def generate(
 def _generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi, p, memory):
     temperature, top_k, top_p, min_p = drawing
     ids = layers[0][3]
-    times = 1
     for layer in range(len(layers)):
         cell, first, h = layers[layer][0], layers[layer][1], layers[layer][8]
         for b in range(lo, hi):
             copy(h[0, b], first, cell.h[0, b], 0, cell.h.shape[2])
-    meet(counts, number, times)
+    meet(counts, number)
     for n in range(tokens.shape[0]):
         now, after = n % 2, 1 - n % 2
         for layer in range(len(layers)):
@@ -128,8 +127,7 @@ def _generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, co
                 copy(h[after, b], first, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.h[0, b], 0, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.c[0, b], 0, cell.c[1, b], 0, cell.c.shape[2])
-            times += 1
-            meet(counts, number, times)
+            meet(counts, number)
         if n >= given:
             h = layers[len(layers) - 1][8]
             output(h[after : after + 1], w_out, b_out, logits, lo, hi, memory)

@@ -11,7 +11,7 @@ from .lookup import lookup, lookup_backward
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
-from .meeting import MEETING, meetings
+from .meeting import MEETING, call_off, meetings
 from .memory import clone, copy, synchronize, to_device, to_host, zeros
 from .packing import pack, packed_size, panels
 from .pool import Pool, default_threads
@@ -24,12 +24,12 @@ from .walk import layer_backward, layer_forward
 
 __all__ = [
     "BLOCK", "CELLS", "KERNELS", "MEETING", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw",
-    "add_gathered", "bias_backward", "binary_cross_entropy", "clone", "copy", "default_threads", "dropout", "gather",
-    "generate", "join", "layer_backward", "layer_forward", "layer_gradient", "linear_backward", "log_softmax", "lookup",
-    "lookup_backward", "meetings", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack",
-    "packed_size", "panels", "probabilities", "rmsprop", "sgd", "split", "squared_error", "summary", "summary_backward",
-    "sums_of_squares", "synchronize", "table_backward", "table_forward", "tanh_backward", "tanh_forward", "to_device",
-    "to_host", "weight_gradient", "zeros",
+    "add_gathered", "bias_backward", "binary_cross_entropy", "call_off", "clone", "copy", "default_threads", "dropout",
+    "gather", "generate", "join", "layer_backward", "layer_forward", "layer_gradient", "linear_backward", "log_softmax",
+    "lookup", "lookup_backward", "meetings", "momentum", "multiply_repeatedly", "output_forward",
+    "output_loss", "pack", "packed_size", "panels", "probabilities", "rmsprop", "sgd", "split", "squared_error",
+    "summary", "summary_backward", "sums_of_squares", "synchronize", "table_backward", "table_forward", "tanh_backward",
+    "tanh_forward", "to_device", "to_host", "weight_gradient", "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}

@@ -22,20 +22,27 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def meetings(threads: int) -> np.ndarray[Any, Any]:
-    """How many meetings each of so many threads has come to: none yet. For `meet`."""
-    return np.zeros(threads * _LINE, np.int64)
+    """How many meetings each of so many threads has come to, none yet; and whether they are called off. For `meet`."""
+    return np.zeros((threads + 1) * _LINE, np.int64)
+
+
+def call_off(counts: np.ndarray[Any, Any]) -> None:
+    """Some thread will not come again: nobody waits any more."""
+    counts[-_LINE] = 1
 
 
 @inlined
-def meet(counts: Any, number: Any, times: Any) -> None:
-    """Thread ``number`` comes for the ``times``-th time; wait until all others have.
+def meet(counts: Any, number: Any) -> None:
+    """Thread ``number`` is here; wait until all others have come as often.
 
     What each of them wrote before it came can be read then.
     """
+    times = counts[number * _LINE] + 1
     _publish(counts, number * _LINE, times)
-    for other in range(counts.size // _LINE):
+    threads = counts.size // _LINE - 1
+    for other in range(threads):
         looks = 0
-        while _look(counts, other * _LINE) < times:
+        while _look(counts, other * _LINE) < times and not _look(counts, threads * _LINE):
             looks += 1
             _wait(looks > _PATIENCE)
 

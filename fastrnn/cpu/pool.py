@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +26,31 @@ class Pool:
         self.threads = threads or default_threads()
         self._workers = ThreadPoolExecutor(self.threads - 1, "fastrnn") if self.threads > 1 else None
 
-    def together(self, work: Callable[[Part], None]) -> None:
-        """Call ``work(part)`` in every thread at once and wait for all."""
+    def together(self, work: Callable[[Part], None], called_off: Callable[[], None] | None = None) -> None:
+        """Call ``work(part)`` in every thread at once and wait for all.
+
+        ``called_off``: what to do at once when one of them fails, so that the others do not wait for it.
+        """
         if self._workers is None:
             work(Part(0, 1))
             return
-        pending = [self._workers.submit(work, Part(n, self.threads)) for n in range(1, self.threads)]
+
+        def watched(part: Part) -> None:
+            try:
+                work(part)
+            except BaseException:
+                if called_off is not None:
+                    called_off()
+                raise
+
+        pending: list[Future[None]] = []
         try:
-            work(Part(0, self.threads))
+            pending += [self._workers.submit(watched, Part(n, self.threads)) for n in range(1, self.threads)]
+            watched(Part(0, self.threads))
+        except BaseException:
+            if called_off is not None:
+                called_off()
+            raise
         finally:
             for future in pending:
                 future.result()

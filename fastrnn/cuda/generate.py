@@ -69,11 +69,6 @@ def _feed(ids, tokens, n):
         ids[0, b] = tokens[n, b]
 
 
-def meetings(threads):
-    """Nobody meets: the card takes all units of all streams together."""
-    return np.zeros(threads, np.int64)
-
-
 def generate(
     layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, counts, number, lo, hi
 ):

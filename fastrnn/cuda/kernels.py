@@ -5,12 +5,13 @@ Those that only the labelled tasks need are not here yet.
 
 from .dropout import dropout
 from .embedding import table_backward, table_forward
-from .generate import generate, meetings
+from .generate import generate
 from .gradient import layer_gradient, weight_gradient
 from .gru import GRU, SimplifiedGRU
 from .loss import bias_backward, output_forward, output_loss
 from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
+from .meeting import MEETING, call_off, meetings
 from .memory import clone, copy, synchronize, to_device, to_host, zeros
 from .packing import pack, packed_size, panels
 from .pool import Pool
@@ -21,13 +22,12 @@ from .walk import layer_backward, layer_forward
 
 __all__ = [
     "BLOCK", "CELLS", "MEETING", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw", "bias_backward",
-    "clone", "copy", "dropout", "generate", "layer_backward", "layer_forward", "layer_gradient", "meetings", "momentum",
-    "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size", "panels", "rmsprop", "sgd",
-    "sums_of_squares", "synchronize", "table_backward", "table_forward", "to_device", "to_host", "weight_gradient",
-    "zeros",
+    "call_off", "clone", "copy", "dropout", "generate", "layer_backward", "layer_forward", "layer_gradient",
+    "meetings", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
+    "panels", "rmsprop", "sgd", "sums_of_squares", "synchronize", "table_backward", "table_forward", "to_device",
+    "to_host", "weight_gradient", "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
 TASKS = False  # whether the labelled tasks run here
-MEETING = False  # whether threads share the units of a layer
 PROCESSES = False  # whether many processes may train one model here

@@ -93,7 +93,7 @@ class Stepper:
                 top_k, top_p, min_p, written[number], given, counts if shared else counts.copy(), number, *rows,
             )  # fmt: skip
 
-        network.pool.together(work)
+        network.pool.together(work, lambda: network.kernels.call_off(counts))
 
 
 def _layers(network: Network, first: int, end: int) -> list[Layer]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.meeting import MEETING, meet, meetings
+from fastrnn.cpu.meeting import MEETING, call_off, meet, meetings
 from fastrnn.cpu.pool import Part, Pool
 
 pytestmark = pytest.mark.skipif(not MEETING, reason="threads cannot give way to others here")
@@ -21,7 +21,7 @@ def add_up_the_others(numbers, counts, number, rounds):
         for other in range(threads):
             total += numbers[n % 2, other]
         numbers[1 - n % 2, number] = (total + number) % 1009
-        meet(counts, number, n + 1)
+        meet(counts, number)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
@@ -39,3 +39,15 @@ def test_what_was_written_before_a_meeting_is_read_after_it(threads):
 
     Pool(threads).together(partial(work, numbers=numbers, counts=counts))
     np.testing.assert_array_equal(numbers[rounds % 2], expected)
+
+
+def test_nobody_waits_for_a_thread_that_failed():
+    numbers, counts = np.zeros((2, 3), np.int64), meetings(3)
+
+    def work(part: Part) -> None:
+        if part.number == 1:
+            raise MemoryError
+        add_up_the_others(numbers, counts, part.number, 50)
+
+    with pytest.raises(MemoryError):
+        Pool(3).together(work, lambda: call_off(counts))
