@@ -24,6 +24,7 @@ import numba
 import platformdirs
 from numba.core import caching, config
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from .target import TARGET, enabled_features
@@ -104,7 +105,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
         What another process is compiling is waited for.
         """
-        target_context.refresh()
+        rtsys.initialize(target_context)  # not its refresh(), the tenth of a second that compiling alone needs
         with contextlib.suppress(Exception):
             key = self._index_key(sig, target_context.codegen())
             found = self._read(key, target_context)
