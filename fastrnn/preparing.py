@@ -58,7 +58,7 @@ def prepare(config: Config, samples: bool) -> None:
     """Compile what a run with this configuration needs, if it has not been compiled; with a second process if there is
     a processor for it. ``samples``: whether it shows what it draws."""
     kernels = backend.load(config.device)
-    folder = getattr(kernels, "KERNELS", None)
+    folder = kernels.KERNELS
     if folder is None or (config.threads or kernels.default_threads()) < 2 or not sys.executable:
         return  # compiled when needed
     settings = _settings(config, kernels)

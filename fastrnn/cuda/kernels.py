@@ -21,13 +21,14 @@ from .update import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squar
 from .walk import layer_backward, layer_forward
 
 __all__ = [
-    "BLOCK", "CELLS", "MEETING", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw", "bias_backward",
-    "call_off", "clone", "copy", "dropout", "generate", "layer_backward", "layer_forward", "layer_gradient",
-    "meetings", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack", "packed_size",
-    "panels", "rmsprop", "sgd", "sums_of_squares", "synchronize", "table_backward", "table_forward", "to_device",
-    "to_host", "weight_gradient", "zeros",
+    "BLOCK", "CELLS", "KERNELS", "MEETING", "PEAK", "PROCESSES", "TARGET", "TASKS", "Pool", "adagrad", "adamw",
+    "bias_backward", "call_off", "clone", "copy", "dropout", "generate", "layer_backward", "layer_forward",
+    "layer_gradient", "meetings", "momentum", "multiply_repeatedly", "output_forward", "output_loss", "pack",
+    "packed_size", "panels", "rmsprop", "sgd", "sums_of_squares", "synchronize", "table_backward", "table_forward",
+    "to_device", "to_host", "weight_gradient", "zeros",
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
 TASKS = False  # whether the labelled tasks run here
+KERNELS = None  # where compiled kernels are kept: numba-cuda knows
 PROCESSES = False  # whether many processes may train one model here

@@ -24,10 +24,8 @@ class Stepper:
         """``network``: its weights as they are now. ``count``: how many streams there will be, mostly. ``bias``: the
         output layer's."""
         self.network, self._bias = network, bias
-        hidden, threads = (
-            network.shape.hidden,
-            sharing(network.kernels, network.shape.hidden, count, network.pool.threads),
-        )
+        hidden = network.shape.hidden
+        threads = sharing(network.kernels, hidden, count, network.pool.threads)
         if threads == 1:
             self._units = [(0, hidden)]
             self._layers = [network.layers]
@@ -86,8 +84,9 @@ class Stepper:
         written = [tokens] + [tokens.copy() for _ in self._layers[1:]]
 
         def work(part: Part) -> None:
-            number = part.number if shared else 0
-            rows = (0, self._batch) if shared else part.range(self._batch)
+            number, rows = (part.number, (0, self._batch)) if shared else (0, part.range(self._batch))
+            if number >= len(self._layers):
+                return  # more threads than parts
             network.kernels.generate(
                 self._stepped[number], network.w_out, self._bias, self._logits[number], uniforms, temperature,
                 top_k, top_p, min_p, written[number], given, counts if shared else counts.copy(), number, *rows,

@@ -34,13 +34,13 @@ def walked(monkeypatch, seed, cell, hidden, threads, parts):
     return np.concatenate(drawn), steps.leave()
 
 
-@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize(("threads", "parts"), [(2, 2), (4, 3)])
 @pytest.mark.parametrize("hidden", [48, 71])
 @pytest.mark.parametrize("cell", CELLS)
-def test_sharing_units_changes_no_bit(cell, hidden, parts, monkeypatch):
+def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch):
     """71 units: the last thread's part has no whole number of vectors."""
     alone, state = walked(monkeypatch, 7, cell, hidden, 1, 1)
-    shared, reached = walked(monkeypatch, 7, cell, hidden, parts, parts)
+    shared, reached = walked(monkeypatch, 7, cell, hidden, threads, parts)
     np.testing.assert_array_equal(shared, alone)
     for name, array in state.items():
         np.testing.assert_array_equal(reached[name], array)
