@@ -148,7 +148,7 @@ def _compile(settings: Config, samples: bool, first: bool) -> None:
         if samples:
             _draw(settings, every=False)
 
-    for step in (learn, update, validate, draw) if first else (validate, accumulate, draw, update):
+    for step in (learn, update, validate, draw) if first else (accumulate, validate, draw, update):
         step()
 
 
