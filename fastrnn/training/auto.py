@@ -19,11 +19,12 @@ from .optimizers import Optimizer
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MEASURED = 512  # hidden units of the model whose speed is measured before a size is chosen
+_SEEN = 2.3  # training positions that a model should see for each of its recurrent weights
 _SHARE = 0.96  # of the time that is left, for steps and evaluations; what speed varies takes the rest
 _SAVING = 0.3  # seconds to write the two checkpoints of an evaluation
 _SHORT = 300_000  # tokens, below which a text is short
-_LONG = 700_000  # tokens, from which a text is worth more hidden units than _LARGEST
-_LARGEST = 512
+_LARGEST = 512  # hidden units that every text is worth
+_WEIGHTS = 2.5  # recurrent weights for each token of the text that more units may have
 _MOST_EPOCHS = 12  # more passes only learn the text by heart: measured on 100 kB, 465 kB and 1.1 MB
 _EVALUATION_COST = 0.4  # of a position, against one trained position
 
@@ -67,11 +68,9 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cloc
         choices.append(f"hidden {hidden}: for a text of {tokens:,} tokens and the time there is")
         config = config.replace(hidden=hidden)
     steps = _steps(config, tokens, valid_tokens, vocab, clock)
-    epochs = steps * batch * config.seq / tokens
+    epochs, most = steps * batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
-        enough = (
-            "; more passes only learn the text by heart (--epochs forces them)" if epochs > _MOST_EPOCHS - 0.5 else ""
-        )
+        enough = "; more passes only learn the text by heart (--epochs forces them)" if epochs > most - 0.5 else ""
         choices.append(f"steps {steps}: {epochs:.1f} epochs{enough}")
     config = config.replace(steps=steps, epochs=None)
     if config.lr is None:
@@ -84,7 +83,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cloc
         config = config.replace(warmup=min(100, steps // 10))
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, valid_tokens))
-    return Plan(config, tuple(choices), steps_of_epochs(config, _MOST_EPOCHS, tokens))
+    return Plan(config, tuple(choices), steps_of_epochs(config, most, tokens))
 
 
 def budget_of(config: Config) -> float | None:
@@ -165,7 +164,8 @@ def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
     fitting = [_LADDER[0]]
     for hidden in _LADDER:
         chars = rate * max(clock.left(), 1.0) / _work(config, hidden, vocab)
-        if chars >= _chars_wanted(hidden, config.layers) and (tokens >= _LONG or hidden <= _LARGEST):
+        weights = _recurrent(hidden, config.layers)
+        if chars >= _SEEN * weights and (hidden <= _LARGEST or weights <= _WEIGHTS * tokens):
             fitting.append(hidden)
     return fitting[-1]
 
@@ -176,9 +176,17 @@ def _work(config: Config, hidden: int, vocab: int) -> float:
     return gates * hidden * hidden * (2 * config.layers - 1) + hidden * vocab
 
 
-def _chars_wanted(hidden: int, layers: int) -> float:
-    """Training positions that a model of this size should see: about 2 for each of an LSTM's recurrent weights."""
-    return 2.3 * 4 * hidden * hidden * (2 * layers - 1)
+def _recurrent(hidden: int, layers: int) -> int:
+    """Weights of an LSTM of this size, but for the ends."""
+    return 4 * hidden * hidden * (2 * layers - 1)
+
+
+def _most_epochs(config: Config, tokens: int) -> float:
+    """Passes after which a model of this size only learns the text by heart: fewer the more weights there are for each
+    token, except of a short text, whose passes have few steps."""
+    assert config.hidden is not None
+    each = _recurrent(config.hidden, config.layers) / tokens
+    return _MOST_EPOCHS if tokens < _SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
 
 
 def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> int:
@@ -189,7 +197,7 @@ def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cl
     if config.epochs is not None:
         return steps_of_epochs(config, config.epochs, tokens)
     within = steps_within(config, clock.left, valid_tokens, vocab, clock.group)
-    return min(within, steps_of_epochs(config, _MOST_EPOCHS, tokens))
+    return min(within, steps_of_epochs(config, _most_epochs(config, tokens), tokens))
 
 
 def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
