@@ -34,7 +34,7 @@ def warmup(cells: tuple[str, ...] = LAYERS, precision: str | None = None, device
     from .training.optimizers import Optimizer
 
     target = backend.load(device).TARGET
-    fast = ("bfloat16",) if target.bfloat16_dot else ()
+    fast = ("bfloat16",) if target.bfloat16_fast else ()
     settings = [(kind, 8) for kind in ((precision,) if precision else (*fast, "float32"))]
     if target.amx and ("float32", 8) in settings:
         settings.append(("float32", SPLIT_FROM))
@@ -46,7 +46,8 @@ def warmup(cells: tuple[str, ...] = LAYERS, precision: str | None = None, device
         if kind != "bfloat16" or precision:
             yield f"{cell}: {'wide ' if hidden > 8 else ''}labelled tasks in {kind}"
             for task in _EXAMPLES:
-                _task(config.replace(task=task))
+                if cell in CELLS or task in _WITHOUT_MEMORY:
+                    _task(config.replace(task=task))
     for name in OPTIMIZERS:
         yield f"optimiser {name}"
         network = _network(Config(hidden=8, device=device, threads=1))
@@ -79,7 +80,7 @@ def _settings(config: Config, kernels: Any) -> Config:
     precision, wide = config.precision or "float32", (config.hidden or 0) >= SPLIT_FROM
     if config.task == "language-model":
         wide = wide or config.hidden is None
-        if config.precision is None and kernels.TARGET.bfloat16_dot:
+        if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
     hidden = SPLIT_FROM if wide else 8
     return Config(
@@ -178,7 +179,7 @@ def _draw(config: Config, every: bool = True) -> None:
     for how in sorted(ways):
         stepper = Stepper(network.sibling(how), 1, network.parameters["out.bias"])
         stepper.enter(network.initial_state(1), 0)
-        stepper.generate(np.zeros((1, 1)), 1.0, 0, 1.0, 0.0, np.zeros((1, 1), np.int32))
+        stepper.generate(np.zeros((1, 1)), (1.0, 0, 1.0, 0.0), np.zeros((1, 1), np.int32))
 
 
 _NUMBER = np.ones((2, 1), np.float32)
@@ -192,8 +193,11 @@ _EXAMPLES: dict[str, tuple[Any, Any]] = {
 }
 
 
+_WITHOUT_MEMORY = ("regress", "classify")  # what a dense layer can do
+
+
 def _task(config: Config, learn_first: bool = True) -> None:
-    """Learn and answer two examples of a task, if the cell can do it, in both directions where that may be."""
+    """Learn and answer two examples of a task, in both directions where that may be."""
     from .data.batches import evaluation_batches
     from .data.encode import encode
     from .data.record import Place, Record, Records
@@ -201,7 +205,7 @@ def _task(config: Config, learn_first: bool = True) -> None:
     from .nn.models import build
     from .training.measure import answers
 
-    if config.task not in _EXAMPLES or (config.cell == "dense" and config.task not in ("regress", "classify")):
+    if config.task not in _EXAMPLES:
         return
     (x, y), place = _EXAMPLES[config.task], Place("warm-up")
     items = [Record(x, y, place), Record(x[:1], "y" if config.task == "classify" else y[:1], place)]

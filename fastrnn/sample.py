@@ -165,7 +165,7 @@ class Sampler:
             uniforms = np.stack([g.random(block) for g in generators], axis=1)
             drawn = np.empty((block, count), np.int32)
             start = time.perf_counter()
-            stepper.generate(uniforms, *drawing.numbers, drawn)
+            stepper.generate(uniforms, drawing.numbers, drawn)
             seconds = time.perf_counter() - start
             done += block
             yield drawn
@@ -185,4 +185,4 @@ def _feed(stepper: Stepper, tokens: Array) -> None:
     """Tokens (N, B), in calls that end soon enough to hear Ctrl-C."""
     for at in range(0, len(tokens), _PRIME_STEPS):
         given = np.ascontiguousarray(tokens[at : at + _PRIME_STEPS], np.int32)
-        stepper.generate(np.zeros(given.shape), *Drawing().numbers, given, len(given))
+        stepper.generate(np.zeros(given.shape), Drawing().numbers, given, len(given))

@@ -11,9 +11,11 @@ from fastrnn.reference import Reference
 Array = NDArray[Any]
 
 
-def make_network(model: Reference, dtype: Any = np.float64, threads: int = 1, device: str = "cpu") -> Network:
+def make_network(
+    model: Reference, dtype: Any = np.float64, threads: int = 1, device: str = "cpu", products: str = "exact"
+) -> Network:
     """A network with the weights of this reference model."""
-    network = Network(model.shape, dtype=dtype, threads=threads, device=device)
+    network = Network(model.shape, dtype=dtype, threads=threads, device=device, products=products)
     network.parameters.assign(model.parameters)
     return network
 

@@ -92,20 +92,18 @@ def _pick(p, target, best):
 
 
 @kernel
-def generate(
-    layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, counts, number, lo, hi
-):
+def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi):
     """Rows lo..hi of ``tokens`` (N, B): each drawn after feeding the one before; the first ``given`` of N are only fed.
 
     layers: a tuple of (cell, first, width, ids, table, x, w_x, w_h, h) for windows of one step, in which threads may
     share a layer's units: ``cell`` and the weights are of the units from ``first`` on, ``h`` (2, B, H) holds those of
     all, at even and at odd steps, and ``x`` (2, B, F) is that of the layer below. ``ids`` (1, B) hold the token to feed
-    first, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1).
+    first, and are left at the last one drawn. logits (1, B, V); uniforms (N, B) in [0, 1). ``drawing``: temperature,
+    top_k, top_p and min_p, as `draw` takes them.
     ``counts``: of `meetings`, where thread ``number`` meets those it shares with; each draws all tokens for itself.
     """
     p = np.empty(logits.shape[2], np.float32)
     memory = product_memory(logits, layers[0][7], layers[0][8].shape[2], hi - lo)
-    drawing = (temperature, top_k, top_p, min_p)
     _generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi, p, memory)
 
 

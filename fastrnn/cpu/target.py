@@ -22,7 +22,13 @@ class Target:
     vectors: int
     bfloat16_dot: bool = False
     amx: bool = False
+    bfloat16_needs: str = "a processor with AVX-512 BF16"
     rounded: bool = True  # weights may be taken as bfloat16, to predict
+
+    @property
+    def bfloat16_fast(self) -> bool:
+        """Whether bfloat16 products are the default: they are faster wherever they can be had (measured)."""
+        return self.bfloat16_dot
 
     def lanes(self, bits: int) -> int:
         """Numbers of ``bits`` bits in one vector."""

@@ -6,6 +6,7 @@ run in Python threads, slowly, without a GPU.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..cpu.cache import kernel_folder
@@ -14,7 +15,7 @@ with warnings.catch_warnings():  # what NumPy tells numba-cuda is not for our us
     warnings.simplefilter("ignore", DeprecationWarning)
     from numba import cuda
 
-__all__ = ["SIMULATED", "cuda", "device", "kernel", "launch", "missing"]
+__all__ = ["SIMULATED", "cooperative", "cuda", "device", "kernel", "launch", "missing"]
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM) if hasattr(cuda, "config") else False
 _FOLDER = kernel_folder()
@@ -33,16 +34,23 @@ def missing() -> str | None:
     return f"device cuda needs an NVIDIA GPU and its driver: {reason}"
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any], **limits: Any) -> Any:
     """Compile on first use, to be started with `launch`; keep the code on disk where that is possible."""
-    if _FOLDER is None or SIMULATED:
+    if SIMULATED:
         return cuda.jit(function)
+    if _FOLDER is None:
+        return cuda.jit(**limits)(function)
     others = cuda.config.CACHE_DIR  # of kernels that are not ours
     try:
         cuda.config.CACHE_DIR = str(_FOLDER)
-        return cuda.jit(cache=True)(function)
+        return cuda.jit(cache=True, **limits)(function)
     finally:
         cuda.config.CACHE_DIR = others
+
+
+def cooperative(threads: int, blocks: int) -> Callable[[Callable[..., Any]], Any]:
+    """A `kernel` of which ``blocks`` of at most so many threads fit a multiprocessor together, by their registers."""
+    return partial(kernel, launch_bounds=(threads, blocks))
 
 
 def device(function: Callable[..., Any]) -> Any:

@@ -69,14 +69,13 @@ def _feed(ids, tokens, n):
         ids[0, b] = tokens[n, b]
 
 
-def generate(
-    layers, w_out, b_out, logits, uniforms, temperature, top_k, top_p, min_p, tokens, given, counts, number, lo, hi
-):
+def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi):
     """``tokens`` (N, B) of the host: each drawn after feeding the one before; see `fastrnn.cpu.generate`."""
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
     here, random = to_device(tokens), to_device(uniforms)
+    temperature, top_k, top_p, min_p = drawing
     ids, top = layers[0][3], layers[-1][0]
     for n in range(tokens.shape[0]):
         x = nothing

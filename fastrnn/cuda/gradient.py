@@ -1,5 +1,6 @@
 """Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch row)."""
 
+from .bfloat16 import is_rounded
 from .compiling import cuda, kernel, launch
 from .matmul import multiply
 from .memory import copy
@@ -42,15 +43,16 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, h
     else:
         copy(dtable, 0)
         launch(_scatter_table, cell.gates.size, dtable, cell.gates, ids)
-    multiply((dw_hh, 0, H), (cell.gates, P - width, P), (cell.h, 0, H), width, H, T * B, True, transposed=True)
+    how = {"transposed": True, "as_bfloat16": is_rounded(like)}
+    multiply((dw_hh, 0, H), (cell.gates, P - width, P), (cell.h, 0, H), width, H, T * B, True, **how)
     if F:
         for block, gate in enumerate(order.tolist()):
             to, factor = (dw_ih, gate * H * F, F), (cell.gates, block * H, P)
-            multiply(to, factor, (x, 0, F), H, F, T * B, True, transposed=True)
+            multiply(to, factor, (x, 0, F), H, F, T * B, True, **how)
 
 
 def weight_gradient(dw, dz, x, like, lo, hi):
     """Add dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F)."""
     K, V = dz.shape
     F = x.shape[1]
-    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True)
+    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(like))

@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 
+from .bfloat16 import is_rounded, numbers
 from .compiling import SIMULATED, cuda, kernel, launch
 from .matmul import multiply
 from .sums import add_up, sum_columns
@@ -26,7 +27,8 @@ def output_forward(y, w, bias, logits, lo, hi):
     T, B, V = logits.shape
     H = y.shape[2]
     launch(_put_bias, logits.size, logits, bias)
-    multiply((logits, 0, V), (y, 0, H), (w, 0, V), T * B, V, H, True)
+    from_y = (y, 0, H), (numbers(w), 0, V)
+    multiply((logits, 0, V), *from_y, T * B, V, H, True, as_bfloat16=is_rounded(w))
 
 
 def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
@@ -35,7 +37,8 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
     H = dy.shape[2]
     output_forward(y, w, bias, logits, lo, hi)
     _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, targets, scale, losses)
-    multiply((dy, 0, H), (logits, 0, V), (w_back, 0, H), T * B, H, V, False)
+    from_logits = (logits, 0, V), (numbers(w_back), 0, H)
+    multiply((dy, 0, H), *from_logits, T * B, H, V, False, as_bfloat16=is_rounded(w_back))
 
 
 @cache

@@ -1,19 +1,23 @@
 """Large matrix products: cuBLAS where nvmath-python is installed, else a tiled kernel of our own.
 
 A factor is (array, at, row): rows of ``row`` numbers that begin at element ``at`` of the array.
+``as_bfloat16``: both factors are rounded to bfloat16 and their products added up in float32; cuBLAS does that on tensor
+cores.
 """
 
 from functools import cache
 
 import numpy as np
 
-from .compiling import SIMULATED, cuda, kernel
+from .bfloat16 import rounded
+from .compiling import SIMULATED, cuda, device, kernel
 from .memory import flat, synchronize, zeros
 from .target import SIDE
 
 try:
     if SIMULATED:
         raise ImportError
+    from nvmath import CudaDataType
     from nvmath.bindings import cublas
 except ImportError:
     cublas = None
@@ -22,30 +26,35 @@ _EACH = 4  # rows, and columns, that each thread of a block makes
 _TILE = SIDE * _EACH
 
 
-def multiply(to, a, b, m, n, k, accumulate, transposed=False):
+def multiply(to, a, b, m, n, k, accumulate, transposed=False, as_bfloat16=False):
     """C (m, n) = or += A (m, k) B (k, n); ``transposed``: A is stored as (k, m). Each factor as above."""
     if not m * n * k:
         return
     if cublas is not None:
-        _by_cublas(to, a, b, m, n, k, accumulate, transposed)
+        _by_cublas(to, a, b, m, n, k, accumulate, transposed, as_bfloat16)
         return
     (c, c_at, c_row), (a, a_at, a_row), (b, b_at, b_row) = to, a, b
     grid = (-(-n // _TILE), -(-m // _TILE))
-    _product(c.dtype.str)[grid, (SIDE, SIDE)](
+    _product(c.dtype.str, as_bfloat16)[grid, (SIDE, SIDE)](
         flat(c), c_at, c_row, flat(a), a_at, a_row, transposed, flat(b), b_at, b_row, m, n, k, accumulate
     )
 
 
-def _by_cublas(to, a, b, m, n, k, accumulate, transposed):
+def _by_cublas(to, a, b, m, n, k, accumulate, transposed, as_bfloat16):
     """cuBLAS counts by columns, so there C, A and B are each transposed: C^T = B^T A^T."""
     dtype = to[0].dtype
     one, beta = np.ones(1, dtype), np.full(1, accumulate, dtype)
     (c, c_row), (a, a_row), (b, b_row) = ((_address(x, at), row) for x, at, row in (to, a, b))
+    how = cublas.Operation.N, cublas.Operation.T if transposed else cublas.Operation.N
+    if as_bfloat16:
+        kind = CudaDataType.CUDA_R_32F
+        cublas.gemm_ex(
+            _handle(), *how, n, m, k, one.ctypes.data, b, kind, b_row, a, kind, a_row, beta.ctypes.data, c, kind, c_row,
+            cublas.ComputeType.COMPUTE_32F_FAST_16BF, cublas.GemmAlgo.DFALT,
+        )  # fmt: skip
+        return
     gemm = cublas.sgemm if dtype == np.float32 else cublas.dgemm
-    gemm(
-        _handle(), cublas.Operation.N, cublas.Operation.T if transposed else cublas.Operation.N, n, m, k,
-        one.ctypes.data, b, b_row, a, a_row, beta.ctypes.data, c, c_row,
-    )  # fmt: skip
+    gemm(_handle(), *how, n, m, k, one.ctypes.data, b, b_row, a, a_row, beta.ctypes.data, c, c_row)
 
 
 def _address(array, at):
@@ -57,10 +66,16 @@ def _handle():
     return cublas.create()
 
 
+@device
+def _unchanged(x):
+    return x
+
+
 @cache
-def _product(kind):
+def _product(kind, as_bfloat16):
     """The kernel for numbers of this type: a block makes a tile of C from slabs of A and B in shared memory."""
     number = np.dtype(kind).type
+    factor = rounded if as_bfloat16 else _unchanged
     sums, slab_a, slab_b = _EACH * _EACH, (SIDE, _TILE + 1), (SIDE, _TILE)
 
     @kernel
@@ -78,12 +93,12 @@ def _product(kind):
                 # neighbouring threads read neighbouring numbers of A whichever way it lies
                 if transposed:
                     inside = k0 + y < k and row0 + s + x < m
-                    a_tile[y, s + x] = a[a_at + (k0 + y) * a_row + row0 + s + x] if inside else number(0)
+                    a_tile[y, s + x] = factor(a[a_at + (k0 + y) * a_row + row0 + s + x]) if inside else number(0)
                 else:
                     inside = k0 + x < k and row0 + s + y < m
-                    a_tile[x, s + y] = a[a_at + (row0 + s + y) * a_row + k0 + x] if inside else number(0)
+                    a_tile[x, s + y] = factor(a[a_at + (row0 + s + y) * a_row + k0 + x]) if inside else number(0)
                 inside = k0 + y < k and column0 + s + x < n
-                b_tile[y, s + x] = b[b_at + (k0 + y) * b_row + column0 + s + x] if inside else number(0)
+                b_tile[y, s + x] = factor(b[b_at + (k0 + y) * b_row + column0 + s + x]) if inside else number(0)
             cuda.syncthreads()
             for i in range(SIDE):
                 for p in range(_EACH):

@@ -1,5 +1,6 @@
 """Weights in the order in which threads read them: plain matrices (k, n), neighbours in n beside each other."""
 
+from .bfloat16 import numbers
 from .compiling import cuda, kernel, launch
 from .memory import constant
 
@@ -27,4 +28,4 @@ def _pack(matrix, order, block, transposed, packed):
 
 def pack(matrix, order, block, transposed, packed, start, stop):
     """Fill ``packed`` from a (R, C) matrix, or its transpose, with its gate blocks in this order; see `cpu.packing`."""
-    launch(_pack, matrix.size, matrix, constant(order), block, transposed, packed)
+    launch(_pack, matrix.size, matrix, constant(order), block, transposed, numbers(packed))

@@ -1,20 +1,23 @@
 """A layer through a window of T time steps, forward and backward.
 
-The product with the input is one large product for all steps. Then all steps in one cooperative launch: a thread has
-its units and batch rows for the whole window, and after each step the grid waits, since the next product needs the h
-(backward: the gate gradients) of all units.
+The product with the input is one large product for all steps. Then all steps in one cooperative launch: a block has its
+units for the whole window, with their recurrent weights in its shared memory (see `grid`), and after each step the grid
+waits, since the next product needs the h (backward: the gate gradients) of all units.
 """
 
 from functools import cache
 
+import numba
 import numpy as np
 
+from .bfloat16 import is_rounded, numbers
 from .cells import STEPS
-from .compiling import SIMULATED, cuda, kernel, launch
+from .compiling import cooperative, cuda, kernel, launch
+from .grid import plan
 from .matmul import multiply
-from .target import ROWS, TARGET
-
-_WARP, _MOST_THREADS = (2, 4) if SIMULATED else (32, 256)
+from .memory import flat
+from .recurrent import product
+from .target import TARGET
 
 
 @kernel
@@ -28,11 +31,14 @@ def _choose_rows(gates, table, ids):
 def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
     """A layer, all rows and steps; see `fastrnn.cpu.walk`. w_x (F, G*H) and w_h (G..H, H) as `pack` leaves them."""
     T, B, P = cell.gates.shape
-    F = x.shape[2]
+    F, H = x.shape[2], cell.h.shape[2]
     launch(_choose_rows, cell.gates.size, cell.gates, table, ids)
-    multiply((cell.gates, 0, P), (x, 0, F), (w_x, 0, width), T * B, width, F, True)
-    forward, _ = _windows(type(cell).__name__, cell.h.dtype.str)
-    forward[_shape(cell)](cell.gates, cell.h, cell.c, w_h, starts, y)
+    from_x = (x, 0, F), (numbers(w_x), 0, width)
+    multiply((cell.gates, 0, P), *from_x, T * B, width, F, True, as_bfloat16=is_rounded(w_x))
+    name = type(cell).__name__
+    grid = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
+    arrays = cell.gates, cell.h, cell.c, flat(cell.h), numbers(w_h), starts, y
+    _start(forward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
 
 
 def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
@@ -41,89 +47,86 @@ def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
     See `fastrnn.cpu.walk`.
     """
     T, B, P = cell.gates.shape
-    F = dx.shape[2]
-    _, backward = _windows(type(cell).__name__, cell.h.dtype.str)
-    backward[_shape(cell)](cell.gates, cell.h, cell.c, w_h, starts, dy, dh, dc)
-    multiply((dx, 0, F), (cell.gates, 0, P), (w_x, 0, F), T * B, F, width, False)
+    F, H = dx.shape[2], cell.h.shape[2]
+    name = type(cell).__name__
+    grid = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
+    arrays = cell.gates, cell.h, cell.c, flat(cell.gates), numbers(w_h), starts, dy, dh, dc
+    _start(backward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
+    from_gates = (cell.gates, 0, P), (numbers(w_x), 0, F)
+    multiply((dx, 0, F), *from_gates, T * B, F, width, False, as_bfloat16=is_rounded(w_x))
 
 
-def _shape(cell):
-    """Blocks and threads. At most one block for each multiprocessor: all of a cooperative grid must run at once."""
-    _, B, H = cell.h.shape
-    items = -(-B // ROWS) * H
-    threads = min(-(-items // (TARGET.multiprocessors * _WARP)) * _WARP, _MOST_THREADS)
-    return min(-(-items // threads), TARGET.multiprocessors), threads
+def _start(compiled, grid, *arrays):
+    compiled[grid.blocks, grid.threads, 0, grid.shared](*arrays, grid.units, grid.kept, grid.stride)
 
 
 @cache
-def _windows(cell_class, kind):
-    """The kernels for a cell and a type of number. A thread takes unit j of ``ROWS`` batch rows together."""
-    gates_of_h, step_forward, step_backward = STEPS[cell_class]
-    number = np.dtype(kind).type
-    sums = ROWS * gates_of_h
+def forward(cell_class, kind, each, rows):
+    """The kernel for a cell, a type of number, and units and batch rows that a thread takes together."""
+    gates_of_h, step_forward, _ = STEPS[cell_class]
+    number, number_type = np.dtype(kind).type, numba.from_dtype(np.dtype(kind))
+    sums, place = product(kind, gates_of_h, each, rows)
 
-    @kernel
-    def forward(gates, h, c, w_h, starts, y):
+    @cooperative(TARGET.threads, TARGET.resident_threads // TARGET.threads)
+    def walk_forward(gates, h, c, flat_h, w_h, starts, y, units, kept, stride):
         T, B, P = gates.shape
         H = h.shape[2]
-        width = gates_of_h * H
         grid = cuda.cg.this_grid()
-        acc = cuda.local.array(sums, number)
+        memory = cuda.shared.array(0, number_type)
+        totals = cuda.local.array(gates_of_h, number)
         for t in range(T):
-            for item in range(cuda.grid(1), (B + ROWS - 1) // ROWS * H, cuda.gridsize(1)):
-                b0, j = item // H * ROWS, item % H
-                for i in range(sums):
-                    acc[i] = number(0)
-                for k in range(H):
-                    for r in range(ROWS):
-                        from_h = h[t, min(b0 + r, B - 1), k]
+            for begin in range(0, (B + rows - 1) // rows * rows * units, cuda.blockDim.x):
+                sums(totals, memory, w_h, flat_h, t * B * H, H, B, H, H, units, kept, stride, begin, t == 0)
+                b, j = place(B, units, begin)
+                if b < B and j < H:
+                    if starts.size > 0 and starts[t, b] != 0:
+                        h[t, b, j] = number(0)  # who reads it elsewhere drops what comes of it
+                        if c.shape[2] > 0:
+                            c[t, b, j] = number(0)
+                    else:
                         for g in range(gates_of_h):
-                            acc[r * gates_of_h + g] += from_h * w_h[k * width + g * H + j]
-                for r in range(ROWS):
-                    b = b0 + r
-                    if b < B:
-                        if starts.size > 0 and starts[t, b] != 0:
-                            h[t, b, j] = number(0)  # who reads it elsewhere drops what comes of it
-                            if c.shape[2] > 0:
-                                c[t, b, j] = number(0)
-                        else:
-                            for g in range(gates_of_h):
-                                gates[t, b, P - width + g * H + j] += acc[r * gates_of_h + g]
-                        step_forward(gates, h, c, t, b, j)
-                        if starts.size > 0:
-                            y[t, b, j] = h[t + 1, b, j]
+                            gates[t, b, P - (gates_of_h - g) * H + j] += totals[g]
+                    step_forward(gates, h, c, t, b, j)
+                    if starts.size > 0:
+                        y[t, b, j] = h[t + 1, b, j]
             grid.sync()
 
-    @kernel
-    def backward(gates, h, c, w_h, starts, dy, dh, dc):
+    return walk_forward
+
+
+@cache
+def backward(cell_class, kind, each, rows):
+    """The kernel backward, like `forward`."""
+    gates_of_h, _, step_backward = STEPS[cell_class]
+    number, number_type = np.dtype(kind).type, numba.from_dtype(np.dtype(kind))
+    sums, place = product(kind, 1, each, rows)
+
+    @cooperative(TARGET.threads, TARGET.resident_threads // TARGET.threads)
+    def walk_backward(gates, h, c, flat_gates, w_h, starts, dy, dh, dc, units, kept, stride):
         T, B, P = gates.shape
         H = h.shape[2]
         width = gates_of_h * H
         grid = cuda.cg.this_grid()
-        acc = cuda.local.array(ROWS, number)
+        memory = cuda.shared.array(0, number_type)
+        total = cuda.local.array(1, number)
         # each turn: the gradient that reaches step t through W_hh of step t + 1, then step t itself; t = -1: only that
         for turn in range(T + 1):
             t = T - 1 - turn
-            for item in range(cuda.grid(1), (B + ROWS - 1) // ROWS * H, cuda.gridsize(1)):
-                b0, j = item // H * ROWS, item % H
-                for i in range(ROWS):
-                    acc[i] = number(0)
+            for begin in range(0, (B + rows - 1) // rows * rows * units, cuda.blockDim.x):
+                total[0] = number(0)
                 if turn > 0:
-                    for n in range(width):
-                        w = w_h[n * H + j]
-                        for r in range(ROWS):
-                            acc[r] += gates[t + 1, min(b0 + r, B - 1), P - width + n] * w
-                for r in range(ROWS):
-                    b = b0 + r
-                    if b < B:
-                        d_h = dh[b, j] + acc[r]
-                        if turn > 0 and starts.size > 0 and starts[t + 1, b] != 0:
-                            d_h = number(0)
-                            if c.shape[2] > 0:
-                                dc[b, j] = number(0)
-                        if turn < T:
-                            d_h = step_backward(gates, h, c, t, b, j, dy[t, b, j] + d_h, dc)
-                        dh[b, j] = d_h
+                    at = (t + 1) * B * P + P - width
+                    sums(total, memory, w_h, flat_gates, at, P, B, H, width, units, kept, stride, begin, turn == 1)
+                b, j = place(B, units, begin)
+                if b < B and j < H:
+                    d_h = dh[b, j] + total[0]
+                    if turn > 0 and starts.size > 0 and starts[t + 1, b] != 0:
+                        d_h = number(0)
+                        if c.shape[2] > 0:
+                            dc[b, j] = number(0)
+                    if turn < T:
+                        d_h = step_backward(gates, h, c, t, b, j, dy[t, b, j] + d_h, dc)
+                    dh[b, j] = d_h
             grid.sync()
 
-    return forward, backward
+    return walk_backward

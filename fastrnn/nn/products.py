@@ -26,9 +26,7 @@ def packed_type(kernels: Any, dtype: np.dtype[Any], products: str, hidden: int) 
     if products == "rounded":
         return np.dtype(np.uint16) if target.rounded else dtype
     if not target.bfloat16_dot:
-        raise BackendError(
-            f"precision bfloat16 needs a processor with AVX-512 BF16; this is {target.name}: use float32"
-        )
+        raise BackendError(f"precision bfloat16 needs {target.bfloat16_needs}; this is {target.name}: use float32")
     return np.dtype(np.int32)
 
 

@@ -76,7 +76,7 @@ class Stepper:
         return {name: array[:, :, first:end] for name, array in state.items()} if len(self._layers) > 1 else state
 
     def generate(
-        self, uniforms: Array, temperature: float, top_k: int, top_p: float, min_p: float, tokens: Array, given: int = 0
+        self, uniforms: Array, drawing: tuple[float, int, float, float], tokens: Array, given: int = 0
     ) -> None:
         """Feed the first ``given`` rows of ``tokens`` (N, B), draw the others: see `fastrnn.cpu.generate`."""
         network, shared = self.network, len(self._layers) > 1
@@ -88,8 +88,8 @@ class Stepper:
             if number >= len(self._layers):
                 return  # more threads than parts
             network.kernels.generate(
-                self._stepped[number], network.w_out, self._bias, self._logits[number], uniforms, temperature,
-                top_k, top_p, min_p, written[number], given, counts if shared else counts.copy(), number, *rows,
+                self._stepped[number], network.w_out, self._bias, self._logits[number], uniforms, drawing,
+                written[number], given, counts if shared else counts.copy(), number, *rows,
             )  # fmt: skip
 
         network.pool.together(work, lambda: network.kernels.call_off(counts))

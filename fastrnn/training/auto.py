@@ -150,7 +150,7 @@ def _batch(tokens: int, seq: int, processes: int = 1) -> int:
 
 def _precision(config: Config, group: Group = ALONE) -> str:
     """bfloat16 products where every processor has them: the same loss (see the README) in less time."""
-    lacking = group.most(not backend.load(config.device).TARGET.bfloat16_dot)[0]
+    lacking = group.most(not backend.load(config.device).TARGET.bfloat16_fast)[0]
     return "float32" if lacking else "bfloat16"
 
 

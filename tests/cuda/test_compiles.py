@@ -16,11 +16,12 @@ from types import SimpleNamespace
 import numba.cuda.dispatcher as dispatcher
 from numba import cuda, types
 
-card = SimpleNamespace(compute_capability=(8, 0), MULTIPROCESSOR_COUNT=100, name="none")
+card = SimpleNamespace(compute_capability=(8, 0), MULTIPROCESSOR_COUNT=108, name="none",
+                       MAX_SHARED_MEMORY_PER_MULTIPROCESSOR=164 * 1024)
 dispatcher.get_current_device = cuda.get_current_device = lambda: card
 
-from fastrnn.cuda import (dropout, embedding, generate, gradient, gru, loss, lstm, matmul, memory, packing, rnn, sums,
-                          update, walk)
+from fastrnn.cuda import (dropout, embedding, generate, gradient, grid, gru, loss, lstm, matmul, memory, packing, rnn,
+                          sums, update, walk)
 from fastrnn.cuda.cells import STEPS
 
 f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
@@ -29,7 +30,8 @@ def a(n, kind=f):
 ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
 kernels = {
     "fill": (memory._fill, a(1), f), "choose": (walk._choose_rows, a(3), a(2), ids),
-    "product": (matmul._product("<f4"), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
+    "product": (matmul._product("<f4", False), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
+    "bfloat16": (matmul._product("<f4", True), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
     "gather": (gradient._gather_table, a(2), a(3), ids), "scatter": (gradient._scatter_table, a(2), a(3), ids),
     "sums": (sums._sum_columns("<f4"), a(1), a(1), i, b), "put_bias": (loss._put_bias, a(3), a(1)),
     "softmax": (loss._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
@@ -42,10 +44,15 @@ kernels = {
     "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
     "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
 }
-for name in STEPS:
-    forward, backward = walk._windows(name, "<f4")
-    kernels[name + " forward"] = (forward, a(3), a(3), a(3), a(1), starts, a(3))
-    kernels[name + " backward"] = (backward, a(3), a(3), a(3), a(1), starts, a(3), a(2), a(2))
+sizes = i, i, i
+for name, steps in STEPS.items():
+    for each in grid.columns_together(steps.gates):
+        for rows in (1, 8):
+            forward = walk.forward(name, "<f4", each, rows)
+            kernels[f"{name} forward {each} {rows}"] = (forward, *[a(3)] * 3, a(1), a(1), starts, a(3), *sizes)
+    for each in (4, 1):
+        backward = walk.backward(name, "<f4", each, 8)
+        kernels[f"{name} backward {each}"] = (backward, *[a(3)] * 3, a(1), a(1), starts, a(3), a(2), a(2), *sizes)
 found = {}
 for name, (kernel, *types_) in kernels.items():
     ptx, _ = cuda.compile_ptx(kernel.py_func, tuple(types_), cc=(8, 0))
@@ -62,7 +69,7 @@ def test_every_kernel_compiles_for_a_card(tmp_path):
         pytest.skip("the CUDA toolkit's compiler is not installed")
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert len(found) == 30
+    assert len(found) == 21 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
     for name, facts in found.items():
         assert not facts["local"], f"{name} keeps something in local memory"
         assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"

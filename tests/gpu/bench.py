@@ -1,9 +1,10 @@
 """A training step of `bench train --device cuda` beside PyTorch's LSTM with cuDNN on the same card.
 
-    python tests/gpu/bench.py [--seconds 3] [--seq 64]
+    python tests/gpu/bench.py [--seconds 3] [--seq 64] [--precision float32|bfloat16]
 
-Both do one-hot tokens of 65 symbols, forward, loss, backward, clip, Adam in float32 without TF32, and wait for the card
-at the end of each step. Prints one line for each size, with medians; takes about a minute.
+Both do one-hot tokens of 65 symbols, forward, loss, backward, clip, Adam, in float32 without TF32 or with bfloat16
+products (PyTorch: autocast), and wait for the card at the end of each step. Prints one line for each size with medians;
+takes about a minute.
 """
 
 import argparse
@@ -17,7 +18,7 @@ SIZES = ((2, 128), (2, 512), (3, 1024))
 BATCHES = (64, 512)
 
 
-def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float) -> float:
+def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float, precision: str) -> float:
     """Milliseconds of a step of torch.nn.LSTM, the median."""
     import torch
 
@@ -30,8 +31,10 @@ def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float) -> 
 
     def step() -> None:
         optimizer.zero_grad()
-        logits = out(lstm(embed(ids[:-1]))[0])
-        torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB), ids[1:].reshape(-1)).backward()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = out(lstm(embed(ids[:-1]))[0])
+            loss = torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB), ids[1:].reshape(-1))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
         torch.cuda.synchronize()
@@ -50,12 +53,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
     parser.add_argument("--seq", type=int, default=64)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments = parser.parse_args()
     print("layers x hidden  batch   fastrnn ms   cuDNN ms   cuDNN / fastrnn")
     for layers, hidden in SIZES:
         for batch in BATCHES:
-            ours = bench_train("lstm", layers, hidden, batch, arguments.seq, seconds=arguments.seconds, device="cuda")
-            theirs = torch_ms(layers, hidden, batch, arguments.seq, arguments.seconds)
+            sizes, how = (layers, hidden, batch, arguments.seq), (arguments.seconds, arguments.precision)
+            ours = bench_train("lstm", *sizes, precision=how[1], seconds=how[0], device="cuda")
+            theirs = torch_ms(*sizes, *how)
             ms = ours["ms_per_step"]
             print(f"{layers} x {hidden:<11} {batch:6} {ms:12.2f} {theirs:10.2f} {theirs / ms:17.2f}  {ours['vectors']}")
 

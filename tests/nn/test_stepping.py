@@ -27,10 +27,10 @@ def walked(monkeypatch, seed, cell, hidden, threads, parts):
     state = {name: array.astype(np.float32) for name, array in make_state(cell, rng, 2, 2, hidden).items()}
     steps.enter(state, 3)
     given = rng.integers(0, VOCAB, (5, 2)).astype(np.int32)
-    steps.generate(np.zeros((5, 2)), 1.0, 0, 1.0, 0.0, given, 5)
+    steps.generate(np.zeros((5, 2)), (1.0, 0, 1.0, 0.0), given, 5)
     drawn = [np.zeros((n, 2), np.int32) for n in (7, 4)]
     for tokens in drawn:  # an odd number of steps, and an even one
-        steps.generate(rng.random(tokens.shape), 1.0, 0, 0.9, 0.0, tokens)
+        steps.generate(rng.random(tokens.shape), (1.0, 0, 0.9, 0.0), tokens)
     return np.concatenate(drawn), steps.leave()
 
 

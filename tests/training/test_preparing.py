@@ -11,7 +11,7 @@ import numba
 import pytest
 
 from fastrnn import backend, preparing
-from fastrnn.config import Config
+from fastrnn.config import LAYERS, TASKS, Config
 from fastrnn.cpu import kernels
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
@@ -96,3 +96,16 @@ def _runs(pid):
 @pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
 def test_both_processes_know_what_a_run_needs(task, first):
     preparing._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_warming_up_covers_every_cell(cell, monkeypatch):
+    """What it runs is replaced; the settings that it makes are checked as those of any run."""
+    ran: list[str] = []
+    monkeypatch.setattr(preparing, "_language_model", lambda config: ran.append(config.task))
+    monkeypatch.setattr(preparing, "_task", lambda config: ran.append(config.task))
+    said = list(preparing.warmup((cell,), "float32"))
+    assert said[0].startswith(cell)
+    assert len(said) == len(set(said))
+    every = {task for task in TASKS if task != "forecast"}  # which has the kernels of regress
+    assert set(ran) == (every if cell != "dense" else {"regress", "classify"})

@@ -31,6 +31,8 @@ def arrays_that_are_shared():
     lock, original = threading.Lock(), FakeCUDAShared.array
 
     def array(self, shape, dtype, alignment=None):
+        if shape == 0:  # as long as the launch says
+            return original(self, shape, dtype)
         caller = sys._getframe(1)
         with lock:
             place = caller.f_code.co_filename, caller.f_lineno

@@ -1,14 +1,18 @@
 """The network on the GPU or its simulator against the CPU: losses, gradients, states; all cells."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
 from random_cases import make_model, make_starts, make_state, make_text
 
 from fastrnn.config import CELLS
-from fastrnn.cuda import gradient
+from fastrnn.cuda import gradient, grid, walk
 from fastrnn.cuda.compiling import SIMULATED
-from fastrnn.cuda.kernels import to_device, to_host
+from fastrnn.cuda.kernels import TARGET, to_device, to_host
+from fastrnn.errors import BackendError
+from fastrnn.nn.network import Network
 
 T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
 
@@ -16,7 +20,7 @@ T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit 
 def both(cell, layers, rng, dtype=np.float32, starts=False, batch=B, **dropout):
     """The results of a training window on the GPU and on the CPU."""
     model, state = make_model(cell, layers, rng, H, V), make_state(cell, rng, layers, batch, H)
-    ids, targets = make_text(rng, T, batch, V)
+    ids, targets = (array[:, :batch] for array in make_text(rng, T, max(batch, 3), V))
     some = make_starts(T, batch) if starts else None
     return [
         run_network(make_network(model, dtype, device=device), ids, targets, state, some, **dropout)
@@ -34,6 +38,46 @@ def test_two_layers_with_starts_and_dropout(cell, rng):
     computed, expected = both(cell, 2, rng, starts=True, keep=0.7, key=5, place=(2, 9))
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
+
+
+@pytest.mark.skipif(not SIMULATED, reason="a card has room for them")
+@pytest.mark.parametrize(("cell", "room"), [("lstm", 3400), ("rnn", 1400)])
+def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
+    plans = []
+
+    def plan(*sizes):
+        plans.append((sizes[3], grid.plan(*sizes, dataclasses.replace(TARGET, block_shared=room))))
+        return plans[-1][1]
+
+    monkeypatch.setattr(walk, "plan", plan)
+    monkeypatch.setattr("test_network.H", 20)
+    computed, expected = both(cell, 1, rng, starts=True, batch=3)
+    assert all(chosen.kept < depth for depth, chosen in plans), plans
+    assert len(plans) == 2
+    assert_close(computed, expected, 1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_few_rows(batch, rng):
+    computed, expected = both("gru", 1, rng, batch=batch)
+    assert_close(computed, expected, 1e-5)
+
+
+def test_bfloat16_products(rng, monkeypatch):
+    """Within what rounding both factors to 8 bits makes, and no closer; float32's 24 bits are far from that."""
+    model, state = make_model("lstm", 2, rng, H, V), make_state("lstm", rng, 2, B, H)
+    ids, targets = make_text(rng, T, B, V)
+    exact, rounded = (
+        run_network(make_network(model, np.float32, device="cuda", products=products), ids, targets, state)
+        for products in ("exact", "bfloat16")
+    )
+    assert_close(rounded, exact, 2**-6)
+    with pytest.raises(AssertionError):
+        assert_close(rounded, exact, 2**-14)
+    lacking = dataclasses.replace(TARGET, bfloat16_dot=False, name="an old card")
+    monkeypatch.setattr("fastrnn.cuda.kernels.TARGET", lacking)
+    with pytest.raises(BackendError, match=r"needs a GPU of compute capability 8\.0; this is an old"):
+        Network(model.shape, device="cuda", products="bfloat16")
 
 
 @pytest.mark.skipif(SIMULATED, reason="in the simulator Python's floats become float32 beside float32 constants")

@@ -1,9 +1,15 @@
 """Matrix products, sums and dropout masks of the GPU or its simulator against NumPy and the CPU."""
 
+import ctypes
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from fastrnn.cpu.kernels import dropout as cpu_dropout
+from fastrnn.cuda import matmul
+from fastrnn.cuda.bfloat16 import rounded
+from fastrnn.cuda.compiling import SIMULATED, kernel, launch
 from fastrnn.cuda.kernels import dropout, to_device, to_host
 from fastrnn.cuda.matmul import multiply
 from fastrnn.cuda.sums import sum_columns
@@ -22,6 +28,108 @@ def test_products(m, n, k, accumulate, transposed, rng):
     here = to_device(c)
     multiply((here, 1, n + 1), (to_device(a), 2, a.shape[1]), (to_device(b), 0, n), m, n, k, accumulate, transposed)
     np.testing.assert_allclose(to_host(here), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_bfloat16_products(rng):
+    a, b = (rng.normal(size=size).astype(np.float32) for size in ((9, 5), (5, 3)))
+    here = to_device(np.zeros((9, 3), np.float32))
+    multiply((here, 0, 3), (to_device(a), 0, 5), (to_device(b), 0, 3), 9, 3, 5, False, as_bfloat16=True)
+    expected = nearest_bfloat16(a).astype(np.float64) @ nearest_bfloat16(b)
+    np.testing.assert_allclose(to_host(here), expected, rtol=0, atol=1e-6)
+
+
+def nearest_bfloat16(x):
+    """By search among both neighbours, the even one of two as near."""
+    down = (x.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    up = ((x.view(np.uint32) & 0xFFFF0000) + 0x10000).view(np.float32)
+    to_down, to_up = np.abs(x.astype(np.float64) - down), np.abs(up.astype(np.float64) - x)
+    even = (down.view(np.uint32) >> 16 & 1) == 0
+    return np.where((to_down < to_up) | ((to_down == to_up) & even), down, up)
+
+
+@kernel
+def _round_all(to, x):
+    for i in range(x.size):
+        to[i] = rounded(x[i])
+
+
+def test_rounding_to_bfloat16(rng):
+    """Random numbers, ties to both sides, signs, zeros, numbers below the least normal one; NaN and infinities stay."""
+    ties = (rng.integers(0, 0x7F7F, 50).astype(np.uint32) << 16 | 0x8000).view(np.float32)
+    x = np.concatenate([rng.normal(size=50) * 10.0 ** rng.integers(-38, 38, 50), [0.0, -0.0, 1e-40]]).astype(np.float32)
+    x = np.concatenate([x, ties, -ties])
+    special = np.array([np.nan, np.inf, -np.inf], np.float32)
+    here = to_device(np.empty(x.size + 3, np.float32))
+    launch(_round_all, 1, here, to_device(np.concatenate([x, special])))
+    found = to_host(here)
+    np.testing.assert_array_equal(found[:-3].view(np.uint32), nearest_bfloat16(x).view(np.uint32))
+    np.testing.assert_array_equal(found[-3:], special)
+
+
+class Cublas:
+    """gemm as cuBLAS documents it, on addresses of the host: matrices by columns, ``ld`` from one to the next."""
+
+    Operation = SimpleNamespace(N=0, T=1)
+    ComputeType = SimpleNamespace(COMPUTE_32F_FAST_16BF=75)
+    GemmAlgo = SimpleNamespace(DFALT=-1)
+
+    def __init__(self):
+        self.asked = []
+
+    def sgemm(self, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+        self._gemm(np.float32, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+
+    def dgemm(self, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+        self._gemm(np.float64, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+
+    def gemm_ex(
+        self, handle, transa, transb, m, n, k, alpha, a, atype, lda, b, btype, ldb, beta, c, ctype, ldc, compute, algo
+    ):
+        assert (atype, btype, ctype, algo) == (0, 0, 0, -1)  # CUDA_R_32F
+        self.asked.append(compute)
+        self._gemm(np.float32, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+
+    def _gemm(self, dtype, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+        left, right = (
+            matrix(a, lda, *((k, m) if transa else (m, k)), dtype),
+            matrix(b, ldb, *((n, k) if transb else (k, n)), dtype),
+        )
+        left, right = left.T if transa else left, right.T if transb else right
+        to, one, factor = matrix(c, ldc, m, n, dtype), matrix(alpha, 1, 1, 1, dtype), matrix(beta, 1, 1, 1, dtype)
+        assert min(lda, ldb, ldc) >= 1
+        to[...] = one[0, 0] * (left @ right) + (factor[0, 0] * to if factor[0, 0] else 0)
+
+
+def matrix(address, ld, rows, columns, dtype):
+    """Numbers at this address, by columns."""
+    assert ld >= rows
+    size = (columns - 1) * ld + rows
+    kind = ctypes.c_float if dtype == np.float32 else ctypes.c_double
+    numbers = np.ctypeslib.as_array((kind * size).from_address(address))
+    return np.lib.stride_tricks.as_strided(numbers, (rows, columns), (numbers.itemsize, ld * numbers.itemsize))
+
+
+@pytest.mark.skipif(not SIMULATED, reason="the card has cuBLAS itself")
+@pytest.mark.parametrize(("dtype", "as_bfloat16"), [(np.float64, False), (np.float32, False), (np.float32, True)])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_cublas_is_asked_for_the_same(dtype, as_bfloat16, accumulate, transposed, rng, monkeypatch):
+    cublas, (m, n, k) = Cublas(), (4, 3, 5)
+    a, b = (
+        rng.normal(size=(k, m + 2) if transposed else (m, k + 2)).astype(dtype),
+        rng.normal(size=(k, n)).astype(dtype),
+    )
+    c = rng.normal(size=(m, n + 1)).astype(dtype)
+    left = a[:, 2:].T if transposed else a[:, 2:]
+    expected = c.copy()
+    expected[:, 1:] = left @ b + (c[:, 1:] if accumulate else 0)
+    monkeypatch.setattr(matmul, "cublas", cublas)
+    monkeypatch.setattr(matmul, "CudaDataType", SimpleNamespace(CUDA_R_32F=0), raising=False)
+    monkeypatch.setattr(matmul, "_handle", lambda: 0)
+    monkeypatch.setattr(matmul, "_address", lambda array, at: array.ctypes.data + at * array.itemsize)
+    multiply((c, 1, n + 1), (a, 2, a.shape[1]), (b, 0, n), m, n, k, accumulate, transposed, as_bfloat16)
+    np.testing.assert_allclose(c, expected, rtol=1e-5, atol=1e-5)
+    assert cublas.asked == [75] * as_bfloat16
 
 
 def test_sums(rng):

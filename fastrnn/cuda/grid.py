@@ -1,0 +1,78 @@
+"""How a layer's units are divided among the blocks of a cooperative grid, so that their recurrent weights stay on chip.
+
+A block has ``units`` units for a whole window and keeps their weights in its shared memory. All blocks of the grid must
+run at once, so registers and shared memory of a multiprocessor bound their number; a layer that does not fit reads its
+weights anew, ``kept`` rows at a time.
+"""
+
+import itertools
+from functools import cache
+from typing import NamedTuple
+
+from ..errors import BackendError
+from .target import AHEAD, TARGET, Target
+
+_COLUMNS = 4  # sums for each batch row that a thread makes: gates, or units; more would not stay in registers
+_GRANTED = 1024  # bytes of shared memory that CUDA takes for each block
+
+
+class Grid(NamedTuple):
+    """``each`` units of ``rows`` batch rows are summed together by slices = each * rows threads, each over its share of
+    the terms. ``kept`` terms of a column of weights lie in shared memory, the next column's ``stride`` numbers further;
+    ``shared``: bytes of it that a block asks for.
+    """
+
+    blocks: int
+    threads: int
+    units: int
+    each: int
+    rows: int
+    kept: int
+    stride: int
+    shared: int
+
+
+def columns_together(gates: int) -> list[int]:
+    """Units that a thread may take together, the most first: powers of 2 with at most `_COLUMNS` sums a row."""
+    return [each for each in (4, 2, 1) if each * gates <= _COLUMNS] or [1]
+
+
+@cache
+def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target: Target = TARGET) -> Grid:
+    """The grid for a product with ``depth`` terms and ``gates`` columns for each of ``hidden`` units.
+
+    Raises `BackendError` for a layer too wide to be divided.
+    """
+    spread, kept = -(-hidden // target.multiprocessors), depth
+    few = [most for most in (target.threads, target.threads // 2, target.threads // 4) if most >= target.warp]
+    while kept:
+        for each, most in itertools.product(columns_together(gates), few):
+            for units in range(-(-spread // each) * each, 0, -each):
+                grid = _grid(batch, hidden, gates, units, each, kept, most, itemsize, target)
+                if grid.shared <= target.block_shared and grid.blocks <= _most_blocks(grid, target):
+                    return grid
+        kept //= 2
+    raise BackendError(f"a layer of {hidden} units is too wide for {target.name}; use fewer, or --device cpu")
+
+
+def _grid(
+    batch: int, hidden: int, gates: int, units: int, each: int, kept: int, most: int, itemsize: int, target: Target
+) -> Grid:
+    rows = min(target.rows, 1 << batch.bit_length() - 1)
+    slices = rows * each
+    items = -(-batch // rows) * (units // each) * slices
+    threads = min(-(-items // target.warp) * target.warp, most)
+    # weights are read in rounds of slices * AHEAD, those beyond the last as zeros; neighbouring threads read
+    # neighbouring ones, then the next unit's, which lie in other banks if the distance is `slices` banks
+    round_ = max(slices * AHEAD, target.warp)
+    kept = -(-kept // round_) * round_
+    stride = kept + slices % target.warp
+    shared = (units * gates * stride + rows * (threads + 1)) * itemsize
+    return Grid(-(-hidden // units), threads, units, each, rows, kept, stride, shared)
+
+
+def _most_blocks(grid: Grid, target: Target) -> int:
+    """That run at the same time."""
+    by_registers = target.resident_threads // grid.threads
+    by_memory = target.shared // (grid.shared + _GRANTED)
+    return target.multiprocessors * min(by_registers, by_memory)
