@@ -48,7 +48,7 @@ SUBJECTS = {
     ),
     "vocabulary": Subject(
         ("data/tokens.py", "data/symbols.py", "data/vocabulary.py"),
-        ("data/test_tokens.py", "data/test_symbols.py", "data/test_task_vocabulary.py"),
+        ("data/test_tokens.py", "data/test_words.py", "data/test_symbols.py", "data/test_task_vocabulary.py"),
         {},
     ),
     "batching": Subject(

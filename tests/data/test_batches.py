@@ -99,3 +99,9 @@ def test_evaluation_sees_every_record_once_in_a_fixed_order(data: Dataset) -> No
     assert sorted(np.concatenate(rows)) == list(range(500))
     assert [len(r) for r in rows] == [64] * 7 + [52]
     assert [r.tolist() for r in rows] == [batch.rows.tolist() for batch in evaluation_batches(data, 64)]
+
+
+def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: Dataset) -> None:
+    whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
+    assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
+    assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()

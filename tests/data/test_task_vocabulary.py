@@ -190,3 +190,68 @@ def test_a_mapping_with_a_table_missing_is_refused(vocabularies: dict[str, Vocab
 def test_what_is_no_mapping_is_refused(mapping: object) -> None:
     with pytest.raises(InputError):
         vocabulary_from_mapping(mapping)
+
+
+def test_a_word_of_two_letters_is_read_by_its_letters(tmp_path: Path) -> None:
+    assert dataset(write(tmp_path, "a.txt", "ab B\nc O\n"), "tag").vocabulary.characters.known == ("a", "b", "c")
+    assert dataset(write(tmp_path, "b.txt", "a B\nc O\n"), "tag").vocabulary.characters is None
+
+
+@pytest.mark.parametrize(("tokens", "known"), [("chars", ("a", "b")), ("words", ("aa",))])
+def test_a_writer_of_characters_knows_the_rare_ones(tmp_path: Path, tokens: str, known: tuple[str, ...]) -> None:
+    path = write(tmp_path, "a.tsv", "x\taa aa\ny\tb\n")
+    target = dataset(path, "generate", tokens=tokens, min_count=2).vocabulary.target
+    assert set(known) <= set(target.known) <= {*known, " "}
+
+
+def test_one_example_is_enough_to_learn_from(tmp_path: Path) -> None:
+    assert dataset(write(tmp_path, "a.tsv", "x\tab\n"), "generate").vocabulary.labels == ("x",)
+    vector = dataset(write(tmp_path, "v.jsonl", '{"given": [1, 2], "text": "ab"}\n'), "generate").vocabulary
+    assert vector.inputs.size == 2
+    table = dataset(write(tmp_path, "a.csv", "x,y\n1,2.5\n"), "regress", columns="y").vocabulary
+    assert (table.inputs.size, table.outputs.size) == (1, 1)
+
+
+def test_all_of_a_series_is_learnt_from_where_another_file_validates(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "a\n" + "1\n3\n" * 5)
+    settings = {"seq": 2, "horizon": 1, "valid": 0.5}
+    assert dataset(path, "forecast", valid_file="other.csv", **settings).vocabulary.inputs.mean == (2.0,)
+    steep = write(tmp_path, "b.csv", "a\n" + "".join(f"{value}\n" for value in range(10)))
+    assert dataset(steep, "forecast", **settings).vocabulary.inputs.mean == (2.0,)
+    assert dataset(steep, "forecast", valid_file="other.csv", **settings).vocabulary.inputs.mean == (4.5,)
+
+
+def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dates(tmp_path: Path) -> None:
+    found = dataset(write(tmp_path, "a.csv", "a,b\n" + "1,2\n3,4\n" * 5), "forecast", seq=2).vocabulary
+    assert (found.horizon, found.features, found.signature("forecast").labels) == (1, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("targets", "binary"),
+    [
+        ("0 1", True),
+        ("0 0", True),
+        ("-1 0 1", True),
+        ("1 1", False),
+        ("-1 1", False),
+        ("0 2.5", False),
+        ("0 0.5", False),
+    ],
+)
+def test_bits_are_told_from_numbers(tmp_path: Path, targets: str, binary: bool) -> None:
+    path = write(tmp_path, "a.csv", "x,y\n" + "".join(f"0.3,{target}\n" for target in targets.split()))
+    assert dataset(path, "regress", columns="y").vocabulary.binary == binary
+
+
+def test_numbers_come_before_other_labels(tmp_path: Path) -> None:
+    lines = "".join(f"{label}\ta\n" for label in ("b", "10", "9", "-1", "007", "7", "9" * 20, "1" * 19, "a"))
+    labels = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary.labels
+    assert labels == ("007", "7", "9", "10", "1" * 19, "-1", "9" * 20, "a", "b")
+
+
+@pytest.mark.parametrize(("count", "end"), [(12, "l11"), (13, "...")])
+def test_only_a_dozen_labels_are_named(tmp_path: Path, count: int, end: str) -> None:
+    lines = "".join(f"l{n:02}\ta\n" for n in range(count))
+    vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary
+    with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):
+        vocabulary.label_id("zz", Place("here"))

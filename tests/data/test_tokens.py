@@ -228,3 +228,17 @@ def test_vocabularies_differ_by_their_tokens() -> None:
 def test_an_unsound_mapping_is_refused(mapping: object) -> None:
     with pytest.raises(InputError, match="vocabulary"):
         tokenizer_from_mapping(mapping)  # type: ignore[arg-type]
+
+
+def test_a_vocabulary_out_of_order_anywhere_is_refused() -> None:
+    for chars in ("bac", "acb", "abb"):
+        with pytest.raises(InputError, match="must be different and in ascending order"):
+            CharTokenizer(chars)
+
+
+@pytest.mark.parametrize("char", ["\0", "b", "d"])
+def test_characters_before_between_and_beyond_all_are_unknown(char: str) -> None:
+    tokenizer = CharTokenizer("ac")
+    with pytest.raises(InputError, match="that the model does not know"):
+        tokenizer.encode(f"a{char}")
+    assert tokenizer.encode(f"c{char}a", "skip").tolist() == [1, 0]

@@ -212,3 +212,25 @@ def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
     found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
     for window in found:
         assert window.starts is None or set(np.unique(window.starts)) <= {0, 1}
+
+
+def test_the_first_token_of_a_vocabulary_counts_like_any_other() -> None:
+    x = np.zeros((2, 2), np.int32)
+    assert Window(x, np.array([[0, -1], [3, 0]], np.int32), None).scored == 3
+
+
+def test_the_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
+    made = list(evaluation_windows(make_corpus(200), seq=7, warm=5))
+    assert made[-1].scored
+    assert len(made) == 4  # the longest stream: 5 tokens of warm-up and 20 of its own
+
+
+@pytest.mark.parametrize(("most", "seq"), [(256 * 2 * 3, 3), (256 * 2 * 3 - 1, 2), (1, 1), (1 << 26, 8)])
+def test_windows_of_a_large_vocabulary_are_short(most: int, seq: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logits of a window, V = 256 of each of 2 streams, are to take no more memory than that."""
+    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
+    monkeypatch.setattr(windows, "_MOST_LOGITS", most)
+    found = list(evaluation_windows(make_corpus(50), seq=8, warm=5))
+    assert {window.x.shape for window in found} == {(seq, 2)}
+    assert sum(window.scored for window in found) == 49

@@ -54,3 +54,13 @@ def test_the_longest_header_that_is_written_is_read(monkeypatch, limits) -> None
         encode({}, {"k": "x" * 994})
     with pytest.raises(Damaged):
         read_header(io.BytesIO(data), len(data))
+
+
+def test_a_large_model_may_have_a_longer_header(monkeypatch) -> None:
+    """Its vocabulary is: 8/11 of the limit and 3/11 of the file's bytes, header included."""
+    monkeypatch.setattr(tensorfile, "MAX_HEADER", 1100)
+    notes = {"k": "x" * 3000}
+    with pytest.raises(Damaged, match="too long for so small a model"):
+        encode({"a": np.zeros(1000, np.float32)}, notes)
+    data = encode({"a": np.zeros(2000, np.float32)}, notes)
+    assert read_header(io.BytesIO(data), len(data)).metadata == notes
