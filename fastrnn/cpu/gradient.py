@@ -9,9 +9,10 @@ from numba import types
 
 from .amx import TILE
 from .compiling import chosen_by_type, inlined, kernel
+from .elements import fill_row, numbers_in, row_of, units
 from .matmul import SCRATCH, copy_rows, multiply_on_tiles
 from .memory import working_memory
-from .packing import VECTORS, fill_row, lanes_of, numbers_in, pack_rows, panel_vectors, row_of, units
+from .packing import VECTORS, lanes_of, pack_rows, panel_vectors
 from .target import TARGET
 from .tile import ROWS, tile
 from .transposing import transpose_pairs

@@ -5,8 +5,9 @@ from numba import types
 
 from .amx import TILE, configure, panel_product, release
 from .compiling import allocating, chosen_by_type, inlined, kernel
+from .elements import numbers_in, pack_row, units
 from .memory import working_memory
-from .packing import VECTORS, lanes_of, numbers_in, pack_row, panel_vectors, units
+from .packing import VECTORS, lanes_of, panel_vectors
 from .target import TARGET
 from .tile import ROWS, tile
 

@@ -4,7 +4,7 @@
     step_backward(gates, h, c, t, b, j, d_h, dc)      -> gradients of the pre-activations, dc[b, j], and, returned, the
                                                       part of the state's gradient that does not pass through W_hh
 
-One thread does one unit j of one batch row b; neighbours in j are neighbours in a warp and in memory.
+One thread does one unit j of one batch row b; neighbours in a warp are batch rows, then units.
 """
 
 from typing import Any, NamedTuple

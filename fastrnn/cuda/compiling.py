@@ -18,6 +18,8 @@ with warnings.catch_warnings():  # what NumPy tells numba-cuda is not for our us
 __all__ = ["SIMULATED", "cooperative", "cuda", "device", "kernel", "launch", "missing"]
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM) if hasattr(cuda, "config") else False
+if not SIMULATED:
+    cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small model is no fault
 _FOLDER = kernel_folder()
 _THREADS = 4 if SIMULATED else 256
 _MOST_BLOCKS = 1 if SIMULATED else 4096
@@ -35,7 +37,7 @@ def missing() -> str | None:
 
 
 def kernel(function: Callable[..., Any], **limits: Any) -> Any:
-    """Compile on first use, to be started with `launch`; keep the code on disk where that is possible."""
+    """Compile on first use, and keep the code on disk where that is possible; ``limits``: options of `cuda.jit`."""
     if SIMULATED:
         return cuda.jit(function)
     if _FOLDER is None:

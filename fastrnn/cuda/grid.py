@@ -2,10 +2,11 @@
 
 A block has ``units`` units for a whole window and keeps their weights in its shared memory. All blocks of the grid must
 run at once, so registers and shared memory of a multiprocessor bound their number; a layer that does not fit reads its
-weights anew, ``kept`` rows at a time.
+weights anew in each step, ``kept`` terms at a time.
 """
 
 import itertools
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -13,13 +14,15 @@ from ..errors import BackendError
 from .target import AHEAD, TARGET, Target
 
 _COLUMNS = 4  # sums for each batch row that a thread makes: gates, or units; more would not stay in registers
-_GRANTED = 1024  # bytes of shared memory that CUDA takes for each block
+# bytes of shared memory that CUDA takes for itself in each block, and of which a block has a multiple (cuda_occupancy.h
+# of the CUDA toolkit: 128 or, on older cards, 256)
+_TAKEN, _GRAIN = 1024, 256
 
 
 class Grid(NamedTuple):
-    """``each`` units of ``rows`` batch rows are summed together by slices = each * rows threads, each over its share of
-    the terms. ``kept`` terms of a column of weights lie in shared memory, the next column's ``stride`` numbers further;
-    ``shared``: bytes of it that a block asks for.
+    """``each`` units of ``rows`` batch rows, a group, are summed together by slices = each * rows threads, each thread
+    over its share of the terms. ``kept`` terms of a column of weights lie in shared memory, the next group's columns
+    ``stride`` numbers further; ``shared``: bytes of it that a block asks for.
     """
 
     blocks: int
@@ -43,16 +46,23 @@ def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target:
 
     Raises `BackendError` for a layer too wide to be divided.
     """
-    spread, kept = -(-hidden // target.multiprocessors), depth
+    spread, kept, turns = -(-hidden // target.multiprocessors), depth, math.inf
     few = [most for most in (target.threads, target.threads // 2, target.threads // 4) if most >= target.warp]
+    best = None
     while kept:
         for each, most in itertools.product(columns_together(gates), few):
             for units in range(-(-spread // each) * each, 0, -each):
                 grid = _grid(batch, hidden, gates, units, each, kept, most, itemsize, target)
                 if grid.shared <= target.block_shared and grid.blocks <= _most_blocks(grid, target):
-                    return grid
+                    if kept == depth:
+                        return grid
+                    # what is not kept is read anew in every turn of items
+                    if (needed := -(-_items(batch, grid) // grid.threads)) < turns:
+                        best, turns = grid, needed
         kept //= 2
-    raise BackendError(f"a layer of {hidden} units is too wide for {target.name}; use fewer, or --device cpu")
+    if best is None:
+        raise BackendError(f"a layer of {hidden} units is too wide for {target.name}; use fewer, or --device cpu")
+    return best
 
 
 def _grid(
@@ -60,19 +70,24 @@ def _grid(
 ) -> Grid:
     rows = min(target.rows, 1 << batch.bit_length() - 1)
     slices = rows * each
-    items = -(-batch // rows) * (units // each) * slices
-    threads = min(-(-items // target.warp) * target.warp, most)
     # weights are read in rounds of slices * AHEAD, those beyond the last as zeros; neighbouring threads read
-    # neighbouring ones, then the next unit's, which lie in other banks if the distance is `slices` banks
-    round_ = max(slices * AHEAD, target.warp)
-    kept = -(-kept // round_) * round_
-    stride = kept + slices % target.warp
-    shared = (units * gates * stride + rows * (threads + 1)) * itemsize
-    return Grid(-(-hidden // units), threads, units, each, rows, kept, stride, shared)
+    # neighbouring ones, then the next group's, which so lie in other banks
+    together = max(slices * AHEAD, target.warp)
+    kept = -(-kept // together) * together
+    stride = each * gates * kept + slices % target.warp
+    grid = Grid(-(-hidden // units), 0, units, each, rows, kept, stride, 0)
+    threads = min(-(-_items(batch, grid) // target.warp) * target.warp, most)
+    shared = (units // each * stride + rows * (threads + 1)) * itemsize
+    return grid._replace(threads=threads, shared=shared)
+
+
+def _items(batch: int, grid: Grid) -> int:
+    """Units times batch rows of a block, the rows in whole groups."""
+    return -(-batch // grid.rows) * grid.rows * grid.units
 
 
 def _most_blocks(grid: Grid, target: Target) -> int:
     """That run at the same time."""
     by_registers = target.resident_threads // grid.threads
-    by_memory = target.shared // (grid.shared + _GRANTED)
+    by_memory = target.shared // (-(-(grid.shared + _TAKEN) // _GRAIN) * _GRAIN)
     return target.multiprocessors * min(by_registers, by_memory)

@@ -1,8 +1,8 @@
 """Large matrix products: cuBLAS where nvmath-python is installed, else a tiled kernel of our own.
 
 A factor is (array, at, row): rows of ``row`` numbers that begin at element ``at`` of the array.
-``as_bfloat16``: both factors are rounded to bfloat16 and their products added up in float32; cuBLAS does that on tensor
-cores.
+``as_bfloat16``: both factors may be rounded to bfloat16; their products are added up in float32. cuBLAS does that on
+tensor cores.
 """
 
 from functools import cache

@@ -37,7 +37,7 @@ def product(kind, gates, each, rows):
     def sums(totals, memory, w, source, at, row, B, H, depth, units, kept, stride, begin, first):
         """totals (gates,): of this thread's item, sum over k < depth of source[at + b * row + k] w[k, g * H + j].
 
-        w (depth, gates * H). ``kept`` terms of the block's columns fit into its memory, ``stride`` apart; if these are
+        w (depth, gates * H). ``kept`` terms of the block's columns fit into its memory, see `grid.Grid`; if these are
         all, they are read at the ``first`` step alone.
         """
         me, threads = cuda.threadIdx.x, cuda.blockDim.x
@@ -45,10 +45,10 @@ def product(kind, gates, each, rows):
         item = begin + me
         group, s = item // slices, item % slices
         groups = units // each
-        b0, u0 = min(group // groups * rows, B - rows), group % groups * each
+        b0 = min(group // groups * rows, B - rows)
         for i in range(size):
             acc[i] = number(0)
-        next_row, next_column = _U(row), _U(stride)
+        next_row, next_column = _U(row), _U(kept)
         for k0 in range(0, depth, kept):
             if kept < depth or (first and begin == 0):
                 cuda.syncthreads()
@@ -56,9 +56,10 @@ def product(kind, gates, each, rows):
                     u, g, k = i % units, i // units % gates, i // units // gates
                     j = cuda.blockIdx.x * units + u
                     inside = j < H and k0 + k < depth
-                    memory[(u * gates + g) * stride + k] = w[((k0 + k) * gates + g) * H + j] if inside else number(0)
+                    to = u // each * stride + (u % each * gates + g) * kept + k
+                    memory[to] = w[((k0 + k) * gates + g) * H + j] if inside else number(0)
                 cuda.syncthreads()
-            from_source, from_memory = _U(at + b0 * row + k0 + s), _U(u0 * gates * stride + s)
+            from_source, from_memory = _U(at + b0 * row + k0 + s), _U(group % groups * stride + s)
             terms = min(kept, depth - k0)
             for k in range(s, terms, slices * AHEAD):
                 for i in range(AHEAD):
@@ -73,7 +74,7 @@ def product(kind, gates, each, rows):
                             acc[r * columns + q] += x[i * rows + r] * w_q
                 from_source += _U(slices * AHEAD)
                 from_memory += _U(slices * AHEAD)
-        exchange = units * gates * stride
+        exchange = groups * stride
         for q in range(columns):
             for r in range(rows):
                 memory[exchange + r * (threads + 1) + me] = acc[r * columns + q]

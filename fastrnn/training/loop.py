@@ -13,7 +13,7 @@ from ..config_file import to_toml
 from ..errors import OutputError
 from .atomic import write_atomic
 from .checkpoint import Checkpoint, Encoding, to_bytes
-from .evaluate import Evaluation, bits_of, rank
+from .evaluate import Evaluation, bits_of
 from .log import NoLog, RunLog
 from .pace import Pace, Rate
 from .reporter import Evaluated, Reporter, Result, Step
@@ -30,12 +30,7 @@ Evaluator = Callable[[Callable[[], bool]], Evaluation | None]
 
 
 class Loop:
-    """Drives a `Trainer` to its last step, or until a signal or the end of patience.
-
-    The best state is that with the lowest validation loss; where answers are right or wrong, that with most of them
-    right (in trials up to 3 points more than by the loss, which grows again while accuracy still does). Their share is
-    rounded to whole per cent, since a smaller difference may be chance; among equals the loss decides.
-    """
+    """Drives a `Trainer` to its last step, or until a signal or the end of patience."""
 
     def __init__(
         self,
@@ -142,7 +137,7 @@ class Loop:
         if progress.train_count:
             progress.train_nats = progress.train_total / progress.train_count
         progress.train_total, progress.train_count = 0.0, 0
-        best = self._note_best(measured)
+        best = progress.judge(measured)
         if self.trainer.plateau and measured:
             self.trainer.plateau.observe(measured.nats)
         if not progress.bad_steps:
@@ -174,22 +169,6 @@ class Loop:
     def write_config(self) -> None:
         """``config.toml`` of the run folder."""
         self.group.first(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
-
-    def _note_best(self, measured: Evaluation | None) -> bool:
-        """Whether this state is the best; without validation the latest is."""
-        progress = self.trainer.progress
-        if measured is None:
-            progress.best_step = progress.step
-            return True
-        finite = all(map(math.isfinite, (measured.nats, *measured.metrics.values())))
-        progress.valid_nats = measured.nats if math.isfinite(measured.nats) else None
-        best = None if progress.best_nats is None else rank(progress.metrics or {}, progress.best_nats)
-        if finite and (best is None or rank(measured.metrics, measured.nats) < best):
-            progress.best_nats, progress.best_step, progress.waited = measured.nats, progress.step, 0
-            progress.metrics = measured.metrics or None
-            return True
-        progress.waited += 1
-        return False
 
     def _sound(self) -> bool:
         """Whether the state is worth keeping; one that holds NaN or infinity is given up for the last good one."""

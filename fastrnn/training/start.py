@@ -25,10 +25,11 @@ from .log import NoLog, RunLog
 from .loop import Loop
 from .material import Material, read
 from .pace import Pace
+from .progress import Progress
 from .reporter import Reporter, Result, Start
 from .runfolder import RunFolder, model_path
 from .signals import StopSignals
-from .trainer import Progress, Snapshot, Trainer
+from .trainer import Snapshot, Trainer
 
 # What training reads: files, folders, globs, built-in names; or what was read from them.
 Inputs = Paths | Corpus | Records

@@ -7,60 +7,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..config import Config
-from ..errors import CheckpointError, DivergedError
+from ..errors import DivergedError
 from ..nn.models import Model
 from ..parallel.group import ALONE, Group
-from .notes import check_progress
 from .optimizers import Optimizer
+from .progress import Progress
 from .schedules import SCHEDULES, Plateau
-from .tensorfile import Damaged
 
 _BAD_STEPS = 3  # in a row, before going back
 _RETURNS = 3  # before giving up
 _SMOOTHING = 0.02  # weight of a new loss in the smoothed one
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run is. JSON keeps it exactly."""
-
-    step: int = 0
-    updates: int = 0
-    chars: int = 0
-    seconds: float = 0.0
-    smoothed: float | None = None
-    train_total: float = 0.0  # losses since the last evaluation
-    train_count: int = 0
-    train_nats: float | None = None  # mean loss between the last two evaluations
-    evaluated: int = -1  # step of the last evaluation
-    valid_nats: float | None = None
-    best_nats: float | None = None
-    best_step: int = 0
-    waited: int = 0  # evaluations since the best
-    lr_scale: float = 1.0
-    bad_steps: int = 0
-    returns: int = 0
-    plateau: dict[str, Any] | None = None
-    metrics: dict[str, float] | None = None  # of the best state; language models have none
-
-    def to_mapping(self) -> dict[str, Any]:
-        """What JSON can hold, for `from_mapping`."""
-        mapping = dataclasses.asdict(self)
-        if self.metrics is None:
-            del mapping["metrics"]
-        return mapping
-
-    @classmethod
-    def from_mapping(cls, mapping: dict[str, Any]) -> "Progress":
-        """The reverse of `to_mapping`. Raises `CheckpointError` for other names or types."""
-        names = {f.name for f in dataclasses.fields(cls)}
-        try:
-            if set(mapping) | {"metrics"} != names:
-                raise TypeError
-            check_progress(mapping)
-        except (TypeError, Damaged):
-            raise CheckpointError("its record of progress is damaged; use another copy") from None
-        return cls(**mapping)
 
 
 @dataclasses.dataclass(frozen=True)
