@@ -226,3 +226,8 @@ def test_a_stop_text_in_pieces_is_held_back_until_it_is_whole(pieces):
     shown = "".join(stop.feed(piece) for piece in pieces) + stop.flush()
     assert stop.done
     assert shown == "".join(pieces).partition("abc")[0]
+
+
+def test_weights_are_rounded_unless_told(rng):
+    network = make_network(make_model("lstm", 1, rng, 9, 12), np.float32, threads=1)
+    assert Sampler(network, CharTokenizer(CHARS)).rounded

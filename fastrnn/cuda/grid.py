@@ -6,7 +6,7 @@ weights anew in each step, ``kept`` terms at a time.
 """
 
 import itertools
-import math
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -46,23 +46,28 @@ def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target:
 
     Raises `BackendError` for a layer too wide to be divided.
     """
-    spread, kept, turns = -(-hidden // target.multiprocessors), depth, math.inf
-    few = [most for most in (target.threads, target.threads // 2, target.threads // 4) if most >= target.warp]
-    best = None
-    while kept:
-        for each, most in itertools.product(columns_together(gates), few):
-            for units in range(-(-spread // each) * each, 0, -each):
-                grid = _grid(batch, hidden, gates, units, each, kept, most, itemsize, target)
-                if grid.shared <= target.block_shared and grid.blocks <= _most_blocks(grid, target):
-                    if kept == depth:
-                        return grid
-                    # what is not kept is read anew in every turn of items
-                    if (needed := -(-_items(batch, grid) // grid.threads)) < turns:
-                        best, turns = grid, needed
-        kept //= 2
+    whole = next(_fitting(batch, hidden, gates, depth, itemsize, target), None)
+    parts = (
+        grid
+        for halvings in range(1, depth.bit_length())
+        for grid in _fitting(batch, hidden, gates, depth >> halvings, itemsize, target)
+    )
+    # what is not kept is read anew in every turn of a block's items; of equals the first keeps most
+    best = whole or min(parts, key=lambda grid: -(-_items(batch, grid) // grid.threads), default=None)
     if best is None:
         raise BackendError(f"a layer of {hidden} units is too wide for {target.name}; use fewer, or --device cpu")
     return best
+
+
+def _fitting(batch: int, hidden: int, gates: int, kept: int, itemsize: int, target: Target) -> Iterator[Grid]:
+    """Grids whose blocks all run at once; those with most units together, most threads, most units a block first."""
+    spread = -(-hidden // target.multiprocessors)
+    few = [most for most in (target.threads, target.threads // 2, target.threads // 4) if most >= target.warp]
+    for each, most in itertools.product(columns_together(gates), few):
+        for units in range(-(-spread // each) * each, 0, -each):
+            grid = _grid(batch, hidden, gates, units, each, kept, most, itemsize, target)
+            if grid.shared <= target.block_shared and grid.blocks <= _most_blocks(grid, target):
+                yield grid
 
 
 def _grid(
