@@ -242,3 +242,7 @@ def test_characters_before_between_and_beyond_all_are_unknown(char: str) -> None
     with pytest.raises(InputError, match="that the model does not know"):
         tokenizer.encode(f"a{char}")
     assert tokenizer.encode(f"c{char}a", "skip").tolist() == [1, 0]
+
+
+def test_the_ends_of_sentences_and_unknown_words_have_their_ids() -> None:
+    assert (WORDS.words[WORDS.end], WORDS.words[WORDS.unknown]) == ("<EOS>", "<UNK>")
