@@ -48,11 +48,13 @@ def command(
     Lists alone are tried in every combination. Each trial is a run folder as `train` makes them. Ctrl-C saves; started
     again, the sweep goes on. Without DATA the built-in corpus python-docs is used.
     """
+    from fastrnn.data.text import expand
     from fastrnn.sweep.book import Book, FileBook
     from fastrnn.sweep.running import run
     from fastrnn.sweep.space import read_space
 
     space = read_space(config, texts, trials)
+    expand(space.data, "bytes")  # what is missing is one error, not one in every trial
     folder = Path(out or f"runs/sweep-{Path(config).stem}")
     book: Book
     if journal is None:
@@ -62,7 +64,7 @@ def command(
 
         book = JournalBook(Path(journal), folder, space)
     progress = _Progress(space.trials, quiet)
-    outcome = run(space, book, folder, jobs or 1, progress.tell, progress.begun)
+    outcome = run(space, book, folder, jobs or 1, progress)
     _show(outcome, as_json, space.trials)
     if outcome.signal is not None:
         context.exit(128 + outcome.signal)
@@ -78,6 +80,9 @@ class _Progress:
         from fastrnn.sweep.space import shown
 
         self._note(f"trial {number + 1} of {self._trials}  {shown(varied)}")
+
+    def waits(self, number: int) -> None:
+        self._note(f"trial {number + 1}: another process is still at it; its result will be taken when it has ended")
 
     def tell(self, record: "Record") -> None:
         self._note(f"trial {record['number'] + 1}: {_came_to(record)}")
@@ -114,6 +119,8 @@ def _show(outcome: "Outcome", as_json: bool, trials: int) -> None:
         output.write(f"\nbest  {outcome.best['run']}\n")
     if outcome.signal is not None:
         output.note(f"stopped with {len(outcome.trials)} of {trials} trials done; the same command goes on")
+    elif (left := trials - len(outcome.trials)) > 0:
+        output.note(f"{left} of {trials} trials still run elsewhere")
     elif outcome.best is None:
         raise InputError("no trial came to a result" + (f": {outcome.trials[0]['error']}" if outcome.trials else ""))
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import OutputError
+from ..errors import DivergedError, OutputError
 from ..training.atomic import is_temporary, write_atomic
 from ..training.claim import open_log
 from .space import Space
@@ -38,7 +38,12 @@ class FileBook:
             self._lock = open_log(folder / "sweep.json")
         except BlockingIOError:
             raise OutputError(f"{folder}: another process runs this sweep; --journal lets many do it") from None
-        self._records = self._read()
+        # what failed is tried again, since its cause may be gone; but not what diverged
+        self._records = [
+            record
+            for record in self._read()
+            if "error" not in record or record.get("status") == DivergedError.exit_status
+        ]
         self._left = [n for n in range(space.trials) if n not in {record["number"] for record in self._records}]
 
     def next(self) -> tuple[int, dict[str, Any]] | None:

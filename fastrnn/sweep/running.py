@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..cpu.pool import default_threads
 from ..training.signals import StopSignals
@@ -14,6 +13,7 @@ from .space import Space
 from .trial import Running, score
 
 _LOOK = 0.1  # seconds between two looks at the trials
+_AGAIN = 2.0  # seconds after which a trial that another process is at is tried again
 _BUSY = "another process is training"  # in a trial's run folder: what a killed sweep has left at work
 
 
@@ -30,33 +30,53 @@ class Outcome:
         return self.trials[0] if self.trials and math.isfinite(score(self.trials[0])[1]) else None
 
 
-def run(
-    space: Space, book: Book, folder: Path, jobs: int, tell: Callable[[Record], None], begun: Callable[[int, Any], None]
-) -> Outcome:
+class Listener(Protocol):
+    """Hears what a sweep does."""
+
+    def begun(self, number: int, varied: dict[str, Any]) -> None:
+        """A trial begins."""
+
+    def waits(self, number: int) -> None:
+        """Another process, which a killed sweep has left, is still at this trial; its result will be taken."""
+
+    def tell(self, record: Record) -> None:
+        """A trial has ended."""
+
+
+def run(space: Space, book: Book, folder: Path, jobs: int, listener: Listener) -> Outcome:
     """Run what is left, ``jobs`` at a time; each has its share of the processors.
 
-    ``begun`` hears number and settings of a trial, ``tell`` its record. A signal lets those at work save; started
-    again, the sweep goes on with them.
+    A signal lets those at work save; started again, the sweep goes on with them.
     """
     threads = max(1, default_threads() // jobs)
     at_work: list[Running] = []
+    elsewhere: dict[int, tuple[float, dict[str, Any]]] = {}  # trials that others are at: when to look, what they vary
+    told: set[int] = set()
     with StopSignals() as signals:
         while True:
             while len(at_work) < jobs and signals.stop is None and (found := book.next()):
-                begun(*found)
+                listener.begun(*found)
                 at_work.append(_start(space, folder, *found, threads))
-            if not at_work:
-                break
+            for number, (when, varied) in list(elsewhere.items()):
+                if len(at_work) < jobs and time.monotonic() >= when:
+                    del elsewhere[number]
+                    at_work.append(_start(space, folder, number, varied, threads))
             if signals.stop is not None:
                 for trial in at_work:
                     trial.stop()
                 for trial in at_work:
-                    _wait(trial, book, tell)
+                    _wait(trial, book, listener)
+                break
+            if not at_work and not elsewhere:
                 break
             time.sleep(_LOOK)
             for trial in [trial for trial in at_work if trial.done()]:
                 at_work.remove(trial)
-                _wait(trial, book, tell)
+                if _wait(trial, book, listener):
+                    if trial.number not in told:
+                        listener.waits(trial.number)
+                        told.add(trial.number)
+                    elsewhere[trial.number] = time.monotonic() + _AGAIN, trial.varied
     return Outcome(ranked(book.records()), signals.stop)
 
 
@@ -71,10 +91,13 @@ def _start(space: Space, folder: Path, number: int, varied: dict[str, Any], thre
     return Running(number, varied, task)
 
 
-def _wait(trial: Running, book: Book, tell: Callable[[Record], None]) -> None:
-    """The end of a trial; one that a signal has stopped is not over, nor one that is at work elsewhere."""
+def _wait(trial: Running, book: Book, listener: Listener) -> bool:
+    """The end of a trial; whether it is at work elsewhere. One that a signal has stopped is not over."""
     status, result = trial.result()
-    if status >= 128 or status < 0 or _BUSY in result.get("error", ""):
-        return
+    if status >= 128 or status < 0:
+        return False
+    if _BUSY in result.get("error", ""):
+        return True
     book.keep(trial.number, trial.varied, result)
-    tell({"number": trial.number, "settings": trial.varied, "run": trial.out, **result})
+    listener.tell({"number": trial.number, "settings": trial.varied, "run": trial.out, **result})
+    return False

@@ -52,7 +52,7 @@ class Running:
             found: dict[str, Any] = json.loads(said)
             return status, found
         lines = complaint.strip().splitlines() or [f"ended with status {status}"]
-        return status, {"error": lines[-1].removeprefix("fastrnn: ")}
+        return status, {"error": lines[-1].removeprefix("fastrnn: "), "status": status}
 
 
 def score(result: dict[str, Any]) -> tuple[float, float]:

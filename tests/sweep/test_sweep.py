@@ -62,11 +62,8 @@ def test_a_signal_lets_the_trials_save_and_the_sweep_goes_on(folder):
     (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
     at_work = subprocess.Popen([*SWEEP, "g.toml", "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     runs = [folder / "runs" / "sweep-g" / f"{n:04}" / "log.jsonl" for n in range(2)]
-    end = time.monotonic() + LONGEST
-    while not all(run.exists() and '"event": "evaluation"' in run.read_text() for run in runs):
-        assert at_work.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    for run in runs:
+        wait_for_evaluation(run, at_work)
     at_work.send_signal(signal.SIGTERM)
     assert at_work.wait(LONGEST) == 143
     assert b"the same command goes on" in at_work.communicate()[1]
@@ -86,8 +83,46 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(folder):
     assert "the text has" in found["trials"][1]["error"]
 
 
+def test_what_failed_is_tried_again_when_its_cause_is_gone(folder):
+    (folder / "f.toml").write_text('batch = 4\nsteps = 4\nhidden = 4\nprecision = "float32"\nseq = [8, 3000]\n')
+    first = json.loads(sweep("f.toml", "t.txt", "--json").stdout)
+    assert "error" in first["trials"][1]
+    (folder / "t.txt").write_text(TEXT * 20)
+    again = json.loads(sweep("f.toml", "t.txt", "--json").stdout)
+    assert again["trials"][0] == first["trials"][0] or again["trials"][1] == first["trials"][0]
+    assert [trial.get("steps") for trial in again["trials"]] == [4, 4]
+
+
 def test_all_trials_failing_is_an_error(folder):
-    assert "no trial came to a result: nowhere.txt" in sweep("g.toml", "nowhere.txt", status=1).stderr
+    (folder / "f.toml").write_text("batch = 4\nsteps = 4\nhidden = 4\nseq = [50000, 60000]\n")
+    assert "no trial came to a result: the text has" in sweep("f.toml", "t.txt", status=1).stderr
+
+
+def test_data_that_is_missing_is_told_once_and_nothing_made(folder):
+    ended = sweep("g.toml", "nowhere.txt", status=1)
+    assert ended.stderr.startswith("fastrnn: nowhere.txt: no such file")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (folder / "runs").exists()
+
+
+def test_a_trial_that_a_killed_sweep_has_left_at_work_is_waited_for(folder):
+    (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
+    words = ["g.toml", "--trials", "2", "--json"]
+    killed = subprocess.Popen([*SWEEP, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = folder / "runs" / "sweep-g" / "0000" / "log.jsonl"
+    wait_for_evaluation(log, killed)
+    (trial,) = children(killed.pid)
+    os.kill(trial, signal.SIGSTOP)  # so that it surely is at work when the sweep looks
+    killed.kill()
+    killed.wait()
+    again = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert again.stderr is not None
+    said = [again.stderr.readline() for _ in range(3)]
+    os.kill(trial, signal.SIGCONT)
+    out, rest = again.communicate(timeout=LONGEST)
+    assert any("trial 1: another process is still at it" in line for line in [*said, rest]), (said, rest)
+    assert [found["steps"] for found in json.loads(out)["trials"]] == [4000, 4000]
+    assert again.returncode == 0
 
 
 def test_a_task_is_judged_by_its_right_answers(folder):
@@ -170,11 +205,8 @@ class TestJournal:
         (folder / "g.toml").write_text(GRID.format(steps=3000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
         words = ["g.toml", "--journal", "j.log", "--out", "shared", "--trials", "2"]
         at_work = subprocess.Popen([*SWEEP, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        log, end = folder / "shared" / "0000" / "log.jsonl", time.monotonic() + LONGEST
-        while not (log.exists() and '"event": "evaluation"' in log.read_text()):
-            assert at_work.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        log = folder / "shared" / "0000" / "log.jsonl"
+        wait_for_evaluation(log, at_work)
         trial = children(at_work.pid)
         at_work.kill()
         at_work.wait()
@@ -188,6 +220,15 @@ class TestJournal:
         (folder / "j.log").write_text("hello\n")
         assert "not a journal" in sweep("g.toml", "--journal", "j.log", status=1).stderr
         assert "cannot use this journal" in sweep("g.toml", "--journal", "no/j.log", "--out", "b", status=1).stderr
+
+
+def wait_for_evaluation(log: Path, sweep: "subprocess.Popen[bytes]") -> None:
+    """Until the run of this log has evaluated once; the sweep must not end before."""
+    end = time.monotonic() + LONGEST
+    while not (log.exists() and '"event": "evaluation"' in log.read_text()):
+        assert sweep.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def children(process: int) -> list[int]:
