@@ -17,6 +17,8 @@ from click.core import ParameterSource
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
 
+from .surroundings import remark
+
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 
@@ -118,6 +120,10 @@ class SectionOption(click.Option):
 
 class SectionCommand(click.Command):
     """A command whose help shows its options under headings, those without one last."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        remark()
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -1,7 +1,7 @@
 """How fast this machine trains and samples, and how close that comes to its own peak."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,9 @@ def bench_train(
 
 def bench_scale(
     cell: str = "lstm", precision: str = "float32", seconds: float = 1.0, device: str = "cpu"
-) -> list[dict[str, Any]]:
-    """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size.
+) -> Iterator[dict[str, Any]]:
+    """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size, as soon
+    as it is measured.
 
     Each row also has ``multiply_adds`` a character and the picoseconds that one takes: near constant where the cost is
     proportional to the work; and ``window_factor``, window memory over 4 * T * B * H * L bytes.
@@ -91,15 +92,13 @@ def bench_scale(
     sizes: list[dict[str, Any]] = [{"hidden": hidden} for hidden in (64, 128, 256, 512, 1024)]
     sizes += [{"hidden": 256, "seq": seq} for seq in (16, 32, 128, 256)]
     sizes += [{"hidden": hidden, "threads": 1} for hidden in (256, 512)]
-    rows = []
     for size in sizes:
         settings = {"layers": 1, "batch": 32, "seq": 64} | size
         row = bench_train(cell, precision=precision, seconds=seconds, device=device, **settings)
         work = train_flops(cell, 1, size["hidden"]) / 2
         row |= {"multiply_adds": work, "ps_per_multiply_add": 1e12 / row["chars_per_s"] / work}
         row["window_factor"] = row["window_mb"] * 1e6 / (4 * row["seq"] * row["batch"] * row["hidden"])
-        rows.append(row)
-    return rows
+        yield row
 
 
 def bench_sample(

@@ -112,6 +112,7 @@ class Config:
         return cls(**checked_fields(mapping, source))
 
 
+_MOST_STEPS = 10**12
 # name -> (least, most, whether the least itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
@@ -125,15 +126,15 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "beta1": (0, 0.9999999, False),
     "beta2": (0, 0.9999999, False),
     "weight_decay": (0, 10, False),
-    "warmup": (0, math.inf, False),
+    "warmup": (0, _MOST_STEPS, False),
     "final_lr": (0, 1, False),
     "clip": (0, math.inf, False),
     "dropout": (0, 0.95, False),
-    "epochs": (0, math.inf, True),
-    "steps": (0, math.inf, True),
-    "eval_every": (1, math.inf, False),
-    "save_every": (1, math.inf, False),
-    "patience": (1, math.inf, False),
+    "epochs": (0, _MOST_STEPS, True),
+    "steps": (0, _MOST_STEPS, True),
+    "eval_every": (1, _MOST_STEPS, False),
+    "save_every": (1, _MOST_STEPS, False),
+    "patience": (1, _MOST_STEPS, False),
     "seed": (0, 2**63 - 1, False),
     "threads": (1, 1024, False),
 }
@@ -220,10 +221,16 @@ def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> Non
 def _check_limits(name: str, value: float | None, low: float, high: float, open_low: bool) -> None:
     if value is None:
         return
+    if not isinstance(value, (int, float)):
+        raise ConfigError(f"{name} is {value!r}; it must be a number")
     if not low <= value <= high or (open_low and value == low):
-        least = f"greater than {low:g}" if open_low else f"at least {low:g}"
-        most = "" if high == math.inf else f" and at most {high:g}"
-        raise ConfigError(f"{name} is {value:g}; it must be {least}{most}")
+        least = f"greater than {_shown(low)}" if open_low else f"at least {_shown(low)}"
+        most = "" if high == math.inf else f" and at most {_shown(high)}"
+        raise ConfigError(f"{name} is {_shown(value)}; it must be {least}{most}")
+
+
+def _shown(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) and abs(number) >= 10_000 else f"{number:.10g}"
 
 
 def _check_task(config: Config) -> None:

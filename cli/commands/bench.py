@@ -1,5 +1,6 @@
 """``fastrnn bench train`` and ``fastrnn bench sample``."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -72,18 +73,21 @@ SCALE = (
 )
 
 
-def _show_scale(rows: list[dict[str, Any]], as_json: bool) -> None:
+def _show_scale(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
     from .. import output
     from ..figures import number
 
-    if launched()[0]:
-        return  # of several processes the first one alone shows anything
+    first = not launched()[0]  # of several processes the first one alone shows anything
     if as_json:
-        output.write_json({"rows": rows})
+        measured = list(rows)
+        if first:
+            output.write_json({"rows": measured})
         return
-    output.write("  ".join(f"{name:>11}" for name in SCALE) + "\n")
-    for row in rows:
-        output.write("  ".join(f"{number(row[name]):>{max(11, len(name))}}" for name in SCALE) + "\n")
+    for n, row in enumerate(rows):
+        if first and n == 0:
+            output.write("  ".join(f"{name:>11}" for name in SCALE) + "\n")
+        if first:
+            output.write("  ".join(f"{number(row[name]):>{max(11, len(name))}}" for name in SCALE) + "\n")
 
 
 def _show(measured: dict[str, Any], as_json: bool) -> None:

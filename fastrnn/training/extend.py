@@ -25,6 +25,7 @@ def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[st
     if len(length) > 1:
         raise ConfigError("give one of --steps, --epochs and --for")
     saved.config.replace(**{"steps": None, **length})  # raises what a new run would
+    _check_not_done(saved, length)
     kept = {name: value for name, value in changes.items() if name in allowed and name not in ("steps", *length)}
     return saved.config.replace(**kept), length
 
@@ -58,11 +59,16 @@ def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, materia
         new = material.steps_of_epochs(config, float(value))
     else:
         clock = auto.Clock(parse_duration(value) - saved.progress["seconds"], material.group)
-        if clock.left() <= 0:
-            raise ConfigError(
-                f"for {value} is less than the {saved.progress['seconds']:.1f} s that are done; give more"
-            )
         new = done + material.steps_within(config, clock.left)
-    if new < max(done, 1):
-        raise ConfigError(f"{name} {value} is less than the {done} steps that are done; give more")
+    _check_not_done(saved, {"steps": new}, f"{name} {value}")
     return new
+
+
+def _check_not_done(saved: Checkpoint, length: dict[str, Any], told: str | None = None) -> None:
+    """Raises `ConfigError` for fewer steps, or less time, than the run has had. ``told``: how the length was given."""
+    done, seconds = int(saved.progress["step"]), saved.progress["seconds"]
+    new = int(length.get("steps", max(done, 1)))
+    if new < max(done, 1):
+        raise ConfigError(f"{told or f'steps {new}'} is less than the {done} steps that are done; give more")
+    if "for_" in length and parse_duration(length["for_"]) <= seconds:
+        raise ConfigError(f"for {length['for_']} is less than the {seconds:.1f} s that are done; give more")

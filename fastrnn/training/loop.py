@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import Config
 from ..config_file import to_toml
-from ..errors import OutputError
+from ..errors import DivergedError, OutputError
 from .atomic import write_atomic
 from .checkpoint import Checkpoint, Encoding, to_bytes
 from .evaluate import Evaluation, bits_of
@@ -56,6 +56,14 @@ class Loop:
     def run(self, signals: StopSignals, log: RunLog | NoLog) -> Result:
         """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
         self.signals, self.log = signals, log
+        try:
+            return self._result(self._train())
+        except DivergedError:
+            self._log_end("diverged")
+            raise
+
+    def _train(self) -> str:
+        """All steps that are left; what ended them."""
         stopped = "done"
         if self.trainer.progress.step == 0:
             self._save()  # so that whatever ends this process, the run can go on
@@ -75,7 +83,7 @@ class Loop:
                 break
             self._step()
         self._save(final=True)
-        return self._result(stopped)
+        return stopped
 
     def _step(self) -> None:
         chars, start = self.trainer.progress.chars, time.perf_counter()
@@ -226,9 +234,14 @@ class Loop:
             tokens=self.config.tokens,
             metrics=progress.metrics or {},
             inputs=tuple(self.corpus.get("inputs", ())),
-            split=self.config.valid_file is None and self.config.valid > 0,
+            split=self.evaluator is not None and self.config.valid_file is None,
         )
-        self.log.write({"event": "end", "stopped": stopped, "step": progress.step, "best_step": progress.best_step,
-                        "valid_nats": best, **result.metrics, "seconds": seconds})  # fmt: skip
+        self._log_end(stopped)
         self.reporter.finished(result)
         return result
+
+    def _log_end(self, stopped: str) -> None:
+        progress = self.trainer.progress
+        self.log.write({"event": "end", "stopped": stopped, "step": progress.step, "best_step": progress.best_step,
+                        "valid_nats": progress.best_nats, **(progress.metrics or {}),
+                        "seconds": self._seconds()})  # fmt: skip

@@ -1,7 +1,9 @@
 """A run folder: ``config.toml``, ``log.jsonl``, ``best.safetensors``, ``last.safetensors``."""
 
+import contextlib
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError
@@ -33,19 +35,13 @@ class RunFolder:
         run already or cannot be made.
         """
         run = cls(path)
-        try:
+        with run._told():
             make_folder(run.path)
-            run.check_free()
+            run._check_free()
             run.claimed = claim(run.log_path)
             run._check_nothing_saved()
             remove_litter(run.path, alone=True)
             flush_folder(run.path)
-        except FileExistsError:
-            raise OutputError(run._exists()) from None
-        except OSError as error:
-            raise OutputError(f"{path}: cannot make this run folder: {error.strerror}; choose another --out") from None
-        except ValueError:
-            raise OutputError(f"{os.fspath(path)!a}: not the name of a folder; choose another --out") from None
         return run
 
     @classmethod
@@ -78,11 +74,36 @@ class RunFolder:
         return run
 
     def check_free(self) -> None:
-        """Raises `OutputError` if a run is here already: better said before a long preparation than after it."""
+        """Raises `OutputError` if a run is here already, or none can be: better said before a long preparation."""
+        with self._told():
+            self._check_free()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.path.stat()  # raises for what can be no name
+            nearest = next(place for place in (self.path, *self.path.absolute().parents) if os.path.lexists(place))
+            if not nearest.is_dir():
+                raise FileExistsError if nearest == self.path else NotADirectoryError(0, "Not a directory")
+            if not os.access(nearest, os.W_OK | os.X_OK):
+                raise PermissionError(0, "Permission denied")
+
+    def _check_free(self) -> None:
         self._check_nothing_saved()
         free = abandoned(self.log_path) if self.log_path.exists() else not self.config_path.exists()
         if not free:
             raise OutputError(self._exists())
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the system as `OutputError`."""
+        try:
+            yield
+        except FileExistsError:
+            raise OutputError(self._exists()) from None
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot make this run folder: {error.strerror}; choose another --out"
+            ) from None
+        except ValueError:
+            raise OutputError(f"{os.fspath(self.path)!a}: not the name of a folder; choose another --out") from None
 
     def _check_nothing_saved(self) -> None:
         if self.last.exists() or self.best.exists():

@@ -63,6 +63,12 @@ def train(
         if old is not None:
             material.tell_unknown(reporter)
         _prepare(config, reporter, group)
+        if clock.budget is not None and clock.here() < clock.budget / 2:
+            spent = clock.budget - clock.here()
+            reporter.message(
+                f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s; compiled kernels are kept, "
+                "so a run after this one has that time to learn"
+            )
         made = material.plan(config, clock)
         trainer = _started(made.config, material, old)
         folder, opened = _held(group, lambda: _new_folder(out, reporter))

@@ -251,6 +251,8 @@ def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypa
     assert caught.value.exit_status == 4
     assert [path.name for path in (tmp_path / "run").glob("*.safetensors")] == ["last.safetensors"]
     assert load(tmp_path / "run" / "last.safetensors").progress["step"] == 0  # finite, or it would not load
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert (lines[-1]["event"], lines[-1]["stopped"]) == ("end", "diverged")
 
 
 class Break(Reporter):

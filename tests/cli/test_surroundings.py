@@ -1,0 +1,32 @@
+"""Variables that nothing reads, and places where kernels cannot be kept: told once, and the command goes on."""
+
+import pytest
+from click.testing import CliRunner
+
+from fastrnn_cli.group import program
+from fastrnn_cli.surroundings import remarks
+
+
+def test_nothing_is_amiss(tmp_path):
+    fine = {"FASTRNN_HIDDEN": "8", "FASTRNN_FOR": "3m", "FASTRNN_CONFIG": "a.toml", "FASTRNN_DEBUG": "1", "HOME": "x"}
+    assert not list(remarks(fine | {"FASTRNN_KERNELS": str(tmp_path / "new" / "folder")}))
+
+
+def test_a_misspelt_variable_names_the_near_one():
+    (line,) = remarks({"FASTRNN_HIDEN": "20"})
+    assert line == "FASTRNN_HIDEN is not a variable of fastrnn's; did you mean FASTRNN_HIDDEN?"
+    assert list(remarks({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a variable of fastrnn's"]
+
+
+@pytest.mark.parametrize("below", ["", "/kernels"])
+def test_a_place_where_kernels_cannot_be_kept(tmp_path, below):
+    (tmp_path / "file").touch()
+    (line,) = remarks({"FASTRNN_KERNELS": f"{tmp_path}/file{below}"})
+    assert line.endswith("no folder to write into: kernels are compiled anew each time")
+
+
+def test_it_is_told_before_a_command_and_not_in_its_help(monkeypatch):
+    monkeypatch.setenv("FASTRNN_HIDEN", "20")
+    told = CliRunner().invoke(program, ["data", "list"])
+    assert (told.exit_code, told.stderr.count("did you mean FASTRNN_HIDDEN?")) == (0, 1)
+    assert "HIDEN" not in CliRunner().invoke(program, ["train", "--help"]).output

@@ -1,0 +1,99 @@
+"""What is refused, or told, before the first step: at once, not after the kernels have been compiled."""
+
+import os
+import time
+
+import pytest
+
+from fastrnn.config import Config
+from fastrnn.errors import ConfigError, FastRNNError, OutputError
+from fastrnn.training import start
+from fastrnn.training.reporter import Reporter
+from fastrnn.training.start import resume, train
+
+SMALL = Config(hidden=4, layers=1, batch=4, seq=8, steps=6, threads=1, valid=0.0, precision="float32")
+
+
+class Listen(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "t.txt").write_text("the cat sat on the mat. " * 40)
+    return str(tmp_path / "t.txt")
+
+
+@pytest.fixture
+def unprepared(monkeypatch):
+    """Fails if anything is compiled ahead."""
+
+    def prepare(*_: object) -> None:
+        raise AssertionError("it compiled first")
+
+    monkeypatch.setattr(start, "_prepare", prepare)
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("file", "a file of this name exists"), ("file/run", "Not a directory"), ("a\0b", "not the name of a folder")],
+)
+def test_a_place_where_no_run_folder_can_be(text, tmp_path, unprepared, out, reason):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=f"{reason}.*; choose another --out"):
+        train([text], SMALL, tmp_path / out)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(text, tmp_path, unprepared):
+    (tmp_path / "shut").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="Permission denied; choose another --out"):
+        train([text], SMALL, tmp_path / "shut" / "run")
+
+
+def test_a_place_that_is_not_there_yet_is_made(text, tmp_path):
+    train([text], SMALL, tmp_path / "new" / "and" / "newer")
+    assert (tmp_path / "new" / "and" / "newer" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        ({"steps": 5}, "steps 5 is less than the 6 steps"),
+        ({"for_": "0.001s"}, r"for 0.001s is less than the .* s that"),
+    ],
+)
+def test_less_than_is_done(text, tmp_path, monkeypatch, length, words):
+    train([text], SMALL, tmp_path / "run")
+    monkeypatch.setattr(start, "read", lambda *_: pytest.fail("it read the text first"))
+    with pytest.raises(ConfigError, match=words):
+        resume(tmp_path / "run", length)
+
+
+def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "_prepare", lambda *_: time.sleep(1.2))
+    listener = Listen()
+    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "run", reporter=listener)
+    assert any("compiling took 1 of the 2 s; compiled kernels are kept" in line for line in listener.said)
+    monkeypatch.setattr(start, "_prepare", lambda *_: None)
+    listener = Listen()
+    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "again", reporter=listener)
+    assert not any("compiling took" in line for line in listener.said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"hidden": "a"}, "hidden is 'a'; it must be a number"),
+        ({"steps": 10**13}, "steps is 10,000,000,000,000; it must be greater than 0 and at most 1,000,000,000,000"),
+        ({"eval_every": 10**20}, "eval_every is 100,000,000,000,000,000,000"),
+        ({"lr": 11.0}, "lr is 11; it must be greater than 0 and at most 10"),
+    ],
+)
+def test_settings_that_no_run_can_have(settings, words):
+    with pytest.raises(FastRNNError, match=words):
+        Config(**settings)
