@@ -17,9 +17,8 @@ from click.core import ParameterSource
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
 
-from .surroundings import remark
+from .sectioned import Function
 
-Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 
 LENGTHS = ("epochs", "steps", "for_")
@@ -116,34 +115,6 @@ class SectionOption(click.Option):
         if ctx is not None and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
             return f"'{self.envvar}'"
         return super().get_error_hint(ctx)
-
-
-class SectionCommand(click.Command):
-    """A command whose help shows its options under headings, those without one last."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        remark()
-        return super().invoke(ctx)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-            if record is not None:
-                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
-        for heading in [*(s for s in sections if s != "Options"), "Options"]:
-            with formatter.section(heading):
-                formatter.write_dl(sections[heading])
-
-
-def command(example_line: str) -> Callable[[Function], click.Command]:
-    """A command with headings in its help, and an example at its end."""
-    return click.command(cls=SectionCommand, epilog=example(example_line))
-
-
-def example(line: str) -> str:
-    """The end of a command's help: one line that runs."""
-    return f"\b\nExample:\n  {line}"
 
 
 def config_options(*fields: str, section: str | None = None, defaults: Mapping[str, object] | None = None) -> Decorator:

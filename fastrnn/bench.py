@@ -114,7 +114,7 @@ def bench_sample(
     from .sample import Drawing, Sampler, check_amounts
 
     _check_seconds(seconds)
-    check_amounts(streams, 0, 0)
+    check_amounts(streams, 0, 0, "streams")
     network = _network(cell, layers, hidden, "float32", threads)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
     blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), Drawing(temperature=0.8), 0)

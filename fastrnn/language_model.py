@@ -20,6 +20,7 @@ from .training.runfolder import model_path
 
 _LINES = 64  # scored side by side
 _STEPS = 128
+_MOST_COMPLETED = 1000  # continuations, and their tokens
 Array = np.ndarray[Any, Any]
 
 
@@ -110,12 +111,19 @@ class LanguageModel:
         sentences sum to one. Characters and bytes have no such end.
         """
         network = self.network.sibling()
-        numbered = iter(lines)
-        while batch := list(itertools.islice(numbered, _LINES)):
-            coded = [self._ended(self.tokenizer.encode(line, unknown)) for line in batch]
+        left, scored = iter(lines), 0
+        while batch := list(itertools.islice(left, _LINES)):
+            coded = [self._coded(line, scored + n, unknown) for n, line in enumerate(batch, 1)]
+            scored += len(batch)
             for line, ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
                 unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
+
+    def _coded(self, line: str, number: int, unknown: str) -> Array:
+        try:
+            return self._ended(self.tokenizer.encode(line, unknown))
+        except InputError as error:
+            raise InputError(f"line {number}: {error}") from None
 
     def _ended(self, ids: Array) -> Array:
         """A sentence with its end, if the vocabulary has one and it does not stand there yet."""
@@ -144,8 +152,9 @@ class LanguageModel:
         Beyond the first token each goes on greedily, up to the end of a sentence, which is shown as `<EOS>`; its
         probability is that of the whole continuation.
         """
-        if n < 1 or length < 1:
-            raise ConfigError("ask for at least 1 continuation of at least 1 token")
+        for name, value in (("n", n), ("length", length)):
+            if not 1 <= value <= _MOST_COMPLETED:
+                raise ConfigError(f"{name} is {value}; it must be at least 1 and at most {_MOST_COMPLETED:,}")
         found, prime = [], self.sampler.prime_ids(text, unknown)
         first = self._probabilities(prime)
         for token in np.argsort(-first, kind="stable")[:n]:

@@ -45,13 +45,13 @@ class Drawing:
         return 0.0 if self.greedy else self.temperature, self.top_k, self.top_p, self.min_p
 
 
-def check_amounts(count: int, length: int, seed: int) -> None:
-    """Raises `ConfigError` unless ``count`` texts of ``length`` tokens can be drawn with this seed."""
-    for name, value, least in (("count", count, 1), ("length", length, 0), ("seed", seed, 0)):
+def check_amounts(count: int, length: int, seed: int, name: str = "count") -> None:
+    """Raises `ConfigError` unless ``count`` texts, by this name, of ``length`` tokens can be drawn with this seed."""
+    for what, value, least in ((name, count, 1), ("length", length, 0), ("seed", seed, 0)):
         if value < least:
-            raise ConfigError(f"{name} is {value}; it must be at least {least}")
+            raise ConfigError(f"{what} is {value}; it must be at least {least}")
     if count > _MOST_STREAMS:
-        raise ConfigError(f"count is {count}; it must be at most {_MOST_STREAMS}: use several runs, each its --seed")
+        raise ConfigError(f"{name} is {count}; it must be at most {_MOST_STREAMS}: use several runs, each its --seed")
 
 
 class StopText:

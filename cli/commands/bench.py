@@ -8,19 +8,19 @@ import click
 from fastrnn.config import Config
 from fastrnn.parallel.environment import launched
 
-from .. import options
+from .. import options, sectioned
 
 # told here, held by `fastrnn.bench`
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
 
 
-@click.group("bench", epilog=options.example("fastrnn bench train --hidden 64 --seconds 1"))
+@click.group("bench", epilog=sectioned.example("fastrnn bench train --hidden 64 --seconds 1"))
 def command() -> None:
     """Measure the speed of this machine."""
 
 
 @command.command(
-    "train", cls=options.SectionCommand, epilog=options.example("fastrnn bench train --hidden 64 --seconds 1")
+    "train", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn bench train --hidden 64 --seconds 1")
 )
 @options.config_options(
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
@@ -47,7 +47,7 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
 
 
 @command.command(
-    "sample", cls=options.SectionCommand, epilog=options.example("fastrnn bench sample --hidden 64 --seconds 1")
+    "sample", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn bench sample --hidden 64 --seconds 1")
 )
 @options.config_options("cell", "layers", "hidden", "threads", section="Options", defaults=DEFAULTS)
 @options.setting("--streams", int, "Samples drawn side by side.", "1")

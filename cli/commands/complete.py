@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from .. import options
+from .. import options, sectioned
 
 
-@options.command("fastrnn complete runs/try 'the clouds are in the '")
+@sectioned.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
 @click.argument("text")
 @options.setting("--n", int, "How many to show.", "5")

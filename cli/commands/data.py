@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options
+from .. import options, sectioned
 from ..settings import on_command_line
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ WRITTEN = 1000  # lines at a time
 MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 
-@click.group("data", epilog=options.example("fastrnn data show python-docs"))
+@click.group("data", epilog=sectioned.example("fastrnn data show python-docs"))
 def command() -> None:
     """List and show texts, make examples, or fetch public corpora."""
 
 
-@command.command("list", cls=options.SectionCommand, epilog=options.example("fastrnn data list"))
+@command.command("list", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data list"))
 @options.json_option
 def list_(as_json: bool) -> None:
     """List the built-in texts and the public corpora: names that stand wherever a TEXT is asked for."""
@@ -43,7 +43,9 @@ def list_(as_json: bool) -> None:
     output.write_figures([*BUILTIN.items(), *((name, f"{CORPORA[name].about}  [{state[name]}]") for name in CORPORA)])
 
 
-@command.command("make", cls=options.SectionCommand, epilog=options.example("fastrnn data make dates --out dates.tsv"))
+@command.command(
+    "make", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data make dates --out dates.tsv")
+)
 @click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
 @click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: the usual for each]")
 @click.option("--seed", type=int, metavar="N", default=1, help="The same seed gives the same bytes.  [default: 1]")
@@ -80,7 +82,7 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     write_atomic(out, "".join(lines).encode())
 
 
-@command.command("fetch", cls=options.SectionCommand, epilog=options.example("fastrnn data fetch tinyshakespeare"))
+@command.command("fetch", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data fetch tinyshakespeare"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @options.json_option
 def fetch(names: tuple[str, ...], as_json: bool) -> None:
@@ -122,7 +124,7 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
-@command.command("show", cls=options.SectionCommand, epilog=options.example("fastrnn data show python-docs"))
+@command.command("show", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data show python-docs"))
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")

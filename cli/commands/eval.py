@@ -6,7 +6,7 @@ import click
 
 from fastrnn.config import Config
 
-from .. import options
+from .. import options, sectioned
 from ..reading import read_for
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastrnn.task_model import TaskModel
 
 
-@options.command("fastrnn eval runs/try python-docs --split valid")
+@sectioned.command("fastrnn eval runs/try python-docs --split valid")
 @options.model_argument
 @click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.PATH)
 @click.option(

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .. import options
+from .. import options, sectioned
 
 if TYPE_CHECKING:
     from fastrnn.training.checkpoint import Checkpoint
 
 
-@options.command("fastrnn info runs/try")
+@sectioned.command("fastrnn info runs/try")
 @options.model_argument
 @options.json_option
 def command(model: str, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     from ..figures import NUMBERS, plural
 
     tokenizer, corpus, task = checkpoint.tokenizer, checkpoint.corpus, checkpoint.config.task
-    inputs = " ".join(corpus.get("inputs", ())) or "-"
+    inputs = " ".join("standard input" if name == "-" else name for name in corpus.get("inputs", ())) or "-"
     if task == "language-model":
         return [
             ("vocabulary", f"{tokenizer.size:,} {tokenizer.kind}"),

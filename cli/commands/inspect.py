@@ -6,7 +6,7 @@ import click
 
 from fastrnn.config import CELLS
 
-from .. import options
+from .. import options, sectioned
 from ..output import write, write_json
 from ..reading import read_for
 from ..settings import on_command_line
@@ -37,7 +37,7 @@ def look_options(function: Any) -> Any:
     return function
 
 
-@options.command("fastrnn inspect runs/try python-docs --units")
+@sectioned.command("fastrnn inspect runs/try python-docs --units")
 @click.argument("model", required=False, type=options.PATH)
 @click.argument("texts", metavar="TEXT...", nargs=-1, type=options.PATH)
 @look_options

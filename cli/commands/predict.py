@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import options
+from .. import options, sectioned
 from ..settings import on_command_line
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ MEANT_FOR = {
 }
 
 
-@options.command("fastrnn predict runs/tags words.txt")
+@sectioned.command("fastrnn predict runs/tags words.txt")
 @options.model_argument
 @click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
 @click.option("--beam", metavar="N", type=int, default=1, help="Translations kept at each step.  [default: 1]")

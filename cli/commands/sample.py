@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options
+from .. import options, sectioned
 
 if TYPE_CHECKING:
     from fastrnn.data.tokens import Tokenizer
@@ -32,7 +32,7 @@ def drawing_options(function: Any) -> Any:
     return function
 
 
-@options.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
+@sectioned.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
 @options.model_argument
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")

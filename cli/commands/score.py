@@ -2,10 +2,10 @@
 
 import click
 
-from .. import options
+from .. import options, sectioned
 
 
-@options.command("echo 'the apple and pear salad' | fastrnn score runs/try")
+@sectioned.command("echo 'the apple and pear salad' | fastrnn score runs/try")
 @options.model_argument
 @click.argument("file", default="-", type=options.PATH)
 @options.unknown_option

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options
+from .. import options, sectioned
 
 if TYPE_CHECKING:
     from fastrnn.sweep.book import Record
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SWEEP = click.IntRange(1)
 
 
-@options.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
+@sectioned.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @click.option("--out", type=options.PATH, help="Folder of the runs.  [default: runs/sweep-CONFIG]")

@@ -9,7 +9,7 @@ import click
 from fastrnn.config import Config
 from fastrnn.parallel.environment import launched
 
-from .. import options
+from .. import options, sectioned
 from ..settings import merged_settings, on_command_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MEANT_FOR = {
 OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
-@options.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
+@sectioned.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @options.all_config_options
 @click.option("--out", type=options.PATH, help="Run folder to make.  [default: runs/DATE]")

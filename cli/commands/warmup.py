@@ -1,9 +1,9 @@
 """``fastrnn warmup``."""
 
-from .. import options
+from .. import options, sectioned
 
 
-@options.command("fastrnn warmup --cell lstm")
+@sectioned.command("fastrnn warmup --cell lstm")
 @options.config_options("cell", section="Options", defaults={"cell": "all of them"})
 @options.config_options("precision", "device", section="Options")
 def command(cell: str | None, precision: str | None, device: str | None) -> None:

@@ -5,6 +5,7 @@ Only https is spoken (and http to the address in ``FASTRNN_MIRROR``, for a mirro
 its SHA-256 are right.
 """
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -38,9 +39,14 @@ def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Pat
     if name not in CORPORA:
         raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
     folder = data_folder() / name
+    _mirror()  # refused before anything is made
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_fetch_file(name, file, folder, report) for file in CORPORA[name].files]
+        try:
+            return [_fetch_file(name, file, folder, report) for file in CORPORA[name].files]
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing has come
     except OSError as error:
         raise OutputError(f"{error.filename or folder}: cannot keep it there: {error.strerror or error}") from None
 

@@ -195,3 +195,9 @@ def test_an_error_is_one_line_whatever_the_ranks(tmp_path, words, line):
     ended = run_ranks(3, *FASTRNN, "train", *words, cwd=tmp_path)
     assert ended.returncode != 0
     assert ended.stderr.count("fastrnn: ") == ended.stderr.count(line) == 1, ended.stderr
+
+
+def test_other_commands_are_the_first_ranks_alone(tmp_path):
+    ended = run_ranks(2, sys.executable, "-m", "fastrnn_cli", "data", "list")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("python-docs") == 1

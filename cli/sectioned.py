@@ -1,0 +1,44 @@
+"""Commands: their help under headings, with an example, and what is looked at before each of them runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from fastrnn.parallel.environment import launched
+
+from .surroundings import remark
+
+Function = Callable[..., Any]
+
+
+class SectionCommand(click.Command):
+    """A command whose help shows its options under headings, those without one last."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Processes that MPI started together share `train`, `bench train` and a sweep's journal; the first one alone does
+        all else."""
+        if launched()[0] and ctx.info_name not in ("train", "sweep"):
+            return None
+        remark()
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for heading in [*(s for s in sections if s != "Options"), "Options"]:
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def command(example_line: str) -> Callable[[Function], click.Command]:
+    """A command with headings in its help, and an example at its end."""
+    return click.command(cls=SectionCommand, epilog=example(example_line))
+
+
+def example(line: str) -> str:
+    """The end of a command's help: one line that runs."""
+    return f"\b\nExample:\n  {line}"
