@@ -16,8 +16,7 @@ class SectionCommand(click.Command):
     """A command whose help shows its options under headings, those without one last."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Processes that MPI started together share `train`, `bench train` and a sweep's journal; the first one alone does
-        all else."""
+        """Processes that MPI started together share training, its bench, and a sweep; all else the first does alone."""
         if launched()[0] and ctx.info_name not in ("train", "sweep"):
             return None
         remark()
