@@ -230,7 +230,7 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
 
 
 def _shown(number: float) -> str:
-    return f"{number:,}" if isinstance(number, int) and abs(number) >= 10_000 else f"{number:.10g}"
+    return f"{number:,}" if isinstance(number, int) and 10_000 <= abs(number) < 10**21 else f"{number:.10g}"
 
 
 def _check_task(config: Config) -> None:
