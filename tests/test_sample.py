@@ -231,3 +231,17 @@ def test_a_stop_text_in_pieces_is_held_back_until_it_is_whole(pieces):
 def test_weights_are_rounded_unless_told(rng):
     network = make_network(make_model("lstm", 1, rng, 9, 12), np.float32, threads=1)
     assert Sampler(network, CharTokenizer(CHARS)).rounded
+
+
+def test_every_token_of_a_prime_counts(rng):
+    """What comes first is the likeliest after all of it, one step after the other."""
+    model = make_model("lstm", 1, rng, 9, 12)
+    model.parameters["out.weight"] *= 5
+    network = make_network(model, threads=1)
+    sampler = Sampler(network, CharTokenizer(CHARS), rounded=False)
+    for length in (1, 2, 3, 5):
+        for prime in rng.integers(12, size=(20, length)):
+            state = network.initial_state(1)
+            for token in prime:
+                logits = network.step_logits(np.array([[token]], np.int32), state)
+            assert next(sampler.tokens(1, 1, prime, GREEDY, 0))[0, 0] == logits[0].argmax()
