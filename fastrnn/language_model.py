@@ -111,11 +111,10 @@ class LanguageModel:
         sentences sum to one. Characters and bytes have no such end.
         """
         network = self.network.sibling()
-        left, scored = iter(lines), 0
-        while batch := list(itertools.islice(left, _LINES)):
-            coded = [self._coded(line, scored + n, unknown) for n, line in enumerate(batch, 1)]
-            scored += len(batch)
-            for line, ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
+        numbered = enumerate(lines, 1)
+        while batch := list(itertools.islice(numbered, _LINES)):
+            coded = [self._coded(line, n, unknown) for n, line in batch]
+            for (_, line), ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
                 unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
 

@@ -233,3 +233,10 @@ def _prefix(words, text):
         total += math.log(after[token])
         after = words.step(int(token))
     return total
+
+
+def test_a_line_that_cannot_be_scored_is_named(run):
+    model = fastrnn.load(run)
+    lines = ["t"] * 70 + ["t\N{SNOWMAN}"]
+    with pytest.raises(InputError, match=r"^line 71: the text has characters that the model does not know"):
+        list(model.score(lines))
