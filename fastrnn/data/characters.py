@@ -1,10 +1,16 @@
 """How characters and names are shown in messages: one line, nothing that could disturb a terminal."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping, Set
 
 from ..errors import ConfigError
 
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+# Names of what has none in Unicode, or one that nobody knows it by.
+_NAMES = {
+    "\0": "NUL", "\a": "bell", "\b": "backspace", "\v": "vertical tab", "\f": "form feed", "\x1a": "Ctrl-Z",
+    "\x1b": "escape", "\x7f": "delete", "\x85": "next line", "\ufeff": "byte order mark",
+}  # fmt: skip
 UNKNOWN = ("error", "skip")
 
 
@@ -15,17 +21,40 @@ def readable(text: str) -> str:
     return "".join(c if c.isprintable() else _NAMED.get(c) or ascii(c)[1:-1] for c in text)
 
 
+def label(char: str) -> str:
+    """A character in quotes; one that is not seen by itself as its code point and name.
+
+    ``'é'``, ``'\\n'``, ``U+0301 combining acute accent``.
+    """
+    if len(char) != 1 or char in _NAMED or (char.isprintable() and unicodedata.category(char)[0] != "M"):
+        return f"'{readable(char)}'"
+    name = _NAMES.get(char) or unicodedata.name(char, "").lower()
+    return f"U+{ord(char):04X} {name}".rstrip()
+
+
 def describe(counts: Mapping[str, int], most: int = 5) -> str:
     """Characters with how often they stand, the frequent first: ``'é' (12 times), '☃' (once) and 3 more``."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"'{readable(c)}' ({'once' if n == 1 else f'{n} times'})" for c, n in ordered[:most]]
+    parts = [f"{label(c)} ({'once' if n == 1 else f'{n} times'})" for c, n in ordered[:most]]
     rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
     return ", ".join(parts) + rest
 
 
-def unknown_message(counts: Mapping[str, int], what: str) -> str:
-    """The one line about characters in ``what`` that a vocabulary lacks."""
-    return f"{what} has characters that the model does not know: {describe(counts)}; change them, or use --unknown skip"
+def unknown_message(counts: Mapping[str, int], what: str, known: Iterable[str] = ()) -> str:
+    """The one line about characters in ``what`` that a vocabulary lacks; ``known``: those that it has."""
+    form = missing_form(counts, set(known))
+    advice = f"write it in Unicode normal form {form}, change them" if form else "change them"
+    return f"{what} has characters that the model does not know: {describe(counts)}; {advice}, or use --unknown skip"
+
+
+def missing_form(missing: Iterable[str], known: Set[str]) -> str | None:
+    """``NFC`` or ``NFD`` if the vocabulary knows the missing characters in that Unicode normal form, else None."""
+    lacked = [c for c in missing if len(c) == 1]
+    composed = {part for c in known for part in unicodedata.normalize("NFD", c)[1:]}
+    if any(c in composed for c in lacked):
+        return "NFC"
+    apart = [parts for c in lacked if (parts := unicodedata.normalize("NFD", c)) != c]
+    return "NFD" if any(all(part in known for part in parts) for parts in apart) else None
 
 
 def check_unknown(unknown: str) -> None:

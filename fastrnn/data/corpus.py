@@ -15,9 +15,10 @@ from ..config import nearest
 from ..errors import ConfigError, InputError
 from .characters import check_unknown, readable, unknown_message
 from .encoders import ENCODERS, Encoder
-from .sources import CHUNK, Source
+from .remarks import names_remark, separator_remark, two_forms_remark, unseen_remark, vocabulary_remark
+from .sources import CHUNK, Progress, Source, watched
 from .text import Paths, expand, names_of
-from .tokens import Tokenizer
+from .tokens import CharTokenizer, Tokenizer
 
 Positions = npt.NDArray[np.int64]
 
@@ -29,6 +30,7 @@ class Corpus:
     ``ids`` (n,) unsigned, one byte each where V <= 256, else two or four. ``starts``: sorted positions at which a
     document starts and the state is reset, 0 among them. ``breaks``: those starts which no token before can
     predict, the first tokens of files; 0 among them. ``skipped``: characters left out, and how often they stood.
+    ``remarks``: what is odd about the text, in sentences.
     """
 
     ids: npt.NDArray[Any]
@@ -37,6 +39,7 @@ class Corpus:
     tokenizer: Tokenizer
     names: tuple[str, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,18 +64,25 @@ def read_corpus(
     separator: str | None = None,
     tokenizer: Tokenizer | None = None,
     unknown: str = "error",
+    progress: Progress | None = None,
 ) -> Corpus:
     """Read and encode files, folders, globs, ``-`` or built-in corpora, in one pass.
 
     With ``tokenizer`` its vocabulary (and kind) is kept; characters it lacks raise `InputError`, or are left out with
     ``unknown="skip"``. A document starts at each file and at each ``separator``, which is its first part.
+    ``progress``: called with the bytes read so far and, where it is known, with how many there are.
     Raises `InputError` for inputs that cannot be read or hold fewer than 2 tokens.
     """
     kind = _kind(tokens, tokenizer)
-    sources = expand(names_of(inputs), kind)
+    left_out: list[str] = []
+    sources = expand(names_of(inputs), kind, left_out)
     if not sources:
         raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
-    return _encode(sources, ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+    if progress is not None:
+        sources = watched(sources, progress)
+    corpus = _encode(sources, ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+    remark = names_remark(left_out, "left out of the folder")
+    return replace(corpus, remarks=(remark, *corpus.remarks)) if remark else corpus
 
 
 def corpus_from_text(
@@ -138,12 +148,13 @@ def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> C
     what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
     names, breaks = _read(sources, encoder)
     _check_length(len(encoder.buffer), what)
-    starts = _document_starts(encoder, breaks, choices.separator)
+    starts, separators = _document_starts(encoder, breaks, choices.separator)
     tokenizer = choices.tokenizer or encoder.vocabulary(choices.min_count)
+    remarks = [*_text_remarks(encoder, tokenizer, choices, separators), _empty_remark(sources, names)]
     table = encoder.table(tokenizer)
     skipped = _unknown(encoder, table) if choices.tokenizer else {}
     if skipped and choices.unknown == "error":
-        raise InputError(unknown_message(skipped, what))
+        raise InputError(unknown_message(skipped, what, getattr(tokenizer, "chars", "")))
     if skipped:
         starts, breaks = (encoder.buffer.kept_before(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
@@ -151,7 +162,7 @@ def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> C
     encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
     ids = encoder.buffer.finish()
     starts, breaks = (_distinct(p[p < len(ids)]) for p in (starts, breaks))
-    return Corpus(ids, starts, breaks, tokenizer, names, skipped)
+    return Corpus(ids, starts, breaks, tokenizer, names, skipped, tuple(r for r in remarks if r))
 
 
 def _read(sources: Sequence[Source], encoder: Encoder) -> tuple[tuple[str, ...], Positions]:
@@ -166,13 +177,38 @@ def _read(sources: Sequence[Source], encoder: Encoder) -> tuple[tuple[str, ...],
     return tuple(names), np.array(breaks, np.int64)
 
 
-def _document_starts(encoder: Encoder, breaks: Positions, separator: str | None) -> Positions:
-    """The starts of files and of every separator in them; a separator does not run from one file into the next."""
+def _document_starts(encoder: Encoder, breaks: Positions, separator: str | None) -> tuple[Positions, int]:
+    """The starts of files and of every separator in them, and how many separators there are; none runs from one file
+    into the next."""
     pattern = encoder.provisional(separator) if separator else None
     if pattern is None or not pattern.size:
-        return breaks
+        return breaks, 0
     bounds = pairwise([*breaks.tolist(), len(encoder.buffer)])
-    return _distinct(np.concatenate([breaks, *(encoder.buffer.find(pattern, *bound) for bound in bounds)]))
+    found = [encoder.buffer.find(pattern, *bound) for bound in bounds]
+    return _distinct(np.concatenate([breaks, *found])), sum(map(len, found))
+
+
+def _text_remarks(encoder: Encoder, tokenizer: Tokenizer, choices: _Choices, separators: int) -> Iterator[str | None]:
+    """What is odd about the texts; the vocabulary is remarked on where it is made of them."""
+    yield encoder.ends.remark(tokenizer.kind)
+    yield unseen_remark(encoder.unseen())
+    if choices.separator:
+        yield separator_remark(choices.separator, separators, encoder.ends)
+    if choices.tokenizer is not None:
+        return
+    if isinstance(tokenizer, CharTokenizer):
+        yield two_forms_remark(tokenizer.chars)
+    unknown = 0
+    if tokenizer.unknown is not None:
+        table = encoder.table(tokenizer)
+        unknown = int(encoder.buffer.counts(len(table))[table == tokenizer.unknown].sum())
+    yield vocabulary_remark(tokenizer.size, unknown, len(encoder.buffer), choices.min_count)
+
+
+def _empty_remark(sources: Sequence[Source], names: Sequence[str]) -> str | None:
+    """A sentence about the sources without a token."""
+    full = set(names)
+    return names_remark([source.name for source in sources if source.name not in full], "empty, so left out")
 
 
 def _unknown(encoder: Encoder, table: npt.NDArray[np.int64]) -> dict[str, int]:

@@ -5,14 +5,16 @@ then turns them into the ids of the final, sorted vocabulary in place. So the te
 """
 
 import abc
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
 from .buffer import IdBuffer
+from .encodings import refuse_utf16
+from .remarks import ACCIDENTS, LineEnds, unseen
 from .text import Utf8
 from .tokens import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, code_points
 from .words import EOS, UNK, tokenise
@@ -22,10 +24,11 @@ _LONG_LINE = 1 << 22  # characters without a line break after which words are cu
 
 
 class Encoder(abc.ABC):
-    """Collects the provisional ids of several texts in `buffer`."""
+    """Collects the provisional ids of several texts in `buffer`. ``ends``: their line ends, where they are counted."""
 
     def __init__(self) -> None:
         self.buffer = IdBuffer()
+        self.ends = LineEnds()
 
     @abc.abstractmethod
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
@@ -46,6 +49,17 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def token(self, provisional: int) -> str:
         """What a provisional id stands for."""
+
+    def unseen(self) -> Counter[str]:
+        """Characters that are not seen, and how often each stands in the texts."""
+        return Counter()
+
+    def _text_chunks(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks of a text, their line ends counted. Raises `InputError` for UTF-16."""
+        self.ends.start()
+        for chunk in refuse_utf16(chunks, name):
+            self.ends.feed(chunk)
+            yield chunk
 
 
 class ByteEncoder(Encoder):
@@ -79,7 +93,7 @@ class CharEncoder(Encoder):
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
         utf8 = Utf8(name)
-        for chunk in chunks:
+        for chunk in self._text_chunks(name, chunks):
             if utf8.between and chunk.isascii():
                 utf8.skip(len(chunk))
                 self._see(set(chunk.translate(None, self._seen_ascii)))
@@ -125,6 +139,13 @@ class CharEncoder(Encoder):
     def token(self, provisional: int) -> str:
         return chr(self._codes[provisional])
 
+    def unseen(self) -> Counter[str]:
+        codes = [*self._seen_ascii, *self._codes[_ASCII:]]
+        if not (found := unseen("".join(map(chr, codes)))):
+            return Counter()
+        counts = self.buffer.counts(len(self._codes))
+        return Counter({c: int(counts[self._ids[ord(c)]]) for c in found})
+
 
 class WordEncoder(Encoder):
     """Words are numbered in order of appearance, ``<EOS>`` first."""
@@ -133,12 +154,13 @@ class WordEncoder(Encoder):
         super().__init__()
         self._ids: defaultdict[str, int] = defaultdict(count().__next__)
         self._eos = self._ids[EOS]
+        self._unseen: Counter[str] = Counter()
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
         utf8 = Utf8(name)
         start = len(self.buffer)
         line = ""
-        for chunk in chunks:
+        for chunk in self._text_chunks(name, chunks):
             line += utf8.feed(chunk)
             cut = line.rfind("\n") + 1
             if not cut and len(line) > _LONG_LINE:
@@ -150,6 +172,7 @@ class WordEncoder(Encoder):
             self._add_tokens([EOS])
 
     def _add_text(self, text: str) -> None:
+        self._unseen.update({c: text.count(c) for c in ACCIDENTS})
         self._add_tokens(tokenise(text))
 
     def _add_tokens(self, tokens: list[str]) -> None:
@@ -174,6 +197,9 @@ class WordEncoder(Encoder):
 
     def token(self, provisional: int) -> str:
         return list(self._ids)[provisional]
+
+    def unseen(self) -> Counter[str]:
+        return self._unseen
 
 
 ENCODERS: dict[str, type[Encoder]] = {"chars": CharEncoder, "bytes": ByteEncoder, "words": WordEncoder}

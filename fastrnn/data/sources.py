@@ -3,8 +3,8 @@
 import importlib
 import os
 import sysconfig
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +12,34 @@ from ..errors import InputError
 
 CHUNK = 1 << 20
 
+# Called while texts are read, with the bytes so far and, where it is known, with how many there are.
+Progress = Callable[[int, int | None], None]
+
 
 @dataclass(frozen=True)
 class Source:
-    """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`."""
+    """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`. ``size``: how many there are,
+    where that is known."""
 
     name: str
     chunks: Callable[[], Iterator[bytes]]
+    size: int | None = None
+
+
+def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
+    """The same sources; as they are read, ``progress`` is called with the bytes so far and with all there are."""
+    sizes = [source.size for source in sources]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    read = 0
+
+    def chunks(source: Source) -> Iterator[bytes]:
+        nonlocal read
+        for chunk in source.chunks():
+            yield chunk
+            read += len(chunk)
+            progress(read, total)
+
+    return [replace(source, chunks=partial(chunks, source)) for source in sources]
 
 
 def python_docs() -> list[Source]:

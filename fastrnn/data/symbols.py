@@ -58,7 +58,8 @@ class Symbols(Tokenizer):
         if self.unit != "chars" or (ids != UNKNOWN).all():
             return ids
         if unknown == "error":
-            raise InputError(unknown_message(Counter(c for c in text if c not in self.ids), "the text"))
+            missing = Counter(c for c in text if c not in self.ids)
+            raise InputError(unknown_message(missing, "the text", self.ids))
         known: Ids = ids[ids != UNKNOWN]
         return known
 

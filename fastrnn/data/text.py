@@ -19,6 +19,7 @@ from ..config import nearest
 from ..errors import InputError
 from .characters import readable
 from .corpora import CORPORA
+from .encodings import HEAD, encoding_of
 from .sources import BUILTIN, CHUNK, Source, builtin_sources
 from .userdata import fetched_paths
 
@@ -38,22 +39,24 @@ def names_of(inputs: Paths) -> list[str]:
     return found
 
 
-def expand(inputs: Sequence[str], tokens: str = "chars") -> list[Source]:
+def expand(inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | None = None) -> list[Source]:
     """The sources that inputs stand for, in the order given; folders and globs sorted by path.
 
     In folders, hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start are left
-    out. Raises `InputError` for what is missing or holds no text.
+    out; the latter, and linked folders, are named in ``left_out``, each with the reason. Raises `InputError` for what
+    is missing or holds no text.
     """
     if list(inputs).count("-") > 1:
         raise InputError("standard input (-) can be read only once; give - once")
-    return [source for name in inputs for source in _expand_one(name, tokens)]
+    reasons = left_out if left_out is not None else []
+    return [source for name in inputs for source in _expand_one(name, tokens, reasons)]
 
 
-def _expand_one(name: str, tokens: str) -> list[Source]:
+def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
     if name == "-":
         return [Source("standard input", _read_standard_input)]
     if os.path.isdir(name):
-        return _expand_folder(name, tokens)
+        return _expand_folder(name, tokens, left_out)
     if os.path.lexists(name):
         return [_file(name)]
     if name in BUILTIN:
@@ -62,33 +65,53 @@ def _expand_one(name: str, tokens: str) -> list[Source]:
     if fetched is not None:
         return [_file(path) for path in fetched]
     if glob.has_magic(name):
-        return _expand_glob(name, tokens)
+        return _expand_glob(name, tokens, left_out)
     raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
 
 
-def _expand_folder(folder: str, tokens: str) -> list[Source]:
-    paths = [p for p in _walk(folder) if tokens == "bytes" or not _is_binary(p)]
-    if not paths:
-        raise InputError(f"{readable(folder)}: no text in this folder; give one that holds text files")
-    return [_file(p) for p in paths]
+def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source]:
+    sources: list[Source] = []
+    reasons: list[str] = []
+    for path in _walk(folder, reasons):
+        reason = None if tokens == "bytes" else _no_text(path)
+        if reason is None:
+            sources.append(_file(path))
+        else:
+            reasons.append(f"{path} ({reason})")
+    if not sources:
+        why = f" (left out: {readable(reasons[0])})" if reasons else ""
+        raise InputError(f"{readable(folder)}: no text in this folder{why}; give one that holds text files")
+    left_out += reasons
+    return sources
 
 
-def _expand_glob(pattern: str, tokens: str) -> list[Source]:
+def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]:
     sources: dict[str, Source] = {}
     for path in sorted(glob.glob(pattern, recursive=True), key=_parts):
-        found = _expand_folder(path, tokens) if os.path.isdir(path) else [_file(path)]
+        found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else [_file(path)]
         sources |= {os.path.normpath(source.name): source for source in found}
     if not sources:
         raise InputError(f"{readable(pattern)}: no file matches this pattern")
+    left_out[:] = dict.fromkeys(left_out)  # a pattern such as ** finds a file in each folder above it
     return list(sources.values())
 
 
 def _file(path: str) -> Source:
-    return Source(path, partial(_read_file, path))
+    return Source(path, partial(_read_file, path), size=_size(path))
 
 
-def _walk(folder: str) -> list[str]:
-    """Every file under a folder that is not hidden, nor in a hidden folder, sorted by path."""
+def _size(path: str) -> int | None:
+    """Bytes that a file will give; unknown for what is compressed or no regular file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) and not path.endswith(".gz") else None
+
+
+def _walk(folder: str, left_out: list[str]) -> list[str]:
+    """Every file under a folder that is not hidden, nor in a hidden folder, sorted by path. Links to folders are not
+    followed, since they may run in a circle, but named in ``left_out``."""
 
     def fail(error: OSError) -> None:
         raise InputError(f"{readable(str(error.filename))}: cannot read this folder: {error.strerror}")
@@ -96,6 +119,8 @@ def _walk(folder: str) -> list[str]:
     paths = []
     for inner, folders, files in os.walk(folder, onerror=fail):
         folders[:] = [f for f in folders if not f.startswith(".")]
+        links = [os.path.join(inner, f) for f in sorted(folders) if os.path.islink(os.path.join(inner, f))]
+        left_out += [f"{link} (a link to a folder)" for link in links]
         paths += [os.path.join(inner, f) for f in files if not f.startswith(".")]
     return sorted((p for p in paths if os.path.isfile(p)), key=_parts)
 
@@ -105,13 +130,17 @@ def _parts(path: str) -> list[str]:
     return path.split(os.sep)
 
 
-def _is_binary(path: str) -> bool:
+def _no_text(path: str) -> str | None:
+    """Why a file in a folder is not read as text, or None."""
     seen = b""
     for chunk in _read_file(path):
         seen += chunk[:_SNIFFED]
         if len(seen) >= _SNIFFED:
             break
-    return b"\0" in seen[:_SNIFFED]
+    encoding = encoding_of(seen[:HEAD])
+    if encoding is not None:
+        return f"{encoding}, not UTF-8"
+    return "not text: it has NUL bytes" if b"\0" in seen[:_SNIFFED] else None
 
 
 def _near(name: str) -> str:

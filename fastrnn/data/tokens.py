@@ -118,7 +118,7 @@ class CharTokenizer(Tokenizer):
         known = self._codes[np.minimum(ids, self.size - 1)] == codes
         if unknown == "error" and not known.all():
             missing = Counter(c for c, k in zip(text, known, strict=True) if not k)
-            raise InputError(unknown_message(missing, "the text"))
+            raise InputError(unknown_message(missing, "the text", self.chars))
         found: Ids = ids[known]
         return found
 

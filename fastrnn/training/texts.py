@@ -31,11 +31,14 @@ class TextMaterial:
         self, inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, reporter: Reporter
     ) -> None:
         whole = _read(inputs, config, tokenizer, reporter)
+        for remark in whole.remarks:
+            reporter.message(remark)
         self.tokenizer = whole.tokenizer
         names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
         self.corpus, self.valid = _split(whole, config, reporter)
         self._valid_tokens = len(self.valid) if self.valid else 0
+        self._documents = len(whole.starts)
         self._unknown, self._tokens = 0, len(whole)
         if isinstance(whole.tokenizer, WordTokenizer):
             self._unknown = int(np.count_nonzero(whole.ids == whole.tokenizer.ids[UNK]))
@@ -47,9 +50,13 @@ class TextMaterial:
 
     def describe(self, config: Config) -> list[str]:
         """The data and the length of a run on it, in words."""
-        windows = self.windows(config)
+        windows, documents = self.windows(config), self._documents
+        valid = ""
+        if self._tokens > len(self.corpus):
+            valid = f" ({len(self.corpus):,} to train on, {self._tokens - len(self.corpus):,} to validate on)"
         return [
-            f"text {len(self.corpus):,} {config.tokens}, vocabulary of {self.tokenizer.size:,}",
+            f"text {self._tokens:,} {config.tokens}{valid}, vocabulary of {self.tokenizer.size:,}, "
+            f"{documents:,} {'document' if documents == 1 else 'documents'}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
         ]

@@ -105,6 +105,9 @@ def test_a_folder_without_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"\0\0")
     (tmp_path / ".hidden").write_bytes(b"text")
 
+    with pytest.raises(InputError, match=r"no text in this folder \(left out: .*x\.bin .*NUL.*\); give one that holds"):
+        expand([str(tmp_path)])
+    (tmp_path / "x.bin").unlink()
     with pytest.raises(InputError, match=r"no text in this folder; give one that holds text files$"):
         expand([str(tmp_path)])
 

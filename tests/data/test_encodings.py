@@ -1,0 +1,76 @@
+"""UTF-16 and UTF-32 are recognised; UTF-8 and the encodings of one byte a letter are never taken for them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastrnn.data.corpus import read_corpus
+from fastrnn.data.encodings import encoding_of, refuse_utf16
+from fastrnn.errors import InputError
+
+TEXTS = {
+    "english": "A barge lay at the quay, 40 feet long.\n" * 3,
+    "russian": "Баржа стояла у причала, 12 метров.\n" * 3,
+    "greek": "Η φορτηγίδα ήταν στην προβλήτα.\n" * 3,
+    "chinese": "驳船停在码头 12。\n" * 5,
+    "japanese": "はしけは3番の桟橋にいた。\n" * 4,
+    "korean": "바지선은 부두에 있었다.\n" * 4,
+    "hindi": "नाव घाट पर खड़ी थी।\n" * 4,
+    "arabic": "كانت البارجة عند الرصيف.\n" * 4,
+    "emoji": "🚢🚢 ok 🚢\n" * 8,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_wide_encodings_are_recognised_with_a_mark_and_without(text: str, encoding: str) -> None:
+    assert encoding_of(text.encode(encoding)) == encoding[:6].upper()
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_other_encodings_are_not_taken_for_them(text: str) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "latin-1", "cp1251", "gb18030", "shift-jis", "euc-kr"):
+        assert encoding_of(text.encode(encoding, "ignore")) is None
+
+
+@given(st.text(st.sampled_from("abc \n\t\r\f\ufeffé☃😀")))
+def test_no_readable_text_is_refused(text: str) -> None:
+    data = text.encode()
+    assert b"".join(refuse_utf16([data[:3], data[3:]], "x")) == data
+
+
+@pytest.mark.parametrize("data", [b"a\tb\tc\t" * 9, b"a\nb\nc\n" * 9, b"\0" * 40, b"a few bytes\0" * 9, b"a\0b\0"])
+def test_tabs_line_ends_and_some_nuls_are_no_sign(data: bytes) -> None:
+    assert encoding_of(data) is None
+
+
+@pytest.mark.parametrize("tokens", ["chars", "words"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_reading_says_which_encoding_and_what_to_do(encoding: str, tokens: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(TEXTS["english"].encode(encoding))
+
+    with pytest.raises(InputError, match=rf"notes\.txt: this is {encoding[:6].upper()}, not UTF-8; save it as UTF-8$"):
+        read_corpus([path], tokens=tokens)
+    assert len(read_corpus([path], tokens="bytes")) == path.stat().st_size
+
+
+def test_the_first_bytes_may_come_in_any_pieces() -> None:
+    data = TEXTS["russian"].encode("utf-16-le")
+    with pytest.raises(InputError, match="UTF-16"):
+        list(refuse_utf16((data[i : i + 1] for i in range(len(data))), "x"))
+
+
+def test_a_folder_names_the_files_that_it_leaves_out(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("good text\n")
+    (tmp_path / "wide.txt").write_bytes(TEXTS["english"].encode("utf-16"))
+    (tmp_path / "image.bin").write_bytes(b"\x89PNG\0\x01\x02")
+    (tmp_path / "more").symlink_to(tmp_path.parent)
+
+    (remark,) = read_corpus([tmp_path]).remarks
+
+    assert remark.startswith("left out of the folder: ")
+    for part in ("wide.txt (UTF-16, not UTF-8)", "image.bin (not text: it has NUL bytes)", "more (a link to a folder)"):
+        assert part in remark

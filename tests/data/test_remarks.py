@@ -1,0 +1,150 @@
+"""What is odd about a text is told, and nothing is told of a plain one."""
+
+from pathlib import Path
+
+import pytest
+from corpus_cases import written
+
+from fastrnn.data.corpus import corpus_from_text, read_corpus, split_corpus
+from fastrnn.data.remarks import LineEnds
+from fastrnn.errors import InputError
+
+PLAIN = "One line of text.\nAnother line of text.\n" * 4
+
+
+def remarks(text: str, **settings: object) -> str:
+    return "; ".join(corpus_from_text(text, **settings).remarks)
+
+
+@pytest.mark.parametrize("tokens", ["chars", "words", "bytes"])
+def test_a_plain_text_has_no_remarks(tokens: str) -> None:
+    assert remarks(PLAIN + "\tcafé 👩‍🚀 می‌خواهم\n" * 2, tokens=tokens) == ""
+
+
+def test_bytes_are_taken_as_they_are() -> None:
+    assert remarks("\ufeffa\r\nb\rc\0\n", tokens="bytes") == ""
+
+
+@pytest.mark.parametrize(
+    ("char", "name"),
+    [
+        ("\ufeff", "U+FEFF byte order mark"), ("\0", "U+0000 NUL"), ("\f", "U+000C form feed"),
+        ("\u200b", "U+200B zero width space"), ("\u2028", "U+2028 line separator"), ("\x85", "U+0085 next line"),
+        ("\ufffd", "U+FFFD replacement character"), ("\xad", "U+00AD soft hyphen"), ("\x1a", "U+001A Ctrl-Z"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tokens", ["chars", "words"])
+def test_characters_that_are_not_seen_are_named_and_counted(char: str, name: str, tokens: str) -> None:
+    told = remarks(f"{PLAIN}in {char} the {char} middle\n" * 2, tokens=tokens)
+
+    assert told.startswith("the text has characters that are not seen: ")
+    assert ("'�'" if char == "\ufffd" else name) + " (4 times)" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "words"),
+    [
+        ("a\r\nb\r\nc\r\n", "chars", r"lines end with \r\n: the model learns both characters"),
+        ("a b\rb a\rb b\r", "chars", r"lines end with \r alone; the model learns them as they are"),
+        ("a b\rb a\rb b\r", "words", r"lines end with \r alone; words take \r alone for a blank"),
+        ("a\nb\r\nc\nd\re", "chars", r"in different ways: \n 2 times, \r\n 1 times, \r alone 1 times"),
+        ("a b\nb a\r\nb\rb a\n", "words", r"in different ways: \n 2 times, \r\n 1 times, \r alone 1 times"),
+    ],
+)
+def test_line_ends_other_than_newlines_are_told(text: str, tokens: str, words: str) -> None:
+    assert words in remarks(text, tokens=tokens)
+
+
+def test_words_read_both_kinds_of_line_ends_alike() -> None:
+    assert remarks(PLAIN + PLAIN.replace("\n", "\r\n"), tokens="words") == ""
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_line_ends_are_counted_however_chunks_end(chunk: int) -> None:
+    data = b"a\r\nb\n\r\n\rc\r\r\n"
+    ends = LineEnds()
+    for i in range(0, len(data), chunk):
+        ends.feed(data[i : i + chunk])
+    assert (ends.newlines, ends.returns, ends.pairs) == (4, 5, 3)
+
+
+def test_a_line_end_does_not_run_from_one_file_into_the_next(tmp_path: Path) -> None:
+    ends = "".join(read_corpus(written(tmp_path, "a\r", "\nb")).remarks)
+    assert r"\n 1 times, \r alone 1 times" in ends
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "words"),
+    [
+        ("one\n\ntwo\n", "---", "the document separator '---' stands nowhere in the text; each file is one document"),
+        ("one\r\n\r\ntwo\r\n", "\n\n", r"Its lines end with \r\n: give '\r\n\r\n'"),
+        ("one\n\ntwo\n", "☃", "'☃' stands nowhere"),
+    ],
+)
+def test_a_separator_that_is_never_found_is_told(text: str, separator: str, words: str) -> None:
+    assert words in remarks(text, separator=separator)
+
+
+@pytest.mark.parametrize("tokens", ["chars", "bytes", "words"])
+def test_a_separator_that_is_found_once_is_not_remarked_on(tokens: str) -> None:
+    assert remarks("one two\n\none two\n", separator="\n\n", tokens=tokens) == ""
+
+
+def test_a_separator_without_a_word_is_told_for_words() -> None:
+    assert "stands nowhere" in remarks("one two  one two\n", separator="  ", tokens="words")
+
+
+def test_a_vocabulary_that_leaves_the_text_unknown_is_told() -> None:
+    told = remarks("every word here stands one time only\n", tokens="words", min_count=2)
+
+    assert "88% of the words are <UNK>, as they stand fewer than 2 times (vocabulary of 2)" in told
+    assert "--min-count" in told
+    assert remarks("every word here stands one time only\n", tokens="words", min_count=1) == ""
+
+
+def test_a_text_of_one_character_has_nothing_to_learn() -> None:
+    assert "nothing to learn" in remarks("aaaa")
+
+
+def test_a_given_vocabulary_is_not_remarked_on() -> None:
+    tokenizer = corpus_from_text("a b a b\n", tokens="words").tokenizer
+    assert remarks("c d e f\n", tokenizer=tokenizer) == ""
+
+
+def test_two_ways_of_writing_accents_are_told() -> None:
+    told = remarks("caf\xe9 cafe\u0301\n")
+
+    assert "'é' and U+0301 combining acute accent; normalise the text to NFC" in told
+    assert remarks("cafe\u0301 cafe\u0301\n") == ""
+
+
+def test_empty_files_are_named(tmp_path: Path) -> None:
+    names = written(tmp_path, "some text", "", "more")
+    assert read_corpus(names).remarks == (f"empty, so left out: {names[1]}",)
+
+
+def test_both_parts_of_a_split_keep_the_remarks() -> None:
+    head, tail = split_corpus(corpus_from_text("\ufeff" + PLAIN), 0.5)
+    assert tail is not None
+    assert head.remarks == tail.remarks != ()
+
+
+def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
+    names, seen = written(tmp_path, "abcd", "efghij"), []
+    read_corpus(names, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(4, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "form"),
+    [("café", "cafe\u0301", "NFC"), ("cafe\u0301", "café", "NFD"), ("각 ", "\u1100\u1161\u11a8", "NFC")],
+)
+def test_the_other_normal_form_is_advised(known: str, text: str, form: str) -> None:
+    tokenizer = corpus_from_text(known).tokenizer
+    with pytest.raises(InputError, match=f"write it in Unicode normal form {form}, change them, or use --unknown skip"):
+        tokenizer.encode(text)
+
+
+def test_no_normal_form_is_advised_where_none_helps() -> None:
+    with pytest.raises(InputError, match=r"'ñ' \(once\), U\+0301 combining acute accent \(once\); change them"):
+        corpus_from_text("abc").tokenizer.encode("a\u0301ñ")
