@@ -29,9 +29,9 @@ def loss(nats: float | None, task: str = "language-model") -> str:
     return f"{nats:.4f}" if task in NUMBERS else f"{nats:.4f} nats  {bits(nats):.4f} bits"
 
 
-def unit(task: str, tokens: str) -> str:
-    """What a step has many of; ``tokens``: what a text is cut into."""
-    return tokens if task == "language-model" else "targets"
+def unit(task: str, tokens: str | None) -> str:
+    """What a step has many of; ``tokens``: what a text is cut into (None: chars)."""
+    return tokens or "chars" if task == "language-model" else "targets"
 
 
 def metrics(values: Mapping[str, float]) -> str:

@@ -48,7 +48,7 @@ HELP: dict[str, tuple[str, str]] = {
     "horizon": ("Rows to forecast.", "1"),
     "labels": ("File of the labels that belong to an idx file.", "none"),
     "init": ("How the recurrent weights start.", ""),
-    "tokens": ("What a text is cut into; bytes takes any file.", ""),
+    "tokens": ("What a text is cut into; bytes takes any file.", "chars; for classify chosen from the texts"),
     "min_count": ("Rarer words become <UNK> (with --tokens words).", ""),
     "document_separator": ("Text that begins a document (\\n, \\t understood); the state is zeroed there.", "none"),
     "valid": ("Fraction kept for validation: the end of a text or series, else drawn by the seed.", ""),

@@ -41,7 +41,7 @@ class Config:
     columns: str | None = None
     horizon: int | None = None
     labels: str | None = None
-    tokens: str = "chars"
+    tokens: str | None = None
     min_count: int = 2
     document_separator: str | None = None
     valid: float = 0.1

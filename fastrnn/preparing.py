@@ -86,6 +86,7 @@ def _settings(config: Config, kernels: Any) -> Config:
     return Config(
         task=config.task, cell=config.cell, layers=min(config.layers, 2), hidden=hidden, precision=precision,
         bidirectional=config.bidirectional, optimizer=config.optimizer, threads=1,
+        tokens="words" if config.tokens == "words" and config.task in ("classify", "translate") else None,
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from .tokens import Decoder, Ids, IdsLike, Tokenizer
 from .words import EOS, UNK, Detokeniser, tokenise
 
 END, UNKNOWN = 0, 1
-UNITS = ("chars", "words", "tokens")
+CHARS, WORDS = "chars", "words"
+UNITS = (CHARS, WORDS, "tokens")
 _RESERVED = 2
 
 

@@ -15,7 +15,7 @@ from .scaling import Scaling, scaling_from_mapping
 from .series import CALENDAR
 from .soundness import check_plain, check_sound
 from .splitting import training_rows
-from .symbols import Symbols, symbols_from_mapping
+from .symbols import CHARS, WORDS, Symbols, symbols_from_mapping
 from .tables import Columns
 
 _SHOWN = 12  # labels in a message
@@ -48,10 +48,7 @@ class Vocabulary:
     @classmethod
     def build(cls, records: Records, config: Config) -> "Vocabulary":
         """The tables for these records, made from those that train (`splitting.training_rows`); labels from all."""
-        items = [records.items[i] for i in training_rows(len(records), config.valid, config.seed)]
-        if config.valid_file is not None or records.task == "forecast":
-            items = records.items
-        return _BUILDERS[records.task](records, items, config)
+        return _BUILDERS[records.task](records, training_items(records, config), config)
 
     @property
     def size(self) -> int:
@@ -118,6 +115,13 @@ class Vocabulary:
         return mapping
 
 
+def training_items(records: Records, config: Config) -> Sequence[Record]:
+    """The records that train: all where validation has a file of its own, or (forecast) the end of each series."""
+    if config.valid_file is not None or records.task == "forecast":
+        return records.items
+    return [records.items[i] for i in training_rows(len(records), config.valid, config.seed)]
+
+
 def vocabulary_from_mapping(mapping: Any) -> Vocabulary:
     """The reverse of `Vocabulary.to_mapping`. Raises `InputError` if the mapping is not a sound vocabulary."""
     if not isinstance(mapping, Mapping) or mapping.get("kind") != Vocabulary.kind:
@@ -160,18 +164,17 @@ def _classify(records: Records, items: Sequence[Record], config: Config) -> Voca
 
 
 def _generate(records: Records, items: Sequence[Record], config: Config) -> Vocabulary:
-    target = _texts(config, (record.y for record in items), 1 if config.tokens == "chars" else config.min_count)
+    target = _texts(config, (record.y for record in items), _least_in_targets(config))
     if isinstance(items[0].x, str):
         return Vocabulary("generate", target=target, labels=_labels(record.x for record in records.items))
     return Vocabulary("generate", target=target, inputs=Scaling.of([record.x[None] for record in items]))
 
 
 def _translate(records: Records, items: Sequence[Record], config: Config) -> Vocabulary:
-    least = 1 if config.tokens == "chars" else config.min_count
     return Vocabulary(
         "translate",
         tokens=_texts(config, (record.x for record in items), config.min_count),
-        target=_texts(config, (record.y for record in items), least),
+        target=_texts(config, (record.y for record in items), _least_in_targets(config)),
     )
 
 
@@ -209,7 +212,12 @@ _BUILDERS = {
 
 
 def _texts(config: Config, texts: Iterable[str], min_count: int) -> Symbols:
-    return Symbols.build(config.tokens, texts, min_count)
+    return Symbols.build(config.tokens or CHARS, texts, min_count)
+
+
+def _least_in_targets(config: Config) -> int:
+    """How often a symbol must stand in the targets: a character that was left out could never be written."""
+    return config.min_count if config.tokens == WORDS else 1
 
 
 def _labels(found: Iterable[str]) -> tuple[str, ...]:

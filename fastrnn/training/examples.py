@@ -11,7 +11,9 @@ from ..data.encode import encode
 from ..data.record import Records
 from ..data.records import read_records
 from ..data.series import gaps_told
-from ..data.vocabulary import Vocabulary
+from ..data.symbols import CHARS
+from ..data.units import choose_unit
+from ..data.vocabulary import Vocabulary, training_items
 from ..nn.models import TaskNetwork, build
 from ..nn.products import validating
 from ..parallel.group import ALONE, Group
@@ -37,7 +39,8 @@ class RecordMaterial:
         records = _read(inputs, config, encoding)
         if config.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
             reporter.message(leaps)
-        self.tokenizer = encoding or Vocabulary.build(records, config)
+        self.tokens, self._choices = _choose_tokens(records, config)
+        self.tokenizer = encoding or Vocabulary.build(records, config.replace(tokens=self.tokens))
         whole = encode(records, self.tokenizer)
         names = [] if isinstance(inputs, Records) else list(inputs)
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "records": len(whole)}
@@ -72,7 +75,7 @@ class RecordMaterial:
         config, sizes = auto_tasks.complete_model(config, len(self.data))
         per_epoch = self.windows(config).per_epoch
         config, length = auto_tasks.complete_length(config, per_epoch, clock, lambda: self._measure(config))
-        return Plan(config, (*sizes, *length))
+        return Plan(config, (*self._choices, *sizes, *length))
 
     def model(self, config: Config) -> TaskNetwork:
         """A model for these records, its parameters all zero."""
@@ -120,6 +123,17 @@ class RecordMaterial:
         if evaluator is not None:
             evaluator(lambda: False)
         return step, self.group.most(time.perf_counter() - start)[0]
+
+
+def _choose_tokens(records: Records, config: Config) -> tuple[str, list[str]]:
+    """What texts are cut into, and in words why, where it was left open."""
+    if config.tokens is not None:
+        return config.tokens, []
+    texts = [item.x for item in training_items(records, config) if isinstance(item.x, str)]
+    if config.task != "classify" or not texts:
+        return CHARS, []
+    unit = choose_unit(texts)
+    return unit.tokens, [f"tokens {unit.tokens}: {unit.reason}"]
 
 
 def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabulary | None) -> Records:

@@ -231,7 +231,7 @@ class Loop:
             stopped=stopped,
             signal=self.signals.stop if stopped == "signal" else None,
             task=self.config.task,
-            tokens=self.config.tokens,
+            tokens=self.config.tokens or "chars",
             metrics=progress.metrics or {},
             inputs=tuple(self.corpus.get("inputs", ())),
             split=self.evaluator is not None and self.config.valid_file is None,

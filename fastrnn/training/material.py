@@ -18,9 +18,10 @@ class Material(Protocol):
     """Data, read and split, and what a model of it is made of. Texts and records are two kinds of it.
 
     ``tokenizer``: what turns the data into ids. ``about``: inputs, fingerprint and size, for the checkpoint.
-    ``group``: the processes that share the windows.
+    ``group``: the processes that share the windows. ``tokens``: what a text is cut into, chosen if that was left open.
     """
 
+    tokens: str
     about: dict[str, Any]
     group: Group
 

@@ -60,7 +60,8 @@ def parsed(texts: Mapping[str, str], key: str, more_values: int = 0) -> dict[str
 
 def parsed_config(texts: Mapping[str, str]) -> Config:
     """The configuration; it has a size."""
-    config = Config.from_mapping(parsed(texts, "config"), "its config")
+    mapping = {"tokens": "chars"} | parsed(texts, "config")  # the unit that is meant where none is written
+    config = Config.from_mapping(mapping, "its config")
     check_sizes(config)
     return config
 

@@ -60,6 +60,7 @@ def train(
         if old is not None:
             config = _with_old_sizes(config, old)
         material = read(inputs, config, old.tokenizer if old else None, reporter, group)
+        config = config.replace(tokens=material.tokens)
         if old is not None:
             material.tell_unknown(reporter)
         _prepare(config, reporter, group)

@@ -8,6 +8,7 @@ import numpy as np
 from ..config import Config
 from ..data.characters import describe, readable
 from ..data.corpus import Corpus, read_corpus, split_corpus
+from ..data.symbols import CHARS
 from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
 from ..data.words import UNK
@@ -34,6 +35,7 @@ class TextMaterial:
         for remark in whole.remarks:
             reporter.message(remark)
         self.tokenizer = whole.tokenizer
+        self.tokens = config.tokens or whole.tokenizer.kind
         names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
         self.corpus, self.valid = _split(whole, config, reporter)
@@ -114,7 +116,7 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
     skip = "skip" if tokenizer is not None else "error"
     corpus = read_corpus(
         inputs,
-        tokens=config.tokens,
+        tokens=config.tokens or CHARS,
         min_count=config.min_count,
         separator=config.document_separator,
         tokenizer=tokenizer,

@@ -25,7 +25,7 @@ TOKENIZERS: dict[str, Tokenizer] = {
 
 def sample(seed: int = 0, **changes: Any) -> Checkpoint:
     """A checkpoint with random numbers everywhere: L=2, B=3, H=5 unless changed."""
-    settings = {"cell": "gru", "layers": 2, "hidden": 5, "batch": 3, "optimizer": "adamw"}
+    settings = {"cell": "gru", "layers": 2, "hidden": 5, "batch": 3, "optimizer": "adamw", "tokens": "chars"}
     config = Config(**(settings | changes))
     tokenizer = TOKENIZERS[config.tokens]
     random = np.random.default_rng(seed)

@@ -1,0 +1,82 @@
+"""Whether texts are cut into words or characters where that is left open."""
+
+import random
+
+import pytest
+
+from fastrnn.data.units import choose_unit
+
+RNG = random.Random(7)
+LETTERS = "abcdefghijklmnoprstuvw"
+# 900 words, the first of them frequent, as in a language.
+LEXICON = ["".join(RNG.choices(LETTERS, k=RNG.randint(2, 9))) for _ in range(900)]
+WEIGHTS = [1 / (rank + 5) for rank in range(len(LEXICON))]
+
+
+def sentences(count: int = 600, words: int = 9) -> list[str]:
+    return [" ".join(RNG.choices(LEXICON, WEIGHTS, k=words)).capitalize() + "." for _ in range(count)]
+
+
+def new_word() -> str:
+    return "".join(RNG.choices(LETTERS, k=11))
+
+
+CHARACTERS = {
+    "single words": [new_word() for _ in range(400)],
+    "known single words": RNG.choices(LEXICON, k=2000),
+    "first name and surname": [f"{RNG.choice(LEXICON)} {new_word()}" for _ in range(400)],
+    "three known words": sentences(words=3),
+    "no blanks": [sentence.replace(" ", "") for sentence in sentences()],
+    "ideographs": ["".join(chr(0x4E00 + RNG.randrange(800)) for _ in range(20)) for _ in range(400)],
+    "ideographs with blanks": [
+        " ".join("".join(chr(0x4E00 + RNG.randrange(800)) for _ in range(3)) for _ in range(8)) for _ in range(400)
+    ],
+    "Thai": ["".join(chr(0x0E01 + RNG.randrange(40)) for _ in range(30)) for _ in range(400)],
+    "numbers": [" ".join(str(RNG.randrange(9999)) for _ in range(12)) for _ in range(400)],
+    "bits": [" ".join(RNG.choices("01", k=12)) for _ in range(400)],
+    "letters": [" ".join(RNG.choices(LETTERS, k=12)) for _ in range(400)],
+    "a few symbols": [" ".join(RNG.choices(LEXICON[:40], k=12)) for _ in range(400)],
+    "nearly every word new": [" ".join(new_word() for _ in range(9)) for _ in range(400)],
+    "punctuation": ["?! ... -- ;; (( )) ++ &&"] * 50,
+    "blanks": ["   "] * 3,
+    "empty": ["", ""],
+    "one": ["the only text that there is has several words"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("name", CHARACTERS)
+def test_characters(name: str) -> None:
+    unit = choose_unit(CHARACTERS[name])
+
+    assert unit.tokens == "chars"
+    assert unit.reason
+
+
+@pytest.mark.parametrize("count", [200, 600, 9000])
+def test_sentences_are_cut_into_words(count: int) -> None:
+    unit = choose_unit(sentences(count))
+
+    assert unit.tokens == "words"
+    assert unit.reason.startswith("9 words in the median text, and ")
+
+
+def test_some_short_texts_among_sentences_do_not_matter() -> None:
+    assert choose_unit([*sentences(600), *RNG.choices(LEXICON, k=300)]).tokens == "words"
+
+
+def test_labels_one_after_the_other_are_seen_alike() -> None:
+    """The texts looked at are spread over the data: a file often has all of one class before the next."""
+    single, long = CHARACTERS["single words"], sentences(4500)
+    assert choose_unit([*long, *single * 20]).tokens == "chars"
+    assert choose_unit([*single * 10, *long]).tokens == "words"
+
+
+def test_long_texts_are_judged_by_their_beginnings() -> None:
+    start = sentences(300, words=200)
+    assert choose_unit([text + " " + " ".join(new_word() for _ in range(500)) for text in start]).tokens == "words"
+
+
+def test_the_choice_is_the_same_for_the_same_texts() -> None:
+    texts = sentences()
+    assert choose_unit(texts) == choose_unit(list(texts))

@@ -1,0 +1,136 @@
+"""What texts are cut into, where it is left open: chosen when training starts, told, kept in the run."""
+
+import json
+import random
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoint_samples import sealed, take_apart
+from click.testing import CliRunner
+from test_training import StopAt, assert_same_bits
+
+from fastrnn.config import Config
+from fastrnn.data.corpus import corpus_from_text
+from fastrnn.errors import ConfigError
+from fastrnn.training.checkpoint import from_bytes, load
+from fastrnn.training.start import resume, train
+from fastrnn_cli.group import program
+
+SMALL = Config(hidden=8, batch=8, steps=6, lr=0.01, dropout=0.3, threads=1, eval_every=3)
+RNG = random.Random(3)
+SYLLABLES = ["ka", "lo", "mi", "ra", "tu", "ven", "no", "sil", "da", "pe"]
+LEXICON = [a + b + c for a in SYLLABLES for b in SYLLABLES for c in ("", "s", "n", "ri")]
+WEIGHTS = [1 / (rank + 9) for rank in range(len(LEXICON))]
+
+
+def sentence() -> str:
+    return " ".join(RNG.choices(LEXICON, WEIGHTS, k=10))
+
+
+SENTENCES = "".join(f"{'ab'[i % 2]}\t{sentence()}\n" for i in range(300))
+NAMES = "".join(f"{'ab'[i % 2]}\t{RNG.choice(LEXICON)}\n" for i in range(300))
+
+
+def write(folder: Path, text: str, name: str = "x.tsv") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def trained(data: str, out: Path, *options: str, env: dict[str, str] | None = None) -> str:
+    """What the command says while it trains."""
+    words = ["train", "--task", "classify", data, "--out", str(out), *options]
+    small = ["--hidden", "8", "--steps", "2", "--threads", "1"]
+    done = CliRunner().invoke(program, [*words, *small], env=env)
+    assert done.exit_code == 0, done.stderr
+    return done.stderr
+
+
+def kept(run: Path) -> str:
+    """The unit in the run's configuration file, which is that of its models."""
+    tokens: str = tomllib.loads((run / "config.toml").read_text())["tokens"]
+    for name in ("best", "last"):
+        model = load(run / f"{name}.safetensors")
+        assert model.config.tokens == tokens
+        assert model.tokenizer.tokens is None or model.tokenizer.tokens.unit == tokens
+    return tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "why"),
+    [(SENTENCES, "words", "10 words in the median text, and "), (NAMES, "chars", "the median text has 1 word")],
+    ids=["sentences", "names"],
+)
+def test_the_choice_is_told_and_kept(tmp_path, text, tokens, why):
+    said = trained(write(tmp_path, text), tmp_path / "run")
+    assert f"\ntokens {tokens}: {why}" in said
+    assert kept(tmp_path / "run") == tokens
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "file"])
+@pytest.mark.parametrize(("text", "tokens"), [(SENTENCES, "chars"), (NAMES, "words")], ids=["sentences", "names"])
+def test_a_unit_that_is_given_is_taken(tmp_path, text, tokens, way):
+    settings = write(tmp_path, f'tokens = "{tokens}"\n', "settings.toml")
+    options = {"option": ["--tokens", tokens], "variable": [], "file": ["--config", settings]}[way]
+    env = {"FASTRNN_TOKENS": tokens} if way == "variable" else None
+    said = trained(write(tmp_path, text), tmp_path / "run", *options, env=env)
+    assert "\ntokens " not in said
+    assert kept(tmp_path / "run") == tokens
+
+
+def test_arrays_have_no_unit_to_choose(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((20, 3, 2), np.float32), y=np.arange(20) % 2)
+    assert "\ntokens " not in trained(str(tmp_path / "x.npz"), tmp_path / "run")
+    assert kept(tmp_path / "run") == "chars"
+
+
+def test_the_choice_is_made_from_what_trains(tmp_path):
+    valid = write(tmp_path, NAMES, "valid.tsv")
+    train([write(tmp_path, SENTENCES)], SMALL.replace(task="classify", valid_file=valid), tmp_path / "run")
+    assert kept(tmp_path / "run") == "words"
+
+
+def test_a_run_with_a_chosen_unit_goes_on_bit_for_bit(tmp_path):
+    files, settings = [write(tmp_path, SENTENCES)], SMALL.replace(task="classify")
+    train(files, settings, tmp_path / "whole")
+    assert train(files, settings, tmp_path / "parts", reporter=StopAt(4)).stopped == "signal"
+    assert resume(tmp_path / "parts").stopped == "done"
+    train(files, settings.replace(tokens="words"), tmp_path / "given")
+    whole, parts, given = (load(tmp_path / run / "last.safetensors") for run in ("whole", "parts", "given"))
+    assert_same_bits(whole.parameters, parts.parameters)
+    assert_same_bits(whole.parameters, given.parameters)
+    assert kept(tmp_path / "parts") == "words"
+
+
+def test_a_model_to_start_from_decides(tmp_path):
+    files = [write(tmp_path, SENTENCES)]
+    train(files, SMALL.replace(task="classify", tokens="chars"), tmp_path / "old")
+    train(files, Config(task="classify", steps=2, threads=1), tmp_path / "new", init_from=tmp_path / "old")
+    assert kept(tmp_path / "new") == "chars"
+    words = Config(task="classify", steps=2, threads=1, tokens="words")
+    with pytest.raises(ConfigError, match="tokens is words, but the model to start from has chars"):
+        train(files, words, tmp_path / "no", init_from=tmp_path / "old")
+
+
+@pytest.mark.parametrize("task", ["generate", "translate", "language-model"])
+def test_other_tasks_take_characters(tmp_path, task):
+    train([write(tmp_path, SENTENCES)], SMALL.replace(task=task, seq=8), tmp_path / "run")
+    assert load(tmp_path / "run" / "last.safetensors").config.tokens == "chars"
+
+
+def test_a_corpus_keeps_the_unit_that_it_has(tmp_path):
+    corpus = corpus_from_text(SENTENCES, tokens="words", min_count=1)
+    assert train(corpus, SMALL.replace(seq=8), tmp_path / "run").tokens == "words"
+    assert load(tmp_path / "run" / "last.safetensors").config.tokens == "words"
+
+
+def test_a_model_file_that_names_no_unit_has_characters(tmp_path):
+    train([write(tmp_path, NAMES)], SMALL.replace(task="classify"), tmp_path / "run")
+    whole = (tmp_path / "run" / "last.safetensors").read_bytes()
+    header, body = take_apart(whole)
+    config = json.loads(header["__metadata__"]["config"])
+    del config["tokens"]
+    header["__metadata__"]["config"] = json.dumps(config)
+    again = from_bytes(sealed(header, body), "model")
+    assert again.config == from_bytes(whole, "model").config
