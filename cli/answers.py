@@ -3,15 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .output import to_json
 
 if TYPE_CHECKING:
     from fastrnn.answer import Answer
-    from fastrnn.data.record import Records
-    from fastrnn.data.series import Series
+    from fastrnn.data.record import Record, Records
     from fastrnn.task_model import TaskModel
 
 _UPOS = 3  # the column of CoNLL-U that a tag belongs in
@@ -54,22 +53,37 @@ def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterat
         yield to_json(said) + "\n"
 
 
-def rows_ahead(series: "Series", rows: Any) -> str:
-    """A forecast (m, C) as CSV: dates, where the series has them, and its columns."""
-    times = series.times_after(len(rows))
-    header = [*([series.date or "date"] if times is not None else []), *series.columns]
-    lines = [_csv(header)]
-    for i, row in enumerate(rows):
-        date = [] if times is None else [str(times[i]).replace("T", " ")]
-        lines.append(_csv([*date, *(f"{value:.7g}" for value in row)]))
-    return "".join(lines)
+def forecasts(records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
+    """Forecasts (m, C) as one CSV table: of several series the file, dates where the series has them, its columns."""
+    for number, (record, rows) in enumerate(zip(records, ahead, strict=True)):
+        series = record.x
+        dates = series.dates_after(len(rows))
+        names = [*([series.date or "date"] if dates is not None else []), *series.columns]
+        file = [record.place.file] if len(records) > 1 else []
+        if number == 0:
+            yield _csv([*([_unused("file", names)] if file else []), *names])
+        for i, row in enumerate(rows):
+            date = [] if dates is None else [dates[i]]
+            yield _csv([*file, *date, *(f"{value:.7g}" for value in row)])
 
 
-def rows_ahead_json(series: "Series", rows: Any) -> str:
-    """The same as one JSON object."""
-    times = series.times_after(len(rows))
-    dates = {} if times is None else {"times": [str(time).replace("T", " ") for time in times]}
-    return to_json({"columns": list(series.columns), **dates, "rows": _plain(rows)}) + "\n"
+def forecasts_as_json(records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
+    """The same as one JSON object for each series."""
+    for record, rows in zip(records, ahead, strict=True):
+        series = record.x
+        dates = series.dates_after(len(rows))
+        said: dict[str, Any] = {"file": record.place.file} if len(records) > 1 else {}
+        said["columns"] = list(series.columns)
+        if dates is not None:
+            said["times"] = dates
+        yield to_json({**said, "rows": _plain(rows)}) + "\n"
+
+
+def _unused(name: str, names: Sequence[str]) -> str:
+    """A column's name that none of the others has."""
+    while name in names:
+        name += "_"
+    return name
 
 
 def _labelled(answer: "Answer", sure: bool) -> str:

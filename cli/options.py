@@ -27,7 +27,9 @@ AUTOMATIC = "chosen to fit"
 # Section of the help -> the fields whose options stand in it.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Model": ("task", "cell", "layers", "hidden", "bidirectional", "init"),
-    "Data": ("columns", "horizon", "labels", "tokens", "min_count", "document_separator", "valid", "valid_file"),
+    "Data": (
+        "columns", "missing", "horizon", "labels", "tokens", "min_count", "document_separator", "valid", "valid_file",
+    ),
     "Length of the run (one of these)": LENGTHS,
     "Learning": (
         "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
@@ -44,7 +46,12 @@ HELP: dict[str, tuple[str, str]] = {
     "layers": ("Recurrent layers, one above the other.", ""),
     "hidden": ("Hidden units in each layer.", AUTOMATIC),
     "bidirectional": ("Read each sequence from its end as well.", "no"),
-    "columns": ("Columns of a CSV, names or globs with commas: what is forecast, or the targets.", "every number"),
+    "columns": (
+        "Columns of a CSV, names or globs with commas: what is forecast, or the targets. !NAME leaves a column out; a "
+        "name that holds a comma stands in double quotes.",
+        "every number",
+    ),
+    "missing": ("Missing values of a series: fill them in, repeat the last one, or drop the row;", "an error"),
     "horizon": ("Rows to forecast.", "1"),
     "labels": ("File of the labels that belong to an idx file.", "none"),
     "init": ("How the recurrent weights start.", ""),
@@ -79,6 +86,7 @@ HELP: dict[str, tuple[str, str]] = {
 CHOICES = {
     "task": configuration.TASKS,
     "cell": configuration.LAYERS,
+    "missing": configuration.MISSING,
     "init": configuration.INITS,
     "tokens": configuration.TOKENS,
     "optimizer": configuration.OPTIMIZERS,

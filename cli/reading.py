@@ -11,6 +11,7 @@ from . import output
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
+    from fastrnn.data.record import Records
     from fastrnn.language_model import LanguageModel
 
 
@@ -40,6 +41,16 @@ def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Cor
     if corpus.tokenizer.unknown is not None:
         note_unknown(int((corpus.ids == corpus.tokenizer.unknown).sum()), len(corpus))
     return corpus
+
+
+def note_remarks(records: "Records") -> None:
+    """What was decided while reading, and where the dates of a series leap."""
+    from fastrnn.data.series import gaps_told
+
+    for line in records.remarks:
+        output.note(line)
+    if records.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+        output.note(leaps)
 
 
 def note_unknown(unknowns: int, words: int) -> None:

@@ -23,6 +23,7 @@ OPTIMIZERS = ("adamw", "sgd", "momentum", "rmsprop", "adagrad")
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
+MISSING = ("interpolate", "last", "drop")
 INITS = ("uniform", "orthogonal")
 
 
@@ -39,6 +40,7 @@ class Config:
     init: str = "orthogonal"
     # the data
     columns: str | None = None
+    missing: str | None = None
     horizon: int | None = None
     labels: str | None = None
     tokens: str | None = None
@@ -141,6 +143,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
 _CHOICES = {
     "task": TASKS,
     "cell": LAYERS,
+    "missing": MISSING,
     "init": INITS,
     "tokens": TOKENS,
     "optimizer": OPTIMIZERS,
@@ -151,6 +154,7 @@ _CHOICES = {
 # setting -> the tasks that it goes with, and what it is
 _ONLY_FOR = {
     "columns": (("forecast", "regress"), "names columns of a table"),
+    "missing": (("forecast",), "says what is done about missing values of a series"),
     "horizon": (("forecast",), "is the number of rows to forecast"),
     "labels": (("classify",), "is the file of labels of an idx file"),
     "document_separator": (("language-model",), "stands between documents of a text"),

@@ -64,9 +64,21 @@ class TaskModel:
             raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
         return self.vocabulary.target
 
-    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True) -> Records:
-        """Read what this model takes from files, folders, globs or ``-``. Raises `InputError`."""
-        return read_records(inputs, self.task, labels=labels, answers=answers, exact=self.vocabulary.columns)
+    def records(
+        self, inputs: Paths, labels: str | None = None, answers: bool = True, missing: str | None = None
+    ) -> Records:
+        """Read what this model takes from files, folders, globs or ``-``. Raises `InputError`.
+
+        ``missing``: what is done about missing values of a series, instead of what the model's training did.
+        """
+        return read_records(
+            inputs,
+            self.task,
+            labels=labels,
+            answers=answers,
+            exact=self.vocabulary.columns,
+            missing=missing or self.config.missing,
+        )
 
     def open(self, inputs: Paths) -> list[Stream]:
         """The same, opened and read as they are asked for, answers or none; a `Stream` for each file."""

@@ -11,6 +11,7 @@ from ..reading import read_for
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
+    from fastrnn.data.record import Records
     from fastrnn.language_model import LanguageModel
     from fastrnn.task_model import TaskModel
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     help="Which part of the data, cut as the model's own training cut it.  [default: all]",
 )
 @options.unknown_option
-@options.config_options("labels", "threads", section="Options")
+@options.config_options("labels", "missing", "threads", section="Options")
 @options.json_option
 def command(
     model: str,
@@ -33,6 +34,7 @@ def command(
     split: str,
     unknown: str,
     labels: str | None,
+    missing: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -49,23 +51,23 @@ def command(
     loaded = load(model, threads=threads)
     if labels is not None and loaded.config.task != "classify":
         raise click.UsageError(f"--labels is for models for classify; this one is for {loaded.config.task}")
+    if missing is not None and loaded.config.task != "forecast":
+        raise click.UsageError(f"--missing is for models for forecast; this one is for {loaded.config.task}")
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")
-        _evaluate_task(loaded, texts, split, labels, as_json)
+        records = loaded.records(texts, labels, missing=missing)
+        _evaluate_task(loaded, records, split, as_json)
     else:
         _evaluate_text(loaded, texts, split, unknown, as_json)
 
 
-def _evaluate_task(model: "TaskModel", inputs: tuple[str, ...], split: str, labels: str | None, as_json: bool) -> None:
-    from fastrnn.data.series import gaps_told
-
+def _evaluate_task(model: "TaskModel", records: "Records", split: str, as_json: bool) -> None:
     from .. import output
     from ..measures import write_figures
+    from ..reading import note_remarks
 
-    records = model.records(inputs, labels)
-    if model.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
-        output.note(leaps)
+    note_remarks(records)
     data = model.part(model.encode(records), split)
     figures = model.evaluate(data)
     if as_json:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MEANT_FOR = {
     "beam": ("translate",),
     "steps": ("forecast",),
+    "missing": ("forecast",),
     "probabilities": ("tag", "classify", "translate", "regress"),
 }
 
@@ -28,7 +29,7 @@ MEANT_FOR = {
     is_flag=True,
     help="Add how probable each answer is (translate: its log, in nats); with --json, every label.",
 )
-@options.config_options("threads", section="Options")
+@options.config_options("missing", "threads", section="Options")
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object for each record.")
 @click.pass_context
 def command(
@@ -38,6 +39,7 @@ def command(
     beam: int,
     steps: int | None,
     probabilities: bool,
+    missing: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -45,7 +47,8 @@ def command(
 
     INPUT is what train reads, its answers there or not; - or nothing is standard input. It is written to standard
     output in the same format with a column added: the tag, the label (before its text, where that has none yet), the
-    translation, the outputs. For forecast the rows to come are written. Records are answered as they are read.
+    translation, the outputs. For forecast the rows to come are written, of several files with
+    the name of each. Records are answered as they are read.
     """
     from fastrnn.task_model import TaskModel
 
@@ -54,7 +57,7 @@ def command(
     if probabilities and loaded.task == "regress" and not loaded.vocabulary.binary:
         raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
     if loaded.task == "forecast":
-        _forecast(loaded, inputs or ("-",), steps, as_json)
+        _forecast(loaded, inputs or ("-",), steps, missing, as_json)
         return
     _answer(loaded, inputs or ("-",), beam, probabilities, as_json)
 
@@ -69,20 +72,26 @@ def _check_options(context: click.Context, task: str) -> None:
 def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, as_json: bool) -> None:
     from .. import answers
     from ..output import write
+    from ..reading import note_remarks
 
     for stream in model.open(inputs):
+        note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
         lines = answers.as_json(model, found, sure) if as_json else answers.written(model, found, stream.records, sure)
         for piece in lines:
             write(piece)
 
 
-def _forecast(model: "TaskModel", inputs: tuple[str, ...], steps: int | None, as_json: bool) -> None:
+def _forecast(
+    model: "TaskModel", inputs: tuple[str, ...], steps: int | None, missing: str | None, as_json: bool
+) -> None:
     from .. import answers
     from ..output import write
+    from ..reading import note_remarks
 
-    records = model.records(inputs, answers=False)
-    show = answers.rows_ahead_json if as_json else answers.rows_ahead
+    records = model.records(inputs, answers=False, missing=missing)
+    note_remarks(records)
+    show = answers.forecasts_as_json if as_json else answers.forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
-    for record, rows in zip(records.items, ahead, strict=True):
-        write(show(record.x, rows))
+    for piece in show(records.items, ahead):
+        write(piece)

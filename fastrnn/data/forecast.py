@@ -165,7 +165,7 @@ def _over(series: list[Series], vocabulary: Vocabulary) -> Windows:
     bounds = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
     span = vocabulary.seq + vocabulary.horizon
     first = [np.arange(start, stop - span + 1) for start, stop in pairwise(bounds.tolist())]
-    dates = [np.zeros((len(one), 0)) if one.times is None else calendar(one.times) for one in series]
+    dates = [np.zeros((len(one), 0)) if one.wall is None else calendar(one.wall) for one in series]
     values = np.concatenate([one.values for one in series])
     return Windows(vocabulary, tuple(series), values, np.concatenate(dates), bounds, np.concatenate(first))
 

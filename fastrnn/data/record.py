@@ -54,7 +54,7 @@ class Records:
     """Examples in the order in which they were read.
 
     ``answers``: whether each must have its answer. ``inputs``, ``outputs``: the names of dense columns;
-    ``header``: all columns of a table, as ``raw`` has them.
+    ``header``: all columns of a table, as ``raw`` has them. ``remarks``: what was decided while reading, for the user.
     """
 
     task: str
@@ -63,6 +63,7 @@ class Records:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import PurePath
 
 from ..errors import ConfigError, InputError
-from . import dense, labelled, tables, tagged
+from . import dense, labelled, series_reader, tables, tagged
 from .arriving import Arriving
 from .characters import readable
+from .csv_table import Table
 from .record import Place, Record, Records
 from .sources import Source
 from .text import Paths, expand, names_of
@@ -71,13 +72,17 @@ _DENSE = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How records are read. ``columns``: names or globs of a table; ``exact``: its columns, when a model knows them."""
+    """How records are read. ``columns``: names or globs of a table; ``exact``: its columns, when a model knows them.
+
+    ``missing``: what is done about missing values of a series: "interpolate", "last", "drop", or None to refuse them.
+    """
 
     task: str
     answers: bool = True
     columns: str | None = None
     labels: str | None = None
     exact: tables.Columns | None = None
+    missing: str | None = None
 
 
 def read_records(
@@ -88,15 +93,16 @@ def read_records(
     labels: str | None = None,
     answers: bool = True,
     exact: tables.Columns | None = None,
+    missing: str | None = None,
 ) -> Records:
     """Read every record of files, folders, globs or ``-`` for a labelled task.
 
     ``columns``: comma-separated names or globs of CSV columns (forecast: the series; regress: what to predict).
     ``exact``: the columns of a trained model (`Vocabulary.columns`), instead. ``labels``: the file of labels for idx
-    files. ``answers=False``: for prediction, where the answer may be missing. Raises `InputError` that names file and
-    line, `ConfigError` for an unknown task.
+    files. ``answers=False``: for prediction, where the answer may be missing. ``missing``: as in `Reading`. Raises
+    `InputError` that names file and line, `ConfigError` for an unknown task.
     """
-    inputs, reading = names_of(inputs), Reading(task, answers, columns, labels, exact)
+    inputs, reading = names_of(inputs), Reading(task, answers, columns, labels, exact, missing)
     streams = open_records(inputs, reading)
     parts = [replace(stream.records, items=list(stream.items)) for stream in streams]
     items = [record for part in parts for record in part.items]
@@ -106,7 +112,7 @@ def read_records(
     for part in parts[1:]:
         if (part.inputs, part.outputs) != (parts[0].inputs, parts[0].outputs):
             raise part.items[0].place.error(f"other columns than those of {parts[0].items[0].place.file}")
-    return replace(parts[0], items=items)
+    return replace(parts[0], items=items, remarks=tuple(line for part in parts for line in part.remarks))
 
 
 def _check_kinds(items: list[Record]) -> None:
@@ -161,13 +167,16 @@ def _open(source: Source, reading: Reading) -> Stream:
 
 
 def _open_table(source: Source, reading: Reading) -> Stream:
-    table = tables.Table(source)
-    choose = tables.forecast_columns if reading.task == "forecast" else tables.regression_columns
+    forecasts = reading.task == "forecast"
+    # rows that come one by one from a pipe are predicted as they come
+    table = Table(source, whole=forecasts or reading.answers or ending_of(source.name) != "-")
+    choose = series_reader.forecast_columns if forecasts else tables.regression_columns
     columns = reading.exact or choose(table, reading.columns)
-    records = Records(reading.task, [], reading.answers, columns.inputs, columns.outputs, table.header)
-    if reading.task == "forecast":
-        return Stream(records, iter([tables.series(table, columns)]))
-    return Stream(records, tables.regression_rows(table, columns, reading.answers))
+    items = iter([series_reader.series(table, columns, reading.missing)] if forecasts else [])
+    if not forecasts:
+        items = tables.regression_rows(table, columns, reading.answers)
+    header, remarks = table.raw_header, tuple(table.remarks)
+    return Stream(Records(reading.task, [], reading.answers, columns.inputs, columns.outputs, header, remarks), items)
 
 
 def _open_arrays(source: Source, ending: str, reading: Reading) -> Stream:

@@ -9,7 +9,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
 
-_TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "labels": str}
+_TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "date_order": str, "labels": str}
 _MOST_STEPS = 65536
 # What a task's vocabulary must hold; generate has labels or inputs, classify and regress tokens or inputs.
 _NEEDED = {
@@ -20,6 +20,7 @@ _NEEDED = {
     "forecast": ("inputs", "horizon", "seq"),
     "regress": ("inputs", "outputs"),
 }
+_OPTIONAL = {"tag": {"characters"}, "regress": {"binary"}, "forecast": {"date", "date_order"}}
 _EITHER = {"classify": ("tokens", "inputs"), "generate": ("labels", "inputs")}
 
 
@@ -31,12 +32,14 @@ def check_plain(mapping: Mapping[str, Any]) -> None:
     for name in ("horizon", "seq"):
         if not 0 <= mapping.get(name, 0) <= _MOST_STEPS:
             raise InputError(f"the {name} of a vocabulary is out of range")
+    if mapping.get("date_order", "dmy") not in ("dmy", "mdy", "ymd"):
+        raise InputError("the date_order of a vocabulary is damaged")
 
 
 def check_sound(vocabulary: "Vocabulary") -> None:
     """The tables are those of the task, and the labels are different ones."""
     allowed = {*_NEEDED[vocabulary.task], *_EITHER.get(vocabulary.task, ())}
-    allowed |= {"tag": {"characters"}, "regress": {"binary"}, "forecast": {"date"}}.get(vocabulary.task, set())
+    allowed |= _OPTIONAL.get(vocabulary.task, set())
     held = {f.name for f in fields(vocabulary) if f.name != "task" and getattr(vocabulary, f.name)}
     either = held & set(_EITHER.get(vocabulary.task, ()))
     if not set(_NEEDED[vocabulary.task]) <= held <= allowed or (vocabulary.task in _EITHER and len(either) != 1):

@@ -28,7 +28,8 @@ class Vocabulary:
     ``tokens``: symbols of the input ids; ``characters``: of the spelling of words (tag); ``target``: of the decoder;
     ``labels``: names of classes or tags, in order; ``inputs``: dense inputs (regress, classify, generate from vectors,
     and the series of forecast); ``outputs``: what regress predicts, ``binary`` if these are bits; ``horizon`` and
-    ``seq``: steps predicted and seen (forecast); ``date``: the column that the calendar is read from.
+    ``seq``: steps predicted and seen (forecast); ``date``: the column that the calendar is read from, ``date_order``:
+    which of its numbers are day, month and year ("dmy", "mdy", "ymd"), where that is not plain.
     """
 
     task: str
@@ -42,6 +43,7 @@ class Vocabulary:
     horizon: int = 0
     seq: int = 0
     date: str | None = None
+    date_order: str = ""
 
     kind: ClassVar[str] = "task"
 
@@ -61,7 +63,7 @@ class Vocabulary:
         """The exact columns of a table to read, if that is what the task reads."""
         if self.task not in ("forecast", "regress") or self.inputs is None or not self.inputs.names:
             return None
-        return Columns(self.inputs.names, self.outputs.names if self.outputs else (), self.date)
+        return Columns(self.inputs.names, self.outputs.names if self.outputs else (), self.date, self.date_order)
 
     @property
     def features(self) -> int:
@@ -109,7 +111,7 @@ class Vocabulary:
                 mapping[name] = table.to_mapping()
         if self.labels:
             mapping["labels"] = "\n".join(self.labels)
-        for name in ("binary", "horizon", "seq", "date"):
+        for name in ("binary", "horizon", "seq", "date", "date_order"):
             if getattr(self, name):
                 mapping[name] = getattr(self, name)
         return mapping
@@ -188,6 +190,7 @@ def _forecast(records: Records, items: Sequence[Record], config: Config) -> Voca
         horizon=config.horizon or 1,
         seq=config.seq,
         date=series[0].date,
+        date_order=series[0].date_order,
     )
 
 

@@ -37,6 +37,8 @@ class RecordMaterial:
         self, inputs: Sequence[str] | Records, config: Config, encoding: Vocabulary | None, reporter: Reporter
     ) -> None:
         records = _read(inputs, config, encoding)
+        for line in records.remarks:
+            reporter.message(line)
         if config.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
             reporter.message(leaps)
         self.tokens, self._choices = _choose_tokens(records, config)
@@ -48,7 +50,10 @@ class RecordMaterial:
         self.valid: Examples | None = None
         if config.valid_file is not None:
             valid = config.replace(labels=None)  # those named belong to what is learnt from
-            self.valid = encode(_read([config.valid_file], valid, self.tokenizer), self.tokenizer)
+            held = _read([config.valid_file], valid, self.tokenizer)
+            for line in held.remarks:
+                reporter.message(line)
+            self.valid = encode(held, self.tokenizer)
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
         most = _DECODED if config.task == "translate" else _VALIDATED
@@ -145,4 +150,5 @@ def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabular
         columns=config.columns,
         labels=config.labels,
         exact=vocabulary.columns if vocabulary else None,
+        missing=config.missing,
     )

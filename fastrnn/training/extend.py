@@ -32,7 +32,7 @@ def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[st
 
 def _anew(name: str) -> str:
     """What to do instead: old weights bear another rate, but not another size."""
-    kept = (*FIXED, "columns", "horizon", "min_count")
+    kept = (*FIXED, "columns", "missing", "horizon", "min_count")
     return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 

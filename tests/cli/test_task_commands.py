@@ -266,6 +266,47 @@ def test_predict_forecasts_the_rows_to_come(folder: Path) -> None:
     assert len(json.loads(invoke("predict", run, "--steps", "5", "--json", text=FILES["wave.csv"]).stdout)["rows"]) == 5
 
 
+def test_forecasts_of_several_files_stand_in_one_table_with_their_names(folder: Path) -> None:
+    run, wave, later = str(folder / "forecast"), str(folder / "wave.csv"), str(folder / "later.csv")
+    Path(later).write_text(FILES["wave.csv"].replace("2024-", "2025-"))
+    rows = list(csv.reader(io.StringIO(invoke("predict", run, wave, later, "--steps", "2").stdout)))
+    assert [row[:2] for row in rows] == [
+        ["file", "date"], [wave, "2024-01-11 00:00"], [wave, "2024-01-11 01:00"], [later, "2025-01-11 00:00"],
+        [later, "2025-01-11 01:00"],
+    ]  # fmt: skip
+    said = [json.loads(line) for line in invoke("predict", run, wave, later, "--json").stdout.splitlines()]
+    assert [one["file"] for one in said] == [wave, later]
+    assert said[0]["times"][0] == "2024-01-11 00:00"
+
+
+def test_predict_tells_a_leap_and_fills_in_missing_values(folder: Path, tmp_path: Path) -> None:
+    run, data = str(folder / "forecast"), tmp_path / "gap.csv"
+    lines = FILES["wave.csv"].splitlines()
+    data.write_text("\n".join(lines[:100] + lines[103:]))
+    done = invoke("predict", run, str(data))
+    assert "gap.csv: at 2024-01-05 06:00 the dates leap by 4:00:00 where a step is 1:00:00" in done.stderr
+    data.write_text("\n".join([*lines[:-1], "2024-01-10 23:00,,1"]))
+    assert "--missing interpolate, last or drop" in invoke("predict", run, str(data), status=1).stderr
+    done = invoke("predict", run, str(data), "--missing", "last")
+    assert "gap.csv: 1 missing value, first in column 'a' in line 241: 1 filled in (last)" in done.stderr
+    assert "2024-01-11 00:00" in done.stdout
+    figures = invoke("eval", run, str(data), "--missing", "drop", "--json")
+    assert "1 row left out" in figures.stderr
+
+
+def test_what_training_did_about_missing_values_predict_does_too(folder: Path, tmp_path: Path) -> None:
+    data, run = tmp_path / "holes.csv", str(tmp_path / "run")
+    data.write_text(FILES["wave.csv"].replace(",7,", ",NA,"))
+    train = ("train", str(data), "--task", "forecast", "--seq", "8", "--steps", "1", "--out", run, *SMALL)
+    assert "column 'a' has 'NA'" in invoke(*train, status=1).stderr.splitlines()[-1]
+    assert (
+        "10 missing values, first in column 'a' in line 9: 10 filled in (interpolate)"
+        in invoke(*train, "--missing", "interpolate").stderr
+    )
+    assert "10 filled in (interpolate)" in invoke("predict", run, str(data)).stderr
+    assert 'missing = "interpolate"' in (tmp_path / "run" / "config.toml").read_text()
+
+
 def test_predict_streams_whatever_the_size(folder: Path) -> None:
     text = "".join(f"{'ab'[i % 2] * (1 + i % 7)}\n" for i in range(700))
     done = invoke("predict", str(folder / "classify"), text=text).stdout.splitlines()
@@ -343,6 +384,9 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["predict", "F/forecast", "F/wave.csv", "--probabilities"], 2, "--probabilities is for models for tag or"),
         (["predict", "F/tag", "F/tags.txt", "--steps", "2"], 2, "--steps is for models for forecast"),
         (["predict", "F/forecast", "F/wave.csv", "--steps", "0"], 2, "steps is 0"),
+        (["predict", "F/tag", "F/tags.txt", "--missing", "last"], 2, "--missing is for models for forecast"),
+        (["eval", "F/tag", "F/tags.txt", "--missing", "last"], 2, "--missing is for models for forecast"),
+        (["train", "F/bits.csv", "--task", "regress", "--missing", "last"], 2, "--task forecast, not regress"),
         (["predict", "F/regress", "F/wave.csv"], 1, "no column 'p'"),
         (["predict", "F/classify", "missing.tsv"], 1, "missing.tsv: no such file"),
         (["eval", "F/forecast", "F/bits.csv"], 1, "bits.csv"),

@@ -172,7 +172,7 @@ def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
     told = gaps_told([*even.items, *gappy.items])
     assert told is not None
     assert told.endswith(
-        "gap.csv: at 2024-01-01 05:00:00 the dates leap by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
+        "gap.csv: at 2024-01-01 05:00 the dates leap by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
         "the rows are taken as evenly spaced"
     )
 
