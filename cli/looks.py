@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PLACES = 8  # most surprising places that are listed
 BEFORE, AFTER = 24, 8  # tokens shown around such a place
 MATCHES = 5  # units listed for each signal
+FOLLOWS = 0.3  # strength of a match from which a unit is said to follow a signal (a medium effect, Cohen 1988)
 LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # whose norms are told in figures
 
 
@@ -107,8 +108,7 @@ def search_look(found: "dict[str, list[Match]]", values: Any, tokens: list[str],
     """The units that follow each signal best; the CSV has the activations (n, H) of the units of one layer."""
     shown = [("signal", "the units that follow it best: layer/unit and r or area under the ROC curve")]
     for name, matches in found.items():
-        told = "   ".join(f"{m.layer}/{m.unit} {_measured(m)}" for m in matches[:MATCHES])
-        shown.append((name, told or "does not change in this text"))
+        shown.append((name, _followers(matches)))
     json = {
         "chars": len(tokens),
         "signals": {
@@ -119,6 +119,16 @@ def search_look(found: "dict[str, list[Match]]", values: Any, tokens: list[str],
     header = ("position", "token", *(f"l{layer}_{unit}" for unit in range(values.shape[1])))
     rows = ((i, token, *values[i].tolist()) for i, token in enumerate(tokens))
     return Look(json, shown, header, rows)
+
+
+def _followers(matches: "list[Match]") -> str:
+    """The units that follow a signal, best first, or that none does."""
+    told = [f"{m.layer}/{m.unit} {_measured(m)}" for m in matches[:MATCHES] if m.strength >= FOLLOWS]
+    if told:
+        return "   ".join(told)
+    if not matches:
+        return "does not change in this text"
+    return f"no unit follows it (the nearest: {matches[0].layer}/{matches[0].unit} {_measured(matches[0])})"
 
 
 def unit_look(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int, unit: int) -> Look:

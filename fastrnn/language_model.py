@@ -12,7 +12,7 @@ import numpy as np
 from .data.corpus import Corpus
 from .data.tokens import Tokenizer
 from .errors import ConfigError, InputError
-from .nn.network import Network
+from .nn.network import Network, State
 from .sample import Drawing, Sampler, check_amounts
 from .training.checkpoint import Checkpoint, load
 from .training.evaluate import Evaluation, evaluate
@@ -59,6 +59,7 @@ class LanguageModel:
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
         self._stepper: Network | None = None
+        self._state: State = {}
 
     @classmethod
     def load(
@@ -81,6 +82,7 @@ class LanguageModel:
         seed: int = 0,
         stop: str | None = None,
         unknown: str = "error",
+        no_unk: bool = False,
         **drawing: Any,
     ) -> Iterator[list[str]]:
         """Pieces of ``count`` new texts as they are drawn, one list a moment; ``length`` tokens each, or until
@@ -88,11 +90,12 @@ class LanguageModel:
 
         ``drawing``: the fields of `fastrnn.sample.Drawing` (temperature, top_k, top_p, min_p, greedy). The prime is
         not repeated. Raises `ConfigError` for settings that cannot be, and `InputError` when the vocabulary lacks
-        characters of the prime, unless ``unknown`` is "skip".
+        characters of the prime, unless ``unknown`` is "skip". ``no_unk``: a model of words never draws `<UNK>`.
         """
         check_amounts(count, length, seed)
         how = Drawing(**drawing)
-        return self.sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
+        sampler = self.sampler.without_unknown() if no_unk else self.sampler
+        return sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
 
     def sample(self, length: int = 500, **settings: Any) -> str:
         """One new text; settings as for `sample_stream`."""
@@ -108,8 +111,15 @@ class LanguageModel:
         """The log-probability of each line, as the start of a document: the chain rule over its tokens.
 
         For a model of words that is P(sentence), the `<EOS>` at its end included, so that the probabilities of all
-        sentences sum to one. Characters and bytes have no such end.
+        sentences sum to one. Characters and bytes have no such end. Raises `InputError` for one text in the place of
+        a list of them.
         """
+        if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+            what = "one text" if isinstance(lines, str | bytes) else f"a value of type {type(lines).__name__}"
+            raise InputError(f"{what} where a list is needed; give a list of texts")
+        return self._scores(lines, unknown)
+
+    def _scores(self, lines: Iterable[str], unknown: str) -> Iterator[LineScore]:
         network = self.network.sibling()
         numbered = enumerate(lines, 1)
         while batch := list(itertools.islice(numbered, _LINES)):
@@ -119,6 +129,8 @@ class LanguageModel:
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
 
     def _coded(self, line: str, number: int, unknown: str) -> Array:
+        if not isinstance(line, str):
+            raise InputError(f"line {number}: a value of type {type(line).__name__} where a text is needed")
         try:
             return self._ended(self.tokenizer.encode(line, unknown))
         except InputError as error:
@@ -149,25 +161,33 @@ class LanguageModel:
         """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.
 
         Beyond the first token each goes on greedily, up to the end of a sentence, which is shown as `<EOS>`; its
-        probability is that of the whole continuation.
+        probability is that of the whole continuation. Bytes that are no whole character are shown as escapes.
         """
+        return [(shown, math.exp(logprob)) for shown, logprob in self.completions(text, n, length, unknown)]
+
+    def completions(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
+        """As `complete`, with natural log-probabilities, which stay apart where probabilities come near zero."""
         for name, value in (("n", n), ("length", length)):
             if not 1 <= value <= _MOST_COMPLETED:
                 raise ConfigError(f"{name} is {value}; it must be at least 1 and at most {_MOST_COMPLETED:,}")
         found, prime = [], self.sampler.prime_ids(text, unknown)
         first = self._probabilities(prime)
+        reached = self._copied(self._state)
         for token in np.argsort(-first, kind="stable")[:n]:
-            ids, probability = [int(token)], float(first[token])
+            ids, logprob = [int(token)], _log(first[token])
+            self._state = self._copied(reached)
             while len(ids) < length and ids[-1] != self.tokenizer.end:
-                after = self._probabilities(np.concatenate([prime, ids]))
+                after = self.step(ids[-1])
                 ids.append(int(after.argmax()))
-                probability *= float(after[ids[-1]])
-            found.append((self._shown(ids, length), probability))
+                logprob += _log(after[ids[-1]])
+            found.append((self._shown(ids, length), logprob))
         return sorted(found, key=lambda pair: -pair[1])
 
     def _shown(self, ids: list[int], length: int) -> str:
         if length == 1 or ids[0] == self.tokenizer.end:
             return self.tokenizer.token_text(ids[0])
+        if self.tokenizer.kind == "bytes":
+            return bytes(ids).decode("utf-8", "backslashreplace")
         if ids[-1] != self.tokenizer.end:
             return self.tokenizer.decode(ids)
         return f"{self.tokenizer.decode(ids[:-1])} {self.tokenizer.token_text(ids[-1])}"
@@ -176,6 +196,10 @@ class LanguageModel:
         """P(next token) after these tokens from a zero state, (V,) float64."""
         self.reset()
         return [self.step(int(i)) for i in ids][-1]
+
+    def _copied(self, state: State) -> State:
+        kernels = self.network.kernels
+        return {name: kernels.to_device(kernels.to_host(array).copy()) for name, array in state.items()}
 
     def reset(self) -> None:
         """Forget what `step` was fed."""
@@ -196,3 +220,7 @@ class LanguageModel:
         exp = np.exp(logits - logits.max())
         probabilities: Array = exp / exp.sum()
         return probabilities
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf

@@ -103,6 +103,14 @@ class Sampler:
     ) -> None:
         self.network, self.tokenizer, self.separator, self.rounded = network, tokenizer, separator, rounded
         self.end = end
+        self._never = UNKNOWN if end is not None else None  # a token that is not drawn
+
+    def without_unknown(self) -> "Sampler":
+        """A sampler of the same network that never draws the vocabulary's ``<UNK>``."""
+        sampler = Sampler(self.network, self.tokenizer, self.separator, self.rounded, self.end)
+        if self.end is None:
+            sampler._never = self.tokenizer.unknown
+        return sampler
 
     def stream(
         self,
@@ -118,6 +126,7 @@ class Sampler:
     ) -> Iterator[list[str]]:
         """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated.
 
+        A character of which ``length`` leaves some bytes only is left out, so that no text ends within one.
         ``state``: name -> (L, count, H), where each starts, instead of zeros.
         """
         decoders = [self.tokenizer.decoder() for _ in range(count)]
@@ -136,7 +145,7 @@ class Sampler:
                 ended |= (tokens == self.end).any(axis=0)
             if all(s.done or e for s, e in zip(stops, ended, strict=True)):
                 break
-        yield [s.feed(d.flush()) + s.flush() for s, d in zip(stops, decoders, strict=True)]
+        yield [s.flush() for s in stops]
 
     def prime_ids(self, prime: str, unknown: str = "error") -> Array:
         """What is fed before the first draw; for an empty prime what starts a document."""
@@ -172,11 +181,12 @@ class Sampler:
             block = max(1, min(4096, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
     def _stepper(self, count: int) -> Stepper:
-        """For steps of ``count`` streams. A decoder's bias keeps it from writing unknown symbols."""
+        """For steps of ``count`` streams; the bias keeps the token that is never drawn out of them."""
         network, bias = self.network, self.network.parameters["out.bias"]
-        if self.end is not None:
-            bias = bias.copy()
-            bias[UNKNOWN] = -1e30
+        if self._never is not None:
+            changed = network.kernels.to_host(bias).copy()
+            changed[self._never] = -1e30
+            bias = network.kernels.to_device(changed)
         products = sampling(network.kernels, network.shape.hidden, count) if self.rounded else "exact"
         return Stepper(network.sibling(products), count, bias)
 

@@ -58,6 +58,34 @@ def test_scores_add_up_to_the_probability_of_a_sentence(model):
         assert score.logprob == pytest.approx(logprob, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("the cat", "one text where a list is needed; give a list of texts"),
+        (b"the cat", "one text where a list is needed"),
+        (7, "a value of type int where a list is needed"),
+        (["the cat", 7], "line 2: a value of type int where a text is needed"),
+        ([None], "line 1: a value of type NoneType where a text is needed"),
+    ],
+)
+def test_scores_are_asked_for_with_a_list_of_texts(model, lines, words):
+    with pytest.raises(InputError, match=words):
+        list(model.score(lines))
+
+
+def test_one_text_is_refused_before_the_first_score_is_asked_for(model):
+    with pytest.raises(InputError):
+        model.score("the cat")
+
+
+def test_logarithms_of_completions_stay_apart_where_probabilities_vanish(model):
+    short, long = model.completions("the app", 3, length=4), model.completions("the app", 3, length=400)
+    assert [p for _, p in model.complete("the app", 3, length=4)] == pytest.approx([math.exp(v) for _, v in short])
+    assert long[0][1] < min(value for _, value in short)
+    assert len({value for _, value in long}) == 3
+    assert all(math.isfinite(value) for _, value in long)
+
+
 def test_an_empty_line_has_probability_one(model):
     (score,) = model.score([""])
     assert (score.chars, str(score.logprob), str(score.bits_per_char)) == (0, "0.0", "0.0")

@@ -11,7 +11,7 @@ from random_cases import make_model, make_state
 
 from fastrnn import sample
 from fastrnn.data.symbols import Symbols
-from fastrnn.data.tokens import CharTokenizer, WordTokenizer
+from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError
 from fastrnn.nn.products import sampling
 from fastrnn.sample import Drawing, Sampler, StopText, check_amounts
@@ -245,3 +245,36 @@ def test_every_token_of_a_prime_counts(rng):
             for token in prime:
                 logits = network.step_logits(np.array([[token]], np.int32), state)
             assert next(sampler.tokens(1, 1, prime, GREEDY, 0))[0, 0] == logits[0].argmax()
+
+
+def test_unknown_words_can_be_forbidden(rng):
+    words = WordTokenizer(["<EOS>", "<UNK>", "the", "cat", "sat", "on", "a", "mat", "(", ")", ".", ","])
+    model = make_model("lstm", 1, rng, 9, 12)
+    model.parameters["out.bias"][1] = 5.0
+    sampler = Sampler(make_network(model, threads=1), words, rounded=False)
+    before = model.parameters["out.bias"].copy()
+    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", Drawing())[0]
+    for drawing in (Drawing(), GREEDY, Drawing(temperature=9.0)):
+        assert "<UNK>" not in "".join(drawn(sampler.without_unknown(), 3, 40, "the cat", drawing))
+    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", Drawing())[0]
+    np.testing.assert_array_equal(model.parameters["out.bias"], before)
+
+
+def test_characters_have_no_unknown_token_to_forbid(sampler):
+    assert drawn(sampler.without_unknown(), 2, 30, "abc", Drawing()) == drawn(sampler, 2, 30, "abc", Drawing())
+
+
+def test_bytes_end_with_a_whole_character():
+    """However many bytes are drawn: the text so far without a cut character, also before a stop text."""
+    data = np.frombuffer("aé☃😀b".encode(), np.uint8)
+
+    class Fixed(Sampler):
+        def __init__(self):
+            self.tokenizer, self.end, self.separator = ByteTokenizer(), None, None
+
+        def tokens(self, count, length, prime, drawing, seed, state=None):
+            yield data[:length, None].astype(np.int32)
+
+    expected = ["a", "a", "aé", "aé", "aé", "aé☃", "aé☃", "aé☃", "aé☃", "aé☃😀", "aé☃😀b"]
+    assert [drawn(Fixed(), 1, n, "x", GREEDY)[0] for n in range(1, 12)] == expected
+    assert drawn(Fixed(), 1, 4, "x", GREEDY, stop="é☃") == ["aé"]

@@ -1,5 +1,7 @@
 """``fastrnn complete``."""
 
+import math
+import unicodedata
 from typing import Any
 
 import click
@@ -9,7 +11,7 @@ from .. import options, sectioned
 
 @sectioned.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
-@click.argument("text")
+@click.argument("text", callback=options.unescaped)
 @options.setting("--n", int, "How many to show.", "5")
 @options.setting("--length", int, "Tokens in each.", "1")
 @options.unknown_option
@@ -18,16 +20,29 @@ from .. import options, sectioned
 def command(model: str, text: str, threads: int | None, as_json: bool, **values: Any) -> None:
     """Show the likeliest continuations of a text.
 
-    What may come next, likeliest first, each with its probability: characters, or words for a model of words.
+    What may come next, likeliest first, each with its probability, or with --length above 1 the natural logarithm of
+    it: characters, or words for a model of words. In TEXT \\n, \\t and \\\\ are understood. With --json {"text",
+    "completions": [{"text", "probability", "logprob"}]}.
     """
     from fastrnn.language_model import LanguageModel
 
     from .. import output
 
     loaded = LanguageModel.load(model, threads=threads)
-    found = loaded.complete(text, **options.given(values))
+    found = loaded.completions(text, **options.given(values))
     if as_json:
-        completions = [{"text": continuation, "probability": probability} for continuation, probability in found]
+        completions = [
+            {"text": continuation, "probability": math.exp(logprob), "logprob": logprob}
+            for continuation, logprob in found
+        ]
         output.write_json({"text": text, "completions": completions})
-    else:
-        output.write_figures([(f"{probability:.4f}", f"'{continuation}'") for continuation, probability in found])
+        return
+    single = values["length"] in (None, 1)
+    figures = [f"{math.exp(logprob) if single else logprob:.4f}" for _, logprob in found]
+    output.write_figures(list(zip(figures, (_quoted(continuation) for continuation, _ in found), strict=True)))
+
+
+def _quoted(continuation: str) -> str:
+    """In quotes; a combining mark at the start stands on a dotted circle, as it would stand on the quote."""
+    marked = unicodedata.category(continuation[:1] or " ")[0] == "M"
+    return f"'\u25cc{continuation}'" if marked else f"'{continuation}'"

@@ -37,6 +37,9 @@ def drawing_options(function: Any) -> Any:
 @drawing_options
 @click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
 @click.option(
+    "--no-unk", is_flag=True, cls=options.SectionOption, section="Drawing", help="Never draw <UNK> (models of words)."
+)
+@click.option(
     "--stop",
     metavar="TEXT",
     cls=options.SectionOption,
@@ -47,7 +50,9 @@ def drawing_options(function: Any) -> Any:
 @click.option(
     "--given", metavar="LABEL", help="What a model for generate writes from: a label, or numbers with commas."
 )
-@click.option("--prime", metavar="TEXT", help="Text to go on from.")
+@click.option(
+    "--prime", metavar="TEXT", callback=options.unescaped, help="Text to go on from (\\n, \\t and \\\\ understood)."
+)
 @click.option("--prime-file", metavar="FILE", type=options.PATH, help="File to go on from; - is standard input.")
 @options.unknown_option
 @click.option("--exact", is_flag=True, help="Draw in float32, nothing rounded to bfloat16.")
@@ -68,13 +73,20 @@ def command(
     """Write text that a model makes up.
 
     The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
-    control characters are made visible unless --raw. A model for generate writes one sample a line.
+    control characters are made visible unless --raw. A model for generate writes one sample a line, line breaks within
+    it as \\n. A model of bytes ends with a whole character.
     """
     from fastrnn.models import load
 
     loaded = load(model, threads=threads, exact=exact)
     settings = options.given(values)
     writes_lines = loaded.config.task != "language-model"
+    if not settings["no_unk"]:
+        del settings["no_unk"]
+    elif writes_lines or loaded.tokenizer.unknown is None:
+        raise click.UsageError("--no-unk is for language models of words; this model never writes <UNK>")
+    if "stop" in settings:
+        _check_stop(settings["stop"], loaded.tokenizer)
     if "given" in settings:
         settings["given"] = _given(settings["given"], loaded)
     if prime_file is not None:
@@ -121,6 +133,21 @@ def _shown_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
     return prime if tokenizer.kind == "words" else tokenizer.decode(ids)
 
 
+def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
+    """Notes a text at which no sample can stop."""
+    from fastrnn.data.characters import describe
+
+    from ..output import note
+
+    if tokenizer.kind != "chars":
+        return
+    lacked = {c: stop.count(c) for c in stop if not len(tokenizer.encode(c, "skip"))}
+    if lacked:
+        note(f"no sample will stop: the model does not know {describe(lacked)} of --stop")
+    elif "\n\n" in stop and len(tokenizer.encode("\r", "skip")):
+        note(r"this model knows lines that end with \r\n: if no sample stops, give --stop '\r\n\r\n'")
+
+
 def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
     """The first sample as it is drawn, then the others, each under a line with its number if there are several."""
     others = [io.StringIO() for _ in range(count - 1)]
@@ -134,9 +161,16 @@ def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]
 
 
 def _lines(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
-    """Each sample on a line of its own."""
+    """Each sample on a line of its own; a line break within one is written as ``\\n``, and that is told."""
+    from ..output import note
+
+    told = False
     for text in _whole(chunks, prime, count):
-        yield text + "\n"
+        line = text.replace("\r", "\\r").replace("\n", "\\n")
+        if line != text and not told:
+            note(r"line breaks within samples are written as \n; --jsonl keeps them as they are")
+            told = True
+        yield line + "\n"
 
 
 def _whole(chunks: Iterable[list[str]], prime: str, count: int) -> list[str]:
@@ -163,11 +197,12 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
 
         if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # said before anything is drawn
             raise OutputError(f"{out}: no such folder to write into")
-        write_atomic(out, "".join(pieces).encode())
+        text = "".join(pieces)
+        write_atomic(out, (text if text.endswith("\n") else text + "\n").encode())
         return
     end = ""
     for piece in pieces:
         output.write(piece, raw)
         end = piece[-1:] or end
-    if end != "\n" and output.on_terminal():
+    if end != "\n":
         output.write("\n")

@@ -1,5 +1,6 @@
 """Fakes of the library that the commands call: they note what they are asked, and answer at once."""
 
+import math
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ class FakeTokenizer:
     """Knows every character but ``#``; a token is a character."""
 
     kind = "chars"
+    unknown: int | None = None
 
     def encode(self, text: str, unknown: str = "error") -> list[str]:
         if unknown == "error" and "#" in text:
@@ -30,13 +32,17 @@ class FakeModel:
     """Stands in for `fastrnn.language_model.LanguageModel`; its samples are ``a0b0c0...``, ``a1b1c1...``."""
 
     corpus: ClassVar[dict[str, Any]] = {}
+    letters: ClassVar[str] = "abc"
+    task: ClassVar[str] = "language-model"
+    unknown: ClassVar[int | None] = None
 
     asked: dict[str, Any]
     chunks: list[list[str]]
 
     def __init__(self) -> None:
         self.tokenizer = FakeTokenizer()
-        self.config = SimpleNamespace(document_separator=None, valid=0.1, task="language-model")
+        self.tokenizer.unknown = self.unknown
+        self.config = SimpleNamespace(document_separator=None, valid=0.1, task=self.task)
 
     @classmethod
     def load(cls, path: str, threads: int | None = None, exact: bool = False) -> "FakeModel":
@@ -48,20 +54,22 @@ class FakeModel:
 
     def sample_stream(self, **settings: Any) -> Iterator[list[str]]:
         self.asked.update(settings)
-        for letter in "abc":
+        for letter in self.letters:
             yield [f"{letter}{index}" for index in range(settings.get("count", 1))]
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[Any]:
         for line in lines:
             yield SimpleNamespace(text=line, chars=len(line), unknown=0, logprob=-2.0 * len(line), bits_per_char=2.885)
 
-    def complete(self, text: str, **settings: Any) -> list[tuple[str, float]]:
-        self.asked.update(settings)
-        return [("e", 0.75), ("\x1b", 0.25)]
+    def completions(self, text: str, **settings: Any) -> list[tuple[str, float]]:
+        self.asked.update(settings, text=text)
+        return [("e", math.log(0.75)), ("\x1b", math.log(0.25))]
 
 
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
     """Put `FakeModel` in the place of the library's."""
+    for name in ("letters", "task", "unknown"):
+        monkeypatch.setattr(FakeModel, name, getattr(FakeModel, name))
     module = types.ModuleType("fastrnn.language_model")
     module.LanguageModel = FakeModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fastrnn.language_model", module)

@@ -27,7 +27,7 @@ def invoke(*args: str, text: str | bytes | None = None, env: dict[str, str] | No
 
 def test_sample_writes_the_prime_and_what_is_drawn(model: type[FakeModel]) -> None:
     done = invoke("sample", "m", "--prime", "Once ", "--length", "3", "--temperature", "0.5", "--threads", "2")
-    assert done.stdout == "Once a0b0c0"
+    assert done.stdout == "Once a0b0c0\n"
     assert model.asked["load"] == "m"
     assert {k: model.asked[k] for k in ("prime", "length", "temperature", "threads")} == {
         "prime": "Once ", "length": 3, "temperature": 0.5, "threads": 2,
@@ -40,7 +40,7 @@ def test_sample_leaves_what_is_not_given_to_the_library(model: type[FakeModel]) 
 
 
 def test_several_samples_are_numbered(model: type[FakeModel]) -> None:
-    assert invoke("sample", "m", "--count", "2").stdout == "--- 1 ---\na0b0c0\n--- 2 ---\na1b1c1"
+    assert invoke("sample", "m", "--count", "2").stdout == "--- 1 ---\na0b0c0\n--- 2 ---\na1b1c1\n"
 
 
 def test_samples_as_json_lines(model: type[FakeModel]) -> None:
@@ -54,7 +54,7 @@ def test_samples_as_json_lines(model: type[FakeModel]) -> None:
 def test_sample_to_a_file(model: type[FakeModel], tmp_path: Path) -> None:
     done = invoke("sample", "m", "--prime", "é", "--out", str(tmp_path / "s.txt"))
     assert done.stdout == ""
-    assert (tmp_path / "s.txt").read_bytes() == "éa0b0c0".encode()
+    assert (tmp_path / "s.txt").read_bytes() == "éa0b0c0\n".encode()
 
 
 def test_sample_to_a_folder_that_is_not_there_is_said_first(model: type[FakeModel], tmp_path: Path) -> None:
@@ -64,14 +64,57 @@ def test_sample_to_a_folder_that_is_not_there_is_said_first(model: type[FakeMode
 
 def test_prime_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes("é\r\n".encode())
-    assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout_bytes == "é\r\na0b0c0".encode()
-    assert invoke("sample", "m", "--prime-file", "-", text="from a pipe ").stdout == "from a pipe a0b0c0"
+    assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout_bytes == "é\r\na0b0c0\n".encode()
+    assert invoke("sample", "m", "--prime-file", "-", text="from a pipe ").stdout == "from a pipe a0b0c0\n"
+
+
+def test_a_prime_understands_line_ends_and_tabs_but_a_file_is_taken_as_it_is(
+    model: type[FakeModel], tmp_path: Path
+) -> None:
+    assert invoke("sample", "m", "--prime", r"a\nb\tc\\n").stdout == "a\nb\tc\\na0b0c0\n"
+    (tmp_path / "p").write_text(r"a\nb")
+    assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout == "a\\nba0b0c0\n"
+    invoke("complete", "m", r"a\nb\t")
+    assert model.asked["text"] == "a\nb\t"
+
+
+def test_a_sample_that_ends_its_line_gets_no_second_end(model: type[FakeModel], tmp_path: Path) -> None:
+    assert invoke("sample", "m", "--stop", "x", "--length", "0").stdout.count("\n") == 1
+    (tmp_path / "p").write_text("line\n")
+    model.letters = ""
+    assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout == "line\n"
+
+
+def test_lines_of_a_model_for_generate_are_single_lines(model: type[FakeModel]) -> None:
+    model.task, model.letters = "generate", "\n\r"
+    done = invoke("sample", "m", "--count", "2")
+    assert done.stdout == "\\n0\\r0\n\\n1\\r1\n"
+    assert done.stderr == "line breaks within samples are written as \\n; --jsonl keeps them as they are\n"
+    told = invoke("sample", "m", "--count", "2", "--jsonl")
+    assert json.loads(told.stdout.splitlines()[0])["text"] == "\n0\r0"
+    assert told.stderr == ""
+
+
+def test_a_stop_text_that_can_never_come_is_told(model: type[FakeModel]) -> None:
+    assert "no sample will stop: the model does not know '#' (2 times) of --stop" in invoke(
+        "sample", "m", "--stop", "a##"
+    ).stderr  # fmt: skip
+    assert r"give --stop '\r\n\r\n'" in invoke("sample", "m", "--stop", r"\n\n").stderr
+    assert invoke("sample", "m", "--stop", "ab").stderr == ""
+
+
+def test_forbidding_unknown_words_is_for_models_of_words(model: type[FakeModel]) -> None:
+    done = CliRunner().invoke(program, ["sample", "m", "--no-unk"])
+    assert (done.exit_code, "--no-unk is for language models of words" in done.stderr) == (2, True)
+    model.unknown = 1
+    invoke("sample", "m", "--no-unk")
+    assert model.asked["no_unk"] is True
 
 
 def test_a_prime_the_model_does_not_know_stops_before_anything_is_shown(model: type[FakeModel]) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--prime", "a#b"])
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", "fastrnn: # is not known\n")
-    assert invoke("sample", "m", "--prime", "a#b", "--unknown", "skip").stdout == "aba0b0c0"
+    assert invoke("sample", "m", "--prime", "a#b", "--unknown", "skip").stdout == "aba0b0c0\n"
 
 
 def test_two_primes_are_wrong_usage(model: type[FakeModel]) -> None:
@@ -100,7 +143,16 @@ def test_complete_shows_probabilities(model: type[FakeModel]) -> None:
     assert model.asked["n"] == 2
     done = json.loads(invoke("complete", "m", "th", "--json").stdout)
     assert done["text"] == "th"
-    assert done["completions"][0] == {"text": "e", "probability": 0.75}
+    assert done["completions"][0] == {"text": "e", "probability": 0.75, "logprob": pytest.approx(-0.287682)}
+
+
+def test_complete_shows_logarithms_of_longer_continuations(model: type[FakeModel]) -> None:
+    assert invoke("complete", "m", "th", "--length", "12").stdout == "-0.2877  'e'\n-1.3863  '␛'\n"
+
+
+def test_a_combining_mark_stands_on_a_circle(model: type[FakeModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "completions", lambda *_, **__: [("\u0301", 0.0)])
+    assert invoke("complete", "m", "cafe").stdout == "1.0000  '\u25cc\u0301'\n"
 
 
 def training(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeTraining:

@@ -9,14 +9,16 @@ import math
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from fastrnn.diagnostics import Match
 from fastrnn_cli import drawing
 from fastrnn_cli.commands import inspect as inspect_command
 from fastrnn_cli.group import program
-from fastrnn_cli.looks import Look
+from fastrnn_cli.looks import Look, search_look
 
 TEXT = 'the cat "sat" on the mat.\n  the dog (sat) on the log.\n' * 40
 SMALL = ("--hidden", "12", "--layers", "2", "--batch", "4", "--seq", "16", "--threads", "1", "--steps", "30")
@@ -84,6 +86,20 @@ def test_units_are_searched_in_every_layer_or_in_one(look: tuple[str, ...]) -> N
     best = found["word"][0]
     told = invoke(*look, "--units").stdout
     assert f"word           {best['layer']}/{best['unit']} auc={best['value']:.3f}" in told
+
+
+def test_units_that_hardly_follow_are_not_listed() -> None:
+    def match(value: float, measure: str = "r", unit: int = 3) -> Match:
+        return Match("x", 0, unit, measure, value)
+
+    def shown(*matches: Match) -> str:
+        return dict(search_look({"x": list(matches)}, np.zeros((1, 2)), ["a"], 0).figures)["x"]
+
+    assert shown(match(0.04)) == "no unit follows it (the nearest: 0/3 r=0.040)"
+    assert shown(match(0.55, "auc")) == "no unit follows it (the nearest: 0/3 auc=0.550)"
+    assert shown(match(-0.8), match(0.31, unit=1), match(0.29, unit=2)) == "0/3 r=-0.800   0/1 r=0.310"
+    assert shown(match(0.1, "auc")) == "0/3 auc=0.100"
+    assert shown() == "does not change in this text"
 
 
 def test_one_unit_along_the_text(look: tuple[str, ...]) -> None:
