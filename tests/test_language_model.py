@@ -13,6 +13,7 @@ from fastrnn.errors import ConfigError, InputError
 from fastrnn.language_model import LanguageModel
 from fastrnn.reference import Reference
 from fastrnn.sample import StopText
+from fastrnn.training.reporter import Reporter
 
 TEXT = "the apple and pear salad.\nthe cat was full; the cats were full.\n" * 40
 
@@ -28,6 +29,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(run: Path) -> LanguageModel:
     return fastrnn.load(run)
+
+
+def test_a_result_knows_what_frequencies_alone_reach_and_how_the_text_begins(tmp_path):
+    told = []
+
+    class Watch(Reporter):
+        def message(self, text):
+            told.append(text)
+
+        def started(self, start):
+            told.extend(start.data)
+
+    config = fastrnn.Config(hidden=8, batch=4, seq=16, steps=2, threads=1, document_separator="###")
+    result = fastrnn.train(corpus_from_text(TEXT, separator="###"), config, tmp_path / "run", reporter=Watch())
+    assert result.start == "the "
+    assert 2.0 < result.unigram_nats < math.log(18)
+    n = len(TEXT)
+    cut = int(0.9 * n)
+    assert f"text {n:,} chars ({cut:,} to train on, {n - cut:,} to validate on), vocabulary of 18, 1 document" in told
+    assert any("the document separator '###' stands nowhere in the text" in line for line in told)
 
 
 def reference(model: LanguageModel) -> Reference:

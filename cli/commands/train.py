@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
+HARDLY = 0.01  # part of a loss that is no difference
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
 # What to try on a trained model of a task, with RUN and DATA in the places of its folder and its data.
 HINTS = {
     "language-model": (
-        "sample RUN --length 1000 --temperature 0.7", "eval RUN DATA --split valid", "complete RUN 'the '",
+        "sample RUN --length 1000 --temperature 0.7", "eval RUN DATA --split valid", "complete RUN START",
     ),
     "generate": ("sample RUN --given LABEL --count 10", "eval RUN DATA --split valid"),
     "translate": ("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
@@ -73,6 +74,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
         if result.signal is not None:
             context.exit(128 + result.signal)
     if first and not (as_json or quiet):
+        _compare(result)
         if result.task == "language-model":
             _sample(result)
         _hints(result, texts)
@@ -135,6 +137,23 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
         output.note(f"stopped by {name}; go on with: fastrnn train --resume {shlex.quote(result.run)}")
 
 
+def _compare(result: "Result") -> None:
+    """Notes a loss that frequencies alone would have reached."""
+    from .. import figures, output
+
+    reached = result.valid_nats if result.valid_nats is not None else result.train_nats
+    alone = result.unigram_nats
+    if alone is None or result.stopped == "signal" or not reached >= (1 - HARDLY) * alone:
+        return
+    if reached > (1 + HARDLY) * alone:
+        what = "the model is hardly trained: predicting by frequencies alone would be better"
+        advice = "train longer"
+    else:
+        what = f"nothing was learnt beyond the frequencies of {result.tokens}, which alone give"
+        advice = "train longer, or the text has no more order than that"
+    output.note(f"{what} ({figures.loss(alone)}); {advice}")
+
+
 def _sample(result: "Result") -> None:
     from fastrnn.language_model import LanguageModel
 
@@ -150,7 +169,10 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
     inputs = texts or result.inputs or (DEFAULT_TEXT,)
     model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
     output.note("Try next:")
+    places = {"RUN": model, "DATA": text, "START": shlex.quote(result.start)}
     for hint in HINTS.get(result.task, OTHERS):
+        if "START" in hint and not result.start:
+            continue
         hint = hint if result.split else hint.removesuffix(" --split valid")
-        output.note("  fastrnn " + " ".join({"RUN": model, "DATA": text}.get(word, word) for word in hint.split(" ")))
+        output.note("  fastrnn " + " ".join(places.get(word, word) for word in hint.split(" ")))
     output.note(f"  fastrnn train --resume {model} --steps {2 * result.steps}")

@@ -75,6 +75,10 @@ class RecordMaterial:
             f"{windows.per_epoch:,} an epoch",
         ]
 
+    def statistics(self) -> dict[str, Any]:
+        """Nothing is compared with frequencies."""
+        return {}
+
     def plan(self, config: Config, clock: Clock) -> Plan:
         """What ``config`` leaves open."""
         config, sizes = auto_tasks.complete_model(config, len(self.data))

@@ -55,6 +55,9 @@ class Material(Protocol):
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Steps that fit, validations included, into the time that is left when a few have been measured."""
 
+    def statistics(self) -> dict[str, Any]:
+        """Fields of `Result` that the data alone gives."""
+
     def eval_every(self, config: Config) -> int:
         """Steps between validations, where that is left open."""
 

@@ -51,7 +51,8 @@ class Result:
     ``chars``: the positions that were learnt from, of ``tokens`` chars, bytes or words; ``valid_bits``: None for
     forecast and regress, whose loss is half a squared error; ``metrics``: those of the best state, by
     `fastrnn.training.measure`; ``inputs``: the names of the data; ``split``: whether a part of it was kept to validate
-    on.
+    on. Of a language model also ``unigram_nats``, the loss of predicting by frequencies alone, on what the best state
+    was measured on; and ``start``, a frequent beginning of its text.
     """
 
     run: str
@@ -70,6 +71,8 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     split: bool = True
+    unigram_nats: float | None = None
+    start: str = ""
 
 
 class Reporter:

@@ -202,7 +202,7 @@ def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoL
         loop.draw = material.drawing(trainer.model, loop.config)
     log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "data": list(start.data),
                "parameters": start.parameters, "choices": list(choices)})  # fmt: skip
-    return loop.run(signals, log)
+    return dataclasses.replace(loop.run(signals, log), **material.statistics())
 
 
 def _with_old_sizes(config: Config, old: Checkpoint) -> Config:

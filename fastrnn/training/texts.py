@@ -8,6 +8,7 @@ import numpy as np
 from ..config import Config
 from ..data.characters import describe, readable
 from ..data.corpus import Corpus, read_corpus, split_corpus
+from ..data.statistics import frequent_start, unigram_nats
 from ..data.symbols import CHARS
 from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
@@ -62,6 +63,10 @@ class TextMaterial:
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
         ]
+
+    def statistics(self) -> dict[str, Any]:
+        """The loss of frequencies alone, and a frequent beginning."""
+        return {"unigram_nats": unigram_nats(self.corpus, self.valid), "start": frequent_start(self.corpus)}
 
     def plan(self, config: Config, clock: auto.Clock) -> auto.Plan:
         """What ``config`` leaves open."""

@@ -184,6 +184,34 @@ def test_train_ends_with_a_sample_and_what_to_try_next(monkeypatch: pytest.Monke
     assert "fastrnn eval 'runs/my run' 'my text.txt' --split valid" in done.stderr
 
 
+def test_what_to_try_next_begins_as_the_text_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    training(monkeypatch)
+    assert "fastrnn complete runs/x 'our '\n" in invoke("train").stderr
+    training(monkeypatch, start="")
+    assert "fastrnn complete" not in invoke("train").stderr
+
+
+@pytest.mark.parametrize(
+    ("valid", "train", "words"),
+    [
+        (1.390, 1.0, "nothing was learnt beyond the frequencies of chars, which alone give (1.3863 nats  2.0000 bits)"),
+        (1.380, 1.0, "nothing was learnt beyond the frequencies"),
+        (None, 1.386, "nothing was learnt beyond the frequencies"),
+        (4.0, 1.0, "the model is hardly trained: predicting by frequencies alone would be better (1.3863 nats"),
+        (1.3, 1.4, None),
+        (float("nan"), 1.0, None),
+    ],
+)
+def test_a_loss_that_frequencies_alone_reach_is_told(
+    valid: float | None, train: float, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training(monkeypatch, valid_nats=valid, train_nats=train, unigram_nats=1.386294, best_step=1)
+    told = invoke("train").stderr
+    assert words in told if words else "frequencies" not in told
+    training(monkeypatch, valid_nats=valid, train_nats=train, unigram_nats=None, best_step=1)
+    assert "frequencies" not in invoke("train").stderr
+
+
 def test_train_json_is_one_object_alone_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     training(monkeypatch, valid_nats=None, valid_bits=None, best_step=None, train_nats=float("nan"))
     done = invoke("train", "--json", "--quiet")

@@ -1,0 +1,67 @@
+"""Losses by frequencies alone, and frequent beginnings, in texts of several scripts."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fastrnn.data import statistics
+from fastrnn.data.corpus import corpus_from_text, split_corpus
+from fastrnn.data.statistics import frequent_start, unigram_nats
+
+
+def test_independent_letters_of_equal_frequency_have_their_entropy() -> None:
+    corpus = corpus_from_text("gattcacg" * 500)
+    assert unigram_nats(corpus) == pytest.approx(math.log(4), abs=1e-3)
+
+
+def test_the_loss_on_another_part_is_the_cross_entropy() -> None:
+    whole = corpus_from_text("a" * 299 + "b" * 99 + "a" * 100 + "b" * 300)
+    train, valid = split_corpus(whole, 400 / 798)
+    p, q = 300 / 400, 100 / 400
+    assert valid is not None
+    assert unigram_nats(train, valid) == pytest.approx(-(math.log(p) + 3 * math.log(q)) / 4, abs=1e-2)
+
+
+def test_a_token_that_training_never_saw_has_a_finite_loss() -> None:
+    train, valid = split_corpus(corpus_from_text("a" * 90 + "b" * 10), 0.1)
+    assert math.isfinite(unigram_nats(train, valid))
+
+
+def test_a_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_PIECE", 10)
+    monkeypatch.setattr(statistics, "_PIECES", 4)
+    corpus = corpus_from_text("a" * 500 + "b" * 500)
+    counts = statistics._counts(corpus, 2)
+    np.testing.assert_array_equal(counts, [20, 20])
+
+
+@pytest.mark.parametrize("tokens", ["chars", "bytes", "words"])
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("our boat and our oars, for our lake\n", "our "),
+        ("мы шли на север, на юг, на запад\n", "на "),
+        ("we are the many, oh we are the few, we go\n", "we "),
+    ],
+)
+def test_a_text_of_words_begins_with_a_frequent_one(tokens: str, text: str, start: str) -> None:
+    assert frequent_start(corpus_from_text(text * 9, tokens=tokens)) == start
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("船在水上。船在岸边。船在哪里？\n", "船在"),
+        ("ACCAGACC\nTTACCGAC\n", "AC"),
+        ("12 12 13\n", "12"),
+        ("+-+- *\n", ""),
+    ],
+)
+def test_other_texts_begin_with_two_letters_or_not_at_all(text: str, start: str) -> None:
+    assert frequent_start(corpus_from_text(text * 9)) == start
+
+
+def test_bytes_that_are_no_text_have_no_beginning() -> None:
+    corpus = corpus_from_text("".join(chr(0xDC80 + i) for i in range(100)), tokens="bytes")
+    assert frequent_start(corpus) == ""
