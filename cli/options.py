@@ -51,7 +51,7 @@ HELP: dict[str, tuple[str, str]] = {
         "name that holds a comma stands in double quotes.",
         "every number",
     ),
-    "missing": ("Missing values of a series: fill them in, repeat the last one, or drop the row;", "an error"),
+    "missing": ("What is done about missing values of a series.", "an error"),
     "horizon": ("Rows to forecast.", "1"),
     "labels": ("File of the labels that belong to an idx file.", "none"),
     "init": ("How the recurrent weights start.", ""),
