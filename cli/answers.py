@@ -2,15 +2,18 @@
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .figures import digits
 from .output import to_json
 
 if TYPE_CHECKING:
     from fastrnn.answer import Answer
     from fastrnn.data.record import Record, Records
+    from fastrnn.data.series import Series
     from fastrnn.task_model import TaskModel
 
 _UPOS = 3  # the column of CoNLL-U that a tag belongs in
@@ -53,8 +56,9 @@ def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterat
         yield to_json(said) + "\n"
 
 
-def forecasts(records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
-    """Forecasts (m, C) as one CSV table: of several series the file, dates where the series has them, its columns."""
+def forecasts(model: "TaskModel", records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
+    """Forecasts (m, C) as one CSV table: of several series the file, dates where the series has them, its columns,
+    each with the digits that it needs."""
     for number, (record, rows) in enumerate(zip(records, ahead, strict=True)):
         series = record.x
         dates = series.dates_after(len(rows))
@@ -62,13 +66,14 @@ def forecasts(records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str
         file = [record.place.file] if len(records) > 1 else []
         if number == 0:
             yield _csv([*([_unused("file", names)] if file else []), *names])
+        spread = _spread(model, series)
         for i, row in enumerate(rows):
             date = [] if dates is None else [dates[i]]
-            yield _csv([*file, *date, *(f"{value:.7g}" for value in row)])
+            yield _csv([*file, *date, *map(digits, row, spread)])
 
 
-def forecasts_as_json(records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
-    """The same as one JSON object for each series."""
+def forecasts_as_json(model: "TaskModel", records: Sequence["Record"], ahead: Sequence[Any]) -> Iterator[str]:
+    """The same as one JSON object for each series, with all digits."""
     for record, rows in zip(records, ahead, strict=True):
         series = record.x
         dates = series.dates_after(len(rows))
@@ -86,6 +91,14 @@ def _unused(name: str, names: Sequence[str]) -> str:
     return name
 
 
+def _spread(model: "TaskModel", series: "Series") -> list[float]:
+    """How much each column differs from row to row: its deviation in the rows that are seen, if that is less."""
+    assert model.vocabulary.inputs is not None
+    latest = series.values[-model.vocabulary.seq :].std(axis=0).tolist()
+    pairs = zip(latest, model.vocabulary.inputs.deviation, strict=True)
+    return [min(now, usual) if now > 0 else usual for now, usual in pairs]
+
+
 def _labelled(answer: "Answer", sure: bool) -> str:
     """label TAB text; where a label is there already, the answer comes after the text. For an array the label alone."""
     record, more = answer.record, [f"{answer.probability:.4f}"] if sure else []
@@ -99,11 +112,14 @@ def _labelled(answer: "Answer", sure: bool) -> str:
 
 
 def _object(answer: "Answer", sure: bool) -> str:
-    """The object with the answer in it: its ``label``, or if it has one ``predicted``."""
+    """The object with the answer in it: its ``label``, or if it has one ``predicted``, or ``predicted_2`` ..."""
     said = json.loads(answer.record.raw)
-    said["label" if answer.record.y is None else "predicted"] = answer.value
+    name = "label" if answer.record.y is None else _free_key("predicted", said)
+    said[name] = answer.value
     if sure:
-        said["probability"] = answer.probability
+        said["probability" if "probability" not in said else _free_key(f"{name}_probability", said)] = (
+            answer.probability
+        )
     return to_json(said) + "\n"
 
 
@@ -134,13 +150,11 @@ def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records", su
     """CSV: the row that was read, and what is predicted, bits if ``sure`` with P(1); for arrays a row a step."""
     outputs = model.vocabulary.outputs
     assert outputs is not None
+    before = records.header or ("record", "step")
     names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
-    if any(name in records.header for name in names):
-        names = [f"{name}_predicted" for name in names]
-    names += [f"{name}_probability" for name in names] if sure else []
-    header = _csv([*(records.header or ("record", "step")), *names])
+    header = _csv([*before, *_free(names, before, sure)])
     for number, answer in enumerate(found):
-        rows = [[f"{value:.7g}" for value in step] for step in answer.value]
+        rows = [list(map(digits, step, outputs.deviation)) for step in answer.value]
         if sure:
             rows = [[*row, *(f"{p:.4f}" for p in step)] for row, step in zip(rows, answer.probability, strict=True)]
         if records.header:
@@ -148,6 +162,21 @@ def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records", su
         else:
             lines = [_csv([str(number), str(step), *row]) for step, row in enumerate(rows)]
         yield (header if number == 0 else "") + "".join(lines)
+
+
+def _free(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
+    """Names for new columns that are not taken: y, y_predicted, y_predicted_2 ...; if ``sure`` their probabilities'."""
+    suffixes = itertools.chain(("", "_predicted"), (f"_predicted_{n}" for n in itertools.count(2)))
+    candidates = ([name + suffix for name in names] for suffix in suffixes)
+    if sure:
+        candidates = ([*found, *(f"{name}_probability" for name in found)] for found in candidates)
+    return next(found for found in candidates if len({*found, *taken}) == len(found) + len(set(taken)))
+
+
+def _free_key(name: str, taken: Mapping[str, Any]) -> str:
+    """This name, or the first of name_2, name_3 ... that is not taken."""
+    names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
+    return next(found for found in names if found not in taken)
 
 
 def _csv(fields: list[str]) -> str:

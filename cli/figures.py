@@ -8,13 +8,28 @@ BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=*#%@"
 SHARES = ("accuracy", "exact")
 NUMBERS = ("forecast", "regress")  # tasks that answer numbers
+_MANY = 1e15  # from here on thousands are not set apart: the digits would not end
+_ALL_DIGITS = 17  # that tell every float64 from its neighbours
 
 
 def number(value: object) -> str:
     """A figure short enough to read: thousands set apart, or four digits that count."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
+    thousands = isinstance(value, int) or 1000 <= abs(value) < _MANY
+    return f"{value:,.0f}" if thousands else f"{value:.4g}"
+
+
+def digits(value: float, spread: float) -> str:
+    """A number of a column with at least seven digits, and as many as tell apart what differs by little in it.
+
+    ``spread``: the standard deviation of the column, of which a millionth is told.
+    """
+    if not (value and math.isfinite(value) and spread > 0):
+        return f"{value:.7g}"
+    more = math.floor(math.log10(abs(value))) - math.floor(math.log10(spread))
+    count = min(max(7, 7 + more), _ALL_DIGITS)
+    return repr(float(value)) if count == _ALL_DIGITS else f"{value:.{count}g}"
 
 
 def bits(nats: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .data.corpus import Corpus
+from .data.ragged import bounded
 from .data.tokens import Tokenizer
 from .errors import ConfigError, InputError
 from .nn.network import Network, State
@@ -142,7 +143,15 @@ class LanguageModel:
         return ids if end is None or (ids.size and ids[-1] == end) else np.append(ids, end)
 
     def _nats(self, network: Network, coded: list[Array]) -> list[float]:
-        """The sum of the losses of each token sequence after what starts a document."""
+        """The sum of the losses of each token sequence after what starts a document; those of like length together."""
+        lengths, found = np.array([len(ids) for ids in coded]), np.zeros(len(coded))
+        for rows in bounded(np.argsort(lengths, kind="stable"), [lengths], _LINES):
+            found[rows] = self._nats_together(network, [coded[row] for row in rows])
+        nats: list[float] = found.tolist()
+        return nats
+
+    def _nats_together(self, network: Network, coded: list[Array]) -> Array:
+        """The same, side by side."""
         start = self.tokenizer.start_ids(self.config.document_separator)
         steps = len(start) + max(map(len, coded)) - 1
         x, y = np.zeros((steps, len(coded)), np.int32), np.full((steps, len(coded)), -1, np.int32)
@@ -155,7 +164,7 @@ class LanguageModel:
             window = slice(t, t + _STEPS)
             losses = network.loss(np.ascontiguousarray(x[window]), np.ascontiguousarray(y[window]), None, state)
             total += losses.sum(axis=0, dtype=np.float64)
-        return [float(nats) for nats in total]
+        return total
 
     def complete(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
         """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.

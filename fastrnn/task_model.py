@@ -172,8 +172,9 @@ class TaskModel:
         parts: list[Array] = []
         latest = windows.latest()
         while sum(part.shape[1] for part in parts) < steps:
-            batch = latest.batch(np.arange(len(latest)))
-            parts.append(latest.natural(self.model.predict(batch), batch.rows))
+            batches = evaluation_batches(latest)  # the series in their order: their windows are equally long
+            found = [latest.natural(self.model.predict(batch), batch.rows) for batch in batches]
+            parts.append(np.concatenate(found))
             latest = latest.continued(parts[-1])
         return list(np.concatenate(parts, axis=1)[:, :steps])
 
@@ -214,7 +215,7 @@ class TaskModel:
             raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
         if self.vocabulary.labels and not isinstance(given, str):
             raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
-        x = given if isinstance(given, str) else np.asarray(given, np.float32)
+        x = given if isinstance(given, str) else np.asarray(given, np.float64)
         records = Records(self.task, [Record(x, None, Place("given"))], answers=False)
         start: dict[str, Array] = self.model.start(self.encode(records).batch(np.zeros(1, np.int64)))
         return start

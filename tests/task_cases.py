@@ -97,7 +97,7 @@ def _spelling(x: Array, inside: Array, rng: np.random.Generator) -> dict[str, Ar
     lengths = rng.integers(1, 5, len(words))
     letters = rng.integers(1, 10, (4, len(words))).astype(np.int32)
     letters[np.arange(4)[:, None] < 4 - lengths] = 0
-    return {"spelling": letters, "spelling_lengths": lengths, "word_of": word_of}
+    return {"spelling": (letters,), "spelling_lengths": lengths, "word_of": word_of}
 
 
 def rows_of(batch: Batch, rows: list[int]) -> Batch:
@@ -108,7 +108,7 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
         x = batch.x[T - length :, rows]
     changes: dict[str, Any] = {"x": np.ascontiguousarray(x), "lengths": batch.lengths[rows], "rows": batch.rows[rows]}
     if batch.y is not None:
-        over_time = batch.y.ndim == 3 or batch.spelling is not None
+        over_time = batch.y.ndim == 3 or bool(batch.spelling)
         changes["y"] = batch.y[T - length :, rows] if over_time else batch.y[rows]
     if batch.word_of is not None:
         changes["word_of"] = batch.word_of[T - length :, rows]

@@ -93,5 +93,5 @@ def _forecast(
     note_remarks(records)
     show = answers.forecasts_as_json if as_json else answers.forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
-    for piece in show(records.items, ahead):
+    for piece in show(model, records.items, ahead):
         write(piece)

@@ -24,8 +24,9 @@ class Batch:
     with 0 before them. generate: ``given``, label ids (B,) int32 or vectors (B, K) float32, and lengths of 1.
     ``y``: tag (T, B) int32, -1 where nothing is scored; classify (B,) int32, -1 unknown; regress (T, B, K) float32,
     NaN where nothing is scored; forecast (B, horizon * C) float32, scaled, NaN where the future is not known.
-    ``spelling`` (tag): the character ids (Tc, U) of the U different words of the batch, right-aligned;
-    ``spelling_lengths`` (U,); ``word_of`` (T, B): which of the U words stands there, 0 in the padding.
+    ``spelling`` (tag): the character ids (Tc, U) of the U different words of the batch, right-aligned, in several
+    arrays one after the other where one would be too large; ``spelling_lengths`` (U,); ``word_of`` (T, B): which of
+    the U words stands there, 0 in the padding.
     ``target_in``, ``target_out`` (generate, translate): (S, B) int32, left-aligned: what the decoder is fed (0 first)
     and what it is to predict (0 last, then -1).
     ``rows`` (B,): the index of each record in its data set.
@@ -35,7 +36,7 @@ class Batch:
     lengths: Positions
     rows: Positions
     y: Array | None = None
-    spelling: Ids | None = None
+    spelling: tuple[Ids, ...] = ()
     spelling_lengths: Positions | None = None
     word_of: Ids | None = None
     target_in: Ids | None = None
@@ -50,6 +51,34 @@ class Batch:
         if targets.dtype.kind == "f":
             return int(np.count_nonzero(~np.isnan(targets)))
         return int(np.count_nonzero(targets >= 0))
+
+    @property
+    def scored(self) -> int:
+        """The same: nothing else is counted."""
+        return self.count
+
+
+@dataclass(frozen=True, eq=False)
+class SplitBatch:
+    """A training batch whose rows are padded and run part by part, because padded together they need too much memory.
+
+    The rows of the parts, one after the other, are those of the batch.
+    """
+
+    parts: tuple[Batch, ...]
+
+    @property
+    def rows(self) -> Positions:
+        return np.concatenate([part.rows for part in self.parts])
+
+    @property
+    def lengths(self) -> Positions:
+        return np.concatenate([part.lengths for part in self.parts])
+
+    @property
+    def count(self) -> int:
+        """How many positions are scored."""
+        return sum(part.count for part in self.parts)
 
     @property
     def scored(self) -> int:

@@ -1,4 +1,7 @@
-"""Batches of a data set: shuffled for training, records of like length together; in a fixed order for evaluation."""
+"""Batches of a data set: shuffled for training, records of like length together; in a fixed order for evaluation.
+
+One long record among short ones would make all of them as long. So a batch is bounded by its padded size.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -6,8 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .batch import Batch
+from .batch import Batch, SplitBatch
 from .dataset import Examples
+from .ragged import bounded
 from .splitting import permutation
 
 Positions = npt.NDArray[np.int64]
@@ -28,6 +32,7 @@ class Batches:
         self.batch = min(batch, len(dataset))
         self.part = part or (0, self.batch)
         self.per_epoch = len(dataset) // self.batch
+        self._padded = dataset.padded
         self._epoch = functools.lru_cache(maxsize=2)(self._rows_of_epoch)
 
     @property
@@ -42,9 +47,11 @@ class Batches:
         found: Positions = self._epoch(epoch)[number]
         return found
 
-    def window(self, index: int) -> Batch:
+    def window(self, index: int) -> Batch | SplitBatch:
         """Batch ``index`` >= 0, a pure function of data set, batch, seed and index."""
-        return self.dataset.batch(self.rows(index)[slice(*self.part)])
+        rows = self.rows(index)[slice(*self.part)]
+        parts = tuple(map(self.dataset.batch, bounded(rows, self._padded, most=len(rows))))
+        return parts[0] if len(parts) == 1 else SplitBatch(parts)
 
     def _rows_of_epoch(self, epoch: int) -> Positions:
         """(batches, B)."""
@@ -61,5 +68,5 @@ class Batches:
 def evaluation_batches(dataset: Examples, batch: int = 64) -> Iterator[Batch]:
     """Every record once, short ones first; ``rows`` of a batch say which they are."""
     order = np.argsort(dataset.sizes, kind="stable")
-    for start in range(0, len(order), batch):
-        yield dataset.batch(order[start : start + batch])
+    for rows in bounded(order, dataset.padded, batch):
+        yield dataset.batch(rows)

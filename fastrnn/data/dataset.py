@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .batch import EMPTY, Batch
-from .ragged import Ragged
+from .ragged import MOST_POSITIONS, Ragged, bounded
 from .record import Place
 from .splitting import some_rows, split_rows
 from .symbols import END
@@ -36,6 +37,10 @@ class Examples(Protocol):
         """What records of like length are sorted by (n,)."""
 
     @property
+    def padded(self) -> Sequence[Positions]:
+        """The lengths (n,) of each kind of sequence that a batch pads."""
+
+    @property
     def fingerprint(self) -> str:
         """A hash of vocabulary and examples."""
 
@@ -53,7 +58,8 @@ class Examples(Protocol):
 class Dataset:
     """n examples. ``x``: ids, dense steps, or (generate) `given` as sequences of one; ``y``: tags or outputs a step;
     ``label`` (n,): classes, -1 unknown; ``target``: ids for the decoder; ``word`` and ``spelling`` (tag): which of the
-    different words stands at each step, and the characters of each.
+    different words stands at each step, and the characters of each. Numbers are in their own units, and scaled when a
+    batch is made.
     """
 
     vocabulary: Vocabulary
@@ -77,11 +83,15 @@ class Dataset:
         return self.x.lengths if self.target is None else self.x.lengths + self.target.lengths
 
     @property
+    def padded(self) -> Sequence[Positions]:
+        return [part.lengths for part in (self.x, self.target) if part is not None]
+
+    @property
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(json.dumps(self.vocabulary.to_mapping(), sort_keys=True).encode(), digest_size=16)
-        for part in (self.x, self.y, self.target):
-            for array in () if part is None else (part.bounds, part.flat):
-                _update(digest, array)
+        for part, flat in self._as_trained():
+            _update(digest, part.bounds)
+            _update(digest, flat)
         if self.label is not None:
             _update(digest, self.label)
         return digest.hexdigest()
@@ -119,9 +129,30 @@ class Dataset:
             common |= self._spelt(rows)
         return Batch(x=x, y=self._answers(rows), **common)
 
+    def actual(self, rows: Positions) -> Array:
+        """The outputs (T, B, K) of regress in their own units, float64, NaN where nothing is scored."""
+        assert self.y is not None
+        return self.y.right(rows, np.nan)
+
+    def _as_trained(self) -> Iterator[tuple[Ragged, Array]]:
+        """Sequences with their values, as the fingerprint of a run has them that version 0.1 began, too."""
+        inputs, outputs = self.vocabulary.inputs, self.vocabulary.outputs
+        yield self.x, self.x.flat if inputs is None else inputs.as_trained(self.x.flat)
+        if self.y is not None:
+            yield self.y, self._fed(self.y.flat) if outputs is not None and outputs.rounds else self.y.flat
+        if self.target is not None:
+            yield self.target, self.target.flat
+
+    def _fed(self, y: Array) -> Array:
+        """Outputs (..., K) as the loss takes them."""
+        outputs = self.vocabulary.outputs
+        assert outputs is not None
+        return y.astype(np.float32) if self.vocabulary.binary else outputs.scaled(outputs.as_trained(y))
+
     def _scaled(self, x: Array) -> Array:
-        assert self.vocabulary.inputs is not None
-        return self.vocabulary.inputs.scaled(x)
+        inputs = self.vocabulary.inputs
+        assert inputs is not None
+        return inputs.scaled(inputs.as_trained(x))
 
     def _padding(self, rows: Positions, steps: int) -> npt.NDArray[np.bool_]:
         """Where nothing stands (T, B)."""
@@ -133,7 +164,7 @@ class Dataset:
             return found
         if self.y is None:
             return None
-        return self.y.right(rows, np.nan if self.y.flat.dtype.kind == "f" else EMPTY)
+        return self.y.right(rows, EMPTY) if self.vocabulary.outputs is None else self._fed(self.actual(rows))
 
     def _targets(self, rows: Positions) -> dict[str, Array]:
         """The decoder's input, which starts with the end symbol, and what it predicts, which ends with it."""
@@ -149,12 +180,22 @@ class Dataset:
         assert self.spelling is not None
         words = self.word.take(rows)
         different, which = np.unique(words.flat, return_inverse=True)
-        word_of = Ragged(which.astype(np.int32).reshape(-1), words.bounds).right(np.arange(len(rows)))
+        groups = _spelling_groups(self.spelling.lengths[different])
+        order = np.concatenate(groups)
+        word_of = Ragged(np.argsort(order)[which.reshape(-1)].astype(np.int32), words.bounds)
         return {
-            "spelling": self.spelling.right(different),
-            "spelling_lengths": self.spelling.lengths[different],
-            "word_of": word_of,
+            "spelling": tuple(self.spelling.right(different[group]) for group in groups),
+            "spelling_lengths": self.spelling.lengths[different[order]],
+            "word_of": word_of.right(np.arange(len(rows))),
         }
+
+
+def _spelling_groups(lengths: Positions) -> list[Positions]:
+    """Words of these lengths in groups that are padded together: one, unless a long word made it too large."""
+    order = np.arange(len(lengths))
+    if len(lengths) * lengths.max() <= MOST_POSITIONS:
+        return [order]
+    return list(bounded(np.argsort(lengths, kind="stable"), [lengths], len(lengths), MOST_POSITIONS))
 
 
 def _update(digest: Any, array: Array) -> None:

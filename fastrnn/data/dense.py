@@ -118,7 +118,9 @@ def classes(arrays: Arrays, place: Place) -> Iterator[Record]:
     """One record an example: x (T, F), and y (N,) of whole numbers or texts as labels."""
     y = arrays.y
     if y is not None and (y.ndim != 1 or y.dtype.kind not in "iubU"):
-        raise place.error(f"y is {y.dtype} of shape {y.shape}; labels are one whole number or text for each example")
+        wanted = "labels are one whole number or text for each example"
+        advice = ": save it as y.astype(int)" if y.ndim == 1 and y.dtype.kind == "f" else ""
+        raise place.error(f"y is {y.dtype} of shape {y.shape}; {wanted}{advice}")
     for i, x in enumerate(_sequences(arrays.x, place, "x")):
         yield Record(x, None if y is None else str(y[i].item()), place)
 
@@ -129,8 +131,7 @@ def regressions(arrays: Arrays, place: Place) -> Iterator[Record]:
     x, y = arrays.x, arrays.y
     if y is not None and (y.ndim != x.ndim or y.shape[:-1] != x.shape[:-1] or y.dtype.kind not in "iufb"):
         raise place.error(f"x has shape {x.shape} and y {y.shape} of {y.dtype}; y is (N, K) or (N, T, K) as x is")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
-        targets = None if y is None else y.astype(np.float32).reshape(len(y), -1, y.shape[-1])
+    targets = None if y is None else y.astype(np.float64).reshape(len(y), -1, y.shape[-1])
     for i, steps in enumerate(_sequences(x, place, "x")):
         target = None if targets is None else targets[i, : len(steps)]
         if target is not None and not (np.abs(target[~np.isnan(target)]) <= LARGEST).all():
@@ -154,7 +155,7 @@ def _sequences(x: Array, place: Place, name: str) -> Iterator[Array]:
             step, feature = np.argwhere(bad)[0]
             shown = one[step, feature]
             raise place.error(f"{name}[{i}, {step}, {feature}] is {shown}; every number must be finite")
-        yield one[:length].astype(np.float32)
+        yield one[:length]
 
 
 def _idx_header_length(magic: bytes, place: Place) -> int:
@@ -180,16 +181,30 @@ def _member(archive: zipfile.ZipFile, name: str, place: Place) -> Array:
             shape, dtype, start = _npy_header(file)
         except Exception:  # a header is Python text, and its parser fails in many ways
             raise place.error(f"{name} is not a NumPy array; save it with np.savez") from None
-    if dtype.hasobject or dtype.kind not in "iufbU":
-        raise place.error(
-            f"{name} holds {dtype}; only numbers and texts are read, no objects: pad ragged rows with NaN"
-        )
+    if dtype.hasobject or dtype.kind not in "iufbUS":
+        how = "x.astype(float), ragged rows padded with NaN"
+        if name == "y.npy":
+            how = "y.astype(str), or y.astype(float) where these are numbers"
+        raise place.error(f"{name} holds {dtype}; only numbers and texts are read, no objects: save it as {how}")
     size = _bytes_of(shape, dtype, place) if shape else dtype.itemsize
     if info.file_size != start + size:
         raise place.error(f"{name} has {info.file_size} bytes where its header promises {start + size}; save it again")
     with archive.open(info) as file:
         found: Array = npy.read_array(file, allow_pickle=False)
-    return found.astype(dtype.newbyteorder("="), copy=False)
+    return _native(found, name, place)
+
+
+def _native(array: Array, name: str, place: Place) -> Array:
+    """An array in the machine's byte order; bytes as text, floats of unusual sizes as float32 or float64."""
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError:
+            raise place.error(f"{name} holds bytes that are not UTF-8; save it as y.astype(str)") from None
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what becomes infinite is named where it stands
+            return array.astype(np.float32 if array.itemsize <= 4 else np.float64, copy=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:

@@ -58,7 +58,7 @@ def _generate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
             raise record.place.error(f'"given" must be a list of {vocabulary.inputs.size} numbers here')
         if not (np.abs(record.x) <= LARGEST).all():
             raise record.place.error(f'"given" must hold finite numbers, at most {LARGEST:g}')
-    return {"x": Ragged.of([r.x[None] for r in records.items], np.float32), **_decoded(records, vocabulary)}
+    return {"x": Ragged.of([r.x[None] for r in records.items]), **_decoded(records, vocabulary)}
 
 
 def _translate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _translate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
 def _regress(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
     parts: dict[str, Any] = {"x": _dense(records, vocabulary)}
     if _answered(records):
-        parts["y"] = Ragged.of([_outputs(record, vocabulary) for record in records.items], np.float32)
+        parts["y"] = Ragged.of([_outputs(record, vocabulary) for record in records.items], np.float64)
     return parts
 
 
@@ -126,14 +126,14 @@ def _dense(records: Records, vocabulary: Vocabulary) -> Ragged:
 
 
 def _outputs(record: Record, vocabulary: Vocabulary) -> Array:
-    """Scaled outputs (T, K); NaN, and -1 among bits, is not scored."""
+    """Outputs (T, K) in their own units; NaN, and -1 among bits, is not scored."""
     assert vocabulary.outputs is not None
     y: Array = record.y
     if y.shape[1] != vocabulary.outputs.size:
         raise record.place.error(f"{y.shape[1]} targets where the model has {vocabulary.outputs.size}")
     if not vocabulary.binary:
-        return vocabulary.outputs.scaled(y)
-    bits = np.where(y == -1, np.nan, y)
+        return y
+    bits: Array = np.where(y == -1, np.nan, y)
     if not np.isin(bits[~np.isnan(bits)], (0, 1)).all():
         raise record.place.error("a target that is no bit; this model predicts 0 or 1 (-1: not scored)")
-    return bits.astype(np.float32)
+    return bits

@@ -8,6 +8,7 @@ numbers in and out, 2.82 with changes alone).
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -49,6 +50,10 @@ class Windows:
     @property
     def sizes(self) -> Positions:
         return self.lengths
+
+    @property
+    def padded(self) -> Sequence[Positions]:
+        return [self.lengths]
 
     @property
     def fingerprint(self) -> str:

@@ -134,4 +134,4 @@ def _vector(given: list[Any], place: Place) -> np.ndarray[Any, Any]:
     sound = [isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= LARGEST for v in given]
     if not sound or not all(sound) or len(sound) > _MOST_GIVEN:
         raise place.error(f'"given" must be a list of 1 to {_MOST_GIVEN} finite numbers')
-    return np.array(given, np.float32)
+    return np.array(given, np.float64)

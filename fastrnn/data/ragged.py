@@ -1,6 +1,6 @@
 """Sequences of different lengths in one array, and the padded batches made of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
+
+MOST_POSITIONS = 1 << 17  # of a padded batch of several records: some 100 MB for each 100 units of a layer
+FEW_POSITIONS = 1 << 14  # that cost little, however many of them are padding
+_MOST_PADDED = 4  # times as many positions as the records have steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,30 @@ class Ragged:
         )
         found[~inside] = padding
         return found
+
+
+def bounded(
+    rows: Positions, sizes: Sequence[Positions], most: int = 64, few: int = FEW_POSITIONS
+) -> Iterator[Positions]:
+    """These rows, in their order, in batches of at most ``most`` rows whose padded size is bounded.
+
+    ``sizes``: for each kind of sequence that is padded (a source, a target) its lengths, of all records. A record that
+    is alone larger than the bound has a batch of its own. A batch of more than ``few`` positions
+    also ends where padding would be most of it.
+    """
+    start = longest = steps = 0
+    lengths = [size[rows].tolist() for size in sizes]
+    peaks = [0] * len(sizes)
+    for end, size in enumerate(zip(*lengths, strict=True)):
+        peaks = [max(pair) for pair in zip(peaks, size, strict=True)]
+        longest, steps = sum(peaks), steps + sum(size)
+        padded = longest * (end + 1 - start)
+        wasteful = padded > few and padded > _MOST_PADDED * steps
+        if end > start and (end - start == most or padded > MOST_POSITIONS or wasteful):
+            yield rows[start:end]
+            start, peaks, steps = end, list(size), sum(size)
+    if start < len(rows):
+        yield rows[start:]
 
 
 def _bounds(lengths: Iterable[int]) -> Positions:

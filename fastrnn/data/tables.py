@@ -88,8 +88,7 @@ def regression_rows(table: Table, columns: Columns, answers: bool) -> Iterator[R
     for place, line, fields in table.rows():
         x = [number_in(fields[i], formats[i], table.header[i], place) for i in at_x]
         y = [number_in(fields[i], formats[i], table.header[i], place, missing=True) for i in at_y]
-        target = np.array([y], np.float32) if y else None
-        yield Record(np.array([x], np.float32), target, place, table.as_commas(line, fields))
+        yield Record(np.array([x]), np.array([y]) if y else None, place, table.as_commas(line, fields))
 
 
 def number_in(text: str, written: NumberFormat, name: str, place: Place, missing: bool = False) -> float:

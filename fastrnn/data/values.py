@@ -1,6 +1,8 @@
 """Plain Python values as records: what a labelled task is asked, without a file."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,16 +57,29 @@ def _record(value: Any, vocabulary: Vocabulary, place: Place) -> Record:
 
 
 def _numbers(value: Any, place: Place) -> Array:
-    """In float32. Raises `InputError` for what is no number, or not finite."""
+    """In float64. Raises `InputError` for what is no number, or not finite."""
     try:
         found = np.asarray(value)
     except ValueError:
         raise place.error("rows of different lengths; give an array of numbers") from None
+    if found.dtype.kind == "O":
+        found = _plain(found)
     if found.dtype.kind not in "biuf":
         raise place.error(f"{_kind(value)} where numbers are needed")
-    if not (np.abs(found.astype(np.float64)) <= LARGEST).all():
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        found = found.astype(np.float64)
+    if not (np.abs(found) <= LARGEST).all():
         raise place.error(f"a number that is not finite, or beyond {LARGEST:g}; give finite ones")
-    return found.astype(np.float32)
+    return found
+
+
+def _plain(objects: Array) -> Array:
+    """An array of Python numbers, such as a table with columns of several types gives, as one of float64."""
+    numbers = all(isinstance(one, Real | Decimal | np.bool_) for one in objects.flat)
+    try:
+        return objects.astype(np.float64) if numbers else objects
+    except (OverflowError, ValueError):  # an integer too large, a Decimal that signals
+        return np.full(objects.shape, np.inf)
 
 
 def _wanted(vocabulary: Vocabulary) -> str:

@@ -186,7 +186,7 @@ def _forecast(records: Records, items: Sequence[Record], config: Config) -> Voca
     past = [one.values[: max(1, int((1 - valid) * len(one)))] for one in series]
     return Vocabulary(
         "forecast",
-        inputs=Scaling.of(past, series[0].columns),
+        inputs=Scaling.of(past, series[0].columns, predicted=True),
         horizon=config.horizon or 1,
         seq=config.seq,
         date=series[0].date,
@@ -200,7 +200,10 @@ def _regress(records: Records, items: Sequence[Record], config: Config) -> Vocab
     if not seen.size:
         raise records.items[0].place.error("no target at all; give each example what is to be predicted")
     binary = set(seen.tolist()) <= {-1.0, 0.0, 1.0} and 0.0 in seen
-    outputs = Scaling.plain(targets[0].shape[1], records.outputs) if binary else Scaling.of(targets, records.outputs)
+    if binary:
+        outputs = Scaling.plain(targets[0].shape[1], records.outputs)
+    else:
+        outputs = Scaling.of(targets, records.outputs, predicted=True)
     return Vocabulary("regress", inputs=_dense(items, records.inputs), outputs=outputs, binary=binary)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.batch import Batch
-from ..data.dataset import Examples
+from ..data.dataset import Dataset, Examples
 from ..data.forecast import Windows
 from ..data.symbols import END, UNKNOWN, Symbols
 from ..data.vocabulary import Vocabulary
@@ -137,8 +137,9 @@ def measure_of(data: Examples) -> Measure | None:
     if vocabulary.task == "regress" and vocabulary.binary:
         return Bits()
     if vocabulary.outputs is not None:
-        outputs = vocabulary.outputs
-        return Errors(lambda batch, found: outputs.natural(found) - outputs.natural(np.asarray(batch.y)))
+        outputs, numbers = vocabulary.outputs, data
+        assert isinstance(numbers, Dataset)
+        return Errors(lambda batch, found: outputs.natural(found) - numbers.actual(batch.rows))
     return None
 
 

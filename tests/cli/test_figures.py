@@ -62,3 +62,22 @@ def test_a_number_outside_a_range_is_told_with_the_range() -> None:
 def test_units_are_those_of_the_tokens() -> None:
     assert [figures.unit("language-model", kind) for kind in ("chars", "bytes", "words")] == ["chars", "bytes", "words"]
     assert figures.unit("tag", "chars") == "targets"
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "shown"),
+    [
+        (23.456789012, 10.0, "23.45679"),
+        (1234567006.4924713, 20.0, "1234567006.49247"),
+        (98765432.10, 1.0, "98765432.1"),
+        (-1.7e9 - 0.25, 0.5, "-1700000000.25"),
+        (2.3248129e-14, 1e-14, "2.324813e-14"),
+        (3e-14, 1e-16, "3e-14"),
+        (0.0, 1.0, "0"),
+        (1e20 / 3, 1e18, "3.3333333e+19"),
+        (0.1 + 0.2, 1e-30, "0.30000000000000004"),
+        (math.inf, 1.0, "inf"),
+    ],
+)
+def test_digits_follow_the_spread(value: float, spread: float, shown: str) -> None:
+    assert figures.digits(value, spread) == shown

@@ -416,3 +416,69 @@ def test_a_language_model_does_not_predict(tmp_path: Path) -> None:
     invoke("train", str(tmp_path / "text.txt"), "--steps", "2", "--seq", "8", "--out", run, *SMALL, "--quiet")
     assert "a language model" in invoke("predict", run, str(tmp_path / "text.txt"), status=2).stderr
     assert "--given is for models for generate" in invoke("sample", run, "--given", "x", status=2).stderr
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Numbers near 1.6e9 that change by little: a table with a run on it, and a series."""
+    path = tmp_path_factory.mktemp("large")
+    rows = [(1.6e9 + 3 * i, 1.6e9 + 7 * (i % 10)) for i in range(60)]
+    (path / "xy.csv").write_text("x,y\n" + "".join(f"{x:.0f},{y:.0f}\n" for x, y in rows))
+    (path / "series.csv").write_text("s\n" + "".join(f"{y:.2f}\n" for _, y in rows))
+    small = ("--steps", "4", *SMALL, "-q")
+    invoke("train", str(path / "xy.csv"), "--task", "regress", "--columns", "y", "--out", str(path / "xy"), *small)
+    np.savez(path / "xy.npz", x=np.array(rows)[:, :1], y=np.array(rows)[:, 1:])
+    invoke("train", str(path / "xy.npz"), "--task", "regress", "--out", str(path / "arrays"), *small)
+    forecast = ("--task", "forecast", "--seq", "10", "--horizon", "4")
+    invoke("train", str(path / "series.csv"), *forecast, "--out", str(path / "series"), *small)
+    return path
+
+
+@pytest.mark.parametrize(("run", "data"), [("xy", "xy.csv"), ("arrays", "xy.npz")])
+def test_errors_of_large_numbers_are_those_of_what_the_file_says(large: Path, run: str, data: str) -> None:
+    args = (str(large / run), str(large / data), "--json")
+    said = [json.loads(line)["outputs"][0][0] for line in invoke("predict", *args).stdout.splitlines()]
+    errors = np.array(said) - [1.6e9 + 7 * (i % 10) for i in range(60)]
+    figures = json.loads(invoke("eval", *args).stdout)
+
+    assert np.abs(errors).mean() < 40
+    assert figures["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-6)
+    assert figures["mse"] == pytest.approx(np.square(errors).mean(), rel=1e-6)
+
+
+def test_predicted_numbers_have_the_digits_that_their_spread_needs(large: Path) -> None:
+    table = (str(large / "xy"), str(large / "xy.csv"))
+    rows = list(csv.DictReader(io.StringIO(invoke("predict", *table).stdout)))
+    exact = [json.loads(line)["outputs"][0][0] for line in invoke("predict", *table, "--json").stdout.splitlines()]
+    np.testing.assert_allclose([float(row["y_predicted"]) for row in rows], exact, rtol=0, atol=1e-4)
+
+    series = (str(large / "series"), str(large / "series.csv"))
+    ahead = invoke("predict", *series).stdout.splitlines()[1:]
+    exact = json.loads(invoke("predict", *series, "--json").stdout)["rows"]
+    np.testing.assert_allclose(np.array(ahead, float), np.array(exact)[:, 0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("more", [(), ("--probabilities",)])
+def test_predictions_that_are_there_are_not_named_twice(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    run, path = str(folder / "regress"), tmp_path / "x.csv"
+    text = "p,q,r\n1,0,0\n0,1,1\n"
+    for _ in range(3):
+        text = invoke("predict", run, "-", *more, text=text).stdout
+    names = text.splitlines()[0].split(",")
+    path.write_text(text)
+
+    assert [name for name in names if "probability" not in name] == ["p", "q", "r"] + [
+        f"r_predicted{end}" for end in ("", "_2", "_3")
+    ]
+    assert len(set(names)) == len(names) == 6 + 3 * len(more)
+    assert json.loads(invoke("eval", run, str(path), "--json").stdout)["records"] == 2
+
+
+def test_predicted_labels_that_are_there_stay(folder: Path) -> None:
+    run, text = str(folder / "classify"), '{"text": "aaa"}\n'
+    for _ in range(3):
+        text = invoke("predict", run, "--probabilities", text=text).stdout
+
+    assert list(json.loads(text)) == [
+        "text", "label", "probability", "predicted", "predicted_probability", "predicted_2", "predicted_2_probability"
+    ]  # fmt: skip

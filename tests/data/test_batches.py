@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_cases import dataset, write
 
+from fastrnn.data import ragged
+from fastrnn.data.batch import SplitBatch
 from fastrnn.data.batches import Batches, evaluation_batches
 from fastrnn.data.dataset import Dataset
+from fastrnn.data.ragged import bounded
 
 
 def make(folder: Path, lengths: list[int]) -> Dataset:
@@ -105,3 +108,46 @@ def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: Datas
     whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
     assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
     assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 40) | st.integers(1, 200_000), st.integers(0, 50)), min_size=1),
+    most=st.integers(1, 70),
+)
+def test_bounded_batches_have_every_row_once_in_order(sizes: list[tuple[int, int]], most: int) -> None:
+    kinds = list(np.array(sizes, np.int64).T)
+    order = np.argsort(sum(kinds), kind="stable")
+    parts = list(bounded(order, kinds, most))
+
+    assert np.concatenate(parts).tolist() == order.tolist()
+    for part in parts:
+        assert 1 <= len(part) <= most
+        padded = len(part) * sum(int(kind[part].max()) for kind in kinds)
+        assert len(part) == 1 or padded <= ragged.MOST_POSITIONS
+        assert len(part) == 1 or padded <= max(ragged.FEW_POSITIONS, 4 * sum(int(kind[part].sum()) for kind in kinds))
+
+
+def test_records_of_usual_lengths_are_batched_as_without_a_bound() -> None:
+    lengths = np.sort(np.random.default_rng(3).integers(1, 2000, 300))
+    order = np.arange(300)
+
+    assert [part.tolist() for part in bounded(order, [lengths])] == [
+        order[start : start + 64].tolist() for start in range(0, 300, 64)
+    ]
+
+
+def test_a_long_record_does_not_pad_the_short_ones(tmp_path: Path) -> None:
+    data = make(tmp_path, [5] * 40 + [20_000] + [7] * 40)
+    batches = list(evaluation_batches(data))
+
+    assert sorted(np.concatenate([batch.rows for batch in batches])) == list(range(81))
+    assert sum(batch.x.size for batch in batches) < 21_000
+    training = Batches(data, 27, 1)
+    for index in range(12):
+        window = training.window(index)
+        assert window.rows.tolist() == training.rows(index).tolist()
+        assert window.lengths.tolist() == data.lengths[window.rows].tolist()
+        assert window.count == window.scored == 27
+        assert isinstance(window, SplitBatch) == (40 in window.rows)
+        if isinstance(window, SplitBatch):
+            assert sum(part.x.size for part in window.parts) < 21_000

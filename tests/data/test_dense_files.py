@@ -69,7 +69,7 @@ def test_npz_gives_classes_and_outputs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.npz", npz(x=x, y=np.array(["cat", "dog"])))
     found = examples(path, "classify")
 
-    assert [(x.shape, x.dtype, y) for x, y in found] == [((3, 2), np.float32, "cat"), ((2, 2), np.float32, "dog")]
+    assert [(x.shape, x.dtype, y) for x, y in found] == [((3, 2), np.float64, "cat"), ((2, 2), np.float64, "dog")]
     path = write(tmp_path, "b.npz", npz(x=x, y=np.zeros((2, 3, 1))))
     assert [(x.shape, y.shape) for x, y in examples(path, "regress")] == [((3, 2), (3, 1)), ((2, 2), (2, 1))]
     path = write(tmp_path, "c.npz", npz(x=np.ones((2, 5)), y=np.ones((2, 3), bool)))
@@ -148,6 +148,13 @@ NAN = np.array([[[1.0, 2.0], [np.nan, 1.0]]])
         (npz(z=np.ones((2, 3))), "no array 'x'; it holds z: save it with np.savez(..., x=x, y=y)"),
         (npz(x=np.array([[1, 2], [3]], object)), "x.npy holds object; only numbers and texts are read, no objects"),
         (npz(x=np.ones((2, 3), complex)), "x.npy holds complex128; only numbers"),
+        (
+            npz(x=np.ones((2, 3)), y=np.array(["a", "b"], object)),
+            "y.npy holds object; only numbers and texts are read, no objects: save it as y.astype(str)",
+        ),
+        (npz(x=np.ones((2, 3)), y=np.array([b"\xff", b"a"])), "y.npy holds bytes that are not UTF-8"),
+        (npz(x=np.ones((2, 3)), y=np.zeros(2)), "for each example: save it as y.astype(int)"),
+        (npz(x=np.full((1, 2), 1e300, np.longdouble) ** 3), "x[0, 0, 0] is inf; every number must be finite"),
         (hostile("(1000000, 1000000)"), "its header declares 4,000,000,000,000 bytes; at most"),
         (hostile("(1000, 1000)"), "x.npy has 192 bytes where its header promises 4000128; save it again"),
         (hostile("(2, 2", "'<f4'"), "x.npy is not a NumPy array; save it with np.savez"),
@@ -183,3 +190,33 @@ def test_the_limit_holds_for_whole_npz_files_too(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(InputError, match=r"split it into several files$"):
         examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", answers=False)
+
+
+def test_labels_of_bytes_are_texts(tmp_path: Path) -> None:
+    labels = np.array(["cat", "Füchse"])
+    path = write(tmp_path, "a.npz", npz(x=np.ones((2, 3)), y=np.char.encode(labels, "utf-8")))
+
+    assert [y for _, y in examples(path, "classify")] == ["cat", "Füchse"]
+
+
+TYPES = ["f2", "f4", "f8", "longdouble", ">f2", ">f4", ">f8", "i1", "u1", "i8", ">i8", ">u2", "?"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_type_of_number_is_read_without_a_warning(tmp_path: Path, dtype: str) -> None:
+    numbers = np.array([[1, 0, 1], [0, 1, 1]])
+    x, y = np.asfortranarray(numbers.astype(dtype)), numbers[:, ::-1].astype(dtype)
+    path = write(tmp_path, "a.npz", npz(x=x, y=y))
+
+    found = examples(path, "regress")
+    np.testing.assert_array_equal([x for x, _ in found], numbers[:, None])
+    np.testing.assert_array_equal([y for _, y in found], numbers[:, None, ::-1])
+    assert all(x.dtype.isnative and x.dtype.itemsize <= 8 for x, _ in found)
+    assert found[0][1].dtype == np.float64
+
+
+def test_targets_keep_their_digits(tmp_path: Path) -> None:
+    y = 1.7e9 + np.arange(2.0)[:, None]
+    found = examples(write(tmp_path, "a.npz", npz(x=y, y=y)), "regress")
+
+    assert [(x.item(), y.item()) for x, y in found] == [(1.7e9, 1.7e9), (1.7e9 + 1, 1.7e9 + 1)]

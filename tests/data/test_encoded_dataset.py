@@ -41,17 +41,16 @@ def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
     data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\n\nran O\nran O\nan O\n"), "tag")
     batch, letters = whole(data), data.vocabulary.characters
 
-    assert batch.spelling is not None
     assert batch.word_of is not None
     assert batch.spelling_lengths is not None
-    spelt = ["".join(letters.token_text(i) for i in column if i) for column in batch.spelling.T]
+    spelt = ["".join(letters.token_text(i) for i in column if i) for column in batch.spelling[0].T]
     assert sorted(spelt) == ["Harry", "an", "ran"]
     assert [len(word) for word in spelt] == batch.spelling_lengths.tolist()
     assert [[spelt[i] for i in batch.word_of[3 - n :, b]] for b, n in enumerate(batch.lengths)] == [
         ["Harry", "ran"],
         ["ran", "ran", "an"],
     ]
-    assert (batch.spelling[-1] != 0).all()
+    assert (batch.spelling[0][-1] != 0).all()
 
 
 def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> None:
@@ -60,8 +59,7 @@ def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> 
     batch, ids = whole(data), vocabulary.characters.ids
 
     assert batch.x.tolist() == [[1]]
-    assert batch.spelling is not None
-    assert batch.spelling[:, 0].tolist() == [ids["n"], ids["a"], ids["r"], 1]
+    assert batch.spelling[0][:, 0].tolist() == [ids["n"], ids["a"], ids["r"], 1]
 
 
 def test_classes(tmp_path: Path) -> None:

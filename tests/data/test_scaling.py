@@ -60,9 +60,64 @@ SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
         {"names": ["a"]},
         {"mean": [0.0, 0.0], "deviation": [1.0, 1.0], "names": "a\na"},
         {"more": 1},
+        {"dtype": "float16"},
     ],
 )
 def test_an_unsound_one_is_refused(change: dict[str, object]) -> None:
     assert scaling_from_mapping(SOUND).size == 1
     with pytest.raises(InputError):
         scaling_from_mapping(SOUND | change)
+
+
+@pytest.mark.parametrize(
+    ("level", "spread"),
+    [(0.0, 1e-14), (3e-14, 1e-14), (0.0, 1e-300), (1e-310, 1e-311), (1.7e9, 1.0), (1.7e9, 1e-5), (1e30, 1e28)],
+)
+def test_a_spread_of_any_size_is_the_columns_own(level: float, spread: float) -> None:
+    steps = np.arange(50.0) - 24.5
+    column = level + spread * steps
+    scaling = Scaling.of([column[:20, None], column[20:, None]])
+
+    assert scaling.deviation[0] == pytest.approx(spread * steps.std(), rel=0.01)
+    scaled = scaling.scaled(column[:, None])
+    np.testing.assert_allclose(scaled[:, 0], steps / steps.std(), atol=0.1)
+    np.testing.assert_allclose(scaling.natural(scaled)[:, 0], column, rtol=0, atol=1e-6 * scaling.deviation[0])
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e-14, 1.7e9 + 0.1, 1e30, 5e-324])
+@pytest.mark.parametrize("count", [1, 3, 100_001])
+def test_a_constant_column_is_safe_whatever_its_size(value: float, count: int) -> None:
+    column = np.full((count, 1), value)
+
+    assert Scaling.of([column]) == Scaling((value,), (1.0,))
+    predicted = Scaling.of([column], predicted=True)
+    assert predicted == Scaling((value,), (min(1.0, abs(value)) or 1.0,))
+    assert not predicted.scaled(column).any()
+
+
+def test_a_spread_of_rounding_errors_alone_is_constant() -> None:
+    column = np.array([0.1 + 0.2, 0.3] * 20)[:, None]
+
+    assert np.ptp(column) > 0
+    assert Scaling.of([column]).deviation == (1.0,)
+
+
+def test_numbers_far_from_a_tiny_spread_are_cut_off_where_float32_can_square_them() -> None:
+    scaled = Scaling((0.0,), (1e-300,)).scaled(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
+
+    assert scaled[:2, 0].tolist() == [np.float32(1e18), np.float32(-1e18)]
+    assert np.isnan(scaled[2, 0])
+    assert scaled[3, 0] == 2
+    assert np.isfinite(scaled[:2] ** 2).all()
+
+
+def test_a_scaling_of_version_0_1_rounds_to_float32_first() -> None:
+    old = scaling_from_mapping({"mean": [1.7e9], "deviation": [60.0], "names": ""})
+    number = np.array([[1.7e9 + 77]])
+
+    assert old.as_trained(number).dtype == np.float32
+    assert old.scaled(old.as_trained(number)) == np.float32((float(np.float32(1.7e9 + 77)) - 1.7e9) / 60)
+    assert "dtype" not in old.to_mapping()
+    new = Scaling.of([np.array([[1.7e9], [1.7e9 + 120]])])
+    assert new.as_trained(number) is number
+    assert new.to_mapping()["dtype"] == "float64"

@@ -25,6 +25,7 @@ from task_cases import (
 
 from fastrnn.config import CELLS
 from fastrnn.cpu.target import TARGET
+from fastrnn.data.batch import SplitBatch
 from fastrnn.errors import ConfigError
 from fastrnn.nn.initialisation import ONE_HOT_STD, initialise
 from fastrnn.nn.models import build
@@ -261,3 +262,50 @@ def test_bfloat16_products_are_near_the_exact_ones(case, cell, bidirectional, rn
     assert rounded["loss"] == pytest.approx(exact["loss"], rel=0.02)
     assert rounded["loss"] != exact["loss"]
     assert_close(rounded, exact, 0.1)
+
+
+@every_lstm
+def test_a_batch_in_parts_gives_the_loss_and_gradient_of_the_whole(case, cell, bidirectional, rng):
+    model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
+    parts = SplitBatch(tuple(rows_of(batch, rows) for rows in ([1, 3], [0], [2])))
+
+    assert parts.count == batch.count
+    assert_close(learnt(model, parts), learnt(model, batch), 1e-11)
+
+
+def test_parts_of_a_batch_have_the_dropout_of_their_places(rng):
+    model, batch = make_task("regress", rng), make_batch("regress", rng)
+    x, y, lengths = batch.x, np.zeros_like(batch.y), np.full(B, T)
+    parts = SplitBatch(
+        tuple(replace(batch, x=x[:, rows], y=y[:, rows], lengths=lengths[rows]) for rows in (slice(0, 3), slice(3, 4)))
+    )
+    whole = learnt(model, replace(batch, y=y, lengths=lengths), 0.6, 5)
+
+    assert_close(learnt(model, parts, 0.6, 5), whole, 1e-11)
+
+
+def test_long_words_that_are_read_apart_give_the_same(rng):
+    model, batch = make_task("tag", rng), make_batch("tag", rng)
+    apart = split_words(batch)
+
+    assert_close(results(model, apart), results(model, batch), 1e-11)
+
+
+def test_gradients_are_slopes_where_long_words_are_read_apart(rng):
+    model, batch = make_task("tag", rng), split_words(make_batch("tag", rng))
+    gradients = learnt(model, batch, 0.7, 11)
+    gradients.pop("loss")
+    check_gradients(lambda: model.learn(batch, {}, 0.7, 11), dict(model.parameters), gradients, most=5, tolerance=1e-5)
+
+
+def split_words(batch):
+    """The batch with the spelling of its words in three arrays."""
+    (letters,) = batch.spelling
+    assert letters.shape[1] > 3
+    return replace(batch, spelling=(letters[:, :2], letters[:, 2:3], letters[:, 3:]))
+
+
+def learnt(model, window, keep=1.0, key=0):
+    """The loss and the gradients of a batch, by name."""
+    loss = np.array(model.learn(window, {}, keep, key))
+    return {"loss": loss} | {name: array.copy() for name, array in model.gradients.items()}

@@ -8,7 +8,7 @@ import numpy as np
 from ... import backend
 from ...config import Config
 from ...cpu.pool import Part, Pool
-from ...data.batch import Batch
+from ...data.batch import Batch, SplitBatch
 from ..initialisation import Shape
 from ..linear import Linear, Rows
 from ..network import Training
@@ -92,15 +92,35 @@ class TaskNetwork:
         """Nothing: each record starts from zero, or from what is given."""
         return {}
 
-    def learn(self, window: Batch, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)) -> float:
+    def learn(
+        self, window: Batch | SplitBatch, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)
+    ) -> float:
         """The mean loss per scored position, in nats or half squared errors; its gradient goes to ``gradients``.
 
-        keep < 1: dropout, drawn from ``key`` and ``place``. ``state`` is not used.
+        keep < 1: dropout, drawn from ``key`` and ``place``. ``state`` is not used. The gradients of a batch's parts
+        are added up: each position counts the same, as if the batch had been run whole.
         """
-        scored = max(1, window.count)
-        self._run(window, Training(Dropout(keep, key, *place), 1 / scored))
+        scored, dropout = max(1, window.count), Dropout(keep, key, *place)
+        if isinstance(window, SplitBatch):
+            return self._learn_parts(window, dropout, scored) / scored
+        return self._learn(window, Training(dropout, 1 / scored)) / scored
+
+    def _learn(self, batch: Batch, training: Training) -> float:
+        """The sum of the losses of a batch; its gradient goes to ``gradients``."""
+        self._run(batch, training)
         self.pool.together(self._accumulate)
-        return self._total() / scored
+        return self._total()
+
+    def _learn_parts(self, window: SplitBatch, dropout: Dropout, scored: int) -> float:
+        """The same of a batch in parts, each with the dropout masks of its rows' place."""
+        dropout = dropout._replace(batch=dropout.batch or len(window.lengths))
+        total, gradient = 0.0, np.zeros_like(self.gradients.flat)
+        for part in window.parts:
+            total += self._learn(part, Training(dropout, 1 / scored))
+            gradient += self.gradients.flat  # which the next part clears
+            dropout = dropout._replace(begin=dropout.begin + len(part.lengths))
+        self.gradients.flat[...] = gradient
+        return total
 
     def losses(self, batch: Batch) -> tuple[float, int]:
         """The sum of the losses of a batch, and how many positions are scored."""

@@ -1,6 +1,7 @@
 """A tag for each word; words are seen as themselves and through their letters, so that unknown ones work too."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from .labelling import EveryStep
 
 _WORD_DROPOUT = 0.1  # of the words in a batch are taken for unknown ones in training: otherwise none is ever met there
 _OTHER_KEY = 0x9E3779B1  # the spelling's dropout masks are not those of the words
+
+
+class Group(NamedTuple):
+    """Different words that are padded together: letters ``ids`` (Tc, U), ``lengths`` (U,), and the number of words
+    before them."""
+
+    ids: Array
+    lengths: Array
+    first: int
 
 
 class Tagger(EveryStep):
@@ -40,22 +50,23 @@ class Tagger(EveryStep):
         return [*super()._stack_shapes(), self.spelling.shape]
 
     def _read(self) -> None:
-        self.pool.together(lambda part: self._spell(part.range(self._words), Dropout()))
+        for group in self._groups:
+            self._spell_group(group, Dropout())
 
     def _load(self, batch: Batch, training: Training | None) -> None:
         if training is not None and training.dropout.keep < 1:
             rng = np.random.default_rng(training.dropout.key + (training.dropout.begin << 32))
             batch = replace(batch, x=np.where(rng.random(batch.x.shape) < _WORD_DROPOUT, UNKNOWN, batch.x))
         super()._load(batch, training)
-        assert batch.spelling is not None
-        letters, self._words = batch.spelling.shape
-        rows = right_aligned(letters, batch.spelling_lengths)
-        self.spelling.allocate(letters, self._words)
-        self.spelling.load(np.ascontiguousarray(batch.spelling, np.int32), None, rows=rows)
-        self.spelling.enter(self.spelling.zero_state(self._words))
-        self._lengths = rows.lengths
+        assert batch.spelling_lengths is not None
+        self._groups: list[Group] = []
+        words = 0
+        for ids in batch.spelling:
+            lengths = batch.spelling_lengths[words : words + ids.shape[1]]
+            self._groups.append(Group(np.ascontiguousarray(ids, np.int32), lengths, words))
+            words += len(lengths)
         self._word_of = np.ascontiguousarray(batch.word_of, np.int32)
-        size = (1, self._words, self.spelling.shape.outputs)
+        size = (1, words, self.spelling.shape.outputs)
         self._spelt: Array = self.kernels.zeros(size, self.dtype)
         self._dspelt: Array = self.kernels.zeros(size, self.dtype)
 
@@ -64,16 +75,45 @@ class Tagger(EveryStep):
         self._pack(training is not None)
         dropout = training.dropout if training else Dropout()
         dropout = dropout._replace(key=dropout.key ^ _OTHER_KEY)
-        self.pool.together(lambda part: self._spell(part.range(self._words), dropout))
+        for group in self._groups:
+            self._spell_group(group, dropout)
         self.pool.together(lambda part: self._rows(part.range(len(batch.lengths)), training))
         if training is not None:
             self.pool.together(self._gather_spelling)
-            self.pool.together(lambda part: self._spell_backward(part.range(self._words), dropout))
+            for group in self._groups:
+                self._spell_group_backward(group, dropout)
 
-    def _spell(self, words: Rows, dropout: Dropout) -> None:
-        """Read the letters of some of the different words."""
+    def _spell_group(self, group: Group, dropout: Dropout) -> None:
+        """Read the letters of a group of the different words."""
+        letters, count = group.ids.shape
+        self._aligned = right_aligned(letters, group.lengths)
+        self.spelling.allocate(letters, count)
+        self.spelling.load(group.ids, None, rows=self._aligned)
+        self.spelling.enter(self.spelling.zero_state(count))
+        spelt = self._spelt[:, group.first : group.first + count]
+        dropout = self._of_group(group, dropout)
+        self.pool.together(lambda part: self._spell(part.range(count), spelt, dropout))
+
+    def _spell_group_backward(self, group: Group, dropout: Dropout) -> None:
+        """From the gradients of what was read back to the letters; of several groups the weights' gradients too."""
+        count, several = group.ids.shape[1], len(self._groups) > 1
+        if several:  # another group stands in the arrays
+            self._spell_group(group, dropout)
+        dspelt = self._dspelt[:, group.first : group.first + count]
+        dropout = self._of_group(group, dropout)
+        self.pool.together(lambda part: self._spell_backward(part.range(count), dspelt, dropout))
+        if several:
+            self.pool.together(self.spelling.accumulate)
+
+    def _of_group(self, group: Group, dropout: Dropout) -> Dropout:
+        """The masks of a group's place among all words."""
+        if len(self._groups) == 1:
+            return dropout
+        return dropout._replace(begin=dropout.begin + group.first, batch=self._spelt.shape[1])
+
+    def _spell(self, words: Rows, spelt: Array, dropout: Dropout) -> None:
         top = self.spelling.forward(words, dropout)
-        self.kernels.summary(self._spelt, top, self._lengths, self.spelling.shape.hidden, *words)
+        self.kernels.summary(spelt, top, self._aligned.lengths, self.spelling.shape.hidden, *words)
 
     def _rows(self, rows: Rows, training: Training | None) -> None:
         self._place(rows)
@@ -93,9 +133,9 @@ class Tagger(EveryStep):
         encoder, columns = self.encoder, part.range(self.spelling.shape.outputs)
         self.kernels.lookup_backward(self._dspelt[0], encoder.dx, encoder.embedded, self._word_of, *columns)
 
-    def _spell_backward(self, words: Rows, dropout: Dropout) -> None:
+    def _spell_backward(self, words: Rows, dspelt: Array, dropout: Dropout) -> None:
         hidden = self.spelling.shape.hidden
-        self.kernels.summary_backward(self.spelling.dy, self._dspelt, self._lengths, hidden, *words)
+        self.kernels.summary_backward(self.spelling.dy, dspelt, self._aligned.lengths, hidden, *words)
         self.spelling.backward(words, dropout)
 
     def _pack_weights(self, part: Part, backward: bool) -> None:
@@ -104,4 +144,5 @@ class Tagger(EveryStep):
 
     def _accumulate(self, part: Part) -> None:
         super()._accumulate(part)
-        self.spelling.accumulate(part)
+        if len(self._groups) == 1:  # those of several are added up one by one
+            self.spelling.accumulate(part)
