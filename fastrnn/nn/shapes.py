@@ -77,6 +77,11 @@ class ModelShape:
         """The weights of which one-hot ids choose columns."""
         return self.stack.tables
 
+    @property
+    def small_tables(self) -> tuple[str, ...]:
+        """None: a language model has no embeddings."""
+        return ()
+
 
 def parameter_shapes(shape: ModelShape) -> Shapes:
     """Parameter name -> shape of a language model, in the order in which they lie in the flat array.

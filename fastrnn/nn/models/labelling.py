@@ -123,5 +123,7 @@ class Forecaster(EveryStep):
 class Classifier(Forecaster):
     """classify: log-probabilities (B, K) from the last output of each direction and the mean over all steps."""
 
+    small_tables = ("embed.weight",)
+
     def _kind(self) -> str:
         return CLASSES

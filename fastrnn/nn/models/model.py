@@ -1,7 +1,7 @@
 """What every model can do, and what most of them share."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class TaskShape:
 
     cell: str
     tables: tuple[str, ...]
+    small_tables: tuple[str, ...]
 
 
 class TaskNetwork:
@@ -56,6 +57,8 @@ class TaskNetwork:
 
     A batch's rows never meet, but for the words of tag: each thread takes its rows through everything.
     """
+
+    small_tables: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class TaskNetwork:
     def shape(self) -> TaskShape:
         """For `initialise`."""
         stacks = [table for shape in self._stack_shapes() for table in shape.tables]
-        return TaskShape(self.config.cell, (*stacks, "embed.weight"))
+        return TaskShape(self.config.cell, (*stacks, "embed.weight"), self.small_tables)
 
     def initial_state(self, batch: int) -> State:
         """Nothing: each record starts from zero, or from what is given."""
