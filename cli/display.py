@@ -35,10 +35,19 @@ class PlainDisplay(Display):
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0
+        self._reading: float | None = None  # when the next line about reading is due
         self._task, self._unit = "language-model", "chars"
 
     def message(self, text: str) -> None:
         note(text)
+
+    def reading(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._reading is None:
+            self._reading = now + self._every
+        elif now >= self._reading:
+            self._reading = now + self._every
+            note(figures.reading(done, total))
 
     def started(self, start: Start) -> None:
         self._task = start.config.task

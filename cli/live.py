@@ -34,6 +34,7 @@ class LiveDisplay(Display):
         self.console = console or Console(stderr=True, highlight=False)
         self._live = Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._next = 0.0
+        self._reading, self._first_read = "", False
         self._curve = figures.Spark()
         self._step: Step | None = None
         self._evaluated: Evaluated | None = None
@@ -54,10 +55,30 @@ class LiveDisplay(Display):
             self._live.stop()
             self.console.print()
 
+    def reading(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        # The first line comes late, so that a small text does not flicker.
+        self._next = now + (1 / FRAMES_PER_SECOND if self._first_read else 1.0)
+        if self._first_read:
+            self._reading = figures.reading(done, total)
+            self._draw()
+        self._first_read = True
+
+    def _end_reading(self) -> None:
+        """Take the line about reading away."""
+        if self._reading:
+            self._reading = ""
+            self._draw()
+        self._next = 0.0
+
     def message(self, text: str) -> None:
+        self._end_reading()
         self._print(Text(visible_line(text), style="yellow"))
 
     def started(self, start: Start) -> None:
+        self._end_reading()
         self._task = start.config.task
         self._unit = figures.unit(self._task, start.config.tokens)
         for line in summary(start):
@@ -87,7 +108,7 @@ class LiveDisplay(Display):
             self._live.update(self._render(), refresh=True)
 
     def _render(self) -> Group:
-        lines: list[Text | Table] = []
+        lines: list[Text | Table] = [Text(self._reading)] if self._reading else []
         if self._step is not None:
             lines += [_progress_line(self._step, self._unit, self.console.width), self._train_line(self._step)]
         if self._evaluated is not None:

@@ -82,6 +82,9 @@ class Reporter:
 
     def message(self, text: str) -> None: ...
 
+    def reading(self, done: int, total: int | None) -> None:
+        """So many bytes of the data are read, of ``total`` where that is known."""
+
     def started(self, start: Start) -> None: ...
 
     def step(self, step: Step) -> None: ...

@@ -126,6 +126,7 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         separator=config.document_separator,
         tokenizer=tokenizer,
         unknown=skip,
+        progress=reporter.reading,
     )
     _tell_skipped(corpus, "the old model does not know them", reporter)
     return corpus

@@ -176,3 +176,33 @@ def test_rich_is_imported_for_a_terminal_only() -> None:
     code = "import sys, fastrnn_cli.display as d; d.make_display(False); sys.exit('rich' in sys.modules)"
     env = dict(os.environ)
     assert subprocess.run([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, check=False).returncode == 0
+
+
+def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    shown = live.LiveDisplay(console)
+    with shown:
+        shown.reading(1_000_000, None)
+        assert console.file.getvalue().count("reading") == 0
+        clock[0] = 1.5
+        shown.reading(600_000_000, 617_000_000)
+        assert "reading: 600 of 617 MB" in console.file.getvalue()
+        shown.message("compiling")
+        assert shown._render().renderables == []
+        shown.started(START)
+        shown.step(step(1))
+        assert "1/100" in console.file.getvalue()
+
+
+def test_plain_lines_about_reading_come_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    plain = display.PlainDisplay(every=5.0)
+    for second in range(12):
+        clock[0] = float(second)
+        plain.reading(second * 1_000_000, None)
+    assert capsys.readouterr().err == "reading: 5 MB\nreading: 10 MB\n"
