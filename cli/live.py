@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fastrnn.training.reporter import Evaluated, Start, Step
+from fastrnn.training.reporter import Evaluated, Planned, Start, Step
 
 from . import figures
-from .display import Display, summary
+from .display import Display, plan_line, summary
 from .visible import visible, visible_line
 
 FRAMES_PER_SECOND = 8.0
@@ -39,6 +39,9 @@ class LiveDisplay(Display):
         self._step: Step | None = None
         self._evaluated: Evaluated | None = None
         self._best: Evaluated | None = None
+        self._first = 0  # steps, as planned first
+        self._plan: Planned | None = None
+        self._validated: float | None = None  # share of a validation that is under way
         self._task, self._unit = "language-model", "chars"
 
     def __enter__(self) -> Self:
@@ -81,20 +84,26 @@ class LiveDisplay(Display):
         self._end_reading()
         self._task = start.config.task
         self._unit = figures.unit(self._task, start.config.tokens)
+        self._first = start.config.steps or 0
         for line in summary(start):
             word, _, rest = visible_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
 
     def step(self, step: Step) -> None:
-        self._step = step
+        self._step, self._validated = step, None
         self._curve.add(step.nats)
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 1 / FRAMES_PER_SECOND
-            self._draw()
+        self._draw_sometimes()
+
+    def planned(self, planned: Planned) -> None:
+        self._plan = planned
+        self._draw_sometimes()
+
+    def validating(self, share: float) -> None:
+        self._validated = share
+        self._draw_sometimes()
 
     def evaluated(self, evaluated: Evaluated) -> None:
-        self._evaluated = evaluated
+        self._evaluated, self._validated = evaluated, None
         if evaluated.best:
             self._best = evaluated
         self._draw()
@@ -102,6 +111,12 @@ class LiveDisplay(Display):
     def _print(self, text: Text) -> None:
         with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to lose the run
             self.console.print(text)
+
+    def _draw_sometimes(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1 / FRAMES_PER_SECOND
+            self._draw()
 
     def _draw(self) -> None:
         with contextlib.suppress(OSError):
@@ -111,6 +126,10 @@ class LiveDisplay(Display):
         lines: list[Text | Table] = [Text(self._reading)] if self._reading else []
         if self._step is not None:
             lines += [_progress_line(self._step, self._unit, self.console.width), self._train_line(self._step)]
+        if self._plan is not None and self._plan.steps != self._first:
+            lines.append(Text(plan_line(self._plan, self._first), style="yellow"))
+        if self._validated is not None:
+            lines.append(Text.assemble(("valid", "bold"), f"  validating: {self._validated:.0%}"))
         if self._evaluated is not None:
             lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
         return Group(*lines)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..config import Config
+from ..config import Config, parse_duration
 from ..data.corpus import Corpus
 from ..data.record import Records
 from ..data.text import Paths, names_of
@@ -31,6 +31,7 @@ from .runfolder import RunFolder, model_path
 from .signals import StopSignals
 from .trainer import Snapshot, Trainer
 
+_MOST_STEPS = 10**12  # of a run that goes on for some time: as many as that allows
 # What training reads: files, folders, globs, built-in names; or what was read from them.
 Inputs = Paths | Corpus | Records
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # what every run has settled when it starts
@@ -43,17 +44,19 @@ def train(
     *,
     init_from: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
+    started: float | None = None,
 ) -> Result:
     """Train a new model on files, folders, globs, built-in names, a `Corpus` or `Records`; everything lands in ``out``.
 
-    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. Raises `FastRNNError`s:
+    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``started``: where a time
+    budget counts from, by `time.monotonic`; now, if that is not given. Raises `FastRNNError`s:
     `ConfigError`, `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
     """
     inputs, config, group = _named(inputs), config or Config(), world()
     reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True) as signals:
         backend.check(config.device, config.task, group.size)  # before anything is read
-        clock = auto.Clock(auto.budget_of(config), group)
+        clock = auto.Clock(auto.budget_of(config), group, started)
         if out is not None:
             group.first(RunFolder(out).check_free)
         old = group.first(lambda: load(model_path(init_from))) if init_from is not None else None
@@ -74,10 +77,10 @@ def train(
         trainer = _started(made.config, material, old)
         folder, opened = _held(group, lambda: _new_folder(out, reporter))
         with opened as log:
-            loop = Loop(
-                trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
-            )
-            loop.pace = Pace(clock, made.most_steps)
+            evaluator = material.evaluator(trainer.model, made.config)
+            loop = Loop(trainer, material.tokenizer, material.about, evaluator, folder, reporter)
+            loop.pace = Pace(clock, made.most_steps, final=evaluator is not None and evaluator.final is not None)
+            loop.eval_every = None if config.eval_every else material.eval_every
             result = _run(loop, material, signals, log, made.choices)
     return dataclasses.replace(result, signal=signals.stop)  # also of a signal that came too late for the loop
 
@@ -87,21 +90,24 @@ def resume(
     changes: dict[str, Any] | None = None,
     inputs: Inputs = (),
     reporter: Reporter | None = None,
+    *,
+    started: float | None = None,
 ) -> Result:
     """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
 
-    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``,
-    ``patience``. ``inputs``: the data, if it is to be found elsewhere now. Raises `ConfigError` for other changes,
-    `InputError` when the data is not the same.
+    ``changes``: a larger ``steps`` or ``epochs`` for the whole run, or ``for_``, so much time from now on; ``threads``,
+    ``eval_every``, ``save_every``, ``patience``, ``device``. ``inputs``: the data, if it is to be found elsewhere now.
+    ``started``: as for `train`. Raises `ConfigError` for other changes, `InputError` when the data is not the same.
     """
     inputs, group, changes = _named(inputs), world(), dict(changes or {})
     reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True) as signals:
+        given = changes.get("for_")
+        clock = auto.Clock(parse_duration(given) if given is not None else None, group, started)
         folder, opened = _held(group, lambda: _old_folder(run, reporter))
         with opened as log:  # nobody else trains in this folder from here on
-            loop, material = _restored(folder, changes, inputs, reporter, group)
-            going_on = f"going on from step {loop.trainer.progress.step:,}"
-            result = _run(loop, material, signals, log, (going_on,))
+            loop, material, planned = _restored(folder, changes, inputs, reporter, clock)
+            result = _run(loop, material, signals, log, _going_on(loop, planned, given))
     return dataclasses.replace(result, signal=signals.stop)
 
 
@@ -156,10 +162,22 @@ def _started(config: Config, material: Material, old: Checkpoint | None) -> Trai
     return trainer
 
 
+def _going_on(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
+    """What a resumed run does, in words. ``planned``: its steps before; ``given``: time from now on."""
+    done, steps = loop.trainer.progress.step, loop.trainer.steps
+    words = [f"going on from step {done:,}"]
+    if given is not None:
+        words.append(f"for {given} from now on: about {steps - done:,} more steps, {steps:,} in all")
+        if done < planned and steps < planned:
+            words.append(f"fewer than the {planned:,} that were planned; without --for it goes on to those")
+    return tuple(words)
+
+
 def _restored(
-    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, group: Group
-) -> tuple[Loop, Material]:
-    """The loop as its last checkpoint left it, and its data."""
+    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, clock: auto.Clock
+) -> tuple[Loop, Material, int]:
+    """The loop as its last checkpoint left it, its data, and the steps that it had planned."""
+    group = clock.group
     saved = group.first(lambda: load(folder.last))
     if not saved.resumable:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
@@ -177,14 +195,18 @@ def _restored(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
     _prepare(config, reporter, group)
-    config = extended(saved, config, length, material)
+    config = extended(saved, config, length, material, clock)
     trainer = Trainer(material.model(config), material.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
     state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.mark_good()
-    evaluator = material.evaluator(trainer.model)
-    return Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter), material
+    evaluator = material.evaluator(trainer.model, config)
+    loop = Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter)
+    if clock.budget is not None:
+        loop.pace = Pace(clock, _MOST_STEPS, final=evaluator is not None and evaluator.final is not None)
+        loop.eval_every = None if "eval_every" in changes else material.eval_every
+    return loop, material, saved.config.steps or 0
 
 
 def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:

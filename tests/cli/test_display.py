@@ -54,6 +54,31 @@ def test_no_speed_is_shown_before_it_is_known(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "step 1/100  epoch 0.04  train 3.9800 nats  5.7419 bits\n"
 
 
+def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = display.PlainDisplay()
+    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    capsys.readouterr()
+    for steps in (95, 90, 85, 60, 62, 55):
+        shown.planned(SimpleNamespace(step=10, steps=steps))
+    assert capsys.readouterr().err == "the machine is slower than measured: 60 steps, not 100, to end in time\n"
+
+
+def test_the_live_display_shows_a_validation_and_the_plan_in_its_place() -> None:
+    out = io.StringIO()
+    shown = live.LiveDisplay(Console(file=out, force_terminal=True, width=100))
+    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    shown.step(step(10))
+    for steps in (90, 80, 70):
+        shown.planned(SimpleNamespace(step=10, steps=steps))
+    shown.validating(0.42)
+    text = "".join(str(line) for line in shown._render().renderables if not hasattr(line, "columns"))
+    assert "validating: 42%" in text
+    assert text.count("steps, not 100") == 1
+    assert "70 steps, not 100" in text
+    shown.evaluated(evaluated(10))
+    assert "validating" not in "".join(str(line) for line in shown._render().renderables)
+
+
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     play(display.PlainDisplay(every=1000))
     out, err = capsys.readouterr()
