@@ -1,5 +1,8 @@
 """Commands: their help under headings, with an example, and what is looked at before each of them runs."""
 
+import ast
+import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +38,25 @@ class SectionCommand(click.Command):
 
 def command(example_line: str) -> Callable[[Function], click.Command]:
     """A command with headings in its help, and an example at its end."""
-    return click.command(cls=SectionCommand, epilog=example(example_line))
+
+    def decorate(function: Function) -> click.Command:
+        text = help_text(function)
+        made: click.Command = click.command(cls=SectionCommand, help=text, epilog=example(example_line))(function)
+        return made
+
+    return decorate
+
+
+def help_text(function: Function) -> str | None:
+    """The docstring of a command, its help; with ``python -OO``, which leaves docstrings out, from the source."""
+    if function.__doc__ is not None or sys.flags.optimize < 2:
+        return inspect.getdoc(function)
+    try:
+        source = ast.parse(inspect.getsource(inspect.getmodule(function) or function))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    found = (n for n in ast.walk(source) if isinstance(n, ast.FunctionDef) and n.name == function.__name__)
+    return next((ast.get_docstring(node) for node in found), None)
 
 
 def example(line: str) -> str:

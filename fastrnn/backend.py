@@ -11,7 +11,16 @@ def load(device: str = "cpu") -> Any:
     """The kernels of a device. Raises `BackendError` when it is not here; never another device instead."""
     if device == "cuda":
         _check_cuda()
+    check_compiler()
     return importlib.import_module(f"fastrnn.{device}.kernels")
+
+
+def check_compiler() -> None:
+    """Raises `BackendError` where Numba is told not to compile: kernels are made of parts that only compile."""
+    from numba.core import config
+
+    if config.DISABLE_JIT:
+        raise BackendError("fastrnn needs Numba's compiler, which NUMBA_DISABLE_JIT turns off; unset NUMBA_DISABLE_JIT")
 
 
 def check(device: str, task: str = "language-model", processes: int = 1) -> None:

@@ -7,6 +7,8 @@ written into the run folder has no ``None`` left that would change the result.
 
 import dataclasses
 import difflib
+import functools
+import json
 import math
 import types
 import typing
@@ -14,6 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import ConfigError
+from .message import quoted
+from .plain import shown, to_plain
 
 CELLS = ("rnn", "rnn-relu", "gru", "gru-simplified", "lstm")
 LAYERS = (*CELLS, "dense")  # dense: tanh(W x + b) without recurrence
@@ -68,7 +72,6 @@ class Config:
     for_: str | None = None
     # looking and saving
     eval_every: int | None = None
-    eval_size: int | None = None
     save_every: int | None = None
     patience: int | None = None
     # the machine
@@ -78,10 +81,8 @@ class Config:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
-        for name, (low, high, open_low) in _LIMITS.items():
-            _check_limits(name, getattr(self, name), low, high, open_low)
+        for name, value in plain_fields({name: getattr(self, name) for name in _hints()}).items():
+            object.__setattr__(self, name, value)
         lengths = [key_of(n) for n in ("epochs", "steps", "for_") if getattr(self, n) is not None]
         if len(lengths) > 1:
             raise ConfigError(f"{' and '.join(lengths)} both set the length of the run; give one of them")
@@ -90,9 +91,11 @@ class Config:
         if self.document_separator == "":
             raise ConfigError("document_separator is empty; give the text that stands between documents")
         _check_task(self)
+        _check_length(self)
 
     def replace(self, **changes: Any) -> "Config":
-        """A copy with some fields changed, checked like any other."""
+        """A copy with some fields changed, checked like any other. Raises `ConfigError`, of unknown names too."""
+        check_names(changes)
         return dataclasses.replace(self, **changes)
 
     @property
@@ -116,12 +119,13 @@ class Config:
 
 
 _MOST_STEPS = 10**12
+_MOST_BYTES = 60_000  # of a configuration as JSON, what is chosen later left room for: a reader takes 65,536
 # name -> (least, most, whether the least itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
     "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
-    "min_count": (1, math.inf, False),
+    "min_count": (1, _MOST_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
     "seq": (1, 65536, False),
@@ -131,12 +135,11 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "weight_decay": (0, 10, False),
     "warmup": (0, _MOST_STEPS, False),
     "final_lr": (0, 1, False),
-    "clip": (0, math.inf, False),
+    "clip": (0, 1e30, False),
     "dropout": (0, 0.95, False),
     "epochs": (0, _MOST_STEPS, True),
     "steps": (0, _MOST_STEPS, True),
     "eval_every": (1, _MOST_STEPS, False),
-    "eval_size": (1, 10**12, False),
     "save_every": (1, _MOST_STEPS, False),
     "patience": (1, _MOST_STEPS, False),
     "seed": (0, 2**63 - 1, False),
@@ -179,16 +182,35 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def check_names(fields: typing.Iterable[str]) -> None:
+    """Raises `ConfigError` for a name that is no field of `Config`."""
+    for name in fields:
+        if name not in _hints():
+            raise ConfigError(f"unknown setting {quoted(name)}{nearest(str(name), _hints())}")
+
+
+def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by name with the types that they have, each within its own limits. Raises `ConfigError`."""
+    plain = {name: _plain_value(key_of(name), value, _hints()[name]) for name, value in fields.items()}
+    for name, value in plain.items():
+        if name in _CHOICES:
+            _check_choice(name, value, _CHOICES[name])
+        if name in _LIMITS:
+            _check_limits(name, value, *_LIMITS[name])
+    return plain
+
+
 def checked_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Field names and values of a mapping with configuration keys; names, then types, are checked."""
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{source}: {quoted(mapping)} is no mapping from keys to values")
     fields = {key_of(f.name): f for f in dataclasses.fields(Config)}
-    hints = typing.get_type_hints(Config)
     checked = {}
     for key, value in mapping.items():
         if key not in fields:
-            raise ConfigError(f"{source}: unknown key {key!r}{nearest(key, fields)}")
+            raise ConfigError(f"{source}: unknown key {quoted(key)}{nearest(str(key), fields)}")
         field = fields[key].name
-        checked[field] = _checked_type(key, value, hints[field], source)
+        checked[field] = _plain_value(f"{source}: {key}", value, _hints()[field])
     return checked
 
 
@@ -201,42 +223,47 @@ def parse_duration(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ConfigError(f"for: {text!r} is not a duration; write 90s, 3m, 1.5h or 2d")
+        raise ConfigError(f"for: {quoted(text)} is not a duration; write 90s, 3m, 1.5h or 2d")
     return seconds
 
 
-def _checked_type(key: str, value: Any, hint: Any, source: str) -> Any:
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """Field -> its annotation."""
+    return typing.get_type_hints(Config)
+
+
+def _plain_value(name: str, value: Any, hint: Any) -> Any:
+    """The value as exactly the type that a field has. Raises `ConfigError`."""
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, types.NoneType)):
-        kind_fits = isinstance(value, bool) and bool in allowed
-    elif float in allowed and isinstance(value, int):
-        value, kind_fits = float(value), True
-    else:
-        kind_fits = isinstance(value, allowed)
-    if not kind_fits:
-        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[allowed[0]]
-        raise ConfigError(f"{source}: {key} must be {wanted}, not {value!r}")
-    return value
+    if value is None and types.NoneType in allowed:
+        return None
+    found = to_plain(name, value, allowed[0])
+    if isinstance(found, str) and any("\ud800" <= c <= "\udfff" for c in found):
+        raise ConfigError(f"{name} is {quoted(found)}, which is not Unicode and cannot be kept; give another text")
+    return found
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        raise ConfigError(f"{name} {value!r} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
+        raise ConfigError(f"{name} {quoted(value)} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
 
 
 def _check_limits(name: str, value: float | None, low: float, high: float, open_low: bool) -> None:
     if value is None:
         return
-    if not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} is {value!r}; it must be a number")
     if not low <= value <= high or (open_low and value == low):
-        least = f"greater than {_shown(low)}" if open_low else f"at least {_shown(low)}"
-        most = "" if high == math.inf else f" and at most {_shown(high)}"
-        raise ConfigError(f"{name} is {_shown(value)}; it must be {least}{most}")
+        least = f"greater than {shown(low)}" if open_low else f"at least {shown(low)}"
+        most = "" if high == math.inf else f" and at most {shown(high)}"
+        raise ConfigError(f"{name} is {shown(value)}; it must be {least}{most}")
 
 
-def _shown(number: float) -> str:
-    return f"{number:,}" if isinstance(number, int) and 10_000 <= abs(number) < 10**21 else f"{number:.10g}"
+def _check_length(config: Config) -> None:
+    """What is written must be read again: see `fastrnn.training.metadata`."""
+    if len(json.dumps(config.to_mapping())) > _MOST_BYTES:
+        texts = {key: value for key, value in config.to_mapping().items() if isinstance(value, str)}
+        longest = max(texts, key=lambda key: len(texts[key]))
+        raise ConfigError(f"{longest} has {len(texts[longest]):,} characters; that is too long to be kept")
 
 
 def _check_task(config: Config) -> None:

@@ -4,11 +4,16 @@ A message is one line: what was wrong, then what would be right. The command lin
 ``fastrnn:`` and leaves with ``exit_status``.
 """
 
+from .message import MESSAGE, shorten
+
 
 class FastRNNError(Exception):
-    """Anything a user can meet and mend."""
+    """Anything a user can meet and mend. Its message is of bounded length, whatever it quotes."""
 
     exit_status = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shorten(str(message), MESSAGE))
 
 
 class ConfigError(FastRNNError):

@@ -3,18 +3,21 @@
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .data.characters import check_unknown
 from .data.corpus import Corpus
 from .data.ragged import bounded
 from .data.tokens import Tokenizer
 from .errors import ConfigError, InputError
+from .message import quoted
 from .nn.network import Network, State
-from .sample import Drawing, Sampler, check_amounts
+from .plain import check_path, check_whole, to_plain
+from .sample import Drawing, Sampler, check_amounts, check_texts
 from .training.checkpoint import Checkpoint, load
 from .training.evaluate import Evaluation, evaluate
 from .training.runfolder import model_path
@@ -43,7 +46,10 @@ class LineScore:
 
 
 class LanguageModel:
-    """A network and its vocabulary. Not for two threads at once."""
+    """A network and its vocabulary. Not for two threads at once.
+
+    It can be copied and pickled; a copy has forgotten what `step` was fed.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False, device: str = "cpu"
@@ -53,6 +59,7 @@ class LanguageModel:
             raise ConfigError(f"a model for {self.config.task}, not a language model; use `fastrnn predict` or `eval`")
         self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
+        self._settings = threads, exact, device
         config = self.config
         here = config.replace(precision=config.dtype, threads=threads, device=device)
         self.network = Network.from_config(here, self.tokenizer.size)
@@ -61,6 +68,11 @@ class LanguageModel:
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
         self._stepper: Network | None = None
         self._state: State = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parameters = self.network.parameters.on_host()
+        checkpoint = Checkpoint(self.config, self.tokenizer, parameters, {}, {}, self.progress, self.corpus)
+        return type(self), (checkpoint, *self._settings)
 
     @classmethod
     def load(
@@ -72,7 +84,7 @@ class LanguageModel:
         Measuring (evaluate, score, complete, step) is always exact. ``device``: where to compute, wherever the model
         was trained. Raises `BackendError` when that is not here.
         """
-        return cls(load(model_path(path)), threads, exact, device)
+        return cls(load(model_path(check_path("path", path))), threads, exact, device)
 
     def sample_stream(
         self,
@@ -93,7 +105,9 @@ class LanguageModel:
         not repeated. Raises `ConfigError` for settings that cannot be, and `InputError` when the vocabulary lacks
         characters of the prime, unless ``unknown`` is "skip". ``no_unk``: a model of words never draws `<UNK>`.
         """
-        check_amounts(count, length, seed)
+        count, length, seed = check_amounts(count, length, seed)
+        check_texts(prime=prime, stop=stop)
+        check_unknown(unknown)
         how = Drawing(**drawing)
         sampler = self.sampler.without_unknown() if no_unk else self.sampler
         return sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
@@ -104,6 +118,10 @@ class LanguageModel:
 
     def evaluate(self, corpus: Corpus) -> Evaluation:
         """The mean loss over every predicted position of a corpus that was read with this model's vocabulary."""
+        if not isinstance(corpus, Corpus):
+            raise InputError(f"{quoted(corpus)} is no Corpus; give what read_corpus or corpus_from_text makes")
+        if corpus.tokenizer != self.tokenizer:
+            raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
         found = evaluate(self.network.sibling(), corpus)
         assert found is not None
         return found
@@ -115,7 +133,7 @@ class LanguageModel:
         sentences sum to one. Characters and bytes have no such end. Raises `InputError` for one text in the place of
         a list of them.
         """
-        if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable) or hasattr(lines, "columns"):
             what = "one text" if isinstance(lines, str | bytes) else f"a value of type {type(lines).__name__}"
             raise InputError(f"{what} where a list is needed; give a list of texts")
         return self._scores(lines, unknown)
@@ -176,9 +194,8 @@ class LanguageModel:
 
     def completions(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
         """As `complete`, with natural log-probabilities, which stay apart where probabilities come near zero."""
-        for name, value in (("n", n), ("length", length)):
-            if not 1 <= value <= _MOST_COMPLETED:
-                raise ConfigError(f"{name} is {value}; it must be at least 1 and at most {_MOST_COMPLETED:,}")
+        n, length = check_whole("n", n, 1, _MOST_COMPLETED), check_whole("length", length, 1, _MOST_COMPLETED)
+        check_texts(text=text)
         found, prime = [], self.sampler.prime_ids(text, unknown)
         first = self._probabilities(prime)
         reached = self._copied(self._state)
@@ -219,13 +236,14 @@ class LanguageModel:
         if isinstance(x, str):
             ids = self.tokenizer.encode(x)
             if len(ids) != 1:
-                raise InputError(f"step takes one token; {x!r} is {len(ids)}")
+                raise InputError(f"step takes one token; {quoted(x)} is {len(ids)}")
             x = int(ids[0])
-        if not 0 <= x < self.tokenizer.size:
-            raise InputError(f"token ids run from 0 to {self.tokenizer.size - 1}; got {x}")
+        token: int = to_plain("a token's id", x, int)
+        if not 0 <= token < self.tokenizer.size:
+            raise InputError(f"token ids run from 0 to {self.tokenizer.size - 1}; got {token}")
         if self._stepper is None:
             self._stepper, self._state = self.network.sibling(), self.network.initial_state(1)
-        logits = self._stepper.step_logits(np.array([[x]], np.int32), self._state)[0].astype(np.float64)
+        logits = self._stepper.step_logits(np.array([[token]], np.int32), self._state)[0].astype(np.float64)
         exp = np.exp(logits - logits.max())
         probabilities: Array = exp / exp.sum()
         return probabilities

@@ -3,6 +3,7 @@
 import os
 
 from .language_model import LanguageModel
+from .plain import check_path
 from .task_model import TaskModel
 from .training.checkpoint import load as load_checkpoint
 from .training.runfolder import model_path
@@ -13,6 +14,6 @@ def load(path: str | os.PathLike[str], threads: int | None = None, exact: bool =
 
     ``exact``: texts are drawn with the weights as they are, not rounded to bfloat16.
     """
-    checkpoint = load_checkpoint(model_path(path))
+    checkpoint = load_checkpoint(model_path(check_path("path", path)))
     kind = LanguageModel if checkpoint.config.task == "language-model" else TaskModel
     return kind(checkpoint, threads, exact)

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from .data.symbols import UNKNOWN
 from .data.tokens import Tokenizer
 from .errors import ConfigError
+from .message import quoted
 from .nn.network import Network, State
 from .nn.parameters import Array
 from .nn.products import sampling
 from .nn.stepping import Stepper
+from .plain import check_whole, to_plain
 
 _CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
 _MOST_STREAMS = 65536
@@ -30,6 +33,9 @@ class Drawing:
     greedy: bool = False
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = to_plain(field.name, getattr(self, field.name), type(field.default))
+            object.__setattr__(self, field.name, value)
         if not 0 < self.temperature < float("inf"):
             raise ConfigError(f"temperature is {self.temperature:g}; it must be above 0 (--greedy takes the likeliest)")
         if self.top_k < 0:
@@ -45,13 +51,20 @@ class Drawing:
         return 0.0 if self.greedy else self.temperature, self.top_k, self.top_p, self.min_p
 
 
-def check_amounts(count: int, length: int, seed: int, name: str = "count") -> None:
-    """Raises `ConfigError` unless ``count`` texts, by this name, of ``length`` tokens can be drawn with this seed."""
-    for what, value, least in ((name, count, 1), ("length", length, 0), ("seed", seed, 0)):
-        if value < least:
-            raise ConfigError(f"{what} is {value}; it must be at least {least}")
+def check_amounts(count: int, length: int, seed: int, name: str = "count") -> tuple[int, int, int]:
+    """The same as whole numbers. Raises `ConfigError` unless ``count`` texts, by this name, of ``length`` tokens can be
+    drawn with this seed."""
+    count = check_whole(name, count, 1)
     if count > _MOST_STREAMS:
         raise ConfigError(f"{name} is {count}; it must be at most {_MOST_STREAMS}: use several runs, each its --seed")
+    return count, check_whole("length", length, 0), check_whole("seed", seed, 0)
+
+
+def check_texts(**texts: Any) -> None:
+    """Raises `ConfigError` for one of these, by its name, that is neither a text nor None."""
+    for name, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise ConfigError(f"{name} must be a text, not {quoted(text)}")
 
 
 class StopText:

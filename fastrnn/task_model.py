@@ -1,7 +1,7 @@
 """A trained model of a labelled task to use: load, predict, evaluate, generate, translate, forecast, step."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,19 +11,22 @@ from .answer import Answer, answer_of
 from .data.arriving import Arriving, pieces
 from .data.batch import Batch
 from .data.batches import evaluation_batches
-from .data.dataset import Examples
+from .data.characters import check_unknown
+from .data.dataset import Dataset, Examples
 from .data.encode import encode
 from .data.forecast import Windows
 from .data.record import Place, Record, Records
 from .data.records import Reading, Stream, open_records, read_records
 from .data.symbols import END, Symbols
 from .data.text import Paths
-from .data.values import records_of, step_of
+from .data.values import numbers_of, records_of, step_of
 from .data.vocabulary import Vocabulary
 from .errors import ConfigError, InputError
 from .judging import judge
+from .message import quoted
 from .nn.models import build
-from .sample import Drawing, Sampler, check_amounts
+from .plain import check_path, check_whole
+from .sample import Drawing, Sampler, check_amounts, check_texts
 from .search import log_probabilities
 from .training.checkpoint import Checkpoint, load, signature_of
 from .training.measure import longest, written
@@ -35,7 +38,10 @@ Array = np.ndarray[Any, Any]
 
 
 class TaskModel:
-    """A model and its vocabulary. Not for two threads at once."""
+    """A model and its vocabulary. Not for two threads at once.
+
+    It can be copied and pickled; a copy has forgotten what `step` was fed.
+    """
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
         config = self.config = checkpoint.config
@@ -47,7 +53,13 @@ class TaskModel:
         self.model: Any = build(config.replace(precision=config.dtype, threads=threads), self.signature, threads)
         self.model.parameters.assign(checkpoint.parameters)
         self._rounded = not exact
+        self._settings = threads, exact
         self.reset()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parameters = self.model.parameters.on_host()
+        checkpoint = Checkpoint(self.config, self.vocabulary, parameters, {}, {}, self.progress, self.corpus)
+        return type(self), (checkpoint, *self._settings)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "TaskModel":
@@ -55,7 +67,7 @@ class TaskModel:
 
         ``exact`` is for generate alone: texts are drawn in float32, nothing rounded to bfloat16.
         """
-        return cls(load(model_path(path)), threads, exact)
+        return cls(load(model_path(check_path("path", path))), threads, exact)
 
     @property
     def tokenizer(self) -> Symbols:
@@ -93,6 +105,8 @@ class TaskModel:
 
         Raises `ConfigError` where it cut nothing off.
         """
+        if split not in ("all", "train", "valid"):
+            raise ConfigError(f"split is {quoted(split)}; it must be all, train or valid")
         if split == "all":
             return data
         config = self.config
@@ -117,12 +131,9 @@ class TaskModel:
             )
         if self.task == "forecast":
             raise ConfigError("a forecast goes on from the end of a series; use `TaskModel.forecast`")
+        beam = check_whole("beam", beam, 1, _MOST_BEAMS)
         if beam > 1 and self.task != "translate":
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
-        if beam < 1:
-            raise ConfigError(f"beam is {beam}; it must be at least 1")
-        if beam > _MOST_BEAMS:
-            raise ConfigError(f"beam is {beam}; it must be at most {_MOST_BEAMS}")
         like = records if isinstance(records, Records) else Records(self.task, [], answers=False)
         asked = records if isinstance(records, Records | Arriving) else records_of(records, self.vocabulary)
         for chunk in pieces(asked, _CHUNK):
@@ -153,9 +164,10 @@ class TaskModel:
 
     def evaluate(self, records: Records | Examples | Paths) -> dict[str, Any]:
         """How well the model does on records with answers, or on files of them; see `fastrnn.judging.judge`."""
-        if isinstance(records, str | os.PathLike | Sequence):
-            records = self.records(records)
-        return judge(self.model, self.encode(records) if isinstance(records, Records) else records)
+        if isinstance(records, Dataset | Windows):
+            return judge(self.model, records)
+        given = records if isinstance(records, Records) else self.records(records)  # type: ignore[arg-type]
+        return judge(self.model, self.encode(given))
 
     def forecast(self, records: Records, steps: int) -> list[Array]:
         """The next ``steps`` rows (steps, C) of each series, in its own units.
@@ -163,10 +175,11 @@ class TaskModel:
         Past the horizon the model runs free: what it said is taken for what came. Raises `InputError`.
         """
         self._only("forecast")
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}; it must be at least 1")
-        if steps > _MOST_STEPS:
-            raise ConfigError(f"steps is {steps}; it must be at most {_MOST_STEPS}")
+        steps = check_whole("steps", steps, 1, _MOST_STEPS)
+        if not isinstance(records, Records):
+            raise InputError(f"{quoted(records)} is no Records; give model.records(FILE, answers=False)")
+        if not records.items:
+            raise InputError("no series was given; give at least one")
         windows = self.encode(replace(records, answers=False))
         assert isinstance(windows, Windows)
         parts: list[Array] = []
@@ -196,7 +209,9 @@ class TaskModel:
         label that is unknown.
         """
         self._only("generate")
-        check_amounts(count, length, seed)
+        count, length, seed = check_amounts(count, length, seed)
+        check_texts(prime=prime, stop=stop)
+        check_unknown(unknown)
         assert self.vocabulary.target is not None
         sampler = Sampler(self.model.decoder, self.vocabulary.target, rounded=self._rounded, end=END)
         start = {name: np.repeat(array, count, axis=1) for name, array in self._start(given).items()}
@@ -215,7 +230,7 @@ class TaskModel:
             raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
         if self.vocabulary.labels and not isinstance(given, str):
             raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
-        x = given if isinstance(given, str) else np.asarray(given, np.float64)
+        x = given if isinstance(given, str) else numbers_of(given, Place("given"))
         records = Records(self.task, [Record(x, None, Place("given"))], answers=False)
         start: dict[str, Array] = self.model.start(self.encode(records).batch(np.zeros(1, np.int64)))
         return start

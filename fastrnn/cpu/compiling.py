@@ -1,11 +1,13 @@
 """How kernels are compiled; `cache` keeps them on disk."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numba.extending
+from numba.core.compiler_lock import global_compiler_lock
 
 from .cache import KernelCache, kernel_folder
 
@@ -17,6 +19,14 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfu
 # two atomic instructions for each array of each call were a third of the time of drawing (measured).
 _PIECE = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
 _FOLDER = kernel_folder()
+
+
+if hasattr(os, "register_at_fork"):  # a child of a process that was compiling would wait for ever for its locks
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -1,6 +1,7 @@
 """Plain threads over kernels that release the GIL: each works on one contiguous share of the rows or columns."""
 
 import os
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ class Pool:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or default_threads()
+        self.start()
+        _pools.add(self)
+
+    def start(self) -> None:
+        """Make the workers, in a child process anew: threads do not live through a fork."""
         self._workers = ThreadPoolExecutor(self.threads - 1, "fastrnn") if self.threads > 1 else None
 
     def together(self, work: Callable[[Part], None], called_off: Callable[[], None] | None = None) -> None:
@@ -55,6 +61,17 @@ class Pool:
             for future in pending:
                 future.result()
 
+
+_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+
+
+def _start_again() -> None:
+    for pool in list(_pools):
+        pool.start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_again)
 
 _most: int | None = None  # threads, where other processes compute on this machine too
 

@@ -4,8 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Set
 
 from ..errors import ConfigError
+from ..message import ESCAPES, quoted
+from ..message import readable as readable
 
-_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 # Names of what has none in Unicode, or one that nobody knows it by.
 _NAMES = {
     "\0": "NUL", "\a": "bell", "\b": "backspace", "\v": "vertical tab", "\f": "form feed", "\x1a": "Ctrl-Z",
@@ -14,19 +15,12 @@ _NAMES = {
 UNKNOWN = ("error", "skip")
 
 
-def readable(text: str) -> str:
-    """The text with everything unprintable as an escape such as ``\\n``, ``\\x1b`` or ``\\u200b``."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _NAMED.get(c) or ascii(c)[1:-1] for c in text)
-
-
 def label(char: str) -> str:
     """A character in quotes; one that is not seen by itself as its code point and name.
 
     ``'é'``, ``'\\n'``, ``U+0301 combining acute accent``.
     """
-    if len(char) != 1 or char in _NAMED or (char.isprintable() and unicodedata.category(char)[0] != "M"):
+    if len(char) != 1 or char in ESCAPES or (char.isprintable() and unicodedata.category(char)[0] != "M"):
         return f"'{readable(char)}'"
     name = _NAMES.get(char) or unicodedata.name(char, "").lower()
     return f"U+{ord(char):04X} {name}".rstrip()
@@ -59,5 +53,5 @@ def missing_form(missing: Iterable[str], known: Set[str]) -> str | None:
 
 def check_unknown(unknown: str) -> None:
     """Raises `ConfigError` unless this is a policy for unknown characters."""
-    if unknown not in UNKNOWN:
-        raise ConfigError(f"unknown is {unknown!r}; it must be error or skip")
+    if not isinstance(unknown, str) or unknown not in UNKNOWN:
+        raise ConfigError(f"unknown is {quoted(unknown)}; it must be error or skip")

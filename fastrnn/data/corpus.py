@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from ..config import nearest
 from ..errors import ConfigError, InputError
-from .characters import check_unknown, readable, unknown_message
+from ..message import quoted
+from ..plain import check_whole, to_plain
+from .characters import check_unknown, describe, readable, unknown_message
 from .encoders import ENCODERS, Encoder
 from .remarks import names_remark, separator_remark, two_forms_remark, unseen_remark, vocabulary_remark
 from .sources import CHUNK, Progress, Source, watched
@@ -96,6 +98,8 @@ def corpus_from_text(
     name: str = "the text",
 ) -> Corpus:
     """Encode a text in memory, as `read_corpus` does a file. ``bytes``: its UTF-8."""
+    if not isinstance(text, str):
+        raise ConfigError(f"text must be a text, not {quoted(text)}; read_corpus takes the names of files")
     kind = _kind(tokens, tokenizer)
     errors = "surrogateescape" if kind == "bytes" else "strict"
 
@@ -137,14 +141,21 @@ class _Choices:
 
 
 def _kind(tokens: str, tokenizer: Tokenizer | None) -> str:
+    if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+        raise ConfigError(f"tokenizer must be that of a model or corpus, not {quoted(tokenizer)}")
     kind = tokens if tokenizer is None else tokenizer.kind
-    if kind not in ENCODERS:
-        raise ConfigError(f"tokens {kind!r} is unknown{nearest(kind, ENCODERS)} (choices: {', '.join(ENCODERS)})")
+    if not isinstance(kind, str) or kind not in ENCODERS:
+        raise ConfigError(
+            f"tokens {quoted(kind)} is unknown{nearest(str(kind), ENCODERS)} (choices: {', '.join(ENCODERS)})"
+        )
     return kind
 
 
 def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> Corpus:
     check_unknown(choices.unknown)
+    check_whole("min_count", choices.min_count, 1)
+    if choices.separator is not None:
+        to_plain("separator", choices.separator, str)
     what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
     names, breaks = _read(sources, encoder)
     _check_length(len(encoder.buffer), what)
@@ -158,7 +169,7 @@ def _encode(sources: Sequence[Source], encoder: Encoder, choices: _Choices) -> C
     if skipped:
         starts, breaks = (encoder.buffer.kept_before(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
-        _check_length(len(encoder.buffer), f"{what}, what the model knows of it")
+        _check_known(len(encoder.buffer), skipped, what)
     encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
     ids = encoder.buffer.finish()
     starts, breaks = (_distinct(p[p < len(ids)]) for p in (starts, breaks))
@@ -222,6 +233,16 @@ def _unknown(encoder: Encoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
 def _check_length(n: int, what: str) -> None:
     if n < 2:
         raise InputError(f"{what}: {('empty', 'only one token')[n]}; give a text of at least 2 tokens")
+
+
+def _check_known(n: int, skipped: dict[str, int], what: str) -> None:
+    if n < 2:
+        total = n + sum(skipped.values())
+        known = "none" if n == 0 else "only one"
+        raise InputError(
+            f"{what}: the model knows {known} of its {total:,} characters: {describe(skipped)} are unknown to it; use "
+            "a text in characters that it knows, or train a new model"
+        )
 
 
 def _rebased(positions: Positions, cut: int) -> Positions:

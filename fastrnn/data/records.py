@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import PurePath
 
 from ..errors import ConfigError, InputError
+from ..message import quoted
+from ..plain import to_plain
 from . import dense, labelled, series_reader, tables, tagged
 from .arriving import Arriving
 from .characters import readable
@@ -137,8 +139,11 @@ class Stream:
 
 def open_records(inputs: Paths, reading: Reading) -> list[Stream]:
     """The sources of a task, opened but not read, for prediction that streams. Raises `InputError`, `ConfigError`."""
+    for name in ("columns", "labels"):
+        if getattr(reading, name) is not None:
+            to_plain(name, getattr(reading, name), str)
     if reading.task not in TASKS:
-        raise ConfigError(f"task {reading.task!r} has no records (choices: {', '.join(TASKS)})")
+        raise ConfigError(f"task {quoted(reading.task)} has no records (choices: {', '.join(TASKS)})")
     sources = _sources(names_of(inputs), reading)
     if not sources:
         raise InputError("no data was given; name a file, a folder or -")

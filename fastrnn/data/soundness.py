@@ -1,10 +1,16 @@
-"""What must hold of a task's vocabulary that comes from a file. All checks raise `InputError`."""
+"""What must hold of a task's vocabulary: of one from a file, and of a new one before anything is trained with it.
 
-from collections.abc import Mapping
+All checks raise `InputError`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..message import quoted
+from .record import Place
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
@@ -48,3 +54,34 @@ def check_sound(vocabulary: "Vocabulary") -> None:
         raise InputError("the labels of a vocabulary must be different and not empty")
     if any("\ud800" <= c <= "\udfff" for label in vocabulary.labels for c in label):
         raise InputError("the labels of a vocabulary cannot hold surrogates")
+
+
+def check_label(label: Any, place: Place) -> str:
+    """A label that can be kept: labels are kept as lines of one text."""
+    if not isinstance(label, str):
+        raise place.error(f"the label is {quoted(label)}, which is no text; give a text such as {quoted(str(label))}")
+    if not label or "\n" in label:
+        what = "holds a line break" if label else "is empty"
+        raise place.error(f"the label {quoted(label)} {what}; give it a name of one line")
+    if any("\ud800" <= c <= "\udfff" for c in label):
+        raise place.error(f"the label {quoted(label)} is not Unicode; give it a plain name")
+    return label
+
+
+def check_names(names: Sequence[Any], place: Place) -> None:
+    """Names of columns that can be kept, in the same way."""
+    for name in names:
+        if not isinstance(name, str) or not name or "\n" in name:
+            raise place.error(f"a column is named {quoted(name)}; give it a name of one line")
+    if len(set(names)) != len(names):
+        raise place.error("two columns have the same name; give each its own")
+
+
+def check_kept(vocabulary: "Vocabulary", read: Callable[[Any], "Vocabulary"]) -> None:
+    """A new vocabulary is read back as it is written, so that no model is trained that cannot be loaded."""
+    try:
+        kept = read(json.loads(json.dumps(vocabulary.to_mapping(), allow_nan=False)))
+    except (InputError, ValueError) as error:
+        raise InputError(f"the vocabulary of this data cannot be kept ({error}); change the data") from None
+    if kept != vocabulary:
+        raise InputError("the vocabulary of this data cannot be kept: it would be read as another; change the data")

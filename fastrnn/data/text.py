@@ -11,12 +11,13 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ..config import nearest
 from ..errors import InputError
+from ..message import quoted
 from .characters import readable
 from .corpora import CORPORA
 from .encodings import HEAD, encoding_of
@@ -26,12 +27,15 @@ from .userdata import fetched_paths
 # What is read: a file, a folder, a glob, ``-`` or the name of a corpus; or several.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST, _LONGEST_LINE = 4096, 255  # characters of a path, and of a name in it, that a system takes
 _SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
 
 
 def names_of(inputs: Paths) -> list[str]:
     """Inputs as names, one alone too. Raises `InputError` for what is none."""
-    several: Sequence[Any] = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    several: Any = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    if isinstance(several, bytes | Mapping) or not isinstance(several, Iterable) or hasattr(several, "columns"):
+        raise InputError(f"a value of type {type(inputs).__name__} where files are named; give names or paths")
     found = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in several]
     for name in found:
         if not isinstance(name, str):
@@ -64,9 +68,20 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
     fetched = fetched_paths(name)
     if fetched is not None:
         return [_file(path) for path in fetched]
+    if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
+        raise InputError(
+            f"{quoted(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
+            "corpus_from_text makes of it"
+        )
     if glob.has_magic(name):
         return _expand_glob(name, tokens, left_out)
     raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
+
+
+def is_missing(name: str) -> bool:
+    """Whether `expand` finds nothing of this name."""
+    known = name == "-" or os.path.lexists(name) or name in BUILTIN or fetched_paths(name) is not None
+    return not known and not (glob.has_magic(name) and glob.glob(name, recursive=True))
 
 
 def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source]:

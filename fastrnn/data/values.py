@@ -1,6 +1,6 @@
 """Plain Python values as records: what a labelled task is asked, without a file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -20,8 +20,12 @@ def records_of(values: Iterable[Any], vocabulary: Vocabulary) -> Iterator[Record
     classify, translate: texts; tag: lists of words; regress, and classify of numbers: arrays (T, F), or (F,) for one
     step. Raises `InputError` that says which item is something else.
     """
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InputError(f"{_kind(values)} where a list is needed; give a list of {_wanted(vocabulary)}s")
+    # A table is iterated over by the names of its columns, and a mapping by its keys: neither is what is asked.
+    table = hasattr(values, "columns") or isinstance(values, Mapping)
+    single = isinstance(values, str | bytes | bytearray) or getattr(values, "ndim", 1) == 0
+    if table or single or not isinstance(values, Iterable):
+        column = "; of a table give one column" if table else ""
+        raise InputError(f"{_kind(values)} where a list is needed; give a list of {_wanted(vocabulary)}s{column}")
     for number, value in enumerate(values, 1):
         yield value if isinstance(value, Record) else _record(value, vocabulary, Place("item", number))
 
@@ -35,7 +39,7 @@ def step_of(value: Any, vocabulary: Vocabulary) -> Record:
         return Record([value], None, place)
     assert vocabulary.inputs is not None
     size = vocabulary.inputs.size
-    found = _numbers(value, place)
+    found = numbers_of(value, place)
     if found.shape != (size,) and not (found.ndim == 0 and size == 1):
         raise place.error(f"numbers of shape {found.shape}; a step takes {size}, shape ({size},)")
     return Record(found.reshape(1, size), None, place)
@@ -50,17 +54,17 @@ def _record(value: Any, vocabulary: Vocabulary, place: Place) -> Record:
         if not isinstance(value, str):
             raise place.error(f"{_kind(value)} where a text is needed")
         return Record(value, None, place, value)
-    found = _numbers(value, place)
+    found = numbers_of(value, place)
     if found.ndim not in (1, 2) or not found.size:
         raise place.error(f"numbers of shape {found.shape}; give (steps, features), or (features,) for one step")
     return Record(found if found.ndim == 2 else found[None], None, place)
 
 
-def _numbers(value: Any, place: Place) -> Array:
+def numbers_of(value: Any, place: Place) -> Array:
     """In float64. Raises `InputError` for what is no number, or not finite."""
     try:
         found = np.asarray(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise place.error("rows of different lengths; give an array of numbers") from None
     if found.dtype.kind == "O":
         found = _plain(found)

@@ -9,11 +9,12 @@ import numpy as np
 
 from ..config import Config, nearest
 from ..errors import InputError
+from ..message import quoted, shorten
 from ..nn.signature import Signature
 from .record import Place, Record, Records
 from .scaling import Scaling, scaling_from_mapping
 from .series import CALENDAR
-from .soundness import check_plain, check_sound
+from .soundness import check_kept, check_label, check_names, check_plain, check_sound
 from .splitting import training_rows
 from .symbols import CHARS, WORDS, Symbols, symbols_from_mapping
 from .tables import Columns
@@ -49,8 +50,14 @@ class Vocabulary:
 
     @classmethod
     def build(cls, records: Records, config: Config) -> "Vocabulary":
-        """The tables for these records, made from those that train (`splitting.training_rows`); labels from all."""
-        return _BUILDERS[records.task](records, training_items(records, config), config)
+        """The tables for these records, made from those that train (`splitting.training_rows`); labels from all.
+
+        Raises `InputError` for labels and names that could not be read again.
+        """
+        check_names((*records.inputs, *records.outputs), records.items[0].place)
+        found = _BUILDERS[records.task](records, training_items(records, config), config)
+        check_kept(found, vocabulary_from_mapping)
+        return found
 
     @property
     def size(self) -> int:
@@ -94,8 +101,8 @@ class Vocabulary:
         """The id of a label. Raises `InputError` for one that is unknown."""
         found = self._label_ids.get(label)
         if found is None:
-            names = ", ".join(self.labels[:_SHOWN]) + (", ..." if len(self.labels) > _SHOWN else "")
-            raise place.error(f"label {label!r} is unknown{nearest(label, self.labels)}; the model knows {names}")
+            names = ", ".join(map(shorten, self.labels[:_SHOWN])) + (", ..." if len(self.labels) > _SHOWN else "")
+            raise place.error(f"label {quoted(label)} is unknown{nearest(label, self.labels)}; the model knows {names}")
         return found
 
     @cached_property
@@ -152,12 +159,12 @@ def _tag(records: Records, items: Sequence[Record], config: Config) -> Vocabular
         "tag",
         tokens=Symbols.build("tokens", words, config.min_count),
         characters=Symbols.build("chars", (w for s in words for w in s), config.min_count) if spelt else None,
-        labels=_labels(tag for record in records.items for tag in record.y or ()),
+        labels=_labels((tag, record.place) for record in records.items for tag in record.y or ()),
     )
 
 
 def _classify(records: Records, items: Sequence[Record], config: Config) -> Vocabulary:
-    labels = _labels(record.y for record in records.items if record.y is not None)
+    labels = _labels((record.y, record.place) for record in records.items if record.y is not None)
     if len(labels) < 2:
         raise records.items[0].place.error("every example has the same label; classify needs at least two labels")
     if isinstance(items[0].x, str):
@@ -168,7 +175,7 @@ def _classify(records: Records, items: Sequence[Record], config: Config) -> Voca
 def _generate(records: Records, items: Sequence[Record], config: Config) -> Vocabulary:
     target = _texts(config, (record.y for record in items), _least_in_targets(config))
     if isinstance(items[0].x, str):
-        return Vocabulary("generate", target=target, labels=_labels(record.x for record in records.items))
+        return Vocabulary("generate", target=target, labels=_labels((r.x, r.place) for r in records.items))
     return Vocabulary("generate", target=target, inputs=Scaling.of([record.x[None] for record in items]))
 
 
@@ -226,9 +233,10 @@ def _least_in_targets(config: Config) -> int:
     return config.min_count if config.tokens == WORDS else 1
 
 
-def _labels(found: Iterable[str]) -> tuple[str, ...]:
+def _labels(found: Iterable[tuple[Any, Place]]) -> tuple[str, ...]:
     """Every label once: whole numbers by value, before the others in alphabetical order."""
-    return tuple(sorted(set(found), key=lambda s: (0, int(s), s) if s.isdecimal() and len(s) < 20 else (1, 0, s)))
+    names = {check_label(label, place) for label, place in found}
+    return tuple(sorted(names, key=lambda s: (0, int(s), s) if s.isdecimal() and len(s) < 20 else (1, 0, s)))
 
 
 def _dense(items: Sequence[Record], names: Sequence[str] = ()) -> Scaling:

@@ -22,6 +22,14 @@ def launched(environment: Mapping[str, str] | None = None) -> tuple[int, int]:
     return 0, 1
 
 
+def size_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """The variables without which this process is alone."""
+    environment = os.environ if environment is None else environment
+    return [
+        size for size, rank in _NAMES if environment.get(size, "").isdecimal() and environment.get(rank, "").isdecimal()
+    ]
+
+
 def without_mpi(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a process of its own, which is to know nothing of the launcher."""
     environment = os.environ if environment is None else environment

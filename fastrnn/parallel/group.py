@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from ..errors import BackendError, ConfigError
-from .environment import launched
+from .environment import launched, size_variables
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -91,12 +91,22 @@ def world() -> Group:
         from .ranks import Ranks
     except (ImportError, RuntimeError) as error:
         raise BackendError(
-            f"started as one of {size} processes, but mpi4py cannot be loaded ({error}); pip install 'fastrnn[mpi]'"
+            f"{_started(size)}, but mpi4py cannot be loaded ({error}); pip install 'fastrnn[mpi]' to train in all of "
+            f"them, or run this one alone: {_alone()}"
         ) from None
     found = Ranks()
     if found.size != size:
         raise BackendError(
-            f"started as one of {size} processes, but mpi4py sees {found.size}: the launcher is not of the MPI that "
-            "mpi4py uses; start with the mpirun of that one"
+            f"{_started(size)}, but mpi4py sees {found.size}: the launcher is not of the MPI that mpi4py uses; start "
+            f"with the mpirun of that one, or run this one alone: {_alone()}"
         )
     return found
+
+
+def _started(size: int) -> str:
+    return f"started as one of {size} processes ({size_variables()[0]}={size})"
+
+
+def _alone() -> str:
+    """How to run without the other processes."""
+    return "env " + " ".join(f"-u {name}" for name in size_variables()) + " fastrnn ..."

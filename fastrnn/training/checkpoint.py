@@ -35,7 +35,7 @@ from .notes import check_corpus, check_progress
 from .optimizers import MOMENTS
 from .tensorfile import Array, Damaged, encode, layout, read_header, read_tensors, shown
 
-__all__ = ["Checkpoint", "Encoding", "from_bytes", "load", "save", "signature_of", "to_bytes"]
+__all__ = ["Checkpoint", "Encoding", "check_readable", "from_bytes", "load", "save", "signature_of", "to_bytes"]
 
 FORMAT, VERSION = "fastrnn", "1"
 
@@ -120,6 +120,25 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
         raise CheckpointError(f"{name}: refusing to write this checkpoint: {error}") from None
 
 
+def check_readable(checkpoint: Checkpoint, name: str = "model") -> None:
+    """Raises `CheckpointError` unless everything but the tensors would be read as it is written.
+
+    For use before training: of the parameters only the shapes count.
+    """
+    shapes = {key: array.shape for key, array in checkpoint.parameters.items()}
+    try:
+        texts = _described(checkpoint, shapes)
+        config = parsed_config(texts)
+        progress, corpus = parsed(texts, "progress"), parsed(texts, "corpus")
+        check_progress(progress)
+        check_corpus(corpus)
+        again = Checkpoint(config, parsed_encoding(texts, shapes, config), {}, {}, {}, progress, corpus)
+        if _described(again, shapes) != texts or again.tokenizer != checkpoint.tokenizer:
+            raise Damaged("it would be read as another")
+    except (Damaged, ConfigError, InputError) as error:
+        raise CheckpointError(f"{name}: this model could not be read again once it is trained: {error}") from None
+
+
 def _check_regular(name: str) -> None:
     """Refuses what `open` would wait for or never see the end of: a pipe, a device."""
     try:
@@ -178,16 +197,19 @@ def _check_origin(texts: Mapping[str, str]) -> None:
 def _texts(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dict[str, str]:
     """The metadata."""
     shapes = {name: array.shape for name, array in checkpoint.parameters.items()}
-    texts = {
-        "format": FORMAT,
-        "version": VERSION,
+    described = _described(checkpoint, shapes)
+    texts = {"format": FORMAT, "version": VERSION, **described, "digest": tensor_digest(tensors)}
+    return texts | {"metadata_digest": metadata_digest(texts)}
+
+
+def _described(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """What `VALUES` names, as JSON."""
+    return {
         "config": written("config", checkpoint.config.to_mapping()),
         "tokenizer": written_encoding(checkpoint.tokenizer, shapes),
         "progress": written("progress", checkpoint.progress),
         "corpus": written("corpus", checkpoint.corpus),
-        "digest": tensor_digest(tensors),
     }
-    return texts | {"metadata_digest": metadata_digest(texts)}
 
 
 def _part(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -1,15 +1,51 @@
 """What may change when a run goes on: its length, and how it is watched."""
 
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..errors import ConfigError
+from ..config import Config, check_names, parse_duration, plain_fields
+from ..data.text import is_missing
+from ..errors import ConfigError, InputError
+from ..message import quoted
 from . import auto
 from .checkpoint import Checkpoint
 from .material import Material
 
 # What old weights and their vocabulary decide, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
+
+
+def check_changes(changes: Any) -> dict[str, Any]:
+    """Changes with the types that the settings have. Raises `ConfigError` for unknown names and impossible values."""
+    if changes is None:
+        return {}
+    if not isinstance(changes, Mapping):
+        raise ConfigError(f"changes must be a dict of settings, not {quoted(changes)}")
+    check_names(changes)
+    return plain_fields(changes)
+
+
+def check_data_is_here(inputs: Sequence[str], run: Path) -> None:
+    """Raises `InputError` when data of a run is no longer where the run found it: names may be relative."""
+    for name in filter(is_missing, inputs):
+        raise InputError(
+            f"{quoted(name)}: this run's data is not here (looked for in {quoted(os.getcwd())}); go to the folder "
+            f"where it was started, or name the data: fastrnn train DATA --resume {shlex.quote(str(run))}"
+        )
+
+
+def check_files_are_here(config: Config) -> None:
+    """The same of the other files that a configuration names."""
+    for field in ("valid_file", "labels"):
+        name = getattr(config, field)
+        if name is not None and is_missing(name):
+            raise InputError(
+                f"{quoted(name)}: this run's {field} is not here (looked for in {quoted(os.getcwd())}); go to the "
+                "folder where it was started"
+            )
 
 
 def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
@@ -36,30 +72,39 @@ def _anew(name: str) -> str:
     return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 
-def extended(
-    saved: Checkpoint, config: Config, length: dict[str, Any], material: Material, clock: auto.Clock
-) -> Config:
+def extended(saved: Checkpoint, config: Config, length: dict[str, Any], material: Material) -> Config:
     """The configuration with the new length; how often to validate follows it, if it was not chosen by hand.
 
-    ``clock``: counts the time that is given, if the length is one. Raises `ConfigError` for less than is done.
+    Raises `ConfigError` for less than is done.
     """
     if not length:
         return config
     ((name, value),) = length.items()
+    steps = _new_steps(saved, config, name, value, material)
+    if config.eval_every == material.eval_every(saved.config):
+        config = config.replace(eval_every=material.eval_every(config.replace(steps=steps)))
+    return config.replace(steps=steps)
+
+
+def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, material: Material) -> int:
+    """The new total, from steps, epochs, or a time for the whole run, what it had so far included."""
     done = int(saved.progress["step"])
     if name == "steps":
         new = int(value)
     elif name == "epochs":
         new = material.steps_of_epochs(config, float(value))
     else:
+        clock = auto.Clock(parse_duration(value) - saved.progress["seconds"], material.group)
         new = done + material.steps_within(config, clock.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return auto.with_steps(config, new, done, material.eval_every)
+    return new
 
 
 def _check_not_done(saved: Checkpoint, length: dict[str, Any], told: str | None = None) -> None:
-    """Raises `ConfigError` for fewer steps than the run has had. ``told``: how the length was given."""
-    done = int(saved.progress["step"])
+    """Raises `ConfigError` for fewer steps, or less time, than the run has had. ``told``: how the length was given."""
+    done, seconds = int(saved.progress["step"]), saved.progress["seconds"]
     new = int(length.get("steps", max(done, 1)))
     if new < max(done, 1):
         raise ConfigError(f"{told or f'steps {new}'} is less than the {done} steps that are done; give more")
+    if "for_" in length and parse_duration(length["for_"]) <= seconds:
+        raise ConfigError(f"for {length['for_']} is less than the {seconds:.1f} s that are done; give more")

@@ -9,7 +9,7 @@ from ..nn.models import Model
 from ..parallel.group import ALONE, Group
 from . import auto
 from .checkpoint import Encoding
-from .evaluate import Evaluator
+from .loop import Evaluator
 from .reporter import Reporter
 from .trainer import Windows
 
@@ -29,7 +29,7 @@ class Material(Protocol):
     def tokenizer(self) -> Encoding: ...
 
     def tell_unknown(self, reporter: Reporter) -> None:
-        """Report what an old model's vocabulary lacks."""
+        """Report what an old model's vocabulary lacks. Raises `InputError` where that is most of the data."""
 
     def describe(self, config: Config) -> list[str]:
         """The data and the length of a run on it, in words."""
@@ -43,7 +43,7 @@ class Material(Protocol):
     def windows(self, config: Config) -> Windows:
         """What the steps of a run read."""
 
-    def evaluator(self, model: Any, config: Config) -> Evaluator | None:
+    def evaluator(self, model: Any) -> Evaluator | None:
         """Validates a model that is being trained; None if nothing was kept for that."""
 
     def drawing(self, model: Any, config: Config) -> Callable[[], str] | None:

@@ -6,11 +6,14 @@ import select
 import signal
 import socket
 import threading
+import weakref
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"
+_contexts: "weakref.WeakSet[StopSignals]" = weakref.WeakSet()
 
 
 class StopSignals:
@@ -24,10 +27,13 @@ class StopSignals:
     the main thread, where Python allows no handlers, the context does nothing.
     """
 
-    def __init__(self, urgent: bool = False) -> None:
+    def __init__(self, urgent: bool = False, raises: bool = False) -> None:
+        """``raises``: never end the process; where it would end, raise what Python does for these signals."""
         self.stop: int | None = None
         self.urgent = urgent
+        self._raises = raises
         self._heard: frozenset[int] = frozenset()
+        _contexts.add(self)
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
@@ -60,16 +66,47 @@ class StopSignals:
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._handlers: dict[int, Any] = {number: signal.signal(number, self._note) for number in self._heard}
 
+    def finished(self, result: Result) -> Result:
+        """The result of what was stopped; or, if wanted, `KeyboardInterrupt` or `SystemExit` in its place."""
+        if self._raises and self.stop is not None:
+            raise _exception(self.stop)
+        return result
+
+    def forget(self) -> None:
+        """In a child process after a fork: no thread watches here, and the descriptor is the parent's as well."""
+        if self._heard:
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.set_wakeup_fd(-1)
+                for number, handler in self._handlers.items():
+                    signal.signal(number, handler)
+            self._heard = frozenset()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
+        again = self.stop is not None
         self.stop = number
+        if self._raises and (again or self.urgent):
+            raise _exception(number)
 
     def _watch(self) -> None:
         count = 0
         while numbers := self._reader.recv(64):
             for number in numbers:
                 count += number in self._heard
-                if number in self._heard and (count > 1 or self.urgent):
+                if number in self._heard and not self._raises and (count > 1 or self.urgent):
                     _leave(number, "before training began" if self.urgent else "at once; the last saved state is whole")
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _forget_all() -> None:
+    for context in list(_contexts):
+        context.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _leave(number: int, how: str) -> None:

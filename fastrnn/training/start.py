@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..config import Config, parse_duration
+from ..config import Config
 from ..data.corpus import Corpus
 from ..data.record import Records
 from ..data.text import Paths, names_of
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, InputError
+from ..message import quoted
 from ..nn.initialisation import initialise
 from ..parallel.group import Group, world
+from ..plain import check_path
 from ..preparing import prepare
 from . import auto
 from .atomic import remove_litter
 from .checkpoint import Checkpoint, load
-from .extend import FIXED, changed, extended
+from .extend import FIXED, changed, check_changes, check_data_is_here, check_files_are_here, extended
 from .log import NoLog, RunLog
 from .loop import Loop
 from .material import Material, read
@@ -31,7 +33,6 @@ from .runfolder import RunFolder, model_path
 from .signals import StopSignals
 from .trainer import Snapshot, Trainer
 
-_MOST_STEPS = 10**12  # of a run that goes on for some time: as many as that allows
 # What training reads: files, folders, globs, built-in names; or what was read from them.
 Inputs = Paths | Corpus | Records
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # what every run has settled when it starts
@@ -44,19 +45,22 @@ def train(
     *,
     init_from: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
-    started: float | None = None,
+    raise_interrupt: bool = False,
 ) -> Result:
     """Train a new model on files, folders, globs, built-in names, a `Corpus` or `Records`; everything lands in ``out``.
 
-    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``started``: where a time
-    budget counts from, by `time.monotonic`; now, if that is not given. Raises `FastRNNError`s:
-    `ConfigError`, `InputError`, `OutputError`, `CheckpointError`, `DivergedError`.
+    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``raise_interrupt``: raise
+    `KeyboardInterrupt` after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM), so that a loop of trainings
+    ends; otherwise the `Result` tells of it. Raises `FastRNNError`s: `ConfigError`, `InputError`, `OutputError`,
+    `CheckpointError`, `DivergedError`.
     """
-    inputs, config, group = _named(inputs), config or Config(), world()
+    config = _checked_config(config)
+    out, init_from = (None if p is None else check_path(n, p) for n, p in (("out", out), ("init_from", init_from)))
+    inputs, group = _named(inputs), world()
     reporter = _first_alone(reporter, group)
-    with StopSignals(urgent=True) as signals:
+    with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         backend.check(config.device, config.task, group.size)  # before anything is read
-        clock = auto.Clock(auto.budget_of(config), group, started)
+        clock = auto.Clock(auto.budget_of(config), group)
         if out is not None:
             group.first(RunFolder(out).check_free)
         old = group.first(lambda: load(model_path(init_from))) if init_from is not None else None
@@ -65,6 +69,10 @@ def train(
         material = read(inputs, config, old.tokenizer if old else None, reporter, group)
         config = config.replace(tokens=material.tokens)
         if old is not None:
+            if material.tokenizer != old.tokenizer:  # a corpus that was read by itself
+                raise InputError(
+                    "this corpus has another vocabulary than the model; read it with tokenizer=that of the model"
+                )
             material.tell_unknown(reporter)
         _prepare(config, reporter, group)
         if clock.budget is not None and clock.here() < clock.budget / 2:
@@ -77,12 +85,13 @@ def train(
         trainer = _started(made.config, material, old)
         folder, opened = _held(group, lambda: _new_folder(out, reporter))
         with opened as log:
-            evaluator = material.evaluator(trainer.model, made.config)
-            loop = Loop(trainer, material.tokenizer, material.about, evaluator, folder, reporter)
-            loop.pace = Pace(clock, made.most_steps, final=evaluator is not None and evaluator.final is not None)
-            loop.eval_every = None if config.eval_every else material.eval_every
+            loop = Loop(
+                trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
+            )
+            loop.pace = Pace(clock, made.most_steps)
             result = _run(loop, material, signals, log, made.choices)
-    return dataclasses.replace(result, signal=signals.stop)  # also of a signal that came too late for the loop
+    # A signal that came too late for the loop counts too.
+    return signals.finished(dataclasses.replace(result, signal=signals.stop))
 
 
 def resume(
@@ -91,24 +100,31 @@ def resume(
     inputs: Inputs = (),
     reporter: Reporter | None = None,
     *,
-    started: float | None = None,
+    raise_interrupt: bool = False,
 ) -> Result:
     """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
 
-    ``changes``: a larger ``steps`` or ``epochs`` for the whole run, or ``for_``, so much time from now on; ``threads``,
-    ``eval_every``, ``save_every``, ``patience``, ``device``. ``inputs``: the data, if it is to be found elsewhere now.
-    ``started``: as for `train`. Raises `ConfigError` for other changes, `InputError` when the data is not the same.
+    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``,
+    ``patience``. ``inputs``: the data, if it is to be found elsewhere now. ``raise_interrupt``: as for `train`. Raises
+    `ConfigError` for other changes, before anything of the run is touched, and `InputError` when the data is not the
+    same.
     """
-    inputs, group, changes = _named(inputs), world(), dict(changes or {})
+    run, changes = check_path("run", run), check_changes(changes)
+    inputs, group = _named(inputs), world()
     reporter = _first_alone(reporter, group)
-    with StopSignals(urgent=True) as signals:
-        given = changes.get("for_")
-        clock = auto.Clock(parse_duration(given) if given is not None else None, group, started)
+    with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         folder, opened = _held(group, lambda: _old_folder(run, reporter))
         with opened as log:  # nobody else trains in this folder from here on
-            loop, material, planned = _restored(folder, changes, inputs, reporter, clock)
-            result = _run(loop, material, signals, log, _going_on(loop, planned, given))
-    return dataclasses.replace(result, signal=signals.stop)
+            loop, material = _restored(folder, changes, inputs, reporter, group)
+            going_on = f"going on from step {loop.trainer.progress.step:,}"
+            result = _run(loop, material, signals, log, (going_on,))
+    return signals.finished(dataclasses.replace(result, signal=signals.stop))
+
+
+def _checked_config(config: Config | None) -> Config:
+    if config is not None and not isinstance(config, Config):
+        raise ConfigError(f"config must be a fastrnn.Config, not {quoted(config)}; make one with Config(**settings)")
+    return config or Config()
 
 
 def _prepare(config: Config, reporter: Reporter, group: Group) -> None:
@@ -162,22 +178,10 @@ def _started(config: Config, material: Material, old: Checkpoint | None) -> Trai
     return trainer
 
 
-def _going_on(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
-    """What a resumed run does, in words. ``planned``: its steps before; ``given``: time from now on."""
-    done, steps = loop.trainer.progress.step, loop.trainer.steps
-    words = [f"going on from step {done:,}"]
-    if given is not None:
-        words.append(f"for {given} from now on: about {steps - done:,} more steps, {steps:,} in all")
-        if done < planned and steps < planned:
-            words.append(f"fewer than the {planned:,} that were planned; without --for it goes on to those")
-    return tuple(words)
-
-
 def _restored(
-    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, clock: auto.Clock
-) -> tuple[Loop, Material, int]:
-    """The loop as its last checkpoint left it, its data, and the steps that it had planned."""
-    group = clock.group
+    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, group: Group
+) -> tuple[Loop, Material]:
+    """The loop as its last checkpoint left it, and its data."""
     saved = group.first(lambda: load(folder.last))
     if not saved.resumable:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
@@ -187,30 +191,31 @@ def _restored(
     Progress.from_mapping(saved.progress)  # refuses one that no run has written
     config, length = changed(saved, changes)
     backend.check(config.device, config.task, group.size)
-    given = isinstance(inputs, (Corpus, Records)) or len(_named(inputs)) > 0
-    material = read(inputs if given else saved.corpus.get("inputs", ()), config, saved.tokenizer, reporter, group)
+    if not isinstance(inputs, Corpus | Records) and not len(_named(inputs)):
+        names: list[str] = saved.corpus.get("inputs", [])
+        group.first(lambda: check_data_is_here(names, folder.path))
+        inputs = names
+    group.first(lambda: check_files_are_here(config))
+    material = read(inputs, config, saved.tokenizer, reporter, group)
     if material.about["fingerprint"] != saved.corpus.get("fingerprint"):
         what = "text" if config.task == "language-model" else "data"
         raise ConfigError(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
     _prepare(config, reporter, group)
-    config = extended(saved, config, length, material, clock)
+    config = extended(saved, config, length, material)
     trainer = Trainer(material.model(config), material.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
     state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.mark_good()
-    evaluator = material.evaluator(trainer.model, config)
-    loop = Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter)
-    if clock.budget is not None:
-        loop.pace = Pace(clock, _MOST_STEPS, final=evaluator is not None and evaluator.final is not None)
-        loop.eval_every = None if "eval_every" in changes else material.eval_every
-    return loop, material, saved.config.steps or 0
+    evaluator = material.evaluator(trainer.model)
+    return Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter), material
 
 
 def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:
     trainer = loop.trainer
+    loop.check_readable()
     loop.write_config()
     start = Start(
         run=str(loop.folder.path),

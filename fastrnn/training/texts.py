@@ -1,6 +1,5 @@
 """What a language model is trained on: a text, its split, and its streams."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,12 +13,18 @@ from ..data.symbols import CHARS
 from ..data.tokens import Tokenizer, WordTokenizer
 from ..data.windows import Streams
 from ..data.words import UNK
+from ..errors import InputError
 from ..nn.network import Network
-from ..nn.products import PRECISE
+from ..nn.products import validating
 from ..parallel.group import ALONE, Group
 from . import auto
-from .evaluate import Evaluate, Evaluation, Evaluator, Watch, evaluate, validated_part
+from .evaluate import Evaluation, evaluate
+from .loop import Evaluator
 from .reporter import Reporter
+
+_MOST_DROPPED = 0.1  # of a text, where an old vocabulary is kept: what is left no longer reads like it
+_MOST_UNKNOWN = 0.5  # of its words: each keeps its place, as <UNK>
+_VALIDATED = 1 << 18  # tokens of the validation text that are used while training
 
 
 class TextMaterial:
@@ -41,13 +46,25 @@ class TextMaterial:
         self._valid_tokens = len(self.valid) if self.valid else 0
         self._documents = len(whole.starts)
         self._unknown, self._tokens = 0, len(whole)
+        self._skipped = whole.skipped
         if isinstance(whole.tokenizer, WordTokenizer):
             self._unknown = int(np.count_nonzero(whole.ids == whole.tokenizer.ids[UNK]))
 
     def tell_unknown(self, reporter: Reporter) -> None:
-        """What an old vocabulary lacks."""
+        """What an old vocabulary lacks. Raises `InputError` where too little is left to learn from."""
+        dropped = sum(self._skipped.values())
+        share = dropped / (dropped + self._tokens)
+        if share > _MOST_DROPPED:
+            raise InputError(
+                f"{share:.0%} of the text ({dropped:,} of {dropped + self._tokens:,} characters) is unknown to the "
+                f"model to start from and would be left out: {describe(self._skipped)}; train a new model without "
+                "--init-from, or start from one of this script"
+            )
         if self._unknown:
-            reporter.message(f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}")
+            told = f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}"
+            if self._unknown > _MOST_UNKNOWN * self._tokens:
+                raise InputError(f"{told}; train a new model without --init-from, or start from one of this language")
+            reporter.message(told)
 
     def describe(self, config: Config) -> list[str]:
         """The data and the length of a run on it, in words."""
@@ -60,7 +77,6 @@ class TextMaterial:
             f"{documents:,} {'document' if documents == 1 else 'documents'}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
-            *validated_part(config.eval_size, self._valid_tokens, config.tokens or CHARS),
         ]
 
     def statistics(self) -> dict[str, Any]:
@@ -80,27 +96,16 @@ class TextMaterial:
         assert config.batch is not None
         return Streams(self.corpus, config.batch, config.seq, config.seed, self.group.part(config.batch))
 
-    def evaluator(self, model: Network, config: Config) -> Evaluator | None:
+    def evaluator(self, model: Network) -> Evaluator | None:
         """Validates a model that is being trained."""
         if self.valid is None:
             return None
-        tokens = len(self.valid)
-        valid, size = self.valid, config.eval_size
-        if size is None and tokens > auto.MOST_SIZE:  # a run of an earlier version: it had the first so many
-            valid, _ = split_corpus(valid, 1 - auto.MOST_SIZE / tokens)
-        during = self._evaluate(model.sibling(), valid, size)
-        if (size or len(valid)) >= tokens and model.products == PRECISE:
-            return Evaluator(during)
-        final = auto.final_size(config, tokens, self.tokenizer.size)
-        return Evaluator(during, self._evaluate(model.sibling(PRECISE), self.valid, final))
+        network, valid = model.sibling(validating(model.products)), self.valid
 
-    def _evaluate(self, network: Network, valid: Corpus, size: int | None) -> Evaluate:
-        """Validates this network on so many tokens."""
+        def measured(stopped: Callable[[], bool]) -> Evaluation | None:
+            return evaluate(network, valid, stopped, self.group)
 
-        def evaluated(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
-            return evaluate(network, valid, watch, self.group, size=size, seconds=seconds)
-
-        return evaluated
+        return measured
 
     def drawing(self, model: Network, config: Config) -> Callable[[], str]:
         """Makes a short sample of a model that is being trained."""
@@ -118,7 +123,7 @@ class TextMaterial:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Steps that fit into the time that is left."""
-        return auto.length_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)[0]
+        return auto.steps_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)
 
     def eval_every(self, config: Config) -> int:
         """Steps between validations, where that is left open."""
@@ -136,7 +141,6 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         separator=config.document_separator,
         tokenizer=tokenizer,
         unknown=skip,
-        progress=reporter.reading,
     )
     _tell_skipped(corpus, "the old model does not know them", reporter)
     return corpus
@@ -144,7 +148,9 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
 
 def _tell_skipped(corpus: Corpus, why: str, reporter: Reporter) -> None:
     if corpus.skipped:
-        reporter.message(f"left out, because {why}: {describe(corpus.skipped)}")
+        dropped = sum(corpus.skipped.values())
+        share = f"{dropped:,} of {dropped + len(corpus):,} ({dropped / (dropped + len(corpus)):.2%})"
+        reporter.message(f"left out {share}, because {why}: {describe(corpus.skipped)}")
 
 
 def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, Corpus | None]:
@@ -154,6 +160,9 @@ def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, C
         valid = _read_valid_file(config.valid_file, whole, config, reporter)
     elif config.valid:
         corpus, valid = split_corpus(whole, config.valid)
+    if valid is not None and len(valid) > _VALIDATED:
+        reporter.message(f"validating on the first {_VALIDATED:,} of {len(valid):,} tokens")
+        valid, _ = split_corpus(valid, 1 - _VALIDATED / len(valid))
     return corpus, valid
 
 

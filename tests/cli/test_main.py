@@ -50,6 +50,14 @@ def test_every_end_is_one_line_and_a_status(
     assert outcome(monkeypatch, error) == (status, "", line)
 
 
+def test_a_text_instead_of_a_number_does_not_fill_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = click.BadParameter(f"{'many words ' * 9000} is not a valid integer.", param_hint="'--length'")
+    status, _, err = outcome(monkeypatch, error)
+    assert (status, err.count("\n")) == (2, 1)
+    assert len(err) < 650
+    assert "is not a valid integer" in err
+
+
 def test_memory_and_mistakes_of_ours_are_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for error, words in ((MemoryError("8 GiB"), "not enough memory"), (ZeroDivisionError("x"), "internal error")):
         status, out, err = outcome(monkeypatch, error)

@@ -122,7 +122,7 @@ def test_characters_that_a_vocabulary_lacks_are_counted_and_named(tmp_path: Path
 
 
 def test_a_text_of_which_the_model_knows_nothing_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"^the text, what the model knows of it: empty; give"):
+    with pytest.raises(InputError, match=r"^the text: the model knows none of its 3 characters"):
         corpus_from_text("xyz", tokenizer=CharTokenizer("abc"), unknown="skip")
 
 

@@ -60,11 +60,18 @@ def test_a_place_that_is_not_there_yet_is_made(text, tmp_path):
     assert (tmp_path / "new" / "and" / "newer" / "last.safetensors").exists()
 
 
-def test_less_than_is_done(text, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        ({"steps": 5}, "steps 5 is less than the 6 steps"),
+        ({"for_": "0.001s"}, r"for 0.001s is less than the .* s that"),
+    ],
+)
+def test_less_than_is_done(text, tmp_path, monkeypatch, length, words):
     train([text], SMALL, tmp_path / "run")
     monkeypatch.setattr(start, "read", lambda *_: pytest.fail("it read the text first"))
-    with pytest.raises(ConfigError, match="steps 5 is less than the 6 steps"):
-        resume(tmp_path / "run", {"steps": 5})
+    with pytest.raises(ConfigError, match=words):
+        resume(tmp_path / "run", length)
 
 
 def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
@@ -81,7 +88,7 @@ def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"hidden": "a"}, "hidden is 'a'; it must be a number"),
+        ({"hidden": "a"}, "hidden must be a whole number, not 'a'"),
         ({"steps": 10**13}, "steps is 10,000,000,000,000; it must be greater than 0 and at most 1,000,000,000,000"),
         ({"eval_every": 10**20}, "eval_every is 100,000,000,000,000,000,000"),
         ({"lr": 11.0}, "lr is 11; it must be greater than 0 and at most 10"),

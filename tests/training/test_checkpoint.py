@@ -26,7 +26,7 @@ def test_round_trip_of_every_cell(cell: str, precision: str) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("tokens", TOKENIZERS)
 def test_round_trip_of_every_optimizer_and_vocabulary(optimizer: str, tokens: str) -> None:
-    checkpoint = sample(optimizer=optimizer, tokens=tokens, document_separator="\n\n\ud800")
+    checkpoint = sample(optimizer=optimizer, tokens=tokens, document_separator="\n\n\x00\U0001f600")
     assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
 
 

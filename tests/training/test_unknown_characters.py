@@ -1,0 +1,87 @@
+"""`train(init_from=...)`: what the old model's vocabulary lacks is told, and most of a text is never dropped."""
+
+from pathlib import Path
+
+import pytest
+
+import fastrnn
+from fastrnn.data.corpus import corpus_from_text
+from fastrnn.errors import InputError
+from fastrnn.training.reporter import Reporter
+
+LATIN = "the rain falls on the plain. " * 40
+GREEK = "η βροχή πέφτει στην πεδιάδα. " * 40
+SMALL = fastrnn.Config(hidden=4, batch=4, seq=8, steps=2, threads=1, precision="float32")
+
+
+class Listen(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    fastrnn.train(corpus_from_text(LATIN), SMALL, folder / "chars")
+    fastrnn.train(corpus_from_text(LATIN, tokens="words"), SMALL.replace(tokens="words"), folder / "words")
+    return folder
+
+
+def tune(old: Path, text: str, folder: Path, **settings: str) -> list[str]:
+    """What is said when a model goes on with this text."""
+    (folder / "new.txt").write_text(text)
+    listen = Listen()
+    fastrnn.train(folder / "new.txt", SMALL.replace(**settings), folder / "new", init_from=old, reporter=listen)
+    return listen.said
+
+
+def test_a_text_of_another_script_is_refused_with_its_share_and_its_characters(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        tune(old / "chars", GREEK, tmp_path)
+    message = str(caught.value)
+    assert "79% of the text (920 of 1,160 characters) is unknown to the model to start from" in message
+    assert "'η' (" in message
+    assert "train a new model without --init-from" in message
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_text_of_unknown_characters_alone_is_refused(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the model knows none of its 150 characters: .* are unknown to it"):
+        tune(old / "chars", "ΑΒΓ" * 50, tmp_path)
+
+
+@pytest.mark.parametrize(("unknown", "refused"), [(99, False), (100, False), (101, True)])
+def test_a_tenth_is_the_limit(old: Path, tmp_path: Path, unknown: int, refused: bool) -> None:
+    text = "Ж" * unknown + "then a rain " * 75
+    if refused:
+        with pytest.raises(InputError, match=r"10% of the text \(101 of 1,001"):
+            tune(old / "chars", text, tmp_path)
+        return
+    said = tune(old / "chars", text, tmp_path)
+    share = f"left out {unknown} of {unknown + 900:,} ({unknown / (unknown + 900):.2%})"
+    assert f"{share}, because the old model does not know them: 'Ж' ({unknown} times)" in said
+
+
+def test_words_that_are_mostly_unknown_are_refused_and_some_are_told(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1,120 of 1,440 words are unknown to the old model: <UNK>; train a new model"):
+        tune(old / "words", "alles fließt dahin und nichts bleibt hier. \n" * 160, tmp_path, tokens="words")
+    said = tune(old / "words", "the rain falls on the house. \n" * 90, tmp_path, tokens="words")
+    assert "90 of 720 words are unknown to the old model: <UNK>" in said
+
+
+def test_a_corpus_with_another_vocabulary_is_not_taken_for_the_models(old: Path, tmp_path: Path) -> None:
+    """Of the same size, so that its weights would fit, and mean other characters."""
+    known = fastrnn.load(old / "chars").tokenizer
+    other = corpus_from_text("".join(chr(0x3B1 + i) for i in range(known.size)) * 20)
+    assert other.tokenizer.size == known.size
+    with pytest.raises(InputError, match="this corpus has another vocabulary than the model"):
+        fastrnn.train(other, SMALL, tmp_path / "new", init_from=old / "chars")
+    fastrnn.train(corpus_from_text(LATIN, tokenizer=known), SMALL, tmp_path / "new", init_from=old / "chars")
+
+
+def test_a_run_that_left_characters_out_can_be_resumed(old: Path, tmp_path: Path) -> None:
+    tune(old / "chars", "Ж" + LATIN, tmp_path)
+    assert fastrnn.resume(tmp_path / "new", {"steps": 4}).steps == 4

@@ -1,0 +1,273 @@
+"""Whatever training accepts can be read again: configurations, vocabularies and records of every kind."""
+
+import dataclasses
+import json
+import math
+import tomllib
+import typing
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, CELLS, TASKS, Config
+from fastrnn.config_file import to_toml
+from fastrnn.data.record import Place, Record, Records
+from fastrnn.data.scaling import Scaling
+from fastrnn.data.series import Series
+from fastrnn.data.symbols import Symbols
+from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
+from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.errors import CheckpointError, ConfigError, InputError
+from fastrnn.models import load
+from fastrnn.nn.signature import parameter_shapes
+from fastrnn.training.checkpoint import Checkpoint, check_readable, from_bytes, signature_of, to_bytes
+from fastrnn.training.start import resume, train
+
+FEW = settings(max_examples=150, deadline=None, derandomize=True)
+LABELS = ("left", "right")
+COLUMN = Scaling((0.5,), (2.0,), ("x",))
+VOCABULARIES: dict[str, Vocabulary] = {
+    "tag": Vocabulary("tag", Symbols("tokens", ["a"]), labels=LABELS),
+    "classify": Vocabulary("classify", Symbols("chars", "ab"), labels=LABELS),
+    "generate": Vocabulary("generate", target=Symbols("chars", "ab"), labels=LABELS),
+    "translate": Vocabulary("translate", Symbols("words", ["a"]), target=Symbols("chars", "ab")),
+    "forecast": Vocabulary("forecast", inputs=COLUMN, horizon=2, seq=4),
+    "regress": Vocabulary("regress", inputs=COLUMN, outputs=COLUMN),
+}
+TOKENIZERS: dict[str, Tokenizer] = {
+    "chars": CharTokenizer("ab"), "bytes": ByteTokenizer(), "words": WordTokenizer(["<EOS>", "<UNK>", "a"]),
+}  # fmt: skip
+# The same number in the types that Python programs have it in.
+WHOLE: list[Callable[[int], Any]] = [int, float, np.int64, np.float64, Decimal, Fraction, np.array]
+REAL: list[Callable[[float], Any]] = [float, np.float64, np.longdouble, Decimal, Fraction, np.array]
+ODD = st.text(
+    st.sampled_from("ab\n\r\t\0 \x1b\x85\xa0\u0301\u2028\u202e\ufeff\U0001f600\ud800\udcff\"'\\=<"), max_size=4
+)
+
+
+def checkpoint_of(config: Config, encoding: Any) -> Checkpoint:
+    """A model of zeros, without moments."""
+    shapes = parameter_shapes(config, signature_of(config, encoding))
+    return Checkpoint(config, encoding, {n: np.zeros(s, config.dtype) for n, s in shapes.items()}, {}, {}, {}, {})
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> Config:
+    """Any configuration, its values in any type that is taken. Sizes stay small: a model of it is made."""
+    task = draw(st.sampled_from(TASKS))
+    chosen: dict[str, Any] = {"task": task, "hidden": draw(st.integers(1, 3)), "layers": draw(st.integers(1, 3))}
+    hints = typing.get_type_hints(Config)
+    names = [f.name for f in dataclasses.fields(Config) if f.name not in chosen]
+    for name in draw(st.lists(st.sampled_from(names), unique=True)):
+        if name in _ONLY_FOR and task not in _ONLY_FOR[name][0]:
+            continue
+        chosen[name] = draw(_values(name, hints[name]))
+    if task not in ("tag", "classify", "forecast", "regress"):
+        chosen |= {"bidirectional": False, "cell": draw(st.sampled_from(CELLS))}
+    if task != "language-model" or chosen.get("tokens") is None:
+        chosen["tokens"] = "chars"
+    lengths = [name for name in ("epochs", "steps", "for_") if name in chosen]
+    for name in lengths[1:]:
+        del chosen[name]
+    return Config(**chosen)
+
+
+def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
+    kinds = typing.get_args(hint) or (hint,)
+    if name in _CHOICES:
+        return st.sampled_from(_CHOICES[name])
+    if name == "for_":
+        return st.sampled_from(["90", "3m", "1.5h", "2d", "1e2s"])
+    if bool in kinds:
+        return st.sampled_from([True, False, np.True_, np.False_])
+    if str in kinds:
+        text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+        return text | text.map(lambda t: np.str_(t))
+    low, high, open_low = _LIMITS[name]
+    if int in kinds:
+        whole = st.integers(math.ceil(low) + open_low, int(min(high, 2**53)))
+        return st.builds(lambda kind, n: kind(n), st.sampled_from(WHOLE), whole)
+    real = st.floats(low, high, exclude_min=open_low)
+    return st.builds(lambda kind, x: kind(x), st.sampled_from(REAL), real)
+
+
+@FEW
+@given(configurations())
+def test_every_configuration_comes_back_from_its_file_and_from_a_model(config: Config) -> None:
+    assert all(type(value) in (int, float, str, bool) for value in config.to_mapping().values())
+    assert Config.from_mapping(tomllib.loads(to_toml(config))) == config
+    encoding = TOKENIZERS[config.tokens] if config.task == "language-model" else VOCABULARIES[config.task]
+    checkpoint = checkpoint_of(config, encoding)
+    check_readable(checkpoint)
+    again = from_bytes(to_bytes(checkpoint))
+    assert again.config == config
+    assert again.tokenizer == encoding
+
+
+def _records(task: str, names: list[str]) -> Records:
+    """Two records a name, which stands wherever the task has labels, words, texts or columns."""
+    items, place = [], Place("given")
+    rows = np.arange(6.0)
+    for name in names * 2:
+        pair: dict[str, tuple[Any, Any]] = {
+            "tag": ([name, "b"], [name, "T"]),
+            "classify": ("ab" + name, name),
+            "generate": (name, "ab" + name),
+            "translate": ("ab" + name, name + "b"),
+            "forecast": (Series(tuple(names), rows[:, None] + np.arange(len(names))), None),
+            "regress": (np.arange(len(names))[None] + 0.5, np.ones((1, len(names))) * len(items)),
+        }
+        items.append(Record(*pair[task], place))
+    return Records(task, items, inputs=tuple(names), outputs=tuple(f"{name}?" for name in names))
+
+
+@settings(FEW, max_examples=300)
+@given(st.sampled_from(list(VOCABULARIES)), st.lists(ODD, min_size=2, max_size=3), st.sampled_from(["chars", "words"]))
+def test_a_vocabulary_that_is_made_can_be_read_again(task: str, names: list[str], tokens: str) -> None:
+    config = Config(task=task, tokens=tokens, hidden=2, min_count=1, valid=0.0, seq=2)
+    plain = all(name and "\n" not in name and not _surrogate(name) for name in names) and len(set(names)) == len(names)
+    try:
+        found = Vocabulary.build(_records(task, names), config)
+    except InputError:
+        if plain:
+            raise
+        return
+    assert vocabulary_from_mapping(json.loads(json.dumps(found.to_mapping()))) == found
+    assert from_bytes(to_bytes(checkpoint_of(config, found))).tokenizer == found
+
+
+def _surrogate(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+@FEW
+@given(st.text(st.characters(), max_size=30), st.lists(ODD, max_size=5))
+def test_a_vocabulary_of_a_text_can_be_read_again(chars: str, words: list[str]) -> None:
+    for kind, make in (
+        ("chars", lambda: CharTokenizer("".join(sorted(set(chars))))),
+        ("words", lambda: WordTokenizer(["<EOS>", "<UNK>", *words])),
+    ):
+        try:
+            tokenizer = make()
+        except InputError:
+            continue
+        assert from_bytes(to_bytes(checkpoint_of(Config(hidden=2, tokens=kind), tokenizer))).tokenizer == tokenizer
+
+
+def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
+    labels = ["\r", "a\tb", "\x85", "\u2028", " ", "<UNK>", "\ufeff", "\0", "é" * 300, "7", "007"]
+    records = Records(
+        "classify", [Record("xyz"[: 1 + i % 3], label, Place("given", i)) for i, label in enumerate(labels)]
+    )
+    train(records, Config(task="classify", hidden=4, steps=2, batch=4, threads=1, valid=0.0), tmp_path / "run")
+    assert set(load(tmp_path / "run").vocabulary.labels) == set(labels)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (Record("x", "one\nline", Place("given", 3)), "given:3: the label 'one.nline' holds a line break"),
+        (Record("x", "", Place("given", 3)), "given:3: the label '' is empty"),
+        (Record("x", "\udc80", Place("given", 3)), "given:3: the label .* is not Unicode"),
+        (Record("x", 3, Place("given", 3)), "given:3: the label is 3, which is no text; give a text such as '3'"),
+        (Record("x", None, Place("given", 3)), "given:3: the label is None"),
+        (Record(b"x", "a", Place("given", 3)), "given:3: its text is b'x'"),
+        (Record("\ud83d", "a", Place("given", 3)), "given:3: its text holds a lone surrogate"),
+        (Record("x", "a", "given"), "item:2: its place is no Place"),  # type: ignore[arg-type]
+        ("x", "item:2: 'x' is no Record"),
+    ],
+)
+def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
+    record: Any, reason: str, tmp_path: Path
+) -> None:
+    records = Records("classify", [Record("y", "b", Place("given", 1)), record])
+    with pytest.raises(InputError, match=reason):
+        train(records, Config(task="classify", hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "x", "y", "reason"),
+    [
+        ("tag", ["a", "b"], ["X"], "2 words and 1 tags"),
+        ("tag", "ab", ["X", "Y"], "'ab' where a list of words"),
+        ("tag", ["a", "b\nc"], ["X", "Y"], "one of its words is 'b.nc'"),
+        ("tag", ["a", 2], ["X", "Y"], "one of its words is 2"),
+        ("translate", "a", 5, "its translation is 5"),
+        ("generate", np.array(["a"]), "t", "what is given must be an array of numbers"),
+        ("regress", [[1.0]], np.ones((1, 1)), "its inputs must be an array of numbers"),
+        ("regress", np.ones((1, 1)), np.full((1, 1), np.inf), "its targets hold a number that is not finite"),
+        ("regress", np.ones((2, 1)), np.ones((1, 1)), "2 steps of inputs and 1 of targets"),
+        ("forecast", np.ones((9, 1)), None, "where a Series is needed"),
+    ],
+)
+def test_parts_of_records_that_are_not_those_of_the_task(
+    task: str, x: Any, y: Any, reason: str, tmp_path: Path
+) -> None:
+    records = Records(task, [Record(x, y, Place("given", 1))] * 3)
+    with pytest.raises(InputError, match=reason):
+        train(records, Config(task=task, hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
+
+
+def test_records_of_another_task_or_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="these are records of 'tag'; the task is classify"):
+        train(Records("tag", []), Config(task="classify", hidden=4, steps=2), tmp_path / "run")
+    with pytest.raises(InputError, match="no record was given"):
+        train(Records("tag", []), Config(task="tag", hidden=4, steps=2), tmp_path / "run")
+
+
+def test_a_model_that_could_not_be_read_again_is_not_trained() -> None:
+    """Whatever else may be wrong: the metadata are read back before the first step."""
+    tokenizer = WordTokenizer(["<EOS>", "<UNK>", "a"])
+    tokenizer.words.append("<EOS>")  # behind the checks' back
+    tokenizer.size += 1
+    with pytest.raises(CheckpointError, match="could not be read again once it is trained"):
+        check_readable(checkpoint_of(Config(hidden=2, tokens="words"), tokenizer))
+
+
+TEXT = "a text to learn from, and to go on with. " * 20
+SMALL = Config(hidden=4, batch=4, seq=8, steps=4.0, threads=1, warmup=np.float64(2), precision="float32")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resumed")
+    (folder / "t.txt").write_text(TEXT)
+    train(folder / "t.txt", SMALL, folder / "run")
+    return folder / "run"
+
+
+def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> None:
+    resume(run, {"steps": np.float64(8), "eval_every": 3.0, "patience": Decimal(9)})
+    config = load(run).config
+    assert (config.steps, config.eval_every, config.patience, config.warmup) == (8, 3, 9, 2)
+    assert all(type(value) is int for value in (config.steps, config.eval_every, config.patience))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"steps": 40.5}, "steps must be a whole number, not 40.5"),
+        ({"steps": "40"}, "steps must be a whole number"),
+        ({"eval_every": True}, "eval_every must be a whole number"),
+        ({"save_every": 0}, "save_every is 0"),
+        ({"threads": np.array([1, 2])}, "threads must be a whole number"),
+        ({"for_": 20}, "for must be a text"),
+        ({"stepz": 40}, "unknown setting 'stepz'; did you mean steps"),
+        ({5: 40}, "unknown setting 5"),
+        ({"hidden": 5}, "hidden cannot change"),
+        ([("steps", 40)], "changes must be a dict"),
+    ],
+)
+def test_changes_are_checked_before_anything_of_the_run_is_touched(run: Path, changes: Any, reason: str) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(ConfigError, match=reason):
+        resume(run, changes)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
