@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from fastrnn.config import Config
-from fastrnn.training.reporter import Evaluated, Reporter, Start, Step
+from fastrnn.training.reporter import Evaluated, Planned, Reporter, Start, Step
 
 from . import figures
 from .output import note
 
 PLAIN_EVERY = 5.0  # seconds between two plain lines
+TOLD = (0.8, 1.25)  # steps over those told last: outside of it a new plan is told in a plain line
 
 
 class Display(Reporter):
@@ -35,14 +36,25 @@ class PlainDisplay(Display):
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0
+        self._reading: float | None = None  # when the next line about reading is due
+        self._planned = 0  # steps, as told last
         self._task, self._unit = "language-model", "chars"
 
     def message(self, text: str) -> None:
         note(text)
 
+    def reading(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._reading is None:
+            self._reading = now + self._every
+        elif now >= self._reading:
+            self._reading = now + self._every
+            note(figures.reading(done, total))
+
     def started(self, start: Start) -> None:
         self._task = start.config.task
         self._unit = figures.unit(self._task, start.config.tokens)
+        self._planned = start.config.steps or 0
         for line in summary(start):
             note(line)
 
@@ -58,11 +70,23 @@ class PlainDisplay(Display):
             line += f"  {speed}  {figures.duration(step.seconds_left)} left"
         note(line)
 
+    def planned(self, planned: Planned) -> None:
+        """Told where it is much; the lines of the steps have the rest."""
+        if not TOLD[0] <= planned.steps / max(self._planned, 1) <= TOLD[1]:
+            note(plan_line(planned, self._planned))
+            self._planned = planned.steps
+
     def evaluated(self, evaluated: Evaluated) -> None:
         train, valid = (figures.loss(nats, self._task) for nats in (evaluated.train_nats, evaluated.valid_nats))
         metrics = f"  {figures.metrics(evaluated.metrics)}" if evaluated.metrics else ""
         best = "  best so far" if evaluated.best else ""
         note(f"step {evaluated.step:,}  train {train}  valid {valid}{metrics}{best}")
+
+
+def plan_line(planned: Planned, old: int) -> str:
+    """That the number of steps follows the machine's speed."""
+    change = "slower" if planned.steps < old else "faster"
+    return f"the machine is {change} than measured: {planned.steps:,} steps, not {old:,}, to end in time"
 
 
 def summary(start: Start) -> list[str]:

@@ -68,6 +68,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def reading(done: int, total: int | None) -> str:
+    """Such as ``reading: 120 of 617 MB``."""
+    of = "" if total is None else f" of {total / 1e6:,.0f}"
+    return f"reading: {done / 1e6:,.0f}{of} MB"
+
+
 def plural(number: int, noun: str) -> str:
     """``1 layer``, ``2 layers``; thousands are set apart."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fastrnn.training.reporter import Evaluated, Start, Step
+from fastrnn.training.reporter import Evaluated, Planned, Start, Step
 
 from . import figures
-from .display import Display, summary
+from .display import Display, plan_line, summary
 from .visible import visible, visible_line
 
 FRAMES_PER_SECOND = 8.0
@@ -34,10 +34,14 @@ class LiveDisplay(Display):
         self.console = console or Console(stderr=True, highlight=False)
         self._live = Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._next = 0.0
+        self._reading, self._first_read = "", False
         self._curve = figures.Spark()
         self._step: Step | None = None
         self._evaluated: Evaluated | None = None
         self._best: Evaluated | None = None
+        self._first = 0  # steps, as planned first
+        self._plan: Planned | None = None
+        self._validated: float | None = None  # share of a validation that is under way
         self._task, self._unit = "language-model", "chars"
 
     def __enter__(self) -> Self:
@@ -54,26 +58,52 @@ class LiveDisplay(Display):
             self._live.stop()
             self.console.print()
 
+    def reading(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        # The first line comes late, so that a small text does not flicker.
+        self._next = now + (1 / FRAMES_PER_SECOND if self._first_read else 1.0)
+        if self._first_read:
+            self._reading = figures.reading(done, total)
+            self._draw()
+        self._first_read = True
+
+    def _end_reading(self) -> None:
+        """Take the line about reading away."""
+        if self._reading:
+            self._reading = ""
+            self._draw()
+        self._next = 0.0
+
     def message(self, text: str) -> None:
+        self._end_reading()
         self._print(Text(visible_line(text), style="yellow"))
 
     def started(self, start: Start) -> None:
+        self._end_reading()
         self._task = start.config.task
         self._unit = figures.unit(self._task, start.config.tokens)
+        self._first = start.config.steps or 0
         for line in summary(start):
             word, _, rest = visible_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
 
     def step(self, step: Step) -> None:
-        self._step = step
+        self._step, self._validated = step, None
         self._curve.add(step.nats)
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 1 / FRAMES_PER_SECOND
-            self._draw()
+        self._draw_sometimes()
+
+    def planned(self, planned: Planned) -> None:
+        self._plan = planned
+        self._draw_sometimes()
+
+    def validating(self, share: float) -> None:
+        self._validated = share
+        self._draw_sometimes()
 
     def evaluated(self, evaluated: Evaluated) -> None:
-        self._evaluated = evaluated
+        self._evaluated, self._validated = evaluated, None
         if evaluated.best:
             self._best = evaluated
         self._draw()
@@ -82,14 +112,24 @@ class LiveDisplay(Display):
         with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to lose the run
             self.console.print(text)
 
+    def _draw_sometimes(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1 / FRAMES_PER_SECOND
+            self._draw()
+
     def _draw(self) -> None:
         with contextlib.suppress(OSError):
             self._live.update(self._render(), refresh=True)
 
     def _render(self) -> Group:
-        lines: list[Text | Table] = []
+        lines: list[Text | Table] = [Text(self._reading)] if self._reading else []
         if self._step is not None:
             lines += [_progress_line(self._step, self._unit, self.console.width), self._train_line(self._step)]
+        if self._plan is not None and self._plan.steps != self._first:
+            lines.append(Text(plan_line(self._plan, self._first), style="yellow"))
+        if self._validated is not None:
+            lines.append(Text.assemble(("valid", "bold"), f"  validating: {self._validated:.0%}"))
         if self._evaluated is not None:
             lines += [self._valid_line(self._evaluated), *_sample_lines(self._evaluated.sample)]
         return Group(*lines)

@@ -23,24 +23,26 @@ GRACE = 2.0  # seconds
 
 def main() -> None:
     """The console script ``fastrnn``."""
+    started = time.monotonic()
     _occupy_standard_descriptors()
     leave_at_once_on_signals()
-    status = run(sys.argv[1:])
+    status = run(sys.argv[1:], started)
     _settle(sys.stderr)
     if status and _rank() is not None:
         _leave_the_others(status)
     sys.exit(status)
 
 
-def run(args: Sequence[str]) -> int:
+def run(args: Sequence[str], started: float | None = None) -> int:
     """Run one command line and return its exit status; an error is one line on standard error.
 
+    ``started``: by `time.monotonic` when the program began, from which a time budget counts; now, if not given.
     With ``FASTRNN_DEBUG=1`` in the environment the traceback stands above that line.
     """
     status = 0
     try:
         _tolerate_any_character()
-        status = _invoke(list(args))
+        status = _invoke(list(args), time.monotonic() if started is None else started)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -54,7 +56,7 @@ def run(args: Sequence[str]) -> int:
     return status
 
 
-def _invoke(args: list[str]) -> int:
+def _invoke(args: list[str], started: float) -> int:
     import click
 
     from .group import program
@@ -62,7 +64,7 @@ def _invoke(args: list[str]) -> int:
     if "_FASTRNN_COMPLETE" in os.environ:
         click.Group.main(program, args, prog_name="fastrnn")
     try:
-        with program.make_context("fastrnn", args) as context:
+        with program.make_context("fastrnn", args, obj=started) as context:
             program.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code

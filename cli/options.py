@@ -35,7 +35,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
         "dropout",
     ),
-    "Looking and saving": ("eval_every", "save_every", "patience"),
+    "Looking and saving": ("eval_every", "eval_size", "save_every", "patience"),
     "Machine": ("seed", "threads", "precision", "device"),
 }  # fmt: skip
 
@@ -62,7 +62,7 @@ HELP: dict[str, tuple[str, str]] = {
     "valid_file": ("Validate on this file instead.", "none"),
     "epochs": ("Passes over the data.", AUTOMATIC),
     "steps": ("Training steps.", AUTOMATIC),
-    "for_": ("Time budget (90s, 3m, 1.5h); it fixes the number of steps after a few are measured.", AUTOMATIC),
+    "for_": ("Time budget (90s, 3m, 1.5h), everything included; with --resume so much more from now on.", AUTOMATIC),
     "batch": ("Streams (or records) trained side by side.", AUTOMATIC),
     "seq": ("Time steps of back-propagation in one window; rows that a forecast sees.", ""),
     "optimizer": ("The optimiser.", ""),
@@ -76,6 +76,7 @@ HELP: dict[str, tuple[str, str]] = {
     "clip": ("Greatest norm of the gradient; 0 leaves it as it is.", ""),
     "dropout": ("Fraction dropped between layers and before the output.", AUTOMATIC),
     "eval_every": ("Steps between validations.", AUTOMATIC),
+    "eval_size": ("Tokens or records of a validation while training; at the end all are validated.", AUTOMATIC),
     "save_every": ("Steps between saves.", AUTOMATIC),
     "patience": ("Stop after so many validations without improvement.", "never"),
     "seed": ("Seed of everything random.", ""),

@@ -1,18 +1,49 @@
 """Texts from files or standard input: a prime, lines to score, or a text as a model's vocabulary reads it."""
 
+import contextlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 from fastrnn.errors import InputError
 
-from . import output
+from . import figures, output
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
     from fastrnn.data.record import Records
     from fastrnn.language_model import LanguageModel
+
+
+class ReadingLine:
+    """A line on the terminal, redrawn in place, that says how much is read; nothing elsewhere or for a small text."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 1
+        self._width = 0
+
+    def __enter__(self) -> "ReadingLine":
+        return self
+
+    def show(self, done: int, total: int | None) -> None:
+        """So many bytes are read, of ``total`` where that is known."""
+        now = time.monotonic()
+        if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
+            self._next = now + 0.25
+            self._write(figures.reading(done, total))
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        """This text in the place of the last one."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
+            sys.stderr.flush()
+        self._width = len(text)
 
 
 def read_whole(path: str, kind: str) -> str:
@@ -24,9 +55,17 @@ def read_whole(path: str, kind: str) -> str:
 
 
 def read_lines(path: str, kind: str) -> Iterator[str]:
-    """The lines, without their ends, as they come."""
-    for line in _pieces(path, kind):
-        yield line.removesuffix("\n").removesuffix("\r")
+    """The lines, without their ends, as they come. Carriage returns within lines stay, and are noted."""
+    inside = 0
+    for piece in _pieces(path, kind):
+        line = piece.removesuffix("\n").removesuffix("\r")
+        inside += line.count("\r")
+        yield line
+    if inside:
+        output.note(
+            f"{figures.plural(inside, 'carriage return')} within lines: only \\n and \\r\\n end a line; convert \\r "
+            "alone if it should"
+        )
 
 
 def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
@@ -35,7 +74,10 @@ def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Cor
     from fastrnn.data.corpus import read_corpus
 
     separator = model.config.document_separator
-    corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown)
+    with ReadingLine() as line:
+        corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown, progress=line.show)
+    for remark in corpus.remarks:
+        output.note(remark)
     if corpus.skipped:
         output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
     if corpus.tokenizer.unknown is not None:
@@ -65,10 +107,22 @@ def _pieces(path: str, kind: str) -> Iterator[str]:
     try:
         with _open(path) as file:
             for line in file:
-                yield _decode(line, kind, name, offset)
+                if offset == 0 and kind != "bytes":
+                    _check_encoding(line, name)
+                text = _decode(line, kind, name, offset)
+                # A mark of the encoding is no part of the text; a model of bytes learnt it as it stands.
+                yield text.removeprefix("\ufeff") if offset == 0 and kind != "bytes" else text
                 offset += len(line)
     except OSError as error:
         raise InputError(f"{name}: cannot read: {error.strerror}") from None
+
+
+def _check_encoding(first: bytes, name: str) -> None:
+    """Raises `InputError` for a text that starts as UTF-16."""
+    from fastrnn.data.encodings import refuse_utf16
+
+    for _ in refuse_utf16([first], name):
+        pass
 
 
 def _open(path: str) -> AbstractContextManager[BinaryIO]:
@@ -84,4 +138,4 @@ def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
         return line.decode("utf-8", "surrogateescape" if kind == "bytes" else "strict")
     except UnicodeDecodeError as error:
         at = offset + error.start
-        raise InputError(f"{name}: not UTF-8 at byte {at} (0x{line[error.start]:02x})") from None
+        raise InputError(f"{name}: not UTF-8 at byte {at} (0x{line[error.start]:02x}); save it as UTF-8") from None

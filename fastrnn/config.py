@@ -72,6 +72,7 @@ class Config:
     for_: str | None = None
     # looking and saving
     eval_every: int | None = None
+    eval_size: int | None = None
     save_every: int | None = None
     patience: int | None = None
     # the machine
@@ -140,6 +141,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "epochs": (0, _MOST_STEPS, True),
     "steps": (0, _MOST_STEPS, True),
     "eval_every": (1, _MOST_STEPS, False),
+    "eval_size": (1, 10**12, False),
     "save_every": (1, _MOST_STEPS, False),
     "patience": (1, _MOST_STEPS, False),
     "seed": (0, 2**63 - 1, False),

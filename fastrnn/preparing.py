@@ -20,7 +20,7 @@ import numpy as np
 
 from . import backend
 from .config import CELLS, LAYERS, OPTIMIZERS, Config
-from .nn.products import SPLIT_FROM, sampling, validating
+from .nn.products import PRECISE, SPLIT_FROM, sampling
 
 _SECONDS = 300.0  # that a helper may take: far more than compiling does on any machine
 _VOCAB = 5
@@ -140,7 +140,8 @@ def _compile(settings: Config, samples: bool, first: bool) -> None:
         optimizer.step(0.0, optimizer.gradient_norm())
 
     def validate() -> None:
-        network.sibling(validating(network.products)).loss(x, x, None, network.initial_state(2))
+        for products in dict.fromkeys((network.products, PRECISE)):  # while training, and at the end
+            network.sibling(products).loss(x, x, None, network.initial_state(2))
 
     def accumulate() -> None:
         network.load(x, x, None)

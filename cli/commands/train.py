@@ -45,7 +45,7 @@ OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
     "--resume",
     metavar="RUN",
     type=options.PATH,
-    help="Go on with a run, bit for bit; a larger --steps, --epochs or --for extends it.",
+    help="Go on with a run, bit for bit; a larger --steps or --epochs extends it, --for goes on for so long.",
 )
 @click.option("--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary.")
 @click.option(
@@ -96,8 +96,8 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
 
     with make_display(quiet) as display:
         if config is None:
-            return resume(resumed, settings, inputs=texts, reporter=display)
-        return train(texts or _default(config), config, out, init_from=init_from, reporter=display)
+            return resume(resumed, settings, inputs=texts, reporter=display, started=context.obj)
+        return train(texts or _default(config), config, out, init_from=init_from, reporter=display, started=context.obj)
 
 
 def _check_options(context: click.Context, task: str) -> None:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,10 @@ Ids = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
 
 _MOST_STREAMS = 64
-_MOST_LOGITS = 1 << 26  # of a window: 256 MB in float32
+_MOST_LOGITS = 1 << 24  # of a window: 64 MB in float32
 _STREAM_TOKENS = 4096  # an evaluation stream is worth its warm-up from this length on
+_PART_TOKENS = 256  # the same where a part of the text is evaluated: speed matters more than the last decimal
+_WARM = 256  # tokens before the region of a stream, fed and not scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +94,36 @@ class Streams:
         return Window(x, y, starts)
 
 
+class EvaluationLayout(NamedTuple):
+    """How a text, or a part of it, is cut into streams: each scores at most ``region`` tokens after ``warm`` others."""
+
+    streams: int
+    region: int
+    warm: int
+
+    @property
+    def steps(self) -> int:
+        """Time steps of the longest stream."""
+        return self.region + self.warm
+
+
+def evaluation_layout(tokens: int, size: int | None = None, warm: int = _WARM) -> EvaluationLayout:
+    """For a text of so many tokens, evaluated whole or, if ``size`` is less, on about so many of them."""
+    if size is None or size >= tokens:
+        streams = min(max(tokens // _STREAM_TOKENS, 1), _MOST_STREAMS)
+        return EvaluationLayout(streams, -(-(tokens - 1) // streams), warm if streams > 1 else 0)
+    streams = min(max(size // _PART_TOKENS, 1), _MOST_STREAMS)
+    region = max(1, size // streams)
+    return EvaluationLayout(streams, region, min(warm, region // 8))
+
+
+def evaluation_seq(streams: int, vocab: int, seq: int = 128) -> int:
+    """The most time steps of an evaluation window: fewer for a very large vocabulary."""
+    return min(seq, max(1, _MOST_LOGITS // (streams * vocab)))
+
+
 def evaluation_windows(
-    corpus: Corpus, *, seq: int = 128, warm: int = 256, rank: int = 0, ranks: int = 1
+    corpus: Corpus, *, seq: int = 128, warm: int = _WARM, rank: int = 0, ranks: int = 1, size: int | None = None
 ) -> Iterator[Window]:
     """Windows that score every position of a corpus exactly once, but for the first tokens of files.
 
@@ -100,15 +131,20 @@ def evaluation_windows(
     but the first is warmed up on the ``warm`` tokens before its region, unscored; shorter streams end in steps that
     are not scored. All windows have the same T, at most ``seq``, and less for a very large vocabulary. Of several
     ``ranks`` each gets its share of the streams, which may be none.
+
+    With a ``size`` of fewer tokens than the corpus has, about so many are scored: the first ones of each of up to 64
+    regions, so that all parts of the text count.
     """
     n = len(corpus.ids)
-    streams = min(max(n // _STREAM_TOKENS, 1), _MOST_STREAMS)
+    layout = evaluation_layout(n, size, warm)
+    streams = layout.streams
     region = 1 + np.arange(streams + 1) * (n - 1) // streams  # the targets of stream s: region[s] .. region[s+1] - 1
-    first = np.maximum(region[:-1] - 1 - warm, 0)
-    steps = int((region[1:] - 1 - first).max())
-    seq = min(seq, steps, max(1, _MOST_LOGITS // (streams * corpus.tokenizer.size)))
+    first = np.maximum(region[:-1] - 1 - layout.warm, 0)
+    last = np.minimum(region[1:], region[:-1] + layout.region)
+    steps = int((last - 1 - first).max())
+    seq = min(evaluation_seq(streams, corpus.tokenizer.size, seq), steps)
     mine = slice(streams * rank // ranks, streams * (rank + 1) // ranks)
-    first, low, high = first[mine], region[:-1][mine], region[1:][mine]
+    first, low, high = first[mine], region[:-1][mine], last[mine]
     if not first.size:
         return
     for start in range(0, steps, seq):

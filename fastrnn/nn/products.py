@@ -30,12 +30,7 @@ def packed_type(kernels: Any, dtype: np.dtype[Any], products: str, hidden: int) 
     return np.dtype(np.int32)
 
 
-def validating(products: str) -> str:
-    """How a model that is trained with ``products`` is validated: as exactly as float32 is, and with the kernels that
-    training has compiled where they are."""
-    return "split" if products == "split" else "exact"
-
-
+PRECISE = "split"  # how a finished model is evaluated, whatever it was trained with: as exactly as float32 is
 _IN_CACHE = 256  # hidden units up to which AMX is also the fastest way for few rows (measured)
 _UNITS = 128  # of a layer that are worth a thread of their own
 _MANY = 16  # samples side by side from which it is for every size: a tile's rows

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import backend
 from ..config import Config, parse_duration
-from ..data.windows import Window
+from ..data.windows import Window, evaluation_layout, evaluation_seq
 from ..nn.network import Network
-from ..nn.products import validating
+from ..nn.products import PRECISE
 from ..nn.shapes import GATES
 from ..parallel.group import ALONE, Group
 from .optimizers import Optimizer
@@ -20,13 +20,26 @@ DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MEASURED = 512  # hidden units of the model whose speed is measured before a size is chosen
 _SEEN = 2.3  # training positions that a model should see for each of its recurrent weights
-_SHARE = 0.96  # of the time that is left, for steps and evaluations; what speed varies takes the rest
-_SAVING = 0.3  # seconds to write the two checkpoints of an evaluation
+_PROBED = 128  # hidden units of a small model, measured first: it says whether the larger one is worth its time
+_PROBE_SHARE = 0.05  # of the time that is left, for measuring the larger one
+_SHARE = 0.97  # of the time that is left, for steps and evaluations; what speed varies takes the rest
+_EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # of a run
+_VALIDATION = 0.03  # of the time that is left, for the evaluations while training
+FINAL_SHARE = 0.02  # the same for the exact one of the whole validation text at the end
+_SAVED_BYTES = 5e8  # a second, that checkpoints are put together and written with
+_BYTES = 24  # of the two checkpoints of an evaluation, for each parameter
+_LEAST_STEPS = 300  # that a model must be given, or a smaller one is chosen
+_HARDLY = 200  # steps after which a model is hardly trained
 _SHORT = 300_000  # tokens, below which a text is short
 _LARGEST = 512  # hidden units that every text is worth
 _WEIGHTS = 2.5  # recurrent weights for each token of the text that more units may have
 _MOST_EPOCHS = 12  # more passes only learn the text by heart: measured on 100 kB, 465 kB and 1.1 MB
-_EVALUATION_COST = 0.4  # of a position, against one trained position
+# Where no time budget asks for measuring, so that a run depends on its settings alone:
+_EVALUATION_COST = 0.4  # of a token, evaluated with the products of training, against one trained token
+_EXACT_COST = 0.8  # the same, evaluated exactly
+_FREE_WORK = 2e11  # multiply-adds of a final evaluation that are always worth it: some seconds
+_LEAST_SIZE = 4096  # tokens of an evaluation that are always worth it
+MOST_SIZE = 1 << 18  # tokens of the largest evaluation while training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +55,12 @@ class Plan:
 
 
 class Clock:
-    """The time budget of a run, counted from the start of the command; the same for all processes of a group."""
+    """The time budget of a run; the same for all processes of a group. ``started``: where it counts from, by
+    `time.monotonic`; now, if that is not given."""
 
-    def __init__(self, budget: float | None, group: Group = ALONE) -> None:
-        self.budget, self.group, self._started = budget, group, time.monotonic()
+    def __init__(self, budget: float | None, group: Group = ALONE, started: float | None = None) -> None:
+        self.budget, self.group = budget, group
+        self._started = time.monotonic() if started is None else started
 
     def left(self) -> float:
         """Seconds; in a group all ask together, and hear what is left for the one that started first."""
@@ -59,20 +74,25 @@ class Clock:
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> Plan:
     """Fill in what ``config`` leaves open, for a training text of so many tokens."""
     choices: list[str] = []
+    chosen = config.batch is None
     batch = config.batch or _batch(tokens, config.seq, clock.group.size)
     config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":
         choices.append("precision bfloat16: this processor multiplies it fast")
     if config.hidden is None:
-        hidden = _hidden(config, tokens, vocab, clock)
-        choices.append(f"hidden {hidden}: for a text of {tokens:,} tokens and the time there is")
-        config = config.replace(hidden=hidden)
-    steps = _steps(config, tokens, valid_tokens, vocab, clock)
-    epochs, most = steps * batch * config.seq / tokens, _most_epochs(config, tokens)
+        config = _with_hidden(config, tokens, vocab, clock, smaller_batch=chosen)
+        choices.append(f"hidden {config.hidden}: for a text of {tokens:,} tokens and the time there is")
+        if config.batch != batch:
+            choices.append(f"batch {config.batch}: more steps within the time")
+    assert config.batch is not None
+    steps, size = _length(config, tokens, valid_tokens, vocab, clock)
+    epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
         enough = "; more passes only learn the text by heart (--epochs forces them)" if epochs > most - 0.5 else ""
         choices.append(f"steps {steps}: {epochs:.1f} epochs{enough}")
-    config = config.replace(steps=steps, epochs=None)
+        if clock.budget is not None and hardly_trained(steps):
+            choices.append(too_few(steps))
+    config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
     if config.lr is None:
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
@@ -80,7 +100,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Cloc
         config = config.replace(dropout=_dropout(epochs))
         choices.append(f"dropout {config.dropout:g}: for {epochs:.1f} epochs")
     if config.warmup is None:
-        config = config.replace(warmup=min(100, steps // 10))
+        config = config.replace(warmup=usual_warmup(steps))
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, valid_tokens))
     return Plan(config, tuple(choices), steps_of_epochs(config, most, tokens))
@@ -95,22 +115,28 @@ def budget_of(config: Config) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Seconds that a training step takes, and the evaluation of as many tokens."""
+    """Seconds that a training step takes, and an evaluation of a text, for each token of it: of a ``part`` with the
+    products of training, and of the ``whole``, exactly."""
 
     step: float
-    evaluation: float
+    part: float = 0.0
+    whole: float = 0.0
+    parameters: int = 0
 
 
-def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: Group = ALONE) -> Speed:
+def measure(
+    config: Config, hidden: int, vocab: int, most: float = 0.6, group: Group = ALONE, valid_tokens: int = 0
+) -> Speed:
     """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds.
 
-    In a group all measure together, each with its part of the streams, and the slowest counts.
+    In a group all measure together, each with its part of the streams, and the slowest counts. ``valid_tokens``: of
+    the text whose evaluation is measured, if any.
     """
     config = config.replace(hidden=hidden)
     assert config.batch is not None
     lo, hi = group.part(config.batch)
     network = Network.from_config(config, vocab)
-    optimizer, validation = Optimizer(network, config), network.sibling(validating(network.products))
+    optimizer = Optimizer(network, config)
     rng = np.random.default_rng(0)
     network.kernels.copy(network.parameters.flat, rng.uniform(-0.05, 0.05, network.parameters.flat.size))
     x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
@@ -124,15 +150,27 @@ def measure(config: Config, hidden: int, vocab: int, most: float = 0.6, group: G
         group.average(network.gradients.flat, nats, window)
         optimizer.step(1e-9, optimizer.gradient_norm())
 
-    evaluation = _median_seconds(lambda: validation.loss(x, y, None, state), most / 4, group)
-    return Speed(_median_seconds(step, most, group), evaluation)
+    def evaluation(products: str, size: int) -> float:
+        """Seconds a token of a validation text of which so many are scored."""
+        layout, other = evaluation_layout(valid_tokens, size), network.sibling(products)
+        seq = min(evaluation_seq(layout.streams, vocab), layout.steps)
+        streams = -(-layout.streams // group.size)
+        ids, none = rng.integers(0, vocab, (2, seq, streams)).astype(np.int32), other.initial_state(streams)
+        seconds = _median_seconds(lambda: other.loss(ids[0], ids[1], None, none), most / 4, group)
+        return seconds * layout.steps / seq / min(size, valid_tokens)
+
+    seconds = _median_seconds(step, most, group)
+    if valid_tokens < 2:
+        return Speed(seconds, parameters=network.parameters.flat.size)
+    part = evaluation(network.products, min(MOST_SIZE, max(1, valid_tokens - 1)))
+    return Speed(seconds, part, evaluation(PRECISE, valid_tokens), network.parameters.flat.size)
 
 
 def _median_seconds(call: Callable[[], object], most: float, group: Group) -> float:
     call()
     times: list[float] = []
     end = time.monotonic() + most
-    while len(times) < 3 or (len(times) < 30 and group.most(time.monotonic() < end)[0]):
+    while not times or (len(times) < 30 and group.most(time.monotonic() < end)[0]):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
@@ -154,20 +192,50 @@ def _precision(config: Config, group: Group = ALONE) -> str:
     return "float32" if lacking else "bfloat16"
 
 
-def _hidden(config: Config, tokens: int, vocab: int, clock: Clock) -> int:
-    """The largest size that sees enough text within the budget."""
+def _with_hidden(config: Config, tokens: int, vocab: int, clock: Clock, smaller_batch: bool) -> Config:
+    """The largest size that sees enough text within the budget, and some hundred steps.
+
+    ``smaller_batch``: where the smallest one gets fewer steps than that, it may have fewer streams.
+    """
     assert config.batch is not None
+    streams = config.batch
+    largest = _LARGEST if tokens >= _SHORT else _LARGEST // 2
     if clock.budget is None:
-        return 512 if tokens >= _SHORT else 256
-    measured = measure(config, _MEASURED, vocab, 0.2, clock.group).step
-    rate = _work(config, _MEASURED, vocab) * config.batch * config.seq / measured
-    fitting = [_LADDER[0]]
-    for hidden in _LADDER:
-        chars = rate * max(clock.left(), 1.0) / _work(config, hidden, vocab)
-        weights = _recurrent(hidden, config.layers)
-        if chars >= _SEEN * weights and (hidden <= _LARGEST or weights <= _WEIGHTS * tokens):
-            fitting.append(hidden)
-    return fitting[-1]
+        steps = config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)
+        fits = [h for h in _LADDER if _sees_enough(config, h, steps * streams * config.seq) and h <= largest]
+        return config.replace(hidden=max(fits, default=_LADDER[0]))
+    rate = _rate(config, vocab, clock)
+    left = max(clock.left(), 1.0)
+
+    def fitting(hidden: int) -> bool:
+        chars, weights = rate * left / _work(config, hidden, vocab), _recurrent(hidden, config.layers)
+        enough = chars >= _LEAST_STEPS * streams * config.seq and _sees_enough(config, hidden, chars)
+        return enough and (hidden <= _LARGEST or weights <= _WEIGHTS * tokens)
+
+    hidden = max(filter(fitting, _LADDER), default=_LADDER[0])
+    batch, chars = streams, rate * left / _work(config, hidden, vocab)
+    while smaller_batch and chars < _LEAST_STEPS * batch * config.seq and batch >= 16 * clock.group.size:
+        batch //= 2
+    return config.replace(hidden=hidden, batch=batch)
+
+
+def _sees_enough(config: Config, hidden: int, chars: float) -> bool:
+    """Whether so many training positions are enough for a model of this size."""
+    return chars >= _SEEN * _recurrent(hidden, config.layers)
+
+
+def _rate(config: Config, vocab: int, clock: Clock) -> float:
+    """Multiply-adds a second in training, measured with a model as large as the time allows."""
+    assert config.batch is not None
+    positions = config.batch * config.seq
+
+    def measured(hidden: int, most: float) -> float:
+        seconds = measure(config, hidden, vocab, most, clock.group).step
+        return _work(config, hidden, vocab) * positions / seconds
+
+    rate = measured(_PROBED, 0.1)
+    large = _work(config, _MEASURED, vocab) * positions / rate
+    return measured(_MEASURED, 0.2) if 3 * large < _PROBE_SHARE * clock.left() else rate
 
 
 def _work(config: Config, hidden: int, vocab: int) -> float:
@@ -189,15 +257,13 @@ def _most_epochs(config: Config, tokens: int) -> float:
     return _MOST_EPOCHS if tokens < _SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
 
 
-def _steps(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> int:
-    assert config.batch is not None
-    assert config.hidden is not None
-    if config.steps is not None:
-        return config.steps
-    if config.epochs is not None:
-        return steps_of_epochs(config, config.epochs, tokens)
-    within = steps_within(config, clock.left, valid_tokens, vocab, clock.group)
-    return min(within, steps_of_epochs(config, _most_epochs(config, tokens), tokens))
+def _length(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Clock) -> tuple[int, int | None]:
+    """Steps of the run, and tokens of an evaluation while it trains."""
+    if config.steps is not None or config.epochs is not None:
+        steps = config.steps or steps_of_epochs(config, config.epochs or 0.0, tokens)
+        return steps, usual_size(config.replace(steps=steps, epochs=None), valid_tokens)
+    steps, size = length_within(config, clock.left, valid_tokens, vocab, clock.group)
+    return min(steps, steps_of_epochs(config, _most_epochs(config, tokens), tokens)), size
 
 
 def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
@@ -206,16 +272,82 @@ def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
     return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
 
 
-def steps_within(
+def length_within(
     config: Config, seconds_left: Callable[[], float], valid_tokens: int, vocab: int, group: Group = ALONE
-) -> int:
-    """Steps that fit, evaluations included, into the time that is left when a few have been measured."""
+) -> tuple[int, int | None]:
+    """Steps, and tokens of an evaluation, that fit into the time that is left when a few have been measured."""
     assert config.batch is not None
     assert config.hidden is not None
-    speed = measure(config, config.hidden, vocab, group=group)
-    evaluation = valid_tokens / (config.batch * config.seq) * speed.evaluation + _SAVING
-    left = seconds_left() * _SHARE
-    return max(1, int(max(left - min(12 * evaluation, 0.2 * left), speed.step) / speed.step))
+    speed = measure(config, config.hidden, vocab, group=group, valid_tokens=valid_tokens)
+    left = max(0.0, seconds_left())
+    size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
+    used = min(size or 0, valid_tokens)
+    most = left * _SHARE - min(left * FINAL_SHARE, valid_tokens * speed.whole)
+    saving = speed.parameters * _BYTES / _SAVED_BYTES
+    evaluation = used * (speed.whole if used == valid_tokens else speed.part) + saving
+    steps = max(1, int(most / speed.step))
+    for _ in range(3):  # how often it evaluates depends on the steps, and they on that
+        every = config.eval_every or eval_every(config.replace(steps=steps, eval_size=size), valid_tokens)
+        evaluations = -(-steps // every)
+        steps = max(1, int((most - evaluations * evaluation) / speed.step))
+    return steps, size
+
+
+def _affordable_size(config: Config, speed: Speed, left: float, valid_tokens: int) -> int | None:
+    """Tokens that the evaluations while training may have, by measured times; None where there are none."""
+    if not valid_tokens:
+        return None
+    seconds = _VALIDATION * left
+    steps = max(1, int(left / speed.step))
+    whole = config.replace(steps=steps, eval_size=valid_tokens)
+    if valid_tokens <= MOST_SIZE and steps / eval_every(whole, valid_tokens) * valid_tokens * speed.whole <= seconds:
+        return valid_tokens
+    return max(1, min(MOST_SIZE, valid_tokens - 1, int(seconds / _EVALUATIONS / speed.part)))
+
+
+def usual_size(config: Config, valid_tokens: int) -> int | None:
+    """The same without measuring: for a run whose length is no time."""
+    assert config.batch is not None
+    assert config.steps is not None
+    if not valid_tokens:
+        return None
+    affordable = _VALIDATION * config.steps * config.batch * config.seq / _EVALUATION_COST / _EVALUATIONS
+    return min(valid_tokens, MOST_SIZE, max(_LEAST_SIZE, int(affordable)))
+
+
+def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
+    """Tokens of the exact evaluation at the end: all, unless that took long beside the training."""
+    assert config.batch is not None
+    assert config.steps is not None
+    assert config.hidden is not None
+    affordable = FINAL_SHARE * config.steps * config.batch * config.seq / _EXACT_COST
+    return min(valid_tokens, int(max(affordable, _FREE_WORK / _work(config, config.hidden, vocab))))
+
+
+def usual_warmup(steps: int) -> int:
+    """Steps of the warm-up of a run, where that is left open."""
+    return min(100, steps // 10)
+
+
+def with_steps(config: Config, steps: int, done: int, evaluate_every: Callable[[Config], int]) -> Config:
+    """The same run with another number of steps, after ``done`` of them; what followed from the old number follows."""
+    assert config.steps is not None
+    changed = config.replace(steps=steps)
+    if config.eval_every == evaluate_every(config):
+        changed = changed.replace(eval_every=evaluate_every(changed))
+    if config.warmup == usual_warmup(config.steps) and done < config.warmup:
+        changed = changed.replace(warmup=usual_warmup(steps))
+    return changed
+
+
+def hardly_trained(steps: int) -> bool:
+    """Whether a model has seen too little to be of use."""
+    return steps < _HARDLY
+
+
+def too_few(steps: int) -> str:
+    """What to say of a time budget that allows only so many steps."""
+    return f"only {steps:,} {'step' if steps == 1 else 'steps'}: hardly trained; give more time with --for"
 
 
 def _learning_rate(config: Config) -> float:
@@ -232,8 +364,12 @@ def _dropout(epochs: float) -> float:
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:
-    """10 to 40 evaluations, as many as a twentieth of the training pays for."""
+    """10 evaluations, or up to 40 of the whole validation text, as many as their share of the training pays for."""
     assert config.batch is not None
     assert config.steps is not None
-    affordable = 0.05 * config.steps * config.batch * config.seq / max(1.0, valid_tokens * _EVALUATION_COST)
-    return max(1, round(config.steps / min(40, max(10, affordable))))
+    count = float(_EVALUATIONS)
+    if valid_tokens and (config.eval_size is None or config.eval_size >= valid_tokens):
+        used = min(valid_tokens, MOST_SIZE)
+        affordable = _VALIDATION * config.steps * config.batch * config.seq / (used * _EVALUATION_COST)
+        count = min(_MOST_EVALUATIONS, max(_EVALUATIONS, affordable))
+    return max(1, round(config.steps / count))

@@ -4,13 +4,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..config import Config
 from ..parallel.group import ALONE, Group
-from .auto import Clock
+from .auto import Clock, hardly_trained, too_few, usual_warmup
 from .optimizers import Optimizer
 
 HIDDEN = 128
@@ -40,8 +40,14 @@ _USUAL = {
 _WORDS = Usual(0.6, 6000, 4)  # classify texts by their words
 _VALIDATIONS = 60  # the most in a run
 _PATIENCE = 15  # validations without improvement
-_SHARE = 0.92  # of the time that is left, for steps and validations
-_SAVING = 0.1  # seconds to write the checkpoints of a validation
+_SHARE = 0.95  # of the time that is left, for steps and validations
+_SAVING = 0.05  # seconds to write the checkpoints of a validation
+_VALIDATION = 0.03  # of the time that is left, for the validations while training
+_FINAL = 0.02  # the same for the validation of all records at the end
+_LEAST_RECORDS = 200  # that every validation has, if there are so many
+_VALIDATED = 5000  # records, the most of a validation while training
+_DECODED = 300  # the same where answers have to be written out (translate)
+_FINALLY = 10  # times as many, at the most, are validated at the end
 _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 0.5}
 
 
@@ -63,28 +69,39 @@ def usual(config: Config) -> Usual:
     return _WORDS if config.task == "classify" and config.tokens == "words" else _USUAL[config.task]
 
 
+class Costs(NamedTuple):
+    """Seconds of a training step, and of the validation of a record."""
+
+    step: float
+    record: float
+
+
 def complete_length(
-    config: Config, per_epoch: int, clock: Clock, measure: Callable[[], tuple[float, float]]
+    config: Config, per_epoch: int, records: int, clock: Clock, measure: Callable[[], Costs]
 ) -> tuple[Config, list[str]]:
-    """Steps, warm-up, validations and patience filled in. ``measure``: seconds of a step, and of a validation."""
+    """Steps, warm-up, validations and patience filled in. ``records``: those to validate on."""
     words = []
     if config.steps is None and config.epochs is not None:
         config = config.replace(steps=steps_of_epochs(per_epoch, config.epochs), epochs=None)
     elif config.steps is None:
         most = usual(config)
         wanted = max(_LEAST_STEPS, min(most.steps, steps_of_epochs(per_epoch, most.epochs)))
-        steps = min(wanted, steps_within(per_epoch, clock.left, measure))
-        config = config.replace(steps=steps)
-        why = ", what the time allows" if steps < wanted else "; more hardly help (--epochs forces them)"
-        words.append(f"steps {steps}: {steps / per_epoch:.1f} epochs{why}")
+        found = length_within(config, per_epoch, records, wanted, clock.left, measure)
+        config = config.replace(steps=found.steps, eval_size=found.eval_size, eval_every=found.eval_every)
+        why = ", what the time allows" if found.steps < wanted else "; more hardly help (--epochs forces them)"
+        words.append(f"steps {found.steps}: {found.steps / per_epoch:.1f} epochs{why}")
+        if found.steps < wanted and hardly_trained(found.steps):
+            words.append(too_few(found.steps))
         if config.patience is None:
             config = config.replace(patience=_PATIENCE)
             words.append(f"patience {_PATIENCE} validations")
     assert config.steps is not None
     if config.warmup is None:
-        config = config.replace(warmup=min(100, config.steps // 10))
+        config = config.replace(warmup=usual_warmup(config.steps))
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, per_epoch))
+    if config.eval_size is None and records:
+        config = config.replace(eval_size=usual_size(config, records))
     return config, words
 
 
@@ -93,14 +110,62 @@ def steps_of_epochs(per_epoch: int, epochs: float) -> int:
     return max(1, math.ceil(epochs * per_epoch))
 
 
-def steps_within(per_epoch: int, seconds_left: Callable[[], float], measure: Callable[[], tuple[float, float]]) -> int:
-    """Steps that fit, a validation after each pass included, into the time that is left when a few were measured."""
-    step, validation = measure()
+class Length(NamedTuple):
+    """Steps of a run, records of a validation (None: there are none), and steps between validations."""
+
+    steps: int
+    eval_size: int | None
+    eval_every: int
+
+
+def length_within(
+    config: Config,
+    per_epoch: int,
+    records: int,
+    wanted: int,
+    seconds_left: Callable[[], float],
+    measure: Callable[[], Costs],
+) -> Length:
+    """At most ``wanted`` steps that fit, validations included, into the time that is left when a few were measured."""
+    costs = measure()
     if math.isinf(left := seconds_left()):
-        return 1 << 62
-    passes = left * _SHARE / (per_epoch * step + validation + _SAVING)
-    few = max(0.0, left * _SHARE - validation - _SAVING) / step  # less than a pass: one validation
-    return max(1, int(max(passes * per_epoch, few) if passes < 1 else passes * per_epoch))
+        every = config.eval_every or eval_every(config.replace(steps=wanted), per_epoch)
+        return Length(wanted, config.eval_size or (usual_size(config, records) if records else None), every)
+    left = max(0.0, left)
+    steps = max(1, min(wanted, int(left * _SHARE / costs.step)))
+    size, every = _validations(config, per_epoch, records, steps, _VALIDATION * left, costs.record)
+    most = left * _SHARE - min(left * _FINAL, records * costs.record)
+    validation = (size or 0) * costs.record + _SAVING
+    last = min(every, max(1, int((most - validation) / costs.step)))  # steps before the first validation
+    steps = min(wanted, max(last, int(most / (costs.step + validation / every))))
+    return Length(steps, size, every)
+
+
+def _validations(
+    config: Config, per_epoch: int, records: int, steps: int, seconds: float, record: float
+) -> tuple[int | None, int]:
+    """Records of a validation and steps between two, so that all together take so many seconds: fewer records first,
+    then fewer validations."""
+    every = config.eval_every or eval_every(config.replace(steps=steps), per_epoch)
+    if not records:
+        return None, every
+    most = config.eval_size or usual_size(config, records)
+    least = min(most, config.eval_size or _LEAST_RECORDS)
+    size = max(least, min(most, int(seconds * every / steps / record)))
+    if config.eval_every is None:
+        count = max(1, int(seconds / (size * record)))
+        every = max(every, math.ceil(steps / count))
+    return size, every
+
+
+def usual_size(config: Config, records: int) -> int:
+    """Records of a validation while training, where the time does not matter."""
+    return min(records, _DECODED if config.task == "translate" else _VALIDATED)
+
+
+def final_size(config: Config, records: int) -> int:
+    """Records of the validation at the end."""
+    return min(records, _FINALLY * (_DECODED if config.task == "translate" else _VALIDATED))
 
 
 def eval_every(config: Config, per_epoch: int) -> int:

@@ -1,5 +1,7 @@
 """What a labelled task is trained on: records, their vocabulary, the split, and batches."""
 
+import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,17 +18,15 @@ from ..data.symbols import CHARS
 from ..data.units import choose_unit
 from ..data.vocabulary import Vocabulary, training_items
 from ..nn.models import TaskNetwork, build
-from ..nn.products import validating
+from ..nn.products import PRECISE
 from ..parallel.group import ALONE, Group
 from . import auto_tasks
 from .auto import Clock, Plan
-from .evaluate import Evaluation
-from .loop import Evaluator
+from .evaluate import Evaluate, Evaluation, Evaluator, Watch, unwatched, validated_part
 from .measure import answers, evaluate_records, measure_of
 from .reporter import Reporter
 
-_VALIDATED = 5000  # records that are used to validate while training
-_DECODED = 300  # of them where answers have to be written out (translate)
+_MEASURED = 128  # records whose validation is timed
 
 
 class RecordMaterial:
@@ -57,10 +57,6 @@ class RecordMaterial:
             self.valid = encode(held, self.tokenizer)
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
-        most = _DECODED if config.task == "translate" else _VALIDATED
-        if self.valid is not None and len(self.valid) > most:
-            reporter.message(f"validating on {most:,} of {len(self.valid):,} records")
-            self.valid = self.valid.some(most, config.seed)
 
     def tell_unknown(self, reporter: Reporter) -> None:
         """Unknown words and characters have an id of their own: nothing is left out."""
@@ -74,6 +70,7 @@ class RecordMaterial:
             f"data {len(self.data):,} {noun}s to learn from, {valid:,} to validate on{labels}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {windows.batch} {noun}s, "
             f"{windows.per_epoch:,} an epoch",
+            *validated_part(config.eval_size, valid, f"{noun}s"),
         ]
 
     def statistics(self) -> dict[str, Any]:
@@ -84,7 +81,9 @@ class RecordMaterial:
         """What ``config`` leaves open."""
         config, sizes = auto_tasks.complete_model(config, len(self.data))
         per_epoch = self.windows(config).per_epoch
-        config, length = auto_tasks.complete_length(config, per_epoch, clock, lambda: self._measure(config))
+        config, length = auto_tasks.complete_length(
+            config, per_epoch, self._validated, clock, lambda: self._measure(config)
+        )
         return Plan(config, (*self._choices, *sizes, *length))
 
     def model(self, config: Config) -> TaskNetwork:
@@ -96,17 +95,39 @@ class RecordMaterial:
         assert config.batch is not None
         return Batches(self.data, config.batch, config.seed, self.group.part(min(config.batch, len(self.data))))
 
-    def evaluator(self, model: TaskNetwork) -> Evaluator | None:
+    def evaluator(self, model: TaskNetwork, config: Config) -> Evaluator | None:
         """Validates a model that is being trained."""
         if self.valid is None:
             return None
-        sibling, valid = model.sibling(validating(model.products)), self.valid
+        size = min(config.eval_size or auto_tasks.usual_size(config, len(self.valid)), len(self.valid))
+        during = self._evaluate(model.sibling(), size, config.seed)
+        if size == len(self.valid) and model.products == PRECISE:
+            return Evaluator(during)
+        whole = auto_tasks.final_size(config, len(self.valid))
+        return Evaluator(during, self._evaluate(model.sibling(PRECISE), whole, config.seed))
 
-        def measured(stopped: Callable[[], bool]) -> Evaluation | None:
-            predict = answers(sibling, self.tokenizer)
-            return evaluate_records(sibling, evaluation_batches(valid), measure_of(valid), predict, stopped)
+    def _evaluate(self, model: TaskNetwork, size: int, seed: int) -> Evaluate:
+        """Validates this model on so many records."""
+        assert self.valid is not None
+        whole = self.valid
 
-        return measured
+        def evaluate(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
+            used, start = size, time.perf_counter()
+            if seconds < math.inf:  # what a few records take says how many there is time for
+                few = whole.some(min(size, _MEASURED), seed)
+                if (found := judged(few, watch)) is None or len(few) == size:
+                    return found
+                each = (time.perf_counter() - start) / len(few)
+                used = int(self.group.most(-min(size, max(len(few), seconds / each)))[0] * -1)
+            found = judged(whole if used == len(whole) else whole.some(used, seed), watch)
+            return found and dataclasses.replace(found, whole=used == len(whole))
+
+        def judged(data: Examples, watch: Watch) -> Evaluation | None:
+            batches = list(evaluation_batches(data))
+            predict = answers(model, self.tokenizer)
+            return evaluate_records(model, batches, measure_of(data), predict, watch, len(batches))
+
+        return evaluate
 
     def drawing(self, model: TaskNetwork, config: Config) -> None:
         """Nothing is shown while training."""
@@ -117,22 +138,32 @@ class RecordMaterial:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Steps that fit into the time that is left."""
-        per_epoch = self.windows(config).per_epoch
-        return auto_tasks.steps_within(per_epoch, seconds_left, lambda: self._measure(config))
+        per_epoch, most = self.windows(config).per_epoch, 1 << 40
+        return auto_tasks.length_within(
+            config, per_epoch, self._validated, most, seconds_left, lambda: self._measure(config)
+        ).steps
 
     def eval_every(self, config: Config) -> int:
         """Steps between validations, where that is left open."""
         return auto_tasks.eval_every(config, self.windows(config).per_epoch)
 
-    def _measure(self, config: Config) -> tuple[float, float]:
-        """Seconds of a training step, and of a validation."""
+    @property
+    def _validated(self) -> int:
+        """Records to validate on."""
+        return len(self.valid) if self.valid else 0
+
+    def _measure(self, config: Config) -> auto_tasks.Costs:
+        """Seconds of a training step, and of the validation of a record."""
         model = self.model(config)
         step = auto_tasks.median_seconds(model, config, self.windows(config), self.group)
-        evaluator = self.evaluator(model)
+        if not self.valid:
+            return auto_tasks.Costs(step, 0.0)
+        few = min(len(self.valid), _MEASURED)
+        evaluate = self._evaluate(model.sibling(), few, config.seed)
+        evaluate(unwatched)  # compiles
         start = time.perf_counter()
-        if evaluator is not None:
-            evaluator(lambda: False)
-        return step, self.group.most(time.perf_counter() - start)[0]
+        evaluate(unwatched)
+        return auto_tasks.Costs(step, self.group.most((time.perf_counter() - start) / few)[0])
 
 
 def _choose_tokens(records: Records, config: Config) -> tuple[str, list[str]]:

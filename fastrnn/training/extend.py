@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, check_names, parse_duration, plain_fields
+from ..config import Config, check_names, plain_fields
 from ..data.text import is_missing
 from ..errors import ConfigError, InputError
 from ..message import quoted
@@ -72,39 +72,30 @@ def _anew(name: str) -> str:
     return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 
-def extended(saved: Checkpoint, config: Config, length: dict[str, Any], material: Material) -> Config:
+def extended(
+    saved: Checkpoint, config: Config, length: dict[str, Any], material: Material, clock: auto.Clock
+) -> Config:
     """The configuration with the new length; how often to validate follows it, if it was not chosen by hand.
 
-    Raises `ConfigError` for less than is done.
+    ``clock``: counts the time that is given, if the length is one. Raises `ConfigError` for less than is done.
     """
     if not length:
         return config
     ((name, value),) = length.items()
-    steps = _new_steps(saved, config, name, value, material)
-    if config.eval_every == material.eval_every(saved.config):
-        config = config.replace(eval_every=material.eval_every(config.replace(steps=steps)))
-    return config.replace(steps=steps)
-
-
-def _new_steps(saved: Checkpoint, config: Config, name: str, value: Any, material: Material) -> int:
-    """The new total, from steps, epochs, or a time for the whole run, what it had so far included."""
     done = int(saved.progress["step"])
     if name == "steps":
         new = int(value)
     elif name == "epochs":
         new = material.steps_of_epochs(config, float(value))
     else:
-        clock = auto.Clock(parse_duration(value) - saved.progress["seconds"], material.group)
         new = done + material.steps_within(config, clock.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return new
+    return auto.with_steps(config, new, done, material.eval_every)
 
 
 def _check_not_done(saved: Checkpoint, length: dict[str, Any], told: str | None = None) -> None:
-    """Raises `ConfigError` for fewer steps, or less time, than the run has had. ``told``: how the length was given."""
-    done, seconds = int(saved.progress["step"]), saved.progress["seconds"]
+    """Raises `ConfigError` for fewer steps than the run has had. ``told``: how the length was given."""
+    done = int(saved.progress["step"])
     new = int(length.get("steps", max(done, 1)))
     if new < max(done, 1):
         raise ConfigError(f"{told or f'steps {new}'} is less than the {done} steps that are done; give more")
-    if "for_" in length and parse_duration(length["for_"]) <= seconds:
-        raise ConfigError(f"for {length['for_']} is less than the {seconds:.1f} s that are done; give more")

@@ -2,21 +2,25 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from ..config import Config
 from ..config_file import to_toml
-from ..errors import DivergedError, OutputError
+from ..errors import CheckpointError, DivergedError, OutputError
 from .atomic import write_atomic
-from .checkpoint import Checkpoint, Encoding, check_readable, to_bytes
-from .evaluate import Evaluation, bits_of
+from .auto import hardly_trained, too_few, with_steps
+from .checkpoint import Checkpoint, Encoding, check_readable, load, to_bytes
+from .evaluate import Evaluation, Evaluator, bits_of
 from .log import NoLog, RunLog
 from .pace import Pace, Rate
-from .reporter import Evaluated, Reporter, Result, Step
+from .reporter import Evaluated, Planned, Reporter, Result, Step
 from .runfolder import RunFolder
 from .saving import Saver
 from .signals import StopSignals
@@ -24,9 +28,6 @@ from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
 _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
-
-# Validates the model as it is now; None if the function it is given says stop before the end.
-Evaluator = Callable[[Callable[[], bool]], Evaluation | None]
 
 
 class Loop:
@@ -47,17 +48,23 @@ class Loop:
         self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
         self.config: Config = trainer.config
         self.pace: Pace | None = None  # keeps a time budget
+        self.eval_every: Callable[[Config], int] | None = None  # steps between evaluations, where that is left open
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
         self._rate = Rate()
         self._unsaved = 0.0  # seconds since the last save, the same for all processes
+        self._replan = False  # whether the plan should be looked at, the same for all processes
+        self._final: Evaluation | None = None  # the exact one of the best state
 
     def run(self, signals: StopSignals, log: RunLog | NoLog) -> Result:
         """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
         self.signals, self.log = signals, log
         try:
-            return self._result(self._train())
+            stopped = self._train()
+            if stopped != "signal":
+                self._evaluate_best()
+            return self._result(stopped)
         except DivergedError:
             self._log_end("diverged")
             raise
@@ -68,10 +75,13 @@ class Loop:
         if self.trainer.progress.step == 0:
             self._save()  # so that whatever ends this process, the run can go on
         self._compile()
+        if self.pace:
+            self.pace.start()
         while True:
             if self._evaluation_is_due():
                 self._evaluate()
-                self._keep_pace()
+                if self.pace:
+                    self.pace.evaluated()
             progress = self.trainer.progress  # going back makes a new one
             if self._stopped():
                 stopped = "signal"
@@ -81,7 +91,11 @@ class Loop:
                 break
             if progress.step >= self.trainer.steps:
                 break
+            if self._replan and self._keep_pace():
+                continue  # the last step may be done
             self._step()
+            if self.pace:
+                self.pace.stepped()
         self._save(final=True)
         return stopped
 
@@ -112,16 +126,20 @@ class Loop:
 
     def _stopped(self) -> bool:
         """Whether a signal has come, to any process; they look together, once a step."""
-        number, self._unsaved = self.group.most(self.signals.stop or 0, time.monotonic() - self._saved)
+        replan = self.pace is not None and self.group.rank == 0 and self.pace.due()
+        unsaved = time.monotonic() - self._saved
+        number, self._unsaved, due = self.group.most(self.signals.stop or 0, unsaved, replan)
+        self._replan = due > 0
         if number:
             self.signals.stop = int(number)
         return number > 0
 
     def _compile(self) -> None:
         """Compiles what validating and drawing need now, while nothing is lost if a signal ends it."""
-        looks = itertools.count()
-        if self.evaluator is not None:
-            self.evaluator(lambda: self.signals.stop is not None or next(looks) > 0)
+        for evaluate in (self.evaluator.during, self.evaluator.final) if self.evaluator else ():
+            looks = itertools.count()
+            if evaluate is not None:
+                evaluate(functools.partial(self._after_one, looks))
         if self.draw:
             self.draw()
 
@@ -134,9 +152,11 @@ class Loop:
         self.trainer.align()
         if not self._sound():
             return
-        measured: Evaluation | None = None
+        measured, took = None, 0.0
         if self.evaluator is not None:
-            mine = self.evaluator(lambda: self.signals.stop is not None)
+            start = time.monotonic()
+            mine = self.evaluator.during(self._watch)
+            took = time.monotonic() - start
             if self.group.most(mine is None)[0]:
                 return
             measured = self.group.first(lambda: mine)
@@ -159,20 +179,85 @@ class Loop:
         self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample, metrics))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
-                        "seconds": self._seconds()})  # fmt: skip
+                        "took": took, "seconds": self._seconds()})  # fmt: skip
 
-    def _keep_pace(self) -> None:
-        """More or fewer steps, where the machine has become faster or slower than the time budget was planned for."""
-        old, step, pace = self.trainer.steps, self.trainer.progress.step, self.pace
-        if pace is None or (steps := self.group.first(lambda: pace.planned(step, old))) == old:
-            return
-        self.trainer.steps = steps
-        self.config = self.trainer.config = self.config.replace(steps=steps)
+    def _after_one(self, looks: Iterator[int], share: float) -> bool:
+        """Ends an evaluation after its first window."""
+        return self.signals.stop is not None or next(looks) > 0
+
+    def _watch(self, share: float) -> bool:
+        """Shows how far an evaluation is; whether a signal ends it."""
+        self.reporter.validating(share)
+        return self.signals.stop is not None
+
+    def _keep_pace(self) -> bool:
+        """More or fewer steps, where the machine has become faster or slower than the time budget was planned for.
+
+        Whether that is so. The schedule and the evaluations follow.
+        """
+        old, step, pace, every = self.trainer.steps, self.trainer.progress.step, self.pace, self.config.eval_every or 1
+        if pace is None or (steps := self.group.first(lambda: pace.planned(step, old, every))) == old:
+            return False
+        self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
+        self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # the saves say when the disk fails; a checkpoint has the steps too
             self.write_config()
-        change = "slower" if steps < old else "faster"
-        self.reporter.message(f"the machine is {change} than measured: {steps:,} steps, not {old:,}, to end in time")
+        self.reporter.planned(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps})
+        return True
+
+    def _evaluate_best(self) -> None:
+        """The exact evaluation of the best state on all validation data; the file of that state gets its figures too.
+
+        Nothing if the evaluations while training were exact already, or a signal stops it.
+        """
+        if self.evaluator is None or self.evaluator.final is None or self.trainer.progress.best_nats is None:
+            return
+        loaded: list[Checkpoint] = []  # in the first process
+        if not self.group.first(lambda: self._load_best(loaded)):
+            return
+        parameters, kernels = self.trainer.model.parameters, self.trainer.model.kernels
+        last = np.array(kernels.to_host(parameters.flat))
+        for best in loaded:
+            parameters.assign(best.parameters)
+        self.group.align(parameters.flat)
+        seconds = self.group.most(self.pace.final_seconds() if self.pace else math.inf)[0]
+        start = time.monotonic()
+        mine = self.evaluator.final(self._watch, seconds)
+        took = time.monotonic() - start
+        kernels.copy(parameters.flat, last)
+        if self.group.most(mine is None)[0]:
+            return
+        self._final = self.group.first(lambda: mine)
+        self.group.first(lambda: self._tell_final(loaded[0], took))
+
+    def _load_best(self, loaded: list[Checkpoint]) -> bool:
+        try:
+            loaded.append(load(self.folder.best))
+        except CheckpointError as error:
+            self.reporter.message(f"{error}; its loss is that of the last validation while training")
+            return False
+        return True
+
+    def _tell_final(self, best: Checkpoint, took: float) -> None:
+        """The figures of the final evaluation in the log and in the best state's file."""
+        found, progress = self._final, self.trainer.progress
+        assert found is not None
+        self.log.write({"event": "final", "step": progress.best_step, "valid_nats": found.nats, **found.metrics,
+                        "scored": found.chars, "took": took, "seconds": self._seconds()})  # fmt: skip
+        if not found.whole:
+            self.reporter.message(
+                f"validated on {found.chars:,} positions at the end: all would take more than their share of the time"
+            )
+        if not math.isfinite(found.nats):
+            return
+        figures: dict[str, Any] = {"valid_nats": found.nats, "best_nats": found.nats}
+        figures |= {"metrics": found.metrics} if found.metrics else {}
+        best = dataclasses.replace(best, progress=best.progress | figures)
+        try:
+            write_atomic(self.folder.best, to_bytes(best, str(self.folder.best)))
+        except OutputError as error:
+            self.reporter.message(f"{error}; the file keeps the figures of the last validation while training")
 
     def check_readable(self) -> None:
         """Raises `CheckpointError` where what this run will save could not be read again."""
@@ -220,7 +305,7 @@ class Loop:
         return self._seconds_before + time.monotonic() - self._started
 
     def _result(self, stopped: str) -> Result:
-        progress, best = self.trainer.progress, self.trainer.progress.best_nats
+        progress, best, metrics = self.trainer.progress, self._best_nats(), self._best_metrics()
         seconds = self._seconds()
         train = progress.train_nats
         if train is None:
@@ -239,16 +324,25 @@ class Loop:
             signal=self.signals.stop if stopped == "signal" else None,
             task=self.config.task,
             tokens=self.config.tokens or "chars",
-            metrics=progress.metrics or {},
+            metrics=metrics,
             inputs=tuple(self.corpus.get("inputs", ())),
             split=self.evaluator is not None and self.config.valid_file is None,
         )
         self._log_end(stopped)
+        if self.pace and self.pace.budgeted and stopped == "done" and hardly_trained(progress.step):
+            self.reporter.message(too_few(progress.step))
         self.reporter.finished(result)
         return result
+
+    def _best_nats(self) -> float | None:
+        """The validation loss of the best state: the exact one, if there is one."""
+        return self._final.nats if self._final else self.trainer.progress.best_nats
+
+    def _best_metrics(self) -> dict[str, float]:
+        return (self._final.metrics if self._final else self.trainer.progress.metrics) or {}
 
     def _log_end(self, stopped: str) -> None:
         progress = self.trainer.progress
         self.log.write({"event": "end", "stopped": stopped, "step": progress.step, "best_step": progress.best_step,
-                        "valid_nats": progress.best_nats, **(progress.metrics or {}),
+                        "valid_nats": self._best_nats(), **self._best_metrics(),
                         "seconds": self._seconds()})  # fmt: skip

@@ -9,7 +9,7 @@ from ..nn.models import Model
 from ..parallel.group import ALONE, Group
 from . import auto
 from .checkpoint import Encoding
-from .loop import Evaluator
+from .evaluate import Evaluator
 from .reporter import Reporter
 from .trainer import Windows
 
@@ -43,7 +43,7 @@ class Material(Protocol):
     def windows(self, config: Config) -> Windows:
         """What the steps of a run read."""
 
-    def evaluator(self, model: Any) -> Evaluator | None:
+    def evaluator(self, model: Any, config: Config) -> Evaluator | None:
         """Validates a model that is being trained; None if nothing was kept for that."""
 
     def drawing(self, model: Any, config: Config) -> Callable[[], str] | None:

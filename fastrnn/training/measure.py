@@ -16,7 +16,7 @@ from ..data.vocabulary import Vocabulary
 from ..nn.models import TaskNetwork
 from ..sample import Sampler
 from ..search import beam_search, greedy, likelier
-from .evaluate import Evaluation
+from .evaluate import Evaluation, Watch, unwatched
 
 Array = np.ndarray[Any, Any]
 
@@ -180,23 +180,24 @@ def evaluate_records(
     batches: Iterable[Batch],
     measure: Measure | None,
     predict: Callable[[Batch], Array],
-    stopped: Callable[[], bool] = lambda: False,
+    watch: Watch = unwatched,
+    count: int = 1,
 ) -> Evaluation | None:
     """The mean loss over every scored position, and what ``measure`` makes of what ``predict`` says.
 
-    None if ``stopped`` says so between two batches. The model is used with its own arrays: give a sibling of one that
-    is being trained.
+    None if ``watch`` stopped it between two of ``count`` batches. The model is used with its own arrays: give a
+    sibling of one that is being trained.
     """
-    total, count = 0.0, 0
-    for batch in batches:
-        if stopped():
+    total, positions = 0.0, 0
+    for done, batch in enumerate(batches):
+        if watch(min(1.0, done / count)):
             return None
         loss, scored = model.losses(batch)
         total += loss
-        count += scored
+        positions += scored
         if measure is not None:
             measure.add(batch, predict(batch))
-    return Evaluation(count, total / max(1, count), measure.metrics() if measure else {})
+    return Evaluation(positions, total / max(1, positions), measure.metrics() if measure else {})
 
 
 def _until_end(ids: Array) -> Array:

@@ -1,36 +1,86 @@
 """A time budget is kept while the machine's speed changes: the number of steps follows what the last ones took."""
 
+import math
 import time
 
-from .auto import Clock
+from .auto import FINAL_SHARE, Clock
 
-_SHARE = 0.98  # of the time that is left; the end of a run takes the rest
-_BAND = (0.95, 1.1)  # steps that fit over steps that are planned: within it the plan stays
+_SHARE = 0.99  # of the time that is left; the end of a run takes the rest
+_BAND = (0.97, 1.05)  # steps that fit over steps that are planned: within it the plan stays
+_MEMORY = 0.15  # of the budget: the time over which the speed of the last steps is averaged
+_PAUSE = 0.02  # of the budget, between two changes of the plan, but for the last ones
+_FEW = 3  # steps before the first change
+_VALIDATION = 0.05  # of the budget, for all evaluations together
 
 
 class Pace:
-    """``most``: steps that a faster machine may take more of, at the most; the planned steps if that is fewer."""
+    """``most``: steps that a faster machine may take more of, at the most; the planned steps if that is fewer.
 
-    def __init__(self, clock: Clock, most: int) -> None:
+    ``final``: whether an exact evaluation of the whole validation data follows the last step.
+    """
+
+    def __init__(self, clock: Clock, most: int, final: bool = True) -> None:
         self._clock, self._most = clock, most
-        self._step, self._since = 0, time.monotonic()
-        self._seconds: float | None = None  # a step takes, its share of evaluations included
+        budget = clock.budget or math.inf
+        self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
+        self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
+        self._steps, self._seconds, self._count = 0.0, 0.0, 0  # of the last steps, decayed; of all
+        self._evaluation: float | None = None  # seconds of the last one
+        self._validated = 0.0  # seconds of all of them
+        self._since = self._changed = time.monotonic()
 
-    def planned(self, step: int, steps: int) -> int:
-        """The number of steps that ends the run in time, asked after ``step`` of ``steps``; mostly ``steps`` itself."""
+    @property
+    def budgeted(self) -> bool:
+        """Whether there is a time budget to keep."""
+        return self._clock.budget is not None
+
+    def start(self) -> None:
+        """The next step begins now: what came before is no part of it."""
+        self._since = self._changed = time.monotonic()
+
+    def stepped(self) -> None:
+        """A step is done, saves and all that came between included."""
         now = time.monotonic()
-        if step <= self._step:
-            return steps
-        latest = (now - self._since) / (step - self._step)
-        self._seconds = latest if self._seconds is None else (self._seconds + latest) / 2
-        self._step, self._since = step, now
+        taken, self._since = now - self._since, now
+        decay = math.exp(-taken / self._memory) if self._memory else 0.0
+        self._steps, self._seconds = self._steps * decay + 1, self._seconds * decay + taken
+        self._count += 1
+
+    def evaluated(self) -> None:
+        """An evaluation is done, its save included."""
+        now = time.monotonic()
+        self._evaluation, self._since = now - self._since, now
+        self._validated += self._evaluation
+
+    def due(self) -> bool:
+        """Whether the plan should be looked at."""
+        if self._clock.budget is None or (self._count < _FEW and self._left() > 0):
+            return False
+        return time.monotonic() - self._changed >= min(self._pause, 0.2 * max(0.0, self._left()))
+
+    def planned(self, step: int, steps: int, eval_every: int) -> int:
+        """The number of steps that ends the run in time, asked after ``step`` of ``steps``; mostly ``steps`` itself."""
         left = steps - step
-        if left <= 0 or self._clock.budget is None:
+        if left <= 0 or self._clock.budget is None or not self._steps:
             return steps
-        fitting = int(max(0.0, self._clock.here()) * _SHARE / self._seconds)
-        if _BAND[0] <= fitting / left <= _BAND[1]:
+        each, evaluation = self._seconds / self._steps, self._evaluation or 0.0
+        seconds = self._left() * _SHARE - evaluation  # the last step is evaluated
+        fitting = int(max(0.0, seconds) / (each + evaluation / eval_every))
+        if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._most and fitting > left):
             return steps
-        return max(step + 1, min(step + fitting, max(steps, self._most)))
+        self._changed = time.monotonic()
+        return min(step + fitting, max(steps, self._most))
+
+    def final_seconds(self) -> float:
+        """What the exact evaluation at the end may take."""
+        if self._clock.budget is None:
+            return math.inf
+        unused = min(_VALIDATION * self._clock.budget - self._validated, self._clock.here())
+        return max(self._reserve, unused)
+
+    def _left(self) -> float:
+        """Seconds for steps and their evaluations."""
+        return self._clock.here() - self._reserve
 
 
 class Rate:

@@ -32,6 +32,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """After ``step`` the number of steps has become ``steps``, to keep a time budget."""
+
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """A validation is done: mean losses, whether it is the best so far, a short fresh sample, the task's metrics."""
 
@@ -82,9 +90,17 @@ class Reporter:
 
     def message(self, text: str) -> None: ...
 
+    def reading(self, done: int, total: int | None) -> None:
+        """So many bytes of the data are read, of ``total`` where that is known."""
+
     def started(self, start: Start) -> None: ...
 
     def step(self, step: Step) -> None: ...
+
+    def planned(self, planned: Planned) -> None: ...
+
+    def validating(self, share: float) -> None:
+        """A validation is under way; so much of it is done, from 0 to 1."""
 
     def evaluated(self, evaluated: Evaluated) -> None: ...
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..config import Config
+from ..config import Config, parse_duration
 from ..data.corpus import Corpus
 from ..data.record import Records
 from ..data.text import Paths, names_of
@@ -33,6 +33,7 @@ from .runfolder import RunFolder, model_path
 from .signals import StopSignals
 from .trainer import Snapshot, Trainer
 
+_MOST_STEPS = 10**12  # of a run that goes on for some time: as many as that allows
 # What training reads: files, folders, globs, built-in names; or what was read from them.
 Inputs = Paths | Corpus | Records
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # what every run has settled when it starts
@@ -45,14 +46,16 @@ def train(
     *,
     init_from: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
+    started: float | None = None,
     raise_interrupt: bool = False,
 ) -> Result:
     """Train a new model on files, folders, globs, built-in names, a `Corpus` or `Records`; everything lands in ``out``.
 
-    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``raise_interrupt``: raise
-    `KeyboardInterrupt` after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM), so that a loop of trainings
-    ends; otherwise the `Result` tells of it. Raises `FastRNNError`s: `ConfigError`, `InputError`, `OutputError`,
-    `CheckpointError`, `DivergedError`.
+    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``started``: where a time
+    budget counts from, by `time.monotonic`; now, if that is not given. ``raise_interrupt``: raise `KeyboardInterrupt`
+    after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM), so that a loop of trainings ends; otherwise the
+    `Result` tells of it. Raises `FastRNNError`s: `ConfigError`, `InputError`, `OutputError`, `CheckpointError`,
+    `DivergedError`.
     """
     config = _checked_config(config)
     out, init_from = (None if p is None else check_path(n, p) for n, p in (("out", out), ("init_from", init_from)))
@@ -60,7 +63,7 @@ def train(
     reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         backend.check(config.device, config.task, group.size)  # before anything is read
-        clock = auto.Clock(auto.budget_of(config), group)
+        clock = auto.Clock(auto.budget_of(config), group, started)
         if out is not None:
             group.first(RunFolder(out).check_free)
         old = group.first(lambda: load(model_path(init_from))) if init_from is not None else None
@@ -85,10 +88,10 @@ def train(
         trainer = _started(made.config, material, old)
         folder, opened = _held(group, lambda: _new_folder(out, reporter))
         with opened as log:
-            loop = Loop(
-                trainer, material.tokenizer, material.about, material.evaluator(trainer.model), folder, reporter
-            )
-            loop.pace = Pace(clock, made.most_steps)
+            evaluator = material.evaluator(trainer.model, made.config)
+            loop = Loop(trainer, material.tokenizer, material.about, evaluator, folder, reporter)
+            loop.pace = Pace(clock, made.most_steps, final=evaluator is not None and evaluator.final is not None)
+            loop.eval_every = None if config.eval_every else material.eval_every
             result = _run(loop, material, signals, log, made.choices)
     # A signal that came too late for the loop counts too.
     return signals.finished(dataclasses.replace(result, signal=signals.stop))
@@ -100,24 +103,26 @@ def resume(
     inputs: Inputs = (),
     reporter: Reporter | None = None,
     *,
+    started: float | None = None,
     raise_interrupt: bool = False,
 ) -> Result:
     """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
 
-    ``changes``: a larger ``steps``, ``epochs`` or ``for_``, or ``threads``, ``eval_every``, ``save_every``,
-    ``patience``. ``inputs``: the data, if it is to be found elsewhere now. ``raise_interrupt``: as for `train`. Raises
-    `ConfigError` for other changes, before anything of the run is touched, and `InputError` when the data is not the
-    same.
+    ``changes``: a larger ``steps`` or ``epochs`` for the whole run, or ``for_``, so much time from now on; ``threads``,
+    ``eval_every``, ``save_every``, ``patience``, ``device``. ``inputs``: the data, if it is to be found elsewhere now.
+    ``started``, ``raise_interrupt``: as for `train`. Raises `ConfigError` for other changes, before anything of the run
+    is touched, and `InputError` when the data is not the same.
     """
     run, changes = check_path("run", run), check_changes(changes)
     inputs, group = _named(inputs), world()
     reporter = _first_alone(reporter, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
+        given = changes.get("for_")
+        clock = auto.Clock(parse_duration(given) if given is not None else None, group, started)
         folder, opened = _held(group, lambda: _old_folder(run, reporter))
         with opened as log:  # nobody else trains in this folder from here on
-            loop, material = _restored(folder, changes, inputs, reporter, group)
-            going_on = f"going on from step {loop.trainer.progress.step:,}"
-            result = _run(loop, material, signals, log, (going_on,))
+            loop, material, planned = _restored(folder, changes, inputs, reporter, clock)
+            result = _run(loop, material, signals, log, _going_on(loop, planned, given))
     return signals.finished(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -178,10 +183,22 @@ def _started(config: Config, material: Material, old: Checkpoint | None) -> Trai
     return trainer
 
 
+def _going_on(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
+    """What a resumed run does, in words. ``planned``: its steps before; ``given``: time from now on."""
+    done, steps = loop.trainer.progress.step, loop.trainer.steps
+    words = [f"going on from step {done:,}"]
+    if given is not None:
+        words.append(f"for {given} from now on: about {steps - done:,} more steps, {steps:,} in all")
+        if done < planned and steps < planned:
+            words.append(f"fewer than the {planned:,} that were planned; without --for it goes on to those")
+    return tuple(words)
+
+
 def _restored(
-    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, group: Group
-) -> tuple[Loop, Material]:
-    """The loop as its last checkpoint left it, and its data."""
+    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, reporter: Reporter, clock: auto.Clock
+) -> tuple[Loop, Material, int]:
+    """The loop as its last checkpoint left it, its data, and the steps that it had planned."""
+    group = clock.group
     saved = group.first(lambda: load(folder.last))
     if not saved.resumable:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
@@ -203,14 +220,18 @@ def _restored(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
     _prepare(config, reporter, group)
-    config = extended(saved, config, length, material)
+    config = extended(saved, config, length, material, clock)
     trainer = Trainer(material.model(config), material.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
     state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.mark_good()
-    evaluator = material.evaluator(trainer.model)
-    return Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter), material
+    evaluator = material.evaluator(trainer.model, config)
+    loop = Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, reporter)
+    if clock.budget is not None:
+        loop.pace = Pace(clock, _MOST_STEPS, final=evaluator is not None and evaluator.final is not None)
+        loop.eval_every = None if "eval_every" in changes else material.eval_every
+    return loop, material, saved.config.steps or 0
 
 
 def _run(loop: Loop, material: Material, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:

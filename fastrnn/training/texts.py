@@ -1,5 +1,6 @@
 """What a language model is trained on: a text, its split, and its streams."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,16 +16,14 @@ from ..data.windows import Streams
 from ..data.words import UNK
 from ..errors import InputError
 from ..nn.network import Network
-from ..nn.products import validating
+from ..nn.products import PRECISE
 from ..parallel.group import ALONE, Group
 from . import auto
-from .evaluate import Evaluation, evaluate
-from .loop import Evaluator
+from .evaluate import Evaluate, Evaluation, Evaluator, Watch, evaluate, validated_part
 from .reporter import Reporter
 
 _MOST_DROPPED = 0.1  # of a text, where an old vocabulary is kept: what is left no longer reads like it
 _MOST_UNKNOWN = 0.5  # of its words: each keeps its place, as <UNK>
-_VALIDATED = 1 << 18  # tokens of the validation text that are used while training
 
 
 class TextMaterial:
@@ -77,6 +76,7 @@ class TextMaterial:
             f"{documents:,} {'document' if documents == 1 else 'documents'}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
+            *validated_part(config.eval_size, self._valid_tokens, config.tokens or CHARS),
         ]
 
     def statistics(self) -> dict[str, Any]:
@@ -96,16 +96,27 @@ class TextMaterial:
         assert config.batch is not None
         return Streams(self.corpus, config.batch, config.seq, config.seed, self.group.part(config.batch))
 
-    def evaluator(self, model: Network) -> Evaluator | None:
+    def evaluator(self, model: Network, config: Config) -> Evaluator | None:
         """Validates a model that is being trained."""
         if self.valid is None:
             return None
-        network, valid = model.sibling(validating(model.products)), self.valid
+        tokens = len(self.valid)
+        valid, size = self.valid, config.eval_size
+        if size is None and tokens > auto.MOST_SIZE:  # a run of an earlier version: it had the first so many
+            valid, _ = split_corpus(valid, 1 - auto.MOST_SIZE / tokens)
+        during = self._evaluate(model.sibling(), valid, size)
+        if (size or len(valid)) >= tokens and model.products == PRECISE:
+            return Evaluator(during)
+        final = auto.final_size(config, tokens, self.tokenizer.size)
+        return Evaluator(during, self._evaluate(model.sibling(PRECISE), self.valid, final))
 
-        def measured(stopped: Callable[[], bool]) -> Evaluation | None:
-            return evaluate(network, valid, stopped, self.group)
+    def _evaluate(self, network: Network, valid: Corpus, size: int | None) -> Evaluate:
+        """Validates this network on so many tokens."""
 
-        return measured
+        def evaluated(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
+            return evaluate(network, valid, watch, self.group, size=size, seconds=seconds)
+
+        return evaluated
 
     def drawing(self, model: Network, config: Config) -> Callable[[], str]:
         """Makes a short sample of a model that is being trained."""
@@ -123,7 +134,7 @@ class TextMaterial:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Steps that fit into the time that is left."""
-        return auto.steps_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)
+        return auto.length_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)[0]
 
     def eval_every(self, config: Config) -> int:
         """Steps between validations, where that is left open."""
@@ -141,6 +152,7 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         separator=config.document_separator,
         tokenizer=tokenizer,
         unknown=skip,
+        progress=reporter.reading,
     )
     _tell_skipped(corpus, "the old model does not know them", reporter)
     return corpus
@@ -160,9 +172,6 @@ def _split(whole: Corpus, config: Config, reporter: Reporter) -> tuple[Corpus, C
         valid = _read_valid_file(config.valid_file, whole, config, reporter)
     elif config.valid:
         corpus, valid = split_corpus(whole, config.valid)
-    if valid is not None and len(valid) > _VALIDATED:
-        reporter.message(f"validating on the first {_VALIDATED:,} of {len(valid):,} tokens")
-        valid, _ = split_corpus(valid, 1 - _VALIDATED / len(valid))
     return corpus, valid
 
 

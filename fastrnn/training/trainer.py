@@ -69,6 +69,12 @@ class Trainer:
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
 
+    def follow(self, config: Config) -> None:
+        """Take over the number of steps and the warm-up of a configuration that has changed."""
+        assert config.steps is not None
+        assert config.warmup is not None
+        self.config, self.steps, self.warmup = config, config.steps, config.warmup
+
     def learning_rate(self) -> float:
         """The rate of the next step."""
         schedule = SCHEDULES.get(self.config.schedule, SCHEDULES["constant"])

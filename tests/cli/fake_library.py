@@ -98,10 +98,10 @@ class FakeTraining(types.ModuleType):
         self.answer = answer
         self.asked: dict[str, Any] = {}
 
-    def train(self, inputs: Any, config: Any, out: Any, *, init_from: Any = None, reporter: Any = None) -> Any:
+    def train(self, inputs: Any, config: Any, out: Any, *, init_from: Any = None, **_: Any) -> Any:
         self.asked = {"inputs": tuple(inputs), "config": config, "out": out, "init_from": init_from}
         return self.answer
 
-    def resume(self, run: Any, changes: Any, inputs: Any = (), reporter: Any = None) -> Any:
+    def resume(self, run: Any, changes: Any, inputs: Any = (), **_: Any) -> Any:
         self.asked = {"run": run, "changes": changes, "inputs": tuple(inputs)}
         return self.answer

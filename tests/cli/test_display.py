@@ -54,6 +54,31 @@ def test_no_speed_is_shown_before_it_is_known(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "step 1/100  epoch 0.04  train 3.9800 nats  5.7419 bits\n"
 
 
+def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = display.PlainDisplay()
+    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    capsys.readouterr()
+    for steps in (95, 90, 85, 60, 62, 55):
+        shown.planned(SimpleNamespace(step=10, steps=steps))
+    assert capsys.readouterr().err == "the machine is slower than measured: 60 steps, not 100, to end in time\n"
+
+
+def test_the_live_display_shows_a_validation_and_the_plan_in_its_place() -> None:
+    out = io.StringIO()
+    shown = live.LiveDisplay(Console(file=out, force_terminal=True, width=100))
+    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    shown.step(step(10))
+    for steps in (90, 80, 70):
+        shown.planned(SimpleNamespace(step=10, steps=steps))
+    shown.validating(0.42)
+    text = "".join(str(line) for line in shown._render().renderables if not hasattr(line, "columns"))
+    assert "validating: 42%" in text
+    assert text.count("steps, not 100") == 1
+    assert "70 steps, not 100" in text
+    shown.evaluated(evaluated(10))
+    assert "validating" not in "".join(str(line) for line in shown._render().renderables)
+
+
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     play(display.PlainDisplay(every=1000))
     out, err = capsys.readouterr()
@@ -176,3 +201,33 @@ def test_rich_is_imported_for_a_terminal_only() -> None:
     code = "import sys, fastrnn_cli.display as d; d.make_display(False); sys.exit('rich' in sys.modules)"
     env = dict(os.environ)
     assert subprocess.run([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, check=False).returncode == 0
+
+
+def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    shown = live.LiveDisplay(console)
+    with shown:
+        shown.reading(1_000_000, None)
+        assert console.file.getvalue().count("reading") == 0
+        clock[0] = 1.5
+        shown.reading(600_000_000, 617_000_000)
+        assert "reading: 600 of 617 MB" in console.file.getvalue()
+        shown.message("compiling")
+        assert shown._render().renderables == []
+        shown.started(START)
+        shown.step(step(1))
+        assert "1/100" in console.file.getvalue()
+
+
+def test_plain_lines_about_reading_come_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    plain = display.PlainDisplay(every=5.0)
+    for second in range(12):
+        clock[0] = float(second)
+        plain.reading(second * 1_000_000, None)
+    assert capsys.readouterr().err == "reading: 5 MB\nreading: 10 MB\n"

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from fastrnn.errors import InputError
-from fastrnn_cli.reading import read_lines, read_whole
+from fastrnn_cli import reading
+from fastrnn_cli.reading import ReadingLine, read_lines, read_whole
 
 
 def test_a_whole_text_is_read_as_it_is(tmp_path: Path) -> None:
@@ -27,6 +28,51 @@ def test_invalid_utf8_is_named_with_its_offset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"bad\.txt: not UTF-8 at byte 7 \(0xff\)"):
         next(lines)
     assert read_whole(str(path), "bytes") == "fine\nab\udcff\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_utf16_is_named(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "wide.txt"
+    path.write_bytes("a line to score\nanother\n".encode(encoding))
+    with pytest.raises(InputError, match=rf"wide\.txt: this is {encoding[:6].upper()}, not UTF-8; save it as UTF-8"):
+        read_whole(str(path), "chars")
+    assert len(read_whole(str(path), "bytes").encode("utf-8", "surrogateescape")) == path.stat().st_size
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prime_or_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "mark.txt"
+    path.write_bytes("\ufeffone\n\ufefftwo".encode())
+    assert read_whole(str(path), "chars") == "one\n\ufefftwo"
+    assert list(read_lines(str(path), "words")) == ["one", "\ufefftwo"]
+    assert read_whole(str(path), "bytes").startswith("\ufeff")
+
+
+def test_carriage_returns_within_lines_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes(b"one\rtwo\rthree\r\nfour\r\n")
+    assert list(read_lines(str(path), "chars")) == ["one\rtwo\rthree", "four"]
+    assert capsys.readouterr().err.startswith("2 carriage returns within lines: only ")
+
+
+def test_a_line_says_how_much_is_read_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    times = iter([0.0, 0.5, 2.0, 2.1, 3.0])
+    monkeypatch.setattr(reading.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr("sys.stderr", shown := Terminal())
+    with ReadingLine() as line:
+        for done in (1, 2, 3, 10):
+            line.show(done * 1_000_000, 10_000_000)
+    drawn = shown.getvalue().split("\r")
+    assert drawn == ["", "reading: 2 of 10 MB", "reading: 10 of 10 MB", " " * 20, ""]
+
+    monkeypatch.setattr(reading.time, "monotonic", iter(range(9)).__next__)
+    monkeypatch.setattr("sys.stderr", shown := io.StringIO())
+    with ReadingLine() as line:
+        line.show(1, None)
+    assert shown.getvalue() == ""
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ def test_a_sample_ends_at_an_escaped_stop(tmp_path: Path) -> None:
     args = ("sample", run, "--length", "40", "--prime", "a", "--greedy")
     whole = invoke(*args).stdout
     assert "\n" in whole
-    assert invoke(*args, "--stop", "\\n").stdout == whole.partition("\n")[0]
+    assert invoke(*args, "--stop", "\\n").stdout == whole.partition("\n")[0] + "\n"
     assert "\\n, \\t understood" in " ".join(invoke("sample", "--help").stdout.split())
 
 

@@ -169,6 +169,27 @@ def test_the_number_of_evaluation_streams_depends_on_the_length_alone(n: int, st
     assert next(evaluation_windows(make_corpus(n))).x.shape[1] == streams
 
 
+@pytest.mark.parametrize("size", [1, 100, 1000, 5000, 20_000, 39_999])
+def test_a_part_is_taken_from_all_over_the_text(size: int) -> None:
+    n = 40_000
+    made = list(evaluation_windows(make_corpus(n, [], []), size=size))
+    x, y = (np.concatenate(a) for a in zip(*((w.x, w.y) for w in made), strict=True))
+    scored = np.sort(y[y >= 0])
+    assert size * 0.95 - 64 <= scored.size <= size
+    assert np.unique(scored).size == scored.size
+    np.testing.assert_array_equal(y[y >= 0], x[y >= 0] + 1)  # make_corpus counts up
+    streams = max(1, min(64, size // 256))
+    assert len(np.unique(np.minimum((scored - 1) * streams // (n - 1), streams - 1))) == streams
+    for s in range(1, streams):
+        assert np.flatnonzero(y[:, s] >= 0)[0] == min(256, size // streams // 8)
+
+
+def test_a_part_as_large_as_the_text_is_the_text() -> None:
+    corpus = make_corpus(9000)
+    for whole, part in zip(evaluation_windows(corpus), evaluation_windows(corpus, size=9000), strict=True):
+        np.testing.assert_array_equal(whole.y, part.y)
+
+
 def test_a_text_of_two_tokens_can_be_evaluated() -> None:
     (window,) = evaluation_windows(make_corpus(2))
 

@@ -60,18 +60,11 @@ def test_a_place_that_is_not_there_yet_is_made(text, tmp_path):
     assert (tmp_path / "new" / "and" / "newer" / "last.safetensors").exists()
 
 
-@pytest.mark.parametrize(
-    ("length", "words"),
-    [
-        ({"steps": 5}, "steps 5 is less than the 6 steps"),
-        ({"for_": "0.001s"}, r"for 0.001s is less than the .* s that"),
-    ],
-)
-def test_less_than_is_done(text, tmp_path, monkeypatch, length, words):
+def test_less_than_is_done(text, tmp_path, monkeypatch):
     train([text], SMALL, tmp_path / "run")
     monkeypatch.setattr(start, "read", lambda *_: pytest.fail("it read the text first"))
-    with pytest.raises(ConfigError, match=words):
-        resume(tmp_path / "run", length)
+    with pytest.raises(ConfigError, match="steps 5 is less than the 6 steps"):
+        resume(tmp_path / "run", {"steps": 5})
 
 
 def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):

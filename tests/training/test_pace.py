@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 
+from fastrnn.config import Config
 from fastrnn.training import pace as pace_module
+from fastrnn.training.auto import eval_every, usual_warmup, with_steps
 from fastrnn.training.pace import Pace
 
 
@@ -13,53 +15,106 @@ class FakeClock:
         self.budget, self.now = budget, 0.0
 
     def here(self) -> float:
+        assert self.budget is not None
         return self.budget - self.now
 
     def monotonic(self) -> float:
         return self.now
 
 
-def followed(monkeypatch, seconds_a_step, budget=100.0, steps=100, most=150):
-    """The planned number of steps after each ten, and when the run ended."""
+def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, evaluation=0.0):
+    """The planned number of steps after each step, and when the run ended."""
     clock = FakeClock(budget)
     monkeypatch.setattr(pace_module, "time", clock)
-    pace, plans, step = Pace(clock, most), [], 0
-    for seconds in seconds_a_step:
-        if step >= steps:
+    pace, plans = Pace(clock, most, final=False), []
+    pace.start()
+    for step, seconds in enumerate(seconds_a_step, 1):
+        if step > steps:
             break
-        done = min(10, steps - step)
-        clock.now += done * seconds
-        step += done
-        steps = pace.planned(step, steps)
+        clock.now += seconds
+        pace.stepped()
+        if step % 10 == 0 or step == steps:
+            clock.now += evaluation
+            pace.evaluated()
+        if pace.due():
+            steps = pace.planned(step, steps, 10)
         plans.append(steps)
     return plans, clock.now
 
 
 def test_as_planned_nothing_changes(monkeypatch):
-    plans, end = followed(monkeypatch, itertools.repeat(0.99))
-    assert set(plans) == {100}
-    assert end == pytest.approx(99)
+    plans, end = followed(monkeypatch, itertools.repeat(1.0), budget=99.0)
+    assert set(plans) == {98}
+    assert end == pytest.approx(98)
 
 
-def test_a_slower_machine_does_fewer_steps(monkeypatch):
-    plans, end = followed(monkeypatch, itertools.chain([1.0] * 3, itertools.repeat(2.0)))
-    assert plans[-1] < 70
-    assert 90 < end < 104
+@pytest.mark.parametrize("slower", [1.3, 2.0, 5.0])
+@pytest.mark.parametrize("since", [0, 30, 80])
+def test_a_slower_machine_does_fewer_steps_and_ends_in_time(monkeypatch, slower, since):
+    plans, end = followed(monkeypatch, itertools.chain([1.0] * since, itertools.repeat(slower)))
+    assert plans[-1] < 98
+    assert 94 < end < 101
+
+
+def test_evaluations_that_take_longer_than_planned_count(monkeypatch):
+    _, end = followed(monkeypatch, itertools.repeat(1.0), evaluation=5.0)
+    assert 92 < end < 101
+
+
+def test_a_speed_that_goes_up_and_down_ends_in_time(monkeypatch):
+    for length in (1, 3, 10):
+        seconds = itertools.cycle([0.7] * length + [1.6] * length)
+        _, end = followed(monkeypatch, seconds, steps=100, most=1000)
+        assert 94 < end < 102
 
 
 def test_a_faster_machine_does_more_steps_up_to_the_most(monkeypatch):
     plans, _ = followed(monkeypatch, itertools.repeat(0.5))
     assert plans[-1] == 150
     plans, _ = followed(monkeypatch, itertools.repeat(0.5), most=0)
-    assert set(plans) == {100}
+    assert set(plans) == {98}
 
 
 def test_a_budget_that_is_over_ends_the_run(monkeypatch):
-    plans, _ = followed(monkeypatch, itertools.chain([1.0] * 2, [20.0], itertools.repeat(1.0)))
-    assert plans[-1] == 31
+    plans, _ = followed(monkeypatch, itertools.chain([0.1] * 5, [200.0], itertools.repeat(1.0)))
+    assert plans[-1] == 6
+
+
+def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
+    clock = FakeClock(100.0)
+    monkeypatch.setattr(pace_module, "time", clock)
+    plans = []
+    for final in (False, True):
+        pace, clock.now = Pace(clock, 1000, final=final), 0.0
+        pace.start()
+        for _ in range(5):
+            clock.now += 1.0
+            pace.stepped()
+        plans.append(pace.planned(5, 500, 100))
+    assert plans[1] == plans[0] - 2
 
 
 def test_without_a_budget_the_plan_stays(monkeypatch):
     clock = FakeClock(None)
     monkeypatch.setattr(pace_module, "time", clock)
-    assert Pace(clock, 1000).planned(10, 100) == 100
+    pace = Pace(clock, 1000)
+    pace.stepped()
+    assert not pace.due()
+    assert pace.planned(10, 100, 10) == 100
+
+
+def test_warm_up_and_evaluations_follow_the_plan():
+    every = lambda config: eval_every(config, 1000)  # noqa: E731
+    config = Config(steps=627, batch=4, seq=8, warmup=usual_warmup(627), eval_size=100)
+    config = config.replace(eval_every=every(config))
+    shorter = with_steps(config, 120, 30, every)
+    assert (config.warmup, shorter.steps, shorter.warmup) == (62, 120, 12)
+    assert (config.eval_every, shorter.eval_every) == (63, 12)
+
+
+def test_what_was_chosen_by_hand_or_is_over_does_not_follow_the_plan():
+    every = lambda config: eval_every(config, 1000)  # noqa: E731
+    by_hand = Config(steps=627, batch=4, seq=8, warmup=50, eval_size=100, eval_every=7)
+    assert with_steps(by_hand, 120, 30, every) == by_hand.replace(steps=120)
+    over = by_hand.replace(warmup=usual_warmup(627))
+    assert with_steps(over, 120, 62, every).warmup == 62

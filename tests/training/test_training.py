@@ -11,8 +11,10 @@ import pytest
 from fastrnn.config import CELLS, OPTIMIZERS, SCHEDULES, Config
 from fastrnn.data.corpus import Corpus, corpus_from_text
 from fastrnn.errors import ConfigError, DivergedError, OutputError
+from fastrnn.training import auto
 from fastrnn.training.checkpoint import load
-from fastrnn.training.reporter import Evaluated, Reporter, Result, Step
+from fastrnn.training.loop import Loop
+from fastrnn.training.reporter import Evaluated, Reporter, Result, Start, Step
 from fastrnn.training.start import resume, train
 from fastrnn.training.trainer import Trainer
 
@@ -121,13 +123,39 @@ def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
         assert resume(run, {"epochs": epochs}, inputs=corpus).steps == done.steps
 
 
-def test_a_run_goes_on_within_a_time_for_the_whole(corpus, tmp_path):
+def test_a_run_goes_on_for_a_time_whatever_it_had_before(corpus, tmp_path, monkeypatch):
+    """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"less than the [0-9.]+ s that are done"):
-        resume(tmp_path / "run", {"for_": "0.000001s"}, inputs=corpus)
-    resumed = resume(tmp_path / "run", {"for_": f"{done.seconds + 1}s"}, inputs=corpus)
-    assert resumed.steps > done.steps
-    assert load(tmp_path / "run" / "last.safetensors").config.steps == resumed.steps
+    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1e-3, 1e-6, 1e-6))
+    path = tmp_path / "run" / "last.safetensors"
+    monkeypatch.setattr(Loop, "_seconds", lambda loop: 3600.0)
+    resume(tmp_path / "run", {"steps": 31}, inputs=corpus)
+    assert load(path).progress["seconds"] == 3600.0
+    resumed = resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus)
+    assert resumed.steps > done.steps + 10
+    assert load(path).config.steps == resumed.steps
+
+
+class Starts(Reporter):
+    """Keeps what a run tells when it starts, and its messages."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def started(self, start: Start) -> None:
+        self.said += start.choices
+
+
+def test_a_time_that_shortens_a_run_says_so(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1e-3, 1e-6, 1e-6))
+    train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", reporter=StopAt(20))
+    starts = Starts()
+    resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, reporter=starts)
+    assert any(line.startswith("for 1s from now on: about ") for line in starts.said)
+    assert "fewer than the 1,000,000 that were planned; without --for it goes on to those" in starts.said
 
 
 def test_a_longer_run_validates_as_a_new_one_of_its_length_would(corpus, tmp_path):

@@ -1,0 +1,207 @@
+"""While training a part is validated; the best state is evaluated exactly, on all, at the end."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastrnn.config import Config
+from fastrnn.data.corpus import Corpus, corpus_from_text, split_corpus
+from fastrnn.language_model import LanguageModel
+from fastrnn.models import load as load_model
+from fastrnn.training import auto, auto_tasks
+from fastrnn.training.checkpoint import load
+from fastrnn.training.evaluate import evaluate, unwatched
+from fastrnn.training.reporter import Evaluated, Reporter, Step
+from fastrnn.training.start import resume, train
+
+TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
+SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.2, threads=1, eval_every=7, eval_size=500)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return corpus_from_text(TEXT)
+
+
+def records(folder: Path) -> str:
+    path = folder / "colours.tsv"
+    path.write_text("".join(f"{'warm' if n % 3 else 'cold'}\tword {n * n}\n" for n in range(300)), encoding="utf-8")
+    return str(path)
+
+
+def log_of(run: Path, event: str) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_what_is_reported_is_what_eval_finds_for_the_whole_validation_part(corpus, tmp_path):
+    result = train(corpus, SMALL, tmp_path / "run")
+    _, valid = split_corpus(corpus, SMALL.valid)
+    assert valid is not None
+    whole = LanguageModel.load(tmp_path / "run").evaluate(valid)
+    assert result.valid_nats == pytest.approx(whole.nats, abs=1e-6)
+    (final,) = log_of(tmp_path / "run", "final")
+    assert (final["scored"], final["step"]) == (whole.chars, result.best_step)
+    assert load(tmp_path / "run" / "best.safetensors").progress["valid_nats"] == result.valid_nats
+    during = {line["step"]: line["valid_nats"] for line in log_of(tmp_path / "run", "evaluation")}
+    assert result.best_step == min(during, key=during.__getitem__)
+    assert during[result.best_step] != result.valid_nats
+    assert load(tmp_path / "run" / "last.safetensors").progress["best_nats"] == during[result.best_step]
+
+
+def test_of_labelled_data_too(tmp_path):
+    config = Config(task="classify", hidden=8, batch=8, steps=12, eval_every=5, eval_size=9, threads=1, valid=0.2)
+    result = train([records(tmp_path)], config, tmp_path / "run")
+    model = load_model(tmp_path / "run")
+    data = model.part(model.encode(model.records([records(tmp_path)])), "valid")
+    figures = model.evaluate(data)
+    (final,) = log_of(tmp_path / "run", "final")
+    assert final["scored"] == figures["records"] == 60
+    assert result.valid_nats == pytest.approx(figures["loss"], abs=1e-6)
+    assert result.metrics == {"accuracy": figures["accuracy"]}
+    assert load(tmp_path / "run" / "best.safetensors").progress["metrics"] == result.metrics
+
+
+def test_the_last_state_is_that_of_training(corpus, tmp_path):
+    """The best parameters, evaluated at the end, are no part of it; what goes on has the bits of a longer run."""
+    train(corpus, SMALL.replace(schedule="constant", warmup=2), tmp_path / "parts")
+    resume(tmp_path / "parts", {"steps": 45}, inputs=corpus)
+    train(corpus, SMALL.replace(schedule="constant", warmup=2, steps=45), tmp_path / "whole")
+    for name in ("last", "best"):
+        one, other = (load(tmp_path / run / f"{name}.safetensors") for run in ("whole", "parts"))
+        for key, array in one.parameters.items():
+            np.testing.assert_array_equal(array, other.parameters[key])
+    last = [load(tmp_path / run / "last.safetensors").progress for run in ("whole", "parts")]
+    assert last[0]["valid_nats"] == last[1]["valid_nats"]
+
+
+class StopInFinal(Reporter):
+    """Sends a signal while the evaluation after the last step runs."""
+
+    def __init__(self, last: int) -> None:
+        self.last, self.evaluations = last, 0
+        self.done = False
+
+    def step(self, step: Step) -> None:
+        self.done = step.step == self.last
+
+    def validating(self, share: float) -> None:
+        if self.done and share == 0:
+            self.evaluations += 1
+            if self.evaluations == 2:
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_stops_the_evaluation_at_the_end_and_loses_nothing(corpus, tmp_path):
+    result = train(corpus, SMALL, tmp_path / "run", reporter=StopInFinal(30))
+    assert (result.steps, result.signal) == (30, signal.SIGINT)
+    assert log_of(tmp_path / "run", "final") == []
+    again = resume(tmp_path / "run", inputs=corpus)
+    assert [line["valid_nats"] for line in log_of(tmp_path / "run", "final")] == [again.valid_nats]
+
+
+class RemoveBest(Reporter):
+    """Removes the best state after the last validation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.said = path, []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def evaluated(self, evaluated: Evaluated) -> None:
+        if evaluated.step == 30:
+            self.path.unlink()
+
+
+def test_a_best_state_that_is_gone_leaves_the_figures_of_training(corpus, tmp_path):
+    remove = RemoveBest(tmp_path / "run" / "best.safetensors")
+    result = train(corpus, SMALL, tmp_path / "run", reporter=remove)
+    assert any("its loss is that of the last validation while training" in line for line in remove.said)
+    assert result.valid_nats == min(line["valid_nats"] for line in log_of(tmp_path / "run", "evaluation"))
+
+
+def test_nothing_is_evaluated_twice_where_all_was_validated_exactly(corpus, tmp_path):
+    train(corpus, SMALL.replace(eval_size=10**6), tmp_path / "run")
+    assert log_of(tmp_path / "run", "final") == []
+
+
+def test_an_evaluation_whose_time_is_over_says_so(corpus):
+    _, valid = split_corpus(corpus, 0.9)
+    assert valid is not None
+    from fastrnn.nn.network import Network
+
+    network = Network.from_config(SMALL, corpus.tokenizer.size)
+    found, whole = evaluate(network, valid, unwatched, seconds=0.0), evaluate(network, valid)
+    assert found is not None
+    assert whole is not None
+    assert (found.whole, whole.whole) == (False, True)
+    assert 0 < found.chars < whole.chars == len(valid) - 1
+
+
+@pytest.mark.parametrize("vocab", [4, 65, 5000, 50_000])
+@pytest.mark.parametrize("budget", [5.0, 40.0, 180.0, 36_000.0])
+@pytest.mark.parametrize("ratio", [0.1, 0.4, 2.0, 30.0])
+def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab, budget, ratio):
+    """Whatever an evaluated token costs beside a trained one."""
+
+    def measured(config, hidden, vocab, *_, **__):
+        token = (8 * hidden * hidden + 5 * hidden * vocab) * 1e-10
+        return auto.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
+
+    monkeypatch.setattr(auto, "measure", measured)
+    tokens, valid = 3_000_000, 300_000
+    config = auto.plan(Config(precision="float32"), tokens, valid, vocab, auto.Clock(budget)).config
+    speed = measured(config, config.hidden, vocab)
+    each = config.eval_size * (speed.whole if config.eval_size == valid else speed.part)
+    during = -(-config.steps // config.eval_every) * each
+    assert during <= 0.033 * budget or config.eval_size == 1
+    final = min(auto.FINAL_SHARE * budget, valid * speed.whole)
+    saves = (config.steps // config.eval_every) * speed.parameters * 24 / 5e8
+    assert config.steps * speed.step + during + final + saves <= max(budget, 2 * speed.step)
+
+
+@pytest.mark.parametrize("seconds_a_record", [1e-5, 1e-3, 0.1])
+@pytest.mark.parametrize("records", [0, 30, 3000, 100_000])
+def test_so_does_that_of_labelled_data(seconds_a_record, records):
+    config = Config(task="classify", hidden=8, batch=8)
+    costs = auto_tasks.Costs(0.01, seconds_a_record)
+    found = auto_tasks.length_within(config, 1000, records, 6000, lambda: 60.0, lambda: costs)
+    count = -(-found.steps // found.eval_every)
+    during = count * (found.eval_size or 0) * costs.record
+    assert during <= 0.05 * 60 or (count == 1 and found.eval_size == min(records, 200))
+    assert found.steps > 100
+
+
+@pytest.mark.parametrize("vocab", [65, 8000, 30_000])
+def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
+    def measured(config, hidden, vocab, *_, **__):
+        work = 4 * hidden * hidden + hidden * vocab
+        return auto.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
+
+    monkeypatch.setattr(auto, "measure", measured)
+    short, long = (auto.plan(Config(), 2_000_000, 1000, vocab, auto.Clock(s)) for s in (40.0, 4000.0))
+    assert short.config.hidden < long.config.hidden
+    assert short.config.steps >= 150
+    assert not any("hardly trained" in line for line in long.choices)
+
+
+def test_a_time_for_few_steps_says_so(monkeypatch):
+    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1.0, 1e-7, 1e-7))
+    made = auto.plan(Config(), 2_000_000, 1000, 65, auto.Clock(20.0))
+    assert any("hardly trained" in line for line in made.choices)
+    few = auto.plan(Config(steps=20), 2_000_000, 1000, 65, auto.Clock(None))
+    assert not any("hardly trained" in line for line in few.choices)  # that was asked for
+
+
+def test_few_steps_that_are_asked_for_have_a_small_model_and_little_validation():
+    config = auto.plan(Config(steps=40), 2_000_000, 200_000, 8000, auto.Clock(None)).config
+    assert config.hidden <= 128
+    assert config.eval_size * 10 < 200_000
+    assert auto.final_size(config, 200_000, 40_000) < 200_000
+    long = auto.plan(Config(steps=40_000), 2_000_000, 200_000, 65, auto.Clock(None)).config
+    assert (long.hidden, long.eval_size) == (512, 200_000)
+    assert auto.final_size(long, 200_000, 65) == 200_000
