@@ -79,6 +79,22 @@ def test_scores_add_up_to_the_probability_of_a_sentence(model):
         assert score.logprob == pytest.approx(logprob, abs=1e-4)
 
 
+def test_a_long_line_among_short_ones_is_scored_apart_with_the_same_bits(model, monkeypatch):
+    lines = ["the cat", "the cats were full. " * 1200, "", "apple", "the pear and"]
+    sizes, together = [], LanguageModel._nats_together
+
+    def watched(self, network, coded):
+        sizes.append(sorted(map(len, coded)))
+        return together(self, network, coded)
+
+    monkeypatch.setattr(LanguageModel, "_nats_together", watched)
+    scores = list(model.score(lines))
+
+    assert [score.text for score in scores] == lines
+    assert sizes == [[0, 5, 7, 12], [24_000]]
+    assert [score.logprob for score in scores] == [next(model.score([line])).logprob for line in lines]
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

@@ -1,5 +1,6 @@
 """The library asked with plain Python values and paths, without records."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,40 @@ def test_what_names_no_file_is_refused(tmp_path: Path) -> None:
         fastrnn.train([5], fastrnn.Config(**SMALL), tmp_path / "run")  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"notes\.txt: no such file"):
         fastrnn.train("notes.txt", fastrnn.Config(**SMALL), tmp_path / "run")
+
+
+NUMBERS = np.array([[3.0, 2.0], [1.0, 0.0]])
+ARRAYS = {
+    **{name: NUMBERS.astype(name) for name in ("f2", "f4", "longdouble", ">f4", ">f8", "i1", ">i4", "u8")},
+    "objects": NUMBERS.astype(object),
+    "mixed objects": np.array([[3, 2.0], [np.int8(1), Decimal(0)]], object),
+    "columns first": np.asfortranarray(NUMBERS),
+    "every second": np.repeat(NUMBERS, 2, axis=1)[:, ::2],
+    "backwards": NUMBERS[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": np.frombuffer(NUMBERS.tobytes()).reshape(2, 2),
+    "list": NUMBERS.tolist(),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_every_kind_are_answered_alike(models: dict[str, tuple[Any, Path]], name: str) -> None:
+    model, _ = models["regress"]
+
+    np.testing.assert_array_equal(next(model.predict([ARRAYS[name]])).value, next(model.predict([NUMBERS])).value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.array([["1", "2"]], object), "where numbers are needed"),
+        (np.array([[1, None]], object), "where numbers are needed"),
+        (np.array([[10**400, 1]], object), "a number that is not finite"),
+        (np.array([[np.inf, 1]], "f2"), "a number that is not finite"),
+        (np.array([[np.finfo(np.longdouble).max, 1]]), "a number that is not finite"),
+    ],
+)
+def test_arrays_that_hold_no_finite_numbers_are_refused(
+    models: dict[str, tuple[Any, Path]], value: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        next(models["regress"][0].predict([value]))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
-MOST_POSITIONS = 1 << 17  # of a padded batch of several records: some 100 MB for each 100 units of a layer
+MOST_POSITIONS = 1 << 17  # of a padded batch of several records: some 300 MB for each 100 units of a layer
 FEW_POSITIONS = 1 << 14  # that cost little, however many of them are padding
 _MOST_PADDED = 4  # times as many positions as the records have steps
 

@@ -15,7 +15,7 @@ from fastrnn.data.dataset import Dataset
 from fastrnn.data.encode import encode
 from fastrnn.data.record import Place, Record, Records
 from fastrnn.data.records import read_records
-from fastrnn.data.vocabulary import Vocabulary
+from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -224,3 +224,41 @@ def test_the_vocabulary_may_be_an_older_one(tmp_path: Path) -> None:
     vocabulary = Vocabulary.build(records, Config(task="classify", valid=0.0, min_count=1))
 
     assert encode(records, vocabulary).vocabulary is vocabulary
+
+
+def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:
+    records = read_records([write(tmp_path, "a.csv", "x,y\n0.1,10.3\n4.7,30.9\n2.2,-7.1\n")], "regress", columns="y")
+    inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
+    outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
+    old = {"kind": "task", "task": "regress", "inputs": inputs, "outputs": outputs}
+    data = encode(records, vocabulary_from_mapping(old))
+
+    assert data.fingerprint == "0b0f0bdc1ed5bc8fdd1d783fafec3c3c"  # as that version had it
+    assert data.fingerprint != encode(records, Vocabulary.build(records, Config(task="regress", valid=0))).fingerprint
+
+
+def test_outputs_are_scaled_in_float64_and_kept_as_they_are(tmp_path: Path) -> None:
+    text = "x,y\n" + "".join(f"{1.7e9 + i:.0f},{1.7e9 + 2 * i:.0f}\n" for i in range(5))
+    data = dataset(write(tmp_path, "a.csv", text), "regress", columns="y")
+    batch = whole(data)
+
+    for scaled in (batch.x, batch.y):
+        assert scaled is not None
+        np.testing.assert_allclose(scaled[0, :, 0], (np.arange(5) - 2) / np.sqrt(2), atol=1e-6)
+    assert data.actual(np.arange(5))[0, :, 0].tolist() == [1.7e9 + 2 * i for i in range(5)]
+
+
+def test_a_long_word_does_not_pad_the_short_ones(tmp_path: Path) -> None:
+    words = ["abc"[: 1 + i % 3] + str(i) for i in range(40)]
+    text = "".join(f"{word} X\n" for word in [*words[:20], "a" * 9000, *words[20:]])
+    data = dataset(write(tmp_path, "a.txt", text), "tag")
+    batch = whole(data)
+
+    assert len(batch.spelling) == 2
+    assert batch.spelling[1].shape == (9000, 1)
+    assert sum(ids.size for ids in batch.spelling) < 9300
+    assert batch.spelling_lengths is not None
+    assert batch.word_of is not None
+    assert batch.spelling_lengths[batch.word_of[:, 0]].tolist() == list(
+        map(len, [*words[:20], "a" * 9000, *words[20:]])
+    )
