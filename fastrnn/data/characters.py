@@ -20,10 +20,15 @@ def label(char: str) -> str:
 
     ``'é'``, ``'\\n'``, ``U+0301 combining acute accent``.
     """
-    if len(char) != 1 or char in ESCAPES or (char.isprintable() and unicodedata.category(char)[0] != "M"):
+    if len(char) != 1 or char in ESCAPES or (char.isprintable() and not _is_unclear(char)):
         return f"'{readable(char)}'"
     name = _NAMES.get(char) or unicodedata.name(char, "").lower()
     return f"U+{ord(char):04X} {name}".rstrip()
+
+
+def _is_unclear(char: str) -> bool:
+    """Whether a printable character alone is unclear: a combining mark, or the sign for what could not be decoded."""
+    return char == "\ufffd" or unicodedata.category(char)[0] == "M"
 
 
 def describe(counts: Mapping[str, int], most: int = 5) -> str:

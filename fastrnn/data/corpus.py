@@ -204,7 +204,7 @@ def _text_remarks(encoder: Encoder, tokenizer: Tokenizer, choices: _Choices, sep
     yield encoder.ends.remark(tokenizer.kind)
     yield unseen_remark(encoder.unseen())
     if choices.separator:
-        yield separator_remark(choices.separator, separators, encoder.ends)
+        yield separator_remark(choices.separator, separators, encoder.ends, tokenizer.kind)
     if choices.tokenizer is not None:
         return
     if isinstance(tokenizer, CharTokenizer):

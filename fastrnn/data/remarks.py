@@ -78,12 +78,12 @@ def two_forms_remark(chars: str) -> str | None:
     return None
 
 
-def separator_remark(separator: str, found: int, ends: LineEnds) -> str | None:
+def separator_remark(separator: str, found: int, ends: LineEnds, kind: str) -> str | None:
     """A sentence about a separator of documents that never stands in the text."""
     if found:
         return None
     remark = f"the document separator '{readable(separator)}' stands nowhere in the text; each file is one document"
-    if ends.pairs and "\n" in separator.replace("\r\n", ""):
+    if kind != "words" and ends.pairs and "\n" in separator.replace("\r\n", ""):
         better = readable(separator.replace("\r\n", "\n").replace("\n", "\r\n"))
         remark += rf". Its lines end with \r\n: give '{better}'"
     return remark

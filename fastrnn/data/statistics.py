@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .corpus import Corpus
+from .words import UNK
 
 _PIECE = 1 << 18  # tokens counted at a time
 _PIECES = 64  # of them at most, spread over a text
@@ -34,7 +35,7 @@ def frequent_start(corpus: Corpus) -> str:
 
     Empty for a text without letters.
     """
-    text = corpus.tokenizer.decode(corpus.ids[:_READ]).replace("\ufffd", " ")
+    text = corpus.tokenizer.decode(corpus.ids[:_READ]).replace("\ufffd", " ").replace(UNK, " ")
     words: Counter[str] = Counter(_WORD.findall(text))
     letters = sum(map(str.isalpha, text))
     if words and sum(len(word) * n for word, n in words.items()) >= _WORDS * letters:

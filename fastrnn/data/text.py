@@ -239,7 +239,7 @@ def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 class Utf8:
     """Strict UTF-8 to text, a chunk at a time: a character may be cut anywhere between two chunks."""
 
-    def __init__(self, name: str, advice: str = "use --tokens bytes") -> None:
+    def __init__(self, name: str, advice: str = "save it as UTF-8, or use --tokens bytes") -> None:
         self._name = readable(name)
         self._advice = advice
         self._pending = b""

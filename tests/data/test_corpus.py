@@ -145,20 +145,26 @@ def test_invalid_utf8_is_named_with_its_offset(tokens: str, tmp_path: Path, monk
     monkeypatch.setattr(text_module, "CHUNK", 4)
     names = written(tmp_path, "good\n", b"abcd\xc3\xa9f\xffg")
 
-    with pytest.raises(InputError, match=r"1\.txt: not UTF-8 at byte 7 \(0xff\); use --tokens bytes$"):
+    with pytest.raises(
+        InputError, match=r"1\.txt: not UTF-8 at byte 7 \(0xff\); save it as UTF-8, or use --tokens bytes$"
+    ):
         read_corpus(names, tokens=tokens)
 
 
 def test_a_character_cut_by_a_chunk_of_ascii_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_module, "CHUNK", 4)
 
-    with pytest.raises(InputError, match=r"0\.txt: not UTF-8 at byte 3 \(0xe2\); use --tokens bytes$"):
+    with pytest.raises(
+        InputError, match=r"0\.txt: not UTF-8 at byte 3 \(0xe2\); save it as UTF-8, or use --tokens bytes$"
+    ):
         read_corpus(written(tmp_path, b"abc\xe2defghi"))
 
 
 @pytest.mark.parametrize("tokens", ["chars", "words"])
 def test_a_character_cut_by_the_end_of_a_file_is_named(tokens: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"0\.txt: not UTF-8 at byte 2 \(0xe2\); use --tokens bytes$"):
+    with pytest.raises(
+        InputError, match=r"0\.txt: not UTF-8 at byte 2 \(0xe2\); save it as UTF-8, or use --tokens bytes$"
+    ):
         read_corpus(written(tmp_path, b"ab\xe2\x98", "\udc83".encode("utf-8", "surrogateescape")), tokens=tokens)
 
 

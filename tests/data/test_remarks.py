@@ -38,7 +38,7 @@ def test_characters_that_are_not_seen_are_named_and_counted(char: str, name: str
     told = remarks(f"{PLAIN}in {char} the {char} middle\n" * 2, tokens=tokens)
 
     assert told.startswith("the text has characters that are not seen: ")
-    assert ("'�'" if char == "\ufffd" else name) + " (4 times)" in told
+    assert name + " (4 times)" in told
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,11 @@ def test_a_separator_that_is_never_found_is_told(text: str, separator: str, word
 @pytest.mark.parametrize("tokens", ["chars", "bytes", "words"])
 def test_a_separator_that_is_found_once_is_not_remarked_on(tokens: str) -> None:
     assert remarks("one two\n\none two\n", separator="\n\n", tokens=tokens) == ""
+
+
+def test_words_find_no_separator_by_other_line_ends() -> None:
+    (told,) = corpus_from_text("one two\r\none two\r\n", separator="\n\n", tokens="words").remarks
+    assert told.endswith("each file is one document")
 
 
 def test_a_separator_without_a_word_is_told_for_words() -> None:

@@ -62,6 +62,10 @@ def test_other_texts_begin_with_two_letters_or_not_at_all(text: str, start: str)
     assert frequent_start(corpus_from_text(text * 9)) == start
 
 
+def test_unknown_words_are_no_beginning() -> None:
+    assert frequent_start(corpus_from_text("every word stands here once\n", tokens="words", min_count=2)) == ""
+
+
 def test_bytes_that_are_no_text_have_no_beginning() -> None:
     corpus = corpus_from_text("".join(chr(0xDC80 + i) for i in range(100)), tokens="bytes")
     assert frequent_start(corpus) == ""

@@ -196,6 +196,6 @@ def test_the_first_bad_byte_is_named_wherever_chunks_end(data: bytes, cuts: list
         expected = None
     except UnicodeDecodeError as error:
         at = error.start
-        expected = f"x.txt: not UTF-8 at byte {at} (0x{data[at]:02x}); use --tokens bytes"
+        expected = f"x.txt: not UTF-8 at byte {at} (0x{data[at]:02x}); save it as UTF-8, or use --tokens bytes"
 
     assert complaint(pieces(data, cuts)) == expected
