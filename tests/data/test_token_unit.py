@@ -61,6 +61,17 @@ def test_sentences_are_cut_into_words(count: int) -> None:
     assert unit.reason.startswith("9 words in the median text, and ")
 
 
+@pytest.mark.parametrize(("known", "tokens"), [(6, "chars"), (8, "words")])
+def test_most_words_must_be_known_from_other_texts(known: int, tokens: str) -> None:
+    texts = [" ".join([*RNG.choices(LEXICON[:200], k=known), *(new_word() for _ in range(10 - known))])
+             for _ in range(500)]  # fmt: skip
+
+    unit = choose_unit(texts)
+
+    assert unit.tokens == tokens
+    assert unit.reason == f"10 words in the median text, and {known}0% of the words of a text are in others too"
+
+
 def test_some_short_texts_among_sentences_do_not_matter() -> None:
     assert choose_unit([*sentences(600), *RNG.choices(LEXICON, k=300)]).tokens == "words"
 
