@@ -158,7 +158,7 @@ def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vo
     speed = measured(config, config.hidden, vocab)
     each = config.eval_size * (speed.whole if config.eval_size == valid else speed.part)
     during = -(-config.steps // config.eval_every) * each
-    assert during <= 0.033 * budget or config.eval_size == 1
+    assert during <= 0.022 * budget or config.eval_size == 1
     final = min(auto.FINAL_SHARE * budget, valid * speed.whole)
     saves = (config.steps // config.eval_every) * speed.parameters * 24 / 5e8
     assert config.steps * speed.step + during + final + saves <= max(budget, 2 * speed.step)
