@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastrnn.data.series import Series
     from fastrnn.task_model import TaskModel
 
-_UPOS = 3  # the column of CoNLL-U that a tag belongs in
+_JSON_KEYS = {"classify": "label", "tag": "tags", "translate": "translation", "regress": "outputs"}
 
 
 def written(model: "TaskModel", found: Iterable["Answer"], records: "Records", sure: bool) -> Iterator[str]:
@@ -24,26 +24,34 @@ def written(model: "TaskModel", found: Iterable["Answer"], records: "Records", s
 
     ``records``: what is known of that file. ``sure``: with a further column, the probability of the answer.
     """
-    from fastrnn.data.tagged import is_conllu
+    from fastrnn.data.tagged import ConlluRecord
 
     if model.task == "regress":
         yield from _table(model, found, records, sure)
         return
     for answer in found:
-        if model.task == "translate":
+        if answer.record.is_blank:
+            yield _blank(answer, records, sure)
+        elif model.task == "translate":
             yield "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
+        elif model.task == "classify" and answer.record.raw.lstrip().startswith("{"):
+            yield _object(answer, sure)
         elif model.task == "classify":
-            yield _object(answer, sure) if answer.record.raw.lstrip().startswith("{") else _labelled(answer, sure)
+            yield _labelled(answer, records, sure)
         else:
-            yield _conllu(answer, sure) if is_conllu(answer.record.raw) else _tagged(answer, sure)
+            yield _conllu(answer, sure) if isinstance(answer.record, ConlluRecord) else _tagged(answer, sure)
 
 
 def as_json(model: "TaskModel", found: Iterable["Answer"], sure: bool) -> Iterator[str]:
     """One JSON object a record. ``sure``: with the probability of every label."""
     for answer in found:
         record = answer.record
+        if record.is_blank:
+            if model.task != "tag" and not record.raw.strip():
+                yield to_json({"text": record.raw, _JSON_KEYS[model.task]: None}) + "\n"
+            continue
         asked = {"text": record.x} if isinstance(record.x, str) else {}
-        name = {"classify": "label", "tag": "tags", "translate": "translation", "regress": "outputs"}[model.task]
+        name = _JSON_KEYS[model.task]
         value = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
         said: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
         if answer.probability is not None:
@@ -99,16 +107,32 @@ def _spread(model: "TaskModel", series: "Series") -> list[float]:
     return [min(now, usual) if now > 0 else usual for now, usual in pairs]
 
 
-def _labelled(answer: "Answer", sure: bool) -> str:
+def _blank(answer: "Answer", records: "Records", sure: bool) -> str:
+    """A blank line, or the header that the reader has prepared, as it is."""
+    raw = answer.record.raw
+    return raw + (f"{records.delimiter}probability" if sure and raw.strip() else "") + "\n"
+
+
+def _labelled(answer: "Answer", records: "Records", sure: bool) -> str:
     """label TAB text; where a label is there already, the answer comes after the text. For an array the label alone."""
-    record, more = answer.record, [f"{answer.probability:.4f}"] if sure else []
+    record, label = answer.record, _field(answer.value, records.delimiter)
+    more = [f"{answer.probability:.4f}"] if sure else []
     if not record.raw:
-        fields = [answer.value]
+        fields = [label]
     elif record.y is None:
-        fields = [answer.value, record.raw]
+        fields = [label, record.raw]
     else:
-        fields = [record.raw, answer.value]
-    return "\t".join([*fields, *more]) + "\n"
+        fields = [record.raw, label]
+    return records.delimiter.join([*fields, *more]) + "\n"
+
+
+def _field(text: str, delimiter: str) -> str:
+    """A field of CSV, quoted where it must be; between tabs the text as it is."""
+    if delimiter == "\t":
+        return text
+    line = io.StringIO()
+    csv.writer(line, delimiter=delimiter, lineterminator="").writerow([text])
+    return line.getvalue()
 
 
 def _object(answer: "Answer", sure: bool) -> str:
@@ -124,30 +148,38 @@ def _object(answer: "Answer", sure: bool) -> str:
 
 
 def _tagged(answer: "Answer", sure: bool) -> str:
-    lines = answer.record.raw.split("\n")
-    said = zip(lines, answer.value, answer.probability, strict=True)
-    return (
-        "".join("\t".join([*line.split(), tag, *([f"{p:.4f}"] if sure else [])]) + "\n" for line, tag, p in said) + "\n"
-    )
+    """The lines of a sequence between tabs, a token whole, the tag and its probability after what is there."""
+    from fastrnn.data.tagged import columns_of
+
+    lines = []
+    for line, tag, p in zip(answer.record.raw.split("\n"), answer.value, answer.probability, strict=True):
+        fields = [field for field in columns_of(line) if field]
+        lines.append("\t".join([*fields, tag, *([f"{p:.4f}"] if sure else [])]) + "\n")
+    return "".join(lines) + "\n"
 
 
 def _conllu(answer: "Answer", sure: bool) -> str:
-    """The sentence with its UPOS column filled in; the probability goes to MISC."""
+    """The sentence with its UPOS column filled in; the probability goes to the last column, MISC."""
+    from fastrnn.data.tagged import ConlluRecord
+
+    assert isinstance(answer.record, ConlluRecord)
+    columns = answer.record.columns
     tags = iter(zip(answer.value, answer.probability, strict=True))
     lines = []
     for line in answer.record.raw.split("\n"):
         fields = line.split("\t")
-        if not line.startswith("#") and fields[0].isdecimal():
-            fields[_UPOS], probability = next(tags)
-            if sure:
+        if columns.is_word(line):
+            fields[columns.upos], probability = next(tags)
+            if sure and columns.misc is not None:
                 note = f"Probability={probability:.4f}"
-                fields[-1] = note if fields[-1] == "_" else f"{fields[-1]}|{note}"
+                fields[columns.misc] = note if fields[columns.misc] == "_" else f"{fields[columns.misc]}|{note}"
         lines.append("\t".join(fields) + "\n")
     return "".join(lines) + "\n"
 
 
 def _table(model: "TaskModel", found: Iterable["Answer"], records: "Records", sure: bool) -> Iterator[str]:
     """CSV: the row that was read, and what is predicted, bits if ``sure`` with P(1); for arrays a row a step."""
+
     outputs = model.vocabulary.outputs
     assert outputs is not None
     before = records.header or ("record", "step")

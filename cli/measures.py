@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import figures, output
-from .visible import visible_line
+from .visible import visible_name
 
 _MOST = 30  # labels in a table of which was taken for which
 _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
@@ -24,6 +24,9 @@ def write_figures(evaluation: Mapping[str, Any], task: str, binary: bool = False
     output.write_figures(rows)
     if "labels" in evaluation:
         output.write("\n" + _by_label(evaluation["labels"]))
+        if "unseen" in evaluation:
+            output.write("\n" + _aligned([["not in training", "count"], *(
+                [label, f"{count:,}"] for label, count in evaluation["unseen"].items())]))  # fmt: skip
         if len(evaluation["labels"]) <= _MOST:
             output.write("\n" + _confusion(list(evaluation["labels"]), evaluation["confusion"]))
 
@@ -53,7 +56,7 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> str:
 
 
 def _aligned(lines: list[list[str]]) -> str:
-    lines = [[visible_line(field) for field in line] for line in lines]
+    lines = [[visible_name(field) for field in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "  ".join([line[0].ljust(widths[0]), *(f.rjust(w) for f, w in zip(line[1:], widths[1:], strict=True))]) + "\n"

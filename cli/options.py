@@ -28,7 +28,8 @@ AUTOMATIC = "chosen to fit"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Model": ("task", "cell", "layers", "hidden", "bidirectional", "init"),
     "Data": (
-        "columns", "missing", "horizon", "labels", "tokens", "min_count", "document_separator", "valid", "valid_file",
+        "columns", "missing", "horizon", "labels", "label", "text", "format", "tokens", "min_count",
+        "document_separator", "valid", "valid_file",
     ),
     "Length of the run (one of these)": LENGTHS,
     "Learning": (
@@ -47,13 +48,19 @@ HELP: dict[str, tuple[str, str]] = {
     "hidden": ("Hidden units in each layer.", AUTOMATIC),
     "bidirectional": ("Read each sequence from its end as well.", "no"),
     "columns": (
-        "Columns of a CSV, names or globs with commas: what is forecast, or the targets. !NAME leaves a column out; a "
-        "name that holds a comma stands in double quotes.",
+        "Columns of a CSV, names or globs with commas: what is forecast, the targets, or (classify) the features. "
+        "!NAME leaves a column out; a name that holds a comma stands in double quotes.",
         "every number",
     ),
     "missing": ("What is done about missing values of a series.", "an error"),
     "horizon": ("Rows to forecast.", "1"),
     "labels": ("File of the labels that belong to an idx file.", "none"),
+    "label": ("Column or JSON key of the label: its name, or its position from 1.", "label"),
+    "text": ("Column or JSON key of the text: its name, or its position from 1.", "text"),
+    "format": (
+        "Format of labelled data, whatever its files are named (folders: each folder a class).",
+        "by name",
+    ),
     "init": ("How the recurrent weights start.", ""),
     "tokens": ("What a text is cut into; bytes takes any file.", "chars; for classify chosen from the texts"),
     "min_count": ("Rarer words become <UNK> (with --tokens words).", ""),
@@ -90,6 +97,7 @@ CHOICES = {
     "missing": configuration.MISSING,
     "init": configuration.INITS,
     "tokens": configuration.TOKENS,
+    "format": configuration.FORMATS,
     "optimizer": configuration.OPTIMIZERS,
     "schedule": configuration.SCHEDULES,
     "precision": configuration.PRECISIONS,
@@ -107,7 +115,15 @@ class _Name(click.Path):
 
 
 PATH = _Name(readable=False)
-_METAVARS = {"document_separator": "TEXT", "valid_file": "FILE", "labels": "FILE", "columns": "NAMES", "for_": "TIME"}
+_METAVARS = {
+    "document_separator": "TEXT",
+    "valid_file": "FILE",
+    "labels": "FILE",
+    "columns": "NAMES",
+    "label": "NAME",
+    "text": "NAME",
+    "for_": "TIME",
+}
 _FILES = ("valid_file", "labels")
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 

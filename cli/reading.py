@@ -55,17 +55,13 @@ def read_whole(path: str, kind: str) -> str:
 
 
 def read_lines(path: str, kind: str) -> Iterator[str]:
-    """The lines, without their ends, as they come. Carriage returns within lines stay, and are noted."""
-    inside = 0
+    """The lines, without their ends (LF, CRLF or CR), as they come."""
+    from fastrnn.data.line_ends import LineSplitter
+
+    splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
     for piece in _pieces(path, kind):
-        line = piece.removesuffix("\n").removesuffix("\r")
-        inside += line.count("\r")
-        yield line
-    if inside:
-        output.note(
-            f"{figures.plural(inside, 'carriage return')} within lines: only \\n and \\r\\n end a line; convert \\r "
-            "alone if it should"
-        )
+        yield from splitter.feed(piece)
+    yield from splitter.feed("", final=True)
 
 
 def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
@@ -102,7 +98,7 @@ def note_unknown(unknowns: int, words: int) -> None:
 
 
 def _pieces(path: str, kind: str) -> Iterator[str]:
-    name = "standard input" if path == "-" else path
+    name = _name_of(path)
     offset = 0
     try:
         with _open(path) as file:
@@ -123,6 +119,10 @@ def _check_encoding(first: bytes, name: str) -> None:
 
     for _ in refuse_utf16([first], name):
         pass
+
+
+def _name_of(path: str) -> str:
+    return "standard input" if path == "-" else path
 
 
 def _open(path: str) -> AbstractContextManager[BinaryIO]:

@@ -9,6 +9,9 @@ _TABLE[0x7F] = "\u2421"
 _TABLE.update({code: f"<U+{code:04X}>" for code in (*range(0x80, 0xA0), *_BIDI, *_LINE_SEPARATORS)})
 _TABLE.update({code: f"<U+{code:04X}>" for code in range(0xD800, 0xE000)})
 _LINE_TABLE = _TABLE | {0x09: "\u2409", 0x0A: "\u240a"}
+# Spaces that look like a blank, and characters that are not seen at all.
+_UNSEEN = (0xA0, 0xAD, 0x1680, *range(0x2000, 0x200E), 0x202F, 0x205F, 0x2060, 0x3000, 0xFEFF)
+_NAME_TABLE = _LINE_TABLE | {code: f"<U+{code:04X}>" for code in _UNSEEN}
 
 
 def visible(text: str) -> str:
@@ -19,3 +22,8 @@ def visible(text: str) -> str:
 def visible_line(text: str) -> str:
     """Like `visible`, and on one line: \\n and \\t become signs too."""
     return text.translate(_LINE_TABLE)
+
+
+def visible_name(name: str) -> str:
+    """Like `visible_line`, for names that must be told apart: spaces other than blanks are shown too."""
+    return name.translate(_NAME_TABLE)

@@ -18,7 +18,7 @@ class Answer:
     ``value``: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in their own units, or
     bits. ``probability``: of the label, of each tag, or that each bit is 1 (T, K); None for other answers.
     ``probabilities``: of every label (K,), for tag (T, K). ``logprob``: of a translation and its end, in nats, where it
-    was asked for.
+    was asked for. Of a blank record everything is None.
     """
 
     record: Record

@@ -28,6 +28,10 @@ SCHEDULES = ("constant", "linear", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 MISSING = ("interpolate", "last", "drop")
+FORMATS = (
+    "bio", "conll", "conllu", "conllup", "csv", "folders", "idx", "iob2", "json", "jsonl", "ndjson", "npz", "tsv",
+    "txt",
+)  # fmt: skip
 INITS = ("uniform", "orthogonal")
 
 
@@ -47,6 +51,9 @@ class Config:
     missing: str | None = None
     horizon: int | None = None
     labels: str | None = None
+    label: str | None = None
+    text: str | None = None
+    format: str | None = None
     tokens: str | None = None
     min_count: int = 2
     document_separator: str | None = None
@@ -153,6 +160,7 @@ _CHOICES = {
     "missing": MISSING,
     "init": INITS,
     "tokens": TOKENS,
+    "format": FORMATS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
@@ -160,10 +168,13 @@ _CHOICES = {
 }
 # setting -> the tasks that it goes with, and what it is
 _ONLY_FOR = {
-    "columns": (("forecast", "regress"), "names columns of a table"),
+    "columns": (("forecast", "regress", "classify"), "names columns of a table"),
     "missing": (("forecast",), "says what is done about missing values of a series"),
     "horizon": (("forecast",), "is the number of rows to forecast"),
     "labels": (("classify",), "is the file of labels of an idx file"),
+    "label": (("classify", "generate"), "names the column or key of the label"),
+    "text": (("classify", "generate"), "names the column or key of the text"),
+    "format": (TASKS[1:], "is the format of labelled data"),
     "document_separator": (("language-model",), "stands between documents of a text"),
 }
 _BIDIRECTIONAL = {

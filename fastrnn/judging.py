@@ -3,7 +3,7 @@
 from typing import Any
 
 from .data.batches import evaluation_batches
-from .data.dataset import Examples
+from .data.dataset import Dataset, Examples
 from .data.forecast import Windows
 from .training.evaluate import Evaluation
 from .training.measure import Confusion, Errors, answers, evaluate_records, measure_of
@@ -14,8 +14,9 @@ def judge(model: Any, data: Examples) -> dict[str, Any]:
 
     ``records``, ``positions`` (scored), ``loss`` (mean nats, or half the squared error of scaled numbers), then: tag,
     classify: ``accuracy``, ``labels`` (label -> precision, recall, f1, count), ``confusion`` (K, K), row the true
-    label; translate: ``exact``; regress: ``mae`` and ``mse`` in own units, or ``accuracy`` of bits and ``exact``;
-    forecast: ``mae``, ``mse``, and the same of ``persistence`` and, where the dates tell, of ``yesterday``.
+    label, and ``unseen`` (label -> count) where labels were not learnt, which count as wrong and have no loss;
+    translate: ``exact``; regress: ``mae`` and ``mse`` in own units, or ``accuracy`` of bits and ``exact``; forecast:
+    ``mae``, ``mse``, and the same of ``persistence`` and, where the dates tell, of ``yesterday``.
     """
     measure = measure_of(data)
     found = evaluate_records(model, evaluation_batches(data), measure, answers(model, data.vocabulary))
@@ -24,6 +25,9 @@ def judge(model: Any, data: Examples) -> dict[str, Any]:
     if isinstance(measure, Confusion):
         figures["labels"] = dict(zip(data.vocabulary.labels, measure.by_label(), strict=True))
         figures["confusion"] = measure.counts.tolist()
+        if isinstance(data, Dataset) and measure.unseen.any():
+            counts = zip(data.unseen, measure.unseen.sum(axis=1).tolist(), strict=True)
+            figures["unseen"] = {label: count for label, count in counts if count}
     return figures | (_baselines(data) if isinstance(data, Windows) else {})
 
 

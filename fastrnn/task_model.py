@@ -14,7 +14,9 @@ from .data.batches import evaluation_batches
 from .data.characters import check_unknown
 from .data.dataset import Dataset, Examples
 from .data.encode import encode
+from .data.fields import Fields
 from .data.forecast import Windows
+from .data.line_ends import Tell, silent
 from .data.record import Place, Record, Records
 from .data.records import Reading, Stream, open_records, read_records
 from .data.symbols import END, Symbols
@@ -76,29 +78,51 @@ class TaskModel:
             raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
         return self.vocabulary.target
 
-    def records(
-        self, inputs: Paths, labels: str | None = None, answers: bool = True, missing: str | None = None
-    ) -> Records:
-        """Read what this model takes from files, folders, globs or ``-``. Raises `InputError`.
+    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True, **reading: Any) -> Records:
+        """Read what this model takes from files, folders, globs or ``-``.
 
-        ``missing``: what is done about missing values of a series, instead of what the model's training did.
+        ``reading``: ``label``, ``text``, ``format``, ``missing`` and ``tell``, see `_reading`. Raises `InputError`.
         """
-        return read_records(
-            inputs,
-            self.task,
-            labels=labels,
-            answers=answers,
-            exact=self.vocabulary.columns,
-            missing=missing or self.config.missing,
-        )
+        return read_records(inputs, self.task, labels=labels, answers=answers, **self._reading(**reading))
 
-    def open(self, inputs: Paths) -> list[Stream]:
-        """The same, opened and read as they are asked for, answers or none; a `Stream` for each file."""
-        return open_records(inputs, Reading(self.task, answers=False, exact=self.vocabulary.columns))
+    def open(self, inputs: Paths, **reading: Any) -> list[Stream]:
+        """The same, opened and read as they are asked for, answers or none; a `Stream` for each file.
+
+        Blank lines are records too (`Record.is_blank`), so that there is an answer for each line.
+        """
+        return open_records(inputs, Reading(self.task, answers=False, **self._reading(**reading)))
+
+    def _reading(
+        self,
+        label: str | None = None,
+        text: str | None = None,
+        format: str | None = None,
+        missing: str | None = None,
+        tell: Tell = silent,
+    ) -> dict[str, Any]:
+        """How data for this model is read.
+
+        Args:
+            label: Column or key of the label; None for that of the training, if the data has it.
+            text: Column or key of the text, likewise.
+            format: Format of all files; None for what their names tell, else that of the training.
+            missing: What is done about missing values of a series; None for what the model's training did.
+            tell: Is told what the user should know about the data.
+        """
+        config, known = self.config, frozenset(self.vocabulary.labels)
+        if self.task not in ("classify", "tag") and (label is not None or text is not None):
+            raise ConfigError(f"label and text are for classify; this model is for {self.task}")
+        required = label is not None or text is not None
+        fields = Fields(label or config.label, text or config.text, known=known, required=required)
+        return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
+                "format": format, "usual_format": config.format, "tell": tell}  # fmt: skip
 
     def encode(self, records: Records) -> Examples:
-        """Records as the model sees them. Raises `InputError` that names file and line."""
-        return encode(records, self.vocabulary)
+        """Records as the model sees them; labels that it has not learnt are kept apart (`Dataset.unseen`).
+
+        Raises `InputError` that names file and line.
+        """
+        return encode(records, self.vocabulary, allow_unseen=True)
 
     def part(self, data: Examples, split: str) -> Examples:
         """All of the examples, or those that the model's own training cut off as "train" or "valid".
@@ -137,7 +161,9 @@ class TaskModel:
         like = records if isinstance(records, Records) else Records(self.task, [], answers=False)
         asked = records if isinstance(records, Records | Arriving) else records_of(records, self.vocabulary)
         for chunk in pieces(asked, _CHUNK):
-            yield from self._predict(replace(like, items=chunk, answers=False), beam, logprobs)
+            filled = [record for record in chunk if not record.is_blank]
+            answers = iter(self._predict(replace(like, items=filled, answers=False), beam, logprobs) if filled else ())
+            yield from (Answer(record, None) if record.is_blank else next(answers) for record in chunk)
 
     def _predict(self, records: Records, beam: int, logprobs: bool) -> list[Answer]:
         found: list[Answer | None] = [None] * len(records)

@@ -8,6 +8,7 @@ from fastrnn.config import Config
 
 from .. import options, sectioned
 from ..reading import read_for
+from .predict import AS_TRAINED
 
 if TYPE_CHECKING:
     from fastrnn.data.corpus import Corpus
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     help="Which part of the data, cut as the model's own training cut it.  [default: all]",
 )
 @options.unknown_option
-@options.config_options("labels", "missing", "threads", section="Options")
+@options.config_options(
+    "labels", "label", "text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED
+)
 @options.json_option
 def command(
     model: str,
@@ -35,6 +38,9 @@ def command(
     unknown: str,
     labels: str | None,
     missing: str | None,
+    label: str | None,
+    text: str | None,
+    format: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -43,10 +49,13 @@ def command(
     For a language model DATA is a text; every character of it but the first of each file is predicted once. The loss
     is their mean in nats and in bits; the perplexity is exp(nats). For a labelled task DATA is what train reads, and
     the answers are compared with those that stand there: accuracy, precision, recall and F1 of each label and a table
-    of which was taken for which; exact translations; errors of numbers in their own units.
+    of which was taken for which; exact translations; errors of numbers in their own units. Labels that did not occur in
+    training count as wrong.
     """
     from fastrnn.models import load
     from fastrnn.task_model import TaskModel
+
+    from ..output import note
 
     loaded = load(model, threads=threads)
     if labels is not None and loaded.config.task != "classify":
@@ -56,13 +65,19 @@ def command(
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")
-        records = loaded.records(texts, labels, missing=missing)
+        reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing}
+        records = loaded.records(texts, labels, tell=note, **reading)
         _evaluate_task(loaded, records, split, as_json)
     else:
+        for name, value in (("label", label), ("text", text), ("format", format)):
+            if value is not None:
+                raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
         _evaluate_text(loaded, texts, split, unknown, as_json)
 
 
 def _evaluate_task(model: "TaskModel", records: "Records", split: str, as_json: bool) -> None:
+    from fastrnn.data.dataset import Dataset, unseen_told
+
     from .. import output
     from ..measures import write_figures
     from ..reading import note_remarks
@@ -70,6 +85,8 @@ def _evaluate_task(model: "TaskModel", records: "Records", split: str, as_json: 
     note_remarks(records)
     data = model.part(model.encode(records), split)
     figures = model.evaluate(data)
+    if "unseen" in figures and isinstance(data, Dataset):
+        output.note(unseen_told({label: data.unseen[label] for label in figures["unseen"]}))
     if as_json:
         output.write_json(figures)
     else:

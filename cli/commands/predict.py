@@ -1,6 +1,6 @@
 """``fastrnn predict``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,12 +10,14 @@ from ..settings import on_command_line
 if TYPE_CHECKING:
     from fastrnn.task_model import TaskModel
 
+AS_TRAINED = {"label": "as in training", "text": "as in training", "format": "by name"}
 # option -> the tasks that it means something for
 MEANT_FOR = {
     "beam": ("translate",),
     "steps": ("forecast",),
     "missing": ("forecast",),
     "probabilities": ("tag", "classify", "translate", "regress"),
+    "text": ("classify",),
 }
 
 
@@ -29,7 +31,7 @@ MEANT_FOR = {
     is_flag=True,
     help="Add how probable each answer is (translate: its log, in nats); with --json, every label.",
 )
-@options.config_options("missing", "threads", section="Options")
+@options.config_options("text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED)
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object for each record.")
 @click.pass_context
 def command(
@@ -39,6 +41,8 @@ def command(
     beam: int,
     steps: int | None,
     probabilities: bool,
+    text: str | None,
+    format: str | None,
     missing: str | None,
     threads: int | None,
     as_json: bool,
@@ -47,8 +51,9 @@ def command(
 
     INPUT is what train reads, its answers there or not; - or nothing is standard input. It is written to standard
     output in the same format with a column added: the tag, the label (before its text, where that has none yet), the
-    translation, the outputs. For forecast the rows to come are written, of several files with
-    the name of each. Records are answered as they are read.
+    translation, the outputs. A blank line is answered by a blank line; the files of class folders are answered as
+    JSON Lines. For forecast the rows to come are written, of several files with the name of each. Records are answered
+    as they are read.
     """
     from fastrnn.task_model import TaskModel
 
@@ -57,9 +62,10 @@ def command(
     if probabilities and loaded.task == "regress" and not loaded.vocabulary.binary:
         raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
     if loaded.task == "forecast":
-        _forecast(loaded, inputs or ("-",), steps, missing, as_json)
+        _forecast(loaded, inputs or ("-",), steps, {"missing": missing, "format": format}, as_json)
         return
-    _answer(loaded, inputs or ("-",), beam, probabilities, as_json)
+    reading = {"text": text, "format": format}
+    _answer(loaded, inputs or ("-",), reading, beam, probabilities, as_json)
 
 
 def _check_options(context: click.Context, task: str) -> None:
@@ -69,12 +75,14 @@ def _check_options(context: click.Context, task: str) -> None:
             raise click.UsageError(f"--{name} is for models for {' or '.join(tasks)}; this one is for {task}")
 
 
-def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, as_json: bool) -> None:
+def _answer(
+    model: "TaskModel", inputs: tuple[str, ...], reading: dict[str, Any], beam: int, sure: bool, as_json: bool
+) -> None:
     from .. import answers
-    from ..output import write
+    from ..output import note, write
     from ..reading import note_remarks
 
-    for stream in model.open(inputs):
+    for stream in model.open(inputs, tell=note, **reading):
         note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
         lines = answers.as_json(model, found, sure) if as_json else answers.written(model, found, stream.records, sure)
@@ -83,13 +91,13 @@ def _answer(model: "TaskModel", inputs: tuple[str, ...], beam: int, sure: bool, 
 
 
 def _forecast(
-    model: "TaskModel", inputs: tuple[str, ...], steps: int | None, missing: str | None, as_json: bool
+    model: "TaskModel", inputs: tuple[str, ...], steps: int | None, reading: dict[str, Any], as_json: bool
 ) -> None:
     from .. import answers
-    from ..output import write
+    from ..output import note, write
     from ..reading import note_remarks
 
-    records = model.records(inputs, answers=False, missing=missing)
+    records = model.records(inputs, answers=False, tell=note, **reading)
     note_remarks(records)
     show = answers.forecasts_as_json if as_json else answers.forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)

@@ -14,6 +14,7 @@ Ids = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
 
 EMPTY = -1  # a target that is not scored
+UNSEEN = -2  # and below: a label that the model has not learnt; it has no loss, and every answer is wrong
 
 
 @dataclass(frozen=True, eq=False)

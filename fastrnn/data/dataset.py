@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from .splitting import some_rows, split_rows
 from .symbols import END
 from .vocabulary import Vocabulary
 
+_SHOWN = 5  # labels in a message
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
@@ -59,7 +60,8 @@ class Dataset:
     """n examples. ``x``: ids, dense steps, or (generate) `given` as sequences of one; ``y``: tags or outputs a step;
     ``label`` (n,): classes, -1 unknown; ``target``: ids for the decoder; ``word`` and ``spelling`` (tag): which of the
     different words stands at each step, and the characters of each. Numbers are in their own units, and scaled when a
-    batch is made.
+    batch is made. ``unseen``: labels that the vocabulary lacks, with the place of the first; label i of them is
+    `UNSEEN` - i in ``y`` or ``label``.
     """
 
     vocabulary: Vocabulary
@@ -70,6 +72,7 @@ class Dataset:
     target: Ragged | None = None
     word: Ragged | None = None
     spelling: Ragged | None = None
+    unseen: Mapping[str, Place] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -196,6 +199,13 @@ def _spelling_groups(lengths: Positions) -> list[Positions]:
     if len(lengths) * lengths.max() <= MOST_POSITIONS:
         return [order]
     return list(bounded(np.argsort(lengths, kind="stable"), [lengths], len(lengths), MOST_POSITIONS))
+
+
+def unseen_told(unseen: Mapping[str, Place]) -> str:
+    """A line about labels that the model has not learnt."""
+    names = ", ".join(f"{label!r} ({place})" for label, place in list(unseen.items())[:_SHOWN])
+    more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
+    return f"labels that did not occur in training count as wrong and have no loss: {names}{more}"
 
 
 def _update(digest: Any, array: Array) -> None:

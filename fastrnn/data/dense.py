@@ -4,7 +4,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import IO, Any
 
@@ -44,7 +44,7 @@ def refuse_arrays(source: Source) -> Source:
         yield first
         yield from rest
 
-    return Source(source.name, chunks)
+    return replace(source, chunks=chunks)
 
 
 def read_idx(source: Source) -> Array:
@@ -122,7 +122,7 @@ def classes(arrays: Arrays, place: Place) -> Iterator[Record]:
         advice = ": save it as y.astype(int)" if y.ndim == 1 and y.dtype.kind == "f" else ""
         raise place.error(f"y is {y.dtype} of shape {y.shape}; {wanted}{advice}")
     for i, x in enumerate(_sequences(arrays.x, place, "x")):
-        yield Record(x, None if y is None else str(y[i].item()), place)
+        yield Record(x, None if y is None else str(y[i].item()).strip(), place)
 
 
 def regressions(arrays: Arrays, place: Place) -> Iterator[Record]:

@@ -1,37 +1,69 @@
 """Records to encoded examples, by a vocabulary."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from .batch import EMPTY
+from .batch import EMPTY, UNSEEN
 from .dataset import Dataset
 from .forecast import Windows, windows
 from .ragged import Ragged
-from .record import LARGEST, Record, Records
+from .record import LARGEST, Place, Record, Records
+from .tagged import place_of_word
 from .vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
 
 
-def encode(records: Records, vocabulary: Vocabulary) -> "Dataset | Windows":
-    """Records as a vocabulary sees them. Raises `InputError` that names file and line for an empty sequence, an unknown
-    label (unless the records need no answers) or another number of columns."""
+def encode(records: Records, vocabulary: Vocabulary, allow_unseen: bool = False) -> "Dataset | Windows":
+    """Records as a vocabulary sees them.
+
+    ``allow_unseen``: for evaluation, labels that the vocabulary lacks are kept apart (`Dataset.unseen`). Raises
+    `InputError` that names file and line for an empty sequence, an unknown label (unless the records need no answers)
+    or another number of columns.
+    """
     if records.task != vocabulary.task:
         raise ConfigError(f"these are records of {records.task}; the model is of {vocabulary.task}")
     if records.task == "forecast":
         return windows(records, vocabulary)
     places = tuple(record.place for record in records.items)
-    return Dataset(vocabulary, places, **_ENCODERS[records.task](records, vocabulary))
+    labels = _Labels(vocabulary, records.answers, allow_unseen)
+    parts = _ENCODERS[records.task](records, vocabulary, labels)
+    return Dataset(vocabulary, places, **parts, unseen=labels.unseen)
 
 
-def _tag(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+class _Labels:
+    """Labels to ids. ``unseen``: those that the vocabulary lacks, with the place of the first of each."""
+
+    def __init__(self, vocabulary: Vocabulary, answers: bool, allow_unseen: bool) -> None:
+        self._vocabulary, self._answers, self._allow_unseen = vocabulary, answers, allow_unseen
+        self.unseen: dict[str, Place] = {}
+        self._unseen_ids: dict[str, int] = {}
+
+    def id_of(self, label: str, place: Callable[[], Place]) -> int:
+        """The id, `EMPTY` for an unknown label that is not needed, `UNSEEN` or below for one that may be unknown."""
+        found = self._vocabulary.find_label(label)
+        if found is not None:
+            return found
+        if not self._answers:
+            return EMPTY
+        if not self._allow_unseen:
+            return self._vocabulary.label_id(label, place())  # raises
+        if label not in self._unseen_ids:
+            self._unseen_ids[label] = UNSEEN - len(self.unseen)
+            self.unseen[label] = place()
+        return self._unseen_ids[label]
+
+
+def _tag(records: Records, vocabulary: Vocabulary, labels: _Labels) -> dict[str, Any]:
     assert vocabulary.tokens is not None
     parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.ids_of(r.x) for r in records.items], np.int32)}
     if _answered(records):
-        tags = [[_label(vocabulary, tag, r, records) for tag in r.y] for r in records.items]
+        tags = [[labels.id_of(tag, partial(place_of_word, r, i)) for i, tag in enumerate(r.y)] for r in records.items]
         parts["y"] = Ragged.of([np.array(t, np.int32) for t in tags])
     if vocabulary.characters is not None:
         numbers: dict[str, int] = {}
@@ -41,14 +73,18 @@ def _tag(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
     return parts
 
 
-def _classify(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
-    labels = [EMPTY if r.y is None else _label(vocabulary, r.y, r, records) for r in records.items]
+def _classify(records: Records, vocabulary: Vocabulary, labels: _Labels) -> dict[str, Any]:
+    ids = [EMPTY if r.y is None else labels.id_of(r.y, partial(_place, r)) for r in records.items]
     if vocabulary.tokens is None:
-        return {"x": _dense(records, vocabulary), "label": np.array(labels, np.int32)}
-    return {"x": _ids(records, vocabulary), "label": np.array(labels, np.int32)}
+        return {"x": _dense(records, vocabulary), "label": np.array(ids, np.int32)}
+    return {"x": _ids(records, vocabulary), "label": np.array(ids, np.int32)}
 
 
-def _generate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+def _place(record: Record) -> Place:
+    return record.place
+
+
+def _generate(records: Records, vocabulary: Vocabulary, _labels: _Labels) -> dict[str, Any]:
     if vocabulary.labels:
         given = [np.array([vocabulary.label_id(_text(r), r.place)], np.int32) for r in records.items]
         return {"x": Ragged.of(given), **_decoded(records, vocabulary)}
@@ -61,11 +97,11 @@ def _generate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
     return {"x": Ragged.of([r.x[None] for r in records.items]), **_decoded(records, vocabulary)}
 
 
-def _translate(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+def _translate(records: Records, vocabulary: Vocabulary, _labels: _Labels) -> dict[str, Any]:
     return {"x": _ids(records, vocabulary), **_decoded(records, vocabulary)}
 
 
-def _regress(records: Records, vocabulary: Vocabulary) -> dict[str, Any]:
+def _regress(records: Records, vocabulary: Vocabulary, _labels: _Labels) -> dict[str, Any]:
     parts: dict[str, Any] = {"x": _dense(records, vocabulary)}
     if _answered(records):
         parts["y"] = Ragged.of([_outputs(record, vocabulary) for record in records.items], np.float64)
@@ -84,12 +120,6 @@ _ENCODERS = {
 def _answered(records: Records) -> bool:
     """Whether every record has its answer."""
     return all(record.y is not None for record in records.items)
-
-
-def _label(vocabulary: Vocabulary, label: str, record: Record, records: Records) -> int:
-    if not records.answers and label not in vocabulary.labels:
-        return EMPTY
-    return vocabulary.label_id(label, record.place)
 
 
 def _text(record: Record) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError
 from .characters import readable
+from .line_ends import LineSplitter
 from .sources import Source
 from .text import Utf8
 
@@ -41,6 +42,7 @@ class Record:
     | forecast | `Series` | None |
 
     ``y`` is None where the answer is not there; ``raw`` is the text that it was read from, without its last line break.
+    ``x`` is None for a blank line, which prediction answers with a blank line.
     """
 
     x: Any
@@ -48,13 +50,19 @@ class Record:
     place: Place
     raw: str = ""
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether this stands for a blank line and not for an example."""
+        return self.x is None
+
 
 @dataclass(frozen=True, eq=False)
 class Records:
     """Examples in the order in which they were read.
 
     ``answers``: whether each must have its answer. ``inputs``, ``outputs``: the names of dense columns;
-    ``header``: all columns of a table, as ``raw`` has them. ``remarks``: what was decided while reading, for the user.
+    ``header``: all columns of a table, as ``raw`` has them; ``delimiter``: the sign between columns of a text.
+    ``remarks``: what was decided while reading, for the user.
     """
 
     task: str
@@ -64,6 +72,7 @@ class Records:
     outputs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    delimiter: str = "\t"
 
     def __len__(self) -> int:
         return len(self.items)
@@ -73,25 +82,20 @@ class Records:
 
 
 def lines(source: Source) -> Iterator[tuple[Place, str]]:
-    """The lines of a text with their places, without line breaks; a byte order mark at the start is left out.
+    """The lines of a text with their places, without line ends (LF, CRLF or CR).
 
-    Raises `InputError` for what is not UTF-8.
+    A byte order mark at the start is left out. Raises `InputError` for what is not UTF-8.
     """
-    utf8, rest, number = Utf8(source.name, "save it as UTF-8"), "", 0
-    for text in _texts(source, utf8):
-        *whole, rest = (rest + text).split("\n")
-        for line in whole:
+    utf8, number = Utf8(source.name, "save it as UTF-8"), 0
+    splitter = LineSplitter(lambda message: source.tell(f"{readable(source.name)}: {message}"))
+    for text, final in _texts(source, utf8):
+        for line in splitter.feed(text, final):
             number += 1
-            yield Place(source.name, number), _plain(line, number)
-    if rest:
-        yield Place(source.name, number + 1), _plain(rest, number + 1)
+            yield Place(source.name, number), line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 
-def _texts(source: Source, utf8: Utf8) -> Iterator[str]:
+def _texts(source: Source, utf8: Utf8) -> Iterator[tuple[str, bool]]:
+    """Pieces of text, and whether each is the last."""
     for chunk in source.chunks():
-        yield utf8.feed(chunk)
-    yield utf8.feed(b"", final=True)
-
-
-def _plain(line: str, number: int) -> str:
-    return (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).removesuffix("\r")
+        yield utf8.feed(chunk), False
+    yield utf8.feed(b"", final=True), True

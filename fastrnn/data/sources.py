@@ -1,6 +1,7 @@
 """Where text comes from: a source is a name and its bytes, a chunk at a time. Two sources come with Python itself."""
 
 import importlib
+import itertools
 import os
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
+from .line_ends import Tell, silent
 
 CHUNK = 1 << 20
 
@@ -18,12 +20,16 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Source:
-    """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`. ``size``: how many there are,
-    where that is known."""
+    """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`.
+
+    ``size``: how many bytes there are, where that is known. ``tell``: where readers report what the user should know
+    about this text.
+    """
 
     name: str
     chunks: Callable[[], Iterator[bytes]]
     size: int | None = None
+    tell: Tell = silent
 
 
 def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
@@ -40,6 +46,13 @@ def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
             progress(read, total)
 
     return [replace(source, chunks=partial(chunks, source)) for source in sources]
+
+
+def peek(source: Source) -> tuple[bytes, Source]:
+    """The first chunk of a source, and a source of all its bytes that can be read once."""
+    chunks = source.chunks()
+    first = next(chunks, b"")
+    return first, replace(source, chunks=lambda: itertools.chain([first], chunks))
 
 
 def python_docs() -> list[Source]:

@@ -1,14 +1,45 @@
 """Sequences with a tag for each word: CoNLL-U, and two columns. Readers give a `Record` a sequence as they read it."""
 
 import itertools
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from .characters import readable
+from .fields import Fields
 from .record import Place, Record, lines
 from .sources import Source
 
 _COLUMNS = 10  # of CoNLL-U: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
-_FORM, _UPOS = 1, 3
+_FORM, _UPOS, _MISC = 1, 3, 9
 _NONE = "_"  # CoNLL-U for a value that is not there
+_BLANKS = re.compile("[ \t]+")
+_LONG_SEQUENCE = 500  # tokens; the longest sentence of most treebanks is shorter
+_HEADERS = {
+    (token, tag) for token in ("token", "word", "words", "form") for tag in ("tag", "label", "tags", "ner", "pos")
+}
+
+
+@dataclass(frozen=True)
+class ConlluColumns:
+    """Where ID, FORM, UPOS and MISC stand, and how many columns there are; None where there is none."""
+
+    count: int = _COLUMNS
+    id: int | None = 0
+    form: int = _FORM
+    upos: int = _UPOS
+    misc: int | None = _MISC
+
+    def is_word(self, line: str) -> bool:
+        """Whether a line of a sentence that was read is a word: no comment, range or empty node."""
+        return not line.startswith("#") and (self.id is None or line.split("\t")[self.id].strip().isdecimal())
+
+
+@dataclass(frozen=True, eq=False)
+class ConlluRecord(Record):
+    """A sentence of CoNLL-U or CoNLL-U Plus."""
+
+    columns: ConlluColumns = ConlluColumns()
 
 
 def conllu(source: Source, answers: bool) -> Iterator[Record]:
@@ -16,48 +47,148 @@ def conllu(source: Source, answers: bool) -> Iterator[Record]:
 
     https://universaldependencies.org/format.html
     """
-    for place, block in _blocks(source):
-        words, tags = [], []
-        for n, line in enumerate(block):
-            if line.startswith("#"):
-                continue
-            fields = line.split("\t")
-            where = Place(place.file, place.line + n)
-            if len(fields) != _COLUMNS:
-                raise where.error(f"{len(fields)} columns; a CoNLL-U line has {_COLUMNS}, separated by tabs")
-            if not fields[0].isdecimal():
-                _check_left_out(fields[0], where)
-                continue
-            words.append(_filled(fields[_FORM], "FORM", where))
-            if fields[_UPOS] not in ("", _NONE):
-                tags.append(fields[_UPOS])
-            elif answers:
-                raise where.error("no UPOS; give each word its tag in the fourth column")
-        if words:
-            yield Record(words, tags if len(tags) == len(words) else None, place, "\n".join(block))
-        elif any(not line.startswith("#") for line in block):
+    return _sentences(_blocks(source, answers), ConlluColumns(), answers)
+
+
+def conllu_plus(source: Source, answers: bool) -> Iterator[Record]:
+    """CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
+
+    https://universaldependencies.org/ext-format.html
+    """
+    blocks = _blocks(source, answers)
+    first = next(((place, block) for place, block in blocks if block), None)
+    if first is not None:
+        place, block = first
+        yield from _sentences(itertools.chain([first], blocks), _declared_columns(block[0], place), answers)
+
+
+def _sentences(blocks: Iterator[tuple[Place, list[str]]], columns: ConlluColumns, answers: bool) -> Iterator[Record]:
+    for place, block in blocks:
+        record = _sentence(place, block, columns, answers) if block else _blank(place)
+        if not (answers and record.is_blank):
+            yield record
+
+
+def _declared_columns(line: str, place: Place) -> ConlluColumns:
+    name, _, declared = line.lstrip("# ").partition("=")
+    if name.strip() != "global.columns":
+        raise place.error("no column names; a CoNLL-U Plus file starts with '# global.columns = ID FORM UPOS'")
+    names = declared.split()
+    for wanted in ("FORM", "UPOS"):
+        if wanted not in names:
+            raise place.error(f"no column {wanted}; there are {', '.join(names) or 'none'}")
+    at = {name: i for i, name in enumerate(names)}
+    return ConlluColumns(len(names), at.get("ID"), at["FORM"], at["UPOS"], at.get("MISC"))
+
+
+def _sentence(place: Place, block: list[str], columns: ConlluColumns, answers: bool) -> Record:
+    words: list[str] = []
+    tags: list[str] = []
+    for n, line in enumerate(block):
+        where = Place(place.file, place.line + n)
+        if line.startswith("#"):
+            if words:
+                raise where.error("a comment within a sentence; a blank line ends the sentence before it")
+            continue
+        fields = [field.strip() for field in line.split("\t")]
+        if len(fields) != columns.count:
+            raise where.error(f"{len(fields)} columns; a CoNLL-U line has {columns.count}, separated by tabs")
+        if columns.id is not None and not _is_word(fields[columns.id], len(words) + 1, where):
+            continue
+        words.append(_filled(fields[columns.form], "FORM", where))
+        if fields[columns.upos] not in ("", _NONE):
+            tags.append(fields[columns.upos])
+        elif answers:
+            raise where.error("no UPOS; give each word its tag in the fourth column")
+    if not words:
+        if any(not line.startswith("#") for line in block):
             raise place.error("an empty sequence; a sentence has at least one word")
+        return _blank(place, "\n".join([*block, ""]))  # comments alone, and the blank line after them
+    return ConlluRecord(words, tags if len(tags) == len(words) else None, place, "\n".join(block), columns)
 
 
-def two_columns(source: Source, answers: bool) -> Iterator[Record]:
+def _is_word(number: str, expected: int, place: Place) -> bool:
+    """Whether an ID is that of a word and not of a range or an empty node. Words are numbered from 1."""
+    if not number.isdecimal():
+        _check_left_out(number, place)
+        return False
+    if number != str(expected):
+        after = f"after ID {expected - 1}" if expected > 1 else "at the start of a sentence"
+        raise place.error(f"ID {number} {after}; words are numbered from 1, and a blank line ends a sentence")
+    return True
+
+
+def two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Record]:
     """A token and its tag on each line, a tab or blanks between them; a blank line ends the sequence.
 
-    Without ``answers`` a line may hold a token alone.
+    Without ``answers`` a line may hold a token alone. ``known``: tags of a trained model; further columns that hold
+    them, or probabilities, are what it predicted before.
     """
-    for place, block in _blocks(source):
-        words, tags = [], []
-        for n, line in enumerate(block):
-            where = Place(place.file, place.line + n)
-            fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
-            if len(fields) != 2 and (answers or len(fields) != 1):
-                raise where.error(f"{_count(len(fields))}; a line is a token, a tab or a blank, and its tag")
-            words.append(_filled(fields[0], "token", where))
-            if len(fields) == 2:
-                tags.append(_filled(fields[1], "tag", where))
-        yield Record(words, tags if len(tags) == len(words) else None, place, "\n".join(block))
+    fields = Fields(known=known)
+    sequences, longest, told = 0, 0, False
+    for place, block in _blocks(source, answers):
+        if not block:
+            yield _blank(place)
+            continue
+        if not sequences and _is_header(block[0]):
+            source.tell(f"{place}: read as column names, not as a token and its tag")
+            if not answers:
+                yield _blank(place, block[0] + "\tpredicted")
+            place, block = Place(place.file, place.line + 1), block[1:]
+            if not block:
+                continue
+        record, has_predictions = _sequence(place, block, answers, fields)
+        if has_predictions and not told:
+            told = True
+            source.tell(f"{place}: the columns after the second are read as predictions and left out")
+        sequences, longest = sequences + 1, max(longest, len(block))
+        yield record
+    if sequences == 1 and longest > _LONG_SEQUENCE:
+        source.tell(f"{readable(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
 
 
-def conllu_or_two_columns(source: Source, answers: bool) -> Iterator[Record]:
+def _sequence(place: Place, block: list[str], answers: bool, fields: Fields) -> tuple[Record, bool]:
+    """The record of a block, and whether it has columns that predict has added."""
+    words: list[str] = []
+    tags: list[str] = []
+    has_predictions, split_at_blank, others = False, None, False
+    for n, line in enumerate(block):
+        where = Place(place.file, place.line + n)
+        found = columns_of(line)
+        if len(found) > 2 and fields.are_predictions(found[2:]):
+            found, has_predictions = found[:2], True
+        if len(found) != 2 and (answers or len(found) != 1):
+            raise where.error(f"{_count(len(found))}; a line is a token, a tab or a blank, and its tag")
+        if len(found) == 2 and "\t" not in line:
+            split_at_blank = split_at_blank or where
+        else:
+            others = True
+        words.append(_filled(found[0], "token", where))
+        if len(found) == 2 and (found[1] or answers):
+            tags.append(_filled(found[1], "tag", where))
+    if split_at_blank is not None and others and not answers:  # a tag, or a token that holds a blank?
+        raise split_at_blank.error("two columns, unlike other lines of its sequence; put a tab after each token")
+    return Record(words, tags if len(tags) == len(words) else None, place, "\n".join(block)), has_predictions
+
+
+def columns_of(line: str) -> list[str]:
+    """The columns of a line: between tabs if it has any, else between blanks. Other spaces belong to a token."""
+    if "\t" in line:
+        return [field.strip() for field in line.split("\t")]
+    return _BLANKS.split(line.strip(" "))
+
+
+def place_of_word(record: Record, word: int) -> Place:
+    """The line that the word with this index stands in."""
+    seen = -1
+    for n, line in enumerate(record.raw.split("\n")):
+        seen += not isinstance(record, ConlluRecord) or record.columns.is_word(line)
+        if seen == word:
+            return Place(record.place.file, record.place.line + n)
+    return record.place
+
+
+def conllu_or_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Record]:
     """What standard input holds, told by its first lines; later ones are not waited for."""
     first, rest = b"", source.chunks()
     for chunk in rest:
@@ -66,8 +197,8 @@ def conllu_or_two_columns(source: Source, answers: bool) -> Iterator[Record]:
             break
     else:
         decided = is_conllu(first.decode("utf-8", "replace"))
-    again = Source(source.name, lambda: itertools.chain([first], rest))
-    return (conllu if decided else two_columns)(again, answers)
+    again = replace(source, chunks=lambda: itertools.chain([first], rest))
+    return conllu(again, answers) if decided else two_columns(again, answers, known)
 
 
 def is_conllu(text: str) -> bool:
@@ -88,8 +219,11 @@ def _is_conllu(whole_lines: list[str]) -> bool | None:
     return None
 
 
-def _blocks(source: Source) -> Iterator[tuple[Place, list[str]]]:
-    """The lines between blank lines, with the place of their first."""
+def _blocks(source: Source, answers: bool) -> Iterator[tuple[Place, list[str]]]:
+    """The lines between blank lines, with the place of their first.
+
+    Without ``answers`` also an empty block for each blank line that ends no block.
+    """
     block: list[str] = []
     start = Place(source.name, 1)
     for place, line in lines(source):
@@ -99,8 +233,19 @@ def _blocks(source: Source) -> Iterator[tuple[Place, list[str]]]:
         elif block:
             yield start, block
             block = []
+        elif not answers:
+            yield place, []
     if block:
         yield start, block
+
+
+def _blank(place: Place, raw: str = "") -> Record:
+    """A line that is no part of a sequence; prediction writes it as it is."""
+    return Record(None, None, place, raw)
+
+
+def _is_header(line: str) -> bool:
+    return tuple(field.lower() for field in columns_of(line)) in _HEADERS
 
 
 def _check_left_out(number: str, place: Place) -> None:

@@ -68,7 +68,7 @@ class Vocabulary:
     @property
     def columns(self) -> Columns | None:
         """The exact columns of a table to read, if that is what the task reads."""
-        if self.task not in ("forecast", "regress") or self.inputs is None or not self.inputs.names:
+        if self.task not in ("forecast", "regress", "classify") or self.inputs is None or not self.inputs.names:
             return None
         return Columns(self.inputs.names, self.outputs.names if self.outputs else (), self.date, self.date_order)
 
@@ -99,15 +99,24 @@ class Vocabulary:
 
     def label_id(self, label: str, place: Place) -> int:
         """The id of a label. Raises `InputError` for one that is unknown."""
-        found = self._label_ids.get(label)
+        found = self.find_label(label)
         if found is None:
             names = ", ".join(map(shorten, self.labels[:_SHOWN])) + (", ..." if len(self.labels) > _SHOWN else "")
             raise place.error(f"label {quoted(label)} is unknown{nearest(label, self.labels)}; the model knows {names}")
         return found
 
+    def find_label(self, label: str) -> int | None:
+        """The id of a label, None for one that is unknown."""
+        return self._label_ids.get(label)
+
     @cached_property
     def _label_ids(self) -> dict[str, int]:
-        return {label: i for i, label in enumerate(self.labels)}
+        """Labels as they are; then, of models older than the reader's cleaning, without blanks and quotation marks."""
+        ids = {label: i for i, label in enumerate(self.labels)}
+        for i, label in enumerate(self.labels):
+            ids.setdefault(label.strip(), i)
+            ids.setdefault(label.strip().strip('"'), i)
+        return ids
 
     def to_mapping(self) -> dict[str, Any]:
         """What JSON can hold, for `vocabulary_from_mapping`; tables that are not there are left out."""
@@ -169,7 +178,7 @@ def _classify(records: Records, items: Sequence[Record], config: Config) -> Voca
         raise records.items[0].place.error("every example has the same label; classify needs at least two labels")
     if isinstance(items[0].x, str):
         return Vocabulary("classify", tokens=_texts(config, (r.x for r in items), config.min_count), labels=labels)
-    return Vocabulary("classify", inputs=_dense(items), labels=labels)
+    return Vocabulary("classify", inputs=_dense(items, records.inputs), labels=labels)
 
 
 def _generate(records: Records, items: Sequence[Record], config: Config) -> Vocabulary:

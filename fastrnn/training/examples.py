@@ -8,9 +8,11 @@ from typing import Any
 
 from ..config import Config
 from ..data.batches import Batches, evaluation_batches
-from ..data.dataset import Examples
+from ..data.dataset import Dataset, Examples, unseen_told
 from ..data.encode import encode
+from ..data.fields import Fields
 from ..data.given import check_given
+from ..data.line_ends import Tell
 from ..data.record import Records
 from ..data.records import read_records
 from ..data.series import gaps_told
@@ -37,7 +39,7 @@ class RecordMaterial:
     def __init__(
         self, inputs: Sequence[str] | Records, config: Config, encoding: Vocabulary | None, reporter: Reporter
     ) -> None:
-        records = _read(inputs, config, encoding)
+        records = _read(inputs, config, encoding, reporter.message)
         for line in records.remarks:
             reporter.message(line)
         if config.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
@@ -51,10 +53,12 @@ class RecordMaterial:
         self.valid: Examples | None = None
         if config.valid_file is not None:
             valid = config.replace(labels=None)  # those named belong to what is learnt from
-            held = _read([config.valid_file], valid, self.tokenizer)
+            held = _read([config.valid_file], valid, self.tokenizer, reporter.message, is_validation=True)
             for line in held.remarks:
                 reporter.message(line)
-            self.valid = encode(held, self.tokenizer)
+            self.valid = encode(held, self.tokenizer, allow_unseen=True)
+            if isinstance(self.valid, Dataset) and self.valid.unseen:
+                reporter.message(unseen_told(self.valid.unseen))
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
 
@@ -177,7 +181,14 @@ def _choose_tokens(records: Records, config: Config) -> tuple[str, list[str]]:
     return unit.tokens, [f"tokens {unit.tokens}: {unit.reason}"]
 
 
-def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabulary | None) -> Records:
+def _read(
+    inputs: Sequence[str] | Records,
+    config: Config,
+    vocabulary: Vocabulary | None,
+    tell: Tell,
+    is_validation: bool = False,
+) -> Records:
+    """The records of inputs. Of a validation file the columns and the format may be others than those named."""
     if isinstance(inputs, Records):
         check_given(inputs, config.task)
         return inputs
@@ -188,4 +199,8 @@ def _read(inputs: Sequence[str] | Records, config: Config, vocabulary: Vocabular
         labels=config.labels,
         exact=vocabulary.columns if vocabulary else None,
         missing=config.missing,
+        fields=Fields(config.label, config.text, required=not is_validation),
+        format=None if is_validation else config.format,
+        usual_format=config.format,
+        tell=tell,
     )

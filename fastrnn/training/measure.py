@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..data.batch import Batch
+from ..data.batch import UNSEEN, Batch
 from ..data.dataset import Dataset, Examples
 from ..data.forecast import Windows
 from ..data.symbols import END, UNKNOWN, Symbols
@@ -32,25 +32,30 @@ class Measure(Protocol):
 
 
 class Confusion:
-    """Counts (K, K): row the true label, column the likeliest one. For tag (T, B, K) and classify (B, K)."""
+    """Counts (K, K): row the true label, column the likeliest one. For tag (T, B, K) and classify (B, K).
 
-    def __init__(self, labels: int) -> None:
+    ``unseen`` (U, K): the same for true labels that the model has not learnt; each of these answers is wrong.
+    """
+
+    def __init__(self, labels: int, unseen: int = 0) -> None:
         self.counts = np.zeros((labels, labels), np.int64)
+        self.unseen = np.zeros((unseen, labels), np.int64)
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.y is not None
-        labels = len(self.counts)
-        scored = batch.y >= 0
-        pairs = batch.y[scored].astype(np.int64) * labels + predicted.argmax(axis=-1)[scored]
-        self.counts += np.bincount(pairs, minlength=labels * labels).reshape(labels, labels)
+        answered = predicted.argmax(axis=-1)
+        np.add.at(self.counts, (batch.y[batch.y >= 0], answered[batch.y >= 0]), 1)
+        is_unseen = batch.y <= UNSEEN
+        np.add.at(self.unseen, (UNSEEN - batch.y[is_unseen], answered[is_unseen]), 1)
 
     def metrics(self) -> dict[str, float]:
-        total = int(self.counts.sum())
+        total = int(self.counts.sum() + self.unseen.sum())
         return {"accuracy": float(np.trace(self.counts)) / total} if total else {}
 
     def by_label(self) -> list[dict[str, float]]:
         """precision, recall, f1 and count of each label; 0 where a quotient has no value."""
-        right, true, found = np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0)
+        right, true = np.diag(self.counts), self.counts.sum(axis=1)
+        found = self.counts.sum(axis=0) + self.unseen.sum(axis=0)
         return [
             {
                 "precision": float(r / max(1, f)),
@@ -128,7 +133,7 @@ def measure_of(data: Examples) -> Measure | None:
     """What a task's answers for these examples are judged by; generate has no right answers."""
     vocabulary = data.vocabulary
     if vocabulary.task in ("tag", "classify"):
-        return Confusion(len(vocabulary.labels))
+        return Confusion(len(vocabulary.labels), len(data.unseen) if isinstance(data, Dataset) else 0)
     if vocabulary.task == "translate":
         return Exact()
     if isinstance(data, Windows):

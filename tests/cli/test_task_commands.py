@@ -399,7 +399,8 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["train", "F/sides.tsv", "--task", "classify", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
         (["eval", "F/classify", "F/sides.tsv", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
         (["train", "F/bits.csv", "--task", "regress"], 1, "name them with --columns"),
-        (["train", "F/wave.csv", "--task", "classify"], 1, "classify does not read this kind of file"),
+        (["train", "F/wave.csv", "--task", "classify"], 1, "no column is named label or class; name it with --label"),
+        (["train", "F/wave.csv", "--task", "tag"], 1, "tag does not read this kind of file"),
         (["train", "F/tags.txt", "--task", "tag", "--cell", "dense", "--steps", "1"], 2, "use a recurrent cell"),
     ],
 )

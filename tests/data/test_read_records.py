@@ -76,9 +76,13 @@ def test_several_inputs_are_one_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "name", "message"),
     [
-        ("tag", "a.csv", "tag does not read this kind of file; it reads .conllu, .txt, .tsv, .conll, .bio (each also"),
+        ("tag", "a.csv", "tag does not read this kind of file; it reads .conllu, .conllup, .txt, .tsv, .conll, .bio,"),
         ("forecast", "a.tsv", "forecast does not read this kind of file; it reads .csv (each also with .gz)"),
-        ("classify", "a.pkl", "classify does not read this kind of file; it reads .tsv, .jsonl, .txt, .npz, .idx"),
+        (
+            "classify",
+            "a.pkl",
+            "classify does not read this kind of file; it reads .tsv, .jsonl, .ndjson, .json, .txt, .csv",
+        ),
     ],
 )
 def test_another_kind_of_file_is_an_error(tmp_path: Path, task: str, name: str, message: str) -> None:

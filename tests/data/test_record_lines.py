@@ -2,13 +2,15 @@
 
 import pytest
 
+from fastrnn.data.line_ends import silent
 from fastrnn.data.record import Place, lines
 from fastrnn.data.sources import Source
 from fastrnn.errors import InputError
 
 
-def read(data: bytes, cut: int = 1 << 20) -> list[tuple[int, str]]:
-    source = Source("a.txt", lambda: iter([data[i : i + cut] for i in range(0, len(data), cut)]))
+def read(data: bytes, cut: int = 1 << 20, told: list[str] | None = None) -> list[tuple[int, str]]:
+    tell = silent if told is None else told.append
+    source = Source("a.txt", lambda: iter([data[i : i + cut] for i in range(0, len(data), cut)]), tell=tell)
     return [(place.line, line) for place, line in lines(source)]
 
 
@@ -25,8 +27,27 @@ def test_no_line_in_an_empty_file() -> None:
     assert read(b"") == []
 
 
-def test_only_a_line_feed_ends_a_line() -> None:
-    assert read("a\x0bb\u2028c\rd\n".encode()) == [(1, "a\x0bb\u2028c\rd")]
+def test_other_separators_do_not_end_a_line() -> None:
+    assert read("a\x0bb\u2028c\x85d\n".encode()) == [(1, "a\x0bb\u2028c\x85d")]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_a_line_ends_with_lf_crlf_or_cr_wherever_chunks_end(end: str, cut: int) -> None:
+    told: list[str] = []
+
+    assert read(end.join(["one", "", "three", "four"]).encode(), cut, told) == [
+        (1, "one"), (2, ""), (3, "three"), (4, "four"),
+    ]  # fmt: skip
+    assert told == []
+
+
+@pytest.mark.parametrize("cut", [1, 2, 100])
+def test_a_carriage_return_among_other_line_ends_is_told_with_its_line(cut: int) -> None:
+    told: list[str] = []
+
+    assert [line for _, line in read(b"a\nb\nc\rd\ne\rf\n", cut, told)] == ["a", "b", "c", "d", "e", "f"]
+    assert [message.split(" ends")[0] for message in told] == ["a.txt: line 3"]
 
 
 def test_what_is_not_utf_8_is_named_by_its_offset() -> None:
