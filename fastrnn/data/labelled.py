@@ -273,7 +273,8 @@ def json_array(source: Source) -> Iterator[tuple[Place, dict[str, Any]]]:
         if text[at : at + 1] == ",":
             at += 1
         elif text[at : at + 1] != "]":
-            raise place.error("not JSON; a comma stands between the objects of an array, and ] at its end")
+            here = Place(source.name, line + text.count("\n", counted, at))
+            raise here.error("not JSON; a comma stands between the objects of an array, and ] at its end")
     if text[at + 1 :].strip():
         raise place.error("not JSON; something follows the array")
 

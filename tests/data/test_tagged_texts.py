@@ -7,7 +7,7 @@ from record_cases import examples, write
 
 from fastrnn.data.records import read_records
 from fastrnn.data.sources import Source
-from fastrnn.data.tagged import conllu_or_two_columns, is_conllu
+from fastrnn.data.tagged import conllu_or_two_columns, is_conllu, place_of_word
 from fastrnn.errors import InputError
 
 REST = "\t_\t_\t0\troot\t_\t_"
@@ -96,3 +96,74 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path, name: str, cont
         examples(write(tmp_path, name, content), "tag")
 
     assert message in str(error.value)
+
+
+def test_conllu_plus_names_its_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.conllup", "# global.columns = ID UPOS FORM\n1\tNOUN\train\n\n1\tVERB\tgo\n")
+
+    assert examples(path, "tag") == [(["rain"], ["NOUN"]), (["go"], ["VERB"])]
+    for content, message in (
+        ("# global.columns = ID FORM\n1\train\n", "no column UPOS"),
+        ("1\train\n", "no column na"),
+    ):
+        with pytest.raises(InputError, match=rf"b\.conllup:1: {message}"):
+            examples(write(tmp_path, "b.conllup", content), "tag")
+
+
+@pytest.mark.parametrize("ending", ["iob", "iob2", "bioes", "iobes"])
+def test_further_endings_of_two_columns(tmp_path: Path, ending: str) -> None:
+    assert examples(write(tmp_path, f"a.{ending}", "Ada B-PER\n"), "tag") == [(["Ada"], ["B-PER"])]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1\ta\t_\tX", "2\tb\t_\tX", "1\tc\t_\tX"], "a.conllu:3: ID 1 after ID 2; words are numbered from 1"),
+        (["1\ta\t_\tX", "# sent_id = 2", "1\tc\t_\tX"], "a.conllu:2: a comment within a sentence"),
+        (["2\ta\t_\tX"], "a.conllu:1: ID 2 at the start of a sentence"),
+        (["1\ta\t_\tX", "3\tb\t_\tX"], "a.conllu:2: ID 3 after ID 1"),
+        (["1\ta\t_\tX", "9" * 5000 + "\tb\t_\tX"], "a.conllu:2: ID 999"),
+    ],
+)
+def test_sentences_without_a_blank_line_are_an_error(tmp_path: Path, lines: list[str], message: str) -> None:
+    content = "".join(line + ("" if line.startswith("#") else REST) + "\n" for line in lines)
+
+    with pytest.raises(InputError) as error:
+        examples(write(tmp_path, "a.conllu", content), "tag")
+
+    assert message in str(error.value)
+
+
+def test_other_spaces_than_blanks_belong_to_a_token(tmp_path: Path) -> None:
+    assert examples(write(tmp_path, "a.txt", "10\u00a0000 NUM\n"), "tag") == [(["10\u00a0000"], ["NUM"])]
+
+
+def test_a_token_with_a_blank_needs_a_tab_where_no_tag_follows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.txt:2: two columns, unlike other lines of its sequence"):
+        examples(write(tmp_path, "a.txt", "in\nNew York\n"), "tag", answers=False)
+
+
+def test_a_header_and_one_long_sequence_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    assert examples(write(tmp_path, "a.txt", "Token\tTag\na\tX\n"), "tag", tell=told.append) == [(["a"], ["X"])]
+    examples(write(tmp_path, "b.txt", "a X\n" * 600), "tag", tell=told.append)
+    assert [message.split(": ", 1)[1] for message in told] == [
+        "read as column names, not as a token and its tag",
+        "one sequence of 600 tokens; a blank line ends a sequence",
+    ]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_other_line_ends_separate_sequences_too(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, "a.txt", end.join(["a X", "", "b Y"]))
+
+    assert examples(path, "tag") == [(["a"], ["X"]), (["b"], ["Y"])]
+
+
+def test_the_place_of_a_word_is_its_line(tmp_path: Path) -> None:
+    (record,) = read_records([write(tmp_path, "a.conllu", SENTENCE)], "tag").items
+    (plain,) = read_records([write(tmp_path, "a.txt", "\n# X\nb Y\n")], "tag").items
+
+    assert [place_of_word(record, i).line for i in range(3)] == [3, 4, 6]
+    assert [place_of_word(plain, i).line for i in range(2)] == [2, 3]
