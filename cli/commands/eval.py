@@ -1,6 +1,6 @@
 """``fastrnn eval``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 

@@ -61,7 +61,7 @@ def test_every_help_tells_the_default_that_config_has() -> None:
 
 @pytest.mark.parametrize("field", sorted(options.CHOICES))
 def test_every_choice_is_one_that_config_takes(field: str) -> None:
-    tasks = {"missing": "forecast"}
+    tasks = {"missing": "forecast", "format": "tag"}
     for choice in options.CHOICES[field]:
         task = "regress" if choice == "dense" else tasks.get(field)
         Config(**({"task": task} if task else {}), **{field: choice})
@@ -96,7 +96,7 @@ def test_a_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
     [
         ({"bidirectional": True}, "a backward layer would have read it already"),
         ({"bidirectional": True, "task": "generate"}, "a backward layer would have read it already"),
-        ({"columns": "y*"}, "goes with --task forecast or regress, not language-model"),
+        ({"columns": "y*"}, "goes with --task forecast or regress or classify, not language-model"),
         ({"horizon": 3, "task": "tag"}, "goes with --task forecast, not tag"),
         ({"labels": "x", "task": "tag"}, "goes with --task classify, not tag"),
         ({"document_separator": "x", "task": "tag"}, "goes with --task language-model, not tag"),
