@@ -113,7 +113,8 @@ class TaskModel:
         if self.task not in ("classify", "tag") and (label is not None or text is not None):
             raise ConfigError(f"label and text are for classify; this model is for {self.task}")
         required = label is not None or text is not None
-        fields = Fields(label or config.label, text or config.text, known=known, required=required)
+        fields = Fields(label or config.label, text or config.text, known=known, takes_text=self.vocabulary.tokens is not None,
+                        required=required)  # fmt: skip
         return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
                 "format": format, "usual_format": config.format, "tell": tell}  # fmt: skip
 

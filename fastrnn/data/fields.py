@@ -32,6 +32,7 @@ class Fields:
         columns: Names or globs of the columns of numbers to classify by.
         inputs: Exact names of these columns, of a trained model.
         known: Labels of a trained model: further columns that hold them are predictions.
+        takes_text: Whether a trained model classifies texts, not numbers.
         required: Whether ``label`` and ``text`` must be there; those of a trained model need not be.
     """
 
@@ -40,6 +41,7 @@ class Fields:
     columns: str | None = None
     inputs: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
+    takes_text: bool = False
     required: bool = True
 
     def are_predictions(self, fields: Sequence[str]) -> bool:

@@ -50,7 +50,7 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
 
     header, rows, classes = _layout(first, rows, fields, answers)
     if header.text is None and not fields.inputs and fields.columns is None:
-        header, rows = _with_text(header, rows, first.place)
+        header, rows = _with_text(header, rows, fields, first.place)
     if header.text is not None:
         tell_columns(header, first.place, source.tell)
         return LabelledTable(named_rows(first, rows, header, answers, delimiter), (), header.names, delimiter)
@@ -116,10 +116,14 @@ def _check_names(names: Sequence[str], place: Place) -> None:
             raise place.error(f"two columns are named {name!r}; give each a name of its own")
 
 
-def _with_text(header: Header, rows: Iterator[Row], place: Place) -> tuple[Header, Iterator[Row]]:
+def _with_text(header: Header, rows: Iterator[Row], fields: Fields, place: Place) -> tuple[Header, Iterator[Row]]:
     """The header with its only column of texts, if there is one beside the label; all rows are read for that."""
-    found = list(rows)
     others = [i for i, name in enumerate(header.names) if i != header.label and name]
+    if fields.takes_text:
+        if len(others) != 1:
+            raise place.error(f"no column is named text; name it with --text: there are {shown(header.names)}")
+        return replace(header, text=others[0]), rows
+    found = list(rows)
     texts = [i for i in others if not any(_cell(row, i) and _number(_cell(row, i)) is not None for row in found)]
     if not texts:
         return header, iter(found)

@@ -129,7 +129,7 @@ def test_a_variable_for_training_is_no_contradiction_elsewhere(folder: Path) -> 
 def test_inputs_of_several_kinds_are_told_apart_by_the_first_that_does_not_fit(folder: Path) -> None:
     done = CliRunner().invoke(program, ["predict", str(folder / "classifier"), str(folder / "wave.csv")])
     assert done.exit_code == 1
-    assert "classify does not read this kind of file" in done.stderr
+    assert "wave.csv:1: no column is named text; name it with --text: there are" in done.stderr
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])

@@ -47,9 +47,7 @@ def test_a_byte_order_mark_is_no_part_of_a_prime_or_a_line(tmp_path: Path) -> No
     assert read_whole(str(path), "bytes").startswith("\ufeff")
 
 
-def test_a_carriage_return_among_other_line_ends_ends_a_line_and_is_noted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_carriage_return_alone_ends_a_line_and_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "old.txt"
     path.write_bytes(b"one\rtwo\rthree\r\nfour\r\n")
     assert list(read_lines(str(path), "chars")) == ["one", "two", "three", "four"]
