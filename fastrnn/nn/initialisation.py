@@ -9,7 +9,8 @@ from .parameters import Parameters
 from .shapes import GATES
 
 # Of the embeddings of a classifier's words. A word that is seen a few times is trained by a few updates only: what is
-# left of a large random start is noise, by which reviews were learnt by heart (of new ones 76.3% right instead of 77.6%, three seeds).
+# left of a large random start is noise, by which reviews were learnt by heart (77.6% of new ones are right instead of
+# 76.3%, three seeds).
 EMBEDDING_STD = 0.1
 ONE_HOT_STD = 0.58  # of the table that one-hot input selects from; torch's 1/sqrt(3H) cost a tenth of a nat in trials
 
