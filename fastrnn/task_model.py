@@ -113,8 +113,10 @@ class TaskModel:
         if self.task not in ("classify", "tag") and (label is not None or text is not None):
             raise ConfigError(f"label and text are for classify; this model is for {self.task}")
         required = label is not None or text is not None
-        fields = Fields(label or config.label, text or config.text, known=known, takes_text=self.vocabulary.tokens is not None,
-                        required=required)  # fmt: skip
+        takes_text = self.vocabulary.tokens is not None
+        fields = Fields(
+            label or config.label, text or config.text, known=known, takes_text=takes_text, required=required
+        )
         return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
                 "format": format, "usual_format": config.format, "tell": tell}  # fmt: skip
 

@@ -87,11 +87,12 @@ def _layout(first: Row, rows: Iterator[Row], fields: Fields, answers: bool) -> _
     second = next(rows, None)
     rows = rows if second is None else itertools.chain([second], rows)
     counts = [field.strip() for field in first.fields[:2]]
-    if second is not None and len(counts) == 2 and all(count.isdecimal() for count in counts):
+    if second is not None and fields.text is None and len(counts) == 2 and all(count.isdecimal() for count in counts):
         features = int(counts[1])
         classes_named = len(first.fields) > 2 and all(_number(name) is None for name in first.fields[2:])
         if classes_named and len(second.fields) == features + 1:
-            names = (*(f"x{i + 1}" for i in range(features)), "label")
+            label = "label" if fields.label is None or fields.label.isdecimal() else fields.label  # it has no name here
+            names = (*(f"x{i + 1}" for i in range(features)), label)
             return _Layout(Header(names, features, None), rows, tuple(name.strip() for name in first.fields[2:]))
 
     names = tuple(field.strip() for field in first.fields)

@@ -157,6 +157,7 @@ def test_csv_that_starts_with_counts_and_class_names(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "2,3,oak,elm\n1,2,3,1\n4,5,6,0\n")
 
     assert [(x.tolist(), y) for x, y in examples(path, "classify")] == [([[1, 2, 3]], "elm"), ([[4, 5, 6]], "oak")]
+    assert told_by(path, fields=Fields("tree"))[1] == ["a.csv:1: label from 'tree', numbers from x1, x2, x3"]
 
 
 @pytest.mark.parametrize(

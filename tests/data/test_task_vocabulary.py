@@ -13,6 +13,7 @@ from fastrnn.data.encode import encode
 from fastrnn.data.record import Place
 from fastrnn.data.records import read_records
 from fastrnn.data.splitting import split_rows
+from fastrnn.data.symbols import Symbols
 from fastrnn.data.tables import Columns
 from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
 from fastrnn.errors import InputError
@@ -255,3 +256,11 @@ def test_only_a_dozen_labels_are_named(tmp_path: Path, count: int, end: str) -> 
     vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary
     with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):
         vocabulary.label_id("zz", Place("here"))
+
+
+def test_labels_of_older_models_are_found_without_their_blanks_and_marks() -> None:
+    vocabulary = Vocabulary("classify", Symbols("chars", "a"), labels=("left ", '"right"', "up", "up "))
+
+    assert [vocabulary.find_label(name) for name in ("left", "right", "left ", '"right"', "up", "up ", "down")] == [
+        0, 1, 0, 1, 2, 3, None,
+    ]  # fmt: skip
