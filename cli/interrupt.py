@@ -8,6 +8,7 @@ arrival itself writes. Training, which has something to save, sets its own handl
 import _thread
 import os
 import signal
+import sys
 from types import FrameType
 
 _WORDS = {signal.SIGINT: b"interrupted", signal.SIGTERM: b"terminated"}
@@ -16,7 +17,7 @@ _WORDS = {signal.SIGINT: b"interrupted", signal.SIGTERM: b"terminated"}
 def leave_at_once_on_signals() -> None:
     """From now on SIGINT and SIGTERM end the process with 130 and 143. What the parent ignores stays ignored."""
     heard = [number for number in _WORDS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    if os.name != "posix" or not heard:
+    if sys.platform == "win32" or not heard:
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

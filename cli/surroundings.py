@@ -1,9 +1,9 @@
 """What is amiss in the environment but no error: said once, on standard error, before a command runs."""
 
 import dataclasses
+import logging
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
 from fastrnn.config import Config, key_of, nearest
 from fastrnn.parallel.environment import launched
@@ -13,30 +13,37 @@ _OTHERS = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")
 
 
 def remark(environment: Mapping[str, str] | None = None) -> None:
-    """Says it; of processes that were started together the first one does."""
+    """Says it; of processes that were started together the first one does. What the library logs later is said too."""
     from .output import note
 
-    if not launched()[0]:
+    first = not launched()[0]
+    _show_log(note if first else lambda line: None)
+    if first:
         for line in remarks(os.environ if environment is None else environment):
             note(line)
 
 
 def remarks(environment: Mapping[str, str]) -> Iterator[str]:
-    """A line for each variable that nothing reads, and for a place where kernels cannot be kept."""
+    """A line for each variable that nothing reads."""
     known = {*(key_of(field.name).upper() for field in dataclasses.fields(Config)), *_OTHERS}
     for name in sorted(environment):
         word = name.removeprefix(_PREFIX)
         if word != name and word not in known:
             hint = nearest(word, known).replace("did you mean ", f"did you mean {_PREFIX}")
             yield f"{name} is not a variable of fastrnn's{hint}"
-    chosen = environment.get(f"{_PREFIX}KERNELS")
-    if chosen and not _usable(Path(chosen)):
-        yield f"FASTRNN_KERNELS is {chosen}, which is no folder to write into: kernels are compiled anew each time"
 
 
-def _usable(folder: Path) -> bool:
-    """Whether this is a folder that can be written, or can become one."""
-    for place in (folder, *folder.absolute().parents):
-        if os.path.lexists(place):
-            return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-    return False
+class _Lines(logging.Handler):
+    """Each logged message as one line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+def _show_log(say: Callable[[str], None]) -> None:
+    """From now on say what the library logs: that compiled kernels are not kept."""
+    logging.getLogger("fastrnn").handlers = [_Lines(say)]

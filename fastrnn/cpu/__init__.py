@@ -1,0 +1,3 @@
+from .address_space import check_address_space
+
+check_address_space()

@@ -10,6 +10,7 @@ costs a compilation, never a run.
 
 import contextlib
 import hashlib
+import logging
 import os
 import pickle
 import platform
@@ -21,12 +22,12 @@ from typing import Any
 
 import llvmlite
 import numba
-import platformdirs
 from numba.core import caching, config
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from ..user_folders import user_kernel_folder
 from .target import TARGET, enabled_features
 
 try:
@@ -63,23 +64,63 @@ def sources_key() -> str:
 _KEY = sources_key()
 
 
+_logger = logging.getLogger("fastrnn")
+_HELP = "set FASTRNN_KERNELS to a folder that only you can write into"
+
+
+class _Unusable(Exception):
+    """Why compiled kernels cannot be kept."""
+
+
+class _Warnings:
+    """A process says once that compiled kernels are not kept."""
+
+    given = False
+
+
 def kernel_folder() -> Path | None:
     """``$FASTRNN_KERNELS`` or the user's cache folder, and in it the folder of exactly these sources, made if need be.
 
-    What the folder holds is run. So it must belong to this user or to root, and nobody else may write into it; else,
-    and where it cannot be made or the user has no home, there is None.
+    The code in that folder is run. So the folder must belong to this user or to root, and nobody else may write into
+    it. If it does not, or cannot be made, or the user has no home directory, there is None.
     """
     try:
-        chosen = os.environ.get("FASTRNN_KERNELS")
-        folder = Path(chosen or platformdirs.user_cache_dir("fastrnn", appauthor=False)) / f"kernels-{_KEY}"
-        if not (chosen or folder.is_absolute()):  # what some versions of platformdirs say of a user without a home
-            return None
+        return _open_kernel_folder()
+    except _Unusable:
+        return None
+
+
+def _open_kernel_folder() -> Path:
+    """The same folder. Raises `_Unusable`."""
+    base = user_kernel_folder()
+    if base is None:
+        raise _Unusable("this user has no home directory")
+    folder = base / f"kernels-{_KEY}"
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
-    except (OSError, RuntimeError):  # what other versions say of that
-        return None
-    ours = not hasattr(os, "geteuid") or (found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022)
-    return folder if ours else None
+    except OSError as error:
+        raise _Unusable(f"{folder}: {error.strerror or error}") from None
+    if hasattr(os, "geteuid"):
+        if found.st_uid not in (0, os.geteuid()):
+            raise _Unusable(f"{folder} belongs to another user")
+        if found.st_mode & 0o022:
+            raise _Unusable(f"{folder} can be written by others (chmod go-w)")
+    return folder
+
+
+def warn_not_kept(why: str = "") -> None:
+    """Log, once in a process, that compiled kernels are not kept; without a reason, that of `kernel_folder`."""
+    if _Warnings.given:
+        return
+    if not why:
+        try:
+            _open_kernel_folder()
+        except _Unusable as found:
+            why = str(found)
+    _Warnings.given = True
+    told = "compiled kernels cannot be kept, so every command compiles them again (about half a minute)"
+    _logger.warning("%s: %s; %s", told, why, _HELP)
 
 
 class KernelCache(caching.FunctionCache):  # type: ignore[misc]
@@ -88,7 +129,8 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
     Raises `OSError` for a function whose source is in no file.
     """
 
-    def __init__(self, function: Any, folder: Path) -> None:
+    def __init__(self, function: Any, folder: Path | None) -> None:
+        """``folder``: None where nothing can be kept; then the first kernel that is compiled warns of that."""
         code = function.__code__
         self._py_func, self._folder, self._source = function, folder, Path(code.co_filename)
         self._digest = _digest(self._source.read_bytes())  # a test's or a user's own kernels are not in `sources_key`
@@ -106,6 +148,9 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         What another process is compiling is waited for.
         """
         rtsys.initialize(target_context)  # not its refresh(), the tenth of a second that compiling alone needs
+        if self._folder is None:
+            warn_not_kept()
+            return None
         with contextlib.suppress(Exception):
             key = self._index_key(sig, target_context.codegen())
             found = self._read(key, target_context)
@@ -126,7 +171,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
     def _claim(self, key: Any) -> None:
         """Wait until no other process compiles this kernel, and let the others wait. Raises `OSError`."""
-        if fcntl is None:
+        if sys.platform == "win32" or fcntl is None:
             return
         path = self._path(key)
         descriptor = os.open(path.with_suffix(".tmp"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -149,12 +194,16 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a kernel, unless its sources have changed since they were read."""
+        if self._folder is None:
+            return
         with contextlib.suppress(Exception):
             key = self._index_key(sig, data.codegen)
             try:
                 if not (data.library.has_dynamic_globals or self._edited()):
                     content = dumps((key, data._reduce()))
                     _write(self._path(key), _digest(content) + content)
+            except OSError as error:
+                warn_not_kept(f"{self._folder}: {error.strerror or error}")
             finally:
                 self._release(key)
 
@@ -165,6 +214,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return sources_key() != _KEY or _digest(self._source.read_bytes()) != self._digest
 
     def _path(self, key: Any) -> Path:
+        assert self._folder is not None
         return self._folder / f"{self._name}-{_digest(repr(key).encode() + self._digest).hex()[:16]}.kernel"
 
 

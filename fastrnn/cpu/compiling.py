@@ -35,7 +35,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     A kernel may make arrays, and so counts references: what loops over rows and slices is better an `inlined` piece.
     """
     compiled = numba.njit(**_OPTIONS)(function)
-    if _FOLDER is not None and compiled is not function:
+    if compiled is not function:
         with contextlib.suppress(OSError):  # typed at a prompt: there is no source to tell an edit by
             compiled._cache = KernelCache(function, _FOLDER)
     return compiled

@@ -5,6 +5,7 @@ The ways to a device and back lead nowhere here: the CPU's arrays are the host's
 
 import contextlib
 import mmap
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,16 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any,
     """Zeros of this shape, C-contiguous, the first element on a 64-byte boundary."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    raw = _huge_pages(size) if size >= _LARGE and hasattr(mmap, "MADV_HUGEPAGE") else np.zeros(size + _LINE, np.uint8)
+    raw = _huge_pages(size) if size >= _LARGE else np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
 
 
 def _huge_pages(size: int) -> Array:
-    """At least ``size`` zero bytes, on huge pages where the system gives them: one entry in the processor's table of
-    pages for 512."""
+    """Room for ``size`` zero bytes from a cache line on, on huge pages where the system gives them: one entry in the
+    processor's table of pages for 512."""
+    if sys.platform != "linux":
+        return np.zeros(size + _LINE, np.uint8)
     try:
         pages = mmap.mmap(-1, size + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError):

@@ -5,7 +5,8 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+
+from .processors import usable_processors
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,12 @@ _most: int | None = None  # threads, where other processes compute on this machi
 
 
 def default_threads() -> int:
-    """Processors this process may use: its affinity, cut to the CPU quota of its control group."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, quota(), _most or affinity))
+    """`usable_processors`, or what `limit_threads` leaves of them."""
+    usable = usable_processors()
+    return max(1, min(usable, _most or usable))
 
 
 def limit_threads(most: int) -> None:
     """From now on `default_threads` is at most so many: other processes want the rest."""
     global _most
     _most = most
-
-
-def quota() -> int:
-    """Processors that the control group allows."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(limit) // int(period)) if limit != "max" else 1 << 20
-    except (OSError, ValueError):
-        return 1 << 20

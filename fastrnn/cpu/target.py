@@ -1,6 +1,7 @@
 """What the processor that Numba compiles for can do: vector width, registers, and so the shape of the tile.
 
-The answer follows ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` when they are set, as Numba's own code does.
+The answer follows ``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES`` and ``NUMBA_ENABLE_AVX`` when they are set, as Numba's own
+code does.
 """
 
 import ctypes
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 from numba.core import config
+
+_NEED_AVX = {"f16c", "fma", "fma4", "sha512", "sm3", "sm4", "vaes", "vpclmulqdq", "xop"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Target:
     amx: bool = False
     bfloat16_needs: str = "a processor with AVX-512 BF16"
     rounded: bool = True  # weights may be taken as bfloat16, to predict
+    rint: bool = True  # there is an instruction that rounds to whole numbers; else it is a call for each number
 
     @property
     def bfloat16_fast(self) -> bool:
@@ -48,13 +52,22 @@ def enabled_features() -> set[str]:
     return {name for name, on in llvm.get_host_cpu_features().items() if on}
 
 
-def use_whole_registers() -> None:
-    """Have Numba vectorise with all 512 bits of AVX-512 from now on, unless its environment variables say otherwise.
+def choose_features() -> None:
+    """Set the features that Numba compiles for from now on, unless its environment variables name them.
 
-    LLVM keeps to 256 bits on Intel's processors, for the sake of older ones: activations took 1.3 times as long.
+    - With all 512 bits of AVX-512: LLVM keeps to 256 bits on Intel's processors, for the sake of older ones, and
+      activations took 1.3 times as long.
+    - ``NUMBA_ENABLE_AVX=0`` switches off what needs AVX too. Numba leaves FMA and others on, which bring AVX back.
     """
+    if config.CPU_FEATURES is not None:
+        return
     features = llvm.get_host_cpu_features()
-    if config.CPU_FEATURES is None and config.CPU_NAME is None and features.get("avx512f"):
+    if features.get("avx") and not config.ENABLE_AVX:
+        for name in features:
+            if name.startswith("avx") or name in _NEED_AVX:
+                features[name] = False
+        config.CPU_FEATURES = f"{features.flatten()},-avx"  # the last: it also takes what is not in the list
+    elif config.CPU_NAME is None and features.get("avx512f"):
         config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
 
 
@@ -78,10 +91,13 @@ def host_target() -> Target:
         return Target("AVX-512 and AMX" if amx else "AVX-512", 64, 6, 4, dot, amx)
     if "avx2" in features and "fma" in features:
         return Target("AVX2", 32, 6, 2)
+    if "avx" in features:
+        return Target("AVX", 32, 6, 2)
     if platform.machine().lower() in ("aarch64", "arm64"):
         return Target("NEON", 16, 6, 4)
-    return Target("128-bit", 16, 6, 2)
+    x86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+    return Target("128-bit", 16, 6, 2, rint=not x86 or "sse4.1" in features)
 
 
-use_whole_registers()
+choose_features()
 TARGET = host_target()

@@ -11,7 +11,7 @@ de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 
 The types of A and B choose the arithmetic; C has the type that sums are kept in:
 
-    float32, float32     float64, float64      one fused multiply-add for each k
+    float32, float32     float64, float64      one multiply-add for each k, fused where the processor has that
     float32, uint16      B is bfloat16 and is widened as it is loaded: half the memory to read
     int32, int32         A and B are pairs of bfloat16, two k side by side: the bfloat16 dot instruction
 """
@@ -79,7 +79,8 @@ class _TileBuilder:
         if kind is _DOT:
             name, arguments = "llvm.x86.avx512bf16.dpbf16ps.512", [self.vector, self.pairs, self.pairs]
         else:
-            name, arguments = f"llvm.fma.v{self.lanes}f{kind.bits}", [self.vector] * 3
+            # fused where the processor can: there llvm.fma would be a call of the C library for each number
+            name, arguments = f"llvm.fmuladd.v{self.lanes}f{kind.bits}", [self.vector] * 3
         signature = ir.FunctionType(self.vector, arguments)
         self.instruction = cgutils.get_or_insert_function(function.module, signature, name)
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))

@@ -48,7 +48,8 @@ def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Pat
             with contextlib.suppress(OSError):
                 folder.rmdir()  # if nothing has come
     except OSError as error:
-        raise OutputError(f"{error.filename or folder}: cannot keep it there: {error.strerror or error}") from None
+        where, why = error.filename or folder, error.strerror or error
+        raise OutputError(f"{where}: cannot keep it there: {why}; FASTRNN_DATA can name another folder") from None
 
 
 def _fetch_file(corpus: str, file: RemoteFile, folder: Path, report: Report) -> Path:

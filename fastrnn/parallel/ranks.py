@@ -10,6 +10,7 @@ from mpi4py import MPI
 from mpi4py.util import pkl5
 
 from ..cpu import pool
+from ..cpu.processors import cpu_quota
 from ..errors import FastRNNError
 from .group import Array, Found, Group, Learnt, Spent, State
 
@@ -81,4 +82,4 @@ class Ranks(Group):
         together = set().union(*here.allgather(mine))
         ranks: int = here.Get_size()
         here.Free()
-        return max(1, min(len(together), pool.quota()) // ranks)
+        return max(1, min(len(together), cpu_quota() or len(together)) // ranks)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError, OutputError
+from ..training.atomic import may_run
 from .book import Record, check_folder, run_path
 from .space import Choice, Range, Space
 from .trial import score
@@ -113,14 +114,8 @@ def _this_worker() -> str:
 
 
 def _abandoned(worker: str) -> bool:
-    """Whether a process of this machine that had a trial is gone."""
+    """Whether a process of this machine that had a trial is gone: never on Windows, see `may_run`."""
     node, _, process = worker.rpartition(":")
     if node != platform.node() or not process.isdecimal() or int(process) == os.getpid():
         return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    return not may_run(int(process))

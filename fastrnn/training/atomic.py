@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import stat
+import sys
 from pathlib import Path
 
 from ..errors import OutputError
@@ -77,7 +78,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:
     """Makes the names in a folder last through a power cut, where the system can. Raises `OSError`."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,8 +133,11 @@ def _ours(match: re.Match[str]) -> bool:
 
 def _alive(process: int, token: str) -> bool:
     """Whether the process that wrote a temporary file may still be at work."""
-    if process == os.getpid():
-        return token == _TOKEN
+    return token == _TOKEN if process == os.getpid() else may_run(process)
+
+
+def may_run(process: int) -> bool:
+    """Whether a process of this machine with this number may still run; so on Windows, where asking would stop it."""
     if os.name != "posix":
         return True
     try:

@@ -2,13 +2,16 @@
 
 import json
 import os
+import sys
 
 try:
     import fcntl
 except ImportError:  # not POSIX: no locks
     fcntl = None  # type: ignore[assignment]
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+# O_BINARY: on Windows a line end would become two bytes, and lengths would be wrong
+_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = _OPEN | os.O_CREAT | os.O_APPEND
 _START = b'{"event": "start"'
 _LONGEST_START = 1 << 20  # bytes of a log that can still be one of a run that never began
 
@@ -53,7 +56,7 @@ def claim(path: str | os.PathLike[str]) -> int:
 
 def abandoned(path: str | os.PathLike[str]) -> bool:
     """Whether `claim` would take over this log. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    descriptor = os.open(path, _OPEN)
     try:
         return _lock(descriptor) and _never_began(descriptor)
     except BlockingIOError:
@@ -62,9 +65,15 @@ def abandoned(path: str | os.PathLike[str]) -> bool:
         os.close(descriptor)
 
 
+def read_at(descriptor: int, size: int, start: int) -> bytes:
+    """At most ``size`` bytes of a file from ``start`` on; `os.pread` is not on every system. Raises `OSError`."""
+    os.lseek(descriptor, start, os.SEEK_SET)  # what is written still goes to the end: O_APPEND
+    return os.read(descriptor, size)
+
+
 def _lock(descriptor: int) -> bool:
     """False where the file system has no locks. Raises `BlockingIOError`."""
-    if fcntl is None:
+    if sys.platform == "win32" or fcntl is None:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,7 +86,7 @@ def _lock(descriptor: int) -> bool:
 
 def _never_began(descriptor: int) -> bool:
     """Whether every line of a log is a start; the last may be half of one."""
-    data = os.pread(descriptor, _LONGEST_START, 0)
+    data = read_at(descriptor, _LONGEST_START, 0)
     *lines, rest = data.split(b"\n")
     try:
         events = [json.loads(line)["event"] for line in lines]

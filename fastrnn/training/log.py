@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutputError
-from .claim import open_log
+from .claim import open_log, read_at
 
 _BLOCK = 1 << 16
 _MOST_PENDING = 1 << 20  # bytes kept for a full disk to take later
@@ -118,7 +118,7 @@ def _whole_lines(descriptor: int) -> int:
     end = os.fstat(descriptor).st_size
     while end:
         start = max(0, end - _BLOCK)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        newline = read_at(descriptor, end - start, start).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
         end = start

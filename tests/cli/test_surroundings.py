@@ -1,10 +1,11 @@
 """Variables that nothing reads, and places where kernels cannot be kept: told once, and the command goes on."""
 
-import pytest
+import logging
+
 from click.testing import CliRunner
 
 from fastrnn_cli.group import program
-from fastrnn_cli.surroundings import remarks
+from fastrnn_cli.surroundings import remark, remarks
 
 
 def test_nothing_is_amiss(tmp_path):
@@ -18,11 +19,15 @@ def test_a_misspelt_variable_names_the_near_one():
     assert list(remarks({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a variable of fastrnn's"]
 
 
-@pytest.mark.parametrize("below", ["", "/kernels"])
-def test_a_place_where_kernels_cannot_be_kept(tmp_path, below):
-    (tmp_path / "file").touch()
-    (line,) = remarks({"FASTRNN_KERNELS": f"{tmp_path}/file{below}"})
-    assert line.endswith("no folder to write into: kernels are compiled anew each time")
+def test_what_the_library_logs_is_a_line(monkeypatch, capsys):
+    remark({})
+    logging.getLogger("fastrnn").warning("kernels: %s", "a\nb")
+    assert capsys.readouterr().err.splitlines() == ["kernels: a␊b"]
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    remark({})
+    logging.getLogger("fastrnn").warning("again")
+    assert capsys.readouterr().err == ""
 
 
 def test_it_is_told_before_a_command_and_not_in_its_help(monkeypatch):

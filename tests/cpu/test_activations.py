@@ -6,6 +6,7 @@ from plain_kernels import compiled_only
 
 from fastrnn.cpu import activations
 from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.target import TARGET
 
 
 @kernel
@@ -59,6 +60,8 @@ def test_accuracy(name, dtype):
     steps = np.geomspace(1e-6, most, 20_001)
     x = np.concatenate([-steps[::-1], steps]).astype(dtype)
     error = errors(apply(function, x), exact(x.astype(np.float64)), kind)
+    if TARGET.name in ("AVX", "128-bit"):
+        allowed *= 1.3  # each step of a polynomial rounds twice where multiply-adds are not fused
     assert error.max() < (allowed if dtype == np.float32 else 1e-14)
 
 

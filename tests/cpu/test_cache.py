@@ -141,3 +141,82 @@ def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     assert cache._waits.left <= 0
     first.kill()
     first.communicate()
+
+
+def test_the_parts_of_numba_that_the_cache_relies_on():
+    """They are not public: a new version of Numba may rename them, and then nothing would be kept, without an error."""
+    from numba.core import caching, codegen, compiler, config, runtime, serialize
+
+    assert callable(caching.FunctionCache._index_key)
+    assert callable(compiler.CompileResult._rebuild)
+    assert callable(compiler.CompileResult._reduce)
+    assert isinstance(compiler.CompileResult.__slots__, tuple)
+    assert callable(runtime.rtsys.initialize)
+    assert callable(serialize.dumps)
+    assert callable(codegen.JITCPUCodegen.magic_tuple)
+    assert {"CPU_NAME", "CPU_FEATURES", "ENABLE_AVX", "DISABLE_JIT"} <= set(vars(config))
+    library = compiling.kernel(kernel_cache.one_kernel.poly)
+    assert isinstance(library._cache, cache.KernelCache)
+    assert hasattr(codegen.CPUCodeLibrary, "has_dynamic_globals")
+
+
+class Place:
+    """A kernel whose cache is in a place, and what is logged when it is compiled."""
+
+    def __init__(self, monkeypatch, caplog):
+        monkeypatch.setattr(cache._Warnings, "given", False)
+        self._log = caplog
+
+    def compile(self, folder):
+        compiled = compiling.kernel(kernel_cache.one_kernel.poly)
+        compiled._cache = cache.KernelCache(kernel_cache.one_kernel.poly, folder)
+        numbers = kernel_cache.one_kernel.numbers("float32")
+        assert compiled(numbers) == kernel_cache.one_kernel.right("float32")
+        return [record.getMessage() for record in self._log.records if record.name == "fastrnn"]
+
+
+@pytest.fixture
+def place(monkeypatch, caplog):
+    return Place(monkeypatch, caplog)
+
+
+def test_a_folder_that_cannot_be_made_is_named_once(place, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path / "file"))
+    assert cache.kernel_folder() is None
+    (line,) = place.compile(None)
+    assert place.compile(None) == [line]
+    assert str(tmp_path / "file") in line
+    assert line.endswith("set FASTRNN_KERNELS to a folder that only you can write into")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_folder_that_others_can_write_into_is_named(place, tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path))
+    folder = cache.kernel_folder()
+    assert folder is not None
+    folder.chmod(mode)
+    assert cache.kernel_folder() is None
+    (line,) = place.compile(None)
+    assert f"{folder} can be written by others (chmod go-w)" in line
+
+
+def test_no_home_directory_is_named(place, monkeypatch):
+    import platformdirs
+
+    def homeless(*name, **options):
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("FASTRNN_KERNELS", raising=False)
+    for answer in (homeless, lambda *name, **options: "~/.cache/fastrnn"):
+        monkeypatch.setattr(platformdirs, "user_cache_dir", answer)
+        assert cache.kernel_folder() is None
+    (line,) = place.compile(None)
+    assert "no home directory" in line
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_named(place, tmp_path):
+    (line,) = place.compile(tmp_path / "gone")
+    assert str(tmp_path / "gone") in line
+    assert place.compile(tmp_path / "gone") == [line]

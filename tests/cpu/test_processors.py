@@ -22,12 +22,14 @@ TARGETS = {
         {"avx512f", "avx512bf16"},
     ),
     "AVX2": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, {"avx2", "fma"}),
+    "AVX": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+avx"}, {"avx"}),
     "128-bit": ({"NUMBA_CPU_NAME": "generic"}, set()),
 }
 
 SCRIPT = """
 import sys
 import numpy as np
+from fastrnn.cpu.cache import kernel_folder
 from engine_cases import assert_close, make_network, run_network, run_reference
 from fastrnn.cpu.packing import pack, packed_size
 from fastrnn.cpu.loss import output_forward
@@ -50,6 +52,29 @@ assert_close(run_network(make_network(model, "float32"), ids, targets, state, st
 if TARGET.bfloat16_dot:
     rounded = make_network(model, "float32").sibling("bfloat16")
     assert_close(run_network(rounded, ids, targets, state, starts), expected, 0.05)
+
+# the names of C functions stand in the machine code that calls them
+kept = [path.read_bytes() for path in kernel_folder().glob("*.kernel")]
+assert len(kept) > 5
+called = {name for name in (b"fma", b"fmaf", b"rintf") for code in kept if b"\\0" + name + b"\\0" in code}
+assert not called, called
+"""
+
+WITHOUT_AVX = """
+import numba, numpy as np
+from fastrnn.cpu.compiling import kernel
+from fastrnn.cpu.target import TARGET, enabled_features
+
+@kernel
+def products(x, y):
+    for i in range(x.size):
+        y[i] += x[i] * x[i]
+
+assert TARGET.name == "128-bit", TARGET
+assert not {"avx", "avx2", "avx512f", "fma"} & enabled_features()
+products(np.ones(8, np.float32), np.ones(8, np.float32))
+(code,) = products.inspect_asm().values()
+assert "xmm" in code and "ymm" not in code and "zmm" not in code
 """
 
 
@@ -60,9 +85,21 @@ def test_product_and_gradient(name, tmp_path):
     told, needed = TARGETS[name]
     if not needed <= HERE:
         pytest.skip(f"this processor lacks {', '.join(sorted(needed - HERE))}")
+    run(SCRIPT, tmp_path, told, name)
+
+
+@compiled_only
+@pytest.mark.skipif(not {"avx", "fma"} <= HERE, reason="needs a processor with AVX and FMA")
+def test_avx_can_be_switched_off(tmp_path):
+    run(WITHOUT_AVX, tmp_path, {"NUMBA_ENABLE_AVX": "0"})
+
+
+def run(script, folder, told, *arguments):
+    """Run a script whose Numba is told something, with no kernels compiled yet. Asserts that it succeeds."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
-    environment |= {**told, "FASTRNN_KERNELS": str(tmp_path), "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    environment |= {**told, "FASTRNN_KERNELS": str(folder), "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    (folder / "script.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, name], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, folder / "script.py", *arguments], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]

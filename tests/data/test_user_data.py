@@ -1,11 +1,14 @@
 """Where fetched corpora are kept."""
 
+import os
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from fastrnn.data.userdata import data_folder, fetched_paths
-from fastrnn.errors import InputError
+from fastrnn.data.fetch import fetch
+from fastrnn.data.userdata import data_folder, fetched_paths, is_fetched
+from fastrnn.errors import InputError, OutputError
 
 
 def test_the_folder_is_the_systems_or_the_chosen_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +34,33 @@ def test_names_stand_for_files_once_these_are_here(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", ["essays", "ptb/other.txt", "ptb/../../etc/passwd", "", "/ptb"])
 def test_other_names_are_not_of_public_corpora(name: str) -> None:
     assert fetched_paths(name) is None
+
+
+def _raise(*name: object, **options: object) -> str:
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("answer", [_raise, lambda *name, **options: "~/.local/share/fastrnn"])
+def test_a_user_without_a_home_directory(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASTRNN_DATA", raising=False)
+    monkeypatch.setattr(platformdirs, "user_data_dir", answer)
+    assert not is_fetched("text8")
+    with pytest.raises(InputError, match=r"^text8: not fetched yet, and this user has no home .* set FASTRNN_DATA"):
+        fetched_paths("text8")
+    with pytest.raises(OutputError, match=r"no home directory .* set FASTRNN_DATA"):
+        fetch("text8")
+
+
+def test_a_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTRNN_DATA", str(tmp_path))
+    asked = os.stat
+
+    def denied(path: object, **options: object) -> os.stat_result:
+        if str(path).startswith(str(tmp_path)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return asked(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", denied)
+    assert not is_fetched("text8")
+    with pytest.raises(InputError, match=r"Permission denied; set FASTRNN_DATA to a folder of your own$"):
+        fetched_paths("text8")

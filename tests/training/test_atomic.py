@@ -219,3 +219,13 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path) -> None:
     with pytest.raises(OutputError, match="Not a regular file"):
         write_atomic(tmp_path / "pipe", NEW)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_processes_are_not_asked_where_that_would_stop_them(monkeypatch) -> None:
+    """On Windows signal 0 is Ctrl-C."""
+    assert atomic.may_run(os.getpid())
+    with monkeypatch.context() as changed:
+        changed.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+        changed.setattr(os, "name", "nt")
+        assert atomic.may_run(os.getpid())
+        assert atomic._alive(os.getpid() + 1, "00000000")

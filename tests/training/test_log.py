@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastrnn.errors import OutputError
-from fastrnn.training import log
+from fastrnn.training import claim, log
 from fastrnn.training.log import RunLog
 
 
@@ -165,3 +165,15 @@ def test_closing_twice_is_harmless(tmp_path) -> None:
     run_log = RunLog(tmp_path / "log.jsonl", no_warning)
     run_log.close()
     run_log.close()
+
+
+def test_half_a_line_is_cut_off_without_pread(tmp_path, monkeypatch) -> None:
+    """Windows has none."""
+    monkeypatch.delattr(os, "pread", raising=False)
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"event": "start"}\n{"eve')
+    assert claim.abandoned(path)
+    with RunLog(path, no_warning) as run:
+        run.write({"step": 1})
+        run.write({"step": 2})
+    assert records(path) == [{"event": "start"}, {"step": 1}, {"step": 2}]

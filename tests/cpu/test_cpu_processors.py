@@ -1,0 +1,118 @@
+"""Processors that may be used: control groups in made-up file trees, ``PYTHON_CPU_COUNT``."""
+
+import os
+
+import pytest
+
+from fastrnn.cpu import processors
+from fastrnn.cpu.processors import cpu_quota, usable_processors
+
+V2 = "30 23 0:26 {top} {at} rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
+V1 = "31 23 0:29 {top} {at} rw,relatime - cgroup cgroup rw,cpu,cpuacct"
+OTHER = "33 23 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n22 1 8:1 / / rw - ext4 /dev/vda1 rw"
+
+
+def tree(folder, mounts, groups, files):
+    """A file system with these lines in mountinfo and cgroup, and these files."""
+    (folder / "proc/self").mkdir(parents=True)
+    (folder / "proc/self/mountinfo").write_text(f"{OTHER}\n{mounts}\n")
+    (folder / "proc/self/cgroup").write_text(f"4:memory:/elsewhere\n{groups}\n")
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def v1(at, quota, period=100_000):
+    return {f"{at}/cpu.cfs_quota_us": f"{quota}\n", f"{at}/cpu.cfs_period_us": f"{period}\n"}
+
+
+UNIFIED, SPLIT = "sys/fs/cgroup", "sys/fs/cgroup/cpu,cpuacct"
+TREES = {
+    "no limit": (V2.format(top="/", at="/sys/fs/cgroup"), "0::/a", {f"{UNIFIED}/a/cpu.max": "max 100000\n"}, None),
+    "a scope": (
+        V2.format(top="/", at="/sys/fs/cgroup"),
+        "0::/user.slice/run-7.scope",
+        {f"{UNIFIED}/user.slice/run-7.scope/cpu.max": "350000 100000\n", f"{UNIFIED}/user.slice/cpu.max": "max 1\n"},
+        3,
+    ),
+    "the slice above": (
+        V2.format(top="/", at="/sys/fs/cgroup"),
+        "0::/slurm/job_5/step_0",
+        {f"{UNIFIED}/slurm/job_5/step_0/cpu.max": "max 100000\n", f"{UNIFIED}/slurm/job_5/cpu.max": "250000 50000\n"},
+        5,
+    ),
+    "the smallest of all": (
+        V2.format(top="/", at="/sys/fs/cgroup"),
+        "0::/a/b",
+        {f"{UNIFIED}/a/b/cpu.max": "400000 100000\n", f"{UNIFIED}/a/cpu.max": "200000 100000\n"},
+        2,
+    ),
+    "less than one": (V2.format(top="/", at="/sys/fs/cgroup"), "0::/", {f"{UNIFIED}/cpu.max": "5000 100000\n"}, 1),
+    "a neighbour's": (V2.format(top="/", at="/sys/fs/cgroup"), "0::/a", {f"{UNIFIED}/b/cpu.max": "1 1\n"}, None),
+    "a part is mounted": (
+        V2.format(top="/docker/f00", at="/sys/fs/cgroup"),
+        "0::/docker/f00/in",
+        {f"{UNIFIED}/in/cpu.max": "600000 100000\n"},
+        6,
+    ),
+    "another part is mounted": (
+        V2.format(top="/", at="/sys/fs/cgroup"),
+        "0::/../../x",
+        {f"{UNIFIED}/cpu.max": "300000 100000\n"},
+        3,
+    ),
+    "a blank in a path": (
+        V2.format(top="/", at="/sys/fs/c\\040g"),
+        "0::/a b",
+        {"sys/fs/c g/a b/cpu.max": "300000 100000\n"},
+        3,
+    ),
+    "version 1": (V1.format(top="/", at=f"/{SPLIT}"), "3:cpu,cpuacct:/batch/7", v1(f"{SPLIT}/batch/7", 420_000), 4),
+    "version 1, above": (
+        V1.format(top="/", at=f"/{SPLIT}"),
+        "3:cpu,cpuacct:/batch/7",
+        v1(f"{SPLIT}/batch/7", -1) | v1(f"{SPLIT}/batch", 90_000, 30_000),
+        3,
+    ),
+    "both versions": (
+        V1.format(top="/", at=f"/{SPLIT}") + "\n" + V2.format(top="/", at="/sys/fs/cgroup/unified"),
+        "3:cpu,cpuacct:/a\n0::/b",
+        v1(f"{SPLIT}/a", 800_000) | {f"{UNIFIED}/unified/b/cpu.max": "max 100000\n"},
+        8,
+    ),
+    "nonsense": (V2.format(top="/", at="/sys/fs/cgroup"), "0::/a\n\nx", {f"{UNIFIED}/a/cpu.max": "many\n"}, None),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_quota(name, tmp_path):
+    *files, expected = TREES[name]
+    assert cpu_quota(tree(tmp_path, *files)) == expected
+
+
+def test_quota_without_proc(tmp_path):
+    assert cpu_quota(tmp_path) is None
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("200000 100000")
+    assert cpu_quota(tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "quota", "expected"),
+    [("3", None, 3), ("99", None, 8), ("default", None, 8), ("0", None, 8), ("3", 2, 2), ("6", 7, 6), ("", 20, 8)],
+)
+def test_the_smallest_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(processors, "cpu_quota", lambda: quota)
+    monkeypatch.delattr(os, "process_cpu_count", raising=False)
+    monkeypatch.setenv("PYTHON_CPU_COUNT", chosen)
+    assert usable_processors() == expected
+
+
+def test_the_count_that_python_was_started_with(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(processors, "cpu_quota", lambda: None)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
+    assert usable_processors() == 5
