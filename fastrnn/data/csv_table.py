@@ -1,7 +1,6 @@
 """CSV files: separator, header, rows, and the kind of every column, which is decided from the whole file."""
 
 import csv
-import fnmatch
 import io
 import itertools
 import os
@@ -9,9 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..config import nearest
-from ..errors import InputError
 from .characters import readable
+from .column_patterns import match_columns, near_column
 from .number_formats import (
     DECIMAL_COMMA,
     GROUPED,
@@ -26,12 +24,10 @@ from .number_formats import (
 from .record import Place, lines
 from .sources import Source
 
-_SHOWN = 8  # names in a message
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MOST_SHAPES = 3000  # of a column's fields that are told apart; text has more
 _SEPARATOR_LINE = re.compile(r"sep=.\s*")
 INDEX = "index"  # the name of a first column that has none
-_PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
 
 
 @dataclass
@@ -133,27 +129,14 @@ class Table:
         return self._formats.get(name, PLAIN)
 
     def match(self, patterns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The columns that comma-separated names or globs stand for, in that order, and those left out by ``!``.
-
-        A name that holds a comma is written in double quotes. Raises `InputError`.
-        """
-        if patterns.strip() in self.header:
-            return (patterns.strip(),), ()
-        found: dict[str, None] = {}
-        left_out: dict[str, None] = {}
-        seen = set()
-        for pattern, excluded in self._patterns(patterns):
-            if (pattern, excluded) in seen:
-                raise InputError(f"--columns names {pattern!r} twice; name each column once")
-            seen.add((pattern, excluded))
-            (left_out if excluded else found).update(dict.fromkeys(self._matching(pattern)))
-        return tuple(name for name in found if name not in left_out), tuple(left_out)
+        """The columns that --columns names, and those that it leaves out, see `match_columns`."""
+        return match_columns(patterns, self.header, self.name)
 
     def places_of(self, names: Sequence[str]) -> list[int]:
         """Where these columns stand. Raises `InputError` for one that is missing."""
         for name in names:
             if name not in self.header:
-                raise Place(self.name).error(f"no column {name!r}{self._near(name)}")
+                raise Place(self.name).error(f"no column {name!r}{near_column(name, self.header)}")
         return [self.header.index(name) for name in names]
 
     def column(self, name: str) -> list[str]:
@@ -255,36 +238,6 @@ class Table:
             changed = [text for text in examples if chosen.parse(text) not in (None, PLAIN.parse(text))]
             if changed:
                 self.remark(f"column {name!r}: {changed[-1]!r} is read as {chosen.parse(changed[-1])!r}")
-
-    def _patterns(self, patterns: str) -> Iterator[tuple[str, bool]]:
-        """The parts of --columns, and whether each leaves columns out."""
-        at = 0
-        while at < len(patterns):
-            match = _PATTERN.match(patterns, at)
-            if match is None:
-                raise InputError(f"--columns {patterns!r}: close the quotation marks, and put a comma after them")
-            at = match.end()
-            excluded, quoted, plain = match.groups()
-            name = quoted.replace('""', '"') if quoted is not None else plain
-            if f"{excluded}{name}" in self.header:
-                yield f"{excluded}{name}", False
-            elif name:
-                yield name, bool(excluded)
-
-    def _matching(self, pattern: str) -> list[str]:
-        names = [name for name in self.header if name == pattern] or fnmatch.filter(self.header, pattern)
-        if not names:
-            raise Place(self.name).error(f"no column {pattern!r}{self._near(pattern)}")
-        return names
-
-    def _near(self, name: str) -> str:
-        """A suggestion; a name that holds a comma is shown as --columns takes it."""
-        names = [f'"{known}"' if "," in known else known for known in self.header]
-        parts = [shown for shown in names if name and name in re.split(r"\s*,\s*", shown.strip('"')) and "," in shown]
-        if parts:
-            return f"; did you mean {parts[0]}, with the quotation marks?"
-        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        return nearest(name, names) or f"; there are {shown}"
 
 
 def _filled(source: Source) -> Iterator[tuple[Place, str]]:

@@ -1,6 +1,5 @@
 """CSV files for classify: a column of labels, and a column of texts or several columns of numbers."""
 
-import fnmatch
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .column_patterns import match_columns
 from .delimited import TAB, Row, delimiter_of, quoted_rows
 from .fields import ANY_FIELDS, Fields, Header, find_header, named_columns, positions, shown, tell_columns
 from .labelled import header_record, label_of, named_rows
@@ -146,17 +146,14 @@ def _number_columns(
         if missing:
             raise place.error(f"no column {missing[0]!r}; there are {shown(header.names)}")
         return fields.inputs, rows
-    if fields.columns is None:
-        return tuple(name for i, name in enumerate(header.names) if i != header.label and name), rows
-    found: dict[str, None] = {}
-    for pattern in filter(None, map(str.strip, fields.columns.split(","))):
-        names = [name for name in header.names if name == pattern] or fnmatch.filter(header.names, pattern)
-        if not names:
-            raise place.error(f"--columns: no column {pattern!r}; there are {shown(header.names)}")
-        found |= dict.fromkeys(names)
-    if header.label is not None:
-        found.pop(header.names[header.label], None)
-    return tuple(found), rows
+    found, left_out = match_columns(fields.columns, header.names, place.file) if fields.columns else ((), ())
+    label = None if header.label is None else header.names[header.label]
+    inputs = tuple(name for name in found or header.names if name and name != label and name not in left_out)
+    if not inputs:
+        raise place.error(
+            f"no column of numbers is left; choose others with --columns: there are {shown(header.names)}"
+        )
+    return inputs, rows
 
 
 def _number_rows(

@@ -134,6 +134,9 @@ def test_csv_of_numbers_gives_named_inputs(tmp_path: Path) -> None:
     assert records.inputs == ("width", "height")
     assert [(r.x.tolist(), r.y) for r in records] == [([[1, 2.5]], "oak"), ([[3, 0]], "elm")]
     assert told[0].endswith("a.csv:1: label from 'kind', numbers from width, height; left out: id")
+    assert read_records([path], "classify", columns="!i*", fields=Fields("kind")).inputs == ("width", "height")
+    with pytest.raises(InputError, match=r"a\.csv: no column 'hight'; did you mean height\?"):
+        read_records([path], "classify", columns="hight", fields=Fields("kind"))
     vocabulary = vocabulary_from_mapping(Vocabulary.build(records, Config(task="classify")).to_mapping())
     assert vocabulary.columns is not None
     assert vocabulary.columns.inputs == ("width", "height")
