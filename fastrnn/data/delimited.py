@@ -36,7 +36,11 @@ def tab_separated(source: Source) -> Iterator[Row]:
     start, source = peek(source)
     text = start.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not is_quoted(text):
+        told = False
         for place, line in lines(source):
+            if not told and '""' in line and _DOUBLED.search(line):
+                told = True
+                source.tell(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
             yield Row(place, line, line.split(TAB))
         return
     source.tell(f'{Place(source.name)}: fields in quotation marks are read without the marks ("" stands for one)')

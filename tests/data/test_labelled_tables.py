@@ -96,6 +96,14 @@ def test_quoted_fields_lose_their_marks_and_that_is_told(
     assert examples(again, "classify") == found
 
 
+def test_a_file_that_is_quoted_late_is_told_with_its_line(tmp_path: Path) -> None:
+    content = "dog\tbarks\n" * 120_000 + 'cat\t"it ""purrs"""\n'
+    read, told = told_by(write(tmp_path, "a.tsv", content))
+
+    assert read[-1] == ('"it ""purrs"""', "cat")
+    assert told == ["a.tsv:120001: quotation marks are read as part of the text; the file does not begin as quoted"]
+
+
 @pytest.mark.parametrize("content", ['cat\t"No," it said. "Yes"\ndog\tbarks\n', 'cat\t"purrs"\n', 'cat\t5" long\n'])
 def test_marks_that_are_part_of_a_text_stay(tmp_path: Path, content: str) -> None:
     read, told = told_by(write(tmp_path, "a.tsv", content))
