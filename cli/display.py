@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from fastrnn.config import Config
-from fastrnn.training.reporter import Evaluated, Planned, Reporter, Start, Step
+from fastrnn.training.callbacks import Callback, EvaluateEnd, Planned, StepEnd, TrainStart
 
-from . import figures
+from . import formatting
 from .output import note
 
 PLAIN_EVERY = 5.0  # seconds between two plain lines
 TOLD = (0.8, 1.25)  # steps over those told last: outside of it a new plan is told in a plain line
 
 
-class Display(Reporter):
+class Display(Callback):
     """A reporter that may hold the terminal for a while: use it in a ``with`` statement. This one shows nothing."""
 
     samples = False  # whether a fresh sample is wanted with every validation
@@ -49,25 +49,25 @@ class PlainDisplay(Display):
             self._reading = now + self._every
         elif now >= self._reading:
             self._reading = now + self._every
-            note(figures.reading(done, total))
+            note(formatting.reading(done, total))
 
-    def started(self, start: Start) -> None:
+    def on_train_start(self, start: TrainStart) -> None:
         self._task = start.config.task
-        self._unit = figures.unit(self._task, start.config.tokens)
+        self._unit = formatting.unit(self._task, start.config.tokens)
         self._planned = start.config.steps or 0
         for line in summary(start):
             note(line)
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: StepEnd) -> None:
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + self._every
-        loss = figures.loss(step.nats, self._task)
+        loss = formatting.loss(step.nats, self._task)
         line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {loss}"
         if step.chars_per_s:  # not known before the second step
             speed = f"{step.chars_per_s:,.0f} {self._unit}/s"
-            line += f"  {speed}  {figures.duration(step.seconds_left)} left"
+            line += f"  {speed}  {formatting.duration(step.seconds_left)} left"
         note(line)
 
     def planned(self, planned: Planned) -> None:
@@ -76,9 +76,9 @@ class PlainDisplay(Display):
             note(plan_line(planned, self._planned))
             self._planned = planned.steps
 
-    def evaluated(self, evaluated: Evaluated) -> None:
-        train, valid = (figures.loss(nats, self._task) for nats in (evaluated.train_nats, evaluated.valid_nats))
-        metrics = f"  {figures.metrics(evaluated.metrics)}" if evaluated.metrics else ""
+    def on_evaluate(self, evaluated: EvaluateEnd) -> None:
+        train, valid = (formatting.loss(nats, self._task) for nats in (evaluated.train_nats, evaluated.valid_nats))
+        metrics = f"  {formatting.metrics(evaluated.metrics)}" if evaluated.metrics else ""
         best = "  best so far" if evaluated.best else ""
         note(f"step {evaluated.step:,}  train {train}  valid {valid}{metrics}{best}")
 
@@ -89,11 +89,11 @@ def plan_line(planned: Planned, old: int) -> str:
     return f"the machine is {change} than measured: {planned.steps:,} steps, not {old:,}, to end in time"
 
 
-def summary(start: Start) -> list[str]:
+def summary(start: TrainStart) -> list[str]:
     """What begins: the model, the data, the length of the run, and what was chosen and why."""
     return [
         f"run {start.run}" if start.run else "run kept in memory",
-        f"model {size(start.config)}, {figures.plural(start.parameters, 'parameter')}",
+        f"model {size(start.config)}, {formatting.plural(start.parameters, 'parameter')}",
         *start.data,
         *start.choices,
     ]
@@ -102,7 +102,7 @@ def summary(start: Start) -> list[str]:
 def size(config: Config) -> str:
     """Such as ``bidirectional lstm, 2 layers of 128``."""
     both = "bidirectional " if config.bidirectional else ""
-    return f"{both}{config.cell}, {figures.plural(config.layers, 'layer')} of {config.hidden}"
+    return f"{both}{config.cell}, {formatting.plural(config.layers, 'layer')} of {config.hidden}"
 
 
 def make_display(quiet: bool) -> Display:
@@ -110,7 +110,7 @@ def make_display(quiet: bool) -> Display:
     if quiet:
         return Display()
     if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from .live import LiveDisplay
+        from .rich_progress import LiveDisplay
 
         return LiveDisplay()
     return PlainDisplay()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .interrupt import leave_at_once_on_signals
-from .visible import visible, visible_line
+from .sanitize import visible, visible_line
 
 if TYPE_CHECKING:
     import click
@@ -73,9 +73,9 @@ def _invoke(args: list[str], started: float) -> int:
 
 def _rank() -> int | None:
     """This process's number among those that were started together, or None if it is alone."""
-    from fastrnn.parallel.environment import launched
+    from fastrnn.distributed.environment import launcher_rank
 
-    rank, size = launched()
+    rank, size = launcher_rank()
     return rank if size > 1 else None
 
 

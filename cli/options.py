@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
 
-from .sectioned import Function
+from .command_base import Function
 
 Decorator = Callable[[Function], Function]
 
@@ -93,7 +93,7 @@ HELP: dict[str, tuple[str, str]] = {
 }
 CHOICES = {
     "task": configuration.TASKS,
-    "cell": configuration.LAYERS,
+    "cell": configuration.ALL_CELLS,
     "missing": configuration.MISSING,
     "init": configuration.INITS,
     "tokens": configuration.TOKENS,

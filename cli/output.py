@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .visible import visible, visible_line
+from .sanitize import visible, visible_line
 
 
 def write(text: str, raw: bool = False) -> None:

@@ -19,14 +19,14 @@ __all__ = [
 _PLACES = {
     "Config": ".config",
     "FastRNNError": ".errors",
-    "LanguageModel": ".language_model",
-    "TaskModel": ".task_model",
-    "load": ".models",
-    "corpus_from_text": ".data.corpus",
-    "read_corpus": ".data.corpus",
-    "read_records": ".data.records",
-    "train": ".training.start",
-    "resume": ".training.start",
+    "LanguageModel": ".inference.language_model",
+    "TaskModel": ".inference.predictors",
+    "load": ".inference.load",
+    "corpus_from_text": ".data.text.corpus",
+    "read_corpus": ".data.text.corpus",
+    "read_records": ".data.examples.readers.dispatch",
+    "train": ".training.api",
+    "resume": ".training.api",
 }
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from . import backend
+from .cells import CELLS
 from .config import Config
-from .data.windows import Window
+from .data.text.bptt import Window
+from .distributed.communicator import CommunicationTime, Communicator, world
 from .errors import ConfigError
+from .kernels import backend
 from .nn.initialisation import initialise
 from .nn.network import Network
-from .nn.shapes import GATES
-from .parallel.group import Group, Spent, world
 from .training.optimizers import Optimizer
 
 VOCAB = 65
@@ -41,7 +41,7 @@ def bench_train(
     _check_seconds(seconds)
     group = world()
     backend.check(device, processes=group.size)
-    lo, hi = group.part(batch)
+    lo, hi = group.shard(batch)
     network = _network(cell, layers, hidden, precision, threads, device)
     config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
     optimizer = Optimizer(network, config)
@@ -50,15 +50,15 @@ def bench_train(
     window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(hi - lo)
 
     def step() -> None:
-        nats = network.learn(window, state)
-        group.average(network.gradients.flat, nats, window)
+        nats = network.train_step_gradients(window, state)
+        group.all_reduce_gradients(network.gradients.flat, nats, window)
         optimizer.step(2e-3, optimizer.gradient_norm())
         network.kernels.synchronize()
 
     median, steps, shares = _median_time(step, seconds, group)
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
-    (peak,) = group.sum(peak_gflops(network))
+    (peak,) = group.all_reduce_sum(peak_gflops(network))
     return {
         "chars_per_s": chars_per_s,
         "ms_per_step": median * 1e3,
@@ -110,14 +110,14 @@ def bench_sample(
     seconds: float = 5.0,
 ) -> dict[str, Any]:
     """Characters drawn a second at temperature 0.8, each fed back, in ``streams`` samples side by side."""
-    from .data.tokens import CharTokenizer
-    from .sample import Drawing, Sampler, check_amounts
+    from .data.text.tokenizers import CharTokenizer
+    from .inference.sampling import Sampler, SamplingParams, check_amounts
 
     _check_seconds(seconds)
     check_amounts(streams, 0, 0, "streams")
     network = _network(cell, layers, hidden, "float32", threads)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
-    blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), Drawing(temperature=0.8), 0)
+    blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), SamplingParams(temperature=0.8), 0)
     next(blocks)  # compiles
     for _ in range(4):  # the block length settles
         next(blocks)
@@ -143,7 +143,7 @@ def _check_seconds(seconds: float) -> None:
 
 def train_flops(cell: str, layers: int, hidden: int) -> float:
     """Per trained character."""
-    recurrent = 2 * GATES[cell] * hidden * hidden
+    recurrent = 2 * CELLS[cell].gate_count * hidden * hidden
     return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
 
 
@@ -168,25 +168,27 @@ def _network(cell: str, layers: int, hidden: int, precision: str, threads: int |
     return network
 
 
-def _median_time(step: Callable[[], None], seconds: float, group: Group) -> tuple[float, int, dict[str, Any]]:
+def _median_time(step: Callable[[], None], seconds: float, group: Communicator) -> tuple[float, int, dict[str, Any]]:
     """Seconds of a step, how many were measured, and what the processes of a group spent on each other."""
     for _ in range(3):
         step()
     times: list[float] = []
     end = time.perf_counter() + seconds
     before = group.spent()
-    while group.most(time.perf_counter() < end or len(times) < 5)[0]:
+    while group.all_reduce_max(time.perf_counter() < end or len(times) < 5)[0]:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
     return float(np.median(times)), len(times), _shares(before, group.spent(), times, group)
 
 
-def _shares(before: Spent | None, after: Spent | None, times: list[float], group: Group) -> dict[str, Any]:
+def _shares(
+    before: CommunicationTime | None, after: CommunicationTime | None, times: list[float], group: Communicator
+) -> dict[str, Any]:
     """Means over the processes."""
     if before is None or after is None:
         return {}
-    waited, averaged = group.sum(after.waited - before.waited, after.averaged - before.averaged)
+    waited, averaged = group.all_reduce_sum(after.waited - before.waited, after.averaged - before.averaged)
     whole = sum(times) * group.size
     return {
         "processes": group.size,

@@ -1,8 +1,10 @@
 """Every setting of a run, its default and its limits: the only place where a default lives.
 
 `Config` is flat: one field, one key of ``config.toml``, one option of ``fastrnn train``. A field that is
-``None`` is chosen from the corpus and the budget when training starts (`fastrnn.training.auto`); what is then
+``None`` is chosen from the corpus and the budget when training starts (`fastrnn.training.autotune`); what is then
 written into the run folder has no ``None`` left that would change the result.
+
+``config.toml`` and ``--config FILE.toml``: settings as text.
 """
 
 import dataclasses
@@ -10,20 +12,30 @@ import difflib
 import functools
 import json
 import math
+import tomllib
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from .cells import CELLS
 from .errors import ConfigError
 from .message import quoted
 from .plain import shown, to_plain
 
-CELLS = ("rnn", "rnn-relu", "gru", "gru-simplified", "lstm")
-LAYERS = (*CELLS, "dense")  # dense: tanh(W x + b) without recurrence
+ALL_CELLS = tuple(CELLS)
 TASKS = ("language-model", "tag", "classify", "generate", "translate", "forecast", "regress")
 TOKENS = ("chars", "bytes", "words")
-OPTIMIZERS = ("adamw", "sgd", "momentum", "rmsprop", "adagrad")
+# Optimiser -> names of the moments it keeps for each parameter.
+MOMENTS: dict[str, tuple[str, ...]] = {
+    "adamw": ("m", "v"),
+    "sgd": (),
+    "momentum": ("m",),
+    "rmsprop": ("v",),
+    "adagrad": ("v",),
+}
+OPTIMIZERS = tuple(MOMENTS)
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
@@ -112,7 +124,7 @@ class Config:
         return self.precision if self.precision == "float64" else "float32"
 
     @property
-    def products(self) -> str:
+    def matmul_mode(self) -> str:
         """How a `Network` multiplies."""
         return "bfloat16" if self.precision == "bfloat16" else "split"
 
@@ -156,7 +168,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
 }
 _CHOICES = {
     "task": TASKS,
-    "cell": LAYERS,
+    "cell": ALL_CELLS,
     "missing": MISSING,
     "init": INITS,
     "tokens": TOKENS,
@@ -272,7 +284,7 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
 
 
 def _check_length(config: Config) -> None:
-    """What is written must be read again: see `fastrnn.training.metadata`."""
+    """What is written must be read again: see `fastrnn.checkpoint.metadata`."""
     if len(json.dumps(config.to_mapping())) > _MOST_BYTES:
         texts = {key: value for key, value in config.to_mapping().items() if isinstance(value, str)}
         longest = max(texts, key=lambda key: len(texts[key]))
@@ -287,7 +299,34 @@ def _check_task(config: Config) -> None:
             raise ConfigError(f"{name} {what}; it goes with --task {' or '.join(tasks)}, not {task}")
     if config.bidirectional and task in _BIDIRECTIONAL:
         raise ConfigError(f"bidirectional does not go with --task {task}: {_BIDIRECTIONAL[task]}")
-    if config.cell == "dense" and task in _WITH_MEMORY:
-        raise ConfigError(f"cell dense keeps no state from step to step; --task {task} needs one: use a recurrent cell")
+    if not CELLS[config.cell].is_recurrent and task in _WITH_MEMORY:
+        raise ConfigError(
+            f"cell {config.cell} keeps no state from step to step; --task {task} needs one: use a recurrent cell"
+        )
     if config.tokens == "bytes" and task != "language-model":
         raise ConfigError("tokens bytes goes with --task language-model; use chars or words")
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """Field names and values of a TOML file. Raises `ConfigError` that names the file."""
+    try:
+        with open(path, "rb") as file:
+            return checked_fields(tomllib.load(file), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this configuration: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def to_toml(config: Config) -> str:
+    """The text of ``config.toml``: one ``key = value`` a line."""
+    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_mapping().items())
+
+
+def _toml_value(value: str | int | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in value)
+        return f'"{escaped}"'
+    return repr(value)

@@ -15,7 +15,7 @@ def make_network(
     model: Reference, dtype: Any = np.float64, threads: int = 1, device: str = "cpu", products: str = "exact"
 ) -> Network:
     """A network with the weights of this reference model."""
-    network = Network(model.shape, dtype=dtype, threads=threads, device=device, products=products)
+    network = Network(model.shape, dtype=dtype, threads=threads, device=device, matmul_mode=products)
     network.parameters.assign(model.parameters)
     return network
 

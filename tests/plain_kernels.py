@@ -20,7 +20,7 @@ import numba.extending
 import numpy as np
 import pytest
 
-from fastrnn import backend
+from fastrnn.kernels import backend
 
 WANTED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 compiled_only = pytest.mark.skipif(WANTED, reason="for compiled code: fused multiply-adds, or many draws")
@@ -29,18 +29,20 @@ _tiles = threading.local()  # their rows, as this thread has configured them
 
 
 def install() -> None:
-    """Before anything of `fastrnn.cpu` is imported, and once."""
+    """Before anything of `fastrnn.kernels.cpu` is imported, and once."""
     backend.check_compiler = lambda: None
     original = numba.extending.overload
     numba.extending.overload = _recording(original)
     try:
-        importlib.import_module("fastrnn.cpu.kernels")
+        importlib.import_module("fastrnn.kernels.cpu.ops")
     finally:
         numba.extending.overload = original
-    sys.modules["fastrnn.cpu.activations"].math = types.SimpleNamespace(exp=np.exp, tanh=np.tanh)  # inf, no exception
+    sys.modules["fastrnn.kernels.cpu.activations"].math = types.SimpleNamespace(
+        exp=np.exp, tanh=np.tanh
+    )  # inf, no exception
     replaced: dict[Any, Any] = {function: _dispatcher(each) for function, each in _chosen.items()}
     for name, module in list(sys.modules.items()):
-        if name.startswith("fastrnn.cpu."):
+        if name.startswith("fastrnn.kernels.cpu."):
             for key, value in list(vars(module).items()):
                 if key in _INTRINSICS and not isinstance(value, type):
                     setattr(module, key, _INTRINSICS[key])
@@ -90,8 +92,8 @@ def _tile(
     rows: int, vectors: int, a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int,
     c: Any, c_at: int, c_row: int, k: int, accumulate: int,
 ) -> None:  # fmt: skip
-    """See `fastrnn.cpu.tile.tile`."""
-    from fastrnn.cpu.target import TARGET
+    """See `fastrnn.kernels.cpu.micro_kernel.tile`."""
+    from fastrnn.kernels.cpu.target import TARGET
 
     width = vectors * TARGET.lanes(c.itemsize * 8)
     left = _halves(a[a_at + np.arange(rows)[:, None] * a_row + np.arange(k) * a_k])
@@ -122,7 +124,7 @@ def _widened(bits: Any) -> Any:
 
 
 def _transpose_pairs(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
-    """See `fastrnn.cpu.transposing.transpose_pairs`."""
+    """See `fastrnn.kernels.cpu.transpose.transpose_pairs`."""
     for m in range(16):
         for n in range(16):
             pair = source[at + 2 * n * row + m], source[at + (2 * n + 1) * row + m]
@@ -130,8 +132,8 @@ def _transpose_pairs(to: Any, to_at: int, to_row: int, source: Any, at: int, row
 
 
 def _transpose(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int) -> None:
-    """See `fastrnn.cpu.transposing.transpose`."""
-    from fastrnn.cpu.transposing import SIDE
+    """See `fastrnn.kernels.cpu.transpose.transpose`."""
+    from fastrnn.kernels.cpu.transpose import SIDE
 
     pairs = to.dtype != np.float32
     for m in range(16 if pairs else SIDE):
@@ -144,7 +146,7 @@ def _transpose(to: Any, to_at: int, to_row: int, source: Any, at: int, row: int)
 
 
 def _row_pairs(to: Any, to_at: int, source: Any, at: int) -> None:
-    """See `fastrnn.cpu.pairs.row_pairs`."""
+    """See `fastrnn.kernels.cpu.packed_formats.row_pairs`."""
     for n in range(16):
         _fill_parts(to, to_at + n, source[at + 2 * n], source[at + 2 * n + 1])
 
@@ -176,7 +178,7 @@ def _panel_product(
     row_tiles: int, vectors: int, a: Any, a_at: int, a_row: int, a_next: int, b: Any, b_at: int,
     c: Any, c_at: int, c_row: int, c_next: int, k: int, accumulate: int,
 ) -> None:  # fmt: skip
-    """See `fastrnn.cpu.amx.panel_product`."""
+    """See `fastrnn.kernels.cpu.amx.panel_product`."""
     for n, rows in enumerate(_tiles.rows[:row_tiles]):
         at, to = a_at + n * a_next, c_at + n * c_next
         if b.dtype != np.uint32:
@@ -190,7 +192,7 @@ def _panel_product(
                 added = 1
 
 
-# name in `fastrnn.cpu` -> what it computes
+# name in `fastrnn.kernels.cpu` -> what it computes
 _INTRINSICS: dict[str, Any] = {
     "tile": _tile,
     "to_bfloat16": _to_bfloat16,

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.nn.shapes import GATES, STATES, ModelShape, parameter_shapes
+from fastrnn.cells import CELLS
 from fastrnn.reference import Reference, Weights
+from fastrnn.shapes import ModelShape, parameter_shapes
 
 Array = NDArray[Any]
 
@@ -23,7 +24,7 @@ def make_model(cell: str, layers: int, rng: np.random.Generator, hidden: int = H
 
 def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator) -> Weights:
     """The weights of one layer, float64."""
-    rows = GATES[cell] * hidden
+    rows = CELLS[cell].gate_count * hidden
     return Weights(
         W_ih=rng.normal(scale=SCALE, size=(rows, features)),
         W_hh=rng.normal(scale=SCALE, size=(rows, hidden)),
@@ -34,7 +35,7 @@ def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator
 
 def make_state(cell: str, rng: np.random.Generator, *size: int) -> dict[str, Array]:
     """A random state of that size: (B, H) for a layer, (L, B, H) for a model."""
-    return {name: rng.normal(scale=SCALE, size=size) for name in STATES[cell]}
+    return {name: rng.normal(scale=SCALE, size=size) for name in CELLS[cell].states}
 
 
 def make_text(rng: np.random.Generator, steps: int = T, batch: int = B, vocab: int = V) -> tuple[Array, Array]:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.config import Config
-from fastrnn.data.batch import Batch
-from fastrnn.nn.models import TaskNetwork, build
-from fastrnn.nn.signature import Signature
+from fastrnn.data.examples.dataset import Batch
+from fastrnn.nn.models import SupervisedModel, build
+from fastrnn.nn.spec import ModelSpec
 
 Array = NDArray[Any]
 
@@ -18,17 +18,17 @@ LENGTHS = np.array([7, 2, 5, 1])
 SCALE = 0.5
 
 SIGNATURES = {
-    "tag": Signature("tag", tokens=V, characters=10, labels=K),
-    "classify": Signature("classify", tokens=V, labels=K),
-    "classify words": Signature("classify", tokens=V, labels=K),
-    "classify numbers": Signature("classify", features=F, labels=K),
-    "regress": Signature("regress", features=F, labels=K),
-    "regress bits": Signature("regress", features=F, labels=K, binary=True),
-    "forecast": Signature("forecast", features=F, labels=K),
-    "generate": Signature("generate", labels=K, target_tokens=V),
-    "generate numbers": Signature("generate", labels=K, target_tokens=V),
-    "translate": Signature("translate", tokens=K, target_tokens=V),
-    "translate words": Signature("translate", tokens=K, target_tokens=V),
+    "tag": ModelSpec("tag", tokens=V, characters=10, labels=K),
+    "classify": ModelSpec("classify", tokens=V, labels=K),
+    "classify words": ModelSpec("classify", tokens=V, labels=K),
+    "classify numbers": ModelSpec("classify", features=F, labels=K),
+    "regress": ModelSpec("regress", features=F, labels=K),
+    "regress bits": ModelSpec("regress", features=F, labels=K, binary=True),
+    "forecast": ModelSpec("forecast", features=F, labels=K),
+    "generate": ModelSpec("generate", labels=K, target_tokens=V),
+    "generate numbers": ModelSpec("generate", labels=K, target_tokens=V),
+    "translate": ModelSpec("translate", tokens=K, target_tokens=V),
+    "translate words": ModelSpec("translate", tokens=K, target_tokens=V),
 }
 READERS = [name for name in SIGNATURES if not name.startswith("generate")]
 ONE_WAY = ("generate", "generate numbers")
@@ -43,7 +43,7 @@ def make_config(case: str, cell: str = "lstm", bidirectional: bool = False, **se
 
 def make_task(
     case: str, rng: np.random.Generator, cell: str = "lstm", bidirectional: bool = False, **settings: Any
-) -> TaskNetwork:
+) -> SupervisedModel:
     """A model with normal random weights."""
     model = build(make_config(case, cell, bidirectional, **settings), SIGNATURES[case])
     model.parameters.flat[...] = rng.normal(scale=SCALE, size=model.parameters.flat.size)
@@ -119,8 +119,8 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
     return replace(batch, **changes)
 
 
-def results(model: TaskNetwork, batch: Batch, **dropout: Any) -> dict[str, Array]:
+def results(model: SupervisedModel, batch: Batch, **dropout: Any) -> dict[str, Array]:
     """Copies of what learning gives, by name: loss, total, answer and gradients."""
-    found = {"loss": np.array(model.learn(batch, {}, **dropout))}
+    found = {"loss": np.array(model.train_step_gradients(batch, {}, **dropout))}
     found |= {name: array.copy() for name, array in model.gradients.items()}
     return found | {"total": np.array(model.losses(batch)[0]), "answer": model.predict(batch)}

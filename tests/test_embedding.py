@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import fastrnn
-from fastrnn.data.record import Records
+from fastrnn.data.examples.example import ExampleSet
+from fastrnn.distributed import communicator
 from fastrnn.errors import BackendError, CheckpointError, FastRNNError, InputError
-from fastrnn.parallel import group
-from fastrnn.training.reporter import Reporter
+from fastrnn.training.callbacks import Callback
 
 TEXT = "it was a bright cold day in spring, and the clocks were striking. " * 12
 SMALL = {"hidden": 8, "steps": 3, "batch": 4, "threads": 2, "dropout": 0.0, "precision": "float32"}
@@ -152,7 +152,7 @@ print(statuses)
 def test_a_signal_to_a_forked_child_does_not_stop_the_parents_training(folder: Path) -> None:
     script = f"""
 import os, signal, time, fastrnn
-from fastrnn.training.reporter import Reporter
+from fastrnn.training.callbacks import Reporter
 
 class Forks(Reporter):
     def step(self, step):
@@ -377,8 +377,8 @@ def test_questions_of_other_types_to_a_language_model(folder: Path, call: Any) -
         ("classify", lambda m: m.part(None, "test")),
         ("forecast", lambda m: m.forecast("f.csv", 4)),
         ("forecast", lambda m: m.forecast([1, 2, 3], 4)),
-        ("forecast", lambda m: m.forecast(Records("forecast", []), 2.5)),
-        ("forecast", lambda m: m.forecast(Records("forecast", []), 2)),
+        ("forecast", lambda m: m.forecast(ExampleSet("forecast", []), 2.5)),
+        ("forecast", lambda m: m.forecast(ExampleSet("forecast", []), 2)),
         ("generate", lambda m: m.generate(None)),
         ("generate", lambda m: m.generate(5)),
         ("generate", lambda m: m.generate("x", "3")),
@@ -446,7 +446,7 @@ def test_a_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: P
         assert len(str(caught.value)) <= 600
 
 
-class InterruptAt(Reporter):
+class InterruptAt(Callback):
     """Sends a signal when so many steps are done, or when the run is being prepared (-1)."""
 
     def __init__(self, at: int, number: str) -> None:
@@ -468,8 +468,8 @@ def test_an_interrupt_ends_a_loop_of_trainings_if_wanted(
 ) -> None:
     script = f"""
 import os, signal, fastrnn
-from fastrnn.training.reporter import Reporter
-from fastrnn.training.checkpoint import load
+from fastrnn.training.callbacks import Reporter
+from fastrnn.checkpoint.checkpoint import load
 
 class Interrupt(Reporter):
     def step(self, step):
@@ -506,7 +506,7 @@ if {at} > 0:
 def test_without_the_option_the_result_tells_of_the_interrupt(tmp_path: Path) -> None:
     script = f"""
 import signal, fastrnn
-from fastrnn.training.reporter import Reporter
+from fastrnn.training.callbacks import Reporter
 
 class Interrupt(Reporter):
     def step(self, step):
@@ -584,11 +584,11 @@ def test_a_numba_that_does_not_compile_is_told_in_a_line(folder: Path) -> None:
 def test_a_launcher_without_mpi4py_is_told_how_to_run_alone(monkeypatch: Any) -> None:
     for name in ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "SLURM_NTASKS", "PMIX_RANK"):
         monkeypatch.setenv(name, "0" if name.endswith("RANK") else "6")
-    monkeypatch.setitem(sys.modules, "fastrnn.parallel.ranks", None)
+    monkeypatch.setitem(sys.modules, "fastrnn.distributed.mpi", None)
     with pytest.raises(BackendError) as caught:
-        group.world.__wrapped__()
+        communicator.world.__wrapped__()
     assert "one of 6 processes (OMPI_COMM_WORLD_SIZE=6)" in str(caught.value)
     assert "env -u OMPI_COMM_WORLD_SIZE -u SLURM_NTASKS fastrnn" in str(caught.value)
     for name in ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS"):
         monkeypatch.delenv(name)
-    assert group.world.__wrapped__() is group.ALONE
+    assert communicator.world.__wrapped__() is communicator.SINGLE_PROCESS

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import fastrnn
-from fastrnn.data.corpus import corpus_from_text, read_corpus
+from fastrnn.data.text.corpus import corpus_from_text, read_corpus
 from fastrnn.errors import ConfigError, InputError
-from fastrnn.language_model import LanguageModel
+from fastrnn.inference.language_model import LanguageModel
+from fastrnn.inference.sampling import StopText
 from fastrnn.reference import Reference
-from fastrnn.sample import StopText
-from fastrnn.training.reporter import Reporter
+from fastrnn.training.callbacks import Callback
 
 TEXT = "the apple and pear salad.\nthe cat was full; the cats were full.\n" * 40
 
@@ -34,7 +34,7 @@ def model(run: Path) -> LanguageModel:
 def test_a_result_knows_what_frequencies_alone_reach_and_how_the_text_begins(tmp_path):
     told = []
 
-    class Watch(Reporter):
+    class Watch(Callback):
         def message(self, text):
             told.append(text)
 
@@ -42,7 +42,7 @@ def test_a_result_knows_what_frequencies_alone_reach_and_how_the_text_begins(tmp
             told.extend(start.data)
 
     config = fastrnn.Config(hidden=8, batch=4, seq=16, steps=2, threads=1, document_separator="###")
-    result = fastrnn.train(corpus_from_text(TEXT, separator="###"), config, tmp_path / "run", reporter=Watch())
+    result = fastrnn.train(corpus_from_text(TEXT, separator="###"), config, tmp_path / "run", callback=Watch())
     assert result.start == "the "
     assert 2.0 < result.unigram_nats < math.log(18)
     n = len(TEXT)

@@ -8,9 +8,8 @@ from gradients import central_difference, check_gradients, relative_error
 from random_cases import B, F, H, T, V, make_model, make_starts, make_state, make_text, make_weights
 
 import fastrnn.reference
-from fastrnn.config import CELLS as CELL_NAMES
+from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.errors import ConfigError, InputError
-from fastrnn.nn.shapes import ModelShape
 from fastrnn.reference import (
     CELLS,
     Reference,
@@ -20,8 +19,9 @@ from fastrnn.reference import (
     layer_backward,
     layer_forward,
 )
+from fastrnn.shapes import ModelShape
 
-every_cell = pytest.mark.parametrize("cell", CELL_NAMES)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_cases import B, F, H, T, V, make_model, make_state, make_text, make_weights
 
-from fastrnn.nn.shapes import STATES, ModelShape, parameter_shapes
+from fastrnn.cells import CELLS as SPECS
 from fastrnn.reference import (
     CELLS,
     Reference,
@@ -18,6 +18,7 @@ from fastrnn.reference import (
     sigmoid,
     softmax,
 )
+from fastrnn.shapes import ModelShape, parameter_shapes
 
 X = (1.0, -2.0)  # the two inputs
 
@@ -83,7 +84,7 @@ def test_gru_simplified_by_hand():
 def test_zero_weights_by_hand(cell, h, rng):
     shape = ModelShape(cell, 1, H, V)
     model = Reference(shape, {name: np.zeros(size) for name, size in parameter_shapes(shape).items()})
-    state = {name: np.full((1, B, H), 0.4) for name in STATES[cell]}
+    state = {name: np.full((1, B, H), 0.4) for name in SPECS[cell].states}
     ids, targets = rng.integers(V, size=(2, 1, B))
     logits, last = model.forward(ids, state)
     np.testing.assert_allclose(last["h"], h, atol=1e-10)  # lstm: 1/2 tanh(1/2 0.4)
@@ -99,7 +100,7 @@ def test_a_shut_gate_passes_the_gradient_unchanged(cell, memory, bias, rng):
     """u near 0 (simplified GRU), z near 1 (GRU), i near 0 and f near 1 (LSTM): the memory, and its gradient, stay."""
     w = make_weights(cell, F, H, rng)._replace(b_ih=np.repeat(bias, H))
     dw = Weights(*(np.zeros_like(a) for a in w))
-    state, dlast = make_state(cell, rng, B, H), {name: np.zeros((B, H)) for name in STATES[cell]}
+    state, dlast = make_state(cell, rng, B, H), {name: np.zeros((B, H)) for name in SPECS[cell].states}
     dlast[memory] = rng.normal(size=(B, H))
     _, last, tape = layer_forward(CELLS[cell], rng.normal(size=(50, B, F)), state, w)
     _, dfirst = layer_backward(CELLS[cell], np.zeros((50, B, H)), dlast, tape, w, dw)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_cases import make_model, make_state
 
-from fastrnn import sample
-from fastrnn.data.symbols import Symbols
-from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, WordTokenizer
+from fastrnn.data.examples.symbol_vocab import SymbolVocab
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError
-from fastrnn.nn.products import sampling
-from fastrnn.sample import Drawing, Sampler, StopText, check_amounts
+from fastrnn.inference import sampling
+from fastrnn.inference.sampling import Sampler, SamplingParams, StopText, check_amounts
+from fastrnn.nn.matmul_mode import sampling_mode
 
 CHARS = "abcdefghijkl"
-GREEDY = Drawing(greedy=True)
+GREEDY = SamplingParams(greedy=True)
 
 
 @pytest.fixture
@@ -71,38 +71,38 @@ def test_amounts_have_limits(amounts, words):
     [{"temperature": 1e-30}, {"top_k": 0}, {"top_k": 1}, {"top_p": 1.0}, {"top_p": 1e-9}, {"min_p": 0.99}],
 )
 def test_the_limits_of_a_drawing_are_allowed(settings):
-    Drawing(**settings)
+    SamplingParams(**settings)
 
 
 def test_an_infinite_temperature_is_refused():
     with pytest.raises(ConfigError, match="temperature is inf"):
-        Drawing(temperature=float("inf"))
+        SamplingParams(temperature=float("inf"))
 
 
 def test_blocks_have_the_length_in_all_and_begin_small(sampler):
-    blocks = list(sampler.tokens(3, 50, np.array([2]), Drawing(), 0))
+    blocks = list(sampler.tokens(3, 50, np.array([2]), SamplingParams(), 0))
     assert len(blocks[0]) == 8
     assert sum(map(len, blocks)) == 50
     assert {(block.dtype, block.shape[1]) for block in blocks} == {(np.dtype(np.int32), 3)}
-    assert [len(b) for b in sampler.tokens(1, 3, np.array([2]), Drawing(), 0)] == [3]
-    assert list(sampler.tokens(1, 0, np.array([2]), Drawing(), 0)) == []
+    assert [len(b) for b in sampler.tokens(1, 3, np.array([2]), SamplingParams(), 0)] == [3]
+    assert list(sampler.tokens(1, 0, np.array([2]), SamplingParams(), 0)) == []
 
 
 def test_a_slow_block_is_followed_by_a_shorter_one(sampler, monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(sample.time, "perf_counter", lambda: next(clock))
-    assert [len(b) for b in sampler.tokens(1, 12, np.array([2]), Drawing(), 0)] == [8, 1, 1, 1, 1]
+    monkeypatch.setattr(sampling.time, "perf_counter", lambda: next(clock))
+    assert [len(b) for b in sampler.tokens(1, 12, np.array([2]), SamplingParams(), 0)] == [8, 1, 1, 1, 1]
 
 
 def test_a_quick_block_is_followed_by_one_four_times_as_long(sampler, monkeypatch):
-    monkeypatch.setattr(sample.time, "perf_counter", lambda: 1000.0)
+    monkeypatch.setattr(sampling.time, "perf_counter", lambda: 1000.0)
     assert [len(b) for b in sampler.tokens(1, 20_000, np.array([2]), GREEDY, 0)][:6] == [8, 32, 128, 512, 2048, 4096]
 
 
 def test_the_pieces_in_which_a_prime_is_fed_do_not_show(sampler, monkeypatch):
     whole = drawn(sampler, 1, 30, "abcabcabcabc", GREEDY)
     for steps in (1, 3, 11, 12):
-        monkeypatch.setattr(sample, "_PRIME_STEPS", steps)
+        monkeypatch.setattr(sampling, "_PRIME_STEPS", steps)
         assert drawn(sampler, 1, 30, "abcabcabcabc", GREEDY) == whole
 
 
@@ -129,8 +129,8 @@ def test_what_is_drawn_is_written_as_if_the_prime_stood_before_it(rng):
     sampler = Sampler(make_network(make_model("lstm", 1, rng, 9, 12), threads=1), words, rounded=False)
     for prime in ("the cat", "the (", "sat."):
         fed = sampler.prime_ids(prime)
-        ids = np.concatenate([fed, *(block[:, 0] for block in sampler.tokens(1, 20, fed, Drawing(), 1))])
-        assert [prime + text for text in drawn(sampler, 1, 20, prime, Drawing(), seed=1)] == [words.decode(ids)]
+        ids = np.concatenate([fed, *(block[:, 0] for block in sampler.tokens(1, 20, fed, SamplingParams(), 1))])
+        assert [prime + text for text in drawn(sampler, 1, 20, prime, SamplingParams(), seed=1)] == [words.decode(ids)]
 
 
 def test_weights_are_rounded_when_asked_and_only_then(rng):
@@ -140,7 +140,7 @@ def test_weights_are_rounded_when_asked_and_only_then(rng):
 
     def tokens(network, rounded):
         sampler = Sampler(network, CharTokenizer(CHARS), rounded=rounded)
-        return np.concatenate(list(sampler.tokens(4, 3000, np.array([0, 1]), Drawing(), 0)))
+        return np.concatenate(list(sampler.tokens(4, 3000, np.array([0, 1]), SamplingParams(), 0)))
 
     expected = tokens(double, False)
     assert (tokens(single, False) != expected).sum() < (tokens(single, True) != expected).sum()
@@ -159,10 +159,10 @@ def test_states_given_are_those_after_what_led_to_them(sampler, rng):
 
 
 def test_each_sample_stops_by_itself_and_all_of_them_end_the_stream(sampler):
-    texts = drawn(sampler, 4, 200, "a", Drawing(), seed=3)
-    stopped = drawn(sampler, 4, 200, "a", Drawing(), seed=3, stop="b")
+    texts = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3)
+    stopped = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3, stop="b")
     assert stopped == [text.partition("b")[0] for text in texts]
-    pieces = list(sampler.stream(4, 1 << 40, "a", Drawing(), seed=3, stop="b"))  # would go on for ever
+    pieces = list(sampler.stream(4, 1 << 40, "a", SamplingParams(), seed=3, stop="b"))  # would go on for ever
     assert ["".join(p) for p in zip(*pieces, strict=True)] == stopped
 
 
@@ -170,8 +170,8 @@ def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.bias"][1] = 50.0  # the unknown symbol would be drawn every time
     model.parameters["out.bias"][0] = 1.0
-    decoder = Sampler(make_network(model, threads=1), Symbols("chars", CHARS[:10]), rounded=False, end=0)
-    texts = drawn(decoder, 5, 1 << 40, "", Drawing())
+    decoder = Sampler(make_network(model, threads=1), SymbolVocab("chars", CHARS[:10]), rounded=False, end=0)
+    texts = drawn(decoder, 5, 1 << 40, "", SamplingParams())
     assert all("\ufffd" not in text and len(text) < 1000 for text in texts)
     assert len(set(texts)) > 1
 
@@ -179,28 +179,28 @@ def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
 def test_a_decoder_that_never_draws_its_end_writes_to_the_length(rng):
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.bias"][0] = -50.0
-    decoder = Sampler(make_network(model, threads=1), Symbols("chars", CHARS[:10]), rounded=False, end=0)
-    assert [len(text) for text in drawn(decoder, 3, 60, "", Drawing())] == [60] * 3
+    decoder = Sampler(make_network(model, threads=1), SymbolVocab("chars", CHARS[:10]), rounded=False, end=0)
+    assert [len(text) for text in drawn(decoder, 3, 60, "", SamplingParams())] == [60] * 3
 
 
 def test_a_greedy_drawing_takes_no_notice_of_the_temperature(sampler):
-    hot = Drawing(temperature=50.0, greedy=True)
+    hot = SamplingParams(temperature=50.0, greedy=True)
     assert drawn(sampler, 1, 40, "ab", hot) == drawn(sampler, 1, 40, "ab", GREEDY)
-    assert drawn(sampler, 1, 40, "ab", Drawing(temperature=50.0)) != drawn(sampler, 1, 40, "ab", GREEDY)
+    assert drawn(sampler, 1, 40, "ab", SamplingParams(temperature=50.0)) != drawn(sampler, 1, 40, "ab", GREEDY)
 
 
 def test_a_seed_draws_the_same_text_and_each_sample_its_own(sampler):
-    texts = drawn(sampler, 3, 40, "ab", Drawing(), seed=5)
+    texts = drawn(sampler, 3, 40, "ab", SamplingParams(), seed=5)
     assert len(set(texts)) == 3
-    assert drawn(sampler, 3, 40, "ab", Drawing(), seed=5) == texts
-    assert drawn(sampler, 1, 40, "ab", Drawing(), seed=5) == texts[:1]
-    assert drawn(sampler, 1, 40, "ab", Drawing()) == drawn(sampler, 1, 40, "ab", Drawing(), seed=0)
+    assert drawn(sampler, 3, 40, "ab", SamplingParams(), seed=5) == texts
+    assert drawn(sampler, 1, 40, "ab", SamplingParams(), seed=5) == texts[:1]
+    assert drawn(sampler, 1, 40, "ab", SamplingParams()) == drawn(sampler, 1, 40, "ab", SamplingParams(), seed=0)
 
 
 def test_small_models_and_many_samples_are_drawn_on_amx_where_it_is():
     processors = [types.SimpleNamespace(TARGET=types.SimpleNamespace(amx=amx)) for amx in (True, False)]
     cases = [(128, 1), (256, 15), (257, 15), (257, 16), (128, 64)]
-    with_amx, without = ([sampling(kernels, *case) for case in cases] for kernels in processors)
+    with_amx, without = ([sampling_mode(kernels, *case) for case in cases] for kernels in processors)
     assert with_amx == ["bfloat16", "bfloat16", "rounded", "bfloat16", "bfloat16"]
     assert without == ["rounded"] * len(cases)
 
@@ -210,14 +210,14 @@ def test_a_sample_is_the_same_whatever_their_number(exact, rng):
     network = make_network(make_model("lstm", 2, rng, 33, 40), np.float32, threads=2)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 88)))), rounded=not exact)
     few, many = (
-        np.concatenate(list(sampler.tokens(count, 50, np.zeros(3, np.int64), Drawing(), 5))) for count in (3, 40)
+        np.concatenate(list(sampler.tokens(count, 50, np.zeros(3, np.int64), SamplingParams(), 5))) for count in (3, 40)
     )
     assert len(np.unique(few)) > 10
     np.testing.assert_array_equal(few, many[:, :3])
 
 
 def test_the_defaults_change_no_probability():
-    assert Drawing() == Drawing(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, greedy=False)
+    assert SamplingParams() == SamplingParams(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, greedy=False)
 
 
 @pytest.mark.parametrize("pieces", [["ab", "c"], ["a", "bc"], ["xab", "cy"], ["a", "b", "c"], ["aab", "c"]])
@@ -253,15 +253,17 @@ def test_unknown_words_can_be_forbidden(rng):
     model.parameters["out.bias"][1] = 5.0
     sampler = Sampler(make_network(model, threads=1), words, rounded=False)
     before = model.parameters["out.bias"].copy()
-    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", Drawing())[0]
-    for drawing in (Drawing(), GREEDY, Drawing(temperature=9.0)):
+    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", SamplingParams())[0]
+    for drawing in (SamplingParams(), GREEDY, SamplingParams(temperature=9.0)):
         assert "<UNK>" not in "".join(drawn(sampler.without_unknown(), 3, 40, "the cat", drawing))
-    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", Drawing())[0]
+    assert "<UNK>" in drawn(sampler, 1, 40, "the cat", SamplingParams())[0]
     np.testing.assert_array_equal(model.parameters["out.bias"], before)
 
 
 def test_characters_have_no_unknown_token_to_forbid(sampler):
-    assert drawn(sampler.without_unknown(), 2, 30, "abc", Drawing()) == drawn(sampler, 2, 30, "abc", Drawing())
+    assert drawn(sampler.without_unknown(), 2, 30, "abc", SamplingParams()) == drawn(
+        sampler, 2, 30, "abc", SamplingParams()
+    )
 
 
 def test_bytes_end_with_a_whole_character():

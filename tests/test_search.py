@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from task_cases import B, make_batch, make_task
 
-from fastrnn.data.symbols import END, UNKNOWN, Symbols
-from fastrnn.sample import Sampler
-from fastrnn.search import beam_search, greedy, log_probabilities
-from fastrnn.training.measure import longest, written
+from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
+from fastrnn.inference.decoding import beam_search, greedy, log_probabilities
+from fastrnn.inference.metrics import longest, written
+from fastrnn.inference.sampling import Sampler
 
 LENGTH = 4
 
@@ -36,7 +36,7 @@ def log_probability(model, state, tokens):
     x = np.array([[0], *([t] for t in tokens[:-1])], np.int32)
     y = np.array([[t] for t in tokens], np.int32)
     last = {name: array.copy() for name, array in state.items()}
-    return -float(model.decoder.sibling("exact").loss(x, y, None, last).sum())
+    return -float(model.decoder.with_shared_parameters("exact").loss(x, y, None, last).sum())
 
 
 def likeliest(model, state, vocab):
@@ -50,7 +50,7 @@ def likeliest(model, state, vocab):
 
 
 def make_sampler(model):
-    return Sampler(model.decoder, Symbols("chars", "abcdef"), rounded=False, end=END)
+    return Sampler(model.decoder, SymbolVocab("chars", "abcdef"), rounded=False, end=END)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -60,7 +60,7 @@ def test_a_beam_of_one_is_greedy(cell, rng):
     assert until_end(beam_search(model.decoder, state, 12, 1)) == found
     for b in range(B):
         tokens, last = [0], rows_of(state, [b])
-        stepper = model.decoder.sibling("exact")
+        stepper = model.decoder.with_shared_parameters("exact")
         while len(tokens) <= 12 and (len(tokens) == 1 or tokens[-1]):
             tokens.append(int(stepper.step_logits(np.array([[tokens[-1]]], np.int32), last).argmax()))
         assert found[b] == [token for token in tokens if token]
@@ -87,7 +87,7 @@ def test_a_wider_beam_is_never_worse_here_and_sometimes_better(rng):
 
 
 def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
-    target, lost, found = Symbols("chars", "abcdef"), 0, 0
+    target, lost, found = SymbolVocab("chars", "abcdef"), 0, 0
     for case in range(40):
         model, batch = make_task("translate", rng), make_batch("translate", rng)
         model.parameters.flat[...] *= 3

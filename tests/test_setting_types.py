@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastrnn.config import Config
-from fastrnn.config_file import read_config_file, to_toml
+from fastrnn.config import Config, read_config_file, to_toml
 from fastrnn.errors import ConfigError, FastRNNError, InputError
-from fastrnn.sample import Drawing, check_amounts
+from fastrnn.inference.sampling import SamplingParams, check_amounts
 
 
 class Cell(enum.StrEnum):
@@ -101,7 +100,7 @@ def test_settings_as_text_have_no_types_of_numpy() -> None:
 @pytest.mark.parametrize("settings", [{"temperature": "1"}, {"top_k": 2.5}, {"greedy": 1}, {"top_p": None}])
 def test_how_to_draw_is_checked_too(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
-        Drawing(**settings)
+        SamplingParams(**settings)
 
 
 def test_amounts_are_whole_numbers() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import fastrnn
 from fastrnn.errors import ConfigError, InputError
-from fastrnn.task_model import TaskModel
+from fastrnn.inference.predictors import TaskModel
 
 BASE = fastrnn.Config(hidden=32, batch=16, lr=0.01, dropout=0.0, threads=1, seed=2)
 
@@ -224,8 +224,8 @@ def test_many_to_many_of_unseen_words(translator):
 
 
 def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(translator):
-    from fastrnn.search import beam_search
-    from fastrnn.training.measure import written
+    from fastrnn.inference.decoding import beam_search
+    from fastrnn.inference.metrics import written
 
     model, folder = translator
     batch = model.encode(model.records([str(folder / "pairs.tsv")])).batch(np.arange(40))
@@ -244,10 +244,12 @@ def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(translator):
 
 def logprob(model: TaskModel, batch: Any, texts: list[str]) -> list[float]:
     """The log-probability of each text as the answer to its record, its end included."""
-    from fastrnn.data.record import Place, Record, Records
+    from fastrnn.data.examples.example import Example, ExampleSet, Location
 
-    items = [Record(x, y, Place("", n)) for n, (x, y) in enumerate(zip(sources(model, batch), texts, strict=True), 1)]
-    data = model.encode(Records("translate", items))
+    items = [
+        Example(x, y, Location("", n)) for n, (x, y) in enumerate(zip(sources(model, batch), texts, strict=True), 1)
+    ]
+    data = model.encode(ExampleSet("translate", items))
     return [-model.model.losses(data.batch(np.array([i])))[0] for i in range(len(items))]
 
 

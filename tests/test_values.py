@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastrnn
-from fastrnn.data.record import Record, Records
+from fastrnn.data.examples.example import Example, ExampleSet
 from fastrnn.errors import InputError
 
 SMALL = {"hidden": 4, "steps": 2, "batch": 8, "threads": 1, "dropout": 0.0}
@@ -107,8 +107,8 @@ def test_other_steps_are_refused(models: dict[str, tuple[Any, Path]], task: str,
 
 
 def test_records_are_iterated_over() -> None:
-    items = [Record("a", "b", None)]  # type: ignore[arg-type]
-    assert list(Records("classify", items)) == items
+    items = [Example("a", "b", None)]  # type: ignore[arg-type]
+    assert list(ExampleSet("classify", items)) == items
 
 
 @pytest.mark.parametrize("kind", [str, Path])

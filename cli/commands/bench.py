@@ -6,21 +6,21 @@ from typing import Any
 import click
 
 from fastrnn.config import Config
-from fastrnn.parallel.environment import launched
+from fastrnn.distributed.environment import launcher_rank
 
-from .. import options, sectioned
+from .. import command_base, options
 
 # told here, held by `fastrnn.bench`
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
 
 
-@click.group("bench", epilog=sectioned.example("fastrnn bench train --hidden 64 --seconds 1"))
+@click.group("bench", epilog=command_base.example("fastrnn bench train --hidden 64 --seconds 1"))
 def command() -> None:
     """Measure the speed of this machine."""
 
 
 @command.command(
-    "train", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn bench train --hidden 64 --seconds 1")
+    "train", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn bench train --hidden 64 --seconds 1")
 )
 @options.config_options(
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
@@ -47,7 +47,9 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
 
 
 @command.command(
-    "sample", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn bench sample --hidden 64 --seconds 1")
+    "sample",
+    cls=command_base.SectionCommand,
+    epilog=command_base.example("fastrnn bench sample --hidden 64 --seconds 1"),
 )
 @options.config_options("cell", "layers", "hidden", "threads", section="Options", defaults=DEFAULTS)
 @options.setting("--streams", int, "Samples drawn side by side.", "1")
@@ -75,9 +77,9 @@ SCALE = (
 
 def _show_scale(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
     from .. import output
-    from ..figures import number
+    from ..formatting import number
 
-    first = not launched()[0]  # of several processes the first one alone shows anything
+    first = not launcher_rank()[0]  # of several processes the first one alone shows anything
     if as_json:
         measured = list(rows)
         if first:
@@ -92,9 +94,9 @@ def _show_scale(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
 
 def _show(measured: dict[str, Any], as_json: bool) -> None:
     from .. import output
-    from ..figures import number
+    from ..formatting import number
 
-    if launched()[0]:
+    if launcher_rank()[0]:
         return  # of several processes the first one alone shows anything
     if as_json:
         output.write_json(measured)

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from .. import options, sectioned
+from .. import command_base, options
 
 
-@sectioned.command("fastrnn complete runs/try 'the clouds are in the '")
+@command_base.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
 @click.argument("text", callback=options.unescaped)
 @options.setting("--n", int, "How many to show.", "5")
@@ -24,7 +24,7 @@ def command(model: str, text: str, threads: int | None, as_json: bool, **values:
     it: characters, or words for a model of words. In TEXT \\n, \\t and \\\\ are understood. With --json {"text",
     "completions": [{"text", "probability", "logprob"}]}.
     """
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.inference.language_model import LanguageModel
 
     from .. import output
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options, sectioned
-from ..settings import on_command_line
+from .. import command_base, options
+from ..precedence import on_command_line
 
 if TYPE_CHECKING:
-    from fastrnn.data.corpus import Corpus
+    from fastrnn.data.text.corpus import Corpus
 
 BEGINNING = 300  # tokens shown
 FREQUENT = 12
@@ -18,18 +18,18 @@ WRITTEN = 1000  # lines at a time
 MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 
-@click.group("data", epilog=sectioned.example("fastrnn data show python-docs"))
+@click.group("data", epilog=command_base.example("fastrnn data show python-docs"))
 def command() -> None:
     """List and show texts, make examples, or fetch public corpora."""
 
 
-@command.command("list", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data list"))
+@command.command("list", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data list"))
 @options.json_option
 def list_(as_json: bool) -> None:
     """List the built-in texts and the public corpora: names that stand wherever a TEXT is asked for."""
-    from fastrnn.data.corpora import CORPORA
-    from fastrnn.data.sources import BUILTIN
-    from fastrnn.data.userdata import is_fetched
+    from fastrnn.data.catalog import CORPORA
+    from fastrnn.data.download import is_fetched
+    from fastrnn.data.text.sources import BUILTIN
 
     from .. import output
 
@@ -44,7 +44,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command(
-    "make", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data make dates --out dates.tsv")
+    "make", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data make dates --out dates.tsv")
 )
 @click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
 @click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: the usual for each]")
@@ -64,8 +64,8 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     (3, 4). waves: CSV for `--task forecast`. dates, reverse: TSV for `--task translate`. copy: TSV for `--task
     classify`.
     """
-    from fastrnn.data.make import GENERATORS, Choices
-    from fastrnn.data.make import make as made
+    from fastrnn.data.synthetic import GENERATORS, Choices
+    from fastrnn.data.synthetic import make as made
 
     from .. import output
 
@@ -77,12 +77,14 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
         while some := list(islice(lines, WRITTEN)):
             output.write("".join(some), raw=True)
         return
-    from fastrnn.training.atomic import write_atomic
+    from fastrnn.checkpoint.atomic import write_atomic
 
     write_atomic(out, "".join(lines).encode())
 
 
-@command.command("fetch", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data fetch tinyshakespeare"))
+@command.command(
+    "fetch", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data fetch tinyshakespeare")
+)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @options.json_option
 def fetch(names: tuple[str, ...], as_json: bool) -> None:
@@ -91,7 +93,7 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
     Files are checked, and a transfer that broke off goes on where it was. The names then stand wherever a TEXT is
     asked for. FASTRNN_DATA is the folder, FASTRNN_MIRROR an address to fetch from instead.
     """
-    from fastrnn.data.fetch import fetch as fetched
+    from fastrnn.data.download import fetch as fetched
 
     from .. import output
 
@@ -124,7 +126,7 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
-@command.command("show", cls=sectioned.SectionCommand, epilog=sectioned.example("fastrnn data show python-docs"))
+@command.command("show", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data show python-docs"))
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
@@ -140,10 +142,10 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
             raise click.UsageError("--text prints the text itself, --json the figures; ask for one")
         _print_text(texts)
         return
-    from fastrnn.data.corpus import read_corpus
+    from fastrnn.data.text.corpus import read_corpus
 
     from .. import output
-    from ..figures import number
+    from ..formatting import number
 
     settings = options.given(values)
     separator = settings.pop("document_separator", None)
@@ -178,12 +180,12 @@ def _frequent(corpus: "Corpus") -> str:
 
 
 def _print_text(texts: tuple[str, ...]) -> None:
-    from fastrnn.data.text import Utf8, expand
+    from fastrnn.data.text.files import Utf8Decoder, expand
 
     from .. import output
 
     for source in expand(texts):
-        decoder = Utf8(source.name)
+        decoder = Utf8Decoder(source.name)
         for chunk in source.chunks():
             output.write(decoder.feed(chunk))
         output.write(decoder.feed(b"", final=True))

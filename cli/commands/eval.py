@@ -6,18 +6,18 @@ import click
 
 from fastrnn.config import Config
 
-from .. import options, sectioned
-from ..reading import read_for
+from .. import command_base, options
+from ..inputs import read_for
 from .predict import AS_TRAINED
 
 if TYPE_CHECKING:
-    from fastrnn.data.corpus import Corpus
-    from fastrnn.data.record import Records
-    from fastrnn.language_model import LanguageModel
-    from fastrnn.task_model import TaskModel
+    from fastrnn.data.examples.example import ExampleSet
+    from fastrnn.data.text.corpus import Corpus
+    from fastrnn.inference.language_model import LanguageModel
+    from fastrnn.inference.predictors import TaskModel
 
 
-@sectioned.command("fastrnn eval runs/try python-docs --split valid")
+@command_base.command("fastrnn eval runs/try python-docs --split valid")
 @options.model_argument
 @click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.PATH)
 @click.option(
@@ -52,8 +52,8 @@ def command(
     of which was taken for which; exact translations; errors of numbers in their own units. Labels that did not occur in
     training count as wrong.
     """
-    from fastrnn.models import load
-    from fastrnn.task_model import TaskModel
+    from fastrnn.inference.load import load
+    from fastrnn.inference.predictors import TaskModel
 
     from ..output import note
 
@@ -75,17 +75,17 @@ def command(
         _evaluate_text(loaded, texts, split, unknown, as_json)
 
 
-def _evaluate_task(model: "TaskModel", records: "Records", split: str, as_json: bool) -> None:
-    from fastrnn.data.dataset import Dataset, unseen_told
+def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
+    from fastrnn.data.examples.dataset import EncodedExamples, unseen_told
 
     from .. import output
-    from ..measures import write_figures
-    from ..reading import note_remarks
+    from ..evaluation_report import write_figures
+    from ..inputs import note_remarks
 
     note_remarks(records)
     data = model.part(model.encode(records), split)
     figures = model.evaluate(data)
-    if "unseen" in figures and isinstance(data, Dataset):
+    if "unseen" in figures and isinstance(data, EncodedExamples):
         output.note(unseen_told({label: data.unseen[label] for label in figures["unseen"]}))
     if as_json:
         output.write_json(figures)
@@ -122,7 +122,7 @@ def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, 
 
 
 def _part(corpus: "Corpus", split: str, config: Config) -> "Corpus":
-    from fastrnn.data.corpus import split_corpus
+    from fastrnn.data.text.corpus import split_corpus
 
     if split == "all":
         return corpus

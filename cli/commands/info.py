@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .. import options, sectioned
+from .. import command_base, options
 
 if TYPE_CHECKING:
-    from fastrnn.training.checkpoint import Checkpoint
+    from fastrnn.checkpoint.checkpoint import Checkpoint
 
 
-@sectioned.command("fastrnn info runs/try")
+@command_base.command("fastrnn info runs/try")
 @options.model_argument
 @options.json_option
 def command(model: str, as_json: bool) -> None:
@@ -16,8 +16,8 @@ def command(model: str, as_json: bool) -> None:
 
     The file is checked from end to end: its sizes, its numbers and its digest.
     """
-    from fastrnn.training.checkpoint import load
-    from fastrnn.training.runfolder import model_path
+    from fastrnn.checkpoint.checkpoint import load
+    from fastrnn.checkpoint.run_dir import model_path
 
     from .. import output
 
@@ -49,7 +49,7 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
 
 def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     from ..display import size
-    from ..figures import duration, loss, metrics, plural, unit
+    from ..formatting import duration, loss, metrics, plural, unit
 
     facts, progress, task = _facts(path, checkpoint), checkpoint.progress, checkpoint.config.task
     tokens = checkpoint.tokenizer.kind
@@ -75,7 +75,7 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
 
 def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     """The text and its vocabulary, or the records and what they are made of."""
-    from ..figures import NUMBERS, plural
+    from ..formatting import NUMBERS, plural
 
     tokenizer, corpus, task = checkpoint.tokenizer, checkpoint.corpus, checkpoint.config.task
     inputs = " ".join("standard input" if name == "-" else name for name in corpus.get("inputs", ())) or "-"

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastrnn.config import CELLS
+from fastrnn.cells import RECURRENT_CELLS
 
-from .. import options, sectioned
+from .. import command_base, options
+from ..inputs import read_for
 from ..output import write, write_json
-from ..reading import read_for
-from ..settings import on_command_line
+from ..precedence import on_command_line
 
 if TYPE_CHECKING:
-    from fastrnn.data.corpus import Corpus
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.data.text.corpus import Corpus
+    from fastrnn.inference.language_model import LanguageModel
 
-    from ..looks import Look
+    from ..inspect_report import Report
 
 # look -> what it shows
 LOOKS = {
@@ -25,11 +25,11 @@ LOOKS = {
     "gates": "How often each gate is nearly shut or nearly open.",
 }
 FRESH = "Gradients of an untrained network, on random characters"
-# what `fastrnn.diagnostics.fresh_network` makes of a `Config` without these
+# what `fastrnn.diagnostics.untrained_network` makes of a `Config` without these
 DEFAULTS = {"layers": 1, "hidden": 64, "seed": 1, "precision": "float32"}
 
 
-def look_options(function: Any) -> Any:
+def report_options(function: Any) -> Any:
     """One flag for each of `LOOKS`."""
     for name, text in reversed(LOOKS.items()):
         option = click.option(f"--{name}", is_flag=True, cls=options.SectionOption, section="What (one)", help=text)
@@ -37,10 +37,10 @@ def look_options(function: Any) -> Any:
     return function
 
 
-@sectioned.command("fastrnn inspect runs/try python-docs --units")
+@command_base.command("fastrnn inspect runs/try python-docs --units")
 @click.argument("model", required=False, type=options.PATH)
 @click.argument("texts", metavar="TEXT...", nargs=-1, type=options.PATH)
-@look_options
+@report_options
 @options.setting("--length", int, "Characters (or bytes, or words) read; --gradients takes all.", "10000", "Text")
 @options.setting("--show", click.IntRange(min=0), "How many of them are shown.", "1000", "Text")
 @options.setting("--layer", int, "Only this layer, counted from 0.", "all, and the top one shown", "Units")
@@ -51,8 +51,8 @@ def look_options(function: Any) -> Any:
     "--png", metavar="FILE", type=options.PATH, cls=options.SectionOption, section="Gradients", help="Draw the curves."
 )
 @click.option(
-    "--fresh", metavar="CELL", type=click.Choice(CELLS), cls=options.SectionOption, section=FRESH,
-    help=f"Its cell: {', '.join(CELLS[:-1])} or {CELLS[-1]}.",
+    "--fresh", metavar="CELL", type=click.Choice(RECURRENT_CELLS), cls=options.SectionOption, section=FRESH,
+    help=f"Its cell: {', '.join(RECURRENT_CELLS[:-1])} or {RECURRENT_CELLS[-1]}.",
 )  # fmt: skip
 @options.setting("--scale", float, "Multiply its recurrent weights.", "1.0", FRESH)
 @options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
@@ -88,7 +88,7 @@ def command(
     if as_json:
         write_json(look.facts)
     elif csv != "-":
-        from ..drawing import draw
+        from ..terminal_plots import draw
 
         draw(look, **options.given({"show": show}))
 
@@ -123,44 +123,46 @@ def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
         raise click.UsageError(f"{given[0]} goes with what shows the text; --gradients does not")
 
 
-def _fresh(values: dict[str, Any]) -> "Look":
+def _fresh(values: dict[str, Any]) -> "Report":
     from fastrnn.config import Config
-    from fastrnn.diagnostics import fresh_network, gradient_flow, random_rows
+    from fastrnn.diagnostics import gradient_flow, random_rows, untrained_network
 
-    from ..looks import flow_look
+    from ..inspect_report import flow_report
 
     settings = options.given({name: values[name] for name in (*DEFAULTS, "threads")})
     config = Config(cell=values["fresh"], **settings)
     changed = options.given({name: values[name] for name in ("scale", "keep_bias")})
-    network = fresh_network(config, **changed)
+    network = untrained_network(config, **changed)
     rows = random_rows(seed=config.seed, **options.given({name: values[name] for name in ("lags", "rows")}))
-    return flow_look(gradient_flow(network, rows), network, changed)
+    return flow_report(gradient_flow(network, rows), network, changed)
 
 
-def _of_model(asked: str, values: dict[str, Any]) -> "Look":
+def _of_model(asked: str, values: dict[str, Any]) -> "Report":
     from fastrnn import diagnostics
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.inference.language_model import LanguageModel
 
-    from .. import looks
+    from .. import inspect_report
 
     model = LanguageModel.load(values["model"], threads=values["threads"], exact=True)
     corpus = read_for(model, values["texts"], values["unknown"])
     if asked == "gradients":
         rows = diagnostics.choose_rows(corpus, **options.given({name: values[name] for name in ("lags", "rows")}))
-        return looks.flow_look(diagnostics.gradient_flow(model.network, rows), model.network, {})
+        return inspect_report.flow_report(diagnostics.gradient_flow(model.network, rows), model.network, {})
     corpus = diagnostics.head(corpus, **options.given({"length": values["length"]}))
     tokens = diagnostics.token_texts(corpus)
     if asked == "surprise":
-        return looks.surprise_look(diagnostics.surprise(model.network, corpus), corpus, tokens)
+        return inspect_report.surprise_report(diagnostics.surprise(model.network, corpus), corpus, tokens)
     if asked == "gates":
-        return looks.gates_look(diagnostics.saturation(model.network, corpus), model.shape.cell, len(corpus))
+        return inspect_report.gates_report(diagnostics.saturation(model.network, corpus), model.shape.cell, len(corpus))
     return _units(model, corpus, tokens, values["layer"], values["unit"])
 
 
-def _units(model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: int | None, unit: int | None) -> "Look":
+def _units(
+    model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: int | None, unit: int | None
+) -> "Report":
     from fastrnn import diagnostics
 
-    from ..looks import checked_number, search_look, unit_look
+    from ..inspect_report import checked_number, search_report, unit_report
 
     top = model.shape.layers - 1
     shown = checked_number("layer", top if layer is None else layer, model.shape.layers)
@@ -168,16 +170,16 @@ def _units(model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: i
     signals = diagnostics.signals(tokens, corpus.starts.tolist())
     if unit is None:
         found = diagnostics.search(activations, signals, layers=None if layer is None else [layer])
-        return search_look(found, activations[shown], tokens, shown)
+        return search_report(found, activations[shown], tokens, shown)
     checked_number("unit", unit, model.shape.hidden)
     found = diagnostics.search(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
-    return unit_look(found, activations[shown], tokens, shown, unit)
+    return unit_report(found, activations[shown], tokens, shown, unit)
 
 
 def _save(path: str, data: bytes) -> None:
     if path == "-":
         write(data.decode())
         return
-    from fastrnn.training.atomic import write_atomic
+    from fastrnn.checkpoint.atomic import write_atomic
 
     write_atomic(path, data)

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options, sectioned
-from ..settings import on_command_line
+from .. import command_base, options
+from ..precedence import on_command_line
 
 if TYPE_CHECKING:
-    from fastrnn.task_model import TaskModel
+    from fastrnn.inference.predictors import TaskModel
 
 AS_TRAINED = {"label": "as in training", "text": "as in training", "format": "by name"}
 # option -> the tasks that it means something for
@@ -21,7 +21,7 @@ MEANT_FOR = {
 }
 
 
-@sectioned.command("fastrnn predict runs/tags words.txt")
+@command_base.command("fastrnn predict runs/tags words.txt")
 @options.model_argument
 @click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
 @click.option("--beam", metavar="N", type=int, default=1, help="Translations kept at each step.  [default: 1]")
@@ -55,7 +55,7 @@ def command(
     JSON Lines. For forecast the rows to come are written, of several files with the name of each. Records are answered
     as they are read.
     """
-    from fastrnn.task_model import TaskModel
+    from fastrnn.inference.predictors import TaskModel
 
     loaded = TaskModel.load(model, threads=threads)
     _check_options(context, loaded.task)
@@ -78,14 +78,18 @@ def _check_options(context: click.Context, task: str) -> None:
 def _answer(
     model: "TaskModel", inputs: tuple[str, ...], reading: dict[str, Any], beam: int, sure: bool, as_json: bool
 ) -> None:
-    from .. import answers
+    from .. import prediction_writers
+    from ..inputs import note_remarks
     from ..output import note, write
-    from ..reading import note_remarks
 
     for stream in model.open(inputs, tell=note, **reading):
         note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
-        lines = answers.as_json(model, found, sure) if as_json else answers.written(model, found, stream.records, sure)
+        lines = (
+            prediction_writers.as_json(model, found, sure)
+            if as_json
+            else prediction_writers.written(model, found, stream.records, sure)
+        )
         for piece in lines:
             write(piece)
 
@@ -93,13 +97,13 @@ def _answer(
 def _forecast(
     model: "TaskModel", inputs: tuple[str, ...], steps: int | None, reading: dict[str, Any], as_json: bool
 ) -> None:
-    from .. import answers
+    from .. import prediction_writers
+    from ..inputs import note_remarks
     from ..output import note, write
-    from ..reading import note_remarks
 
     records = model.records(inputs, answers=False, tell=note, **reading)
     note_remarks(records)
-    show = answers.forecasts_as_json if as_json else answers.forecasts
+    show = prediction_writers.forecasts_as_json if as_json else prediction_writers.forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
     for piece in show(model, records.items, ahead):
         write(piece)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options, sectioned
+from .. import command_base, options
 
 if TYPE_CHECKING:
-    from fastrnn.data.tokens import Tokenizer
+    from fastrnn.data.text.tokenizers import Tokenizer
 
 # option, type, meaning, and the default that `LanguageModel.sample_stream` has
 SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
@@ -25,25 +25,31 @@ SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
 )
 
 
-def drawing_options(function: Any) -> Any:
+def sampling_options(function: Any) -> Any:
     """One option for each of `SETTINGS`."""
     for name, kind, text, default in reversed(SETTINGS):
-        function = options.setting(name, kind, text, default, "Drawing")(function)
+        function = options.setting(name, kind, text, default, "SamplingParams")(function)
     return function
 
 
-@sectioned.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
+@command_base.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
 @options.model_argument
-@drawing_options
-@click.option("--greedy", is_flag=True, cls=options.SectionOption, section="Drawing", help="Always take the likeliest.")
+@sampling_options
 @click.option(
-    "--no-unk", is_flag=True, cls=options.SectionOption, section="Drawing", help="Never draw <UNK> (models of words)."
+    "--greedy", is_flag=True, cls=options.SectionOption, section="SamplingParams", help="Always take the likeliest."
+)
+@click.option(
+    "--no-unk",
+    is_flag=True,
+    cls=options.SectionOption,
+    section="SamplingParams",
+    help="Never draw <UNK> (models of words).",
 )
 @click.option(
     "--stop",
     metavar="TEXT",
     cls=options.SectionOption,
-    section="Drawing",
+    section="SamplingParams",
     callback=options.unescaped,
     help="End a sample before this text (\\n, \\t understood).",
 )
@@ -76,7 +82,7 @@ def command(
     control characters are made visible unless --raw. A model for generate writes one sample a line, line breaks within
     it as \\n. A model of bytes ends with a whole character.
     """
-    from fastrnn.models import load
+    from fastrnn.inference.load import load
 
     loaded = load(model, threads=threads, exact=exact)
     settings = options.given(values)
@@ -119,7 +125,7 @@ def _given(text: str, model: Any) -> Any:
 
 
 def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
-    from ..reading import read_whole
+    from ..inputs import read_whole
 
     if "prime" in settings:
         raise click.UsageError("--prime and --prime-file both give the text to go on from; leave one out")
@@ -135,7 +141,7 @@ def _shown_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
 
 def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
     """Notes a text at which no sample can stop."""
-    from fastrnn.data.characters import describe
+    from fastrnn.data.text.decoding import describe
 
     from ..output import note
 
@@ -192,8 +198,8 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
     from .. import output
 
     if out is not None:
+        from fastrnn.checkpoint.atomic import write_atomic
         from fastrnn.errors import OutputError
-        from fastrnn.training.atomic import write_atomic
 
         if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # said before anything is drawn
             raise OutputError(f"{out}: no such folder to write into")

@@ -2,10 +2,10 @@
 
 import click
 
-from .. import options, sectioned
+from .. import command_base, options
 
 
-@sectioned.command("echo 'the apple and pear salad' | fastrnn score runs/try")
+@command_base.command("echo 'the apple and pear salad' | fastrnn score runs/try")
 @options.model_argument
 @click.argument("file", default="-", type=options.PATH)
 @options.unknown_option
@@ -18,10 +18,10 @@ def command(model: str, file: str, unknown: str, threads: int | None, as_json: b
     or word), and the line, with tabs between. A model of words takes the line for a sentence: the <EOS> at its end is
     one of its words and counts. With --json one object a line: {"text", "chars", "logprob", "bits_per_char", "unit"}.
     """
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.inference.language_model import LanguageModel
 
+    from ..inputs import note_unknown, read_lines
     from ..output import write, write_json
-    from ..reading import note_unknown, read_lines
 
     loaded = LanguageModel.load(model, threads=threads)
     unknowns = total = 0

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options, sectioned
+from .. import command_base, options
 
 if TYPE_CHECKING:
-    from fastrnn.sweep.book import Record
-    from fastrnn.sweep.running import Outcome
+    from fastrnn.sweep.runner import SweepResult
+    from fastrnn.sweep.trial_store import Example
 
 SWEEP = click.IntRange(1)
 
 
-@sectioned.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
+@command_base.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @click.option("--out", type=options.PATH, help="Folder of the runs.  [default: runs/sweep-CONFIG]")
@@ -48,21 +48,21 @@ def command(
     Lists alone are tried in every combination. Each trial is a run folder as `train` makes them. Ctrl-C saves; started
     again, the sweep goes on. Without DATA the built-in corpus python-docs is used.
     """
-    from fastrnn.data.text import expand
-    from fastrnn.sweep.book import Book, FileBook
-    from fastrnn.sweep.running import run
+    from fastrnn.data.text.files import expand
+    from fastrnn.sweep.runner import run
     from fastrnn.sweep.space import read_space
+    from fastrnn.sweep.trial_store import FileTrialStore, TrialStore
 
     space = read_space(config, texts, trials)
     expand(space.data, "bytes")  # what is missing is one error, not one in every trial
     folder = Path(out or f"runs/sweep-{Path(config).stem}")
-    book: Book
+    book: TrialStore
     if journal is None:
-        book = FileBook(folder, space)
+        book = FileTrialStore(folder, space)
     else:
-        from fastrnn.sweep.journal import JournalBook
+        from fastrnn.sweep.optuna_store import OptunaTrialStore
 
-        book = JournalBook(Path(journal), folder, space)
+        book = OptunaTrialStore(Path(journal), folder, space)
     progress = _Progress(space.trials, quiet)
     outcome = run(space, book, folder, jobs or 1, progress)
     _show(outcome, as_json, space.trials)
@@ -84,7 +84,7 @@ class _Progress:
     def waits(self, number: int) -> None:
         self._note(f"trial {number + 1}: another process is still at it; its result will be taken when it has ended")
 
-    def tell(self, record: "Record") -> None:
+    def tell(self, record: "Example") -> None:
         self._note(f"trial {record['number'] + 1}: {_came_to(record)}")
 
     def _note(self, line: str) -> None:
@@ -94,8 +94,8 @@ class _Progress:
             output.note(line)
 
 
-def _came_to(record: "Record") -> str:
-    from ..figures import metrics
+def _came_to(record: "Example") -> str:
+    from ..formatting import metrics
 
     if "error" in record:
         return str(record["error"])
@@ -106,7 +106,7 @@ def _came_to(record: "Record") -> str:
     return f"{part} {nats:.4f}  {more}".rstrip() if nats is not None else "nothing"
 
 
-def _show(outcome: "Outcome", as_json: bool, trials: int) -> None:
+def _show(outcome: "SweepResult", as_json: bool, trials: int) -> None:
     from fastrnn.errors import InputError
 
     from .. import output
@@ -125,11 +125,11 @@ def _show(outcome: "Outcome", as_json: bool, trials: int) -> None:
         raise InputError("no trial came to a result" + (f": {outcome.trials[0]['error']}" if outcome.trials else ""))
 
 
-def _write_table(records: list["Record"]) -> None:
+def _write_table(records: list["Example"]) -> None:
     from fastrnn.config import key_of
 
     from .. import output
-    from ..figures import duration, number
+    from ..formatting import duration, number
 
     names = list(records[0]["settings"])
     rows = [["trial", *map(key_of, names), "steps", "time", "result"]]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrnn.config import Config
-from fastrnn.parallel.environment import launched
+from fastrnn.distributed.environment import launcher_rank
 
-from .. import options, sectioned
-from ..settings import merged_settings, on_command_line
+from .. import command_base, options
+from ..precedence import merged_settings, on_command_line
 
 if TYPE_CHECKING:
-    from fastrnn.training.reporter import Result
+    from fastrnn.training.callbacks import Result
 
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
@@ -37,7 +37,7 @@ MEANT_FOR = {
 OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
-@sectioned.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
+@command_base.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @options.all_config_options
 @click.option("--out", type=options.PATH, help="Run folder to make.  [default: runs/DATE]")
@@ -65,7 +65,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves; --resume goes on.
     """
-    first = launched()[0] == 0  # of several processes it alone shows anything
+    first = launcher_rank()[0] == 0  # of several processes it alone shows anything
     result = _run(context, texts, quiet or not first, values)
     try:
         if first:
@@ -90,14 +90,14 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
     if config is not None:
         _check_options(context, config.task)
 
-    from fastrnn.training.start import resume, train
+    from fastrnn.training.api import resume, train
 
     from ..display import make_display
 
     with make_display(quiet) as display:
         if config is None:
-            return resume(resumed, settings, inputs=texts, reporter=display, started=context.obj)
-        return train(texts or _default(config), config, out, init_from=init_from, reporter=display, started=context.obj)
+            return resume(resumed, settings, inputs=texts, callback=display, started=context.obj)
+        return train(texts or _default(config), config, out, init_from=init_from, callback=display, started=context.obj)
 
 
 def _check_options(context: click.Context, task: str) -> None:
@@ -114,7 +114,7 @@ def _default(config: Config) -> tuple[str, ...]:
 
 
 def _show(result: "Result", as_json: bool, quiet: bool) -> None:
-    from .. import figures, output
+    from .. import formatting, output
 
     if as_json:
         output.write_json({name: getattr(result, name) for name in REPORTED} | dict(result.metrics))
@@ -123,14 +123,14 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
     rows = [
         ("run", result.run),
         ("steps", f"{result.steps:,}{ends.get(result.stopped, '')}"),
-        ("speed", f"{result.chars_per_s:,.0f} {figures.unit(result.task, result.tokens)}/s, {result.chars:,} in "
-                  f"{figures.duration(result.seconds)}"),
-        ("train", figures.loss(result.train_nats, result.task)),
+        ("speed", f"{result.chars_per_s:,.0f} {formatting.unit(result.task, result.tokens)}/s, {result.chars:,} in "
+                  f"{formatting.duration(result.seconds)}"),
+        ("train", formatting.loss(result.train_nats, result.task)),
     ]  # fmt: skip
     if result.valid_nats is not None:
-        valid = figures.loss(result.valid_nats, result.task)
+        valid = formatting.loss(result.valid_nats, result.task)
         rows.append(("valid", f"{valid}  (best, at step {result.best_step:,})"))
-    rows += [(name, figures.metric(name, value)) for name, value in result.metrics.items()]
+    rows += [(name, formatting.metric(name, value)) for name, value in result.metrics.items()]
     output.write_figures(rows)
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
@@ -139,7 +139,7 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
 
 def _compare(result: "Result") -> None:
     """Notes a loss that frequencies alone would have reached."""
-    from .. import figures, output
+    from .. import formatting, output
 
     reached = result.valid_nats if result.valid_nats is not None else result.train_nats
     alone = result.unigram_nats
@@ -151,11 +151,11 @@ def _compare(result: "Result") -> None:
     else:
         what = f"nothing was learnt beyond the frequencies of {result.tokens}, which alone give"
         advice = "train longer, or the text has no more order than that"
-    output.note(f"{what} ({figures.loss(alone)}); {advice}")
+    output.note(f"{what} ({formatting.loss(alone)}); {advice}")
 
 
 def _sample(result: "Result") -> None:
-    from fastrnn.language_model import LanguageModel
+    from fastrnn.inference.language_model import LanguageModel
 
     from .. import output
 

@@ -1,9 +1,9 @@
 """``fastrnn warmup``."""
 
-from .. import options, sectioned
+from .. import command_base, options
 
 
-@sectioned.command("fastrnn warmup --cell lstm")
+@command_base.command("fastrnn warmup --cell lstm")
 @options.config_options("cell", section="Options", defaults={"cell": "all of them"})
 @options.config_options("precision", "device", section="Options")
 def command(cell: str | None, precision: str | None, device: str | None) -> None:
@@ -11,7 +11,7 @@ def command(cell: str | None, precision: str | None, device: str | None) -> None
 
     Compiled kernels are kept on disk, so that no later run has to wait for them.
     """
-    from fastrnn.preparing import warmup
+    from fastrnn.warmup import warmup
 
     from ..output import note
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..config import nearest
 from ..errors import InputError
-from .record import Place
+from .examples.example import Location
 
 _SHOWN = 8  # names in a message
 _PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
@@ -28,7 +28,7 @@ def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tupl
         seen.add((pattern, excluded))
         names = [name for name in header if name == pattern] or fnmatch.filter(header, pattern)
         if not names:
-            raise Place(file).error(f"no column {pattern!r}{near_column(pattern, header)}")
+            raise Location(file).error(f"no column {pattern!r}{near_column(pattern, header)}")
         (left_out if excluded else found).update(dict.fromkeys(names))
     return tuple(name for name in found if name not in left_out), tuple(left_out)
 

@@ -8,21 +8,20 @@ nats = surprise(model.network, text)
 gates = saturation(model.network, text)
 """
 
-from .fresh import fresh_network, random_rows
 from .gradient_flow import GradientFlow, Rows, choose_rows, gradient_flow
-from .reading import head, token_texts
-from .saturation import GateUse, saturation
-from .surprise import most_surprising, surprise
+from .saturation import GateSaturation, saturation
+from .surprisal import most_surprising, surprise
+from .trace import head, token_texts
 from .units import Match, activations, search, signals
+from .untrained import random_rows, untrained_network
 
 __all__ = [
-    "GateUse",
+    "GateSaturation",
     "GradientFlow",
     "Match",
     "Rows",
     "activations",
     "choose_rows",
-    "fresh_network",
     "gradient_flow",
     "head",
     "most_surprising",
@@ -32,4 +31,5 @@ __all__ = [
     "signals",
     "surprise",
     "token_texts",
+    "untrained_network",
 ]

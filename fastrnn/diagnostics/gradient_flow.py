@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.corpus import Corpus
+from ..data.text.corpus import Corpus
 from ..errors import ConfigError, InputError
 from ..nn.network import Network
 

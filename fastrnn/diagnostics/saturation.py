@@ -11,25 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.corpus import Corpus
+from ..cells import CELLS
+from ..data.text.corpus import Corpus
 from ..nn.network import Network
-from .reading import read_through
+from .trace import trace_hidden_states
 
 Array = npt.NDArray[Any]
 
-# cell -> its gates, and the block of ``cell.gates`` that holds each after a forward pass (see fastrnn.cpu)
-BLOCKS = {
-    "lstm": {"i": 0, "f": 1, "o": 3},
-    "gru": {"r": 1, "z": 2},
-    "gru-simplified": {"u": 0},
-}
 GATE = (0.1, 0.9)
-OUTPUT = {"rnn-relu": (0.0, np.inf)}
-TANH = (-0.9, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
-class GateUse:
+class GateSaturation:
     """One gate ("i", "f", "o", "r", "z", "u"), or the output "h", of one layer, for each unit (H,): its share of steps
     at or below the lower bound, at or above the upper, and its mean.
     """
@@ -41,18 +34,19 @@ class GateUse:
     mean: Array
 
 
-def saturation(network: Network, corpus: Corpus) -> list[GateUse]:
+def saturation(network: Network, corpus: Corpus) -> list[GateSaturation]:
     """Every gate of every layer over a text that is read from its beginning, layer by layer."""
     cell, hidden = network.shape.cell, network.shape.hidden
-    blocks = BLOCKS.get(cell, {})
+    spec = CELLS[cell]
+    blocks = spec.sigmoid_gates
     sums = {(n, gate): np.zeros((3, hidden)) for n in range(network.shape.layers) for gate in (*blocks, "h")}
-    for _ in read_through(network, corpus):
+    for _ in trace_hidden_states(network, corpus):
         for (n, gate), total in sums.items():
             arrays = network.layers[n].cell
             if gate == "h":
-                values, (low, high) = arrays.h[1:, 0], OUTPUT.get(cell, TANH)
+                values, (low, high) = arrays.h[1:, 0], spec.output_bounds
             else:
                 at = blocks[gate] * hidden
                 values, (low, high) = arrays.gates[:, 0, at : at + hidden], GATE
             total += [(values <= low).sum(0), (values >= high).sum(0), values.sum(0, dtype=np.float64)]
-    return [GateUse(n, gate, *(total / len(corpus))) for (n, gate), total in sums.items()]
+    return [GateSaturation(n, gate, *(total / len(corpus))) for (n, gate), total in sums.items()]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.corpus import Corpus
+from ..data.text.corpus import Corpus
 from ..nn.network import Network
-from .reading import read_through
+from .trace import trace_hidden_states
 
 Array = npt.NDArray[Any]
 _OPENING, _CLOSING = "([{", ")]}"
@@ -40,7 +40,7 @@ def activations(network: Network, corpus: Corpus) -> Array:
     """The outputs h (L, n, H) of every layer after each token, for a text that is read from its beginning."""
     shape = network.shape
     found = np.empty((shape.layers, len(corpus), shape.hidden), network.dtype)
-    for first, stop in read_through(network, corpus):
+    for first, stop in trace_hidden_states(network, corpus):
         for n, layer in enumerate(network.layers):
             found[n, first:stop] = layer.cell.h[1:, 0]
     return found

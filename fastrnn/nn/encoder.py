@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..cpu.pool import Part
-from .alignment import right_aligned
-from .linear import Rows
+from ..kernels.cpu.thread_pool import Part
+from .layers import Rows
+from .padding import pad_left
 from .parameters import Array, Parameters
-from .signature import Signature, embeds, input_stack
+from .spec import ModelSpec, embeds, input_stack
 from .stack import Dropout, Stack, State
 
 
-class Encoder:
+class SequenceEncoder:
     """A `Stack` over right-aligned rows, and what it is fed.
 
     Words are looked up in ``embed.weight`` (V, E) and stand in columns 0..E of `x`; what may come after is filled by
@@ -24,7 +24,7 @@ class Encoder:
         self,
         kernels: Any,
         config: Config,
-        signature: Signature,
+        signature: ModelSpec,
         prefix: str,
         weights: Parameters,
         gradients: Parameters,
@@ -45,7 +45,7 @@ class Encoder:
     def load(self, x: Array, lengths: Array) -> None:
         """The next window: ids (T, B), or numbers (T, B, F), right-aligned rows of these lengths (B,)."""
         steps, batch = x.shape[:2]
-        self.rows = right_aligned(steps, lengths)
+        self.rows = pad_left(steps, lengths)
         self.stack.allocate(steps, batch)
         if self._window != (steps, batch) and self.embeds:
             width = self.stack.shape.inputs
@@ -61,7 +61,7 @@ class Encoder:
             numbers = np.eye(self.tokens)[self._ids] if self.tokens else x
             fed = np.ascontiguousarray(numbers, self.stack.dtype)
         self.stack.load(self._ids, fed, rows=self.rows)
-        self.stack.enter(self.stack.zero_state(batch))
+        self.stack.set_state(self.stack.zero_state(batch))
 
     def pack(self, part: Part, backward: bool) -> None:
         """Weights into the kernels' form, this part of them."""

@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from ..cpu.pool import Part
-from .linear import Linear, Rows
+from ..kernels.cpu.thread_pool import Part
+from .layers import Linear, Rows
 from .parameters import Array
 
 CLASSES, NUMBERS, BITS = "classes", "numbers", "bits"
 
 
-class Head:
+class OutputHead:
     """Linear map to K outputs. ``kind``: softmax with cross-entropy of classes, half the squared error of numbers,
-    or sigmoid with cross-entropy of bits (`fastrnn.cpu.scores`)."""
+    or sigmoid with cross-entropy of bits (`fastrnn.kernels.cpu.output_losses`)."""
 
     def __init__(self, kernels: Any, linear: Linear, kind: str) -> None:
         self.kernels, self.linear, self.kind = kernels, linear, kind

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..cells import CELLS
 from .parameters import Parameters
-from .shapes import GATES
 
 # Of the embeddings of a classifier's words. A word that is seen a few times is trained by a few updates only: what is
 # left of a large random start is noise, by which reviews were learnt by heart (77.6% of new ones are right instead of
@@ -41,12 +41,12 @@ def initialise(parameters: Parameters, shape: Shape, kind: str, rng: np.random.G
 
 
 def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator) -> None:
+    spec = CELLS[shape.cell]
     for name, view in parameters.items():
         if "bias" in name:
             view[...] = 0
-            if shape.cell == "lstm" and ".bias_ih" in name:
-                hidden = view.size // GATES["lstm"]
-                view[hidden : 2 * hidden] = 1
+            if spec.ones_bias is not None and ".bias_ih" in name:
+                view.reshape(spec.gate_count, -1)[spec.gates.index(spec.ones_bias)] = 1
         elif name in shape.tables:
             view[...] = rng.normal(0, EMBEDDING_STD if name in shape.small_tables else ONE_HOT_STD, view.shape)
         elif kind == "orthogonal" and ".weight_hh" in name:
@@ -54,15 +54,13 @@ def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Genera
             for gate in range(len(view) // hidden):
                 view[gate * hidden : (gate + 1) * hidden] = _orthogonal(hidden, rng)
         else:
-            fan = len(view) // GATES[shape.cell] if ".weight_ih" in name else view.shape[1]  # H of torch.nn's layers
+            fan = len(view) // spec.gate_count if ".weight_ih" in name else view.shape[1]  # H of torch.nn's layers
             bound = 1 / math.sqrt(fan) if kind == "uniform" else math.sqrt(3 / view.shape[1])
             view[...] = rng.uniform(-bound, bound, view.shape)
-    if shape.cell == "rnn-relu":
+    if spec.identity_scale is not None:
         for name, view in parameters.items():
             if ".weight_hh" in name:
-                # a scaled identity (Le, Jaitly and Hinton 2015): at 1 the state summed up one-hot inputs until the
-                # loss blew up
-                view[...] = 0.5 * np.eye(view.shape[1])
+                view[...] = spec.identity_scale * np.eye(view.shape[1])
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .. import backend
 from ..config import Config
-from ..cpu.pool import Part, Pool
-from .linear import Linear, Rows
+from ..kernels import backend
+from ..kernels.cpu.thread_pool import Part, Pool
+from ..shapes import ModelShape
+from .layers import Linear, Rows
+from .matmul_mode import packed_type
 from .parameters import Array, Parameters
-from .products import packed_type
-from .shapes import ModelShape
 from .stack import Dropout, Stack, State
 
 __all__ = ["Network", "State", "Training"]
@@ -24,7 +24,7 @@ class Sharing(Protocol):
 
 
 class Window(Protocol):
-    """A window to learn from, as `fastrnn.data.windows.Window`."""
+    """A window to learn from, as `fastrnn.data.text.bptt.Window`."""
 
     @property
     def x(self) -> Array: ...
@@ -53,21 +53,21 @@ class Network:
         device: str = "cpu",
         sharing: Sharing | None = None,
         gradients: Parameters | None = None,
-        products: str = "exact",
+        matmul_mode: str = "exact",
     ) -> None:
         """``sharing``: whose parameters and threads this network uses; its windows are its own, and its gradients,
         unless they are given too.
 
-        ``products``: how to multiply, see `packed_type`. Raises `BackendError` where the processor cannot do that.
+        ``matmul_mode``: how to multiply, see `packed_type`. Raises `BackendError` where the processor cannot do that.
         """
         self.kernels, self.device = backend.load(device), device
-        self.shape, self.products = shape, products
+        self.shape, self.matmul_mode = shape, matmul_mode
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
         self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype, self.kernels)
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
-        self.packed = packed_type(self.kernels, self.dtype, products, shape.hidden)
+        self.packed = packed_type(self.kernels, self.dtype, matmul_mode, shape.hidden)
         self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, self.packed)
         self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, self.packed)
         self._window = (0, 0)
@@ -79,13 +79,13 @@ class Network:
         """The network that a configuration with a size describes, its parameters all zero."""
         assert config.hidden is not None
         shape = ModelShape(config.cell, config.layers, config.hidden, vocab)
-        dtype, products = np.dtype(config.dtype), config.products
-        return cls(shape, dtype=dtype, threads=config.threads, device=config.device, products=products)
+        dtype, matmul_mode = np.dtype(config.dtype), config.matmul_mode
+        return cls(shape, dtype=dtype, threads=config.threads, device=config.device, matmul_mode=matmul_mode)
 
-    def sibling(self, products: str | None = None) -> "Network":
+    def with_shared_parameters(self, matmul_mode: str | None = None) -> "Network":
         """The same model with arrays of its own for windows of another size."""
-        how = products or self.products
-        return Network(self.shape, dtype=self.dtype, device=self.device, sharing=self, products=how)
+        how = matmul_mode or self.matmul_mode
+        return Network(self.shape, dtype=self.dtype, device=self.device, sharing=self, matmul_mode=how)
 
     @property
     def layers(self) -> list[Any]:
@@ -102,7 +102,9 @@ class Network:
         """Zeros: name -> (L, B, H)."""
         return self.stack.zero_state(batch)
 
-    def learn(self, window: Window, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)) -> float:
+    def train_step_gradients(
+        self, window: Window, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)
+    ) -> float:
         """`loss_and_gradient` of a window."""
         return self.loss_and_gradient(window.x, window.y, window.starts, state, keep, key, place)
 
@@ -146,7 +148,7 @@ class Network:
     def dstate(self) -> State:
         """Gradient of the initial state of the last window: name -> (L, B, H)."""
         found = self.initial_state(self._window[1])
-        self.stack.leave_backward(found)
+        self.stack.get_state_gradient(found)
         return found
 
     def pack(self, part: Part, backward: bool) -> None:
@@ -168,13 +170,13 @@ class Network:
         self._targets = here(y)
         self.stack.load(here(x), None, None if starts is None else here(starts))
 
-    def enter(self, state: State, rows: Rows | None = None) -> None:
+    def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Start the next window from this state."""
-        self.stack.enter(state, rows)
+        self.stack.set_state(state, rows)
 
-    def leave(self, state: State) -> None:
+    def get_state(self, state: State) -> None:
         """Copy the state that the last window ended in."""
-        self.stack.leave(state)
+        self.stack.get_state(state)
 
     def allocate(self, steps: int, batch: int) -> None:
         """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
@@ -208,7 +210,7 @@ class Network:
 
     def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Training | None) -> None:
         self.load(x, y, starts)
-        self.enter(state)
+        self.set_state(state)
         self.pool.together(lambda part: self.pack(part, training is not None))
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), training))
-        self.leave(state)
+        self.get_state(state)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cpu import memory
-from .shapes import ModelShape, parameter_shapes
+from ..kernels.cpu import memory
+from ..shapes import ModelShape, parameter_shapes
 
 Array = np.ndarray[Any, Any]
 

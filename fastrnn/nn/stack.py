@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cpu.pool import Part
-from .alignment import Alignment
-from .dense import DenseLayer
-from .layer import Layer
-from .linear import Rows
+from ..cells import CELLS
+from ..kernels.cpu.thread_pool import Part
+from ..shapes import StackShape
+from .layers import DenseLayer, Layer, Rows
+from .padding import Padding
 from .parameters import Array
-from .shapes import STATES, StackShape
 
 State = dict[str, Array]
 
@@ -45,7 +44,7 @@ class Stack:
         packed: np.dtype[Any],
     ) -> None:
         self.kernels, self.shape = kernels, shape
-        make = DenseLayer if shape.cell == "dense" else Layer
+        make = Layer if CELLS[shape.cell].is_recurrent else DenseLayer
         self.layers = [
             [make(kernels, shape, n, suffix, weights, gradients, packed) for suffix in shape.suffixes]
             for n in range(shape.layers)
@@ -58,7 +57,7 @@ class Stack:
     def zero_state(self, batch: int) -> State:
         """Zeros: name -> (L*D, B, H)."""
         dims = (len(self.flat_layers), batch, self.shape.hidden)
-        return {name: self.kernels.zeros(dims, self.dtype) for name in STATES[self.shape.cell]}
+        return {name: self.kernels.zeros(dims, self.dtype) for name in CELLS[self.shape.cell].states}
 
     def allocate(self, steps: int, batch: int) -> None:
         """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
@@ -97,7 +96,7 @@ class Stack:
         """Where the gradient of the outputs (T, B, D*H) is to be put before `backward`."""
         return self._dy[0]
 
-    def load(self, ids: Array, x: Array | None, starts: Array | None = None, rows: Alignment | None = None) -> None:
+    def load(self, ids: Array, x: Array | None, starts: Array | None = None, rows: Padding | None = None) -> None:
         """What the next window is fed: ids (T, B) int32, or numbers x (T, B, F), which may be filled later.
 
         starts (T, B), or those of the alignment: 1 where the state is zeroed. A bidirectional stack needs ``rows``.
@@ -116,20 +115,20 @@ class Stack:
         for layer in self.flat_layers:
             layer.pack(part, backward)
 
-    def enter(self, state: State, rows: Rows | None = None) -> None:
+    def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Start the next window from this state, of some batch rows or of all."""
         for n, layer in enumerate(self.flat_layers):
-            layer.enter(state, n, rows or (0, self._window[1]))
+            layer.set_state(state, n, rows or (0, self._window[1]))
 
-    def leave(self, state: State, rows: Rows | None = None) -> None:
+    def get_state(self, state: State, rows: Rows | None = None) -> None:
         """Copy the state that the last window ended in."""
         for n, layer in enumerate(self.flat_layers):
-            layer.leave(state, n, rows or (0, self._window[1]))
+            layer.get_state(state, n, rows or (0, self._window[1]))
 
-    def leave_backward(self, dstate: State, rows: Rows | None = None) -> None:
+    def get_state_gradient(self, dstate: State, rows: Rows | None = None) -> None:
         """Copy the gradient of the initial state of the last window."""
         for n, layer in enumerate(self.flat_layers):
-            layer.leave_backward(dstate, n, rows or (0, self._window[1]))
+            layer.get_state_gradient(dstate, n, rows or (0, self._window[1]))
 
     def forward(self, rows: Rows, dropout: Dropout) -> Array:
         """The outputs (T, B, D*H) of the top layer. keep < 1: dropout after every layer, this one too."""
@@ -147,14 +146,14 @@ class Stack:
     def backward(self, rows: Rows, dropout: Dropout, dx: Array | None = None, dstate: State | None = None) -> None:
         """From the gradients of the outputs, in `dy`, and of the last state, to that of the input, dx (T, B, F).
 
-        Those of the weights wait for `accumulate`, that of the initial state for `leave_backward`.
+        Those of the weights wait for `accumulate`, that of the initial state for `get_state_gradient`.
         """
         dy, below = self._dy
         for n in reversed(range(len(self.layers))):
             if dropout.keep < 1:
                 self._drop(dy, dy, dropout, n, rows)
             for d, layer in enumerate(self.layers[n]):
-                layer.enter_backward(dstate, n * len(self.layers[n]) + d, rows)
+                layer.set_state_gradient(dstate, n * len(self.layers[n]) + d, rows)
             to = below if n else dx
             if self.shape.bidirectional:
                 self._backward_both(rows, n, dy, to)

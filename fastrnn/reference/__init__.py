@@ -15,7 +15,7 @@ is a row of a (B, ...) array, so the equations' W x reads ``x @ W.T`` in the cod
 to ``y`` is called ``dy``. Gradients of weights add to what is there; gradients of activations are new arrays.
 
     >>> import numpy as np
-    >>> from fastrnn.nn.shapes import ModelShape, parameter_shapes
+    >>> from fastrnn.shapes import ModelShape, parameter_shapes
     >>> shape = ModelShape(cell="lstm", layers=1, hidden=8, vocab=4)
     >>> rng = np.random.default_rng(0)
     >>> rnn = Reference(shape, {name: rng.normal(size=size) for name, size in parameter_shapes(shape).items()})
@@ -23,15 +23,25 @@ to ``y`` is called ``dy``. Gradients of weights add to what is there; gradients 
     (4,)
 """
 
-from .arithmetic import Array, State, Weights, linear, linear_backward, sigmoid
-from .bidirectional import bidirectional_backward, bidirectional_forward
-from .gru import gru_step, gru_step_backward
-from .gru_simplified import gru_simplified_step, gru_simplified_step_backward
-from .layer import CELLS, Cell, layer_backward, layer_forward
+from .cells import (
+    Array,
+    State,
+    Weights,
+    gru_simplified_step,
+    gru_simplified_step_backward,
+    gru_step,
+    gru_step_backward,
+    linear,
+    linear_backward,
+    lstm_step,
+    lstm_step_backward,
+    rnn_step,
+    rnn_step_backward,
+    sigmoid,
+)
+from .layer import CELLS, Cell, bidirectional_backward, bidirectional_forward, layer_backward, layer_forward
 from .loss import cross_entropy, cross_entropy_backward, softmax
-from .lstm import lstm_step, lstm_step_backward
 from .model import Reference, layer_weights
-from .rnn import rnn_step, rnn_step_backward
 
 __all__ = [
     "CELLS",

@@ -12,6 +12,15 @@ above sends to it plus what step t+1 hands back; by then it holds every later E_
     backward   for t = T-1 .. 0:   dh_t = (from above)_t + (from t+1);   dx_t, dh_{t-1}, dW += step_backward(dh_t)
 
 Where a document starts, the state before the step is replaced by zero: nothing goes forward, no gradient goes back.
+
+A layer that reads a sequence from both ends (Schuster and Paliwal 1997).
+
+    forward     h>_t = step(x_t, h>_{t-1})       t = 1 .. T
+    backward    h<_t = step(x_t, h<_{t+1})       t = T .. 1, weights of its own
+    output      y_t = [h>_t, h<_t]
+
+So y_t knows the whole sequence: what stood before step t, and what comes after. The backward direction is the same
+layer on the reversed sequence, its outputs turned round again; dx is the sum of what both directions send back.
 """
 
 from collections.abc import Callable
@@ -20,11 +29,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arithmetic import Array, State, Weights
-from .gru import gru_step, gru_step_backward
-from .gru_simplified import gru_simplified_step, gru_simplified_step_backward
-from .lstm import lstm_step, lstm_step_backward
-from .rnn import relu, relu_slope, rnn_step, rnn_step_backward
+from .cells import (
+    Array,
+    State,
+    Weights,
+    gru_simplified_step,
+    gru_simplified_step_backward,
+    gru_step,
+    gru_step_backward,
+    lstm_step,
+    lstm_step_backward,
+    relu,
+    relu_slope,
+    rnn_step,
+    rnn_step_backward,
+)
 
 Saved = tuple[Array, ...]
 
@@ -82,3 +101,34 @@ def _zeroed(state: State, starts: Array | None, t: int) -> State:
         return state
     start = np.asarray(starts[t], dtype=bool)[:, np.newaxis]
     return {name: np.where(start, 0, s) for name, s in state.items()}
+
+
+Both = tuple[State, State]  # of the forward and of the backward direction
+
+
+def bidirectional_forward(
+    cell: Cell, x: Array, states: Both, w: tuple[Weights, Weights]
+) -> tuple[Array, Both, tuple[list[Saved], list[Saved]]]:
+    """The outputs y (T, B, 2H), the last state of each direction, and what `bidirectional_backward` needs.
+
+    x (T, B, F). The backward direction's first state stands after step T, its last one before step 1.
+    """
+    forward, last_forward, tape_forward = layer_forward(cell, x, states[0], w[0])
+    backward, last_backward, tape_backward = layer_forward(cell, x[::-1], states[1], w[1])
+    y = np.concatenate([forward, backward[::-1]], axis=2)
+    return y, (last_forward, last_backward), (tape_forward, tape_backward)
+
+
+def bidirectional_backward(
+    cell: Cell,
+    dy: Array,
+    dstates: Both,
+    tapes: tuple[list[Saved], list[Saved]],
+    w: tuple[Weights, Weights],
+    dw: tuple[Weights, Weights],
+) -> tuple[Array, Both]:
+    """dx (T, B, F) and the gradients of the first states, from those of y (T, B, 2H) and of the last; adds to dw."""
+    dforward, dbackward = np.split(dy, 2, axis=2)
+    dx_forward, first_forward = layer_backward(cell, dforward, dstates[0], tapes[0], w[0], dw[0])
+    dx_backward, first_backward = layer_backward(cell, dbackward[::-1], dstates[1], tapes[1], w[1], dw[1])
+    return dx_forward + dx_backward[::-1], (first_forward, first_backward)

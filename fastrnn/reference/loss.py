@@ -11,7 +11,7 @@ A target of -1 is not scored: it adds nothing to the loss, and no gradient. Wher
 
 import numpy as np
 
-from .arithmetic import Array
+from .cells import Array
 
 
 def log_softmax(logits: Array) -> Array:

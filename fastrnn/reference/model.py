@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..cells import CELLS as SPECS
 from ..errors import ConfigError, InputError
-from ..nn.shapes import STATES, ModelShape, parameter_shapes
-from .arithmetic import Array, State, Weights, linear, linear_backward
+from ..shapes import ModelShape, parameter_shapes
+from .cells import Array, State, Weights, linear, linear_backward
 from .layer import CELLS, Saved, layer_backward, layer_forward
 from .loss import cross_entropy, cross_entropy_backward
 
@@ -29,12 +30,12 @@ def layer_weights(parameters: Mapping[str, Array], n: int) -> Weights:
 class Reference:
     """A language model that is read more often than it is run.
 
-    shape says which cell, L, H and V. parameters has the names and shapes of `fastrnn.nn.shapes.parameter_shapes`;
+    shape says which cell, L, H and V. parameters has the names and shapes of `fastrnn.shapes.parameter_shapes`;
     arrays that have the dtype already are used as they are, so a change to them is a change to the model.
     Raises `ConfigError` when a parameter is missing, unknown or has another shape.
 
     Below, ids (T, B) are in 0 .. V-1; targets (T, B) in -1 .. V-1, where -1 is not scored; state is {name: (L, B, H)}
-    with the names of `fastrnn.nn.shapes.STATES`, zeros when None, never changed in place; starts (T, B) is 1 where the
+    with the names of `fastrnn.shapes.STATES`, zeros when None, never changed in place; starts (T, B) is 1 where the
     state is zeroed before the step. `InputError` when ids, targets, state or starts do not fit.
     """
 
@@ -60,7 +61,7 @@ class Reference:
     def zero_state(self, batch: int) -> State:
         """The state before the first character: zeros, {name: (L, B, H)}."""
         size = (self.shape.layers, batch, self.shape.hidden)
-        return {name: np.zeros(size, self.dtype) for name in STATES[self.shape.cell]}
+        return {name: np.zeros(size, self.dtype) for name in SPECS[self.shape.cell].states}
 
     def forward(self, ids: Array, state: State | None = None, starts: Array | None = None) -> tuple[Array, State]:
         """Logits (T, B, V) and the last state."""

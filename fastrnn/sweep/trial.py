@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..distributed.environment import without_mpi
 from ..errors import FastRNNError
-from ..parallel.environment import without_mpi
 
 RESULT = ("steps", "seconds", "train_nats", "valid_nats", "best_step", "stopped", "metrics")
 
 
-class Running:
+class TrialProcess:
     """A trial at work."""
 
     def __init__(self, number: int, varied: dict[str, Any], task: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ def score(result: dict[str, Any]) -> tuple[float, float]:
 def main() -> int:
     """Train, and tell."""
     from ..config import Config
-    from ..training.start import resume, train
+    from ..training.api import resume, train
 
     task = json.load(sys.stdin)
     out, data = task["out"], task["data"] or ["python-docs"]

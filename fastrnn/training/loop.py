@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config
-from ..config_file import to_toml
+from ..checkpoint.atomic import write_atomic
+from ..checkpoint.checkpoint import Checkpoint, Encoding, check_readable, load, to_bytes
+from ..checkpoint.run_dir import RunFolder, Saver
+from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
-from .atomic import write_atomic
-from .auto import hardly_trained, too_few, with_steps
-from .checkpoint import Checkpoint, Encoding, check_readable, load, to_bytes
-from .evaluate import Evaluation, Evaluator, bits_of
-from .log import NoLog, RunLog
-from .pace import Pace, Rate
-from .reporter import Evaluated, Planned, Reporter, Result, Step
-from .runfolder import RunFolder
-from .saving import Saver
+from ..inference.evaluation import Evaluation, Evaluator, bits_of
+from .autotune import hardly_trained, too_few, with_steps
+from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd
+from .run_log import NoLog, RunLog
 from .signals import StopSignals
+from .time_budget import StepPlanner, Throughput
 from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
@@ -40,19 +38,19 @@ class Loop:
         corpus: dict[str, Any],
         evaluator: Evaluator | None,
         folder: RunFolder,
-        reporter: Reporter,
+        callback: Callback,
     ) -> None:
         self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
-        self.folder, self.reporter, self.group = folder, reporter, trainer.group
-        self._saver = Saver(folder, reporter.message)
+        self.folder, self.callback, self.group = folder, callback, trainer.group
+        self._saver = Saver(folder, callback.message)
         self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
         self.config: Config = trainer.config
-        self.pace: Pace | None = None  # keeps a time budget
+        self.pace: StepPlanner | None = None  # keeps a time budget
         self.eval_every: Callable[[Config], int] | None = None  # steps between evaluations, where that is left open
         self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
-        self._rate = Rate()
+        self._rate = Throughput()
         self._unsaved = 0.0  # seconds since the last save, the same for all processes
         self._replan = False  # whether the plan should be looked at, the same for all processes
         self._final: Evaluation | None = None  # the exact one of the best state
@@ -86,7 +84,7 @@ class Loop:
             if self._stopped():
                 stopped = "signal"
                 break
-            if self.config.patience is not None and progress.waited >= self.config.patience:
+            if self.config.patience is not None and progress.evals_since_best >= self.config.patience:
                 stopped = "patience"
                 break
             if progress.step >= self.trainer.steps:
@@ -107,14 +105,14 @@ class Loop:
         if not self.signals.urgent:
             self._rate.add(progress.chars - chars, time.perf_counter() - start)
         self.signals.urgent = False  # the first step may have compiled: nothing to save, and seconds to wait
-        if progress.bad_steps or not math.isfinite(nats):
-            self.reporter.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
+        if progress.nonfinite_steps or not math.isfinite(nats):
+            self.callback.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
         rate = self._rate.per_second
         left = (self.trainer.steps - progress.step) * self._rate.step_seconds if rate else math.nan
         epoch = progress.step / self.trainer.windows.per_epoch
         smoothed = progress.smoothed if progress.smoothed is not None else math.nan
-        step = Step(progress.step, self.trainer.steps, epoch, smoothed, lr, rate, left, norm)
-        self.reporter.step(step)
+        step = StepEnd(progress.step, self.trainer.steps, epoch, smoothed, lr, rate, left, norm)
+        self.callback.on_step(step)
         if (now := time.monotonic()) - self._logged >= _LOG_SECONDS:
             self._logged = now
             self.log.write({"event": "step", "step": step.step, "epoch": epoch, "nats": nats, "smoothed": smoothed,
@@ -128,7 +126,7 @@ class Loop:
         """Whether a signal has come, to any process; they look together, once a step."""
         replan = self.pace is not None and self.group.rank == 0 and self.pace.due()
         unsaved = time.monotonic() - self._saved
-        number, self._unsaved, due = self.group.most(self.signals.stop or 0, unsaved, replan)
+        number, self._unsaved, due = self.group.all_reduce_max(self.signals.stop or 0, unsaved, replan)
         self._replan = due > 0
         if number:
             self.signals.stop = int(number)
@@ -149,7 +147,7 @@ class Loop:
         return progress.step > 0 and (last or progress.step % every == 0) and progress.evaluated != progress.step
 
     def _evaluate(self) -> None:
-        self.trainer.align()
+        self.trainer.broadcast_parameters()
         if not self._sound():
             return
         measured, took = None, 0.0
@@ -157,9 +155,9 @@ class Loop:
             start = time.monotonic()
             mine = self.evaluator.during(self._watch)
             took = time.monotonic() - start
-            if self.group.most(mine is None)[0]:
+            if self.group.all_reduce_max(mine is None)[0]:
                 return
-            measured = self.group.first(lambda: mine)
+            measured = self.group.run_on_rank0(lambda: mine)
         progress = self.trainer.progress
         progress.evaluated = progress.step
         if progress.train_count:
@@ -168,15 +166,15 @@ class Loop:
         best = progress.judge(measured)
         if self.trainer.plateau and measured:
             self.trainer.plateau.observe(measured.nats)
-        if not progress.bad_steps:
-            self.trainer.mark_good()
+        if not progress.nonfinite_steps:
+            self.trainer.save_rollback_point()
         self._save(best)
         sample = self.draw() if self.draw and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid = measured.nats if measured else None
         bits = bits_of(valid, self.config.task)
         metrics = measured.metrics if measured else {}
-        self.reporter.evaluated(Evaluated(progress.step, train, valid, bits, best, sample, metrics))
+        self.callback.on_evaluate(EvaluateEnd(progress.step, train, valid, bits, best, sample, metrics))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "took": took, "seconds": self._seconds()})  # fmt: skip
@@ -187,7 +185,7 @@ class Loop:
 
     def _watch(self, share: float) -> bool:
         """Shows how far an evaluation is; whether a signal ends it."""
-        self.reporter.validating(share)
+        self.callback.validation_mode(share)
         return self.signals.stop is not None
 
     def _keep_pace(self) -> bool:
@@ -196,13 +194,13 @@ class Loop:
         Whether that is so. The schedule and the evaluations follow.
         """
         old, step, pace, every = self.trainer.steps, self.trainer.progress.step, self.pace, self.config.eval_every or 1
-        if pace is None or (steps := self.group.first(lambda: pace.planned(step, old, every))) == old:
+        if pace is None or (steps := self.group.run_on_rank0(lambda: pace.planned(step, old, every))) == old:
             return False
         self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
         self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # the saves say when the disk fails; a checkpoint has the steps too
             self.write_config()
-        self.reporter.planned(Planned(step, steps))
+        self.callback.planned(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps})
         return True
 
@@ -214,28 +212,28 @@ class Loop:
         if self.evaluator is None or self.evaluator.final is None or self.trainer.progress.best_nats is None:
             return
         loaded: list[Checkpoint] = []  # in the first process
-        if not self.group.first(lambda: self._load_best(loaded)):
+        if not self.group.run_on_rank0(lambda: self._load_best(loaded)):
             return
         parameters, kernels = self.trainer.model.parameters, self.trainer.model.kernels
         last = np.array(kernels.to_host(parameters.flat))
         for best in loaded:
             parameters.assign(best.parameters)
-        self.group.align(parameters.flat)
-        seconds = self.group.most(self.pace.final_seconds() if self.pace else math.inf)[0]
+        self.group.broadcast(parameters.flat)
+        seconds = self.group.all_reduce_max(self.pace.final_seconds() if self.pace else math.inf)[0]
         start = time.monotonic()
         mine = self.evaluator.final(self._watch, seconds)
         took = time.monotonic() - start
         kernels.copy(parameters.flat, last)
-        if self.group.most(mine is None)[0]:
+        if self.group.all_reduce_max(mine is None)[0]:
             return
-        self._final = self.group.first(lambda: mine)
-        self.group.first(lambda: self._tell_final(loaded[0], took))
+        self._final = self.group.run_on_rank0(lambda: mine)
+        self.group.run_on_rank0(lambda: self._tell_final(loaded[0], took))
 
     def _load_best(self, loaded: list[Checkpoint]) -> bool:
         try:
             loaded.append(load(self.folder.best))
         except CheckpointError as error:
-            self.reporter.message(f"{error}; its loss is that of the last validation while training")
+            self.callback.message(f"{error}; its loss is that of the last validation while training")
             return False
         return True
 
@@ -246,7 +244,7 @@ class Loop:
         self.log.write({"event": "final", "step": progress.best_step, "valid_nats": found.nats, **found.metrics,
                         "scored": found.chars, "took": took, "seconds": self._seconds()})  # fmt: skip
         if not found.whole:
-            self.reporter.message(
+            self.callback.message(
                 f"validated on {found.chars:,} positions at the end: all would take more than their share of the time"
             )
         if not math.isfinite(found.nats):
@@ -257,26 +255,26 @@ class Loop:
         try:
             write_atomic(self.folder.best, to_bytes(best, str(self.folder.best)))
         except OutputError as error:
-            self.reporter.message(f"{error}; the file keeps the figures of the last validation while training")
+            self.callback.message(f"{error}; the file keeps the figures of the last validation while training")
 
     def check_readable(self) -> None:
         """Raises `CheckpointError` where what this run will save could not be read again."""
         progress = self.trainer.progress.to_mapping()
         checkpoint = Checkpoint(self.config, self.tokenizer, dict(self.trainer.model.parameters), {}, {},
                                 progress, self.corpus)  # fmt: skip
-        self.group.first(lambda: check_readable(checkpoint, str(self.folder.last)))
+        self.group.run_on_rank0(lambda: check_readable(checkpoint, str(self.folder.last)))
 
     def write_config(self) -> None:
         """``config.toml`` of the run folder."""
-        self.group.first(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
+        self.group.run_on_rank0(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
 
     def _sound(self) -> bool:
         """Whether the state is worth keeping; one that holds NaN or infinity is given up for the last good one."""
-        if self.trainer.sound():
+        if self.trainer.is_finite():
             return True
-        self.trainer.go_back()
+        self.trainer.rollback()
         step = self.trainer.progress.step
-        self.reporter.message(f"the weights became NaN or infinite; going on from step {step} with half the rate")
+        self.callback.message(f"the weights became NaN or infinite; going on from step {step} with half the rate")
         return False
 
     def _save(self, best: bool = False, final: bool = False) -> None:
@@ -285,10 +283,10 @@ class Loop:
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
         written = self.config, snapshot.progress | {"seconds": 0.0}
-        if self.group.first(lambda: final and written == self._on_disk):
+        if self.group.run_on_rank0(lambda: final and written == self._on_disk):
             return
         snapshot = dataclasses.replace(snapshot, state=self.group.gather(snapshot.state))
-        if self.group.first(lambda: self._write(snapshot, best, final)):
+        if self.group.run_on_rank0(lambda: self._write(snapshot, best, final)):
             self._on_disk = written
         self._saved = time.monotonic()
 
@@ -330,8 +328,8 @@ class Loop:
         )
         self._log_end(stopped)
         if self.pace and self.pace.budgeted and stopped == "done" and hardly_trained(progress.step):
-            self.reporter.message(too_few(progress.step))
-        self.reporter.finished(result)
+            self.callback.message(too_few(progress.step))
+        self.callback.on_train_end(result)
         return result
 
     def _best_nats(self) -> float | None:

@@ -6,18 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from ..config import MOMENTS, Config
 from ..nn.models import Model
 
 # optimiser -> the names of its moments: "m" a mean of gradients, "v" a mean (Adagrad: a sum) of their squares.
-# Each is a flat array as long as the parameters.
-MOMENTS: dict[str, tuple[str, ...]] = {
-    "adamw": ("m", "v"),
-    "sgd": (),
-    "momentum": ("m",),
-    "rmsprop": ("v",),
-    "adagrad": ("v",),
-}
 
 # optimiser -> what its kernel takes after the learning rate, for update number t = 1, 2, ...
 _SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {

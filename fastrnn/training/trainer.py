@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..config import Config
+from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..errors import DivergedError
 from ..nn.models import Model
-from ..parallel.group import ALONE, Group
 from .optimizers import Optimizer
-from .progress import Progress
 from .schedules import SCHEDULES, Plateau
+from .state import TrainerState
 
 _BAD_STEPS = 3  # in a row, before going back
 _RETURNS = 3  # before giving up
@@ -29,8 +29,8 @@ class Snapshot:
     progress: dict[str, Any]
 
 
-class Windows(Protocol):
-    """What a run reads, step by step: `fastrnn.data.windows.Streams` of a text, or batches of records."""
+class TrainingData(Protocol):
+    """What a run reads, step by step: `fastrnn.data.text.bptt.TBPTTStreams` of a text, or batches of records."""
 
     @property
     def per_epoch(self) -> int:
@@ -45,7 +45,7 @@ class Windows(Protocol):
         """Those lo..hi of them that are in this process's windows."""
 
     def window(self, index: int) -> Any:
-        """What step ``index`` learns from, a pure function of the index; a `fastrnn.parallel.group.Learnt`."""
+        """What step ``index`` learns from, a pure function of the index; a `TrainingWindow`."""
 
 
 class Trainer:
@@ -54,18 +54,20 @@ class Trainer:
     In a ``group`` each process has its part of the windows, and all of them the same parameters.
     """
 
-    def __init__(self, model: Model, windows: Windows, config: Config, group: Group = ALONE) -> None:
+    def __init__(
+        self, model: Model, windows: TrainingData, config: Config, group: Communicator = SINGLE_PROCESS
+    ) -> None:
         assert config.steps is not None
         assert config.lr is not None
         assert config.warmup is not None
         assert config.dropout is not None
         self.model, self.windows, self.config, self.group = model, windows, config, group
-        self.steps, self.lr, self.warmup, self.keep = config.steps, config.lr, config.warmup, 1 - config.dropout
+        self.steps, self.lr, self.warmup, self.keep_prob = config.steps, config.lr, config.warmup, 1 - config.dropout
         self.optimizer = Optimizer(model, config)
         lo, hi = windows.part
-        self._place = (lo, windows.batch)
+        self._batch_slice = (lo, windows.batch)
         self.state = model.initial_state(hi - lo)
-        self.progress = Progress()
+        self.progress = TrainerState()
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
 
@@ -90,48 +92,50 @@ class Trainer:
         progress = self.progress
         before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
         window = self.windows.window(progress.step)
-        nats = self.model.learn(window, self.state, self.keep, _key(self.config.seed, progress.step), self._place)
-        nats, count = self.group.average(self.model.gradients.flat, nats, window)
+        nats = self.model.train_step_gradients(
+            window, self.state, self.keep_prob, _key(self.config.seed, progress.step), self._batch_slice
+        )
+        nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):
             self.optimizer.step(self.learning_rate(), norm)
-            progress.bad_steps = 0
+            progress.nonfinite_steps = 0
             old = nats if progress.smoothed is None else progress.smoothed
             progress.smoothed = old + (nats - old) * max(_SMOOTHING, 1 / (progress.step + 1))
             progress.train_total += nats
             progress.train_count += 1
         else:
             self.state = before
-            progress.bad_steps += 1
+            progress.nonfinite_steps += 1
         progress.step += 1
         progress.updates = self.optimizer.updates
         progress.chars += count
-        if progress.bad_steps >= _BAD_STEPS:
-            self.go_back()
+        if progress.nonfinite_steps >= _BAD_STEPS:
+            self.rollback()
         return nats, norm
 
-    def sound(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether parameters, moments and state are all finite."""
         arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *self.state.values())
         bad = any(not np.isfinite(self.model.kernels.to_host(array)).all() for array in arrays)
-        return not self.group.most(bad)[0]
+        return not self.group.all_reduce_max(bad)[0]
 
-    def go_back(self) -> None:
+    def rollback(self) -> None:
         """To the last good state, with half the learning rate. Raises `DivergedError` after three times."""
-        scale, returns = self.progress.lr_scale / 2, self.progress.returns + 1
+        scale, returns = self.progress.lr_scale / 2, self.progress.rollbacks + 1
         if returns > _RETURNS:
             raise DivergedError(
                 f"training diverged at step {self.progress.step}: the loss or its gradient was NaN or infinite again "
                 "and again, also at an eighth of the learning rate; use a smaller --lr"
             )
         self.restore(self._good)
-        self.progress.lr_scale, self.progress.returns = scale, returns
+        self.progress.lr_scale, self.progress.rollbacks = scale, returns
 
-    def align(self) -> None:
+    def broadcast_parameters(self) -> None:
         """Every process goes on from the first one's parameters: unlike processors may round them otherwise."""
-        self.group.align(self.model.parameters.flat, *self.optimizer.moments.values())
+        self.group.broadcast(self.model.parameters.flat, *self.optimizer.moments.values())
 
-    def mark_good(self) -> None:
+    def save_rollback_point(self) -> None:
         """Come back here if what follows diverges."""
         snapshot = self.snapshot()
         self._good = dataclasses.replace(snapshot, progress=snapshot.progress | {"bad_steps": 0})
@@ -148,7 +152,7 @@ class Trainer:
         """Go on from a snapshot, bit for bit."""
         kernels = self.model.kernels
         kernels.copy(self.model.parameters.flat, snapshot.parameters)
-        self.progress = Progress.from_mapping(snapshot.progress)
+        self.progress = TrainerState.from_mapping(snapshot.progress)
         self.optimizer.assign(snapshot.moments, self.progress.updates)
         self.state = {name: kernels.to_device(array.copy()) for name, array in snapshot.state.items()}
         if self.plateau and self.progress.plateau:

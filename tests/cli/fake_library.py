@@ -29,7 +29,7 @@ class FakeTokenizer:
 
 
 class FakeModel:
-    """Stands in for `fastrnn.language_model.LanguageModel`; its samples are ``a0b0c0...``, ``a1b1c1...``."""
+    """Stands in for `fastrnn.inference.language_model.LanguageModel`; its samples are ``a0b0c0...``, ``a1b1c1...``."""
 
     corpus: ClassVar[dict[str, Any]] = {}
     letters: ClassVar[str] = "abc"
@@ -70,12 +70,12 @@ def fake_model(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
     """Put `FakeModel` in the place of the library's."""
     for name in ("letters", "task", "unknown"):
         monkeypatch.setattr(FakeModel, name, getattr(FakeModel, name))
-    module = types.ModuleType("fastrnn.language_model")
+    module = types.ModuleType("fastrnn.inference.language_model")
     module.LanguageModel = FakeModel  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "fastrnn.language_model", module)
-    models = types.ModuleType("fastrnn.models")
+    monkeypatch.setitem(sys.modules, "fastrnn.inference.language_model", module)
+    models = types.ModuleType("fastrnn.inference.load")
     models.load = FakeModel.load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "fastrnn.models", models)
+    monkeypatch.setitem(sys.modules, "fastrnn.inference.load", models)
     return FakeModel
 
 
@@ -91,10 +91,10 @@ def result(run: Path | str = "runs/x", **changes: Any) -> SimpleNamespace:
 
 
 class FakeTraining(types.ModuleType):
-    """Stands in for `fastrnn.training.start`."""
+    """Stands in for `fastrnn.training.api`."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__("fastrnn.training.start")
+        super().__init__("fastrnn.training.api")
         self.answer = answer
         self.asked: dict[str, Any] = {}
 

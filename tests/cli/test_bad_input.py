@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastrnn_cli import live
+from fastrnn_cli import rich_progress
 from fastrnn_cli.group import program
 
 SMALL = ("--hidden", "8", "--batch", "4", "--steps", "2", "--threads", "1", "--quiet")
@@ -136,11 +136,11 @@ def test_inputs_of_several_kinds_are_told_apart_by_the_first_that_does_not_fit(f
 def test_the_line_of_progress_fits_the_terminal(width: int) -> None:
     from rich.console import Console
 
-    from fastrnn.training.reporter import Step
+    from fastrnn.training.callbacks import StepEnd
 
-    step = Step(123_456, 1_000_000, 1.25, 2.0, 0.001, 1_234_567.0, 4000.0, 1.0)
+    step = StepEnd(123_456, 1_000_000, 1.25, 2.0, 0.001, 1_234_567.0, 4000.0, 1.0)
     console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
-    console.print(live._progress_line(step, "chars", width))
+    console.print(rich_progress._progress_line(step, "chars", width))
     (line,) = console.export_text().splitlines()
     assert "…" not in line
     assert ("1,234,567 chars/s" in line) == (width >= 60)

@@ -159,7 +159,7 @@ def training(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeTraining:
     """A training loop that is done at once, with this result."""
     fake_model(monkeypatch)
     module = FakeTraining(result(**changes))
-    monkeypatch.setitem(sys.modules, "fastrnn.training.start", module)
+    monkeypatch.setitem(sys.modules, "fastrnn.training.api", module)
     return module
 
 

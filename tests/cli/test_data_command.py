@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fastrnn.data.corpora import CORPORA
-from fastrnn.data.make import GENERATORS, Choices, make
-from fastrnn.data.sources import BUILTIN
+from fastrnn.data.catalog import CORPORA
+from fastrnn.data.synthetic import GENERATORS, Choices, make
+from fastrnn.data.text.sources import BUILTIN
 from fastrnn_cli.commands import data
 from fastrnn_cli.main import run
 
@@ -84,7 +84,7 @@ def test_fetch_prints_where_the_files_are(
         report("a.txt", 200_000, 200_000)
         return [tmp_path / name / "a.txt"]
 
-    monkeypatch.setattr("fastrnn.data.fetch.fetch", fetched)
+    monkeypatch.setattr("fastrnn.data.download.fetch", fetched)
     assert run(["data", "fetch", "names", "ptb"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(tmp_path / name / "a.txt") for name in ("names", "ptb")]

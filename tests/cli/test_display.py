@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fastrnn.config import Config
-from fastrnn_cli import display, live
+from fastrnn_cli import display, rich_progress
 
 START = SimpleNamespace(
     run="runs/x", parameters=1234567, data=("text 1,000 chars, vocabulary of 65", "100 steps of 32 x 64, 25 an epoch"),
@@ -42,21 +42,21 @@ def play(shown: display.Display) -> None:
     """A short run."""
     with shown:
         shown.message("compiling")
-        shown.started(START)
+        shown.on_train_start(START)
         for number in range(1, 41):
-            shown.step(step(number))
-        shown.evaluated(evaluated(40))
-        shown.step(step(41))
+            shown.on_step(step(number))
+        shown.on_evaluate(evaluated(40))
+        shown.on_step(step(41))
 
 
 def test_no_speed_is_shown_before_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    display.PlainDisplay().step(step(1, chars_per_s=0.0, seconds_left=float("nan")))
+    display.PlainDisplay().on_step(step(1, chars_per_s=0.0, seconds_left=float("nan")))
     assert capsys.readouterr().err == "step 1/100  epoch 0.04  train 3.9800 nats  5.7419 bits\n"
 
 
 def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     shown = display.PlainDisplay()
-    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
     capsys.readouterr()
     for steps in (95, 90, 85, 60, 62, 55):
         shown.planned(SimpleNamespace(step=10, steps=steps))
@@ -65,18 +65,18 @@ def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str
 
 def test_the_live_display_shows_a_validation_and_the_plan_in_its_place() -> None:
     out = io.StringIO()
-    shown = live.LiveDisplay(Console(file=out, force_terminal=True, width=100))
-    shown.started(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
-    shown.step(step(10))
+    shown = rich_progress.LiveDisplay(Console(file=out, force_terminal=True, width=100))
+    shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
+    shown.on_step(step(10))
     for steps in (90, 80, 70):
         shown.planned(SimpleNamespace(step=10, steps=steps))
-    shown.validating(0.42)
+    shown.validation_mode(0.42)
     text = "".join(str(line) for line in shown._render().renderables if not hasattr(line, "columns"))
     assert "validating: 42%" in text
     assert text.count("steps, not 100") == 1
     assert "70 steps, not 100" in text
-    shown.evaluated(evaluated(10))
-    assert "validating" not in "".join(str(line) for line in shown._render().renderables)
+    shown.on_evaluate(evaluated(10))
+    assert "validation_mode" not in "".join(str(line) for line in shown._render().renderables)
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +102,7 @@ def test_plain_lines_come_every_few_seconds(
     monkeypatch.setattr(display.time, "monotonic", lambda: next(clock) + 100)
     shown = display.PlainDisplay(every=5.0)
     for number in range(1, 7):
-        shown.step(step(number))
+        shown.on_step(step(number))
     assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["1/100", "4/100", "6/100"]
 
 
@@ -124,7 +124,7 @@ def written(terminal: Console) -> str:
 
 def test_live_display_shows_it_all() -> None:
     terminal = console(TERM="xterm-256color")
-    play(live.LiveDisplay(terminal))
+    play(rich_progress.LiveDisplay(terminal))
     text = written(terminal)
     for part in ("compiling", "gru, 2 layers of 128", "41/100", "epoch 1.64", "41,234 chars/s", "1:23 left"):
         assert part in text
@@ -134,48 +134,50 @@ def test_live_display_shows_it_all() -> None:
 
 def test_live_display_makes_a_sample_visible_and_takes_no_markup_from_it() -> None:
     terminal = console(TERM="xterm-256color")
-    with live.LiveDisplay(terminal) as shown:
-        shown.evaluated(evaluated(1, sample="[red]x[/red]\x1b[2J\u202e\n"))
+    with rich_progress.LiveDisplay(terminal) as shown:
+        shown.on_evaluate(evaluated(1, sample="[red]x[/red]\x1b[2J\u202e\n"))
     text = written(terminal)
     assert "[red]x[/red]␛[2J<U+202E>" in text
     assert "\x1b[2J" not in text
 
 
 def test_live_display_shows_the_beginning_of_a_long_sample() -> None:
-    assert [line.plain for line in live._sample_lines("line\n" * 50)] == ["sample"] + ["  line"] * live.SAMPLE_LINES
+    assert [line.plain for line in rich_progress._sample_lines("line\n" * 50)] == ["sample"] + [
+        "  line"
+    ] * rich_progress.SAMPLE_LINES
 
 
 def test_live_display_leaves_the_cursor_visible() -> None:
     terminal = console(TERM="xterm-256color")
-    with live.LiveDisplay(terminal):
+    with rich_progress.LiveDisplay(terminal):
         assert written(terminal).endswith("\x1b[?25h")
 
 
 def test_no_color_means_no_color() -> None:
     plain, coloured = console(TERM="xterm-256color", NO_COLOR="1"), console(TERM="xterm-256color")
     for terminal in (plain, coloured):
-        play(live.LiveDisplay(terminal))
+        play(rich_progress.LiveDisplay(terminal))
     assert "\x1b[36m" in written(coloured)
     assert "\x1b[36m" not in written(plain)
 
 
 def test_an_ascii_terminal_gets_ascii_bars() -> None:
     terminal = console(TERM="xterm-256color", encoding="ascii")
-    play(live.LiveDisplay(terminal))
+    play(rich_progress.LiveDisplay(terminal))
     assert "@%" in written(terminal)
 
 
 def test_a_terminal_that_has_gone_away_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = console(TERM="xterm-256color")
-    with live.LiveDisplay(terminal) as shown:
-        shown.step(step(1))
+    with rich_progress.LiveDisplay(terminal) as shown:
+        shown.on_step(step(1))
 
         def gone(*_: Any) -> int:
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(terminal.file, "write", gone)
         shown.message("nobody sees this")
-        shown.evaluated(evaluated(2))
+        shown.on_evaluate(evaluated(2))
 
 
 class Terminal(io.StringIO):
@@ -190,7 +192,7 @@ def test_the_display_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(display.make_display(quiet=False), display.PlainDisplay)
     monkeypatch.setattr("sys.stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(display.make_display(quiet=False), live.LiveDisplay)
+    assert isinstance(display.make_display(quiet=False), rich_progress.LiveDisplay)
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(display.make_display(quiet=False), display.PlainDisplay)
     monkeypatch.setattr("sys.stderr", None)
@@ -205,9 +207,9 @@ def test_rich_is_imported_for_a_terminal_only() -> None:
 
 def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(rich_progress.time, "monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    shown = live.LiveDisplay(console)
+    shown = rich_progress.LiveDisplay(console)
     with shown:
         shown.reading(1_000_000, None)
         assert console.file.getvalue().count("reading") == 0
@@ -216,8 +218,8 @@ def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.Monkey
         assert "reading: 600 of 617 MB" in console.file.getvalue()
         shown.message("compiling")
         assert shown._render().renderables == []
-        shown.started(START)
-        shown.step(step(1))
+        shown.on_train_start(START)
+        shown.on_step(step(1))
         assert "1/100" in console.file.getvalue()
 
 

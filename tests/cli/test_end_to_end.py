@@ -154,11 +154,11 @@ def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
     import inspect
 
     from fastrnn.bench import bench_sample, bench_train
-    from fastrnn.language_model import LanguageModel
-    from fastrnn.sample import Drawing
+    from fastrnn.inference.language_model import LanguageModel
+    from fastrnn.inference.sampling import SamplingParams
 
     held: dict[str, object] = {}
-    for function in (LanguageModel.sample_stream, Drawing):
+    for function in (LanguageModel.sample_stream, SamplingParams):
         held |= {name: p.default for name, p in inspect.signature(function).parameters.items()}
     assert told(sample.command) == {name: str(held[name]) for name in told(sample.command)}
     bench = importlib.import_module("fastrnn_cli.commands.bench")

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from fastrnn.errors import ConfigError
-from fastrnn_cli import figures
-from fastrnn_cli.looks import checked_number
+from fastrnn_cli import formatting
+from fastrnn_cli.inspect_report import checked_number
 
 
 @pytest.mark.parametrize(
@@ -12,44 +12,44 @@ from fastrnn_cli.looks import checked_number
     [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (None, "-"), (math.inf, "-")],
 )
 def test_duration(seconds: float | None, shown: str) -> None:
-    assert figures.duration(seconds) == shown
+    assert formatting.duration(seconds) == shown
 
 
 def test_a_loss_is_told_in_nats_and_in_bits() -> None:
-    assert figures.loss(2 * math.log(2)) == "1.3863 nats  2.0000 bits"
-    assert figures.loss(None) == "-"
+    assert formatting.loss(2 * math.log(2)) == "1.3863 nats  2.0000 bits"
+    assert formatting.loss(None) == "-"
 
 
 def test_plural() -> None:
-    assert [figures.plural(n, "layer") for n in (1, 2, 1234)] == ["1 layer", "2 layers", "1,234 layers"]
+    assert [formatting.plural(n, "layer") for n in (1, 2, 1234)] == ["1 layer", "2 layers", "1,234 layers"]
 
 
 def test_spark_of_a_falling_loss_falls_from_the_highest_bar_to_the_lowest() -> None:
-    spark = figures.Spark()
+    spark = formatting.Sparkline()
     for value in range(8, 0, -1):
         spark.add(value)
-    assert spark.text(40) == figures.BARS[::-1]
-    assert spark.text(40, figures.ASCII_BARS) == figures.ASCII_BARS[::-1]
+    assert spark.text(40) == formatting.BARS[::-1]
+    assert spark.text(40, formatting.ASCII_BARS) == formatting.ASCII_BARS[::-1]
 
 
 def test_spark_keeps_the_whole_run_in_bounded_room() -> None:
-    spark = figures.Spark(room=8)
+    spark = formatting.Sparkline(room=8)
     for step in range(10_000):
         spark.add(-step)
     text = spark.text(8)
     assert len(text) == 8
-    assert text[0] == figures.BARS[-1]
-    assert text[-1] == figures.BARS[0]
+    assert text[0] == formatting.BARS[-1]
+    assert text[-1] == formatting.BARS[0]
     assert list(text) == sorted(text, reverse=True)
     assert len(spark._means) < 16
 
 
 def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
-    spark = figures.Spark()
+    spark = formatting.Sparkline()
     assert spark.text(10) == ""
     for value in (math.nan, 1.0, math.inf, 1.0):
         spark.add(value)
-    assert spark.text(10) == figures.BARS[0] * 2
+    assert spark.text(10) == formatting.BARS[0] * 2
 
 
 def test_a_number_outside_a_range_is_told_with_the_range() -> None:
@@ -60,8 +60,12 @@ def test_a_number_outside_a_range_is_told_with_the_range() -> None:
 
 
 def test_units_are_those_of_the_tokens() -> None:
-    assert [figures.unit("language-model", kind) for kind in ("chars", "bytes", "words")] == ["chars", "bytes", "words"]
-    assert figures.unit("tag", "chars") == "targets"
+    assert [formatting.unit("language-model", kind) for kind in ("chars", "bytes", "words")] == [
+        "chars",
+        "bytes",
+        "words",
+    ]
+    assert formatting.unit("tag", "chars") == "targets"
 
 
 @pytest.mark.parametrize(
@@ -80,4 +84,4 @@ def test_units_are_those_of_the_tokens() -> None:
     ],
 )
 def test_digits_follow_the_spread(value: float, spread: float, shown: str) -> None:
-    assert figures.digits(value, spread) == shown
+    assert formatting.digits(value, spread) == shown

@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from fastrnn.diagnostics import Match
-from fastrnn_cli import drawing
+from fastrnn_cli import terminal_plots
 from fastrnn_cli.commands import inspect as inspect_command
 from fastrnn_cli.group import program
-from fastrnn_cli.looks import Look, search_look
+from fastrnn_cli.inspect_report import Report, search_report
 
 TEXT = 'the cat "sat" on the mat.\n  the dog (sat) on the log.\n' * 40
 SMALL = ("--hidden", "12", "--layers", "2", "--batch", "4", "--seq", "16", "--threads", "1", "--steps", "30")
@@ -93,7 +93,7 @@ def test_units_that_hardly_follow_are_not_listed() -> None:
         return Match("x", 0, unit, measure, value)
 
     def shown(*matches: Match) -> str:
-        return dict(search_look({"x": list(matches)}, np.zeros((1, 2)), ["a"], 0).figures)["x"]
+        return dict(search_report({"x": list(matches)}, np.zeros((1, 2)), ["a"], 0).figures)["x"]
 
     assert shown(match(0.04)) == "no unit follows it (the nearest: 0/3 r=0.040)"
     assert shown(match(0.55, "auc")) == "no unit follows it (the nearest: 0/3 auc=0.550)"
@@ -143,7 +143,7 @@ def test_a_fresh_network_needs_no_model() -> None:
     shown = invoke(*FRESH, "--scale", "0.5", "--lags", "70").stdout
     assert "rnn, 1 layer of 32, scale 0.5" in shown
     curve = shown.splitlines()[-1].removeprefix("layer 0 h  ")
-    assert len(curve) == drawing.PLAIN_WIDTH
+    assert len(curve) == terminal_plots.PLAIN_WIDTH
     assert curve[0] == "█"
     assert list(curve) == sorted(curve, reverse=True)
 
@@ -202,11 +202,11 @@ def test_unknown_characters_are_named_or_skipped(folder: Path) -> None:
 
 
 def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
-    from fastrnn.diagnostics import choose_rows, fresh_network, head, random_rows
+    from fastrnn.diagnostics import choose_rows, head, random_rows, untrained_network
 
     held = {"show": 1000, **inspect_command.DEFAULTS}
-    assert inspect.signature(drawing.draw).parameters["show"].default == 1000
-    for function in (head, choose_rows, random_rows, fresh_network):
+    assert inspect.signature(terminal_plots.draw).parameters["show"].default == 1000
+    for function in (head, choose_rows, random_rows, untrained_network):
         held |= {name: p.default for name, p in inspect.signature(function).parameters.items()}
     for name in ("length", "show", "lags", "rows", "scale", *inspect_command.DEFAULTS):
         option = next(p for p in inspect_command.command.params if p.name == name)
@@ -214,12 +214,12 @@ def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
         assert (option.help or "").endswith(f"[default: {held[name]}]"), name
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], look: Look, width: int = 40) -> str:
+def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], look: Report, width: int = 40) -> str:
     """What a terminal of this width with all colours gets."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=width, highlight=False)
-    monkeypatch.setattr(drawing, "_console", lambda: console)
-    drawing.draw(look, show=10)
+    monkeypatch.setattr(terminal_plots, "_console", lambda: console)
+    terminal_plots.draw(look, show=10)
     return capsys.readouterr().out + file.getvalue()
 
 
@@ -227,10 +227,10 @@ def test_a_terminal_gets_the_text_in_colour(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marks = [None, 0.1, 6.0, 60.0, 0.0]
-    shown = drawn(monkeypatch, capsys, Look({}, [("mean", "1")], (), (), tokens=list("ab\x1b\nc"), marks=marks))
+    shown = drawn(monkeypatch, capsys, Report({}, [("mean", "1")], (), (), tokens=list("ab\x1b\nc"), marks=marks))
     red = "\x1b[30;48;2;229;57;53m"
     assert shown == f"mean  1\n\nab{red}␛\x1b[0m{red}␊\x1b[0m\nc\n"
-    look = Look({}, [], (), (), tokens=["x", "y", "z"], marks=[-1.0, 0.0, 1.0], signed=True)
+    look = Report({}, [], (), (), tokens=["x", "y", "z"], marks=[-1.0, 0.0, 1.0], signed=True)
     assert drawn(monkeypatch, capsys, look) == f"\n\x1b[30;48;2;66;133;244mx\x1b[0my{red}z\x1b[0m\n"
 
 
@@ -238,7 +238,7 @@ def test_curves_are_as_wide_as_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     curves = {"layer 0 h": [10.0**-i for i in range(100)]}
-    lines = drawn(monkeypatch, capsys, Look({}, [], (), (), curves=curves), width=30).splitlines()
+    lines = drawn(monkeypatch, capsys, Report({}, [], (), (), curves=curves), width=30).splitlines()
     bars = [c for c in lines[-1] if c in "▁▂▃▄▅▆▇█"]
     assert len(bars) == 30 - len("layer 0 h  ")
     assert lines[-1].count("\x1b[38;2;") >= 8
@@ -255,8 +255,8 @@ def test_curves_are_as_wide_as_the_terminal(
 )
 def test_bars_are_logarithmic(values: list[float], line: str) -> None:
     width = len(line)
-    assert drawing.log_bars(values, -2, 0, width, "▁▂▃▄▅▆▇█") == line
+    assert terminal_plots.log_bars(values, -2, 0, width, "▁▂▃▄▅▆▇█") == line
 
 
 def test_nothing_but_zeros_draws_no_curve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drawn(monkeypatch, capsys, Look({}, [], (), (), curves={"h": [0.0, math.nan]})) == ""
+    assert drawn(monkeypatch, capsys, Report({}, [], (), (), curves={"h": [0.0, math.nan]})) == ""

@@ -7,13 +7,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fastrnn.config import Config, key_of
-from fastrnn.config_file import read_config_file, to_toml
+from fastrnn.config import Config, key_of, read_config_file, to_toml
 from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
 from fastrnn_cli.group import COMMANDS
-from fastrnn_cli.settings import merged_settings
+from fastrnn_cli.precedence import merged_settings
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from fastrnn.errors import InputError
-from fastrnn_cli import reading
-from fastrnn_cli.reading import ReadingLine, read_lines, read_whole
+from fastrnn_cli import inputs
+from fastrnn_cli.inputs import ReadingLine, read_lines, read_whole
 
 
 def test_a_whole_text_is_read_as_it_is(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_line_says_how_much_is_read_on_a_terminal_alone(monkeypatch: pytest.Mo
             return True
 
     times = iter([0.0, 0.5, 2.0, 2.1, 3.0])
-    monkeypatch.setattr(reading.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(inputs.time, "monotonic", lambda: next(times))
     monkeypatch.setattr("sys.stderr", shown := Terminal())
     with ReadingLine() as line:
         for done in (1, 2, 3, 10):
@@ -68,7 +68,7 @@ def test_a_line_says_how_much_is_read_on_a_terminal_alone(monkeypatch: pytest.Mo
     drawn = shown.getvalue().split("\r")
     assert drawn == ["", "reading: 2 of 10 MB", "reading: 10 of 10 MB", " " * 20, ""]
 
-    monkeypatch.setattr(reading.time, "monotonic", iter(range(9)).__next__)
+    monkeypatch.setattr(inputs.time, "monotonic", iter(range(9)).__next__)
     monkeypatch.setattr("sys.stderr", shown := io.StringIO())
     with ReadingLine() as line:
         line.show(1, None)

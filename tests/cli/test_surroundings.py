@@ -4,28 +4,28 @@ import logging
 
 from click.testing import CliRunner
 
+from fastrnn_cli.env_warnings import environment_warnings, warn_about_environment
 from fastrnn_cli.group import program
-from fastrnn_cli.surroundings import remark, remarks
 
 
 def test_nothing_is_amiss(tmp_path):
     fine = {"FASTRNN_HIDDEN": "8", "FASTRNN_FOR": "3m", "FASTRNN_CONFIG": "a.toml", "FASTRNN_DEBUG": "1", "HOME": "x"}
-    assert not list(remarks(fine | {"FASTRNN_KERNELS": str(tmp_path / "new" / "folder")}))
+    assert not list(environment_warnings(fine | {"FASTRNN_KERNELS": str(tmp_path / "new" / "folder")}))
 
 
 def test_a_misspelt_variable_names_the_near_one():
-    (line,) = remarks({"FASTRNN_HIDEN": "20"})
+    (line,) = environment_warnings({"FASTRNN_HIDEN": "20"})
     assert line == "FASTRNN_HIDEN is not a variable of fastrnn's; did you mean FASTRNN_HIDDEN?"
-    assert list(remarks({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a variable of fastrnn's"]
+    assert list(environment_warnings({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a variable of fastrnn's"]
 
 
 def test_what_the_library_logs_is_a_line(monkeypatch, capsys):
-    remark({})
+    warn_about_environment({})
     logging.getLogger("fastrnn").warning("kernels: %s", "a\nb")
     assert capsys.readouterr().err.splitlines() == ["kernels: a␊b"]
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    remark({})
+    warn_about_environment({})
     logging.getLogger("fastrnn").warning("again")
     assert capsys.readouterr().err == ""
 

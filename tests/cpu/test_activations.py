@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from plain_kernels import compiled_only
 
-from fastrnn.cpu import activations
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.target import TARGET
+from fastrnn.kernels.cpu import activations
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.target import TARGET
 
 
 @kernel

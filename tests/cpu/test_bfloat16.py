@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-import fastrnn.nn.linear
-import fastrnn.nn.products
-from fastrnn.cpu.bfloat16 import to_bfloat16
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.matmul import multiply, product_memory
-from fastrnn.cpu.packing import pack, packed_size, panels
-from fastrnn.cpu.target import TARGET
+import fastrnn.nn.layers
+import fastrnn.nn.matmul_mode
 from fastrnn.errors import BackendError
+from fastrnn.kernels.cpu.bfloat16 import to_bfloat16
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.matmul import multiply, product_memory
+from fastrnn.kernels.cpu.packing import pack, packed_size, panels
+from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.nn.initialisation import initialise
 from fastrnn.nn.network import Network
-from fastrnn.nn.shapes import ModelShape
+from fastrnn.shapes import ModelShape
 
 needs_dot = pytest.mark.skipif(not TARGET.bfloat16_dot, reason="this processor has no bfloat16 dot instruction")
 needs_amx = pytest.mark.skipif(not TARGET.amx, reason="this processor has no matrix tiles")
@@ -84,13 +84,13 @@ def test_products_of_three_parts_are_as_exact_as_float32(m, k, n, transposed, rn
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("hidden", [32, 33, 100])
 def test_gradients_from_three_parts_are_as_exact_as_float32(cell, hidden, rng, monkeypatch):
-    monkeypatch.setattr(fastrnn.nn.products, "SPLIT_FROM", 1)
-    monkeypatch.setattr(fastrnn.nn.linear, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.matmul_mode, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.layers, "SPLIT_FROM", 1)
     shape = ModelShape(cell, 2, hidden, 11)
     found = []
     x, y = (rng.integers(0, 11, (40, 35)).astype(np.int32) for _ in range(2))
     for dtype, products in ((np.float64, "exact"), (np.float32, "exact"), (np.float32, "split")):
-        network = Network(shape, dtype=dtype, threads=2, products=products)
+        network = Network(shape, dtype=dtype, threads=2, matmul_mode=products)
         initialise(network.parameters, shape, "orthogonal", np.random.default_rng(3))
         network.parameters.flat[:] = network.parameters.flat.astype(np.float32)
         network.loss_and_gradient(x, y, None, network.initial_state(35))
@@ -104,7 +104,7 @@ def networks(cell: str, hidden: int, threads: int = 2) -> tuple[Network, Network
     shape = ModelShape(cell, 2, hidden, 11)
     exact = Network(shape, threads=threads)
     initialise(exact.parameters, shape, "orthogonal", np.random.default_rng(3))
-    return exact, exact.sibling("bfloat16")
+    return exact, exact.with_shared_parameters("bfloat16")
 
 
 @needs_dot
@@ -123,11 +123,11 @@ def test_gradients_with_bfloat16_products_are_near_the_exact_ones(cell, hidden, 
 
 @pytest.mark.parametrize("products", [pytest.param("bfloat16", marks=needs_dot), "split"])
 def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
-    monkeypatch.setattr(fastrnn.nn.products, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.matmul_mode, "SPLIT_FROM", 1)
     x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
     found = []
     for threads in (1, 2, 3):
-        network = networks("lstm", 33, threads)[0].sibling(products)
+        network = networks("lstm", 33, threads)[0].with_shared_parameters(products)
         network.loss_and_gradient(x, y, None, network.initial_state(5))
         found.append(network.gradients.flat.copy())
     np.testing.assert_array_equal(found[0], found[1])
@@ -137,8 +137,8 @@ def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
 def test_a_processor_without_the_instruction_says_so(monkeypatch):
     import dataclasses
 
-    from fastrnn.cpu import kernels
+    from fastrnn.kernels.cpu import ops
 
-    monkeypatch.setattr(kernels, "TARGET", dataclasses.replace(TARGET, bfloat16_dot=False))
+    monkeypatch.setattr(ops, "TARGET", dataclasses.replace(TARGET, bfloat16_dot=False))
     with pytest.raises(BackendError, match="use float32"):
-        Network(ModelShape("lstm", 1, 4, 3), threads=1, products="bfloat16")
+        Network(ModelShape("lstm", 1, 4, 3), threads=1, matmul_mode="bfloat16")

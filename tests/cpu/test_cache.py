@@ -10,7 +10,7 @@ import kernel_cache
 import numba
 import pytest
 
-from fastrnn.cpu import cache, compiling
+from fastrnn.kernels.cpu import disk_cache, jit
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -37,7 +37,7 @@ def test_places_where_nothing_can_be_kept(tmp_path):
 
 
 def test_a_kernel_whose_source_changed_after_it_was_read_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "sources_key", lambda: "other")
+    monkeypatch.setattr(disk_cache, "sources_key", lambda: "other")
     assert [kernel_cache._in_process(tmp_path, "float32") for _ in range(2)] == [False, False]
     assert not list(tmp_path.iterdir())
 
@@ -48,8 +48,8 @@ def test_a_kernel_of_another_file_with_the_same_code_is_another(tmp_path):
         (tmp_path / "own.py").write_text(f"def add(x):\n    return x + {number}\n")
         space: dict = {}
         exec(compile((tmp_path / "own.py").read_text(), str(tmp_path / "own.py"), "exec"), space)
-        compiled = compiling.kernel(space["add"])
-        compiled._cache = cache.KernelCache(space["add"], tmp_path)
+        compiled = jit.kernel(space["add"])
+        compiled._cache = disk_cache.KernelCache(space["add"], tmp_path)
         answers.append(compiled(1))
     assert answers == [2, 3]
 
@@ -57,7 +57,7 @@ def test_a_kernel_of_another_file_with_the_same_code_is_another(tmp_path):
 def test_a_kernel_typed_at_a_prompt_is_compiled_in_memory():
     space: dict = {}
     exec("def add(x):\n    return x + 1\n", space)
-    assert compiling.kernel(space["add"])(1) == 2
+    assert jit.kernel(space["add"])(1) == 2
 
 
 def test_importing_leaves_the_cache_of_other_numba_code_alone():
@@ -76,7 +76,7 @@ WAITING = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from fastrnn.cpu import cache, compiling
+from fastrnn.kernels.cpu import cache, compiling
 import one_slow_kernel as module
 
 def _compiling(*a):
@@ -131,14 +131,14 @@ def test_a_kernel_that_was_being_compiled_by_a_process_that_died_is_compiled(tmp
 def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     first = _compiles(tmp_path, "first", 60)
     _until_there(tmp_path / "first")
-    monkeypatch.setattr(cache._waits, "left", 0.2)
+    monkeypatch.setattr(disk_cache._waits, "left", 0.2)
     space: dict = {}
     source = tmp_path / "one_slow_kernel.py"
     exec(compile(source.read_text(), str(source), "exec"), space)
-    compiled = compiling.kernel(space["add"])
-    compiled._cache = cache.KernelCache(space["add"], tmp_path / "cache")
+    compiled = jit.kernel(space["add"])
+    compiled._cache = disk_cache.KernelCache(space["add"], tmp_path / "cache")
     assert compiled(1) == 2
-    assert cache._waits.left <= 0
+    assert disk_cache._waits.left <= 0
     first.kill()
     first.communicate()
 
@@ -155,21 +155,21 @@ def test_the_parts_of_numba_that_the_cache_relies_on():
     assert callable(serialize.dumps)
     assert callable(codegen.JITCPUCodegen.magic_tuple)
     assert {"CPU_NAME", "CPU_FEATURES", "ENABLE_AVX", "DISABLE_JIT"} <= set(vars(config))
-    library = compiling.kernel(kernel_cache.one_kernel.poly)
-    assert isinstance(library._cache, cache.KernelCache)
+    library = jit.kernel(kernel_cache.one_kernel.poly)
+    assert isinstance(library._cache, disk_cache.KernelCache)
     assert hasattr(codegen.CPUCodeLibrary, "has_dynamic_globals")
 
 
-class Place:
+class Location:
     """A kernel whose cache is in a place, and what is logged when it is compiled."""
 
     def __init__(self, monkeypatch, caplog):
-        monkeypatch.setattr(cache._Warnings, "given", False)
+        monkeypatch.setattr(disk_cache._Warnings, "given", False)
         self._log = caplog
 
     def compile(self, folder):
-        compiled = compiling.kernel(kernel_cache.one_kernel.poly)
-        compiled._cache = cache.KernelCache(kernel_cache.one_kernel.poly, folder)
+        compiled = jit.kernel(kernel_cache.one_kernel.poly)
+        compiled._cache = disk_cache.KernelCache(kernel_cache.one_kernel.poly, folder)
         numbers = kernel_cache.one_kernel.numbers("float32")
         assert compiled(numbers) == kernel_cache.one_kernel.right("float32")
         return [record.getMessage() for record in self._log.records if record.name == "fastrnn"]
@@ -177,13 +177,13 @@ class Place:
 
 @pytest.fixture
 def place(monkeypatch, caplog):
-    return Place(monkeypatch, caplog)
+    return Location(monkeypatch, caplog)
 
 
 def test_a_folder_that_cannot_be_made_is_named_once(place, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path / "file"))
-    assert cache.kernel_folder() is None
+    assert disk_cache.kernel_folder() is None
     (line,) = place.compile(None)
     assert place.compile(None) == [line]
     assert str(tmp_path / "file") in line
@@ -194,10 +194,10 @@ def test_a_folder_that_cannot_be_made_is_named_once(place, tmp_path, monkeypatch
 @pytest.mark.parametrize("mode", [0o770, 0o702])
 def test_a_folder_that_others_can_write_into_is_named(place, tmp_path, monkeypatch, mode):
     monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path))
-    folder = cache.kernel_folder()
+    folder = disk_cache.kernel_folder()
     assert folder is not None
     folder.chmod(mode)
-    assert cache.kernel_folder() is None
+    assert disk_cache.kernel_folder() is None
     (line,) = place.compile(None)
     assert f"{folder} can be written by others (chmod go-w)" in line
 
@@ -211,7 +211,7 @@ def test_no_home_directory_is_named(place, monkeypatch):
     monkeypatch.delenv("FASTRNN_KERNELS", raising=False)
     for answer in (homeless, lambda *name, **options: "~/.cache/fastrnn"):
         monkeypatch.setattr(platformdirs, "user_cache_dir", answer)
-        assert cache.kernel_folder() is None
+        assert disk_cache.kernel_folder() is None
     (line,) = place.compile(None)
     assert "no home directory" in line
 

@@ -11,13 +11,13 @@ from numba.core.dispatcher import Dispatcher
 from plain_kernels import compiled_only
 from random_cases import make_model
 
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.kernels import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
-from fastrnn.cpu.memory import working_memory
-from fastrnn.cpu.walk import flat
-from fastrnn.data.tokens import CharTokenizer
-from fastrnn.data.windows import Window
-from fastrnn.sample import Drawing, Sampler
+from fastrnn.data.text.bptt import Window
+from fastrnn.data.text.tokenizers import CharTokenizer
+from fastrnn.inference.sampling import Sampler, SamplingParams
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.memory import working_memory
+from fastrnn.kernels.cpu.ops import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
+from fastrnn.kernels.cpu.recurrence import flat
 
 
 def pieces_without_references() -> list[Dispatcher]:
@@ -38,8 +38,10 @@ def test_no_piece_that_counts_no_references_returns_an_array(rng):
     """Its caller would give back a reference that nobody took: memory that is freed while it is used."""
     model = make_model("gru", 2, rng, 5, 4)
     network = make_network(model, np.float32, threads=1)
-    network.learn(Window(np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32), None), network.initial_state(2))
-    list(Sampler(network, CharTokenizer("abcd")).tokens(1, 1, np.zeros(1, np.int64), Drawing(), 0))
+    network.train_step_gradients(
+        Window(np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32), None), network.initial_state(2)
+    )
+    list(Sampler(network, CharTokenizer("abcd")).tokens(1, 1, np.zeros(1, np.int64), SamplingParams(), 0))
     for each in (layer_forward, layer_backward, layer_gradient, output_loss, pack, generate):
         for signature in list(each.overloads)[:1]:  # not from the disk, so that its pieces are compiled too
             numba.jit(**each.targetoptions)(each.py_func).compile(signature)

@@ -7,9 +7,9 @@ from engine_cases import make_network
 from plain_kernels import WANTED as PLAIN_PYTHON
 from random_cases import make_model
 
-from fastrnn.cpu import generate
-from fastrnn.data.tokens import CharTokenizer
-from fastrnn.sample import Drawing, Sampler
+from fastrnn.data.text.tokenizers import CharTokenizer
+from fastrnn.inference.sampling import Sampler, SamplingParams
+from fastrnn.kernels.cpu import generate
 
 V = 40
 ALMOST_ONE = np.nextafter(1.0, 0.0)
@@ -153,7 +153,7 @@ def sampled(model, count, drawing, threads=1, seed=3, length=25):
 def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
     """Each token feeds the next: in the textbook each was the likeliest, or among the likeliest three."""
     model = make_model(cell, 2, rng, 9, 12)
-    for drawing, most in [(Drawing(greedy=True), 1), (Drawing(top_k=3), 3)]:
+    for drawing, most in [(SamplingParams(greedy=True), 1), (SamplingParams(top_k=3), 3)]:
         tokens = sampled(model, 2, drawing)
         for column in tokens.T:
             logits, _ = model.forward(np.concatenate([[2, 0, 1], column[:-1]])[:, None])
@@ -163,7 +163,7 @@ def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
 
 def test_samples_do_not_depend_on_their_number_or_the_threads(rng):
     model = make_model("lstm", 2, rng, 9, 12)
-    five, two = sampled(model, 5, Drawing()), sampled(model, 2, Drawing(), threads=3)
+    five, two = sampled(model, 5, SamplingParams()), sampled(model, 2, SamplingParams(), threads=3)
     np.testing.assert_array_equal(five[:, :2], two)
     assert len({column.tobytes() for column in np.ascontiguousarray(five.T)}) == 5
-    assert np.any(sampled(model, 2, Drawing(), seed=4) != two)
+    assert np.any(sampled(model, 2, SamplingParams(), seed=4) != two)

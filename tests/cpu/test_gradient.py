@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fastrnn.cpu.gradient import layer_gradient, weight_gradient
-from fastrnn.cpu.gru import GRU
-from fastrnn.cpu.target import TARGET
+from fastrnn.kernels.cpu.gru import GRU
+from fastrnn.kernels.cpu.target import TARGET
+from fastrnn.kernels.cpu.weight_gradient import layer_gradient, weight_gradient
 
 GRU_ORDER = np.array([2, 0, 1])
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastrnn.cpu import loss as kernels
+from fastrnn.kernels.cpu import output_losses as kernels
 from fastrnn.reference import cross_entropy, cross_entropy_backward
 
 V = 37

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.kernels import panels
-from fastrnn.cpu.matmul import multiply, product_memory
-from fastrnn.cpu.packing import VECTORS, pack, packed_size
-from fastrnn.cpu.target import TARGET
-from fastrnn.cpu.walk import flat
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.matmul import multiply, product_memory
+from fastrnn.kernels.cpu.ops import panels
+from fastrnn.kernels.cpu.packing import VECTORS, pack, packed_size
+from fastrnn.kernels.cpu.recurrence import flat
+from fastrnn.kernels.cpu.target import TARGET
 
 LANES = TARGET.lanes(32)
 PANEL = TARGET.panel(32)

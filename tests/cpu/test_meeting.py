@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.meeting import MEETING, call_off, meet, meetings
-from fastrnn.cpu.pool import Part, Pool
+from fastrnn.kernels.cpu.barrier import BARRIER, abort, barriers, wait
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.thread_pool import Part, Pool
 
-pytestmark = pytest.mark.skipif(not MEETING, reason="threads cannot give way to others here")
+pytestmark = pytest.mark.skipif(not BARRIER, reason="threads cannot give way to others here")
 
 
 @kernel
@@ -21,14 +21,14 @@ def add_up_the_others(numbers, counts, number, rounds):
         for other in range(threads):
             total += numbers[n % 2, other]
         numbers[1 - n % 2, number] = (total + number) % 1009
-        meet(counts, number)
+        wait(counts, number)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_what_was_written_before_a_meeting_is_read_after_it(threads):
     """Also with more threads than processors."""
     rounds = 2000
-    numbers, counts = np.zeros((2, threads), np.int64), meetings(threads)
+    numbers, counts = np.zeros((2, threads), np.int64), barriers(threads)
     numbers[0] = np.arange(threads)
     expected = numbers[0].copy()
     for _ in range(rounds):
@@ -42,7 +42,7 @@ def test_what_was_written_before_a_meeting_is_read_after_it(threads):
 
 
 def test_nobody_waits_for_a_thread_that_failed():
-    numbers, counts = np.zeros((2, 3), np.int64), meetings(3)
+    numbers, counts = np.zeros((2, 3), np.int64), barriers(3)
 
     def work(part: Part) -> None:
         if part.number == 1:
@@ -50,4 +50,4 @@ def test_nobody_waits_for_a_thread_that_failed():
         add_up_the_others(numbers, counts, part.number, 50)
 
     with pytest.raises(MemoryError):
-        Pool(3).together(work, lambda: call_off(counts))
+        Pool(3).together(work, lambda: abort(counts))

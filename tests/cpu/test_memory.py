@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from fastrnn.cpu.memory import zeros
+from fastrnn.kernels.cpu.memory import zeros
 
 
 @pytest.mark.parametrize("size", [1, 1 << 10, (1 << 19) - 1, 1 << 19, (1 << 21) + 3, 5 << 20])

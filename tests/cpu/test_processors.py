@@ -29,12 +29,12 @@ TARGETS = {
 SCRIPT = """
 import sys
 import numpy as np
-from fastrnn.cpu.cache import kernel_folder
+from fastrnn.kernels.cpu.disk_cache import kernel_folder
 from engine_cases import assert_close, make_network, run_network, run_reference
-from fastrnn.cpu.packing import pack, packed_size
-from fastrnn.cpu.loss import output_forward
-from fastrnn.cpu.kernels import panels
-from fastrnn.cpu.target import TARGET
+from fastrnn.kernels.cpu.packing import pack, packed_size
+from fastrnn.kernels.cpu.output_losses import output_forward
+from fastrnn.kernels.cpu.ops import panels
+from fastrnn.kernels.cpu.target import TARGET
 from random_cases import make_model, make_starts, make_state, make_text
 
 assert TARGET.name == sys.argv[1], TARGET
@@ -62,8 +62,8 @@ assert not called, called
 
 WITHOUT_AVX = """
 import numba, numpy as np
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.target import TARGET, enabled_features
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.target import TARGET, enabled_features
 
 @kernel
 def products(x, y):

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from fastrnn.config import Config
-from fastrnn.cpu.update import BLOCK
+from fastrnn.config import MOMENTS, Config
+from fastrnn.kernels.cpu.optimizers import BLOCK
 from fastrnn.nn.network import Network
-from fastrnn.nn.shapes import ModelShape
-from fastrnn.training.optimizers import MOMENTS, Optimizer
+from fastrnn.shapes import ModelShape
+from fastrnn.training.optimizers import Optimizer
 
 SHAPE = ModelShape("rnn", 1, 48, 65)  # three blocks of parameters, the last one not full
 LR, STEPS = 0.01, 4

@@ -6,7 +6,7 @@ import importlib.util
 def _cuda_works() -> bool:
     if importlib.util.find_spec("numba_cuda") is None:
         return False
-    from fastrnn.cuda.compiling import missing
+    from fastrnn.kernels.cuda.jit import missing
 
     return missing() is None
 

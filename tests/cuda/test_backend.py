@@ -4,9 +4,9 @@ import importlib.util
 
 import pytest
 
-from fastrnn import backend
 from fastrnn.config import Config
 from fastrnn.errors import BackendError
+from fastrnn.kernels import backend
 from fastrnn.nn.network import Network
 
 with_numba_cuda = pytest.mark.skipif(
@@ -23,11 +23,11 @@ def test_without_numba_cuda(monkeypatch):
 @with_numba_cuda
 @pytest.mark.parametrize("error", ["Error at driver init: \n\nno libcuda.so\nhere:\n", None])
 def test_without_a_driver_or_a_card(monkeypatch, error):
-    from fastrnn.cuda import compiling
+    from fastrnn.kernels.cuda import jit
 
-    monkeypatch.setattr(compiling, "SIMULATED", False)
-    monkeypatch.setattr(compiling.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(compiling.cuda, "cuda_error", lambda: error, raising=False)
+    monkeypatch.setattr(jit, "SIMULATED", False)
+    monkeypatch.setattr(jit.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(jit.cuda, "cuda_error", lambda: error, raising=False)
     with pytest.raises(BackendError) as raised:
         backend.load("cuda")
     message = str(raised.value)
@@ -37,4 +37,4 @@ def test_without_a_driver_or_a_card(monkeypatch, error):
 
 
 def test_the_cpu_does_not_import_cuda():
-    assert backend.load("cpu").__name__ == "fastrnn.cpu.kernels"
+    assert backend.load("cpu").__name__ == "fastrnn.kernels.cpu.ops"

@@ -20,38 +20,39 @@ card = SimpleNamespace(compute_capability=(8, 0), MULTIPROCESSOR_COUNT=108, name
                        MAX_SHARED_MEMORY_PER_MULTIPROCESSOR=164 * 1024)
 dispatcher.get_current_device = cuda.get_current_device = lambda: card
 
-from fastrnn.cuda import (dropout, embedding, generate, gradient, grid, gru, loss, lstm, matmul, memory, packing, rnn,
-                          sums, update, walk)
-from fastrnn.cuda.cells import STEPS
+from fastrnn.kernels.cuda import (dropout, generate, gru, input_table, launch_plan, lstm, matmul, memory,
+    optimizers, output_losses, packing, recurrence, reductions, rnn, weight_gradient)
+from fastrnn.kernels.cuda.recurrence import STEPS
 
 f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
 def a(n, kind=f):
     return types.Array(kind, n, "C")
 ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
 kernels = {
-    "fill": (memory._fill, a(1), f), "choose": (walk._choose_rows, a(3), a(2), ids),
+    "fill": (memory._fill, a(1), f), "choose": (recurrence._choose_rows, a(3), a(2), ids),
     "product": (matmul._product("<f4", False), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
     "bfloat16": (matmul._product("<f4", True), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
-    "gather": (gradient._gather_table, a(2), a(3), ids), "scatter": (gradient._scatter_table, a(2), a(3), ids),
-    "sums": (sums._sum_columns("<f4"), a(1), a(1), i, b), "put_bias": (loss._put_bias, a(3), a(1)),
-    "softmax": (loss._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
-    "squares": (update._sums("<f4"), a(1), a(1, f8)), "adamw": (update._adamw, *[a(1)] * 5, *[f] * 9),
-    "sgd": (update._sgd, *[a(1)] * 3, f, f), "momentum": (update._momentum, *[a(1)] * 4, f, f, f),
-    "scaled": (update._scaled, *[a(1)] * 4, *[f] * 5), "pack": (packing._pack, a(2), order, i, b, a(1)),
-    "table": (embedding._table_forward, a(2), a(2), a(1), a(1), order, b),
-    "bias": (embedding._bias_backward, a(2), a(1), a(1), order),
-    "weights": (embedding._weights_backward, a(2), a(2), order),
+    "gather": (weight_gradient._gather_table, a(2), a(3), ids),
+    "scatter": (weight_gradient._scatter_table, a(2), a(3), ids),
+    "sums": (reductions._sum_columns("<f4"), a(1), a(1), i, b), "put_bias": (output_losses._put_bias, a(3), a(1)),
+    "softmax": (output_losses._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
+    "squares": (optimizers._sums("<f4"), a(1), a(1, f8)), "adamw": (optimizers._adamw, *[a(1)] * 5, *[f] * 9),
+    "sgd": (optimizers._sgd, *[a(1)] * 3, f, f), "momentum": (optimizers._momentum, *[a(1)] * 4, f, f, f),
+    "scaled": (optimizers._scaled, *[a(1)] * 4, *[f] * 5), "pack": (packing._pack, a(2), order, i, b, a(1)),
+    "table": (input_table._table_forward, a(2), a(2), a(1), a(1), order, b),
+    "bias": (input_table._bias_backward, a(2), a(1), a(1), order),
+    "weights": (input_table._weights_backward, a(2), a(2), order),
     "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
     "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
 }
 sizes = i, i, i
 for name, steps in STEPS.items():
-    for each in grid.columns_together(steps.gates):
+    for each in launch_plan.columns_together(steps.gates):
         for rows in (1, 8):
-            forward = walk.forward(name, "<f4", each, rows)
+            forward = recurrence.forward(name, "<f4", each, rows)
             kernels[f"{name} forward {each} {rows}"] = (forward, *[a(3)] * 3, a(1), a(1), starts, a(3), *sizes)
     for each in (4, 1):
-        backward = walk.backward(name, "<f4", each, 8)
+        backward = recurrence.backward(name, "<f4", each, 8)
         kernels[f"{name} backward {each}"] = (backward, *[a(3)] * 3, a(1), a(1), starts, a(3), a(2), a(2), *sizes)
 found = {}
 for name, (kernel, *types_) in kernels.items():

@@ -19,8 +19,8 @@ import numpy as np
 
 import fastrnn
 from fastrnn.config import TASKS, Config
-from fastrnn.data.corpus import Corpus, corpus_from_text, read_corpus
-from fastrnn.data.records import read_records
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.text.corpus import Corpus, corpus_from_text, read_corpus
 from fastrnn.errors import FastRNNError, InputError
 
 PIECE = 10_000_000  # characters

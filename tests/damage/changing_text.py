@@ -20,12 +20,12 @@ from unittest import mock
 import numpy as np
 
 import fastrnn
+from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
-from fastrnn.data import text
+from fastrnn.data.text import files
 from fastrnn.errors import ConfigError, FastRNNError, InputError
-from fastrnn.training.checkpoint import load
-from fastrnn.training.reporter import Reporter, Step
-from fastrnn.training.start import resume, train
+from fastrnn.training.api import resume, train
+from fastrnn.training.callbacks import Callback, StepEnd
 
 STEPS = 8
 SMALL = {"cell": "rnn", "hidden": 4, "batch": 2, "lr": 0.01, "dropout": 0.0, "threads": 1, "precision": "float32"}
@@ -71,13 +71,13 @@ CHANGES: tuple[Callable[[Path], None], ...] = (
 )  # fmt: skip
 
 
-class At(Reporter):
+class At(Callback):
     """Does something after a step, and stops later if asked to."""
 
     def __init__(self, step: int, what: Callable[[], None]) -> None:
         self._step, self._what = step, what
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: StepEnd) -> None:
         if step.step == self._step:
             self._what()
 
@@ -98,7 +98,7 @@ def while_training(base: Path, times: int, seed: int = 0) -> str:
         path, step = folder / name, rng.randrange(1, STEPS)
         path.write_text(content)
         train([str(path)], config, folder / "whole")
-        train([str(path)], config, folder / "disturbed", reporter=At(step, lambda p=path, c=change: c(p)))
+        train([str(path)], config, folder / "disturbed", callback=At(step, lambda p=path, c=change: c(p)))
         assert bits(folder / "whole") == bits(folder / "disturbed"), change.__name__
         told += _resumed(folder, path, content)
         shutil.rmtree(folder)
@@ -131,7 +131,7 @@ def while_reading(base: Path, times: int, seed: int = 0) -> str:
         path, change = base / name, CHANGES[i % len(CHANGES)]
         path.write_text(content)
         opened = _changing(path, change, rng.randrange(4))
-        with mock.patch.object(text, "CHUNK", 600), mock.patch.object(text, "open", opened, create=True):
+        with mock.patch.object(files, "CHUNK", 600), mock.patch.object(files, "open", opened, create=True):
             try:
                 fastrnn.train([str(path)], config.replace(steps=2), base / f"run{i}")
                 assert np.isfinite(load(base / f"run{i}" / "last.safetensors").parameters["out.bias"]).all()

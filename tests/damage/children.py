@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from fastrnn.training.checkpoint import Checkpoint, load
+from fastrnn.checkpoint.checkpoint import Checkpoint, load
 from fastrnn.training.trainer import Trainer
 from fastrnn_cli.interrupt import leave_at_once_on_signals
 from fastrnn_cli.main import run

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from children import ended, fastrnn, forked, label_run, litter, states, text_run, warm
 
-from fastrnn.training import atomic, saving
-from fastrnn.training.checkpoint import from_bytes
+from fastrnn.checkpoint import atomic, run_dir
+from fastrnn.checkpoint.checkpoint import from_bytes
 from fastrnn.training.loop import Loop
 from fastrnn.training.optimizers import Optimizer
 from fastrnn.training.trainer import Trainer
@@ -139,7 +139,7 @@ def watch_files() -> None:
         assert all(np.isfinite(array).all() for array in found.parameters.values())
         atomic.write_atomic(path, data)
 
-    saving.write_atomic = write  # type: ignore[assignment]
+    run_dir.write_atomic = write  # type: ignore[assignment]
 
 
 def injected(amounts: tuple[int, ...] = (1, 2, 7, 10**6), places: Any = PLACES) -> str:

@@ -24,8 +24,8 @@ from typing import Any
 
 import one_kernel
 
-from fastrnn.cpu import cache
-from fastrnn.cpu.compiling import kernel
+from fastrnn.kernels.cpu import disk_cache
+from fastrnn.kernels.cpu.jit import kernel
 
 ONE = Path(one_kernel.__file__)
 TYPES = ("float32", "float64")
@@ -57,7 +57,7 @@ def files(base: Path) -> list[Path]:
     """The compiled kernels below a folder. Asserts that each is whole."""
     found = sorted(base.glob("*/*.kernel"))
     for path in found:
-        cache.checked(path.read_bytes())
+        disk_cache.checked(path.read_bytes())
     return found
 
 
@@ -151,7 +151,7 @@ def _restore(path: Path, data: bytes | None) -> None:
 def _in_process(folder: Path, dtype: str) -> bool:
     """The same as `answered`, with a fresh kernel in this process."""
     compiled = kernel(one_kernel.poly)
-    compiled._cache = cache.KernelCache(one_kernel.poly, folder)
+    compiled._cache = disk_cache.KernelCache(one_kernel.poly, folder)
     assert compiled(one_kernel.numbers(dtype)) == one_kernel.right(dtype)
     return bool(compiled.stats.cache_hits)
 
@@ -164,7 +164,7 @@ def edited(base: Path) -> str:
     script.write_text(one_kernel.OUTER)
     found = []
     for number in (1, 2, 3, 1):
-        (root / "fastrnn" / "cpu" / "inner.py").write_text(one_kernel.INNER.format(number))
+        (root / "fastrnn" / "kernels" / "cpu" / "inner.py").write_text(one_kernel.INNER.format(number))
         out, err = start(base / "cache", root=root, script=script).communicate(timeout=600)
         assert out, err
         found.append(json.loads(out.splitlines()[-1]))
@@ -183,7 +183,7 @@ def places(base: Path) -> str:
 
 def _places(base: Path) -> Iterator[tuple[str, Process]]:
     base.chmod(0o755)
-    name = cache.kernel_folder()
+    name = disk_cache.kernel_folder()
     assert name is not None
     (base / "file").write_text("no folder")
     yield "a file", start(base / "file")

@@ -23,7 +23,8 @@ from typing import Any
 
 from children import SAVE_EVERY, bits, ended, fastrnn, forked, half_line, label_run, litter, states, text_run, warm
 
-from fastrnn.training import atomic, loop
+from fastrnn.checkpoint import atomic
+from fastrnn.training import loop
 from fastrnn.training.trainer import Trainer
 
 STEPS = 120

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "parallel"))
 
 from launching import run_worker
 
-from fastrnn.training.checkpoint import load
+from fastrnn.checkpoint.checkpoint import load
 
 MOST = {"float64": 1e-12, "float32": 1e-4}
 

@@ -18,8 +18,8 @@ from file_damage import DAMAGES, SEALED
 from hostile_files import hostile_files
 from model_samples import samples, take_apart
 
+from fastrnn.checkpoint.checkpoint import Checkpoint, from_bytes, to_bytes
 from fastrnn.errors import CheckpointError
-from fastrnn.training.checkpoint import Checkpoint, from_bytes, to_bytes
 from fastrnn_cli.commands.info import _rows
 
 SECONDS, MEMORY = 1.0, 64_000_000

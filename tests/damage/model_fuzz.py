@@ -20,8 +20,8 @@ from file_damage import DAMAGES
 from model_samples import samples, sealed, take_apart
 
 import fastrnn
+from fastrnn.checkpoint.checkpoint import Checkpoint, from_bytes, to_bytes
 from fastrnn.errors import CheckpointError
-from fastrnn.training.checkpoint import Checkpoint, from_bytes, to_bytes
 
 ROOT = str(Path(fastrnn.__file__).parent)
 MOST_BYTES = 200_000  # of a file that is kept

@@ -7,28 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn.config import Config
-from fastrnn.data.scaling import Scaling
-from fastrnn.data.symbols import Symbols
-from fastrnn.data.vocabulary import Vocabulary
-from fastrnn.nn.signature import parameter_shapes
-from fastrnn.training.checkpoint import Checkpoint, signature_of, to_bytes
-from fastrnn.training.optimizers import MOMENTS
+from fastrnn.checkpoint.checkpoint import Checkpoint, signature_of, to_bytes
+from fastrnn.config import MOMENTS, Config
+from fastrnn.data.examples.scaling import StandardScaler
+from fastrnn.data.examples.schema import TaskSchema
+from fastrnn.data.examples.symbol_vocab import SymbolVocab
+from fastrnn.nn.spec import parameter_shapes
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 from checkpoint_samples import put_together, sample, sealed, take_apart
 
 __all__ = ["put_together", "samples", "sealed", "take_apart"]
 
-LETTERS, WORDS = Symbols("chars", "abé中😀"), Symbols("words", ["naïve", "the", '"'])
-TWO = Scaling((1.5, -2.0), (1.0, 0.25), ("x", "y"))
-TASKS: dict[str, tuple[Vocabulary, dict[str, Any]]] = {
-    "tag": (Vocabulary("tag", Symbols("tokens", ["cat", "sat"]), LETTERS, labels=("NOUN", "VERB")), {}),
-    "classify": (Vocabulary("classify", LETTERS, labels=("0", "1", "ü")), {"bidirectional": True}),
-    "generate": (Vocabulary("generate", target=LETTERS, labels=("a", "b")), {}),
-    "translate": (Vocabulary("translate", WORDS, target=WORDS), {"tokens": "words"}),
-    "forecast": (Vocabulary("forecast", inputs=TWO, horizon=2, seq=4, date="day"), {"horizon": 2, "seq": 4}),
-    "regress": (Vocabulary("regress", inputs=TWO, outputs=Scaling.plain(1, ("z",)), binary=True), {"cell": "dense"}),
+LETTERS, WORDS = SymbolVocab("chars", "abé中😀"), SymbolVocab("words", ["naïve", "the", '"'])
+TWO = StandardScaler((1.5, -2.0), (1.0, 0.25), ("x", "y"))
+TASKS: dict[str, tuple[TaskSchema, dict[str, Any]]] = {
+    "tag": (TaskSchema("tag", SymbolVocab("tokens", ["cat", "sat"]), LETTERS, labels=("NOUN", "VERB")), {}),
+    "classify": (TaskSchema("classify", LETTERS, labels=("0", "1", "ü")), {"bidirectional": True}),
+    "generate": (TaskSchema("generate", target=LETTERS, labels=("a", "b")), {}),
+    "translate": (TaskSchema("translate", WORDS, target=WORDS), {"tokens": "words"}),
+    "forecast": (TaskSchema("forecast", inputs=TWO, horizon=2, seq=4, date="day"), {"horizon": 2, "seq": 4}),
+    "regress": (
+        TaskSchema("regress", inputs=TWO, outputs=StandardScaler.identity(1, ("z",)), binary=True),
+        {"cell": "dense"},
+    ),
 }
 PROGRESS = {
     "step": 7, "updates": 7, "chars": 99, "seconds": 1.5, "smoothed": 0.5, "train_total": 3.5, "train_count": 7,

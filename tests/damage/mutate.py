@@ -42,20 +42,20 @@ class Subject:
 
 SUBJECTS = {
     "checkpoint": Subject(
-        ("training/tensorfile.py", "training/checks.py", "training/checkpoint.py"),
+        ("checkpoint/safetensors_file.py", "checkpoint/validation.py", "checkpoint/checkpoint.py"),
         ("training/test_tensorfile.py", "training/test_checkpoint.py", "training/test_checkpoint_hostile.py"),
         {},
     ),
     "vocabulary": Subject(
-        ("data/tokens.py", "data/symbols.py", "data/vocabulary.py"),
+        ("data/text/tokenizers.py", "data/examples/symbol_vocab.py", "data/examples/schema.py"),
         ("data/test_tokens.py", "data/test_words.py", "data/test_symbols.py", "data/test_task_vocabulary.py"),
         {},
     ),
     "batching": Subject(
-        ("data/windows.py", "data/batches.py"), ("data/test_windows.py", "data/test_batches.py"), {}
+        ("data/text/bptt.py", "data/examples/batching.py"), ("data/test_windows.py", "data/test_batches.py"), {}
     ),
-    "sampling": Subject(("sample.py",), ("test_sample.py", "test_language_model.py", "test_search.py"), {}),
-    "drawing": Subject(("cpu/generate.py",), ("cpu/test_draw.py",), PLAIN),
+    "sampling": Subject(("inference/sampling.py",), ("test_sample.py", "test_language_model.py", "test_search.py"), {}),
+    "drawing": Subject(("kernels/cpu/generate.py",), ("cpu/test_draw.py",), PLAIN),
 }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from file_damage import DAMAGES
 from model_samples import samples
 
+from fastrnn.checkpoint.checkpoint import load
 from fastrnn.errors import FastRNNError
-from fastrnn.training.checkpoint import load
 
 OUTSIDE = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "urllib.",
            "ftplib.", "smtplib.", "http.", "webbrowser.")  # fmt: skip

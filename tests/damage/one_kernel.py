@@ -8,15 +8,15 @@ import sys
 
 import numpy as np
 
-from fastrnn.cpu.compiling import kernel
+from fastrnn.kernels.cpu.jit import kernel
 
 # A kernel that calls another in another file, as `edited` edits it.
-INNER = "from .compiling import inlined\n\n\n@inlined\ndef more(x):\n    return x + {}\n"
+INNER = "from .jit import device_function\n\n\n@device_function\ndef more(x):\n    return x + {}\n"
 OUTER = """
 import json
 import sys
-from fastrnn.cpu.compiling import kernel
-from fastrnn.cpu.inner import more
+from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.inner import more
 
 def outer(x):
     return more(x)

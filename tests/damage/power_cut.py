@@ -18,8 +18,9 @@ from pathlib import Path
 from children import bits, ended, fastrnn, forked, litter, states, text_run, warm
 from lost_power import Disk, Files, Operation, Recorder, recorded
 
-from fastrnn.training import atomic, loop, saving
-from fastrnn.training.atomic import make_folder, write_atomic
+from fastrnn.checkpoint import atomic, run_dir
+from fastrnn.checkpoint.atomic import make_folder, write_atomic
+from fastrnn.training import loop
 
 OLD, NEW = b"old" * 1000, b"new!" * 1500
 STEPS = 12
@@ -66,14 +67,14 @@ def a_run(folder: Path, most: int) -> str:
 
     def call(recorder: Recorder) -> int:
         loop._LOG_SECONDS = 0.0
-        real = saving.Saver.save
+        real = run_dir.Saver.save
 
-        def save(saver: saving.Saver, state: bytes, best: bool = False) -> bool:
+        def save(saver: run_dir.Saver, state: bytes, best: bool = False) -> bool:
             saved = real(saver, state, best)
             recorder.mark(*(hashlib.sha256(state).digest(), best))
             return saved
 
-        saving.Saver.save = save  # type: ignore[method-assign]
+        run_dir.Saver.save = save  # type: ignore[method-assign]
         return fastrnn("train", *arguments, "--out", out)
 
     operations = recorded(root, call)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn.training.checkpoint import load
+from fastrnn.checkpoint.checkpoint import load
 
 HOSTS = {"fastrnn-a": "10.99.0.1", "fastrnn-b": "10.99.0.2"}
 RATES = (None, "10gbit", "1gbit")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastrnn.data.corpus import Corpus
+from fastrnn.data.text.corpus import Corpus
 
 KINDS = ["chars", "bytes", "words"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fastrnn.config import Config
-from fastrnn.data.encode import encode
-from fastrnn.data.records import read_records
-from fastrnn.data.vocabulary import Vocabulary
+from fastrnn.data.examples.numericalize import numericalize
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.schema import TaskSchema
 
 
 def write(folder: Path, name: str, content: str | bytes) -> str:
@@ -30,7 +30,7 @@ def dataset(path: str, task: str, columns: str | None = None, **settings: Any) -
     records = read_records([path], task, columns=columns)
     horizon = {"horizon": settings.pop("horizon")} if "horizon" in settings else {}
     config = Config(task=task, columns=columns, **({"valid": 0.0, "min_count": 1} | settings), **horizon)
-    return encode(records, Vocabulary.build(records, config))
+    return numericalize(records, TaskSchema.build(records, config))
 
 
 def idx(array: np.ndarray[Any, Any], code: int = 0x08) -> bytes:

@@ -8,16 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_cases import dataset, write
 
-from fastrnn.data import ragged
-from fastrnn.data.batch import SplitBatch
-from fastrnn.data.batches import Batches, evaluation_batches
-from fastrnn.data.dataset import Dataset
-from fastrnn.data.ragged import bounded
+from fastrnn.data.examples import dataset as dataset_module
+from fastrnn.data.examples.batching import Batches, evaluation_batches
+from fastrnn.data.examples.dataset import EncodedExamples, SplitBatch, bounded
 
 
-def make(folder: Path, lengths: list[int]) -> Dataset:
+def make(folder: Path, lengths: list[int]) -> EncodedExamples:
     """Texts of these lengths."""
-    data: Dataset = dataset(
+    data: EncodedExamples = dataset(
         write(folder, "a.tsv", "".join(f"{i % 2}\t{'ab' * n}"[: n + 2] + "\n" for i, n in enumerate(lengths))),
         "classify",
     )
@@ -25,13 +23,13 @@ def make(folder: Path, lengths: list[int]) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def data(tmp_path_factory: pytest.TempPathFactory) -> EncodedExamples:
     lengths = np.random.default_rng(1).integers(1, 60, 500).tolist()
     return make(tmp_path_factory.mktemp("batches"), lengths)
 
 
 @given(batch=st.integers(1, 70), seed=st.integers(0, 9))
-def test_no_record_comes_twice_in_an_epoch(data: Dataset, batch: int, seed: int) -> None:
+def test_no_record_comes_twice_in_an_epoch(data: EncodedExamples, batch: int, seed: int) -> None:
     batches = Batches(data, batch, seed)
     for epoch in (0, 3):
         rows = [batches.rows(epoch * batches.per_epoch + i) for i in range(batches.per_epoch)]
@@ -41,7 +39,7 @@ def test_no_record_comes_twice_in_an_epoch(data: Dataset, batch: int, seed: int)
         assert len(seen) == len(set(seen)) == 500 // batch * batch
 
 
-def test_what_is_left_over_is_another_in_every_epoch(data: Dataset) -> None:
+def test_what_is_left_over_is_another_in_every_epoch(data: EncodedExamples) -> None:
     batches = Batches(data, 300, 1)
     missing = {frozenset(range(500)) - frozenset(batches.rows(epoch)) for epoch in range(20)}
 
@@ -49,7 +47,7 @@ def test_what_is_left_over_is_another_in_every_epoch(data: Dataset) -> None:
     assert not frozenset.intersection(*missing)
 
 
-def test_a_batch_is_a_pure_function_of_its_index(data: Dataset) -> None:
+def test_a_batch_is_a_pure_function_of_its_index(data: EncodedExamples) -> None:
     one, other = Batches(data, 16, 3), Batches(data, 16, 3)
     backwards = [other.window(i) for i in reversed(range(70))][::-1]
 
@@ -60,7 +58,7 @@ def test_a_batch_is_a_pure_function_of_its_index(data: Dataset) -> None:
     assert Batches(data, 16, 4).rows(0).tolist() != one.rows(0).tolist()
 
 
-def test_records_of_like_length_are_together(data: Dataset) -> None:
+def test_records_of_like_length_are_together(data: EncodedExamples) -> None:
     batches = Batches(data, 16, 1)
     steps = sum(batches.window(i).x.size for i in range(batches.per_epoch))
     tokens = sum(int(batches.window(i).lengths.sum()) for i in range(batches.per_epoch))
@@ -71,7 +69,7 @@ def test_records_of_like_length_are_together(data: Dataset) -> None:
     assert batches.seq == pytest.approx(np.mean(longest), abs=1)
 
 
-def test_batches_differ_from_epoch_to_epoch(data: Dataset) -> None:
+def test_batches_differ_from_epoch_to_epoch(data: EncodedExamples) -> None:
     batches = Batches(data, 16, 1)
     together = {frozenset(batches.rows(i)) for i in range(2 * batches.per_epoch)}
 
@@ -96,7 +94,7 @@ def test_the_decoder_counts_for_the_length_too(tmp_path: Path) -> None:
     assert batches.seq == 1 + np.mean(np.arange(8, 65, 8))
 
 
-def test_evaluation_sees_every_record_once_in_a_fixed_order(data: Dataset) -> None:
+def test_evaluation_sees_every_record_once_in_a_fixed_order(data: EncodedExamples) -> None:
     rows = [batch.rows for batch in evaluation_batches(data, 64)]
 
     assert sorted(np.concatenate(rows)) == list(range(500))
@@ -104,7 +102,7 @@ def test_evaluation_sees_every_record_once_in_a_fixed_order(data: Dataset) -> No
     assert [r.tolist() for r in rows] == [batch.rows.tolist() for batch in evaluation_batches(data, 64)]
 
 
-def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: Dataset) -> None:
+def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: EncodedExamples) -> None:
     whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
     assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
     assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()
@@ -123,8 +121,10 @@ def test_bounded_batches_have_every_row_once_in_order(sizes: list[tuple[int, int
     for part in parts:
         assert 1 <= len(part) <= most
         padded = len(part) * sum(int(kind[part].max()) for kind in kinds)
-        assert len(part) == 1 or padded <= ragged.MOST_POSITIONS
-        assert len(part) == 1 or padded <= max(ragged.FEW_POSITIONS, 4 * sum(int(kind[part].sum()) for kind in kinds))
+        assert len(part) == 1 or padded <= dataset_module.MOST_POSITIONS
+        assert len(part) == 1 or padded <= max(
+            dataset_module.FEW_POSITIONS, 4 * sum(int(kind[part].sum()) for kind in kinds)
+        )
 
 
 def test_records_of_usual_lengths_are_batched_as_without_a_bound() -> None:

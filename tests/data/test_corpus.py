@@ -8,10 +8,10 @@ from corpus_cases import KINDS, text_of, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data import corpus as corpus_module
-from fastrnn.data import text as text_module
-from fastrnn.data.corpus import corpus_from_text, read_corpus
-from fastrnn.data.tokens import CharTokenizer, WordTokenizer
+from fastrnn.data.text import corpus as corpus_module
+from fastrnn.data.text import files as text_module
+from fastrnn.data.text.corpus import corpus_from_text, read_corpus
+from fastrnn.data.text.tokenizers import CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -80,7 +80,7 @@ def test_the_last_line_of_words_ends_too(tmp_path: Path) -> None:
 
 
 def test_a_long_line_of_words_is_cut_at_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastrnn.data.encoders._LONG_LINE", 10)
+    monkeypatch.setattr("fastrnn.data.text.corpus_encoder._LONG_LINE", 10)
     monkeypatch.setattr(text_module, "CHUNK", 7)
     text = "alpha beta gamma delta epsilon zeta eta theta iota kappa"
 

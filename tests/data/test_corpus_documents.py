@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from corpus_cases import KINDS, text_of, written
 
-from fastrnn.data.corpus import Corpus, corpus_from_text, read_corpus, split_corpus
-from fastrnn.data.tokens import ByteTokenizer, CharTokenizer
+from fastrnn.data.text.corpus import Corpus, corpus_from_text, read_corpus, split_corpus
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer
 
 
 @pytest.mark.parametrize("tokens", KINDS)

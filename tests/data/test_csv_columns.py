@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from record_cases import write
 
-from fastrnn.data.record import Records
-from fastrnn.data.records import Reading, open_records, read_records
+from fastrnn.data.examples.example import ExampleSet
+from fastrnn.data.examples.readers.dispatch import ReadOptions, open_records, read_records
 from fastrnn.errors import InputError
 
 
-def read(folder: Path, content: str, columns: str | None = None, task: str = "forecast") -> Records:
+def read(folder: Path, content: str, columns: str | None = None, task: str = "forecast") -> ExampleSet:
     """The records of a file with this content."""
     return read_records([write(folder, "t.csv", content)], task, columns=columns)
 
 
-def remarks(records: Records) -> list[str]:
+def remarks(records: ExampleSet) -> list[str]:
     """The remarks without the name of the file."""
     return [line.partition("t.csv: ")[2] for line in records.remarks]
 
@@ -113,8 +113,8 @@ def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch:
     model = read(tmp_path, "p,q\n1,2\n2,3\n", "q", "regress")
     source = read_records([write(tmp_path, "u.csv", "p\n1\n")], "forecast").items[0]
     assert source.place.file.endswith("u.csv")
-    from fastrnn.data import csv_table
-    from fastrnn.data.tables import Columns, regression_rows
+    from fastrnn.data.examples.readers import csv_table
+    from fastrnn.data.examples.readers.csv import Columns, regression_rows
 
     seen = []
 
@@ -130,10 +130,10 @@ def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch:
 
 
 def test_a_model_reads_the_columns_it_knows(tmp_path: Path) -> None:
-    from fastrnn.data.tables import Columns
+    from fastrnn.data.examples.readers.csv import Columns
 
     path = write(tmp_path, "t.csv", "when,town,p\n2023-01-01,Riga,1\n2023-01-02,Bonn,2\n")
-    (stream,) = open_records([path], Reading("forecast", answers=False, exact=Columns(("p",), (), "when")))
+    (stream,) = open_records([path], ReadOptions("forecast", answers=False, exact=Columns(("p",), (), "when")))
 
     assert stream.records.remarks == ()
     assert [record.x.values.tolist() for record in stream.items] == [[[1], [2]]]

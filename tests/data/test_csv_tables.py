@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from record_cases import examples, write
 
-from fastrnn.data.records import read_records
-from fastrnn.data.tables import Columns
+from fastrnn.data.examples.readers.csv import Columns
+from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.errors import InputError
 
 BITS = "x1,x2,name,y1,y2\n0,1,a,1,0\n1,-1,b,0,\n"

@@ -7,7 +7,7 @@ import any_text
 import changing_text
 import pytest
 
-from fastrnn.data.text import expand
+from fastrnn.data.text.files import expand
 from fastrnn.errors import InputError
 
 

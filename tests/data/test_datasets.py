@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastrnn.data.corpus import read_corpus
+from fastrnn.data.text.corpus import read_corpus
 
 FOLDER = Path(__file__).resolve().parents[2] / "datasets"
 TEXTS = sorted(FOLDER.glob("*.txt"))

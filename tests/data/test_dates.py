@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastrnn.data.dates import DateError, read_dates, read_unix_times
-from fastrnn.data.frequency import frequency_of
+from fastrnn.data.examples.dates import DateError, read_dates, read_unix_times
+from fastrnn.data.examples.frequency import frequency_of
 
 
 def going_on(fields: list[str], steps: int = 2, order: str = "") -> list[str]:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from record_cases import examples, idx, write
 
-from fastrnn.data import dense
-from fastrnn.data.records import read_records
-from fastrnn.data.sources import Source
+from fastrnn.data.examples.readers import arrays
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
@@ -113,7 +113,7 @@ def test_no_more_is_read_than_a_header_declares() -> None:
             yield bytes(1000)
 
     with pytest.raises(InputError, match="more than the 40 bytes that its header promises"):
-        dense.read_idx(Source("a.idx", endless))
+        arrays.read_idx(Source("a.idx", endless))
     assert len(given) == 1
 
 
@@ -186,7 +186,7 @@ def test_outputs_must_go_with_inputs(tmp_path: Path) -> None:
 
 
 def test_the_limit_holds_for_whole_npz_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "_MOST_BYTES", 100)
+    monkeypatch.setattr(arrays, "_MOST_BYTES", 100)
 
     with pytest.raises(InputError, match=r"split it into several files$"):
         examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", answers=False)

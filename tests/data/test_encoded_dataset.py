@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from record_cases import dataset, write
 
 from fastrnn.config import Config
-from fastrnn.data.batch import Batch
-from fastrnn.data.dataset import Dataset
-from fastrnn.data.encode import encode
-from fastrnn.data.record import Place, Record, Records
-from fastrnn.data.records import read_records
-from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.data.examples.dataset import Batch, EncodedExamples
+from fastrnn.data.examples.example import Example, ExampleSet, Location
+from fastrnn.data.examples.numericalize import numericalize
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -55,7 +54,7 @@ def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
 
 def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> None:
     vocabulary = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").vocabulary
-    data = encode(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), vocabulary)
+    data = numericalize(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), vocabulary)
     batch, ids = whole(data), vocabulary.characters.ids
 
     assert batch.x.tolist() == [[1]]
@@ -126,19 +125,21 @@ def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_f
     path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
 
     with pytest.raises(InputError, match=r"b\.tsv:2: label 'nice' is unknown; the model knows neg, pos$"):
-        encode(read_records([path], "classify"), vocabulary)
-    batch = whole(encode(read_records([path], "classify", answers=False), vocabulary))
+        numericalize(read_records([path], "classify"), vocabulary)
+    batch = whole(numericalize(read_records([path], "classify", answers=False), vocabulary))
     assert batch.y is not None
     assert (batch.y.tolist(), batch.count) == ([1, -1], 1)
     tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").vocabulary
     with pytest.raises(InputError, match=r"c\.txt:1: label 'Z' is unknown; the model knows X, Y$"):
-        encode(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
+        numericalize(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
 
 
 def test_without_answers_there_are_no_targets(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "ab\tcde\n")
     vocabulary = dataset(path, "translate").vocabulary
-    batch = whole(encode(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), vocabulary))
+    batch = whole(
+        numericalize(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), vocabulary)
+    )
 
     assert (batch.target_in, batch.target_out, batch.y, batch.count) == (None, None, None, 0)
 
@@ -157,21 +158,21 @@ def test_what_does_not_fit_a_model_names_its_place(tmp_path: Path, task: str, x:
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
     vocabulary = dataset(path, task, columns="y" if task == "regress" else None).vocabulary
-    records = Records(task, [Record(x, None, Place("one.tsv", 4))], answers=False)
+    records = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], answers=False)
 
     with pytest.raises(InputError) as error:
-        encode(records, vocabulary)
+        numericalize(records, vocabulary)
     assert str(error.value).startswith(message)
     with pytest.raises(ConfigError, match=r"records of translate; the model is of"):
-        encode(Records("translate", records.items), vocabulary)
+        numericalize(ExampleSet("translate", records.items), vocabulary)
 
 
 def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
     vocabulary = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").vocabulary
-    records = Records("classify", [Record("", "x", Place("b.tsv", 2))])
+    records = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
 
     with pytest.raises(InputError, match=r"b\.tsv:2: an empty sequence; give at least one token"):
-        encode(records, vocabulary)
+        numericalize(records, vocabulary)
 
 
 def test_a_target_that_is_no_bit_is_an_error(tmp_path: Path) -> None:
@@ -179,18 +180,18 @@ def test_a_target_that_is_no_bit_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
 
     with pytest.raises(InputError, match=r"b\.csv:3: a target that is no bit; this model predicts 0 or 1"):
-        encode(read_records([path], "regress", exact=vocabulary.columns), vocabulary)
+        numericalize(read_records([path], "regress", exact=vocabulary.columns), vocabulary)
 
 
 @pytest.fixture(scope="module")
-def tagged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> EncodedExamples:
     text = "\n".join(f"w{i % 7} T{i % 3}\n" * (1 + i % 5) for i in range(40))
-    data: Dataset = dataset(write(tmp_path_factory.mktemp("tagged"), "a.txt", text), "tag")
+    data: EncodedExamples = dataset(write(tmp_path_factory.mktemp("tagged"), "a.txt", text), "tag")
     return data
 
 
 @given(valid=st.floats(0, 0.9), seed=st.integers(0, 9))
-def test_a_split_keeps_every_example_whole(tagged: Dataset, valid: float, seed: int) -> None:
+def test_a_split_keeps_every_example_whole(tagged: EncodedExamples, valid: float, seed: int) -> None:
     parts = [part for part in tagged.split(valid, seed) if part is not None]
     places = [place.line for part in parts for place in part.places]
     batches = {
@@ -203,7 +204,7 @@ def test_a_split_keeps_every_example_whole(tagged: Dataset, valid: float, seed: 
         assert batches[place.line][1].spelling is tagged.spelling
 
 
-def test_no_part_to_validate_is_none(tagged: Dataset) -> None:
+def test_no_part_to_validate_is_none(tagged: EncodedExamples) -> None:
     assert tagged.split(0, 1) == (tagged, None)
     assert len(tagged.some(7, 1)) == 7
     assert len(tagged.some(700, 1)) == 40
@@ -221,9 +222,9 @@ def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
 
 def test_the_vocabulary_may_be_an_older_one(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
-    vocabulary = Vocabulary.build(records, Config(task="classify", valid=0.0, min_count=1))
+    vocabulary = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
 
-    assert encode(records, vocabulary).vocabulary is vocabulary
+    assert numericalize(records, vocabulary).vocabulary is vocabulary
 
 
 def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:
@@ -231,10 +232,13 @@ def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:
     inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
     outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
     old = {"kind": "task", "task": "regress", "inputs": inputs, "outputs": outputs}
-    data = encode(records, vocabulary_from_mapping(old))
+    data = numericalize(records, schema_from_mapping(old))
 
     assert data.fingerprint == "0b0f0bdc1ed5bc8fdd1d783fafec3c3c"  # as that version had it
-    assert data.fingerprint != encode(records, Vocabulary.build(records, Config(task="regress", valid=0))).fingerprint
+    assert (
+        data.fingerprint
+        != numericalize(records, TaskSchema.build(records, Config(task="regress", valid=0))).fingerprint
+    )
 
 
 def test_outputs_are_scaled_in_float64_and_kept_as_they_are(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.corpus import read_corpus
-from fastrnn.data.encodings import encoding_of, refuse_utf16
+from fastrnn.data.text.corpus import read_corpus
+from fastrnn.data.text.encodings import encoding_of, refuse_utf16
 from fastrnn.errors import InputError
 
 TEXTS = {

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from fastrnn.data import corpora, userdata
-from fastrnn.data import fetch as fetching
-from fastrnn.data.corpora import CORPORA, RemoteCorpus, RemoteFile
-from fastrnn.data.corpus import read_corpus
-from fastrnn.data.fetch import fetch, unpack
+from fastrnn.data import catalog, download
+from fastrnn.data import download as fetching
+from fastrnn.data.catalog import CORPORA, RemoteCorpus, RemoteFile
+from fastrnn.data.download import fetch, unpack
+from fastrnn.data.text.corpus import read_corpus
 from fastrnn.errors import ConfigError, InputError, OutputError
 
 TEXT = b"The sea is calm to-night. " * 8000  # 208 kB: several reads
@@ -113,7 +113,7 @@ def test_a_corpus_is_fetched_once_and_then_an_input(server: Server, tmp_path: Pa
     assert server.asked == [("/sea/sea.txt", None)]
     assert len(read_corpus(["sea"])) == len(TEXT)
     assert read_corpus(["sea/sea.txt"]).names == (str(path),)
-    assert userdata.is_fetched("sea")
+    assert download.is_fetched("sea")
     assert [p.name for p in path.parent.iterdir()] == ["sea.txt"]
 
 
@@ -353,8 +353,8 @@ def test_without_a_mirror_only_https_is_spoken() -> None:
 
 
 def test_every_public_corpus_has_its_checksum_and_its_inputs() -> None:
-    assert set(corpora.CORPORA) == {"tinyshakespeare", "names", "text8", "enwik8", "ptb", "mnist"}
-    for corpus in corpora.CORPORA.values():
+    assert set(catalog.CORPORA) == {"tinyshakespeare", "names", "text8", "enwik8", "ptb", "mnist"}
+    for corpus in catalog.CORPORA.values():
         kept = [file.kept_name for file in corpus.files]
         assert set(corpus.given) <= set(kept)
         assert len(kept) == len(set(kept))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from record_cases import dataset, write
 
-from fastrnn.data.encode import encode
-from fastrnn.data.forecast import Windows
-from fastrnn.data.records import read_records
-from fastrnn.data.series import Series, calendar, gaps_told, steps_in_a_day
+from fastrnn.data.examples.numericalize import numericalize
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.series import Series, calendar, gaps_told, steps_in_a_day
+from fastrnn.data.examples.sliding_windows import SlidingWindows
 from fastrnn.errors import InputError
 
 
@@ -20,8 +20,8 @@ def hourly(folder: Path, rows: int, name: str = "a.csv", start: int = 0) -> str:
     return write(folder, name, "date,a,b\n" + "\n".join(lines))
 
 
-def windows(path: str, **settings: Any) -> Windows:
-    data: Windows = dataset(path, "forecast", **settings)
+def windows(path: str, **settings: Any) -> SlidingWindows:
+    data: SlidingWindows = dataset(path, "forecast", **settings)
     return data
 
 
@@ -42,9 +42,9 @@ def test_every_window_has_its_past_and_its_future(tmp_path: Path) -> None:
     np.testing.assert_allclose(changes, np.repeat([[-3], [-2], [-1], [0]], 4, axis=1), rtol=1e-6)
     np.testing.assert_allclose(batch.x[:, :, 2] * scaling.deviation[0] + scaling.mean[0], [[3, 4, 5, 6]] * 4, rtol=1e-6)
     np.testing.assert_allclose(
-        data.natural(batch.y, rows)[:, :, 0], [[4, 5, 6], [5, 6, 7], [6, 7, 8], [7, 8, 9]], rtol=1e-6
+        data.inverse_transform(batch.y, rows)[:, :, 0], [[4, 5, 6], [5, 6, 7], [6, 7, 8], [7, 8, 9]], rtol=1e-6
     )
-    np.testing.assert_allclose(data.natural(batch.y, rows), data.actual(rows), rtol=1e-5)
+    np.testing.assert_allclose(data.inverse_transform(batch.y, rows), data.actual(rows), rtol=1e-5)
 
 
 def test_the_calendar_knows_hours_and_days_of_the_week() -> None:
@@ -73,8 +73,8 @@ def test_every_series_is_split_and_no_window_crosses_from_one_to_another(tmp_pat
     paths = [hourly(tmp_path, 20, "a.csv"), hourly(tmp_path, 12, "b.csv", 1000)]
     records = read_records(paths, "forecast")
     data = windows(paths[0], seq=3, horizon=2)
-    both = encode(records, data.vocabulary)
-    assert isinstance(both, Windows)
+    both = numericalize(records, data.vocabulary)
+    assert isinstance(both, SlidingWindows)
     train, valid = both.split(0.5, 1)
 
     actual = both.actual(np.arange(len(both)))[:, :, 0]
@@ -117,8 +117,8 @@ def test_steps_in_a_day(seconds: int, steps: int | None) -> None:
 def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
     path = hourly(tmp_path, 26)
     vocabulary = windows(path, seq=4, horizon=3).vocabulary
-    latest = encode(read_records([path], "forecast", answers=False), vocabulary)
-    assert isinstance(latest, Windows)
+    latest = numericalize(read_records([path], "forecast", answers=False), vocabulary)
+    assert isinstance(latest, SlidingWindows)
     latest = latest.latest()
     batch = latest.batch(np.array([0]))
 
@@ -135,13 +135,13 @@ def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> 
     vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).vocabulary
     short = hourly(tmp_path, 5, "short.csv")
 
-    assert len(encode(read_records([short], "forecast", answers=False), vocabulary).latest()) == 1
+    assert len(numericalize(read_records([short], "forecast", answers=False), vocabulary).latest()) == 1
     with pytest.raises(
         InputError, match=r"short\.csv: 5 rows; a window of 5 and a horizon of 3 need at least 8: give more rows"
     ):
-        encode(read_records([short], "forecast"), vocabulary)
+        numericalize(read_records([short], "forecast"), vocabulary)
     with pytest.raises(InputError, match=r"less\.csv: 4 rows; .* needs at least the last 5$"):
-        encode(read_records([hourly(tmp_path, 4, "less.csv")], "forecast", answers=False), vocabulary)
+        numericalize(read_records([hourly(tmp_path, 4, "less.csv")], "forecast", answers=False), vocabulary)
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "b.csv", "a,b\n" + "1,2\n" * 20)
 
     with pytest.raises(InputError, match=r"b\.csv: other columns than those the model was trained on; give the same$"):
-        encode(read_records([path], "forecast"), vocabulary)
+        numericalize(read_records([path], "forecast"), vocabulary)
 
 
 def test_fingerprints_tell_series_apart(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fastrnn.data import text as text_module
-from fastrnn.data.text import expand
+from fastrnn.data.text import files as text_module
+from fastrnn.data.text.files import expand
 from fastrnn.errors import InputError
 
 

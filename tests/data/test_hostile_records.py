@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from record_cases import idx, write
 
 from fastrnn.config import Config
-from fastrnn.data.batches import evaluation_batches
-from fastrnn.data.encode import encode
-from fastrnn.data.records import read_records
-from fastrnn.data.vocabulary import Vocabulary
+from fastrnn.data.examples.batching import evaluation_batches
+from fastrnn.data.examples.numericalize import numericalize
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.schema import TaskSchema
 from fastrnn.errors import FastRNNError
 
 KINDS = [
@@ -46,7 +46,7 @@ def try_to_read(path: str, task: str) -> None:
     message = ""
     try:
         records = read_records([path], task, columns=columns, answers=True)
-        data = encode(records, Vocabulary.build(records, config))
+        data = numericalize(records, TaskSchema.build(records, config))
         assert sum(len(batch.rows) for batch in evaluation_batches(data)) == len(data)
     except FastRNNError as error:
         message = str(error)

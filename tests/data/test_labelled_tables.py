@@ -8,9 +8,9 @@ import pytest
 from record_cases import examples, write
 
 from fastrnn.config import Config
-from fastrnn.data.fields import Fields
-from fastrnn.data.records import Reading, open_records, read_records
-from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.data.examples.readers.dispatch import ReadOptions, open_records, read_records
+from fastrnn.data.examples.readers.fields import Fields
+from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -22,7 +22,7 @@ def told_by(path: str, task: str = "classify", **reading: Any) -> tuple[list[tup
 
 def asked(path: str, **reading: Any) -> list[tuple[Any, Any, str]]:
     """What prediction reads: text, label and raw text, blank lines with it."""
-    (stream,) = open_records([path], Reading("classify", answers=False, **reading))
+    (stream,) = open_records([path], ReadOptions("classify", answers=False, **reading))
     return [(r.x, r.y, r.raw) for r in stream.items]
 
 
@@ -145,7 +145,7 @@ def test_csv_of_numbers_gives_named_inputs(tmp_path: Path) -> None:
     assert read_records([path], "classify", columns="!i*", fields=Fields("kind")).inputs == ("width", "height")
     with pytest.raises(InputError, match=r"a\.csv: no column 'hight'; did you mean height\?"):
         read_records([path], "classify", columns="hight", fields=Fields("kind"))
-    vocabulary = vocabulary_from_mapping(Vocabulary.build(records, Config(task="classify")).to_mapping())
+    vocabulary = schema_from_mapping(TaskSchema.build(records, Config(task="classify")).to_mapping())
     assert vocabulary.columns is not None
     assert vocabulary.columns.inputs == ("width", "height")
     other = write(tmp_path, "b.csv", "kind,height,width\nelm,1,2\n")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from record_cases import dataset, examples, write
 
-from fastrnn.data.make import GENERATORS, Choices, make
-from fastrnn.data.records import read_records
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.synthetic import GENERATORS, Choices, make
 from fastrnn.errors import ConfigError
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]

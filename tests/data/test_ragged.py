@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.ragged import Ragged
+from fastrnn.data.examples.dataset import Ragged
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=6)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from record_cases import examples, write
 
-from fastrnn.data.records import Reading, ending_of, open_records, read_records
+from fastrnn.data.examples.readers.dispatch import ReadOptions, ending_of, open_records, read_records
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -60,7 +60,7 @@ def test_tables_come_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_records_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "x\ta\nbroken\n")
-    (stream,) = open_records([path], Reading("classify"))
+    (stream,) = open_records([path], ReadOptions("classify"))
 
     assert next(stream.items).x == "a"
     with pytest.raises(InputError, match=r"a\.tsv:2: one column"):

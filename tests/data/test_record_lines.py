@@ -2,9 +2,9 @@
 
 import pytest
 
-from fastrnn.data.line_ends import silent
-from fastrnn.data.record import Place, lines
-from fastrnn.data.sources import Source
+from fastrnn.data.examples.example import Location, lines
+from fastrnn.data.text.line_ends import silent
+from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
 
@@ -56,6 +56,6 @@ def test_what_is_not_utf_8_is_named_by_its_offset() -> None:
 
 
 def test_a_place_shows_file_and_line_readably() -> None:
-    assert str(Place("a\nb.tsv", 3)) == "a\\nb.tsv:3"
-    assert str(Place("x.npz")) == "x.npz"
-    assert str(Place("a.tsv", 2).error("bad\nfield; mend it")) == "a.tsv:2: bad\\nfield; mend it"
+    assert str(Location("a\nb.tsv", 3)) == "a\\nb.tsv:3"
+    assert str(Location("x.npz")) == "x.npz"
+    assert str(Location("a.tsv", 2).error("bad\nfield; mend it")) == "a.tsv:2: bad\\nfield; mend it"

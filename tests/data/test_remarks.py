@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from corpus_cases import written
 
-from fastrnn.data.corpus import corpus_from_text, read_corpus, split_corpus
-from fastrnn.data.remarks import LineEnds
+from fastrnn.data.text.corpus import corpus_from_text, read_corpus, split_corpus
+from fastrnn.data.text.remarks import LineEnds
 from fastrnn.errors import InputError
 
 PLAIN = "One line of text.\nAnother line of text.\n" * 4

@@ -5,40 +5,40 @@ import json
 import numpy as np
 import pytest
 
-from fastrnn.data.scaling import Scaling, scaling_from_mapping
+from fastrnn.data.examples.scaling import StandardScaler, scaler_from_mapping
 from fastrnn.errors import InputError
 
 
 def test_scaled_columns_have_zero_mean_and_unit_variance(rng: np.random.Generator) -> None:
     arrays = [rng.normal(5, 3, (40, 2)) * [1, 100], rng.normal(5, 3, (3, 2)) * [1, 100]]
     whole = np.concatenate(arrays)
-    scaling = Scaling.of(arrays, ("a", "b"))
-    scaled = scaling.scaled(whole)
+    scaling = StandardScaler.fit(arrays, ("a", "b"))
+    scaled = scaling.transform(whole)
 
     np.testing.assert_allclose(scaling.mean, whole.mean(axis=0))
     np.testing.assert_allclose(scaling.deviation, whole.std(axis=0))
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(scaling.natural(scaled), whole, rtol=1e-5)
+    np.testing.assert_allclose(scaling.inverse_transform(scaled), whole, rtol=1e-5)
     assert scaled.dtype == np.float32
 
 
 def test_nan_counts_for_nothing() -> None:
-    scaling = Scaling.of([np.array([[1.0, np.nan], [3.0, np.nan]]), np.array([[np.nan, np.nan]])])
+    scaling = StandardScaler.fit([np.array([[1.0, np.nan], [3.0, np.nan]]), np.array([[np.nan, np.nan]])])
 
     assert scaling.mean == (2.0, 0.0)
     assert scaling.deviation == (1.0, 1.0)
-    assert np.isnan(scaling.scaled(np.array([[np.nan, 0]]))).tolist() == [[True, False]]
+    assert np.isnan(scaling.transform(np.array([[np.nan, 0]]))).tolist() == [[True, False]]
 
 
 def test_a_constant_column_keeps_its_size() -> None:
-    assert Scaling.of([np.full((5, 1), 0.1)]).deviation == (1.0,)
+    assert StandardScaler.fit([np.full((5, 1), 0.1)]).deviation == (1.0,)
 
 
 def test_it_survives_json() -> None:
-    scaling = Scaling.of([np.array([[0.1, 1e9], [0.7, 2e9]])], ("a b", "ü"))
+    scaling = StandardScaler.fit([np.array([[0.1, 1e9], [0.7, 2e9]])], ("a b", "ü"))
 
-    assert scaling_from_mapping(json.loads(json.dumps(scaling.to_mapping()))) == scaling
-    assert scaling_from_mapping(Scaling.plain(2).to_mapping()) == Scaling.plain(2)
+    assert scaler_from_mapping(json.loads(json.dumps(scaling.to_mapping()))) == scaling
+    assert scaler_from_mapping(StandardScaler.identity(2).to_mapping()) == StandardScaler.identity(2)
 
 
 SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
@@ -64,9 +64,9 @@ SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
     ],
 )
 def test_an_unsound_one_is_refused(change: dict[str, object]) -> None:
-    assert scaling_from_mapping(SOUND).size == 1
+    assert scaler_from_mapping(SOUND).size == 1
     with pytest.raises(InputError):
-        scaling_from_mapping(SOUND | change)
+        scaler_from_mapping(SOUND | change)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,14 @@ def test_an_unsound_one_is_refused(change: dict[str, object]) -> None:
 def test_a_spread_of_any_size_is_the_columns_own(level: float, spread: float) -> None:
     steps = np.arange(50.0) - 24.5
     column = level + spread * steps
-    scaling = Scaling.of([column[:20, None], column[20:, None]])
+    scaling = StandardScaler.fit([column[:20, None], column[20:, None]])
 
     assert scaling.deviation[0] == pytest.approx(spread * steps.std(), rel=0.01)
-    scaled = scaling.scaled(column[:, None])
+    scaled = scaling.transform(column[:, None])
     np.testing.assert_allclose(scaled[:, 0], steps / steps.std(), atol=0.1)
-    np.testing.assert_allclose(scaling.natural(scaled)[:, 0], column, rtol=0, atol=1e-6 * scaling.deviation[0])
+    np.testing.assert_allclose(
+        scaling.inverse_transform(scaled)[:, 0], column, rtol=0, atol=1e-6 * scaling.deviation[0]
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e-14, 1.7e9 + 0.1, 1e30, 5e-324])
@@ -89,9 +91,9 @@ def test_a_spread_of_any_size_is_the_columns_own(level: float, spread: float) ->
 def test_a_constant_column_is_safe_whatever_its_size(value: float, count: int) -> None:
     column = np.full((count, 1), value)
 
-    assert Scaling.of([column]) == Scaling((value,), (1.0,))
-    predicted = Scaling.of([column], predicted=True)
-    assert predicted == Scaling((value,), (min(1.0, abs(value)) or 1.0,))
+    assert StandardScaler.fit([column]) == StandardScaler((value,), (1.0,))
+    predicted = StandardScaler.fit([column], predicted=True)
+    assert predicted == StandardScaler((value,), (min(1.0, abs(value)) or 1.0,))
     assert not predicted.scaled(column).any()
 
 
@@ -99,11 +101,11 @@ def test_a_spread_of_rounding_errors_alone_is_constant() -> None:
     column = np.array([0.1 + 0.2, 0.3] * 20)[:, None]
 
     assert np.ptp(column) > 0
-    assert Scaling.of([column]).deviation == (1.0,)
+    assert StandardScaler.fit([column]).deviation == (1.0,)
 
 
 def test_numbers_far_from_a_tiny_spread_are_cut_off_where_float32_can_square_them() -> None:
-    scaled = Scaling((0.0,), (1e-300,)).scaled(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
+    scaled = StandardScaler((0.0,), (1e-300,)).scaled(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
 
     assert scaled[:2, 0].tolist() == [np.float32(1e18), np.float32(-1e18)]
     assert np.isnan(scaled[2, 0])
@@ -112,12 +114,12 @@ def test_numbers_far_from_a_tiny_spread_are_cut_off_where_float32_can_square_the
 
 
 def test_a_scaling_of_version_0_1_rounds_to_float32_first() -> None:
-    old = scaling_from_mapping({"mean": [1.7e9], "deviation": [60.0], "names": ""})
+    old = scaler_from_mapping({"mean": [1.7e9], "deviation": [60.0], "names": ""})
     number = np.array([[1.7e9 + 77]])
 
     assert old.as_trained(number).dtype == np.float32
     assert old.scaled(old.as_trained(number)) == np.float32((float(np.float32(1.7e9 + 77)) - 1.7e9) / 60)
     assert "dtype" not in old.to_mapping()
-    new = Scaling.of([np.array([[1.7e9], [1.7e9 + 120]])])
+    new = StandardScaler.fit([np.array([[1.7e9], [1.7e9 + 120]])])
     assert new.as_trained(number) is number
     assert new.to_mapping()["dtype"] == "float64"

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from record_cases import write
 
-from fastrnn.data.record import Records
-from fastrnn.data.records import read_records
+from fastrnn.data.examples.example import ExampleSet
+from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.errors import InputError
 
 
-def read(folder: Path, rows: list[str], header: str = "date,p", **reading: Any) -> Records:
+def read(folder: Path, rows: list[str], header: str = "date,p", **reading: Any) -> ExampleSet:
     """A table of these rows."""
     return read_records([write(folder, "t.csv", "\n".join([header, *rows]))], "forecast", **reading)
 
 
-def remark(records: Records) -> str:
+def remark(records: ExampleSet) -> str:
     """The only remark."""
     (line,) = records.remarks
     return line.partition("t.csv: ")[2]
@@ -125,11 +125,11 @@ def test_a_column_of_dates_that_is_not_understood_is_told(tmp_path: Path) -> Non
 
 def test_the_order_of_day_and_month_is_remembered(tmp_path: Path) -> None:
     from fastrnn.config import Config
-    from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+    from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
 
     records = read(tmp_path, [f"03/{day:02}/2023,{day}" for day in range(1, 20)])
-    vocabulary = Vocabulary.build(records, Config(task="forecast", seq=4))
-    known = vocabulary_from_mapping(vocabulary.to_mapping())
+    vocabulary = TaskSchema.build(records, Config(task="forecast", seq=4))
+    known = schema_from_mapping(vocabulary.to_mapping())
 
     assert known.columns == vocabulary.columns
     later = read(tmp_path, ["04/01/2023,1", "04/02/2023,2"], exact=known.columns)

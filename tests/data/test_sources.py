@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastrnn.data import sources
-from fastrnn.data.sources import BUILTIN, builtin_sources
+from fastrnn.data.text import sources
+from fastrnn.data.text.sources import BUILTIN, builtin_sources
 from fastrnn.errors import InputError
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.symbols import END, UNKNOWN, Symbols, symbols_from_mapping
+from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab, symbol_vocab_from_mapping
 from fastrnn.errors import ConfigError, InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 def test_characters_are_sorted_after_the_two_special_ids() -> None:
-    symbols = Symbols.build("chars", ["beb", "a"])
+    symbols = SymbolVocab.build("chars", ["beb", "a"])
 
     assert (symbols.known, symbols.size) == (("a", "b", "e"), 5)
     assert symbols.ids_of("abz").tolist() == [2, 3, UNKNOWN]
@@ -22,18 +22,18 @@ def test_characters_are_sorted_after_the_two_special_ids() -> None:
 
 
 def test_words_are_sorted_by_how_often_they_stand() -> None:
-    symbols = Symbols.build("words", ["the cat. The the", "cat, the"], min_count=2)
+    symbols = SymbolVocab.build("words", ["the cat. The the", "cat, the"], min_count=2)
 
     assert symbols.known == ("the", "cat")
     assert symbols.ids_of("The cat, the").tolist() == [UNKNOWN, 3, UNKNOWN, 2]
 
 
 def test_sentence_ends_are_no_words_of_a_record() -> None:
-    assert Symbols.build("words", ["He ran. She sat.\nThey"]).ids_of("ran. She\nsat").tolist().count(END) == 0
+    assert SymbolVocab.build("words", ["He ran. She sat.\nThey"]).ids_of("ran. She\nsat").tolist().count(END) == 0
 
 
 def test_tokens_are_taken_as_they_are() -> None:
-    symbols = Symbols.build("tokens", [["10 000", "a"], ["a"]])
+    symbols = SymbolVocab.build("tokens", [["10 000", "a"], ["a"]])
 
     assert symbols.known == ("a", "10 000")
     assert symbols.ids_of(["10 000", "b"]).tolist() == [3, UNKNOWN]
@@ -41,42 +41,42 @@ def test_tokens_are_taken_as_they_are() -> None:
 
 @given(text=TEXT)
 def test_a_text_comes_back(text: str) -> None:
-    symbols = Symbols.build("chars", [text])
+    symbols = SymbolVocab.build("chars", [text])
 
     assert symbols.decode(symbols.encode(text)) == text
 
 
 def test_nothing_is_decoded_after_the_end() -> None:
-    symbols = Symbols("chars", "ab")
+    symbols = SymbolVocab("chars", "ab")
     decoder = symbols.decoder()
 
     assert symbols.decode([2, 3, END, 2]) == "ab"
     assert decoder.feed([2]) + decoder.feed([END, 3]) + decoder.feed([3]) + decoder.flush() == "a"
     assert symbols.decode([UNKNOWN]) == "\ufffd"
-    assert Symbols("words", ["Hi", ",", "you"]).decode([2, 3, 4]) == "Hi, you"
+    assert SymbolVocab("words", ["Hi", ",", "you"]).decode([2, 3, 4]) == "Hi, you"
 
 
 def test_an_unknown_character_of_a_prime_is_an_error_or_left_out() -> None:
-    symbols = Symbols("chars", "ab")
+    symbols = SymbolVocab("chars", "ab")
 
     with pytest.raises(InputError, match="the text has characters that the model does not know: 'z' \\(once\\)"):
         symbols.encode("az")
     assert symbols.encode("az", "skip").tolist() == [2]
-    assert Symbols("words", ["a"]).encode("b").tolist() == [UNKNOWN]
+    assert SymbolVocab("words", ["a"]).encode("b").tolist() == [UNKNOWN]
 
 
 @pytest.mark.parametrize(
     "symbols",
     [
-        Symbols("chars", "\n a\u2028é"),
-        Symbols("chars"),
-        Symbols("words", ["the", "cat"]),
-        Symbols("tokens", ["10 000"]),
-        Symbols("tokens"),
+        SymbolVocab("chars", "\n a\u2028é"),
+        SymbolVocab("chars"),
+        SymbolVocab("words", ["the", "cat"]),
+        SymbolVocab("tokens", ["10 000"]),
+        SymbolVocab("tokens"),
     ],
 )
-def test_a_table_survives_json(symbols: Symbols) -> None:
-    found = symbols_from_mapping(json.loads(json.dumps(symbols.to_mapping())))
+def test_a_table_survives_json(symbols: SymbolVocab) -> None:
+    found = symbol_vocab_from_mapping(json.loads(json.dumps(symbols.to_mapping())))
 
     assert found == symbols
     assert found.known == symbols.known
@@ -98,16 +98,16 @@ def test_a_table_survives_json(symbols: Symbols) -> None:
 )
 def test_an_unsound_table_is_refused(mapping: object) -> None:
     with pytest.raises(InputError):
-        symbols_from_mapping(mapping)
+        symbol_vocab_from_mapping(mapping)
 
 
 def test_the_constructor_checks_too() -> None:
     with pytest.raises(InputError, match="single ones"):
-        Symbols("chars", ["ab"])
+        SymbolVocab("chars", ["ab"])
     with pytest.raises(InputError, match="line breaks"):
-        Symbols("tokens", ["a\nb"])
+        SymbolVocab("tokens", ["a\nb"])
 
 
 def test_a_policy_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown is 'ignore'"):
-        Symbols("chars", "ab").encode("ab", "ignore")
+        SymbolVocab("chars", "ab").encode("ab", "ignore")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from record_cases import examples, write
 
-from fastrnn.data.records import read_records
-from fastrnn.data.sources import Source
-from fastrnn.data.tagged import conllu_or_two_columns, is_conllu, place_of_word
+from fastrnn.data.examples.readers.conll import conllu_or_two_columns, is_conllu, place_of_word
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
 REST = "\t_\t_\t0\troot\t_\t_"

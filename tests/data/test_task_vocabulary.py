@@ -9,19 +9,19 @@ import pytest
 from record_cases import dataset, idx, write
 
 from fastrnn.config import Config
-from fastrnn.data.encode import encode
-from fastrnn.data.record import Place
-from fastrnn.data.records import read_records
-from fastrnn.data.splitting import split_rows
-from fastrnn.data.symbols import Symbols
-from fastrnn.data.tables import Columns
-from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.data.examples.example import Location
+from fastrnn.data.examples.numericalize import numericalize
+from fastrnn.data.examples.readers.csv import Columns
+from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.split import split_rows
+from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.errors import InputError
-from fastrnn.nn.signature import Signature
+from fastrnn.nn.spec import ModelSpec, model_spec
 
 
 @pytest.fixture
-def vocabularies(tmp_path: Path) -> dict[str, Vocabulary]:
+def vocabularies(tmp_path: Path) -> dict[str, TaskSchema]:
     """One of every kind."""
     tags = write(tmp_path, "a.txt", "Harry B\nran O\n\nHarry B\n")
     bits = write(tmp_path, "bits.txt", "0 1\n1 0\n")
@@ -50,43 +50,43 @@ def vocabularies(tmp_path: Path) -> dict[str, Vocabulary]:
 
 def _images(path: str, folder: Path) -> Any:
     records = read_records([path], "classify", labels=str(folder / "labels.idx"))
-    return encode(records, Vocabulary.build(records, Config(task="classify", valid=0.0)))
+    return numericalize(records, TaskSchema.build(records, Config(task="classify", valid=0.0)))
 
 
-def test_signatures(vocabularies: dict[str, Vocabulary]) -> None:
-    found = {name: v.signature(v.task) for name, v in vocabularies.items()}
+def test_signatures(vocabularies: dict[str, TaskSchema]) -> None:
+    found = {name: model_spec(v, v.task) for name, v in vocabularies.items()}
 
     assert found == {
-        "tag": Signature("tag", tokens=4, characters=7, labels=2),
-        "tag bits": Signature("tag", tokens=4, labels=2),
-        "classify": Signature("classify", tokens=11, labels=2),
-        "classify words": Signature("classify", tokens=5, labels=2),
-        "classify dense": Signature("classify", features=4, labels=2),
-        "generate": Signature("generate", labels=2, target_tokens=11),
-        "generate vectors": Signature("generate", labels=2, target_tokens=4),
-        "translate": Signature("translate", tokens=8, target_tokens=11),
-        "regress bits": Signature("regress", features=2, labels=1, binary=True),
-        "regress": Signature("regress", features=1, labels=2),
-        "forecast": Signature("forecast", features=2 * 2 + 4, labels=2 * 2),
+        "tag": ModelSpec("tag", tokens=4, characters=7, labels=2),
+        "tag bits": ModelSpec("tag", tokens=4, labels=2),
+        "classify": ModelSpec("classify", tokens=11, labels=2),
+        "classify words": ModelSpec("classify", tokens=5, labels=2),
+        "classify dense": ModelSpec("classify", features=4, labels=2),
+        "generate": ModelSpec("generate", labels=2, target_tokens=11),
+        "generate vectors": ModelSpec("generate", labels=2, target_tokens=4),
+        "translate": ModelSpec("translate", tokens=8, target_tokens=11),
+        "regress bits": ModelSpec("regress", features=2, labels=1, binary=True),
+        "regress": ModelSpec("regress", features=1, labels=2),
+        "forecast": ModelSpec("forecast", features=2 * 2 + 4, labels=2 * 2),
     }
 
 
-def test_every_kind_survives_json(vocabularies: dict[str, Vocabulary]) -> None:
+def test_every_kind_survives_json(vocabularies: dict[str, TaskSchema]) -> None:
     for name, vocabulary in vocabularies.items():
         mapping = json.loads(json.dumps(vocabulary.to_mapping(), allow_nan=False))
 
-        assert vocabulary_from_mapping(mapping) == vocabulary, name
+        assert schema_from_mapping(mapping) == vocabulary, name
         assert mapping["kind"] == vocabulary.kind == "task"
         assert 1 < vocabulary.size < 20
 
 
-def test_labels_are_in_order_numbers_by_value(vocabularies: dict[str, Vocabulary]) -> None:
+def test_labels_are_in_order_numbers_by_value(vocabularies: dict[str, TaskSchema]) -> None:
     assert vocabularies["classify dense"].labels == ("2", "10")
     assert vocabularies["classify"].labels == ("neg", "pos")
     assert vocabularies["tag"].labels == ("B", "O")
 
 
-def test_bits_are_not_scaled_and_numbers_are(vocabularies: dict[str, Vocabulary]) -> None:
+def test_bits_are_not_scaled_and_numbers_are(vocabularies: dict[str, TaskSchema]) -> None:
     bits, numbers = vocabularies["regress bits"], vocabularies["regress"]
 
     assert bits.inputs is not None
@@ -98,7 +98,7 @@ def test_bits_are_not_scaled_and_numbers_are(vocabularies: dict[str, Vocabulary]
     assert vocabularies["classify dense"].inputs.deviation == (255.0,) * 4
 
 
-def test_the_columns_of_a_table_are_remembered(vocabularies: dict[str, Vocabulary]) -> None:
+def test_the_columns_of_a_table_are_remembered(vocabularies: dict[str, TaskSchema]) -> None:
     assert vocabularies["regress"].columns == Columns(("x",), ("y", "z"))
     assert vocabularies["forecast"].columns == Columns(("a", "b"), (), "date")
     assert vocabularies["classify dense"].columns is None
@@ -117,10 +117,10 @@ def test_what_validates_is_not_learnt_from(tmp_path: Path) -> None:
     settings = {"task": "classify", "tokens": "words", "min_count": 1, "valid": 0.2, "seed": 5}
     _, held = split_rows(50, 0.2, 5)
 
-    found = Vocabulary.build(records, Config(**settings))
+    found = TaskSchema.build(records, Config(**settings))
     assert found.tokens is not None
     assert set(found.tokens.known) == {f"word{i}" for i in range(50)} - {f"word{i}" for i in held}
-    whole = Vocabulary.build(records, Config(**settings, valid_file="other.tsv"))
+    whole = TaskSchema.build(records, Config(**settings, valid_file="other.tsv"))
     assert whole.tokens is not None
     assert len(whole.tokens.known) == 50
 
@@ -143,9 +143,9 @@ def test_no_target_is_not_enough(tmp_path: Path) -> None:
         dataset(write(tmp_path, "a.csv", "x,y\n1,\n"), "regress", columns="y")
 
 
-def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, Vocabulary]) -> None:
+def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, TaskSchema]) -> None:
     with pytest.raises(InputError, match=r"a\.tsv:7: label 'poss' is unknown; did you mean pos\?; the model knows neg"):
-        vocabularies["classify"].label_id("poss", Place("a.tsv", 7))
+        vocabularies["classify"].label_id("poss", Location("a.tsv", 7))
 
 
 @pytest.mark.parametrize(
@@ -173,24 +173,24 @@ def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, Vocabulary]
     ],
 )
 def test_an_unsound_mapping_is_refused(
-    vocabularies: dict[str, Vocabulary], kind: str, change: dict[str, object]
+    vocabularies: dict[str, TaskSchema], kind: str, change: dict[str, object]
 ) -> None:
     with pytest.raises(InputError):
-        vocabulary_from_mapping(vocabularies[kind].to_mapping() | change)
+        schema_from_mapping(vocabularies[kind].to_mapping() | change)
 
 
-def test_a_mapping_with_a_table_missing_is_refused(vocabularies: dict[str, Vocabulary]) -> None:
+def test_a_mapping_with_a_table_missing_is_refused(vocabularies: dict[str, TaskSchema]) -> None:
     for vocabulary in vocabularies.values():
         mapping = vocabulary.to_mapping()
         for name in set(mapping) - {"characters", "binary", "date"}:
             with pytest.raises(InputError):
-                vocabulary_from_mapping({key: value for key, value in mapping.items() if key != name})
+                schema_from_mapping({key: value for key, value in mapping.items() if key != name})
 
 
 @pytest.mark.parametrize("mapping", [None, [], "task", {}])
 def test_what_is_no_mapping_is_refused(mapping: object) -> None:
     with pytest.raises(InputError):
-        vocabulary_from_mapping(mapping)
+        schema_from_mapping(mapping)
 
 
 def test_a_word_of_two_letters_is_read_by_its_letters(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_all_of_a_series_is_learnt_from_where_another_file_validates(tmp_path: P
 
 def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dates(tmp_path: Path) -> None:
     found = dataset(write(tmp_path, "a.csv", "a,b\n" + "1,2\n3,4\n" * 5), "forecast", seq=2).vocabulary
-    assert (found.horizon, found.features, found.signature("forecast").labels) == (1, 4, 2)
+    assert (found.horizon, found.features, model_spec(found, "forecast").labels) == (1, 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -255,11 +255,11 @@ def test_only_a_dozen_labels_are_named(tmp_path: Path, count: int, end: str) -> 
     lines = "".join(f"l{n:02}\ta\n" for n in range(count))
     vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary
     with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):
-        vocabulary.label_id("zz", Place("here"))
+        vocabulary.label_id("zz", Location("here"))
 
 
 def test_labels_of_older_models_are_found_without_their_blanks_and_marks() -> None:
-    vocabulary = Vocabulary("classify", Symbols("chars", "a"), labels=("left ", '"right"', "up", "up "))
+    vocabulary = TaskSchema("classify", SymbolVocab("chars", "a"), labels=("left ", '"right"', "up", "up "))
 
     assert [vocabulary.find_label(name) for name in ("left", "right", "left ", '"right"', "up", "up ", "down")] == [
         0, 1, 0, 1, 2, 3, None,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data import text as text_module
-from fastrnn.data.text import Utf8, expand
+from fastrnn.data.text import files as text_module
+from fastrnn.data.text.files import Utf8Decoder, expand
 from fastrnn.errors import InputError
 
 
@@ -170,7 +170,7 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     cuts=st.lists(st.integers(0, 200), max_size=8),
 )
 def test_characters_may_be_cut_anywhere(text: str, cuts: list[int]) -> None:
-    utf8 = Utf8("x")
+    utf8 = Utf8Decoder("x")
 
     parts = [utf8.feed(piece) for piece in pieces(text.encode(), cuts)]
 
@@ -179,7 +179,7 @@ def test_characters_may_be_cut_anywhere(text: str, cuts: list[int]) -> None:
 
 def complaint(chunks: Iterator[bytes]) -> str | None:
     """The message of the error that decoding these chunks ends in, if it does."""
-    utf8 = Utf8("x.txt")
+    utf8 = Utf8Decoder("x.txt")
     try:
         for chunk in chunks:
             utf8.feed(chunk)

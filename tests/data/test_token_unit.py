@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fastrnn.data.units import choose_unit
+from fastrnn.data.examples.token_unit import choose_unit
 
 RNG = random.Random(7)
 LETTERS = "abcdefghijklmnoprstuvw"

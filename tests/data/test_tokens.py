@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.corpus import corpus_from_text
-from fastrnn.data.tokens import (
-    ByteTokenizer,
-    CharTokenizer,
-    Tokenizer,
-    WordTokenizer,
-    tokenizer_from_mapping,
-)
+from fastrnn.data.text.corpus import corpus_from_text
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, tokenizer_from_mapping
 from fastrnn.errors import ConfigError, InputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)

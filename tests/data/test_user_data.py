@@ -6,8 +6,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fastrnn.data.fetch import fetch
-from fastrnn.data.userdata import data_folder, fetched_paths, is_fetched
+from fastrnn.data.download import data_folder, fetch, fetched_paths, is_fetched
 from fastrnn.errors import InputError, OutputError
 
 

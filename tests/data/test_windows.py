@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastrnn.data import windows
-from fastrnn.data.corpus import Corpus
-from fastrnn.data.tokens import ByteTokenizer
-from fastrnn.data.windows import Streams, Window, evaluation_windows
+from fastrnn.data.text import bptt
+from fastrnn.data.text.bptt import TBPTTStreams, Window, evaluation_windows
+from fastrnn.data.text.corpus import Corpus
+from fastrnn.data.text.tokenizers import ByteTokenizer
 from fastrnn.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ def started(window: Window) -> NDArray[np.bool_]:
 @given(case=cases())
 def test_every_epoch_covers_its_positions_once(case: tuple[Corpus, int, int, int]) -> None:
     corpus, batch, seq, _ = case
-    streams = Streams(*case)
+    streams = TBPTTStreams(*case)
     n = len(corpus)
 
     assert streams.per_epoch == n // batch // seq
@@ -49,7 +49,7 @@ def test_every_epoch_covers_its_positions_once(case: tuple[Corpus, int, int, int
 @given(case=cases())
 def test_a_stream_goes_on_in_the_next_window(case: tuple[Corpus, int, int, int]) -> None:
     corpus, _, _, _ = case
-    streams = Streams(*case)
+    streams = TBPTTStreams(*case)
     n = len(corpus)
     x = np.concatenate([streams.window(i).x for i in range(streams.per_epoch)])
 
@@ -61,7 +61,7 @@ def test_a_stream_goes_on_in_the_next_window(case: tuple[Corpus, int, int, int])
 @given(case=cases(), index=st.integers(0, 30))
 def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int, int], index: int) -> None:
     corpus, batch, seq, _ = case
-    window = Streams(*case).window(index)
+    window = TBPTTStreams(*case).window(index)
     following = (window.x + 1) % len(corpus)
 
     np.testing.assert_array_equal(window.y, np.where(np.isin(following, corpus.breaks), -1, following))
@@ -74,7 +74,7 @@ def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int
 @given(case=cases(), index=st.integers(0, 30))
 def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int, int, int], index: int) -> None:
     corpus, _, _, _ = case
-    streams = Streams(*case)
+    streams = TBPTTStreams(*case)
     window = streams.window(index)
     expected = np.isin(window.x, corpus.starts)
     if index % streams.per_epoch == 0:
@@ -86,7 +86,7 @@ def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int,
 
 @given(case=cases(), index=st.integers(0, 30))
 def test_a_window_depends_on_nothing_but_its_index(case: tuple[Corpus, int, int, int], index: int) -> None:
-    once, again = Streams(*case), Streams(*case)
+    once, again = TBPTTStreams(*case), TBPTTStreams(*case)
     again.window(3)
     again.window(0)
 
@@ -96,18 +96,18 @@ def test_a_window_depends_on_nothing_but_its_index(case: tuple[Corpus, int, int,
 
 def test_epochs_are_turned_by_the_seed() -> None:
     corpus = make_corpus(5000)
-    first = {seed: [int(Streams(corpus, 2, 50, seed).window(50 * e).x[0, 0]) for e in range(4)] for seed in (1, 2)}
+    first = {seed: [int(TBPTTStreams(corpus, 2, 50, seed).window(50 * e).x[0, 0]) for e in range(4)] for seed in (1, 2)}
 
     assert first[1][0] == first[2][0] == 0
     assert len({*first[1], *first[2]}) == 7
 
 
 def test_the_turn_of_an_epoch_stays_the_same_for_ever() -> None:
-    assert [windows._offset(1, epoch, 1_000_000) for epoch in range(3)] == [0, 523420, 451937]
+    assert [bptt._offset(1, epoch, 1_000_000) for epoch in range(3)] == [0, 523420, 451937]
 
 
 def test_windows_share_no_memory() -> None:
-    window = Streams(make_corpus(100), 3, 5, 1).window(1)
+    window = TBPTTStreams(make_corpus(100), 3, 5, 1).window(1)
 
     assert not np.shares_memory(window.x, window.y)
 
@@ -115,13 +115,13 @@ def test_windows_share_no_memory() -> None:
 @pytest.mark.parametrize(("n", "batch", "seq"), [(100, 10, 10), (2, 2, 1), (50, 1, 50)])
 def test_a_text_too_short_for_one_window_is_an_error(n: int, batch: int, seq: int) -> None:
     with pytest.raises(ConfigError) as caught:
-        Streams(make_corpus(n), batch, seq, 1)
+        TBPTTStreams(make_corpus(n), batch, seq, 1)
 
     assert str(caught.value) == (
         f"the text has {n} tokens; batch {batch} x seq {seq} needs at least {batch * seq + 1}: "
         "use a smaller --batch or --seq"
     )
-    assert Streams(make_corpus(batch * seq + 1), batch, seq, 1).per_epoch == 1
+    assert TBPTTStreams(make_corpus(batch * seq + 1), batch, seq, 1).per_epoch == 1
 
 
 def check_evaluation(corpus: Corpus, seq: int, warm: int) -> list[Window]:
@@ -149,8 +149,8 @@ def test_evaluation_of_a_short_text_scores_each_position_once(case: tuple[Corpus
 
 @pytest.mark.parametrize(("n", "warm"), [(60, 0), (61, 3), (99, 5), (100, 200), (600, 7)])
 def test_evaluation_in_streams_scores_each_position_once(n: int, warm: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
-    monkeypatch.setattr(windows, "_MOST_STREAMS", 6)
+    monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
+    monkeypatch.setattr(bptt, "_MOST_STREAMS", 6)
 
     made = check_evaluation(make_corpus(n, [7, 33], [21, 40]), 8, warm)
 
@@ -216,7 +216,7 @@ def test_every_evaluation_window_scores_something(case: tuple[Corpus, int, int, 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 7])
 def test_ranks_share_the_streams_of_an_evaluation(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_STREAM_TOKENS", 50)
+    monkeypatch.setattr(bptt, "_STREAM_TOKENS", 50)
     corpus = make_corpus(280, [9, 100, 200], [150])
     whole = list(evaluation_windows(corpus, seq=16, warm=8))
     parts = [list(evaluation_windows(corpus, seq=16, warm=8, rank=r, ranks=ranks)) for r in range(ranks)]
@@ -229,7 +229,7 @@ def test_ranks_share_the_streams_of_an_evaluation(ranks: int, monkeypatch: pytes
 
 @given(case=cases())
 def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
-    streams = Streams(*case)
+    streams = TBPTTStreams(*case)
     found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
     for window in found:
         assert window.starts is None or set(np.unique(window.starts)) <= {0, 1}
@@ -241,7 +241,7 @@ def test_the_first_token_of_a_vocabulary_counts_like_any_other() -> None:
 
 
 def test_the_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
+    monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
     made = list(evaluation_windows(make_corpus(200), seq=7, warm=5))
     assert made[-1].scored
     assert len(made) == 4  # the longest stream: 5 tokens of warm-up and 20 of its own
@@ -250,8 +250,8 @@ def test_the_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("most", "seq"), [(256 * 2 * 3, 3), (256 * 2 * 3 - 1, 2), (1, 1), (1 << 26, 8)])
 def test_windows_of_a_large_vocabulary_are_short(most: int, seq: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The logits of a window, V = 256 of each of 2 streams, are to take no more memory than that."""
-    monkeypatch.setattr(windows, "_STREAM_TOKENS", 20)
-    monkeypatch.setattr(windows, "_MOST_LOGITS", most)
+    monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
+    monkeypatch.setattr(bptt, "_MOST_LOGITS", most)
     found = list(evaluation_windows(make_corpus(50), seq=8, warm=5))
     assert {window.x.shape for window in found} == {(seq, 2)}
     assert sum(window.scored for window in found) == 49

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.words import EOS, Detokeniser, tokenise
+from fastrnn.data.text.words import EOS, Detokenizer, split_words
 
 PIECES = st.sampled_from(["the", "Sky", "don't", "3.14", ".", ",", '"', "'", "(", ")", "…", "我", "।", " ", "  ", "\n"])
 
@@ -27,7 +27,7 @@ PIECES = st.sampled_from(["the", "Sky", "don't", "3.14", ".", ",", '"', "'", "("
     ],
 )
 def test_what_a_word_is(text: str, tokens: list[str]) -> None:
-    assert tokenise(text) == tokens
+    assert split_words(text) == tokens
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_what_a_word_is(text: str, tokens: list[str]) -> None:
     ],
 )
 def test_where_a_sentence_ends(text: str, lines: list[str]) -> None:
-    tokens = tokenise(text)
+    tokens = split_words(text)
 
-    assert Detokeniser().feed(tokens).split("\n") == lines
+    assert Detokenizer().feed(tokens).split("\n") == lines
     assert tokens.count(EOS) == len(lines) - 1
 
 
@@ -66,17 +66,17 @@ def test_where_a_sentence_ends(text: str, lines: list[str]) -> None:
     ],
 )
 def test_spaces_go_back_where_they_were(text: str) -> None:
-    assert Detokeniser().feed(tokenise(text)) == text
+    assert Detokenizer().feed(split_words(text)) == text
 
 
 def test_a_line_closes_its_quotations() -> None:
-    assert Detokeniser().feed(['"', "one", EOS, '"', "two", '"']) == '"one\n"two"'
+    assert Detokenizer().feed(['"', "one", EOS, '"', "two", '"']) == '"one\n"two"'
 
 
 @given(pieces=st.lists(PIECES, max_size=40))
 def test_what_was_joined_splits_into_the_same_lines(pieces: list[str]) -> None:
-    tokens = tokenise(" ".join(pieces))
-    once = Detokeniser().feed(tokens)
+    tokens = split_words(" ".join(pieces))
+    once = Detokenizer().feed(tokens)
 
     assert "".join(once.split()) == "".join(t for t in tokens if t != EOS)
     assert once.count("\n") == tokens.count(EOS)
@@ -84,7 +84,7 @@ def test_what_was_joined_splits_into_the_same_lines(pieces: list[str]) -> None:
 
 @given(text=st.text(max_size=200))
 def test_nothing_but_blanks_is_lost(text: str) -> None:
-    tokens = tokenise(text)
+    tokens = split_words(text)
 
     assert "".join("" if t == EOS else t for t in tokens) == "".join(text.split())
 
@@ -93,4 +93,4 @@ def test_nothing_but_blanks_is_lost(text: str) -> None:
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     text = unit * (200_000 // len(unit))
 
-    assert "".join(t for t in tokenise(text) if t != EOS) == "".join(text.split())
+    assert "".join(t for t in split_words(text) if t != EOS) == "".join(text.split())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.diagnostics import fresh_network, gradient_flow, random_rows
+from fastrnn.diagnostics import gradient_flow, random_rows, untrained_network
 from fastrnn.errors import ConfigError
 
 LAGS = 32
@@ -12,7 +12,7 @@ LAGS = 32
 
 def factor(cell, state="h", **changed):
     """What one step back multiplies the gradient by."""
-    network = fresh_network(Config(cell=cell, hidden=32, threads=1), **changed)
+    network = untrained_network(Config(cell=cell, hidden=32, threads=1), **changed)
     return gradient_flow(network, random_rows(LAGS, 8)).factor(state, 0)
 
 
@@ -33,7 +33,7 @@ def test_an_open_gate_carries(cell, state):
 
 def test_the_scale_is_for_recurrent_weights_alone():
     config = Config(cell="gru", layers=2, hidden=6, threads=1)
-    one, three = fresh_network(config), fresh_network(config, scale=3.0)
+    one, three = untrained_network(config), untrained_network(config, scale=3.0)
     for name, array in one.parameters.items():
         np.testing.assert_allclose(three.parameters[name], array * (3 if "weight_hh" in name else 1), rtol=1e-6)
 
@@ -41,7 +41,7 @@ def test_the_scale_is_for_recurrent_weights_alone():
 @pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("gru", 1, 1), ("gru-simplified", 0, -1)])
 def test_the_bias_is_of_the_gate_that_keeps(cell, gate, sign):
     config = Config(cell=cell, layers=2, hidden=6, threads=1)
-    usual, changed = fresh_network(config), fresh_network(config, keep_bias=3.0)
+    usual, changed = untrained_network(config), untrained_network(config, keep_bias=3.0)
     for n in (0, 1):
         expected = usual.parameters[f"rnn.bias_ih_l{n}"].copy()
         expected[gate * 6 : (gate + 1) * 6] = sign * 3
@@ -50,8 +50,8 @@ def test_the_bias_is_of_the_gate_that_keeps(cell, gate, sign):
 
 def test_a_seed_gives_the_same_network_and_text():
     config = Config(cell="rnn", threads=1)
-    assert fresh_network(config).shape.hidden == 64
-    one, same, other = fresh_network(config), fresh_network(config), fresh_network(config.replace(seed=2))
+    assert untrained_network(config).shape.hidden == 64
+    one, same, other = untrained_network(config), untrained_network(config), untrained_network(config.replace(seed=2))
     np.testing.assert_array_equal(one.parameters.flat, same.parameters.flat)
     assert (one.parameters.flat != other.parameters.flat).any()
     np.testing.assert_array_equal(random_rows(5, 3).ids, random_rows(5, 3).ids)
@@ -61,6 +61,6 @@ def test_a_seed_gives_the_same_network_and_text():
 @pytest.mark.parametrize("cell", ["rnn", "rnn-relu"])
 def test_a_cell_without_gates_has_no_gate_to_open(cell):
     with pytest.raises(ConfigError, match="no gate that keeps"):
-        fresh_network(Config(cell=cell, hidden=4), keep_bias=1.0)
+        untrained_network(Config(cell=cell, hidden=4), keep_bias=1.0)
     with pytest.raises(ConfigError, match="lags is 0"):
         random_rows(0)

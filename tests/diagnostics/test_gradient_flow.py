@@ -6,16 +6,15 @@ from engine_cases import make_network, tokens
 from gradients import central_difference, relative_error
 from random_cases import make_model
 
-from fastrnn.config import CELLS
-from fastrnn.data.corpus import corpus_from_text
+from fastrnn.cells import CELLS, RECURRENT_CELLS
+from fastrnn.data.text.corpus import corpus_from_text
 from fastrnn.diagnostics.gradient_flow import WARM, Rows, choose_rows, gradient_flow
 from fastrnn.errors import ConfigError, InputError
-from fastrnn.nn.shapes import STATES
 from fastrnn.reference import softmax
 
 W, K, B, H, V = 4, 6, 3, 5, 7
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 def make_rows(rng, warm=W, lags=K, batch=B):
@@ -49,7 +48,7 @@ def last_only(rows, steps):
 def test_norms_are_those_of_the_textbook(cell, layers, warm, rng):
     model, rows = make_model(cell, layers, rng, H, V), make_rows(rng, warm)
     flow = gradient_flow(make_network(model), rows)
-    assert (set(flow.norms), flow.lags, flow.rows) == (set(STATES[cell]), K, B)
+    assert (set(flow.norms), flow.lags, flow.rows) == (set(CELLS[cell].states), K, B)
     for lag, state in zip(range(K, 0, -1), states_before(model, rows), strict=True):
         _, dstate = model.backward(rows.ids[-lag:], last_only(rows, lag), state)
         for name, gradient in dstate.items():

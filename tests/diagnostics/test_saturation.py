@@ -5,8 +5,8 @@ import pytest
 from engine_cases import make_network
 from random_cases import make_model
 
-from fastrnn.config import CELLS
-from fastrnn.data.corpus import corpus_from_text
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.data.text.corpus import corpus_from_text
 from fastrnn.diagnostics import activations, saturation
 from fastrnn.reference import sigmoid
 
@@ -14,7 +14,7 @@ H = 5
 ROWS = {"lstm": {"i": 0, "f": 1, "o": 3}, "gru": {"r": 0, "z": 1}, "gru-simplified": {"u": 0}}  # torch's gate order
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_shares_are_counted_for_each_gate_and_unit(cell, rng):
     corpus = corpus_from_text("the cat sat on the mat " * 9)
     model = make_model(cell, 2, rng, H, corpus.tokenizer.size)

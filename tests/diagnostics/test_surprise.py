@@ -5,13 +5,13 @@ import pytest
 from engine_cases import make_network
 from random_cases import make_model
 
-from fastrnn.config import CELLS
-from fastrnn.data.corpus import corpus_from_text, read_corpus
-from fastrnn.diagnostics import activations, head, most_surprising, surprise, token_texts
-from fastrnn.diagnostics.reading import STEPS
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.data.text.corpus import corpus_from_text, read_corpus
+from fastrnn.diagnostics import activations, head, most_surprising, surprisal, token_texts
+from fastrnn.diagnostics.trace import STEPS
 from fastrnn.errors import ConfigError
+from fastrnn.inference.evaluation import evaluate
 from fastrnn.reference import softmax
-from fastrnn.training.evaluate import evaluate
 
 H = 5
 
@@ -27,13 +27,13 @@ def starts_of(corpus):
     return starts
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_surprise_is_minus_the_log_of_the_probability(cell, rng):
     model, corpus = make_case(rng, cell)
     assert len(corpus) > 2 * STEPS
     logits, _ = model.forward(corpus.ids[:, None].astype(int), None, starts_of(corpus))
     expected = -np.log(softmax(logits[:, 0])[np.arange(len(corpus) - 1), corpus.ids[1:]][: len(corpus) - 1])
-    nats = surprise(make_network(model), corpus)
+    nats = surprisal(make_network(model), corpus)
     assert np.isnan(nats[0])
     np.testing.assert_allclose(nats[1:], expected, rtol=1e-9)
     assert nats[1:].mean() == pytest.approx(evaluate(make_network(model), corpus).nats)
@@ -43,12 +43,12 @@ def test_the_first_of_each_file_has_no_surprise(tmp_path, rng):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text("abc" * 50 + name)
     corpus = read_corpus([str(tmp_path)])
-    nats = surprise(make_network(make_model("gru", 1, rng, H, corpus.tokenizer.size)), corpus)
+    nats = surprisal(make_network(make_model("gru", 1, rng, H, corpus.tokenizer.size)), corpus)
     assert np.flatnonzero(np.isnan(nats)).tolist() == corpus.breaks.tolist() == [0, 151]
     np.testing.assert_allclose(nats[1:150], nats[152:301])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_activations_are_the_textbooks(cell, rng):
     model, corpus = make_case(rng, cell)
     found = activations(make_network(model), corpus)

@@ -6,12 +6,12 @@ from engine_cases import assert_close, assert_same_bits, make_network, run_netwo
 from gradients import check_gradients
 from random_cases import make_model, make_starts, make_state, make_text
 
-from fastrnn.config import CELLS
+from fastrnn.cells import RECURRENT_CELLS
 
 T, B, H, V = 19, 7, 23, 11
 LAYERS = 2
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 def make_case(cell, rng, hidden=H):

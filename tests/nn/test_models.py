@@ -23,20 +23,20 @@ from task_cases import (
     rows_of,
 )
 
-from fastrnn.config import CELLS
-from fastrnn.cpu.target import TARGET
-from fastrnn.data.batch import SplitBatch
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.data.examples.dataset import SplitBatch
 from fastrnn.errors import ConfigError
+from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.nn.initialisation import EMBEDDING_STD, ONE_HOT_STD, initialise
 from fastrnn.nn.models import build
-from fastrnn.nn.signature import Signature, parameter_shapes
+from fastrnn.nn.spec import ModelSpec, parameter_shapes
 
 DENSE = ["classify", "classify words", "classify numbers", "regress", "regress bits", "forecast"]
 # every case with the LSTM, one way and both, and with the dense layer; one case of each kind with the other cells
 CASES = [(case, "lstm", way) for case in SIGNATURES for way in (False, True) if not (way and case in ONE_WAY)]
 CASES += [(case, "dense", False) for case in DENSE]
-CASES += [(case, cell, True) for case in ("tag", "translate words") for cell in CELLS if cell != "lstm"]
-CASES += [("generate", cell, False) for cell in CELLS if cell != "lstm"]
+CASES += [(case, cell, True) for case in ("tag", "translate words") for cell in RECURRENT_CELLS if cell != "lstm"]
+CASES += [("generate", cell, False) for cell in RECURRENT_CELLS if cell != "lstm"]
 every_case = pytest.mark.parametrize(("case", "cell", "bidirectional"), CASES)
 every_lstm = pytest.mark.parametrize(("case", "cell", "bidirectional"), [c for c in CASES if c[1] == "lstm"])
 
@@ -51,7 +51,11 @@ def test_gradients_are_slopes(case, cell, bidirectional, keep, rng):
     # the letters' gradients are small: rounding is more of them
     tolerance = 1e-5 if case == "tag" else 1e-6
     check_gradients(
-        lambda: model.learn(batch, {}, keep, 11), dict(model.parameters), gradients, most=5, tolerance=tolerance
+        lambda: model.train_step_gradients(batch, {}, keep, 11),
+        dict(model.parameters),
+        gradients,
+        most=5,
+        tolerance=tolerance,
     )
 
 
@@ -60,7 +64,7 @@ def test_losses_are_those_that_are_learnt_from(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     total, scored = model.losses(batch)
     assert scored == batch.count > 0
-    assert model.learn(batch, {}) == pytest.approx(total / scored, rel=1e-14)
+    assert model.train_step_gradients(batch, {}) == pytest.approx(total / scored, rel=1e-14)
     assert model.initial_state(B) == {}
 
 
@@ -128,8 +132,8 @@ def test_batches_of_other_sizes_leave_no_trace(case, cell, bidirectional, rng):
 @every_lstm
 def test_a_sibling_shares_the_parameters_but_not_the_arrays(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
-    plain, sibling = results(model, batch), model.sibling()
-    sibling.learn(rows_of(batch, [1]), {})
+    plain, sibling = results(model, batch), model.with_shared_parameters()
+    sibling.train_step_gradients(rows_of(batch, [1]), {})
     assert_same_bits(dict(model.gradients), {name: plain[name] for name in model.gradients})
     assert_same_bits(results(sibling, batch), plain)
     model.parameters["out.bias"][0] += 1
@@ -184,7 +188,7 @@ def test_a_decoder_is_a_language_model_that_starts_from_a_state(rng):
         model, batch = make_task(case, rng), make_batch(case, rng)
         state, answers = model.start(batch), model.predict(batch)
         assert all(array.shape == (2, B, H) for array in state.values())
-        decoder = model.decoder.sibling()
+        decoder = model.decoder.with_shared_parameters()
         steps = [decoder.step_logits(row[None].copy(), state) for row in batch.target_in]
         shifted = np.stack(steps) - answers
         np.testing.assert_allclose(shifted, np.broadcast_to(shifted[..., :1], shifted.shape), atol=1e-11)
@@ -207,7 +211,7 @@ def test_names_and_shapes():
     shapes = parameter_shapes(make_config("generate"), SIGNATURES["generate"])
     assert shapes["given.c.weight"] == (2 * H, K)
     assert shapes["decoder.weight_ih_l0"] == (4 * H, V)
-    text = Signature("language-model", tokens=V)
+    text = ModelSpec("language-model", tokens=V)
     assert next(iter(parameter_shapes(make_config("language-model"), text))) == "rnn.weight_ih_l0"
 
 
@@ -236,7 +240,7 @@ def test_what_cannot_be():
     with pytest.raises(ConfigError, match="letter by letter"):
         build(make_config("tag", "dense"), SIGNATURES["tag"])
     with pytest.raises(ConfigError, match="no model of its own"):
-        build(make_config("tag"), Signature("language-model", tokens=3))
+        build(make_config("tag"), ModelSpec("language-model", tokens=3))
 
 
 @pytest.mark.parametrize("case", SIGNATURES)
@@ -248,7 +252,7 @@ def test_nan_is_not_lost(case, rng):
     for name, array in model.parameters.items():
         model.parameters.flat[...] = good
         array[...] = np.nan
-        assert np.isnan(model.learn(batch, {})), name
+        assert np.isnan(model.train_step_gradients(batch, {})), name
 
 
 @every_lstm
@@ -296,7 +300,13 @@ def test_gradients_are_slopes_where_long_words_are_read_apart(rng):
     model, batch = make_task("tag", rng), split_words(make_batch("tag", rng))
     gradients = learnt(model, batch, 0.7, 11)
     gradients.pop("loss")
-    check_gradients(lambda: model.learn(batch, {}, 0.7, 11), dict(model.parameters), gradients, most=5, tolerance=1e-5)
+    check_gradients(
+        lambda: model.train_step_gradients(batch, {}, 0.7, 11),
+        dict(model.parameters),
+        gradients,
+        most=5,
+        tolerance=1e-5,
+    )
 
 
 def split_words(batch):
@@ -308,5 +318,5 @@ def split_words(batch):
 
 def learnt(model, window, keep=1.0, key=0):
     """The loss and the gradients of a batch, by name."""
-    loss = np.array(model.learn(window, {}, keep, key))
+    loss = np.array(model.train_step_gradients(window, {}, keep, key))
     return {"loss": loss} | {name: array.copy() for name, array in model.gradients.items()}

@@ -6,15 +6,15 @@ from engine_cases import assert_close, assert_same_bits, make_network, run_netwo
 from gradients import check_gradients, relative_error
 from random_cases import make_model, make_starts, make_state, make_text
 
-from fastrnn.config import CELLS
+from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.nn.network import Network
-from fastrnn.nn.shapes import ModelShape
+from fastrnn.shapes import ModelShape
 
 # more steps than are done together (8), more rows than one tile has (6), columns that fill no panel
 T, B, H, V = 11, 7, 21, 13
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 def make_case(cell, layers, rng, hidden=H, steps=T, batch=B):
@@ -110,7 +110,7 @@ def test_a_sibling_shares_the_parameters_but_not_the_window(rng):
     model, state, ids, targets, starts = make_case("lstm", 2, rng)
     network = make_network(model)
     expected = run_network(network, ids, targets, state, starts)
-    sibling = network.sibling()
+    sibling = network.with_shared_parameters()
     sibling.loss(tokens(ids[:2]), tokens(targets[:2]), None, sibling.initial_state(B))
     for name, array in network.gradients.items():
         np.testing.assert_array_equal(array, expected[name])

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from fastrnn.config import CELLS, INITS
+from fastrnn.cells import CELLS, RECURRENT_CELLS
+from fastrnn.config import INITS
 from fastrnn.nn.initialisation import ONE_HOT_STD, initialise
 from fastrnn.nn.parameters import Parameters
-from fastrnn.nn.shapes import GATES, ModelShape, parameter_shapes
+from fastrnn.shapes import ModelShape, parameter_shapes
 
 L, H, V = 3, 32, 50
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 every_init = pytest.mark.parametrize("init", INITS)
 
 
@@ -36,7 +37,7 @@ def test_names_and_shapes(cell, gates):
     assert {name: array.shape for name, array in parameters.items()} == expected
     assert list(parameters) == list(parameter_shapes(ModelShape(cell, L, H, V)))
     assert len(parameters) == 4 * L + 2
-    assert GATES[cell] == gates
+    assert CELLS[cell].gate_count == gates
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -83,11 +84,11 @@ def test_biases_are_zero_but_for_the_forget_gate(cell, init):
     assert not parameters["out.bias"].any()
     for n in range(L):
         biases = (parameters[f"rnn.bias_ih_l{n}"] + parameters[f"rnn.bias_hh_l{n}"]).reshape(-1, H)
-        expected = [0, 1, 0, 0] if cell == "lstm" else [0] * GATES[cell]
+        expected = [0, 1, 0, 0] if cell == "lstm" else [0] * CELLS[cell].gate_count
         np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(-1, H))
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn-relu"])
+@pytest.mark.parametrize("cell", [cell for cell in RECURRENT_CELLS if cell != "rnn-relu"])
 def test_orthogonal(cell):
     """Each gate's matrix is orthogonal, and no two are the same."""
     parameters = initialised(cell, "orthogonal")

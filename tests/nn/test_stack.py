@@ -6,20 +6,20 @@ from engine_cases import assert_close, assert_same_bits
 from gradients import check_gradients
 from random_cases import SCALE
 
-from fastrnn.config import CELLS
-from fastrnn.cpu import kernels
-from fastrnn.cpu.pool import Part
-from fastrnn.nn.alignment import right_aligned
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.kernels.cpu import ops
+from fastrnn.kernels.cpu.thread_pool import Part
+from fastrnn.nn.padding import pad_left
 from fastrnn.nn.parameters import Parameters
-from fastrnn.nn.shapes import StackShape, stack_shapes
 from fastrnn.nn.stack import Dropout, Stack
 from fastrnn.reference import CELLS as TEXTBOOK
 from fastrnn.reference import Weights, bidirectional_backward, bidirectional_forward
+from fastrnn.shapes import StackShape, stack_shapes
 
 T, B, F, H, V = 11, 7, 6, 13, 9
 LENGTHS = np.array([11, 3, 1, 8, 11, 10, 5])
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 both_inputs = pytest.mark.parametrize("one_hot", [False, True], ids=["numbers", "one-hot"])
 
 
@@ -28,7 +28,7 @@ def make_stack(cell, layers, rng, *, bidirectional=True, one_hot=False, dtype="f
     shape = StackShape(cell, layers, hidden, V if one_hot else F, one_hot, bidirectional)
     parameters, gradients = (Parameters(stack_shapes(shape), dtype) for _ in range(2))
     parameters.flat[...] = rng.normal(scale=SCALE, size=parameters.flat.size)
-    return Stack(kernels, shape, parameters, gradients, np.dtype(dtype)), parameters, gradients
+    return Stack(ops, shape, parameters, gradients, np.dtype(dtype)), parameters, gradients
 
 
 def make_input(rng, one_hot, dtype="float64"):
@@ -52,21 +52,21 @@ def run(made, x, state, dy, dlast, lengths=None, dropout=None, threads=1):
     gradients.flat[...] = 0
     ids = x if x.ndim == 2 else np.zeros((steps, batch), np.int32)
     stack.load(
-        ids, None if x.ndim == 2 else x, rows=right_aligned(steps, lengths if lengths is not None else [steps] * batch)
+        ids, None if x.ndim == 2 else x, rows=pad_left(steps, lengths if lengths is not None else [steps] * batch)
     )
-    stack.enter(state)
+    stack.set_state(state)
     dx = None if x.ndim == 2 else np.full_like(x, np.nan)
     for part in parts:
         stack.pack(part, True)
     for part in parts:
         y = stack.forward(part.range(batch), dropout)
     last, first = stack.zero_state(batch), stack.zero_state(batch)
-    stack.leave(last)
+    stack.get_state(last)
     found = {"y": y.copy()} | {f"last {name}": array for name, array in last.items()}
     stack.dy[...] = dy
     for part in parts:
         stack.backward(part.range(batch), dropout, dx, dlast)
-    stack.leave_backward(first)
+    stack.get_state_gradient(first)
     for part in parts:
         stack.accumulate(part)
     found |= {name: array.copy() for name, array in gradients.items()}
@@ -186,7 +186,7 @@ def test_reversed_input_and_exchanged_weights(cell, rng):
     made = make_stack(cell, 1, rng, dtype="float32")
     stack, parameters, _ = made
     x, zero = make_input(rng, False, "float32"), stack.zero_state(B)
-    rows = right_aligned(T, LENGTHS)
+    rows = pad_left(T, LENGTHS)
     nothing = np.zeros((T, B, 2 * H))
     plain = run(made, x, zero, nothing, None, LENGTHS)["y"]
     for name, array in parameters.items():

@@ -5,19 +5,19 @@ import pytest
 from engine_cases import make_network
 from random_cases import make_model, make_state
 
-import fastrnn.nn.stepping
-from fastrnn.config import CELLS
-from fastrnn.nn.products import sharing
-from fastrnn.nn.stepping import Stepper
+import fastrnn.nn.incremental
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.nn.incremental import IncrementalDecoder
+from fastrnn.nn.matmul_mode import sharing
 
 VOCAB = 9
 
 
-def stepper(monkeypatch, rng, cell, hidden, threads, parts, products="exact"):
+def stepper(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
     """Over a network with weights from ``rng``, its units shared among so many threads."""
     network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
-    monkeypatch.setattr(fastrnn.nn.stepping, "sharing", lambda *_: parts)
-    return Stepper(network.sibling(products), 2, network.parameters["out.bias"])
+    monkeypatch.setattr(fastrnn.nn.incremental, "sharing", lambda *_: parts)
+    return IncrementalDecoder(network.with_shared_parameters(matmul_mode), 2, network.parameters["out.bias"])
 
 
 def walked(monkeypatch, seed, cell, hidden, threads, parts):
@@ -25,18 +25,18 @@ def walked(monkeypatch, seed, cell, hidden, threads, parts):
     rng = np.random.default_rng(seed)
     steps = stepper(monkeypatch, rng, cell, hidden, threads, parts)
     state = {name: array.astype(np.float32) for name, array in make_state(cell, rng, 2, 2, hidden).items()}
-    steps.enter(state, 3)
+    steps.set_state(state, 3)
     given = rng.integers(0, VOCAB, (5, 2)).astype(np.int32)
     steps.generate(np.zeros((5, 2)), (1.0, 0, 1.0, 0.0), given, 5)
     drawn = [np.zeros((n, 2), np.int32) for n in (7, 4)]
     for tokens in drawn:  # an odd number of steps, and an even one
         steps.generate(rng.random(tokens.shape), (1.0, 0, 0.9, 0.0), tokens)
-    return np.concatenate(drawn), steps.leave()
+    return np.concatenate(drawn), steps.get_state()
 
 
 @pytest.mark.parametrize(("threads", "parts"), [(2, 2), (4, 3)])
 @pytest.mark.parametrize("hidden", [48, 71])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch):
     """71 units: the last thread's part has no whole number of vectors."""
     alone, state = walked(monkeypatch, 7, cell, hidden, 1, 1)
@@ -48,11 +48,11 @@ def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch)
 
 def test_threads_share_units_of_wide_layers_for_few_streams():
     class Kernels:
-        MEETING = True
+        BARRIER = True
 
     assert [sharing(Kernels, hidden, 1, 4) for hidden in (128, 256, 384, 512, 4096)] == [1, 1, 3, 4, 4]
     assert sharing(Kernels, 512, 16, 2) == 1
     assert sharing(Kernels, 512, 15, 2) == 2
     assert sharing(Kernels, 512, 1, 1) == 1
-    Kernels.MEETING = False
+    Kernels.BARRIER = False
     assert sharing(Kernels, 512, 1, 2) == 1

@@ -6,30 +6,35 @@ import sys
 import numpy as np
 import pytest
 
-from fastrnn.data.corpus import corpus_from_text
-from fastrnn.data.windows import Streams, Window, evaluation_windows
+from fastrnn.data.text.bptt import TBPTTStreams, Window, evaluation_windows
+from fastrnn.data.text.corpus import corpus_from_text
+from fastrnn.distributed import communicator as groups
+from fastrnn.distributed.communicator import SINGLE_PROCESS, Communicator, world
+from fastrnn.distributed.environment import launcher_rank, without_mpi
 from fastrnn.errors import BackendError, ConfigError
-from fastrnn.parallel import group as groups
-from fastrnn.parallel.environment import launched, without_mpi
-from fastrnn.parallel.group import ALONE, Group, world
 
 
-class Third(Group):
+class Third(Communicator):
     rank, size = 2, 5
 
 
 def test_alone_nothing_happens():
     gradient = np.arange(3.0)
     window = Window(np.zeros((2, 2), np.int32), np.array([[1, -1], [0, 3]], np.int32), None)
-    assert ALONE.average(gradient, 1.5, window) == (1.5, 4)
+    assert SINGLE_PROCESS.all_reduce_gradients(gradient, 1.5, window) == (1.5, 4)
     assert gradient.tolist() == [0, 1, 2]
-    assert (ALONE.part(7), ALONE.most(3, 4), ALONE.sum(3, 4), ALONE.spent()) == ((0, 7), (3, 4), (3, 4), None)
+    assert (
+        SINGLE_PROCESS.shard(7),
+        SINGLE_PROCESS.all_reduce_max(3, 4),
+        SINGLE_PROCESS.all_reduce_sum(3, 4),
+        SINGLE_PROCESS.spent(),
+    ) == ((0, 7), (3, 4), (3, 4), None)
 
 
 def test_parts_follow_each_other_and_cover_the_batch():
-    assert Third().part(13) == (5, 7)
+    assert Third().shard(13) == (5, 7)
     with pytest.raises(ConfigError, match="batch 4 is too small for 5 processes"):
-        Third().part(4)
+        Third().shard(4)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +49,13 @@ def test_parts_follow_each_other_and_cover_the_batch():
     ],
 )
 def test_what_a_launcher_says(environment, found):
-    assert launched(environment) == found
-    assert launched(without_mpi(environment)) == (0, 1)
+    assert launcher_rank(environment) == found
+    assert launcher_rank(without_mpi(environment)) == (0, 1)
 
 
 def test_a_process_alone_imports_nothing_of_mpi():
-    code = "import sys, fastrnn.training.start, fastrnn.parallel.group as g; g.world(); print('mpi4py' in sys.modules)"
+    code = "import sys, fastrnn.training.api, fastrnn.distributed.communicator as c; c.world()\n"
+    code += "print('mpi4py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
@@ -57,7 +63,7 @@ def test_ranks_without_mpi4py_say_what_to_install(monkeypatch):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("PMI_RANK", "0")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    monkeypatch.delitem(sys.modules, "fastrnn.parallel.ranks", raising=False)
+    monkeypatch.delitem(sys.modules, "fastrnn.distributed.mpi", raising=False)
     world.cache_clear()
     with pytest.raises(BackendError, match=r"one of 2 processes \(.*=2\), but mpi4py cannot be loaded.*pip install"):
         groups.world()
@@ -70,8 +76,8 @@ def corpus():
 
 def test_the_windows_of_the_parts_are_those_of_the_whole():
     text, batch, ranks = corpus(), 7, 3
-    whole = Streams(text, batch, 9, 5)
-    parts = [Streams(text, batch, 9, 5, (batch * r // ranks, batch * (r + 1) // ranks)) for r in range(ranks)]
+    whole = TBPTTStreams(text, batch, 9, 5)
+    parts = [TBPTTStreams(text, batch, 9, 5, (batch * r // ranks, batch * (r + 1) // ranks)) for r in range(ranks)]
     for index in (0, 1, 2, whole.per_epoch - 1, whole.per_epoch, 2 * whole.per_epoch + 3):
         one, many = whole.window(index), [part.window(index) for part in parts]
         for name in ("x", "y"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from launching import LONGEST, environment, ranks_command, run_ranks, run_worker
 
-from fastrnn.training.checkpoint import Checkpoint, load
+from fastrnn.checkpoint.checkpoint import Checkpoint, load
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the launchers that are tried here are POSIX ones")
 
@@ -128,19 +128,19 @@ def test_a_killed_rank_leaves_a_loadable_checkpoint_and_no_process(tmp_path, vic
     run = str(tmp_path / "run")
     command = ranks_command(3, *FASTRNN, "train", "python-docs", *SMALL, "--steps", "1000000", "--save-every", "5",
                             "--eval-every", "1000000", "--quiet", "--out", run)  # fmt: skip
-    launched = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    launcher_rank = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, env=environment())  # fmt: skip
     try:
         checkpoint = Path(run) / "last.safetensors"
         wait_until(lambda: checkpoint.exists() and load(checkpoint).progress["step"] > 0, "no checkpoint")
-        ranks = [number for number in processes(run) if number != launched.pid]
+        ranks = [number for number in processes(run) if number != launcher_rank.pid]
         assert len(ranks) == 3
         os.kill(ranks[victim], signal.SIGKILL)
-        assert launched.wait(LONGEST) != 0
+        assert launcher_rank.wait(LONGEST) != 0
         wait_until(lambda: not processes(run), "ranks are left")
     finally:
-        if launched.poll() is None:
-            launched.kill()
+        if launcher_rank.poll() is None:
+            launcher_rank.kill()
     done = load(checkpoint).progress["step"]
     ended = run_ranks(2, *FASTRNN, "train", "--resume", run, "--steps", str(done + 3), "--json")
     assert ended.returncode == 0, ended.stderr

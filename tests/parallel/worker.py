@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastrnn.config import Config
-from fastrnn.data.corpus import Corpus, corpus_from_text
-from fastrnn.parallel.group import world
-from fastrnn.training.start import resume, train
+from fastrnn.data.text.corpus import Corpus, corpus_from_text
+from fastrnn.distributed.communicator import world
+from fastrnn.training.api import resume, train
 from fastrnn.training.trainer import Trainer
 
 # 13 streams: not even shares for 2, 3 and 4 ranks
@@ -53,7 +53,7 @@ def inputs(case: str, folder: Path) -> Any:
     if case not in _DATA:
         return text()
     path = folder / f"{case}.{'txt' if case == 'tag' else 'tsv'}"
-    world().first(lambda: path.write_text(_DATA[case]))
+    world().run_on_rank0(lambda: path.write_text(_DATA[case]))
     return [str(path)]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fastrnn.sweep.book import check_folder
 from fastrnn.sweep.space import Space, read_space
+from fastrnn.sweep.trial_store import check_folder
 
 LONGEST = 600  # seconds; against hanging
 SWEEP = [sys.executable, "-m", "fastrnn_cli", "sweep"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn.config import Config
-from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
-from fastrnn.nn.shapes import STATES, ModelShape, parameter_shapes
-from fastrnn.training.checkpoint import Checkpoint, to_bytes
-from fastrnn.training.optimizers import MOMENTS
+from fastrnn.cells import CELLS
+from fastrnn.checkpoint.checkpoint import Checkpoint, to_bytes
+from fastrnn.config import MOMENTS, Config
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
+from fastrnn.shapes import ModelShape, parameter_shapes
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "chars": CharTokenizer("\n ab\u00e9\u4e2d\U0001f600"),
@@ -43,7 +43,7 @@ def sample(seed: int = 0, **changes: Any) -> Checkpoint:
         tokenizer=tokenizer,
         parameters={name: numbers(*shape) for name, shape in shapes.items()},
         optimizer={name: numbers(count) for name in MOMENTS[config.optimizer]},
-        state={name: numbers(config.layers, config.batch, config.hidden) for name in STATES[config.cell]},
+        state={name: numbers(config.layers, config.batch, config.hidden) for name in CELLS[config.cell].states},
         progress={"step": 7, "best": 1.25, "random": {"state": 2**127 + 1}, "history": [1, None, True, "x"]},
         corpus={"names": ["a\nb", "\udcff"], "fingerprint": "00ff"},
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fastrnn.checkpoint import atomic
+from fastrnn.checkpoint.atomic import make_folder, remove_litter, write_atomic
 from fastrnn.errors import OutputError
-from fastrnn.training import atomic
-from fastrnn.training.atomic import make_folder, remove_litter, write_atomic
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 CALLS = ("open", "write", "fsync", "close", "replace")

@@ -7,14 +7,14 @@ import pytest
 
 from fastrnn.config import Config
 from fastrnn.errors import ConfigError, FastRNNError, OutputError
-from fastrnn.training import start
-from fastrnn.training.reporter import Reporter
-from fastrnn.training.start import resume, train
+from fastrnn.training import api
+from fastrnn.training.api import resume, train
+from fastrnn.training.callbacks import Callback
 
 SMALL = Config(hidden=4, layers=1, batch=4, seq=8, steps=6, threads=1, valid=0.0, precision="float32")
 
 
-class Listen(Reporter):
+class Listen(Callback):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -35,7 +35,7 @@ def unprepared(monkeypatch):
     def prepare(*_: object) -> None:
         raise AssertionError("it compiled first")
 
-    monkeypatch.setattr(start, "_prepare", prepare)
+    monkeypatch.setattr(api, "_prepare", prepare)
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_a_place_that_is_not_there_yet_is_made(text, tmp_path):
 
 def test_less_than_is_done(text, tmp_path, monkeypatch):
     train([text], SMALL, tmp_path / "run")
-    monkeypatch.setattr(start, "read", lambda *_: pytest.fail("it read the text first"))
+    monkeypatch.setattr(api, "read", lambda *_: pytest.fail("it read the text first"))
     with pytest.raises(ConfigError, match="steps 5 is less than the 6 steps"):
         resume(tmp_path / "run", {"steps": 5})
 
 
 def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "_prepare", lambda *_: time.sleep(1.2))
+    monkeypatch.setattr(api, "_prepare", lambda *_: time.sleep(1.2))
     listener = Listen()
-    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "run", reporter=listener)
+    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "run", callback=listener)
     assert any("compiling took 1 of the 2 s; compiled kernels are kept" in line for line in listener.said)
-    monkeypatch.setattr(start, "_prepare", lambda *_: None)
+    monkeypatch.setattr(api, "_prepare", lambda *_: None)
     listener = Listen()
-    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "again", reporter=listener)
+    train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "again", callback=listener)
     assert not any("compiling took" in line for line in listener.said)
 
 

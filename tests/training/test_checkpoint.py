@@ -10,13 +10,14 @@ import safetensors
 import safetensors.numpy
 from checkpoint_samples import TOKENIZERS, assert_same, put_together, sample, sealed, small, take_apart
 
-from fastrnn.config import CELLS, OPTIMIZERS, PRECISIONS
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.checkpoint import validation
+from fastrnn.checkpoint.checkpoint import from_bytes, load, save, to_bytes
+from fastrnn.config import OPTIMIZERS, PRECISIONS
 from fastrnn.errors import CheckpointError, OutputError
-from fastrnn.training import checks
-from fastrnn.training.checkpoint import from_bytes, load, save, to_bytes
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_round_trip_of_every_cell(cell: str, precision: str) -> None:
     checkpoint = sample(cell=cell, precision=precision)
@@ -126,7 +127,7 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["parameters", "optimizer", "state"])
 def test_nothing_that_is_not_finite_is_written(tmp_path, monkeypatch, value: float, part: str) -> None:
-    monkeypatch.setattr(checks, "_CHUNK", 3)
+    monkeypatch.setattr(validation, "_CHUNK", 3)
     path = tmp_path / "model.safetensors"
     save(path, sample())
     checkpoint = sample(seed=3)

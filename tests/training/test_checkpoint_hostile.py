@@ -11,9 +11,9 @@ from checkpoint_samples import assert_same, put_together, sample, sealed, small,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastrnn.checkpoint import safetensors_file
+from fastrnn.checkpoint.checkpoint import from_bytes, load, to_bytes
 from fastrnn.errors import CheckpointError
-from fastrnn.training import tensorfile
-from fastrnn.training.checkpoint import from_bytes, load, to_bytes
 
 DATA = small()
 HEADER, BODY = take_apart(DATA)
@@ -156,7 +156,7 @@ def test_a_wrong_header_length(length: int) -> None:
 
 
 def test_a_header_longer_than_the_format_allows(monkeypatch) -> None:
-    monkeypatch.setattr(tensorfile, "MAX_HEADER", START // 2)
+    monkeypatch.setattr(safetensors_file, "MAX_HEADER", START // 2)
     assert "bytes: damaged, or another program's" in refused(DATA)
 
 
@@ -375,7 +375,7 @@ def test_want_of_memory_is_one_line(monkeypatch) -> None:
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch) -> None:
     (tmp_path / "model").write_bytes(DATA[:-1])
     fstat = type("Stat", (), {"st_size": len(DATA)})
-    monkeypatch.setattr("fastrnn.training.checkpoint.os.fstat", lambda descriptor: fstat)
+    monkeypatch.setattr("fastrnn.checkpoint.checkpoint.os.fstat", lambda descriptor: fstat)
     with pytest.raises(CheckpointError, match="it became shorter while it was read"):
         load(tmp_path / "model")
 

@@ -11,11 +11,11 @@ from checkpoint_samples import sealed, take_apart
 from click.testing import CliRunner
 from test_training import StopAt, assert_same_bits
 
+from fastrnn.checkpoint.checkpoint import from_bytes, load
 from fastrnn.config import Config
-from fastrnn.data.corpus import corpus_from_text
+from fastrnn.data.text.corpus import corpus_from_text
 from fastrnn.errors import ConfigError
-from fastrnn.training.checkpoint import from_bytes, load
-from fastrnn.training.start import resume, train
+from fastrnn.training.api import resume, train
 from fastrnn_cli.group import program
 
 SMALL = Config(hidden=8, batch=8, steps=6, lr=0.01, dropout=0.3, threads=1, eval_every=3)
@@ -94,7 +94,7 @@ def test_the_choice_is_made_from_what_trains(tmp_path):
 def test_a_run_with_a_chosen_unit_goes_on_bit_for_bit(tmp_path):
     files, settings = [write(tmp_path, SENTENCES)], SMALL.replace(task="classify")
     train(files, settings, tmp_path / "whole")
-    assert train(files, settings, tmp_path / "parts", reporter=StopAt(4)).stopped == "signal"
+    assert train(files, settings, tmp_path / "parts", callback=StopAt(4)).stopped == "signal"
     assert resume(tmp_path / "parts").stopped == "done"
     train(files, settings.replace(tokens="words"), tmp_path / "given")
     whole, parts, given = (load(tmp_path / run / "last.safetensors") for run in ("whole", "parts", "given"))

@@ -9,9 +9,9 @@ import pytest
 from hostile_files import hostile_files
 from model_samples import samples, sealed, take_apart
 
+from fastrnn.checkpoint.checkpoint import from_bytes, to_bytes
 from fastrnn.errors import CheckpointError
-from fastrnn.training.checkpoint import from_bytes, to_bytes
-from fastrnn.training.start import resume
+from fastrnn.training.api import resume
 
 
 def test_mutated_files_are_refused_or_sound():

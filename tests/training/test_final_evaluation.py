@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
-from fastrnn.data.corpus import Corpus, corpus_from_text, split_corpus
-from fastrnn.language_model import LanguageModel
-from fastrnn.models import load as load_model
-from fastrnn.training import auto, auto_tasks
-from fastrnn.training.checkpoint import load
-from fastrnn.training.evaluate import evaluate, unwatched
-from fastrnn.training.reporter import Evaluated, Reporter, Step
-from fastrnn.training.start import resume, train
+from fastrnn.data.text.corpus import Corpus, corpus_from_text, split_corpus
+from fastrnn.inference.evaluation import evaluate, unwatched
+from fastrnn.inference.language_model import LanguageModel
+from fastrnn.inference.load import load as load_model
+from fastrnn.training import autotune, autotune_tasks
+from fastrnn.training.api import resume, train
+from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.2, threads=1, eval_every=7, eval_size=500)
@@ -78,17 +78,17 @@ def test_the_last_state_is_that_of_training(corpus, tmp_path):
     assert last[0]["valid_nats"] == last[1]["valid_nats"]
 
 
-class StopInFinal(Reporter):
+class StopInFinal(Callback):
     """Sends a signal while the evaluation after the last step runs."""
 
     def __init__(self, last: int) -> None:
         self.last, self.evaluations = last, 0
         self.done = False
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: StepEnd) -> None:
         self.done = step.step == self.last
 
-    def validating(self, share: float) -> None:
+    def validation_mode(self, share: float) -> None:
         if self.done and share == 0:
             self.evaluations += 1
             if self.evaluations == 2:
@@ -96,14 +96,14 @@ class StopInFinal(Reporter):
 
 
 def test_a_signal_stops_the_evaluation_at_the_end_and_loses_nothing(corpus, tmp_path):
-    result = train(corpus, SMALL, tmp_path / "run", reporter=StopInFinal(30))
+    result = train(corpus, SMALL, tmp_path / "run", callback=StopInFinal(30))
     assert (result.steps, result.signal) == (30, signal.SIGINT)
     assert log_of(tmp_path / "run", "final") == []
     again = resume(tmp_path / "run", inputs=corpus)
     assert [line["valid_nats"] for line in log_of(tmp_path / "run", "final")] == [again.valid_nats]
 
 
-class RemoveBest(Reporter):
+class RemoveBest(Callback):
     """Removes the best state after the last validation."""
 
     def __init__(self, path: Path) -> None:
@@ -112,14 +112,14 @@ class RemoveBest(Reporter):
     def message(self, text: str) -> None:
         self.said.append(text)
 
-    def evaluated(self, evaluated: Evaluated) -> None:
+    def on_evaluate(self, evaluated: EvaluateEnd) -> None:
         if evaluated.step == 30:
             self.path.unlink()
 
 
 def test_a_best_state_that_is_gone_leaves_the_figures_of_training(corpus, tmp_path):
     remove = RemoveBest(tmp_path / "run" / "best.safetensors")
-    result = train(corpus, SMALL, tmp_path / "run", reporter=remove)
+    result = train(corpus, SMALL, tmp_path / "run", callback=remove)
     assert any("its loss is that of the last validation while training" in line for line in remove.said)
     assert result.valid_nats == min(line["valid_nats"] for line in log_of(tmp_path / "run", "evaluation"))
 
@@ -150,16 +150,16 @@ def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vo
 
     def measured(config, hidden, vocab, *_, **__):
         token = (8 * hidden * hidden + 5 * hidden * vocab) * 1e-10
-        return auto.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
+        return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
 
-    monkeypatch.setattr(auto, "measure", measured)
+    monkeypatch.setattr(autotune, "measure", measured)
     tokens, valid = 3_000_000, 300_000
-    config = auto.plan(Config(precision="float32"), tokens, valid, vocab, auto.Clock(budget)).config
+    config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, autotune.TimeBudget(budget)).config
     speed = measured(config, config.hidden, vocab)
     each = config.eval_size * (speed.whole if config.eval_size == valid else speed.part)
     during = -(-config.steps // config.eval_every) * each
     assert during <= 0.022 * budget or config.eval_size == 1
-    final = min(auto.FINAL_SHARE * budget, valid * speed.whole)
+    final = min(autotune.FINAL_SHARE * budget, valid * speed.whole)
     saves = (config.steps // config.eval_every) * speed.parameters * 24 / 5e8
     assert config.steps * speed.step + during + final + saves <= max(budget, 2 * speed.step)
 
@@ -168,8 +168,8 @@ def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vo
 @pytest.mark.parametrize("records", [0, 30, 3000, 100_000])
 def test_so_does_that_of_labelled_data(seconds_a_record, records):
     config = Config(task="classify", hidden=8, batch=8)
-    costs = auto_tasks.Costs(0.01, seconds_a_record)
-    found = auto_tasks.length_within(config, 1000, records, 6000, lambda: 60.0, lambda: costs)
+    costs = autotune_tasks.Costs(0.01, seconds_a_record)
+    found = autotune_tasks.length_within(config, 1000, records, 6000, lambda: 60.0, lambda: costs)
     count = -(-found.steps // found.eval_every)
     during = count * (found.eval_size or 0) * costs.record
     assert during <= 0.05 * 60 or (count == 1 and found.eval_size == min(records, 200))
@@ -180,28 +180,28 @@ def test_so_does_that_of_labelled_data(seconds_a_record, records):
 def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
     def measured(config, hidden, vocab, *_, **__):
         work = 4 * hidden * hidden + hidden * vocab
-        return auto.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
+        return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
-    monkeypatch.setattr(auto, "measure", measured)
-    short, long = (auto.plan(Config(), 2_000_000, 1000, vocab, auto.Clock(s)) for s in (40.0, 4000.0))
+    monkeypatch.setattr(autotune, "measure", measured)
+    short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, autotune.TimeBudget(s)) for s in (40.0, 4000.0))
     assert short.config.hidden < long.config.hidden
     assert short.config.steps >= 150
     assert not any("hardly trained" in line for line in long.choices)
 
 
 def test_a_time_for_few_steps_says_so(monkeypatch):
-    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1.0, 1e-7, 1e-7))
-    made = auto.plan(Config(), 2_000_000, 1000, 65, auto.Clock(20.0))
+    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
+    made = autotune.plan(Config(), 2_000_000, 1000, 65, autotune.TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
-    few = auto.plan(Config(steps=20), 2_000_000, 1000, 65, auto.Clock(None))
+    few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, autotune.TimeBudget(None))
     assert not any("hardly trained" in line for line in few.choices)  # that was asked for
 
 
 def test_few_steps_that_are_asked_for_have_a_small_model_and_little_validation():
-    config = auto.plan(Config(steps=40), 2_000_000, 200_000, 8000, auto.Clock(None)).config
+    config = autotune.plan(Config(steps=40), 2_000_000, 200_000, 8000, autotune.TimeBudget(None)).config
     assert config.hidden <= 128
     assert config.eval_size * 10 < 200_000
-    assert auto.final_size(config, 200_000, 40_000) < 200_000
-    long = auto.plan(Config(steps=40_000), 2_000_000, 200_000, 65, auto.Clock(None)).config
+    assert autotune.final_size(config, 200_000, 40_000) < 200_000
+    long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, autotune.TimeBudget(None)).config
     assert (long.hidden, long.eval_size) == (512, 200_000)
-    assert auto.final_size(long, 200_000, 65) == 200_000
+    assert autotune.final_size(long, 200_000, 65) == 200_000

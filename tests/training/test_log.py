@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastrnn.checkpoint import lock
 from fastrnn.errors import OutputError
-from fastrnn.training import claim, log
-from fastrnn.training.log import RunLog
+from fastrnn.training import run_log
+from fastrnn.training.run_log import RunLog
 
 
 def records(path: Path) -> list[dict]:
@@ -46,7 +47,7 @@ def test_resuming_appends(tmp_path) -> None:
 @pytest.mark.parametrize("whole", ["", '{"step": 1}\n', '{"step": 1}\n{"step": 2}\n'])
 @pytest.mark.parametrize("partial", ["", "{", '{"step": 3', '{"step": 3}'])
 def test_half_a_line_is_cut_off(tmp_path, monkeypatch, block: int, whole: str, partial: str) -> None:
-    monkeypatch.setattr(log, "_BLOCK", block)
+    monkeypatch.setattr(run_log, "_BLOCK", block)
     path = tmp_path / "log.jsonl"
     path.write_text(whole + partial)
     RunLog(path, no_warning).close()
@@ -74,7 +75,7 @@ class FullDisk:
 def test_a_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: int) -> None:
     path, warnings, disk = tmp_path / "log.jsonl", [], FullDisk(room)
     run_log = RunLog(path, warnings.append)
-    monkeypatch.setattr(log, "os", disk)
+    monkeypatch.setattr(run_log, "os", disk)
     for step in range(6):
         run_log.write({"step": step})
         assert records(path) == [{"step": n} for n in range(len(records(path)))]
@@ -94,7 +95,7 @@ def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) ->
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     disk.ftruncate = ftruncate
-    monkeypatch.setattr(log, "os", disk)
+    monkeypatch.setattr(run_log, "os", disk)
     run_log.write({"step": 0})
     assert path.stat().st_size == 5
     run_log.write({"step": 1})
@@ -107,7 +108,7 @@ def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) ->
 def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
     path, disk = tmp_path / "log.jsonl", FullDisk(0)
     run_log = RunLog(path, lambda message: None)
-    monkeypatch.setattr(log, "os", disk)
+    monkeypatch.setattr(run_log, "os", disk)
     for _ in range(12):
         run_log.write({"text": "x" * 100_000})
     disk.room = 10**7
@@ -118,7 +119,7 @@ def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
 def test_two_processes_cannot_hold_one_log(tmp_path) -> None:
     pytest.importorskip("fcntl")
     path = tmp_path / "log.jsonl"
-    script = "import sys; from fastrnn.training.log import RunLog; RunLog(sys.argv[1], print)"
+    script = "import sys; from fastrnn.training.run_log import RunLog; RunLog(sys.argv[1], print)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with RunLog(path, no_warning) as run_log:
         run_log.write({"step": 0})
@@ -152,7 +153,7 @@ def test_a_failing_close_is_a_warning(tmp_path, monkeypatch) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     disk.close = close
-    monkeypatch.setattr(log, "os", disk)
+    monkeypatch.setattr(run_log, "os", disk)
     run_log.write({"step": 1})
     run_log.close()
     run_log.close()
@@ -172,7 +173,7 @@ def test_half_a_line_is_cut_off_without_pread(tmp_path, monkeypatch) -> None:
     monkeypatch.delattr(os, "pread", raising=False)
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"event": "start"}\n{"eve')
-    assert claim.abandoned(path)
+    assert lock.abandoned(path)
     with RunLog(path, no_warning) as run:
         run.write({"step": 1})
         run.write({"step": 2})

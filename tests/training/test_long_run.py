@@ -9,7 +9,7 @@ import pytest
 from damage import long_run
 
 import fastrnn
-from fastrnn.training.reporter import Reporter, Step
+from fastrnn.training.callbacks import Callback, StepEnd
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -20,13 +20,13 @@ def test_resident_memory_of_some_seconds(tmp_path: Path) -> None:
         assert memory.growth < 0.05, (name, memory)
 
 
-class Watching(Reporter):
+class Watching(Callback):
     """Notes how many bytes are allocated at these steps."""
 
     def __init__(self, *steps: int) -> None:
         self.bytes = dict.fromkeys(steps, 0)
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: StepEnd) -> None:
         if step.step in self.bytes:
             gc.collect()
             self.bytes[step.step] = tracemalloc.get_traced_memory()[0]
@@ -39,7 +39,7 @@ def test_no_step_validation_or_save_leaves_anything_behind(task: str, tmp_path: 
     watching = Watching(300, 900)
     tracemalloc.start()
     try:
-        fastrnn.train([data], config, tmp_path / "run", reporter=watching)
+        fastrnn.train([data], config, tmp_path / "run", callback=watching)
     finally:
         tracemalloc.stop()
     # 600 steps, 12 validations, 24 saves: no object of each step is kept

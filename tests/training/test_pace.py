@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.training import pace as pace_module
-from fastrnn.training.auto import eval_every, usual_warmup, with_steps
-from fastrnn.training.pace import Pace
+from fastrnn.training import time_budget as pace_module
+from fastrnn.training.autotune import eval_every, usual_warmup, with_steps
+from fastrnn.training.time_budget import StepPlanner
 
 
 class FakeClock:
@@ -26,7 +26,7 @@ def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, eval
     """The planned number of steps after each step, and when the run ended."""
     clock = FakeClock(budget)
     monkeypatch.setattr(pace_module, "time", clock)
-    pace, plans = Pace(clock, most, final=False), []
+    pace, plans = StepPlanner(clock, most, final=False), []
     pace.start()
     for step, seconds in enumerate(seconds_a_step, 1):
         if step > steps:
@@ -85,7 +85,7 @@ def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
     monkeypatch.setattr(pace_module, "time", clock)
     plans = []
     for final in (False, True):
-        pace, clock.now = Pace(clock, 1000, final=final), 0.0
+        pace, clock.now = StepPlanner(clock, 1000, final=final), 0.0
         pace.start()
         for _ in range(5):
             clock.now += 1.0
@@ -97,7 +97,7 @@ def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
 def test_without_a_budget_the_plan_stays(monkeypatch):
     clock = FakeClock(None)
     monkeypatch.setattr(pace_module, "time", clock)
-    pace = Pace(clock, 1000)
+    pace = StepPlanner(clock, 1000)
     pace.stepped()
     assert not pace.due()
     assert pace.planned(10, 100, 10) == 100

@@ -10,9 +10,11 @@ import types
 import numba
 import pytest
 
-from fastrnn import backend, preparing
-from fastrnn.config import LAYERS, TASKS, Config
-from fastrnn.cpu import kernels
+from fastrnn import warmup
+from fastrnn.config import ALL_CELLS, TASKS, Config
+from fastrnn.kernels import backend
+from fastrnn.kernels.cpu import ops
+from fastrnn.training import compile_ahead
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 LSTM = Config(hidden=4, layers=1)
@@ -22,9 +24,9 @@ LSTM = Config(hidden=4, layers=1)
 def compiled(monkeypatch, tmp_path):
     """The calls of `_compile`, which does nothing, with an empty cache and two processors; no helper is started."""
     calls: list = []
-    monkeypatch.setattr(preparing, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
+    monkeypatch.setattr(compile_ahead, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: calls.append("helper") or Helper())
-    device = {**vars(kernels), "KERNELS": tmp_path, "default_threads": lambda: 2}
+    device = {**vars(ops), "KERNELS": tmp_path, "default_threads": lambda: 2}
     monkeypatch.setattr(backend, "load", lambda _: types.SimpleNamespace(**device))
     return calls
 
@@ -36,20 +38,20 @@ class Helper:
 
 
 def test_what_was_prepared_once_is_not_prepared_again(compiled):
-    preparing.prepare(LSTM, False)
+    compile_ahead.prepare(LSTM, False)
     assert [type(call) for call in compiled] == [str, tuple]
     for config in (LSTM, LSTM.replace(hidden=7, lr=0.5, seed=3, batch=2)):
-        preparing.prepare(config, False)
+        compile_ahead.prepare(config, False)
     assert len(compiled) == 2
     for other in (LSTM.replace(cell="gru"), LSTM.replace(hidden=600), LSTM.replace(layers=2), LSTM.replace(task="tag")):
-        preparing.prepare(other, False)
+        compile_ahead.prepare(other, False)
         assert compiled.pop() != compiled[1]
-    preparing.prepare(LSTM, True)
+    compile_ahead.prepare(LSTM, True)
     assert compiled.pop() == (compiled[1][0], True)
 
 
 def test_one_processor_compiles_alone_when_it_needs_to(compiled):
-    preparing.prepare(LSTM.replace(threads=1), False)
+    compile_ahead.prepare(LSTM.replace(threads=1), False)
     assert compiled == []
 
 
@@ -58,7 +60,7 @@ def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    preparing.prepare(LSTM, False)
+    compile_ahead.prepare(LSTM, False)
     assert len(compiled) == 1
 
 
@@ -66,8 +68,8 @@ def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
 def test_the_helper_ends_with_its_parent(tmp_path):
     """However that ends: a batch system kills."""
     code = (
-        "import time; from fastrnn import preparing; from fastrnn.config import Config\n"
-        "with preparing._helper(Config(hidden=4, threads=1), True) as helper:\n"
+        "import time; from fastrnn.training import compile_ahead; from fastrnn.config import Config\n"
+        "with compile_ahead._helper(Config(hidden=4, threads=1), True) as helper:\n"
         "    print(helper.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "FASTRNN_KERNELS": str(tmp_path)}
@@ -95,16 +97,16 @@ def _runs(pid):
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
 def test_both_processes_know_what_a_run_needs(task, first):
-    preparing._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
+    compile_ahead._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
 
 
-@pytest.mark.parametrize("cell", LAYERS)
+@pytest.mark.parametrize("cell", ALL_CELLS)
 def test_warming_up_covers_every_cell(cell, monkeypatch):
     """What it runs is replaced; the settings that it makes are checked as those of any run."""
     ran: list[str] = []
-    monkeypatch.setattr(preparing, "_language_model", lambda config: ran.append(config.task))
-    monkeypatch.setattr(preparing, "_task", lambda config: ran.append(config.task))
-    said = list(preparing.warmup((cell,), "float32"))
+    monkeypatch.setattr(warmup, "compile_language_model", lambda config: ran.append(config.task))
+    monkeypatch.setattr(warmup, "compile_task", lambda config: ran.append(config.task))
+    said = list(warmup.warmup((cell,), "float32"))
     assert said[0].startswith(cell)
     assert len(said) == len(set(said))
     every = {task for task in TASKS if task != "forecast"}  # which has the kernels of regress

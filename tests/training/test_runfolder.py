@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fastrnn.checkpoint import atomic
+from fastrnn.checkpoint.run_dir import RunFolder, default_name, model_path
 from fastrnn.errors import CheckpointError, OutputError
-from fastrnn.training import atomic
-from fastrnn.training.runfolder import RunFolder, default_name, model_path
 
 NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fastrnn.checkpoint import run_dir
+from fastrnn.checkpoint.run_dir import RunFolder, Saver
 from fastrnn.errors import OutputError
-from fastrnn.training import saving
-from fastrnn.training.runfolder import RunFolder
-from fastrnn.training.saving import Saver
 
 
 class FailingWrites:
@@ -17,7 +16,7 @@ class FailingWrites:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **failures: int) -> None:
         self.failures, self.noted = failures, list[str]()
-        monkeypatch.setattr(saving, "write_atomic", self.write)
+        monkeypatch.setattr(run_dir, "write_atomic", self.write)
 
     def write(self, path: Path, data: bytes) -> None:
         self.noted.append(path.stem)

@@ -10,11 +10,11 @@ from checkpoint_samples import sealed, take_apart
 from test_training import StopAt, assert_same_bits, parameters
 
 import fastrnn
+from fastrnn.checkpoint.checkpoint import from_bytes, load, to_bytes
 from fastrnn.config import Config
 from fastrnn.errors import CheckpointError, ConfigError, InputError
-from fastrnn.training.checkpoint import from_bytes, load, to_bytes
-from fastrnn.training.reporter import Evaluated, Reporter
-from fastrnn.training.start import resume, train
+from fastrnn.training.api import resume, train
+from fastrnn.training.callbacks import Callback, EvaluateEnd
 
 SMALL = Config(hidden=8, batch=8, steps=12, lr=0.01, dropout=0.3, threads=1, eval_every=5)
 RNG = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def data(task: str, folder: Path) -> list[str]:
 def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(tmp_path, task):
     files, settings = data(task, tmp_path), config(task, layers=2)
     train(files, settings, tmp_path / "whole")
-    assert train(files, settings, tmp_path / "parts", reporter=StopAt(7)).stopped == "signal"
+    assert train(files, settings, tmp_path / "parts", callback=StopAt(7)).stopped == "signal"
     assert resume(tmp_path / "parts").stopped == "done"
     whole, parts = (load(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
     assert_same_bits(whole.parameters, parts.parameters)
@@ -61,19 +61,19 @@ def test_any_number_of_threads_gives_the_same_bits(tmp_path, task):
     assert_same_bits(parameters(tmp_path / "1"), parameters(tmp_path / "3"))
 
 
-class Listen(Reporter):
+class Listen(Callback):
     """Keeps the validations."""
 
     def __init__(self) -> None:
-        self.heard: list[Evaluated] = []
+        self.heard: list[EvaluateEnd] = []
 
-    def evaluated(self, evaluated: Evaluated) -> None:
+    def on_evaluate(self, evaluated: EvaluateEnd) -> None:
         self.heard.append(evaluated)
 
 
 def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
     listen = Listen()
-    result = train(data("classify", tmp_path), config("classify"), tmp_path / "run", reporter=listen)
+    result = train(data("classify", tmp_path), config("classify"), tmp_path / "run", callback=listen)
     assert [list(evaluated.metrics) for evaluated in listen.heard] == [["accuracy"]] * 3
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     logged = {line["step"]: line for line in lines if line["event"] == "evaluation"}
@@ -93,8 +93,8 @@ def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
 def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_loss(
     tmp_path, monkeypatch, said_then, best, step
 ):
-    from fastrnn.training import examples
-    from fastrnn.training.evaluate import Evaluation
+    from fastrnn.inference.evaluation import Evaluation
+    from fastrnn.training.tasks import supervised
 
     compiling = (0.9, 0.01)
     told = iter([compiling, *said_then])
@@ -103,7 +103,7 @@ def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_l
         accuracy, nats = next(told)
         return Evaluation(10, nats, {"accuracy": accuracy})
 
-    monkeypatch.setattr(examples, "evaluate_records", said)
+    monkeypatch.setattr(supervised, "evaluate_records", said)
     result = train(data("classify", tmp_path), config("classify", eval_every=3), tmp_path / "run")
     assert (result.best_step, result.valid_nats, result.metrics) == (step, best[1], {"accuracy": best[0]})
 

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from fastrnn.training import tensorfile
-from fastrnn.training.tensorfile import Damaged, encode, layout, read_header, read_tensors
+from fastrnn.checkpoint import safetensors_file
+from fastrnn.checkpoint.safetensors_file import Damaged, encode, layout, read_header, read_tensors
 
 
 def test_the_exact_bytes() -> None:
@@ -36,7 +36,7 @@ def test_empty_arrays_and_scalars_come_back() -> None:
 
 
 def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
-    monkeypatch.setattr(tensorfile, "MAX_HEADER", 1000)
+    monkeypatch.setattr(safetensors_file, "MAX_HEADER", 1000)
     with pytest.raises(Damaged, match="need a header of 1024 bytes: too long"):
         encode({}, {"k": "x" * 994})
 
@@ -44,12 +44,12 @@ def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
 @pytest.mark.parametrize("limits", [{"MAX_HEADER": 1021}, {"_LONGEST": 1024}], ids=str)
 def test_the_longest_header_that_is_written_is_read(monkeypatch, limits) -> None:
     for name, most in limits.items():
-        monkeypatch.setattr(tensorfile, name, most)
+        monkeypatch.setattr(safetensors_file, name, most)
     data = encode({}, {"k": "x" * 994})
     assert int.from_bytes(data[:8], "little") == 1024
     assert read_header(io.BytesIO(data), len(data)).metadata == {"k": "x" * 994}
     for name, most in limits.items():
-        monkeypatch.setattr(tensorfile, name, most - 1)
+        monkeypatch.setattr(safetensors_file, name, most - 1)
     with pytest.raises(Damaged, match="too long"):
         encode({}, {"k": "x" * 994})
     with pytest.raises(Damaged):
@@ -58,7 +58,7 @@ def test_the_longest_header_that_is_written_is_read(monkeypatch, limits) -> None
 
 def test_a_large_model_may_have_a_longer_header(monkeypatch) -> None:
     """Its vocabulary is: 8/11 of the limit and 3/11 of the file's bytes, header included."""
-    monkeypatch.setattr(tensorfile, "MAX_HEADER", 1100)
+    monkeypatch.setattr(safetensors_file, "MAX_HEADER", 1100)
     notes = {"k": "x" * 3000}
     with pytest.raises(Damaged, match="too long for so small a model"):
         encode({"a": np.zeros(1000, np.float32)}, notes)

@@ -8,14 +8,15 @@ import numpy as np
 import plain_kernels
 import pytest
 
-from fastrnn.config import CELLS, OPTIMIZERS, SCHEDULES, Config
-from fastrnn.data.corpus import Corpus, corpus_from_text
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.checkpoint.checkpoint import load
+from fastrnn.config import OPTIMIZERS, SCHEDULES, Config
+from fastrnn.data.text.corpus import Corpus, corpus_from_text
 from fastrnn.errors import ConfigError, DivergedError, OutputError
-from fastrnn.training import auto
-from fastrnn.training.checkpoint import load
+from fastrnn.training import autotune
+from fastrnn.training.api import resume, train
+from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
 from fastrnn.training.loop import Loop
-from fastrnn.training.reporter import Evaluated, Reporter, Result, Start, Step
-from fastrnn.training.start import resume, train
 from fastrnn.training.trainer import Trainer
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
@@ -27,13 +28,13 @@ def corpus() -> Corpus:
     return corpus_from_text(TEXT)
 
 
-class StopAt(Reporter):
+class StopAt(Callback):
     """Sends a signal to this process when a step is done, as a user would."""
 
     def __init__(self, at: int, number: int = signal.SIGINT) -> None:
         self.at, self.number = at, number
 
-    def step(self, step: Step) -> None:
+    def on_step(self, step: StepEnd) -> None:
         if step.step == self.at:
             signal.raise_signal(self.number)
 
@@ -66,7 +67,7 @@ def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
 def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(corpus, tmp_path, stop):
     config = SMALL.replace(dropout=0.3)
     train(corpus, config, tmp_path / "whole")
-    stopped = train(corpus, config, tmp_path / "parts", reporter=StopAt(stop))
+    stopped = train(corpus, config, tmp_path / "parts", callback=StopAt(stop))
     assert (stopped.stopped, stopped.steps, stopped.signal) == ("signal", stop, signal.SIGINT)
     finished = resume(tmp_path / "parts", inputs=corpus)
     assert (finished.stopped, finished.steps) == ("done", 30)
@@ -96,12 +97,12 @@ def test_every_optimizer_learns(corpus, tmp_path, optimizer):
 def test_every_schedule_resumes_exactly(corpus, tmp_path, schedule):
     config = SMALL.replace(schedule=schedule, warmup=5, eval_every=2)
     train(corpus, config, tmp_path / "whole")
-    train(corpus, config, tmp_path / "parts", reporter=StopAt(13))
+    train(corpus, config, tmp_path / "parts", callback=StopAt(13))
     resume(tmp_path / "parts", inputs=corpus)
     assert_same_bits(parameters(tmp_path / "whole"), parameters(tmp_path / "parts"))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_every_cell_learns(corpus, tmp_path, cell):
     result = train(corpus, SMALL.replace(cell=cell, lr=None, steps=60, eval_every=60), tmp_path / "run")
     assert result.valid_nats is not None
@@ -126,7 +127,7 @@ def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
 def test_a_run_goes_on_for_a_time_whatever_it_had_before(corpus, tmp_path, monkeypatch):
     """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
-    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1e-3, 1e-6, 1e-6))
+    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     path = tmp_path / "run" / "last.safetensors"
     monkeypatch.setattr(Loop, "_seconds", lambda loop: 3600.0)
     resume(tmp_path / "run", {"steps": 31}, inputs=corpus)
@@ -136,7 +137,7 @@ def test_a_run_goes_on_for_a_time_whatever_it_had_before(corpus, tmp_path, monke
     assert load(path).config.steps == resumed.steps
 
 
-class Starts(Reporter):
+class Starts(Callback):
     """Keeps what a run tells when it starts, and its messages."""
 
     def __init__(self) -> None:
@@ -145,15 +146,15 @@ class Starts(Reporter):
     def message(self, text: str) -> None:
         self.said.append(text)
 
-    def started(self, start: Start) -> None:
+    def on_train_start(self, start: TrainStart) -> None:
         self.said += start.choices
 
 
 def test_a_time_that_shortens_a_run_says_so(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(auto, "measure", lambda *_, **__: auto.Speed(1e-3, 1e-6, 1e-6))
-    train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", reporter=StopAt(20))
+    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
-    resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, reporter=starts)
+    resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, callback=starts)
     assert any(line.startswith("for 1s from now on: about ") for line in starts.said)
     assert "fewer than the 1,000,000 that were planned; without --for it goes on to those" in starts.said
 
@@ -192,7 +193,7 @@ def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
         resume(tmp_path / "run", {"steps": 10}, inputs=corpus)
 
 
-class Listen(Reporter):
+class Listen(Callback):
     """Keeps the messages."""
 
     def __init__(self) -> None:
@@ -208,7 +209,7 @@ def test_init_from_keeps_weights_vocabulary_and_sizes(corpus, tmp_path):
     other.write_text("the cat & the dog sat. " * 50)
     listen = Listen()
     config = Config(steps=1, lr=1e-9, batch=2, seq=8, dropout=0.0, threads=1)
-    train([str(other)], config, tmp_path / "new", init_from=tmp_path / "old", reporter=listen)
+    train([str(other)], config, tmp_path / "new", init_from=tmp_path / "old", callback=listen)
     old, new = load(tmp_path / "old" / "best.safetensors"), load(tmp_path / "new" / "last.safetensors")
     assert new.tokenizer == old.tokenizer
     assert any("&" in message for message in listen.messages)
@@ -220,16 +221,16 @@ def test_init_from_tells_how_many_words_are_unknown(tmp_path):
     for name, text in (("old", TEXT), ("new", TEXT.replace("dog", "cow"))):
         (tmp_path / name).write_text(text)
     listen, words = Listen(), SMALL.replace(tokens="words", steps=1, seq=4)
-    train([str(tmp_path / "old")], words, tmp_path / "a", reporter=listen)
+    train([str(tmp_path / "old")], words, tmp_path / "a", callback=listen)
     assert not any("unknown" in message for message in listen.messages)
-    train([str(tmp_path / "new")], words, tmp_path / "b", init_from=tmp_path / "a", reporter=listen)
+    train([str(tmp_path / "new")], words, tmp_path / "b", init_from=tmp_path / "a", callback=listen)
     assert any("60 of " in message and "<UNK>" in message for message in listen.messages)
 
 
 def test_what_a_validation_file_has_that_the_text_lacks_is_told(corpus, tmp_path):
     (tmp_path / "valid.txt").write_text("the cat § sat. §")
     listen = Listen()
-    train(corpus, SMALL.replace(steps=1, valid_file=str(tmp_path / "valid.txt")), tmp_path / "run", reporter=listen)
+    train(corpus, SMALL.replace(steps=1, valid_file=str(tmp_path / "valid.txt")), tmp_path / "run", callback=listen)
     assert any("valid.txt" in message and "'§' (2 times)" in message for message in listen.messages)
 
 
@@ -240,7 +241,7 @@ def test_patience_ends_a_run_that_no_longer_improves(corpus, tmp_path):
     assert result.steps < 500
 
 
-class Poison(Reporter):
+class Poison(Callback):
     """Puts a NaN into the weights that the trainer holds, after chosen steps."""
 
     def __init__(self, times: int) -> None:
@@ -265,7 +266,7 @@ class Poison(Reporter):
 def test_nan_steps_are_skipped_then_undone_with_half_the_rate(corpus, tmp_path, monkeypatch, times, scale, returns):
     poison = Poison(times)
     poison.attach(monkeypatch)
-    result = train(corpus, SMALL, tmp_path / "run", reporter=poison)
+    result = train(corpus, SMALL, tmp_path / "run", callback=poison)
     progress = load(tmp_path / "run" / "last.safetensors").progress
     assert result.stopped == "done"
     assert (progress["lr_scale"], progress["returns"]) == (scale, returns)
@@ -283,7 +284,7 @@ def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypa
     assert (lines[-1]["event"], lines[-1]["stopped"]) == ("end", "diverged")
 
 
-class Break(Reporter):
+class Break(Callback):
     """Puts a NaN into a weight after a step, where no loss or gradient tells of it before the next save."""
 
     def __init__(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +308,7 @@ class Break(Reporter):
 @pytest.mark.parametrize("save_every", [1, None])
 def test_weights_that_became_nan_are_given_up_and_never_saved(corpus, tmp_path, monkeypatch, at, save_every):
     broken = Break(at, monkeypatch)
-    result = train(corpus, SMALL.replace(save_every=save_every), tmp_path / "run", reporter=broken)
+    result = train(corpus, SMALL.replace(save_every=save_every), tmp_path / "run", callback=broken)
     assert (result.stopped, result.steps) == ("done", 30)
     if save_every or at % 7 == 0 or at == 30:
         assert any("the weights became NaN" in message for message in broken.messages)
@@ -317,11 +318,11 @@ def test_weights_that_became_nan_are_given_up_and_never_saved(corpus, tmp_path, 
 
 
 def test_a_signal_that_comes_after_the_last_step_is_told(corpus, tmp_path):
-    class Late(Reporter):
-        def finished(self, result: Result) -> None:
+    class Late(Callback):
+        def on_train_end(self, result: Result) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    result = train(corpus, SMALL, tmp_path / "run", reporter=Late())
+    result = train(corpus, SMALL, tmp_path / "run", callback=Late())
     assert (result.stopped, result.steps, result.signal) == ("done", 30, signal.SIGTERM)
 
 
@@ -331,11 +332,11 @@ def test_after_the_first_step_nothing_is_compiled(corpus, tmp_path, samples):
     """Compiling takes seconds, in which a signal must be able to end the process: nothing is lost before step one."""
     from numba.core import event
 
-    class Watch(Reporter):
+    class Watch(Callback):
         def __init__(self) -> None:
             self.samples, self.recorder = samples, event.RecordingListener()
 
-        def step(self, step: Step) -> None:
+        def on_step(self, step: StepEnd) -> None:
             if step.step == 1:
                 event.register("numba:compile", self.recorder)
 
@@ -345,7 +346,7 @@ def test_after_the_first_step_nothing_is_compiled(corpus, tmp_path, samples):
             corpus,
             SMALL.replace(hidden=17, layers=2, precision="float64", cell="gru"),
             tmp_path / "run",
-            reporter=watch,
+            callback=watch,
         )
     finally:
         event.unregister("numba:compile", watch.recorder)
@@ -369,21 +370,21 @@ def test_a_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
 def test_a_reporter_hears_everything(corpus, tmp_path):
     heard: list[object] = []
 
-    class All(Reporter):
+    class All(Callback):
         samples = True
 
-        def step(self, step: Step) -> None:
+        def on_step(self, step: StepEnd) -> None:
             heard.append(step)
 
-        def evaluated(self, evaluated: Evaluated) -> None:
+        def on_evaluate(self, evaluated: EvaluateEnd) -> None:
             heard.append(evaluated)
 
-        def finished(self, result: Result) -> None:
+        def on_train_end(self, result: Result) -> None:
             heard.append(result)
 
-    train(corpus, SMALL, tmp_path / "run", reporter=All())
-    steps = [event.step for event in heard if isinstance(event, Step)]
-    samples = [event.sample for event in heard if isinstance(event, Evaluated)]
+    train(corpus, SMALL, tmp_path / "run", callback=All())
+    steps = [event.step for event in heard if isinstance(event, StepEnd)]
+    samples = [event.sample for event in heard if isinstance(event, EvaluateEnd)]
     assert steps == list(range(1, 31))
     assert len(samples) == 5
     assert all(samples)

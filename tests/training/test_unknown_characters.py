@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 import fastrnn
-from fastrnn.data.corpus import corpus_from_text
+from fastrnn.data.text.corpus import corpus_from_text
 from fastrnn.errors import InputError
-from fastrnn.training.reporter import Reporter
+from fastrnn.training.callbacks import Callback
 
 LATIN = "the rain falls on the plain. " * 40
 GREEK = "η βροχή πέφτει στην πεδιάδα. " * 40
 SMALL = fastrnn.Config(hidden=4, batch=4, seq=8, steps=2, threads=1, precision="float32")
 
 
-class Listen(Reporter):
+class Listen(Callback):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -34,7 +34,7 @@ def tune(old: Path, text: str, folder: Path, **settings: str) -> list[str]:
     """What is said when a model goes on with this text."""
     (folder / "new.txt").write_text(text)
     listen = Listen()
-    fastrnn.train(folder / "new.txt", SMALL.replace(**settings), folder / "new", init_from=old, reporter=listen)
+    fastrnn.train(folder / "new.txt", SMALL.replace(**settings), folder / "new", init_from=old, callback=listen)
     return listen.said
 
 

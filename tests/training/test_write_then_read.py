@@ -16,30 +16,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, CELLS, TASKS, Config
-from fastrnn.config_file import to_toml
-from fastrnn.data.record import Place, Record, Records
-from fastrnn.data.scaling import Scaling
-from fastrnn.data.series import Series
-from fastrnn.data.symbols import Symbols
-from fastrnn.data.tokens import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
-from fastrnn.data.vocabulary import Vocabulary, vocabulary_from_mapping
+from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, signature_of, to_bytes
+from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, TASKS, Config, to_toml
+from fastrnn.data.examples.example import Example, ExampleSet, Location
+from fastrnn.data.examples.scaling import StandardScaler
+from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.series import Series
+from fastrnn.data.examples.symbol_vocab import SymbolVocab
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
 from fastrnn.errors import CheckpointError, ConfigError, InputError
-from fastrnn.models import load
-from fastrnn.nn.signature import parameter_shapes
-from fastrnn.training.checkpoint import Checkpoint, check_readable, from_bytes, signature_of, to_bytes
-from fastrnn.training.start import resume, train
+from fastrnn.inference.load import load
+from fastrnn.nn.spec import parameter_shapes
+from fastrnn.training.api import resume, train
 
 FEW = settings(max_examples=150, deadline=None, derandomize=True)
 LABELS = ("left", "right")
-COLUMN = Scaling((0.5,), (2.0,), ("x",))
-VOCABULARIES: dict[str, Vocabulary] = {
-    "tag": Vocabulary("tag", Symbols("tokens", ["a"]), labels=LABELS),
-    "classify": Vocabulary("classify", Symbols("chars", "ab"), labels=LABELS),
-    "generate": Vocabulary("generate", target=Symbols("chars", "ab"), labels=LABELS),
-    "translate": Vocabulary("translate", Symbols("words", ["a"]), target=Symbols("chars", "ab")),
-    "forecast": Vocabulary("forecast", inputs=COLUMN, horizon=2, seq=4),
-    "regress": Vocabulary("regress", inputs=COLUMN, outputs=COLUMN),
+COLUMN = StandardScaler((0.5,), (2.0,), ("x",))
+VOCABULARIES: dict[str, TaskSchema] = {
+    "tag": TaskSchema("tag", SymbolVocab("tokens", ["a"]), labels=LABELS),
+    "classify": TaskSchema("classify", SymbolVocab("chars", "ab"), labels=LABELS),
+    "generate": TaskSchema("generate", target=SymbolVocab("chars", "ab"), labels=LABELS),
+    "translate": TaskSchema("translate", SymbolVocab("words", ["a"]), target=SymbolVocab("chars", "ab")),
+    "forecast": TaskSchema("forecast", inputs=COLUMN, horizon=2, seq=4),
+    "regress": TaskSchema("regress", inputs=COLUMN, outputs=COLUMN),
 }
 TOKENIZERS: dict[str, Tokenizer] = {
     "chars": CharTokenizer("ab"), "bytes": ByteTokenizer(), "words": WordTokenizer(["<EOS>", "<UNK>", "a"]),
@@ -70,7 +70,7 @@ def configurations(draw: st.DrawFn) -> Config:
             continue
         chosen[name] = draw(_values(name, hints[name]))
     if task not in ("tag", "classify", "forecast", "regress"):
-        chosen |= {"bidirectional": False, "cell": draw(st.sampled_from(CELLS))}
+        chosen |= {"bidirectional": False, "cell": draw(st.sampled_from(RECURRENT_CELLS))}
     if task != "language-model" or chosen.get("tokens") is None:
         chosen["tokens"] = "chars"
     lengths = [name for name in ("epochs", "steps", "for_") if name in chosen]
@@ -111,9 +111,9 @@ def test_every_configuration_comes_back_from_its_file_and_from_a_model(config: C
     assert again.tokenizer == encoding
 
 
-def _records(task: str, names: list[str]) -> Records:
+def _records(task: str, names: list[str]) -> ExampleSet:
     """Two records a name, which stands wherever the task has labels, words, texts or columns."""
-    items, place = [], Place("given")
+    items, place = [], Location("given")
     rows = np.arange(6.0)
     for name in names * 2:
         pair: dict[str, tuple[Any, Any]] = {
@@ -124,8 +124,8 @@ def _records(task: str, names: list[str]) -> Records:
             "forecast": (Series(tuple(names), rows[:, None] + np.arange(len(names))), None),
             "regress": (np.arange(len(names))[None] + 0.5, np.ones((1, len(names))) * len(items)),
         }
-        items.append(Record(*pair[task], place))
-    return Records(task, items, inputs=tuple(names), outputs=tuple(f"{name}?" for name in names))
+        items.append(Example(*pair[task], place))
+    return ExampleSet(task, items, inputs=tuple(names), outputs=tuple(f"{name}?" for name in names))
 
 
 @settings(FEW, max_examples=300)
@@ -134,12 +134,12 @@ def test_a_vocabulary_that_is_made_can_be_read_again(task: str, names: list[str]
     config = Config(task=task, tokens=tokens, hidden=2, min_count=1, valid=0.0, seq=2)
     plain = all(name and "\n" not in name and not _surrogate(name) for name in names) and len(set(names)) == len(names)
     try:
-        found = Vocabulary.build(_records(task, names), config)
+        found = TaskSchema.build(_records(task, names), config)
     except InputError:
         if plain:
             raise
         return
-    assert vocabulary_from_mapping(json.loads(json.dumps(found.to_mapping()))) == found
+    assert schema_from_mapping(json.loads(json.dumps(found.to_mapping()))) == found
     assert from_bytes(to_bytes(checkpoint_of(config, found))).tokenizer == found
 
 
@@ -163,8 +163,8 @@ def test_a_vocabulary_of_a_text_can_be_read_again(chars: str, words: list[str]) 
 
 def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
     labels = ["\r", "a\tb", "\x85", "\u2028", " ", "<UNK>", "\ufeff", "\0", "é" * 300, "7", "007"]
-    records = Records(
-        "classify", [Record("xyz"[: 1 + i % 3], label, Place("given", i)) for i, label in enumerate(labels)]
+    records = ExampleSet(
+        "classify", [Example("xyz"[: 1 + i % 3], label, Location("given", i)) for i, label in enumerate(labels)]
     )
     train(records, Config(task="classify", hidden=4, steps=2, batch=4, threads=1, valid=0.0), tmp_path / "run")
     assert set(load(tmp_path / "run").vocabulary.labels) == set(labels)  # type: ignore[union-attr]
@@ -173,21 +173,21 @@ def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (Record("x", "one\nline", Place("given", 3)), "given:3: the label 'one.nline' holds a line break"),
-        (Record("x", "", Place("given", 3)), "given:3: the label '' is empty"),
-        (Record("x", "\udc80", Place("given", 3)), "given:3: the label .* is not Unicode"),
-        (Record("x", 3, Place("given", 3)), "given:3: the label is 3, which is no text; give a text such as '3'"),
-        (Record("x", None, Place("given", 3)), "given:3: the label is None"),
-        (Record(b"x", "a", Place("given", 3)), "given:3: its text is b'x'"),
-        (Record("\ud83d", "a", Place("given", 3)), "given:3: its text holds a lone surrogate"),
-        (Record("x", "a", "given"), "item:2: its place is no Place"),  # type: ignore[arg-type]
+        (Example("x", "one\nline", Location("given", 3)), "given:3: the label 'one.nline' holds a line break"),
+        (Example("x", "", Location("given", 3)), "given:3: the label '' is empty"),
+        (Example("x", "\udc80", Location("given", 3)), "given:3: the label .* is not Unicode"),
+        (Example("x", 3, Location("given", 3)), "given:3: the label is 3, which is no text; give a text such as '3'"),
+        (Example("x", None, Location("given", 3)), "given:3: the label is None"),
+        (Example(b"x", "a", Location("given", 3)), "given:3: its text is b'x'"),
+        (Example("\ud83d", "a", Location("given", 3)), "given:3: its text holds a lone surrogate"),
+        (Example("x", "a", "given"), "item:2: its place is no Place"),  # type: ignore[arg-type]
         ("x", "item:2: 'x' is no Record"),
     ],
 )
 def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
     record: Any, reason: str, tmp_path: Path
 ) -> None:
-    records = Records("classify", [Record("y", "b", Place("given", 1)), record])
+    records = ExampleSet("classify", [Example("y", "b", Location("given", 1)), record])
     with pytest.raises(InputError, match=reason):
         train(records, Config(task="classify", hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -211,16 +211,16 @@ def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
 def test_parts_of_records_that_are_not_those_of_the_task(
     task: str, x: Any, y: Any, reason: str, tmp_path: Path
 ) -> None:
-    records = Records(task, [Record(x, y, Place("given", 1))] * 3)
+    records = ExampleSet(task, [Example(x, y, Location("given", 1))] * 3)
     with pytest.raises(InputError, match=reason):
         train(records, Config(task=task, hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
 
 
 def test_records_of_another_task_or_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="these are records of 'tag'; the task is classify"):
-        train(Records("tag", []), Config(task="classify", hidden=4, steps=2), tmp_path / "run")
+        train(ExampleSet("tag", []), Config(task="classify", hidden=4, steps=2), tmp_path / "run")
     with pytest.raises(InputError, match="no record was given"):
-        train(Records("tag", []), Config(task="tag", hidden=4, steps=2), tmp_path / "run")
+        train(ExampleSet("tag", []), Config(task="tag", hidden=4, steps=2), tmp_path / "run")
 
 
 def test_a_model_that_could_not_be_read_again_is_not_trained() -> None:

@@ -12,28 +12,37 @@
 
 from ...config import Config
 from ...errors import ConfigError
-from ..signature import Signature
-from .labelling import Classifier, EveryStep, Forecaster, SymbolTagger
-from .model import Model, TaskNetwork
+from ..spec import ModelSpec
+from .base import Model, SupervisedModel
+from .seq2seq import ConditionalDecoder, ConditionalGenerator, EncoderDecoder
+from .sequence_models import Classifier, ForecastModel, PerStepModel, SymbolTagger
 from .tagger import Tagger
-from .writing import Generator, Translator, Writer
 
 __all__ = [
-    "Classifier", "EveryStep", "Forecaster", "Generator", "Model", "SymbolTagger", "Tagger", "TaskNetwork",
-    "Translator", "Writer", "build",
+    "Classifier",
+    "ConditionalDecoder",
+    "ConditionalGenerator",
+    "EncoderDecoder",
+    "ForecastModel",
+    "Model",
+    "PerStepModel",
+    "SupervisedModel",
+    "SymbolTagger",
+    "Tagger",
+    "build",
 ]  # fmt: skip
 
-_MODELS: dict[str, type[TaskNetwork]] = {
+_MODELS: dict[str, type[SupervisedModel]] = {
     "tag": Tagger,
     "classify": Classifier,
-    "generate": Generator,
-    "translate": Translator,
-    "forecast": Forecaster,
-    "regress": EveryStep,
+    "generate": ConditionalGenerator,
+    "translate": EncoderDecoder,
+    "forecast": ForecastModel,
+    "regress": PerStepModel,
 }
 
 
-def build(config: Config, signature: Signature, threads: int | None = None) -> TaskNetwork:
+def build(config: Config, signature: ModelSpec, threads: int | None = None) -> SupervisedModel:
     """The model of a labelled task, its parameters all zero. Raises `ConfigError`, `BackendError`."""
     if signature.task not in _MODELS:
         raise ConfigError(f"task {signature.task!r} has no model of its own; use {', '.join(_MODELS)}")

@@ -5,18 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...cpu.pool import Part
-from ...data.batch import Batch
-from ...data.symbols import UNKNOWN
-from ..alignment import right_aligned
+from ...data.examples.dataset import Batch
+from ...data.examples.symbol_vocab import UNKNOWN
+from ...kernels.cpu.thread_pool import Part
+from ...shapes import StackShape
 from ..heads import CLASSES
-from ..linear import Rows
+from ..layers import Rows
 from ..network import Training
+from ..padding import pad_left
 from ..parameters import Array
-from ..shapes import StackShape
-from ..signature import spelling_stack
+from ..spec import spelling_stack
 from ..stack import Dropout, Stack
-from .labelling import EveryStep
+from .sequence_models import PerStepModel
 
 _WORD_DROPOUT = 0.1  # of the words in a batch are taken for unknown ones in training: otherwise none is ever met there
 _OTHER_KEY = 0x9E3779B1  # the spelling's dropout masks are not those of the words
@@ -31,7 +31,7 @@ class Group(NamedTuple):
     first: int
 
 
-class Tagger(EveryStep):
+class Tagger(PerStepModel):
     """tag: log-probabilities (T, B, K).
 
     Two directions read the letters of each of the U different words of a batch once (Ling et al. 2015); the ends of
@@ -86,10 +86,10 @@ class Tagger(EveryStep):
     def _spell_group(self, group: Group, dropout: Dropout) -> None:
         """Read the letters of a group of the different words."""
         letters, count = group.ids.shape
-        self._aligned = right_aligned(letters, group.lengths)
+        self._aligned = pad_left(letters, group.lengths)
         self.spelling.allocate(letters, count)
         self.spelling.load(group.ids, None, rows=self._aligned)
-        self.spelling.enter(self.spelling.zero_state(count))
+        self.spelling.set_state(self.spelling.zero_state(count))
         spelt = self._spelt[:, group.first : group.first + count]
         dropout = self._of_group(group, dropout)
         self.pool.together(lambda part: self._spell(part.range(count), spelt, dropout))
@@ -113,7 +113,7 @@ class Tagger(EveryStep):
 
     def _spell(self, words: Rows, spelt: Array, dropout: Dropout) -> None:
         top = self.spelling.forward(words, dropout)
-        self.kernels.summary(spelt, top, self._aligned.lengths, self.spelling.shape.hidden, *words)
+        self.kernels.pool_sequence(spelt, top, self._aligned.lengths, self.spelling.shape.hidden, *words)
 
     def _rows(self, rows: Rows, training: Training | None) -> None:
         self._place(rows)
@@ -135,7 +135,7 @@ class Tagger(EveryStep):
 
     def _spell_backward(self, words: Rows, dspelt: Array, dropout: Dropout) -> None:
         hidden = self.spelling.shape.hidden
-        self.kernels.summary_backward(self.spelling.dy, dspelt, self._aligned.lengths, hidden, *words)
+        self.kernels.pool_backward(self.spelling.dy, dspelt, self._aligned.lengths, hidden, *words)
         self.spelling.backward(words, dropout)
 
     def _pack_weights(self, part: Part, backward: bool) -> None:

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastrnn.cuda.compiling import SIMULATED
+from fastrnn.kernels.cuda.jit import SIMULATED
 
 
 @pytest.fixture(autouse=True, scope="session")

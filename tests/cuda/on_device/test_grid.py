@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fastrnn.cuda import grid
-from fastrnn.cuda.grid import plan
-from fastrnn.cuda.target import AHEAD, TARGET, Target
 from fastrnn.errors import BackendError
+from fastrnn.kernels.cuda import launch_plan
+from fastrnn.kernels.cuda.launch_plan import plan
+from fastrnn.kernels.cuda.target import AHEAD, TARGET, Target
 
 CARD = {"block_shared": 48 * 1024, "threads": 256, "resident_threads": 512, "warp": 32, "rows": 8}
 H100, A100, T4, RTX = (
@@ -39,14 +39,14 @@ def test_every_unit_has_one_block_and_all_blocks_run_at_once(
     assert found.rows <= batch
     assert found.each * of_unit <= 4
     # what the kernel uses: its columns, each read in whole rounds, and the sums that are exchanged
-    assert found.kept % (slices * AHEAD) == 0
-    assert found.stride >= found.each * of_unit * found.kept
+    assert found.k_resident % (slices * AHEAD) == 0
+    assert found.stride >= found.each * of_unit * found.k_resident
     used = found.units // found.each * found.stride + found.rows * (found.threads + 1)
     assert used * itemsize <= found.shared <= card.block_shared
     assert found.blocks <= card.multiprocessors * resident_blocks(card, found)
 
 
-def resident_blocks(card: Target, found: grid.Grid) -> int:
+def resident_blocks(card: Target, found: launch_plan.Grid) -> int:
     """By the rules of the CUDA toolkit's cuda_occupancy.h, for 128 registers a thread: 16 warps of them are the 65,536
     of a multiprocessor; shared memory with CUDA's own 1 kB, in units of 128 bytes, before capability 8.0 of 256."""
     unit = 256 if card is T4 else 128
@@ -77,14 +77,14 @@ def test_neighbouring_threads_read_other_banks(gates: int, batch: int) -> None:
 @pytest.mark.parametrize("batch", [1, 64, 512])
 def test_weights_that_stay_on_chip(card: Target, hidden: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """LSTMs in float32, forward and backward."""
-    monkeypatch.setattr(grid, "AHEAD", 4)
-    assert plan.__wrapped__(batch, hidden, 4, hidden, 4, card).kept >= hidden
-    assert plan.__wrapped__(batch, hidden, 1, 4 * hidden, 4, card).kept >= 4 * hidden
+    monkeypatch.setattr(launch_plan, "AHEAD", 4)
+    assert plan.__wrapped__(batch, hidden, 4, hidden, 4, card).k_resident >= hidden
+    assert plan.__wrapped__(batch, hidden, 1, 4 * hidden, 4, card).k_resident >= 4 * hidden
 
 
 def test_what_does_not_fit_is_read_anew_in_few_turns() -> None:
     found = plan(512, 1024, 4, 1024, 4, T4)
-    assert found.kept < 1024
+    assert found.k_resident < 1024
     assert found.units * 512 / found.threads <= 52  # as one block for each multiprocessor has with all its threads
 
 

@@ -7,12 +7,12 @@ import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
 from random_cases import make_model, make_starts, make_state, make_text
 
-from fastrnn.config import CELLS
-from fastrnn.cuda import gradient, grid, recurrent, walk
-from fastrnn.cuda.compiling import SIMULATED
-from fastrnn.cuda.kernels import TARGET, to_device, to_host
-from fastrnn.cuda.matmul import cublas
+from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.errors import BackendError
+from fastrnn.kernels.cuda import launch_plan, persistent_matmul, recurrence, weight_gradient
+from fastrnn.kernels.cuda.jit import SIMULATED
+from fastrnn.kernels.cuda.matmul import cublas
+from fastrnn.kernels.cuda.ops import TARGET, to_device, to_host
 from fastrnn.nn.network import Network
 
 T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
@@ -34,7 +34,7 @@ def test_one_layer(rng):
     assert_close(computed, expected, 1e-5)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_two_layers_with_starts_and_dropout(cell, rng):
     computed, expected = both(cell, 2, rng, starts=True, keep=0.7, key=5, place=(2, 9))
     assert_close(computed, expected, 1e-5)
@@ -43,10 +43,10 @@ def test_two_layers_with_starts_and_dropout(cell, rng):
 
 @pytest.mark.skipif(SIMULATED, reason="takes a card's many threads")
 @pytest.mark.parametrize("room", [TARGET.block_shared, 8000])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_sizes_of_many_blocks_and_turns(cell, room, rng, monkeypatch):
     small = dataclasses.replace(TARGET, block_shared=room)
-    monkeypatch.setattr(walk, "plan", lambda *sizes: grid.plan(*sizes, small))
+    monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
     monkeypatch.setattr("test_network.H", 301)
     computed, expected = both(cell, 2, rng, starts=True, batch=77)
     assert_close(computed, expected, 1e-4)
@@ -58,10 +58,10 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
     plans = []
 
     def plan(*sizes):
-        plans.append((sizes[3], grid.plan(*sizes, dataclasses.replace(TARGET, block_shared=room))))
+        plans.append((sizes[3], launch_plan.plan(*sizes, dataclasses.replace(TARGET, block_shared=room))))
         return plans[-1][1]
 
-    monkeypatch.setattr(walk, "plan", plan)
+    monkeypatch.setattr(recurrence, "plan", plan)
     monkeypatch.setattr("test_network.H", 20)
     computed, expected = both(cell, 1, rng, starts=True, batch=3)
     assert all(chosen.kept < depth for depth, chosen in plans), plans
@@ -74,9 +74,9 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
 def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
     """8 rows and 4 terms together, 32 threads: several groups of units and of rows, turns, and what fills no group."""
     card = dataclasses.replace(TARGET, threads=32, resident_threads=32, warp=32, rows=8)
-    monkeypatch.setattr(walk, "plan", lambda *sizes: grid.plan.__wrapped__(*sizes, card))
-    monkeypatch.setattr(grid, "AHEAD", 4)
-    monkeypatch.setattr(recurrent, "AHEAD", 4)
+    monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan.__wrapped__(*sizes, card))
+    monkeypatch.setattr(launch_plan, "AHEAD", 4)
+    monkeypatch.setattr(persistent_matmul, "AHEAD", 4)
     monkeypatch.setattr("test_network.H", 5)
     computed, expected = both(cell, 1, rng, starts=True, batch=11)
     assert_close(computed, expected, 1e-5)
@@ -101,9 +101,9 @@ def test_bfloat16_products(rng, monkeypatch):
         with pytest.raises(AssertionError):
             assert_close(rounded, exact, 2**-14)
     lacking = dataclasses.replace(TARGET, bfloat16_dot=False, name="an old card")
-    monkeypatch.setattr("fastrnn.cuda.kernels.TARGET", lacking)
+    monkeypatch.setattr("fastrnn.kernels.cuda.ops.TARGET", lacking)
     with pytest.raises(BackendError, match=r"needs a GPU of compute capability 8\.0; this is an old"):
-        Network(model.shape, device="cuda", products="bfloat16")
+        Network(model.shape, device="cuda", matmul_mode="bfloat16")
 
 
 @pytest.mark.skipif(SIMULATED, reason="in the simulator Python's floats become float32 beside float32 constants")
@@ -113,7 +113,7 @@ def test_float64(rng):
 
 
 def test_many_tokens_scatter_their_gradient(rng, monkeypatch):
-    monkeypatch.setattr(gradient, "_MOST_SEARCHED", 2)
+    monkeypatch.setattr(weight_gradient, "_MOST_SEARCHED", 2)
     computed, expected = both("rnn", 1, rng, batch=3)
     assert_close(computed, expected, 1e-5)
 

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastrnn.cpu.kernels import dropout as cpu_dropout
-from fastrnn.cuda import matmul
-from fastrnn.cuda.bfloat16 import rounded
-from fastrnn.cuda.compiling import SIMULATED, kernel, launch
-from fastrnn.cuda.kernels import dropout, to_device, to_host
-from fastrnn.cuda.matmul import multiply
-from fastrnn.cuda.sums import sum_columns
+from fastrnn.kernels.cpu.ops import dropout as cpu_dropout
+from fastrnn.kernels.cuda import matmul
+from fastrnn.kernels.cuda.bfloat16 import rounded
+from fastrnn.kernels.cuda.jit import SIMULATED, kernel, launch
+from fastrnn.kernels.cuda.matmul import multiply
+from fastrnn.kernels.cuda.ops import dropout, to_device, to_host
+from fastrnn.kernels.cuda.reductions import sum_columns
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -6,15 +6,15 @@ from engine_cases import make_network
 from random_cases import make_model
 
 import fastrnn
-from fastrnn import backend
+from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import OPTIMIZERS, Config
 from fastrnn.errors import BackendError
+from fastrnn.inference.sampling import Sampler, SamplingParams
+from fastrnn.kernels import backend
 from fastrnn.nn.network import Network
-from fastrnn.nn.shapes import ModelShape
-from fastrnn.sample import Drawing, Sampler
-from fastrnn.training.checkpoint import load
+from fastrnn.shapes import ModelShape
+from fastrnn.training.api import resume, train
 from fastrnn.training.optimizers import Optimizer
-from fastrnn.training.start import resume, train
 
 TEXT = "to be or not to be, that is it. " * 8
 SETTINGS = {
@@ -58,7 +58,13 @@ def test_the_norm_of_nan_is_nan():
 
 
 @pytest.mark.parametrize(
-    "drawing", [Drawing(greedy=True), Drawing(0.7, top_k=3), Drawing(1.2, top_p=0.8), Drawing(1.5, min_p=0.1)]
+    "drawing",
+    [
+        SamplingParams(greedy=True),
+        SamplingParams(0.7, top_k=3),
+        SamplingParams(1.2, top_p=0.8),
+        SamplingParams(1.5, min_p=0.1),
+    ],
 )
 def test_samples_are_those_of_the_cpu(drawing, rng):
     model, found = make_model("gru", 2, rng, 3, 6), []
@@ -112,8 +118,8 @@ def test_many_processes_are_refused():
 
 
 def test_labelled_tasks_are_refused():
-    from fastrnn.data.record import Place, Record, Records
+    from fastrnn.data.examples.example import Example, ExampleSet, Location
 
-    records = Records("classify", [Record("ab", "x", Place("here")), Record("c", "y", Place("here"))] * 8)
+    records = ExampleSet("classify", [Example("ab", "x", Location("here")), Example("c", "y", Location("here"))] * 8)
     with pytest.raises(BackendError, match="language models only; use --device cpu for classify"):
         train(records, Config(task="classify", device="cuda", steps=1, hidden=3))

@@ -1,0 +1,64 @@
+"""Commands: their help under headings, with an example, and what is looked at before each of them runs."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from fastrnn.distributed.environment import launcher_rank
+
+from .env_warnings import warn_about_environment
+
+Function = Callable[..., Any]
+
+
+class SectionCommand(click.Command):
+    """A command whose help shows its options under headings, those without one last."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Processes that MPI started together share training, its bench, and a sweep; all else the first does alone."""
+        if launcher_rank()[0] and ctx.info_name not in ("train", "sweep"):
+            return None
+        warn_about_environment()
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for heading in [*(s for s in sections if s != "Options"), "Options"]:
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def command(example_line: str) -> Callable[[Function], click.Command]:
+    """A command with headings in its help, and an example at its end."""
+
+    def decorate(function: Function) -> click.Command:
+        text = help_text(function)
+        made: click.Command = click.command(cls=SectionCommand, help=text, epilog=example(example_line))(function)
+        return made
+
+    return decorate
+
+
+def help_text(function: Function) -> str | None:
+    """The docstring of a command, its help; with ``python -OO``, which leaves docstrings out, from the source."""
+    if function.__doc__ is not None or sys.flags.optimize < 2:
+        return inspect.getdoc(function)
+    try:
+        source = ast.parse(inspect.getsource(inspect.getmodule(function) or function))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    found = (n for n in ast.walk(source) if isinstance(n, ast.FunctionDef) and n.name == function.__name__)
+    return next((ast.get_docstring(node) for node in found), None)
+
+
+def example(line: str) -> str:
+    """The end of a command's help: one line that runs."""
+    return f"\b\nExample:\n  {line}"

@@ -1,0 +1,49 @@
+"""What is amiss in the environment but no error: said once, on standard error, before a command runs."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+from fastrnn.config import Config, key_of, nearest
+from fastrnn.distributed.environment import launcher_rank
+
+_PREFIX = "FASTRNN_"
+_OTHERS = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")
+
+
+def warn_about_environment(environment: Mapping[str, str] | None = None) -> None:
+    """Says it; of processes that were started together the first one does. What the library logs later is said too."""
+    from .output import note
+
+    first = not launcher_rank()[0]
+    _show_log(note if first else lambda line: None)
+    if first:
+        for line in environment_warnings(os.environ if environment is None else environment):
+            note(line)
+
+
+def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:
+    """A line for each variable that nothing reads."""
+    known = {*(key_of(field.name).upper() for field in dataclasses.fields(Config)), *_OTHERS}
+    for name in sorted(environment):
+        word = name.removeprefix(_PREFIX)
+        if word != name and word not in known:
+            hint = nearest(word, known).replace("did you mean ", f"did you mean {_PREFIX}")
+            yield f"{name} is not a variable of fastrnn's{hint}"
+
+
+class _Lines(logging.Handler):
+    """Each logged message as one line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+def _show_log(say: Callable[[str], None]) -> None:
+    """From now on say what the library logs: that compiled kernels are not kept."""
+    logging.getLogger("fastrnn").handlers = [_Lines(say)]

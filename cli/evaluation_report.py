@@ -1,0 +1,67 @@
+"""What a labelled task's evaluation comes to, as people read it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from . import formatting, output
+from .sanitize import visible_name
+
+_MOST = 30  # labels in a table of which was taken for which
+_NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
+
+
+def write_figures(evaluation: Mapping[str, Any], task: str, binary: bool = False) -> None:
+    """Figures, then for labels their precision, recall and F1, and what was taken for what."""
+    rows = [
+        ("records", formatting.number(evaluation["records"])),
+        ("scored", formatting.number(evaluation["positions"])),
+    ]
+    rows += _loss(evaluation["loss"], task, binary)
+    for name in ("accuracy", "exact", "mae", "mse"):
+        if name in evaluation:
+            rows.append((_NAMES.get(name, name), formatting.metric(name, evaluation[name])))
+    for name in ("persistence", "yesterday"):
+        if name in evaluation:
+            rows.append((name, formatting.metrics(evaluation[name])))
+    output.write_figures(rows)
+    if "labels" in evaluation:
+        output.write("\n" + _by_label(evaluation["labels"]))
+        if "unseen" in evaluation:
+            output.write("\n" + _aligned([["not in training", "count"], *(
+                [label, f"{count:,}"] for label, count in evaluation["unseen"].items())]))  # fmt: skip
+        if len(evaluation["labels"]) <= _MOST:
+            output.write("\n" + _confusion(list(evaluation["labels"]), evaluation["confusion"]))
+
+
+def _loss(loss: float, task: str, binary: bool) -> list[tuple[str, str]]:
+    """With its unit; of a symbol, for what writes text, the perplexity too. ``binary``: regress predicts bits."""
+    if task in formatting.NUMBERS and not binary:
+        return [("loss", f"{loss:.4f}  (half squared error of scaled numbers)")]
+    if task in ("generate", "translate"):
+        return [("loss", f"{formatting.loss(loss)} per symbol"), ("perplexity", f"{math.exp(min(loss, 700)):.4f}")]
+    return [("loss", f"{loss:.4f} nats")]
+
+
+def _by_label(labels: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [["label", "precision", "recall", "F1", "count"]]
+    for label, of in labels.items():
+        lines.append([label, *(f"{of[name]:.3f}" for name in ("precision", "recall", "f1")), f"{of['count']:,}"])
+    return _aligned(lines)
+
+
+def _confusion(labels: list[str], counts: list[list[int]]) -> str:
+    """Rows are the true labels, columns what was answered; none is a dot."""
+    lines = [["true \\ answered", *labels]]
+    for label, row in zip(labels, counts, strict=True):
+        lines.append([label, *(f"{count:,}" if count else "." for count in row)])
+    return _aligned(lines)
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    lines = [[visible_name(field) for field in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(
+        "  ".join([line[0].ljust(widths[0]), *(f.rjust(w) for f, w in zip(line[1:], widths[1:], strict=True))]) + "\n"
+        for line in lines
+    )

@@ -1,0 +1,141 @@
+"""Texts from files or standard input: a prime, lines to score, or a text as a model's vocabulary reads it."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, BinaryIO
+
+from fastrnn.errors import InputError
+
+from . import formatting, output
+
+if TYPE_CHECKING:
+    from fastrnn.data.examples.example import ExampleSet
+    from fastrnn.data.text.corpus import Corpus
+    from fastrnn.inference.language_model import LanguageModel
+
+
+class ReadingLine:
+    """A line on the terminal, redrawn in place, that says how much is read; nothing elsewhere or for a small text."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 1
+        self._width = 0
+
+    def __enter__(self) -> "ReadingLine":
+        return self
+
+    def show(self, done: int, total: int | None) -> None:
+        """So many bytes are read, of ``total`` where that is known."""
+        now = time.monotonic()
+        if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
+            self._next = now + 0.25
+            self._write(formatting.reading(done, total))
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        """This text in the place of the last one."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
+            sys.stderr.flush()
+        self._width = len(text)
+
+
+def read_whole(path: str, kind: str) -> str:
+    """The whole text of a file, or of standard input for ``-``.
+
+    ``kind`` is the tokenizer's: for ``"bytes"`` any bytes will do. Raises `InputError` that names the file.
+    """
+    return "".join(_pieces(path, kind))
+
+
+def read_lines(path: str, kind: str) -> Iterator[str]:
+    """The lines, without their ends (LF, CRLF or CR), as they come."""
+    from fastrnn.data.text.line_ends import LineSplitter
+
+    splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
+    for piece in _pieces(path, kind):
+        yield from splitter.feed(piece)
+    yield from splitter.feed("", final=True)
+
+
+def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
+    """The corpus that these inputs make with the model's vocabulary and documents; what is skipped is noted."""
+    from fastrnn.data.text.corpus import read_corpus
+    from fastrnn.data.text.decoding import describe
+
+    separator = model.config.document_separator
+    with ReadingLine() as line:
+        corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown, progress=line.show)
+    for remark in corpus.remarks:
+        output.note(remark)
+    if corpus.skipped:
+        output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
+    if corpus.tokenizer.unknown is not None:
+        note_unknown(int((corpus.ids == corpus.tokenizer.unknown).sum()), len(corpus))
+    return corpus
+
+
+def note_remarks(records: "ExampleSet") -> None:
+    """What was decided while reading, and where the dates of a series leap."""
+    from fastrnn.data.examples.series import gaps_told
+
+    for line in records.remarks:
+        output.note(line)
+    if records.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+        output.note(leaps)
+
+
+def note_unknown(unknowns: int, words: int) -> None:
+    """Warns of words that were read as ``<UNK>``."""
+    if unknowns:
+        output.note(f"{unknowns:,} of {words:,} words are unknown to the model: <UNK>")
+
+
+def _pieces(path: str, kind: str) -> Iterator[str]:
+    name = _name_of(path)
+    offset = 0
+    try:
+        with _open(path) as file:
+            for line in file:
+                if offset == 0 and kind != "bytes":
+                    _check_encoding(line, name)
+                text = _decode(line, kind, name, offset)
+                # A mark of the encoding is no part of the text; a model of bytes learnt it as it stands.
+                yield text.removeprefix("\ufeff") if offset == 0 and kind != "bytes" else text
+                offset += len(line)
+    except OSError as error:
+        raise InputError(f"{name}: cannot read: {error.strerror}") from None
+
+
+def _check_encoding(first: bytes, name: str) -> None:
+    """Raises `InputError` for a text that starts as UTF-16."""
+    from fastrnn.data.text.encodings import refuse_utf16
+
+    for _ in refuse_utf16([first], name):
+        pass
+
+
+def _name_of(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _open(path: str) -> AbstractContextManager[BinaryIO]:
+    if path != "-":
+        return open(path, "rb")
+    if sys.stdin is None:
+        raise InputError("standard input is closed; give a file")
+    return nullcontext(sys.stdin.buffer)
+
+
+def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
+    try:
+        return line.decode("utf-8", "surrogateescape" if kind == "bytes" else "strict")
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        raise InputError(f"{name}: not UTF-8 at byte {at} (0x{line[error.start]:02x}); save it as UTF-8") from None

@@ -1,0 +1,180 @@
+"""What ``fastrnn inspect`` found, in every form in which it is shown: figures, curves, a coloured text, JSON, CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastrnn.cells import CELLS
+from fastrnn.errors import ConfigError
+
+from . import formatting
+
+if TYPE_CHECKING:
+    from fastrnn.data.text.corpus import Corpus
+    from fastrnn.diagnostics import GateSaturation, GradientFlow, Match
+    from fastrnn.nn.network import Network
+
+PLACES = 8  # most surprising places that are listed
+BEFORE, AFTER = 24, 8  # tokens shown around such a place
+MATCHES = 5  # units listed for each signal
+FOLLOWS = 0.3  # strength of a match from which a unit is said to follow a signal (a medium effect, Cohen 1988)
+LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # whose norms are told in figures
+
+
+@dataclass(frozen=True)
+class Report:
+    """``facts`` make the JSON, ``rows`` under ``header`` the CSV. ``curves``, which have a ``title``: label -> values
+    over the lags. ``marks``: a number for each of ``tokens``, None where there is none, in ``unit``; ``signed`` if they
+    run from -1 to 1.
+    """
+
+    facts: dict[str, Any]
+    figures: list[tuple[str, str]]
+    header: Sequence[str]
+    rows: Iterable[Sequence[Any]]
+    title: str = ""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+    marks: list[float | None] = field(default_factory=list)
+    unit: str = ""
+    signed: bool = False
+
+    def csv(self) -> str:
+        """The header and the rows; RFC 4180 but for line ends, which are plain."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(self.rows)
+        return buffer.getvalue()
+
+
+def flow_report(flow: "GradientFlow", network: "Network", changed: dict[str, float]) -> Report:
+    """How large the gradient is at each lag, for each layer and kind of state; ``changed`` in an untrained network."""
+    shape = network.shape
+    series = [(name, n, norms[n]) for name, norms in flow.norms.items() for n in range(shape.layers)]
+    lags = [lag for lag in LAGS if lag < flow.lags] + [flow.lags]
+    title = f"{shape.cell}, {formatting.plural(shape.layers, 'layer')} of {shape.hidden}"
+    title += "".join(f", {name.replace('_', ' ')} {value:g}" for name, value in changed.items())
+    shown = [
+        ("model", title),
+        ("gradient", f"of the last step's loss by the state so many steps back, mean over {flow.rows:,} windows"),
+        ("steps back", " ".join(f"{lag:>7}" for lag in lags) + "  each step"),
+    ]
+    for name, n, norms in series:
+        told = " ".join(f"{norms[lag - 1]:7.1e}" for lag in lags)
+        shown.append((f"layer {n} {name}", f"{told}  x {flow.factor(name, n):.3f}"))
+    json = {
+        "cell": shape.cell, "layers": shape.layers, "hidden": shape.hidden, **changed, "rows": flow.rows,
+        "lags": list(range(1, flow.lags + 1)),
+        "norms": {name: norms.tolist() for name, norms in flow.norms.items()},
+        "factor": {name: [flow.factor(name, n) for n in range(shape.layers)] for name in flow.norms},
+    }  # fmt: skip
+    rows = [(name, n, lag + 1, norm) for name, n, norms in series for lag, norm in enumerate(norms.tolist())]
+    curves = {f"layer {n} {name}": norms.tolist() for name, n, norms in series}
+    return Report(json, shown, ("state", "layer", "steps_back", "norm"), rows, title, curves)
+
+
+def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
+    """The surprise at each token, the mean, and the largest with what stands around them."""
+    from fastrnn.diagnostics import most_surprising
+
+    scored = np.isfinite(nats)
+    mean = float(nats[scored].mean())
+    places = most_surprising(nats, PLACES)
+    kind = corpus.tokenizer.kind
+    shown = [(kind, f"{int(scored.sum()):,}"), ("mean surprise", formatting.loss(mean)), ("most surprising", "")]
+    around = [
+        (_joined(tokens[max(0, i - BEFORE) : i], kind), _joined(tokens[i + 1 : i + 1 + AFTER], kind)) for i in places
+    ]
+    for i, (before, after) in zip(places, around, strict=True):
+        shown.append((f"  at {i:,}", f"{formatting.bits(nats[i]):5.1f} bits  {before}»{tokens[i]}«{after}"))
+    marks = [float(v) if ok else None for v, ok in zip(nats, scored, strict=True)]
+    json = {
+        "chars": int(scored.sum()), "nats_per_char": mean, "bits_per_char": formatting.bits(mean),
+        "most_surprising": [
+            {"position": i, "token": tokens[i], "nats": float(nats[i]), "before": before, "after": after}
+            for i, (before, after) in zip(places, around, strict=True)
+        ],
+        "tokens": tokens, "nats": marks,
+    }  # fmt: skip
+    rows = zip(range(len(tokens)), tokens, marks, strict=True)
+    return Report(json, shown, ("position", "token", "nats"), rows, tokens=tokens, marks=marks, unit="nats")
+
+
+def search_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int) -> Report:
+    """The units that follow each signal best; the CSV has the activations (n, H) of the units of one layer."""
+    shown = [("signal", "the units that follow it best: layer/unit and r or area under the ROC curve")]
+    for name, matches in found.items():
+        shown.append((name, _followers(matches)))
+    json = {
+        "chars": len(tokens),
+        "signals": {
+            name: [{"layer": m.layer, "unit": m.unit, "measure": m.measure, "value": m.value} for m in matches]
+            for name, matches in found.items()
+        },
+    }
+    header = ("position", "token", *(f"l{layer}_{unit}" for unit in range(values.shape[1])))
+    rows = ((i, token, *values[i].tolist()) for i, token in enumerate(tokens))
+    return Report(json, shown, header, rows)
+
+
+def _followers(matches: "list[Match]") -> str:
+    """The units that follow a signal, best first, or that none does."""
+    told = [f"{m.layer}/{m.unit} {_measured(m)}" for m in matches[:MATCHES] if m.strength >= FOLLOWS]
+    if told:
+        return "   ".join(told)
+    if not matches:
+        return "does not change in this text"
+    return f"no unit follows it (the nearest: {matches[0].layer}/{matches[0].unit} {_measured(matches[0])})"
+
+
+def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int, unit: int) -> Report:
+    """One unit's activation at each token, values (n, H), and how well it follows each signal: the one match found."""
+    mine = {name: matches[0] for name, matches in found.items() if matches}
+    shown = [("unit", f"{unit} of layer {layer}"), *((name, _measured(m)) for name, m in mine.items())]
+    marks = [float(v) for v in values[:, unit]]
+    json = {
+        "layer": layer, "unit": unit, "tokens": tokens, "activations": marks,
+        "signals": {name: {"measure": m.measure, "value": m.value} for name, m in mine.items()},
+    }  # fmt: skip
+    rows = zip(range(len(tokens)), tokens, marks, strict=True)
+    header = ("position", "token", f"l{layer}_{unit}")
+    return Report(json, shown, header, rows, tokens=tokens, marks=list(marks), unit="activation", signed=True)
+
+
+def gates_report(uses: "list[GateSaturation]", cell: str, tokens: int) -> Report:
+    """How often each gate is nearly shut or nearly open, and each output h near its ends."""
+    shown = [("gates", "below 0.1  above 0.9     mean"), *(_use(u) for u in uses if u.gate != "h")]
+    ends = "at 0" if CELLS[cell].output_bounds[0] == 0 else "below -0.9  above 0.9     mean"
+    shown += [("outputs", ends), *(_use(u) for u in uses if u.gate == "h")]
+    gates = [
+        {"layer": u.layer, "gate": u.gate, "low": u.low.mean(), "high": u.high.mean(), "mean": u.mean.mean()}
+        for u in uses
+    ]
+    rows = ((u.layer, u.gate, i, u.low[i], u.high[i], u.mean[i]) for u in uses for i in range(len(u.mean)))
+    header = ("layer", "gate", "unit", "low", "high", "mean")
+    return Report({"cell": cell, "chars": tokens, "gates": gates}, shown, header, rows)
+
+
+def _use(use: "GateSaturation") -> tuple[str, str]:
+    return f"layer {use.layer} {use.gate}", f"{use.low.mean():9.1%}  {use.high.mean():9.1%}  {use.mean.mean():7.3f}"
+
+
+def checked_number(name: str, value: int, end: int) -> int:
+    """A layer or unit counted from 0. Raises `ConfigError` outside 0..end-1."""
+    if not 0 <= value < end:
+        has = f"{name} 0 alone" if end == 1 else f"{name}s 0 to {end - 1}"
+        raise ConfigError(f"{name} is {value}; this model has {has}")
+    return value
+
+
+def _measured(match: "Match") -> str:
+    return f"{match.measure}={match.value:.3f}"
+
+
+def _joined(tokens: Sequence[str], kind: str) -> str:
+    return (" " if kind == "words" else "").join(tokens)

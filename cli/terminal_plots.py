@@ -1,0 +1,124 @@
+"""What `Report` holds, drawn: in colour on a terminal, elsewhere as plain text with numbers."""
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .formatting import ASCII_BARS, BARS, resampled
+from .output import on_terminal, write, write_figures
+from .sanitize import visible_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .inspect_report import Report
+
+LEAST_DECADES = 4  # that bars span, so that a curve which hardly falls looks level
+PLAIN_WIDTH = 64
+LARGEST_NATS = 6.0  # a surprise that has the full colour
+LEAST = 0.1  # marks below this share of the full colour have none
+Colour = tuple[int, int, int]
+PALE, RED, BLUE = (255, 236, 179), (229, 57, 53), (66, 133, 244)
+
+
+def draw(look: "Report", show: int = 1000) -> None:
+    """Figures, curves, and the first ``show`` tokens of a text with their marks."""
+    write_figures(look.figures)
+    console = _console()
+    if look.curves:
+        _draw_curves(look.curves, console)
+    if look.tokens:
+        write("\n")
+        if console is None:
+            _write_marks(look, show)
+        else:
+            _colour_marks(look, show, console)
+
+
+def _console() -> "Console | None":
+    """A terminal that shows colours, or None. rich is imported where there is a terminal alone."""
+    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return None
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.color_system else None
+
+
+def log_bars(values: Sequence[float], low: float, high: float, width: int, bars: str) -> str:
+    """One bar for each of ``width`` stretches, from 10^low to 10^high; a blank for 0, ``?`` for what is no number."""
+    points = resampled([math.log10(v) if v else -math.inf for v in values], width)
+    return "".join(_bar((point - low) / (high - low), bars) for point in points)
+
+
+def _bar(share: float, bars: str) -> str:
+    if math.isnan(share):
+        return "?"
+    return " " if share == -math.inf else bars[round(min(max(share, 0.0), 1.0) * (len(bars) - 1))]
+
+
+def _draw_curves(curves: dict[str, list[float]], console: "Console | None") -> None:
+    known = [math.log10(v) for values in curves.values() for v in values if 0 < v < math.inf]
+    if not known:
+        return
+    high = max(known)
+    low = min(*known, high - LEAST_DECADES)
+    label = max(map(len, curves)) + 2
+    width = PLAIN_WIDTH if console is None else max(console.width - label, 8)
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
+    bars = BARS if encoding.startswith("utf") else ASCII_BARS
+    write(f"\nsteps back, left to right; {bars[0]} is {10**low:.1e}, {bars[-1]} is {10**high:.1e}\n")
+    for name, values in curves.items():
+        line = log_bars(values, low, high, width, bars)
+        if console is None:
+            write(f"{name:<{label}}{line}\n")
+        else:
+            _colour_bars(f"{name:<{label}}", line, bars, console)
+
+
+def _colour_bars(label: str, line: str, bars: str, console: "Console") -> None:
+    from rich.text import Text
+
+    text = Text(label, style="bold")
+    for bar in line:
+        share = max(bars.find(bar), 0) / (len(bars) - 1)
+        text.append(bar, style=f"not bold {_hex(_between(BLUE, RED, share))}")
+    console.print(text, soft_wrap=True)
+
+
+def _write_marks(look: "Report", show: int) -> None:
+    """One line a token: its position, the token, its number."""
+    write(f"position\ttoken\t{look.unit}\n")
+    for i, (token, mark) in enumerate(zip(look.tokens[:show], look.marks[:show], strict=True)):
+        write(f"{i}\t{visible_line(token)}\t{'-' if mark is None else f'{mark:.4f}'}\n")
+
+
+def _colour_marks(look: "Report", show: int, console: "Console") -> None:
+    """The text itself, each token on the colour of its number; a line's end is a sign and then ends the line."""
+    from rich.text import Text
+
+    text = Text()
+    words = max(map(len, look.tokens)) > 1
+    for token, mark in zip(look.tokens[:show], look.marks[:show], strict=True):
+        text.append(visible_line(token), style=_style(mark, look.signed))
+        text.append("\n" if token == "\n" else " " if words else "")
+    console.print(text, soft_wrap=True)
+
+
+def _style(mark: float | None, signed: bool) -> str:
+    share = 0.0 if mark is None else mark if signed else mark / LARGEST_NATS
+    size = min(abs(share), 1.0)
+    if size < LEAST:
+        return ""
+    return f"black on {_hex(_between(PALE, RED if share > 0 else BLUE, size))}"
+
+
+def _between(a: Colour, b: Colour, share: float) -> Colour:
+    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return red, green, blue
+
+
+def _hex(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

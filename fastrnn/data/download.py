@@ -1,0 +1,255 @@
+"""The user's data folder, and the fetched corpora in it as inputs.
+
+Fetching public corpora: the only place in the program that opens a connection.
+
+Only https is spoken (and http to the address in ``FASTRNN_MIRROR``, for a mirror in the house). A file grows as
+``NAME.part``, goes on where it broke off (HTTP Range, RFC 9110 section 14), and gets its name only when its size and
+its SHA-256 are right.
+"""
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import os
+import struct
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from ..config import nearest
+from ..errors import ConfigError, InputError, OutputError
+from ..user_folders import user_data_folder
+from .catalog import CORPORA, RemoteFile
+from .text.sources import CHUNK
+
+_NO_HOME = "this user has no home directory to keep corpora in; set FASTRNN_DATA to a folder"
+
+
+def data_folder() -> Path:
+    """Where fetched corpora are kept. Raises `OutputError` for a user without a home directory."""
+    folder = user_data_folder()
+    if folder is None:
+        raise OutputError(_NO_HOME)
+    return folder
+
+
+def is_fetched(name: str) -> bool:
+    """Whether every file of a corpus of `CORPORA` is here."""
+    folder = user_data_folder()
+    return folder is not None and all(os.path.isfile(folder / name / file.kept_name) for file in CORPORA[name].files)
+
+
+def fetched_paths(name: str) -> list[str] | None:
+    """The files that ``NAME`` or ``NAME/FILE`` stands for; None if it names no corpus. Raises `InputError` where that
+    is not here."""
+    corpus, _, file = name.partition("/")
+    if corpus not in CORPORA:
+        return None
+    known = [remote.kept_name for remote in CORPORA[corpus].files]
+    if file and file not in known:
+        return None
+    folder = user_data_folder()
+    if folder is None:
+        raise InputError(f"{name}: not fetched yet, and {_NO_HOME}")
+    paths = [folder / corpus / kept for kept in ([file] if file else CORPORA[corpus].given or known)]
+    for path in paths:
+        _check_fetched(path, name, corpus)
+    return [str(path) for path in paths]
+
+
+def _check_fetched(path: Path, name: str, corpus: str) -> None:
+    """Raises `InputError` where this file of a corpus is not here, or may not be looked for."""
+    if os.path.isfile(path):
+        return
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise InputError(f"{path}: {error.strerror}; set FASTRNN_DATA to a folder of your own") from None
+    raise InputError(f"{name}: not fetched yet; run fastrnn data fetch {corpus}")
+
+
+Report = Callable[[str, int, int], None]
+
+_TIMEOUT = 30.0  # seconds without a byte
+_TRIES = 4  # in a row without a byte gained, before giving up
+
+
+def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Path]:
+    """Bring the files of a corpus of `CORPORA` to the user's data folder; those already there are left alone.
+
+    ``report(file, bytes, size)`` is called as they come. Raises `ConfigError` for an unknown name, `InputError` for
+    what cannot be fetched or is not what it should be, `OutputError` where it cannot be kept.
+    """
+    if name not in CORPORA:
+        raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
+    folder = data_folder() / name
+    _mirror()  # refused before anything is made
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return [_fetch_file(name, file, folder, report) for file in CORPORA[name].files]
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing has come
+    except OSError as error:
+        where, why = error.filename or folder, error.strerror or error
+        raise OutputError(f"{where}: cannot keep it there: {why}; FASTRNN_DATA can name another folder") from None
+
+
+def _fetch_file(corpus: str, file: RemoteFile, folder: Path, report: Report) -> Path:
+    kept, fetched = folder / file.kept_name, folder / file.fetched_name
+    if _size(kept) == (file.unpacked or file.size):
+        return kept
+    if _size(fetched) != file.size:
+        part = folder / (file.fetched_name + ".part")
+        _download(_address(corpus, file), part, file, report)
+        _check_digest(part, file)
+        os.replace(part, fetched)
+    if file.member:
+        unpack(fetched, file.member, file.unpacked, kept)
+        fetched.unlink()
+    return kept
+
+
+def _address(corpus: str, file: RemoteFile) -> str:
+    mirror = _mirror()
+    return f"{mirror}{corpus}/{file.fetched_name}" if mirror else file.url
+
+
+def _mirror() -> str:
+    """The address in ``FASTRNN_MIRROR`` with a slash at its end, or nothing."""
+    mirror = os.environ.get("FASTRNN_MIRROR", "")
+    if mirror and not mirror.startswith(("http://", "https://")):
+        raise ConfigError(f"FASTRNN_MIRROR is {mirror!r}; it must start with http:// or https://")
+    return mirror.rstrip("/") + "/" if mirror else ""
+
+
+def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
+    """Let a part grow to its whole size, over as many connections as it takes."""
+    tries = 0
+    while (done := _size(part)) != file.size:
+        if done > file.size:
+            part.unlink()
+            continue
+        try:
+            _receive(url, part, done, file, report)
+        except (http.client.HTTPException, TimeoutError, ConnectionError, urllib.error.URLError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                if error.code == 416:  # the part does not fit what is there
+                    part.unlink()
+                raise _refused(url, error) from None
+            reason = getattr(error, "reason", None) or error
+            tries = 0 if _size(part) > done else tries + 1
+            if tries >= _TRIES:
+                raise InputError(
+                    f"{url}: the connection broke ({reason}); the same command goes on from here"
+                ) from None
+        else:
+            tries = 0 if _size(part) > done else tries + 1
+            if tries >= _TRIES:
+                raise InputError(f"{url}: it ends after {_size(part):,} of {file.size:,} bytes; try again later")
+
+
+def _receive(url: str, part: Path, done: int, file: RemoteFile, report: Report) -> None:
+    """Append to a part what one connection brings."""
+    headers = {"User-Agent": "fastrnn", "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    with _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
+        goes_on = answer.status == 206
+        if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+            raise InputError(f"{url}: the server sends another part than the one asked for; try again later")
+        with open(part, "ab" if goes_on else "wb") as out:
+            done = done if goes_on else 0
+            while chunk := _read(answer):
+                done += len(chunk)
+                if done > file.size:
+                    out.truncate(0)
+                    raise InputError(f"{url}: more than the {file.size:,} bytes it should have; it is not kept")
+                out.write(chunk)
+                report(file.fetched_name, done, file.size)
+
+
+def _read(answer: IO[bytes]) -> bytes:
+    """What has come; when the connection breaks, what had come until then."""
+    try:
+        return answer.read(CHUNK >> 4)
+    except http.client.IncompleteRead as error:
+        return error.partial
+
+
+def _check_digest(part: Path, file: RemoteFile) -> None:
+    with open(part, "rb") as kept:
+        found = hashlib.file_digest(kept, "sha256").hexdigest()
+    if found != file.sha256:
+        part.unlink()
+        raise InputError(f"{file.fetched_name}: its SHA-256 is {found}, not {file.sha256}; it is not kept")
+
+
+def unpack(archive: Path, member: str, size: int, target: Path) -> None:
+    """One file of exactly ``size`` bytes out of a zip archive. Raises `InputError` for any other archive, or one with
+    names that lead out of its folder."""
+    part = target.with_name(target.name + ".part")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in opened.namelist():
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+                    raise InputError(f"{archive}: {name!r} in it leads out of its folder; it is not unpacked")
+            if member not in opened.namelist() or opened.getinfo(member).file_size != size:
+                raise InputError(f"{archive}: no {member!r} of {size:,} bytes in it; it is not unpacked")
+            with opened.open(member) as source, open(part, "wb") as out:
+                _copy(source, out, size, archive)
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{archive}: not a sound zip archive ({error}); fetch it again") from None
+    os.replace(part, target)
+
+
+def _copy(source: IO[bytes], out: IO[bytes], size: int, archive: Path) -> None:
+    done = 0
+    while chunk := source.read(CHUNK):
+        done += len(chunk)
+        if done > size:
+            raise zipfile.BadZipFile(f"{archive.name} unpacks to more than it says")
+        out.write(chunk)
+    if done != size:
+        raise zipfile.BadZipFile(f"{archive.name} unpacks to less than it says")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _refused(url: str, error: urllib.error.HTTPError) -> InputError:
+    """One line about an answer that is no file."""
+    if 300 <= error.code < 400:
+        return InputError(f"{url}: it leads to another place that is not https; refused")
+    return InputError(f"{url}: the server answers {error.code} {error.reason}; try again later")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to https and within the mirror; anything else ends as the error it came with."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        mirror = _mirror()
+        if not newurl.startswith("https://") and not (mirror and newurl.startswith(mirror)):
+            raise urllib.error.HTTPError(req.full_url, code, "redirected", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """One that knows http and https alone: no files, no ftp, no data URLs."""
+    opener = urllib.request.OpenerDirector()
+    handlers = (
+        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects,
+        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,
+    )  # fmt: skip
+    for handler in handlers:
+        opener.add_handler(handler())
+    return opener

@@ -1,0 +1,222 @@
+"""Arrays in files: idx (MNIST's format) and NumPy's .npz. What a header declares is checked before it is believed."""
+
+import math
+import struct
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from ....errors import InputError
+from ...text.sources import Source
+from ..example import LARGEST, Example, Location
+
+Array = npt.NDArray[Any]
+
+_MOST_BYTES = 1 << 31  # of one array
+_MOST_DIMS = 4
+_STARTS = (b"PK\x03\x04", b"\0\0")  # of .npz and idx; no text starts so
+# https://www.fon.hum.uva.nl/praat/manual/IDX_file_format.html: big-endian numbers
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """x (N, ...) and, where there is one, y (N, ...), of one file."""
+
+    x: Array
+    y: Array | None
+
+
+def refuse_arrays(source: Source) -> Source:
+    """Standard input, refused where it is read and turns out to be a file of arrays."""
+
+    def chunks() -> Iterator[bytes]:
+        rest = source.chunks()
+        first = next(rest, b"")
+        if first.startswith(_STARTS):
+            raise Location(source.name).error("arrays (.npz, idx) cannot come from standard input; name their file")
+        yield first
+        yield from rest
+
+    return replace(source, chunks=chunks)
+
+
+def read_idx(source: Source) -> Array:
+    """The array of an idx file, in the machine's own byte order. Raises `InputError`."""
+    place = Location(source.name)
+    data = bytearray()
+    dims: tuple[int, ...] | None = None
+    chunks = source.chunks()
+    wanted = 4
+    for chunk in chunks:
+        data += chunk
+        if dims is None and len(data) >= wanted:
+            wanted = _idx_header_length(bytes(data[:4]), place)
+            if len(data) >= wanted:
+                dims = struct.unpack(f">{data[3]}I", data[4:wanted])
+                wanted += _bytes_of(dims, np.dtype(_IDX_TYPES[data[2]]), place)
+        if dims is not None and len(data) > wanted:
+            break
+    if dims is None or len(data) < wanted:
+        raise place.error(f"truncated: {len(data)} bytes of {wanted} that its header promises; get it again")
+    if len(data) > wanted:
+        raise place.error(f"more than the {wanted} bytes that its header promises; get it again")
+    dtype = np.dtype(_IDX_TYPES[data[2]])
+    header = 4 + 4 * len(dims)
+    found: Array = np.frombuffer(data, dtype, offset=header).reshape(dims)
+    return found.astype(dtype.newbyteorder("="), copy=False)
+
+
+def idx_arrays(images: Source, labels: Source | None) -> Arrays:
+    """An idx file of examples (N, ...) and the one of their labels (N,)."""
+    x = read_idx(images)
+    _check_dims(x, Location(images.name), "the examples")
+    if labels is None:
+        return Arrays(x, None)
+    y = read_idx(labels)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise Location(labels.name).error(f"an array of shape {y.shape}, but labels are one whole number each")
+    if len(y) != len(x):
+        raise Location(labels.name).error(f"{len(y)} labels for {len(x)} examples; give the file that belongs to them")
+    return Arrays(x, y)
+
+
+def npz_arrays(source: Source, answers: bool) -> Arrays:
+    """``x`` and ``y`` of an .npz file. Pickled objects are refused."""
+    place = Location(source.name)
+    data = bytearray()
+    for chunk in source.chunks():
+        data += chunk
+        if len(data) > _MOST_BYTES:
+            raise place.error(f"more than {_MOST_BYTES >> 30} GiB; split it into several files")
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            for name in ("x", "y") if answers else ("x",):
+                if name not in names:
+                    found = ", ".join(sorted(names)[:8]) or "nothing"
+                    raise place.error(f"no array {name!r}; it holds {found}: save it with np.savez(..., x=x, y=y)")
+            x = _member(archive, names["x"], place)
+            y = _member(archive, names["y"], place) if "y" in names else None
+    except InputError:
+        raise
+    except Exception as error:  # zipfile meets damage in many ways
+        raise place.error(f"not a sound .npz file ({error}); save it with np.savez") from None
+    _check_dims(x, place, "x")
+    if y is not None and (y.ndim == 0 or len(y) != len(x)):
+        raise place.error(f"x has {len(x)} examples and y {len(y) if y.ndim else 'none'}; make them equal")
+    return Arrays(x, y)
+
+
+def classes(arrays: Arrays, place: Location) -> Iterator[Example]:
+    """One record an example: x (T, F), and y (N,) of whole numbers or texts as labels."""
+    y = arrays.y
+    if y is not None and (y.ndim != 1 or y.dtype.kind not in "iubU"):
+        wanted = "labels are one whole number or text for each example"
+        advice = ": save it as y.astype(int)" if y.ndim == 1 and y.dtype.kind == "f" else ""
+        raise place.error(f"y is {y.dtype} of shape {y.shape}; {wanted}{advice}")
+    for i, x in enumerate(_sequences(arrays.x, place, "x")):
+        yield Example(x, None if y is None else str(y[i].item()).strip(), place)
+
+
+def regressions(arrays: Arrays, place: Location) -> Iterator[Example]:
+    """One record an example: x (T, F) and y (T, K), T = 1 where x is (N, F). Steps whose x is all NaN, at the end, are
+    padding."""
+    x, y = arrays.x, arrays.y
+    if y is not None and (y.ndim != x.ndim or y.shape[:-1] != x.shape[:-1] or y.dtype.kind not in "iufb"):
+        raise place.error(f"x has shape {x.shape} and y {y.shape} of {y.dtype}; y is (N, K) or (N, T, K) as x is")
+    targets = None if y is None else y.astype(np.float64).reshape(len(y), -1, y.shape[-1])
+    for i, steps in enumerate(_sequences(x, place, "x")):
+        target = None if targets is None else targets[i, : len(steps)]
+        if target is not None and not (np.abs(target[~np.isnan(target)]) <= LARGEST).all():
+            raise place.error(f"y[{i}] is not finite; NaN means that a target is not scored")
+        yield Example(steps, target, place)
+
+
+def _sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
+    """Each example as (T, F): (N, F) is one step, further dimensions belong to the features."""
+    steps = x.reshape(len(x), 1, -1) if x.ndim == 2 else x.reshape(len(x), x.shape[1], -1)
+    if x.dtype.kind != "f":
+        yield from steps
+        return
+    for i, one in enumerate(steps):
+        filled = np.flatnonzero(~np.isnan(one).all(axis=1))
+        length = int(filled[-1]) + 1 if filled.size else 0
+        if not length:
+            raise place.error(f"{name}[{i}] is an empty sequence; leave it out")
+        bad = ~(np.abs(one[:length]) <= LARGEST)
+        if bad.any():
+            step, feature = np.argwhere(bad)[0]
+            shown = one[step, feature]
+            raise place.error(f"{name}[{i}, {step}, {feature}] is {shown}; every number must be finite")
+        yield one[:length]
+
+
+def _idx_header_length(magic: bytes, place: Location) -> int:
+    if magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES or not 1 <= magic[3] <= _MOST_DIMS:
+        raise place.error(f"not an idx file (it starts with 0x{magic.hex()}); give one such as images-idx3-ubyte.gz")
+    return 4 + 4 * magic[3]
+
+
+def _bytes_of(dims: tuple[int, ...], dtype: np.dtype[Any], place: Location) -> int:
+    size = math.prod(dims) * dtype.itemsize
+    if 0 in dims:
+        raise place.error(f"an array of shape {dims}; give at least one example")
+    if size > _MOST_BYTES:
+        raise place.error(f"its header declares {size:,} bytes; at most {_MOST_BYTES:,} are read")
+    return size
+
+
+def _member(archive: zipfile.ZipFile, name: str, place: Location) -> Array:
+    """One array of an .npz file, read only after its header fits what the file holds."""
+    info = archive.getinfo(name)
+    with archive.open(info) as file:
+        try:
+            shape, dtype, start = _npy_header(file)
+        except Exception:  # a header is Python text, and its parser fails in many ways
+            raise place.error(f"{name} is not a NumPy array; save it with np.savez") from None
+    if dtype.hasobject or dtype.kind not in "iufbUS":
+        how = "x.astype(float), ragged rows padded with NaN"
+        if name == "y.npy":
+            how = "y.astype(str), or y.astype(float) where these are numbers"
+        raise place.error(f"{name} holds {dtype}; only numbers and texts are read, no objects: save it as {how}")
+    size = _bytes_of(shape, dtype, place) if shape else dtype.itemsize
+    if info.file_size != start + size:
+        raise place.error(f"{name} has {info.file_size} bytes where its header promises {start + size}; save it again")
+    with archive.open(info) as file:
+        found: Array = npy.read_array(file, allow_pickle=False)
+    return _native(found, name, place)
+
+
+def _native(array: Array, name: str, place: Location) -> Array:
+    """An array in the machine's byte order; bytes as text, floats of unusual sizes as float32 or float64."""
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError:
+            raise place.error(f"{name} holds bytes that are not UTF-8; save it as y.astype(str)") from None
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what becomes infinite is named where it stands
+            return array.astype(np.float32 if array.itemsize <= 4 else np.float64, copy=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and where the data start."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(version)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype, file.tell()
+
+
+def _check_dims(x: Array, place: Location, what: str) -> None:
+    if not 2 <= x.ndim <= _MOST_DIMS or x.dtype.kind not in "iufb":
+        raise place.error(f"{what}: {x.dtype} of shape {x.shape}; give numbers as (N, F) or (N, T, F)")

@@ -1,0 +1,267 @@
+"""CSV files: separator, header, rows, and the kind of every column, which is decided from the whole file."""
+
+import csv
+import io
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ...column_patterns import match_columns, near_column
+from ...text.decoding import readable
+from ...text.sources import Source
+from ..example import Location, lines
+from .number_formats import (
+    DECIMAL_COMMA,
+    GROUPED,
+    PLAIN,
+    NumberFormat,
+    choose_format,
+    is_ambiguous,
+    is_missing,
+    is_number,
+    shape_of,
+)
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_MOST_SHAPES = 3000  # of a column's fields that are told apart; text has more
+_SEPARATOR_LINE = re.compile(r"sep=.\s*")
+INDEX = "index"  # the name of a first column that has none
+
+
+@dataclass
+class Profile:
+    """What stands in a column: fields by their shape (`shape_of`), with one example of each."""
+
+    shapes: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    missing: int = 0
+    others: int = 0  # fields of shapes beyond `_MOST_SHAPES`
+
+    def add(self, text: str) -> None:
+        """Count one more field."""
+        shape = shape_of(text)
+        if shape in self.shapes:
+            self.shapes[shape] += 1
+        elif is_missing(text):
+            self.missing += 1
+        elif len(self.shapes) < _MOST_SHAPES:
+            self.shapes[shape] = 1
+            self.examples[shape] = text
+        else:
+            self.others += 1
+
+    @property
+    def filled(self) -> int:
+        """Fields that are not missing."""
+        return sum(self.shapes.values()) + self.others
+
+    def share(self, kinds: Iterable[str]) -> float:
+        """How much of what is filled has one of these shapes."""
+        return sum(self.shapes[shape] for shape in kinds) / max(1, self.filled)
+
+    @property
+    def number_shapes(self) -> list[str]:
+        """The shapes that are numbers in some format."""
+        return [shape for shape in self.shapes if is_number(shape)]
+
+    @property
+    def example(self) -> str | None:
+        """A field that is no number if there is one, else any."""
+        numbers = set(self.number_shapes)
+        others = [text for shape, text in self.examples.items() if shape not in numbers]
+        return next(iter([*others, *self.examples.values()]), None)
+
+
+class Table:
+    """An open CSV file: its header, the kinds of its columns, and all rows as they are read. Raises `InputError`.
+
+    Fields are separated by commas, or by semicolons, tabs or vertical bars, and may be quoted; a quoted field may not
+    hold line breaks. ``whole``: read every row first, to decide what each column holds; else numbers must be plain.
+    ``numeric``: columns of which at least half is numbers, though some may be missing. ``remarks``: what was decided
+    and the user should know.
+    """
+
+    def __init__(self, source: Source, whole: bool = True) -> None:
+        self.name = source.name
+        self.remarks: list[str] = []
+        self._source = source
+        self._kept: list[tuple[Location, str]] | None = None
+        if whole and not os.path.isfile(source.name):  # a pipe is read once
+            self._kept = list(_filled(source))
+        self._lines = self._open()
+        place, line = self._next_line("empty; a table has a line of column names, then rows of numbers")
+        self._first = self._next_line("no row below the column names; give at least one")
+        self.separator = self._find_separator(line, self._first[1])
+        self.raw_header = tuple(self._fields(place, line))
+        self.header = self._named(place, list(self.raw_header))
+        self._whole = whole
+        self.profiles: dict[str, Profile] = {}
+        self._formats: dict[str, NumberFormat] = {}
+        if whole:
+            self._profile(place)
+
+    def rows(self) -> Iterator[tuple[Location, str, list[str]]]:
+        """Place, line and fields of each row, checked for their number."""
+        width = len(self.header)
+        rest = self._lines
+        if self._whole:  # from the start again
+            rest = self._open()
+            next(rest)
+            next(rest)
+        yield from (self._row(place, line, width) for place, line in [self._first])
+        for place, line in rest:
+            yield self._row(place, line, width)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The columns of numbers."""
+        return tuple(name for name in self.header if self.is_numeric(name))
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether at least half of what is filled in a column is numbers."""
+        profile = self.profiles[name]
+        return profile.filled > 0 and 2 * profile.share(profile.number_shapes) >= 1
+
+    def format_of(self, name: str) -> NumberFormat:
+        """How a column writes its numbers."""
+        return self._formats.get(name, PLAIN)
+
+    def match(self, patterns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns that --columns names, and those that it leaves out, see `match_columns`."""
+        return match_columns(patterns, self.header, self.name)
+
+    def places_of(self, names: Sequence[str]) -> list[int]:
+        """Where these columns stand. Raises `InputError` for one that is missing."""
+        for name in names:
+            if name not in self.header:
+                raise Location(self.name).error(f"no column {name!r}{near_column(name, self.header)}")
+        return [self.header.index(name) for name in names]
+
+    def column(self, name: str) -> list[str]:
+        """Every field of a column."""
+        (at,) = self.places_of([name])
+        return [fields[at] for _, _, fields in self.rows()]
+
+    def as_commas(self, line: str, fields: list[str]) -> str:
+        """A row separated by commas: the line itself, if it is."""
+        if self.separator == ",":
+            return line
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow(fields)
+        return text.getvalue()
+
+    def remark(self, text: str) -> None:
+        """Tell the user about this file."""
+        self.remarks.append(readable(f"{self.name}: {text}"))
+
+    def _open(self) -> Iterator[tuple[Location, str]]:
+        return _filled(self._source) if self._kept is None else iter(self._kept)
+
+    def _next_line(self, missing: str) -> tuple[Location, str]:
+        found = next(self._lines, None)
+        if found is None:
+            raise Location(self.name).error(missing)
+        return found
+
+    def _row(self, place: Location, line: str, width: int) -> tuple[Location, str, list[str]]:
+        fields = self._fields(place, line)
+        if len(fields) != width:
+            raise place.error(f"{_count(len(fields))}, but the first line names {width}; make them equal")
+        return place, line, fields
+
+    def _fields(self, place: Location, line: str) -> list[str]:
+        try:
+            (fields,) = csv.reader([line], delimiter=self.separator, strict=True, skipinitialspace=True)
+        except csv.Error as error:
+            raise place.error(f"not CSV ({error}); close quotation marks on the line that opens them") from None
+        return [text.strip() for text in fields]
+
+    def _find_separator(self, header: str, row: str) -> str:
+        """Commas, unless only another sign cuts header and first row into the same number of columns."""
+        for sign in _SEPARATORS:
+            counts = [_fields_in(line, sign) for line in (header, row)]
+            if counts[0] == counts[1] > 1:
+                if sign != ",":
+                    self.remark(f"columns are separated by {_SEPARATORS[sign]}")
+                return sign
+        return ","
+
+    def _named(self, place: Location, names: list[str]) -> tuple[str, ...]:
+        """The header, an unnamed first column called `INDEX`; others without a name keep none until their profile."""
+        if all(PLAIN.parse(name) is not None for name in names):
+            raise place.error("numbers where column names should be; let the first line name the columns")
+        if not names[0] and INDEX not in names and len(names) > 1:
+            names[0] = INDEX
+        for i, name in enumerate(names):
+            if name and name in names[:i]:
+                raise place.error(f"two columns are named {name!r}; give each a name of its own")
+        return tuple(name or f"column {i + 1}" for i, name in enumerate(names))
+
+    def _profile(self, place: Location) -> None:
+        profiles = [Profile() for _ in self.header]
+        for _, _, fields in self.rows():
+            for profile, text in zip(profiles, fields, strict=True):
+                profile.add(text)
+        self.profiles = dict(zip(self.header, profiles, strict=True))
+        for i, (name, raw) in enumerate(zip(self.header, self.raw_header, strict=True)):
+            if not raw and name != INDEX and self.profiles[name].filled:
+                raise place.error(f"column {i + 1} has no name; give it one")
+        self._choose_formats()
+
+    def _choose_formats(self) -> None:
+        """One format for all columns of numbers, or if none fits all of them, one for each."""
+        shapes = {name: self.profiles[name].number_shapes for name in self.numeric}
+        common = choose_format(shape for found in shapes.values() for shape in found)
+        own = {name: choose_format(found) or _best_format(self.profiles[name], found) for name, found in shapes.items()}
+        self._formats = {name: common or own[name] for name in own}
+        unclear = [name for name, found in shapes.items() if is_ambiguous(found)]
+        rest = {known.decimal for name, known in own.items() if name not in unclear and not known.is_plain}
+        for name in unclear:
+            if self.separator != ";" and len(rest) != 1:
+                self._refuse_comma(name)
+            self._formats[name] = DECIMAL_COMMA if self.separator == ";" or rest == {","} else GROUPED
+        self._remark_formats(shapes)
+
+    def _refuse_comma(self, name: str) -> None:
+        example = next(text for shape, text in self.profiles[name].examples.items() if "," in shape)
+        raise Location(self.name).error(
+            f"column {name!r} has {example!r}, whose comma may separate thousands or decimals; "
+            "write numbers without other separators and with a decimal point"
+        )
+
+    def _remark_formats(self, shapes: dict[str, list[str]]) -> None:
+        """Name the columns whose numbers are not plain, with an example of how they are read."""
+        for name, chosen in self._formats.items():
+            examples = [self.profiles[name].examples[shape] for shape in sorted(shapes[name], key=len)]
+            changed = [text for text in examples if chosen.parse(text) not in (None, PLAIN.parse(text))]
+            if changed:
+                self.remark(f"column {name!r}: {changed[-1]!r} is read as {chosen.parse(changed[-1])!r}")
+
+
+def _filled(source: Source) -> Iterator[tuple[Location, str]]:
+    """The lines that are not blank, without one such as ``sep=;``, which spreadsheets write first."""
+    filled = ((place, line) for place, line in lines(source) if line.strip())
+    return itertools.filterfalse(lambda item: item[0].line == 1 and _SEPARATOR_LINE.fullmatch(item[1]), filled)
+
+
+def _fields_in(line: str, separator: str) -> int:
+    """How many fields a separator cuts a line into; 0 where quotation marks do not match."""
+    try:
+        return len(next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True)))
+    except csv.Error:
+        return 0
+
+
+def _best_format(profile: Profile, shapes: list[str]) -> NumberFormat:
+    """The format that fits most fields."""
+    counts: dict[NumberFormat, int] = {}
+    for shape in shapes:
+        known = choose_format([shape]) or PLAIN
+        counts[known] = counts.get(known, 0) + profile.shapes[shape]
+    return max(counts, key=lambda known: counts[known])
+
+
+def _count(columns: int) -> str:
+    return "one column" if columns == 1 else f"{columns} columns"

@@ -1,0 +1,88 @@
+"""Recognise UTF-16 and UTF-32, with a byte order mark or without, before a text is read as UTF-8."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+
+from ...errors import InputError
+from .decoding import readable
+
+HEAD = 4096  # bytes that are looked at
+
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\0\0", "UTF-32"),  # before UTF-16, whose mark is its first half
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+_LEAST = 16  # bytes from which a text without a mark is judged
+_MOSTLY = 0.6
+_RARELY = 0.05
+_KANA = 0.15  # share of all bytes
+_BLANKS = b"\t\n\r"
+_CONTROLS = bytes(code for code in range(0x20) if code not in _BLANKS)
+
+
+def encoding_of(head: bytes) -> str | None:
+    """``UTF-16`` or ``UTF-32`` if the first bytes of a text are that, else None."""
+    for mark, name in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return name
+    if len(head) < _LEAST:
+        return None
+    first, second, third, fourth = (head[i::4].count(0) / len(head[i::4]) for i in range(4))
+    if not head.strip(b"\0"):
+        return None
+    if (first == 1 and second > _MOSTLY) or (fourth == 1 and third > _MOSTLY):
+        return "UTF-32"
+    if _are_upper_halves(head[::2], head[1::2]) or _are_upper_halves(head[1::2], head[::2]):
+        return "UTF-16"
+    return "UTF-16" if _is_wide_text(head) else None
+
+
+def refuse_utf16(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The same chunks. Raises `InputError` if they start as UTF-16 or UTF-32 does."""
+    head, whole = b"", False
+    for chunk in chunks:
+        if not whole:
+            head += chunk[:HEAD]
+            whole = len(head) >= HEAD
+            _check(head, name)
+        yield chunk
+
+
+def _check(head: bytes, name: str) -> None:
+    if encoding := encoding_of(head):
+        raise InputError(f"{readable(name)}: this is {encoding}, not UTF-8; save it as UTF-8")
+
+
+def _are_upper_halves(part: bytes, others: bytes) -> bool:
+    """Whether every second byte is mostly the same control character: the upper half of UTF-16 units of Latin (NUL),
+    Greek (03), Cyrillic (04), Arabic (06), Devanagari (09, a tab) and so on, which UTF-8 text has never so often."""
+    byte = max(range(0x20), key=part.count)
+    if part.count(byte) < _MOSTLY * len(part):
+        return False
+    return byte not in _BLANKS or len(others) - len(others.translate(None, _CONTROLS)) > _RARELY * len(others)
+
+
+def _is_wide_text(head: bytes) -> bool:
+    """Whether the bytes are UTF-16 text of ideographs, kana or Hangul, of which a blank, a digit or a line end has a
+    NUL. Kana alone look like ASCII, but every second byte is a ``0``; the others are not UTF-8."""
+    if b"\0" not in head:
+        return False
+    for decode, upper in ((codecs.utf_16_le_decode, 1), (codecs.utf_16_be_decode, 0)):
+        try:
+            text, _ = decode(head, "strict", False)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text and all(c.isprintable() or c in "\r\n\t" for c in text):
+            uppers, lowers = head[upper::2].count(b"0"), head[1 - upper :: 2].count(b"0")
+            return not _is_utf8(head) or (uppers > _KANA * len(head) and lowers < uppers / 2)
+    return False
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        head[:-3].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.end >= len(head) - 3  # only the last character is cut
+    return True

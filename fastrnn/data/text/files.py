@@ -1,0 +1,267 @@
+"""Inputs as the user writes them to sources, and their bytes to text.
+
+An input is a file, a folder, a glob in quotes, ``-`` for standard input, or the name of a built-in or fetched corpus.
+Files that start like gzip are decompressed, whatever their name. Nothing is changed on the way: byte order marks and
+carriage returns stay.
+"""
+
+import codecs
+import glob
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ...config import nearest
+from ...errors import InputError
+from ...message import quoted
+from ..catalog import CORPORA
+from ..download import fetched_paths
+from .decoding import readable
+from .encodings import HEAD, encoding_of
+from .sources import BUILTIN, CHUNK, Source, builtin_sources
+
+# What is read: a file, a folder, a glob, ``-`` or the name of a corpus; or several.
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST, _LONGEST_LINE = 4096, 255  # characters of a path, and of a name in it, that a system takes
+_SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
+
+
+def names_of(inputs: Paths) -> list[str]:
+    """Inputs as names, one alone too. Raises `InputError` for what is none."""
+    several: Any = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    if isinstance(several, bytes | Mapping) or not isinstance(several, Iterable) or hasattr(several, "columns"):
+        raise InputError(f"a value of type {type(inputs).__name__} where files are named; give names or paths")
+    found = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in several]
+    for name in found:
+        if not isinstance(name, str):
+            raise InputError(f"a value of type {type(name).__name__} where a file is named; give names or paths")
+    return found
+
+
+def expand(inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | None = None) -> list[Source]:
+    """The sources that inputs stand for, in the order given; folders and globs sorted by path.
+
+    In folders, hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start are left
+    out; the latter, and linked folders, are named in ``left_out``, each with the reason. Raises `InputError` for what
+    is missing or holds no text.
+    """
+    if list(inputs).count("-") > 1:
+        raise InputError("standard input (-) can be read only once; give - once")
+    reasons = left_out if left_out is not None else []
+    return [source for name in inputs for source in _expand_one(name, tokens, reasons)]
+
+
+def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
+    if name == "-":
+        return [Source("standard input", _read_standard_input)]
+    if os.path.isdir(name):
+        return _expand_folder(name, tokens, left_out)
+    if os.path.lexists(name):
+        return [_file(name)]
+    if name in BUILTIN:
+        return builtin_sources(name)
+    fetched = fetched_paths(name)
+    if fetched is not None:
+        return [_file(path) for path in fetched]
+    if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
+        raise InputError(
+            f"{quoted(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
+            "corpus_from_text makes of it"
+        )
+    if glob.has_magic(name):
+        return _expand_glob(name, tokens, left_out)
+    raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
+
+
+def is_missing(name: str) -> bool:
+    """Whether `expand` finds nothing of this name."""
+    known = name == "-" or os.path.lexists(name) or name in BUILTIN or fetched_paths(name) is not None
+    return not known and not (glob.has_magic(name) and glob.glob(name, recursive=True))
+
+
+def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source]:
+    sources: list[Source] = []
+    reasons: list[str] = []
+    for path in _walk(folder, reasons):
+        reason = None if tokens == "bytes" else _no_text(path)
+        if reason is None:
+            sources.append(_file(path))
+        else:
+            reasons.append(f"{path} ({reason})")
+    if not sources:
+        why = f" (left out: {readable(reasons[0])})" if reasons else ""
+        raise InputError(f"{readable(folder)}: no text in this folder{why}; give one that holds text files")
+    left_out += reasons
+    return sources
+
+
+def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]:
+    sources: dict[str, Source] = {}
+    for path in sorted(glob.glob(pattern, recursive=True), key=_parts):
+        found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else [_file(path)]
+        sources |= {os.path.normpath(source.name): source for source in found}
+    if not sources:
+        raise InputError(f"{readable(pattern)}: no file matches this pattern")
+    left_out[:] = dict.fromkeys(left_out)  # a pattern such as ** finds a file in each folder above it
+    return list(sources.values())
+
+
+def _file(path: str) -> Source:
+    return Source(path, partial(_read_file, path), size=_size(path))
+
+
+def _size(path: str) -> int | None:
+    """Bytes that a file will give; unknown for what is compressed or no regular file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) and not path.endswith(".gz") else None
+
+
+def _walk(folder: str, left_out: list[str]) -> list[str]:
+    """Every file under a folder that is not hidden, nor in a hidden folder, sorted by path. Links to folders are not
+    followed, since they may run in a circle, but named in ``left_out``."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{readable(str(error.filename))}: cannot read this folder: {error.strerror}")
+
+    paths = []
+    for inner, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        links = [os.path.join(inner, f) for f in sorted(folders) if os.path.islink(os.path.join(inner, f))]
+        left_out += [f"{link} (a link to a folder)" for link in links]
+        paths += [os.path.join(inner, f) for f in files if not f.startswith(".")]
+    return sorted((p for p in paths if os.path.isfile(p)), key=_parts)
+
+
+def _parts(path: str) -> list[str]:
+    """What paths are sorted by: folder by folder, so that a folder's files stay together."""
+    return path.split(os.sep)
+
+
+def _no_text(path: str) -> str | None:
+    """Why a file in a folder is not read as text, or None."""
+    seen = b""
+    for chunk in _read_file(path):
+        seen += chunk[:_SNIFFED]
+        if len(seen) >= _SNIFFED:
+            break
+    encoding = encoding_of(seen[:HEAD])
+    if encoding is not None:
+        return f"{encoding}, not UTF-8"
+    return "not text: it has NUL bytes" if b"\0" in seen[:_SNIFFED] else None
+
+
+def _near(name: str) -> str:
+    """A suggestion of the file next to a missing one, or the built-in or public corpus, whose name is most like it."""
+    folder, base = os.path.split(name)
+    try:
+        known = os.listdir(folder or ".")
+    except (OSError, ValueError):
+        known = []
+    return readable(nearest(base, known if folder else [*known, *BUILTIN, *CORPORA]))
+
+
+def _read_file(path: str) -> Iterator[bytes]:
+    name = readable(path)
+    try:
+        with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
+            yield from _chunks(file.read, name, path.endswith(".gz"))
+            _check_unchanged(before, os.fstat(file.fileno()), file.tell() if file.seekable() else 0, name)
+    except OSError as error:
+        raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
+
+
+def _check_unchanged(before: os.stat_result, after: os.stat_result, read: int, name: str) -> None:
+    """A file that only grew, as a log does, gave a text that once stood there; any other change may give a mixture."""
+    rewritten = after.st_mtime_ns != before.st_mtime_ns and after.st_size <= before.st_size
+    if stat.S_ISREG(after.st_mode) and (rewritten or after.st_size < read):
+        raise InputError(f"{name}: it changed while it was read; try again when nobody writes to it")
+
+
+def _read_standard_input() -> Iterator[bytes]:
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise InputError("standard input is closed; give a file")
+    stream = getattr(stream, "raw", stream)  # has no lock that a thread still reading at the program's end would hold
+    try:
+        yield from _chunks(getattr(stream, "read1", stream.read), "standard input", False)
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror or error}") from None
+
+
+def _chunks(read: Callable[[int], bytes], name: str, must_be_gzip: bool) -> Iterator[bytes]:
+    """The bytes that ``read`` gives, as they come, decompressed if they start as gzip does."""
+    first = read(CHUNK)
+    if len(first) == 1:
+        first += read(1)
+    rest = iter(lambda: read(CHUNK), b"")
+    if first.startswith(_GZIP_MAGIC):
+        yield from _gunzip(_after(first, rest), name)
+    elif must_be_gzip and first:
+        raise InputError(f"{name}: not gzip, in spite of its name; rename it if it is plain text")
+    else:
+        yield from _after(first, rest)
+
+
+def _after(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Decompressed chunks of at most `CHUNK` bytes; several members in one file are joined, zero padding is skipped."""
+    member = None
+    try:
+        for chunk in chunks:
+            while chunk:
+                if member is None:
+                    chunk = chunk.lstrip(b"\0")
+                    member = zlib.decompressobj(31) if chunk else None
+                    continue
+                yield member.decompress(chunk, CHUNK)
+                chunk = member.unused_data if member.eof else member.unconsumed_tail
+                member = None if member.eof else member
+    except zlib.error as error:
+        raise InputError(f"{name}: damaged gzip: {error}") from None
+    if member is not None:
+        raise InputError(f"{name}: damaged gzip: it ends too early")
+
+
+class Utf8Decoder:
+    """Strict UTF-8 to text, a chunk at a time: a character may be cut anywhere between two chunks."""
+
+    def __init__(self, name: str, advice: str = "save it as UTF-8, or use --tokens bytes") -> None:
+        self._name = readable(name)
+        self._advice = advice
+        self._pending = b""
+        self._offset = 0
+
+    @property
+    def between(self) -> bool:
+        """Whether no character is cut at this point."""
+        return not self._pending
+
+    def skip(self, count: int) -> None:
+        """Take note of bytes that were decoded elsewhere."""
+        self._offset += count
+
+    def feed(self, chunk: bytes, final: bool = False) -> str:
+        """The whole characters so far. Raises `InputError` that names the offset of the first bad byte."""
+        data = self._pending + chunk if self._pending else chunk
+        try:
+            text, used = codecs.utf_8_decode(data, "strict", final)
+        except UnicodeDecodeError as error:
+            at, byte = self._offset + error.start, data[error.start]
+            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {self._advice}") from None
+        self._pending = data[used:]
+        self._offset += used
+        return text

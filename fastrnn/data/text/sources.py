@@ -1,0 +1,111 @@
+"""Where text comes from: a source is a name and its bytes, a chunk at a time. Two sources come with Python itself."""
+
+import importlib
+import itertools
+import os
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ...errors import InputError
+from .line_ends import Tell, silent
+
+CHUNK = 1 << 20
+
+# Called while texts are read, with the bytes so far and, where it is known, with how many there are.
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`.
+
+    ``size``: how many bytes there are, where that is known. ``tell``: where readers report what the user should know
+    about this text.
+    """
+
+    name: str
+    chunks: Callable[[], Iterator[bytes]]
+    size: int | None = None
+    tell: Tell = silent
+
+
+def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
+    """The same sources; as they are read, ``progress`` is called with the bytes so far and with all there are."""
+    sizes = [source.size for source in sources]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    read = 0
+
+    def chunks(source: Source) -> Iterator[bytes]:
+        nonlocal read
+        for chunk in source.chunks():
+            yield chunk
+            read += len(chunk)
+            progress(read, total)
+
+    return [replace(source, chunks=partial(chunks, source)) for source in sources]
+
+
+def peek(source: Source) -> tuple[bytes, Source]:
+    """The first chunk of a source, and a source of all its bytes that can be read once."""
+    chunks = source.chunks()
+    first = next(chunks, b"")
+    return first, replace(source, chunks=lambda: itertools.chain([first], chunks))
+
+
+def python_docs() -> list[Source]:
+    """The language reference that CPython's ``help()`` shows, its topics in alphabetical order."""
+    try:
+        topics = importlib.import_module("pydoc_data.topics").topics
+    except (ImportError, AttributeError):
+        raise InputError("this Python carries no pydoc_data.topics for python-docs; give a text of your own") from None
+    text = "\n".join(topics[name] for name in sorted(topics))
+    return [Source("python-docs", lambda: iter([text.encode("utf-8")]))]
+
+
+def python_source() -> list[Source]:
+    """The standard library's own source, one source a file, in alphabetical order; its tests are left out."""
+    root = Path(sysconfig.get_path("stdlib"))
+    paths = [p for p in _python_files(root) if _is_utf8(p)]
+    if not paths:
+        raise InputError("this Python carries no standard library source for python-source; give a text of your own")
+    return [Source(f"python-source/{p.relative_to(root).as_posix()}", partial(_whole, p)) for p in paths]
+
+
+BUILTIN = {
+    "python-docs": "the Python language reference, about 465,000 characters of English",
+    "python-source": "the source of Python's standard library, more than 10 million characters",
+}
+_SOURCES: dict[str, Callable[[], list[Source]]] = {"python-docs": python_docs, "python-source": python_source}
+_LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"})
+
+
+def builtin_sources(name: str) -> list[Source]:
+    """The sources under a name of `BUILTIN`. Raises `InputError` where this Python lacks them."""
+    return _SOURCES[name]()
+
+
+def _python_files(root: Path) -> list[Path]:
+    """Every ``.py`` file under a folder but those of tests and installed packages, sorted by path."""
+    paths = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f not in _LEFT_OUT and not f.startswith(".")]
+        paths += [Path(folder, f) for f in files if f.endswith(".py")]
+    return sorted(paths, key=lambda p: p.relative_to(root).as_posix())
+
+
+def _whole(path: Path) -> Iterator[bytes]:
+    try:
+        yield path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this file: {error.strerror}") from None
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True

@@ -1,0 +1,247 @@
+"""Vocabularies: what a token is, text to ids and ids to text.
+
+Three kinds, in the table `KINDS`: Unicode characters (code points), bytes (256 ids, any file), and words. V is the
+size of the vocabulary; an id is a whole number from 0 to V-1.
+"""
+
+import abc
+import codecs
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InputError
+from .decoding import check_unknown, readable, unknown_message
+from .words import EOS, UNK, Detokenizer, split_words
+
+Ids = npt.NDArray[np.int64]
+IdsLike = npt.ArrayLike
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not stand by a byte
+_FEW = 32  # up to here plain Python is faster than NumPy; samples are decoded an id at a time
+
+
+class Decoder(abc.ABC):
+    """Ids to text as they come: what `feed` returns, and then `flush`, joined, is `Tokenizer.decode` of all ids."""
+
+    @abc.abstractmethod
+    def feed(self, ids: IdsLike) -> str:
+        """The text that these ids complete. Raises `InputError` for an id outside the vocabulary."""
+
+    def flush(self) -> str:
+        """What is left at the end: the replacement character for a UTF-8 sequence cut short, else nothing."""
+        return ""
+
+
+class Tokenizer(abc.ABC):
+    """A vocabulary of `size` tokens."""
+
+    kind: ClassVar[str]
+    end: ClassVar[int | None] = None  # the id that ends a sentence
+    unknown: ClassVar[int | None] = None  # the id of whatever is not in the vocabulary
+    size: int
+
+    @abc.abstractmethod
+    def encode(self, text: str, unknown: str = "error") -> Ids:
+        """Ids (n,) of a short text: a prime, a line.
+
+        ``unknown``: ``"error"`` raises `InputError` that names the characters which the vocabulary lacks, ``"skip"``
+        leaves them out. Words that are not in the vocabulary always become ``<UNK>``.
+        """
+
+    @abc.abstractmethod
+    def decoder(self) -> Decoder:
+        """A fresh streaming decoder."""
+
+    @abc.abstractmethod
+    def token_text(self, token: int) -> str:
+        """One token to look at: unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
+
+    @abc.abstractmethod
+    def to_mapping(self) -> dict[str, Any]:
+        """What JSON can hold, for `tokenizer_from_mapping`."""
+
+    def decode(self, ids: IdsLike) -> str:
+        """The text of ids (n,). Characters and valid UTF-8 come back exactly; invalid bytes become U+FFFD."""
+        decoder = self.decoder()
+        return decoder.feed(ids) + decoder.flush()
+
+    def start_ids(self, separator: str | None = None) -> Ids:
+        """What a sample without a prime feeds to a zero state: the separator if there is one, else a line's end.
+
+        If the vocabulary knows neither, its first token. Never empty.
+        """
+        for text in (separator, "\n"):
+            ids = self.encode(text, "skip") if text else np.empty(0, np.int64)
+            if ids.size:
+                return ids
+        return np.zeros(1, np.int64)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizer) and self.to_mapping() == other.to_mapping()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.size))
+
+    def _checked(self, ids: IdsLike) -> Ids:
+        """Ids as int64 (n,). Raises `InputError` outside 0..V-1."""
+        array = np.asarray(ids, dtype=np.int64).reshape(-1)
+        few = array.tolist() if array.size < _FEW else [array.min(), array.max()]
+        if few and not (min(few) >= 0 and max(few) < self.size):
+            raise InputError(f"token ids run from 0 to {self.size - 1}; got {min(few)} to {max(few)}")
+        return array
+
+
+class CharTokenizer(Tokenizer):
+    """Unicode code points in ascending order; ``chars[i]`` has the id i."""
+
+    kind = "chars"
+
+    def __init__(self, chars: str) -> None:
+        self.chars = chars
+        self.size = len(chars)
+        self._codes = code_points(chars)
+        if not self.size:
+            raise InputError("a vocabulary of characters needs at least one")
+        if (self._codes[1:] <= self._codes[:-1]).any():
+            raise InputError("the characters of a vocabulary must be different and in ascending order")
+        if ((self._codes >= 0xD800) & (self._codes <= 0xDFFF)).any():
+            raise InputError("a vocabulary of characters cannot hold surrogates")
+
+    def encode(self, text: str, unknown: str = "error") -> Ids:
+        check_unknown(unknown)
+        codes = code_points(text)
+        ids: Ids = np.searchsorted(self._codes, codes).astype(np.int64)
+        known = self._codes[np.minimum(ids, self.size - 1)] == codes
+        if unknown == "error" and not known.all():
+            missing = Counter(c for c, k in zip(text, known, strict=True) if not k)
+            raise InputError(unknown_message(missing, "the text", self.chars))
+        found: Ids = ids[known]
+        return found
+
+    def decoder(self) -> Decoder:
+        return _CharDecoder(self)
+
+    def token_text(self, token: int) -> str:
+        return readable(self.chars[token])
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"kind": self.kind, "chars": self.chars}
+
+
+class ByteTokenizer(Tokenizer):
+    """The 256 bytes; text goes in and out as UTF-8."""
+
+    kind = "bytes"
+    size = 256
+
+    def encode(self, text: str, unknown: str = "error") -> Ids:
+        check_unknown(unknown)
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            lone = Counter(_NO_BYTE.findall(text))
+            if unknown == "error":
+                raise InputError(unknown_message(lone, "the text")) from None
+            data = _NO_BYTE.sub("", text).encode("utf-8", "surrogateescape")
+        return np.frombuffer(data, np.uint8).astype(np.int64)
+
+    def decoder(self) -> Decoder:
+        return _ByteDecoder(self)
+
+    def token_text(self, token: int) -> str:
+        char = chr(token)
+        return readable(char) if token < 128 else f"\\x{token:02x}"
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+
+class WordTokenizer(Tokenizer):
+    """Words, numbers and punctuation; ``<EOS>`` is id 0 and ``<UNK>``, any other word, id 1."""
+
+    kind = "words"
+    end, unknown = 0, 1
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self.size = len(self.words)
+        if self.words[:2] != [EOS, UNK]:
+            raise InputError(f"a vocabulary of words must start with {EOS} and {UNK}")
+        self.ids = {word: i for i, word in enumerate(self.words)}
+        if len(self.ids) != self.size or "" in self.ids:
+            raise InputError("the words of a vocabulary must be different and not empty")
+        if any("\ud800" <= c <= "\udfff" for word in self.words for c in word):
+            raise InputError("a vocabulary of words cannot hold surrogates")
+
+    def encode(self, text: str, unknown: str = "error") -> Ids:
+        check_unknown(unknown)
+        return np.array([self.ids.get(word, self.unknown) for word in split_words(text)], dtype=np.int64)
+
+    def decoder(self) -> Decoder:
+        return _WordDecoder(self)
+
+    def token_text(self, token: int) -> str:
+        return readable(self.words[token])
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"kind": self.kind, "words": self.words}
+
+
+KINDS: dict[str, type[Tokenizer]] = {t.kind: t for t in (CharTokenizer, ByteTokenizer, WordTokenizer)}
+
+
+def tokenizer_from_mapping(mapping: Mapping[str, Any]) -> Tokenizer:
+    """The reverse of `Tokenizer.to_mapping`. Raises `InputError` if the mapping is not a sound vocabulary."""
+    kind = mapping.get("kind") if isinstance(mapping, Mapping) else None
+    content = {k: v for k, v in mapping.items() if k != "kind"} if kind is not None else {}
+    match kind, content:
+        case "chars", {"chars": str(chars), **rest} if not rest:
+            return CharTokenizer(chars)
+        case "bytes", {**rest} if not rest:
+            return ByteTokenizer()
+        case "words", {"words": list(words), **rest} if not rest and all(isinstance(w, str) for w in words):
+            return WordTokenizer(words)
+    raise InputError(f"not a vocabulary of {', '.join(KINDS)}")
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points (n,) of a text, surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint32, copy=False)
+
+
+class _CharDecoder(Decoder):
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def feed(self, ids: IdsLike) -> str:
+        checked = self._tokenizer._checked(ids)
+        if checked.size < _FEW:
+            return "".join([self._tokenizer.chars[i] for i in checked.tolist()])
+        codes = self._tokenizer._codes[checked]
+        return codes.astype("<u4").tobytes().decode("utf-32-le")
+
+
+class _ByteDecoder(Decoder):
+    def __init__(self, tokenizer: ByteTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, ids: IdsLike) -> str:
+        return self._utf8.decode(self._tokenizer._checked(ids).astype(np.uint8).tobytes())
+
+    def flush(self) -> str:
+        return self._utf8.decode(b"", final=True)
+
+
+class _WordDecoder(Decoder):
+    def __init__(self, tokenizer: WordTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._detokeniser = Detokenizer()
+
+    def feed(self, ids: IdsLike) -> str:
+        words: Iterable[str] = (self._tokenizer.words[i] for i in self._tokenizer._checked(ids))
+        return self._detokeniser.feed(words)

@@ -1,0 +1,43 @@
+"""A text read by a network from its first token to its last, so that what it holds at each token can be looked at."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from ..data.text.corpus import Corpus
+from ..errors import ConfigError
+from ..nn.network import Network
+
+STEPS = 128  # tokens of one window
+
+
+def head(corpus: Corpus, length: int = 10_000) -> Corpus:
+    """The first ``length`` tokens of a corpus. Raises `ConfigError` below 2: nothing could be predicted."""
+    if length < 2:
+        raise ConfigError(f"length is {length}; it must be at least 2")
+    starts, breaks = (p[p < length] for p in (corpus.starts, corpus.breaks))
+    return replace(corpus, ids=corpus.ids[:length], starts=starts, breaks=breaks)
+
+
+def token_texts(corpus: Corpus) -> list[str]:
+    """Each token as text, unprintable ones as they are; a byte that is no character by itself is U+FFFD."""
+    return [corpus.tokenizer.decode([i]) for i in corpus.ids.tolist()]
+
+
+def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int, int]]:
+    """Run the network over the corpus as one stream, its state carried, and zeroed where a document starts.
+
+    Yields (first, stop) after each window: tokens first..stop-1 have been fed, and ``network.losses`` (T, 1) and the
+    layers' arrays hold that window. The loss at a token is that of the next one; at the last of all it is 0.
+    """
+    targets = np.append(corpus.ids[1:].astype(np.int32), np.int32(-1))
+    bounds = np.append(corpus.starts, len(corpus)).tolist()
+    for document, end in pairwise(bounds):
+        state = network.initial_state(1)
+        for first in range(document, end, STEPS):
+            stop = min(first + STEPS, end)
+            x = np.ascontiguousarray(corpus.ids[first:stop, None], np.int32)
+            network.loss(x, np.ascontiguousarray(targets[first:stop, None]), None, state)
+            yield first, stop

@@ -1,0 +1,92 @@
+"""Every kernel of the CPU, under the names that a device must bring (see `fastrnn.kernels.backend`)."""
+
+from .barrier import BARRIER, abort, barriers
+from .disk_cache import kernel_folder
+from .dropout import dropout
+from .embedding import lookup, lookup_backward
+from .generate import generate
+from .gru import GRU, SimplifiedGRU
+from .input_table import table_backward, table_forward
+from .linear import linear_backward, tanh_backward, tanh_forward
+from .lstm import LSTM
+from .matmul import PEAK, multiply_repeatedly
+from .memory import clone, copy, synchronize, to_device, to_host, zeros
+from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
+from .output_losses import (
+    bias_backward,
+    binary_cross_entropy,
+    log_softmax,
+    output_forward,
+    output_loss,
+    probabilities,
+    squared_error,
+)
+from .packing import pack, packed_size, panels
+from .recurrence import layer_backward, layer_forward
+from .rnn import ReluRNN, TanhRNN
+from .sequence_ops import add_gathered, gather, join, pool_backward, pool_sequence, split
+from .target import TARGET
+from .thread_pool import Pool, default_threads
+from .weight_gradient import layer_gradient, weight_gradient
+
+__all__ = [
+    "BARRIER",
+    "BLOCK",
+    "CELLS",
+    "KERNELS",
+    "PEAK",
+    "PROCESSES",
+    "TARGET",
+    "TASKS",
+    "Pool",
+    "abort",
+    "adagrad",
+    "adamw",
+    "add_gathered",
+    "barriers",
+    "bias_backward",
+    "binary_cross_entropy",
+    "clone",
+    "copy",
+    "default_threads",
+    "dropout",
+    "gather",
+    "generate",
+    "join",
+    "layer_backward",
+    "layer_forward",
+    "layer_gradient",
+    "linear_backward",
+    "log_softmax",
+    "lookup",
+    "lookup_backward",
+    "momentum",
+    "multiply_repeatedly",
+    "output_forward",
+    "output_loss",
+    "pack",
+    "packed_size",
+    "panels",
+    "pool_backward",
+    "pool_sequence",
+    "probabilities",
+    "rmsprop",
+    "sgd",
+    "split",
+    "squared_error",
+    "sums_of_squares",
+    "synchronize",
+    "table_backward",
+    "table_forward",
+    "tanh_backward",
+    "tanh_forward",
+    "to_device",
+    "to_host",
+    "weight_gradient",
+    "zeros",
+]  # fmt: skip
+
+CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
+TASKS = True  # whether the labelled tasks run here
+KERNELS = kernel_folder()  # where compiled kernels are kept, or None
+PROCESSES = True  # whether many processes may train one model here

@@ -1,0 +1,265 @@
+"""The elements of packed matrices: which k an element holds, and filling rows and columns of a panel with them.
+
+An element is a float32 or float64, a bfloat16 (uint16), two neighbouring k of bfloat16 (int32), or such a pair of a
+float32's three parts (uint32: of each 32 k first 16 pairs of the upper parts, then of the middle, then of the lower
+ones); ``units`` counts them.
+
+Matrices as the tile reads them: panels of columns, each k of a panel side by side in memory.
+
+A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
+one panel of a single vector, or one more full panel, filled up with zeros. What an element is: `elements`.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from .bfloat16 import PARTS, as_element, pair_up, pair_up_parts, rounded_off, to_bfloat16, to_pair
+from .jit import device_function, kernel, specialize
+from .packed_formats import row_pairs
+from .target import TARGET
+from .transpose import SIDE, transpose
+
+PAIRS = 16 if TARGET.amx else 1  # pairs of k are filled up with zeros to a multiple of this
+_LINE = 16  # rows and columns transposed together: a square that stays in the first cache
+
+
+def units(packed, k):
+    """Elements of ``packed`` that k numbers take."""
+
+
+def numbers_in(packed):
+    """Neighbouring k in one element of ``packed``: 2 of bfloat16 pairs, else 1."""
+
+
+def row_of(packed, k):
+    """Where the even k stands among the elements of a column; of three parts, the first."""
+
+
+def fill_column(packed, at, width, n, k, row):
+    """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
+
+
+def square(packed):
+    """How many columns n and how many k `fill_square` takes."""
+
+
+def fill_square(packed, at, width, n, k, source, from_at, row):
+    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie ``row`` apart."""
+
+
+def fill_row(packed, at, width, k, source, first_at, second_at, count):
+    """Row k of the panel at ``at`` from source[first_at:]; of pairs also row k + 1 from source[second_at:].
+
+    ``second_at`` is negative where there is no row k + 1.
+    """
+
+
+def pack_row(packed, at, source, from_at, k):
+    """A row of the first factor, k numbers of a flat array, as the pairs that go with a second factor of pairs."""
+
+
+@specialize(units)
+def _units(packed, k):
+    if packed.dtype == types.uint32:
+        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS * PARTS
+    if packed.dtype == types.int32:
+        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS
+    return lambda packed, k: k
+
+
+@specialize(numbers_in)
+def _numbers_in(packed):
+    return (lambda packed: 2) if packed.dtype in (types.int32, types.uint32) else (lambda packed: 1)
+
+
+@specialize(row_of)
+def _row_of(packed, k):
+    if packed.dtype == types.uint32:
+        return lambda packed, k: k // (2 * PAIRS) * PARTS * PAIRS + k % (2 * PAIRS) // 2
+    return (lambda packed, k: k // 2) if packed.dtype == types.int32 else (lambda packed, k: k)
+
+
+@specialize(fill_column)
+def _fill_column(packed, at, width, n, k, row):
+    def one_by_one(packed, at, width, n, k, row):
+        to = packed[at + k * width + n : at + (k + row.size) * width : width]
+        for i in range(row.size):
+            to[i] = as_element(packed, row[i])
+
+    def pairs(packed, at, width, n, k, row):
+        to = packed[at + k // 2 * width + n : at + (k + row.size + 1) // 2 * width : width]
+        for i in range(row.size // 2):
+            to[i] = to_pair(row[2 * i], row[2 * i + 1])
+        if row.size % 2:
+            to[row.size // 2] = to_pair(row[row.size - 1], row.dtype.type(0))
+
+    def parts(packed, at, width, n, k, row):
+        apart, zero = PAIRS * width, row.dtype.type(0)
+        to = packed[at + row_of(packed, k) * width + n :]
+        for i in range((row.size + 1) // 2):
+            x, y = row[2 * i], row[2 * i + 1] if 2 * i + 1 < row.size else zero
+            to[i * width] = to_pair(x, y)
+            x, y = rounded_off(x), rounded_off(y)
+            to[i * width + apart] = to_pair(x, y)
+            to[i * width + 2 * apart] = to_pair(rounded_off(x), rounded_off(y))
+
+    if packed.dtype == types.uint32:
+        return parts
+    return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@specialize(square)
+def _square(packed):
+    if packed.dtype in (types.int32, types.uint32):
+        return lambda packed: (_LINE, 2 * _LINE)
+    return (lambda packed: (SIDE, SIDE)) if packed.dtype == types.float32 else (lambda packed: (_LINE, _LINE))
+
+
+@specialize(fill_square)
+def _fill_square(packed, at, width, n, k, source, from_at, row):
+    def one_by_one(packed, at, width, n, k, source, from_at, row):
+        for i in range(_LINE):
+            first = from_at + i * row
+            fill_column(packed, at, width, n + i, k, source[first : first + _LINE])
+
+    def in_registers(packed, at, width, n, k, source, from_at, row):
+        transpose(packed, at + row_of(packed, k) * width + n, width, source, from_at, row)
+
+    return in_registers if packed.dtype in (types.float32, types.int32, types.uint32) else one_by_one
+
+
+@specialize(fill_row)
+def _fill_row(packed, at, width, k, source, first_at, second_at, count):
+    def one_by_one(packed, at, width, k, source, first_at, second_at, count):
+        to, numbers = packed[at + k * width : at + k * width + count], source[first_at : first_at + count]
+        for i in range(numbers.size):
+            to[i] = as_element(packed, numbers[i])
+
+    def pairs(packed, at, width, k, source, first_at, second_at, count):
+        pair_up(packed, at + k // 2 * width, source, first_at, second_at, count)
+
+    def parts(packed, at, width, k, source, first_at, second_at, count):
+        to = at + row_of(packed, k) * width
+        pair_up_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
+
+    if packed.dtype == types.uint32:
+        return parts
+    return pairs if packed.dtype == types.int32 else one_by_one
+
+
+@specialize(pack_row)
+def _pack_row(packed, at, source, from_at, k):
+    def one_by_one(packed, at, source, from_at, k):
+        numbers, to = source[from_at : from_at + k], packed.view(np.uint16)[2 * at : 2 * (at + units(packed, k))]
+        for i in range(numbers.size):
+            to[i] = to_bfloat16(numbers[i])
+        for i in range(numbers.size, to.size):
+            to[i] = 0
+
+    def on_tiles(packed, at, source, from_at, k):
+        whole = k - k % (2 * PAIRS)
+        for k0 in range(0, whole, 2 * PAIRS):
+            row_pairs(packed, at + row_of(packed, k0), source, from_at + k0)
+        if whole < k:
+            for i in range(row_of(packed, whole), units(packed, k)):
+                packed[at + i] = 0
+            fill_column(packed, at, 1, 0, whole, source[from_at + whole : from_at + k])
+
+    return on_tiles if TARGET.amx else one_by_one
+
+
+VECTORS = TARGET.vectors
+_REGISTER = TARGET.bytes_
+
+
+def panels(n: int, dtype: np.dtype[Any]) -> int:
+    """Panels of a packed matrix with n columns."""
+    return -(-n // TARGET.panel(_summed_bits(dtype)))
+
+
+def _summed_bits(dtype: np.dtype[Any]) -> int:
+    """Bits of the type in which such elements are summed up: bfloat16 in float32."""
+    return max(dtype.itemsize, 4) * 8
+
+
+def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
+    """Elements of a packed (k, n) matrix."""
+    lanes, wide = TARGET.lanes(_summed_bits(dtype)), TARGET.panel(_summed_bits(dtype))
+    left = n % wide
+    parts = PARTS if dtype == np.uint32 else 1
+    depth = -(-k // (2 * PAIRS)) * PAIRS * parts if dtype in (np.int32, np.uint32) else k
+    return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
+
+
+@device_function
+def lanes_of(array):
+    return _REGISTER // max(array.itemsize, 4)
+
+
+@device_function
+def panel_vectors(n, column, lanes):
+    """Vectors of the panel that starts at this column of n."""
+    return 1 if n - column <= lanes else VECTORS
+
+
+@kernel
+def pack(matrix, order, block, transposed, packed, start, stop):
+    """Fill panels start..stop of ``packed`` from a (R, C) matrix whose rows come in gate blocks of ``block`` rows.
+
+    Row r of the matrix as it is meant here is its row ``order[r // block] * block + r % block``: GRU keeps its gates in
+    another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
+    """
+    rows, columns = matrix.shape
+    numbers = matrix.reshape(matrix.size)
+    k_size = columns if transposed else rows
+    n_size = rows if transposed else columns
+    lanes = lanes_of(packed)
+    step = numbers_in(packed)
+    for p in range(start, stop):
+        column = p * lanes * VECTORS
+        width = panel_vectors(n_size, column, lanes) * lanes
+        filled = min(width, n_size - column)
+        at = units(packed, k_size) * column
+        if filled < width:
+            packed[at : at + units(packed, k_size) * width] = 0
+        if transposed:
+            some, deep = square(packed)
+            for n0 in range(0, filled, some):
+                last = min(n0 + some, filled)
+                first_row = order[(column + n0) // block] * block + (column + n0) % block
+                whole = last - n0 == some and (column + n0) // block == (column + last - 1) // block
+                for k0 in range(0, k_size, deep):
+                    if whole and k0 + deep <= k_size:
+                        fill_square(packed, at, width, n0, k0, numbers, first_row * columns + k0, columns)
+                    else:
+                        for n in range(n0, last):
+                            r = order[(column + n) // block] * block + (column + n) % block
+                            fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + deep, k_size)])
+        else:
+            for k in range(0, k_size, step):
+                first = (order[k // block] * block + k % block) * columns + column
+                second = -1
+                if step == 2 and k + 1 < k_size:
+                    second = (order[(k + 1) // block] * block + (k + 1) % block) * columns + column
+                fill_row(packed, at, width, k, numbers, first, second, filled)
+
+
+@device_function
+def pack_rows(packed, source, columns, k0, depth):
+    """Panels, ``depth`` deep, of rows k0.. of a flat (K, columns) array, as `pack` makes them."""
+    lanes = lanes_of(packed)
+    step = numbers_in(packed)
+    column = 0
+    while column < columns:
+        width = panel_vectors(columns, column, lanes) * lanes
+        filled = min(width, columns - column)
+        at = units(packed, depth) * column
+        if filled < width or (step > 1 and depth % (2 * PAIRS)):
+            packed[at : at + units(packed, depth) * width] = 0
+        for k in range(0, depth, step):
+            first = (k0 + k) * columns + column
+            second = first + columns if k + 1 < depth else -1
+            fill_row(packed, at, width, k, source, first, second, filled)
+        column += width

@@ -1,0 +1,62 @@
+"""The input of a layer that needs no product: rows of a table, or the biases alone.
+
+See `fastrnn.kernels.cpu.input_table`.
+"""
+
+from .jit import cuda, kernel, launch
+from .memory import constant
+
+
+@kernel
+def _table_forward(table, w_ih, b_ih, b_hh, order, one_hot):
+    V, P = table.shape
+    width = b_ih.size
+    H = width // order.size
+    for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
+        v, column = i // P, i % P
+        total = table.dtype.type(0)
+        if column < width:
+            row = order[column // H] * H + column % H
+            total += b_ih[row]
+            if one_hot:
+                total += w_ih[row, v]
+        if column >= P - width:
+            total += b_hh[column - (P - width)]
+        table[v, column] = total
+
+
+def table_forward(table, w_ih, b_ih, b_hh, order, one_hot, lo, hi):
+    """table (V, P) from w_ih (G*H, V), or, when not ``one_hot``, (1, P) from the biases alone."""
+    launch(_table_forward, table.size, table, w_ih, b_ih, b_hh, constant(order), one_hot)
+
+
+@kernel
+def _bias_backward(dtable, db_ih, db_hh, order):
+    V, P = dtable.shape
+    width = db_ih.size
+    H = width // order.size
+    for column in range(cuda.grid(1), P, cuda.gridsize(1)):
+        total = dtable.dtype.type(0)
+        for v in range(V):
+            total += dtable[v, column]
+        if column < width:
+            db_ih[order[column // H] * H + column % H] += total
+        if column >= P - width:
+            db_hh[column - (P - width)] += total
+
+
+@kernel
+def _weights_backward(dtable, dw_ih, order):
+    V, width = dtable.shape[0], dw_ih.shape[0]
+    H = width // order.size
+    for i in range(cuda.grid(1), V * width, cuda.gridsize(1)):
+        v, column = i // width, i % width
+        dw_ih[order[column // H] * H + column % H, v] += dtable[v, column]
+
+
+def table_backward(dtable, dw_ih, db_ih, db_hh, order, one_hot, lo, hi):
+    """Add the table's gradient dtable (V, P) to dw_ih and the biases."""
+    V, P = dtable.shape
+    launch(_bias_backward, P, dtable, db_ih, db_hh, constant(order))
+    if one_hot:
+        launch(_weights_backward, V * db_ih.size, dtable, dw_ih, constant(order))

@@ -1,0 +1,105 @@
+"""The gradient's norm and the optimisers on flat arrays; the formulas: `fastrnn.kernels.cpu.optimizers`."""
+
+import math
+from functools import cache
+
+import numpy as np
+
+from .jit import SIMULATED, cuda, kernel, launch
+from .reductions import add_up
+from .target import REDUCING
+
+BLOCK = 4096  # elements summed in one go, in a fixed order
+_MOST_BLOCKS = 1 if SIMULATED else 1 << 16
+
+
+@cache
+def _sums(kind):
+    number = np.dtype(kind).type
+
+    @kernel
+    def sums_of_squares(g, sums):
+        shared = cuda.shared.array(REDUCING, number)
+        me = cuda.threadIdx.x
+        for n in range(cuda.blockIdx.x, sums.size, cuda.gridDim.x):
+            total = number(0)
+            for i in range(n * BLOCK + me, min((n + 1) * BLOCK, g.size), REDUCING):
+                total += g[i] * g[i]
+            shared[me] = total
+            add_up(shared, me)
+            if me == 0:
+                sums[n] = shared[0]
+            cuda.syncthreads()
+
+    return sums_of_squares
+
+
+def sums_of_squares(g, sums, lo, hi):
+    """The sums (blocks,) float64 of each block of g (N,) squared. NaN and infinity come through."""
+    _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](g, sums)
+
+
+@kernel
+def _adamw(p, g, m, v, decay, scale, rate, step, root, b1, b2, rest1, rest2, epsilon):
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        gradient = g[i] * scale
+        first = b1 * m[i] + rest1 * gradient
+        second = b2 * v[i] + rest2 * gradient * gradient
+        m[i] = first
+        v[i] = second
+        p[i] -= rate * decay[i] * p[i] + step * first / (math.sqrt(second) * root + epsilon)
+
+
+def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, lo, hi):
+    """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon 1e-8."""
+    f = p.dtype.type
+    one, b1, b2 = f(1), f(beta1), f(beta2)
+    step, root = f(lr / correction1), f(1 / math.sqrt(correction2))
+    launch(_adamw, p.size, p, g, m, v, decay, f(scale), f(lr), step, root, b1, b2, one - b1, one - b2, f(1e-8))
+
+
+@kernel
+def _sgd(p, g, decay, scale, rate):
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        p[i] -= rate * (decay[i] * p[i] + scale * g[i])
+
+
+def sgd(p, g, decay, scale, lr, lo, hi):
+    """p -= lr * g."""
+    f = p.dtype.type
+    launch(_sgd, p.size, p, g, decay, f(scale), f(lr))
+
+
+@kernel
+def _momentum(p, g, m, decay, scale, rate, keep):
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        velocity = keep * m[i] + scale * g[i]
+        m[i] = velocity
+        p[i] -= rate * (decay[i] * p[i] + velocity)
+
+
+def momentum(p, g, m, decay, scale, lr, mu, lo, hi):
+    """m = mu*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD)."""
+    f = p.dtype.type
+    launch(_momentum, p.size, p, g, m, decay, f(scale), f(lr), f(mu))
+
+
+@kernel
+def _scaled(p, g, v, decay, scale, rate, keep, rest, epsilon):
+    for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
+        gradient = scale * g[i]
+        second = keep * v[i] + rest * gradient * gradient
+        v[i] = second
+        p[i] -= rate * (decay[i] * p[i] + gradient / (math.sqrt(second) + epsilon))
+
+
+def rmsprop(p, g, v, decay, scale, lr, rho, lo, hi):
+    """v = rho*v + (1-rho)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton 2012)."""
+    f = p.dtype.type
+    launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(rho), f(1) - f(rho), f(1e-8))
+
+
+def adagrad(p, g, v, decay, scale, lr, lo, hi):
+    """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011)."""
+    f = p.dtype.type
+    launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(1), f(1), f(1e-10))

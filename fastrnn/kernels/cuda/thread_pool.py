@@ -1,0 +1,16 @@
+"""The host side of a device that has its own threads: one part, which is everything."""
+
+from collections.abc import Callable
+
+from ..cpu.thread_pool import Part
+
+
+class Pool:
+    """One host thread starts the kernels; ``threads`` is taken and not used."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = 1
+
+    def together(self, work: Callable[[Part], None], called_off: Callable[[], None] | None = None) -> None:
+        """Call ``work`` for the only part."""
+        work(Part(0, 1))

@@ -1,0 +1,58 @@
+"""Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch row)."""
+
+from .bfloat16 import is_rounded
+from .jit import cuda, kernel, launch
+from .matmul import multiply
+from .memory import copy
+from .reductions import sum_columns
+
+_MOST_SEARCHED = 1024  # rows of a table for which every sum searches all ids; beyond, atomic additions in any order
+
+
+@kernel
+def _gather_table(dtable, gates, ids):
+    T, B, P = gates.shape
+    V = dtable.shape[0]
+    for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
+        v, column = i // P, i % P
+        total = dtable.dtype.type(0)
+        for t in range(T):
+            for b in range(B):
+                if ids[t, b] == v:
+                    total += gates[t, b, column]
+        dtable[v, column] = total
+
+
+@kernel
+def _scatter_table(dtable, gates, ids):
+    _, B, P = gates.shape
+    for i in range(cuda.grid(1), gates.size, cuda.gridsize(1)):
+        k, column = i // P, i % P
+        t, b = k // B, k % B
+        cuda.atomic.add(dtable, (ids[t, b], column), gates[t, b, column])
+
+
+def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, hi):
+    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `fastrnn.kernels.cpu.weight_gradient`."""
+    T, B, P = cell.gates.shape
+    H, F = cell.h.shape[2], x.shape[2]
+    if dtable.shape[0] == 1:
+        sum_columns(dtable, cell.gates, T * B, False)
+    elif dtable.shape[0] <= _MOST_SEARCHED:
+        launch(_gather_table, dtable.size, dtable, cell.gates, ids)
+    else:
+        copy(dtable, 0)
+        launch(_scatter_table, cell.gates.size, dtable, cell.gates, ids)
+    how = {"transposed": True, "as_bfloat16": is_rounded(like)}
+    multiply((dw_hh, 0, H), (cell.gates, P - width, P), (cell.h, 0, H), width, H, T * B, True, **how)
+    if F:
+        for block, gate in enumerate(order.tolist()):
+            to, factor = (dw_ih, gate * H * F, F), (cell.gates, block * H, P)
+            multiply(to, factor, (x, 0, F), H, F, T * B, True, **how)
+
+
+def weight_gradient(dw, dz, x, like, lo, hi):
+    """Add dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F)."""
+    K, V = dz.shape
+    F = x.shape[1]
+    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(like))

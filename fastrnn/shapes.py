@@ -1,0 +1,115 @@
+"""Names and shapes of parameters: torch.nn's, so that weights load there and back.
+
+Letters: F input features, H hidden units, V vocabulary, G gates, L layers, D directions, M inputs and K outputs of a
+linear map.
+"""
+
+from dataclasses import dataclass
+
+from .cells import CELLS
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class StackShape:
+    """What decides every array of a stack of layers.
+
+    ``inputs``: V of tokens that are fed one-hot, or F of dense input. ``prefix`` begins its parameters' names.
+    """
+
+    cell: str
+    layers: int
+    hidden: int
+    inputs: int
+    one_hot: bool = False
+    bidirectional: bool = False
+    prefix: str = "rnn"
+
+    @property
+    def gates(self) -> int:
+        return CELLS[self.cell].gate_count
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What ends the names of each direction's parameters."""
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    @property
+    def outputs(self) -> int:
+        """D*H: both directions' outputs lie side by side."""
+        return len(self.suffixes) * self.hidden
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The weights of which one-hot ids choose columns."""
+        return tuple(f"{self.prefix}.weight_ih_l0{suffix}" for suffix in self.suffixes) if self.one_hot else ()
+
+    def features(self, n: int) -> int:
+        """The width of layer n's input."""
+        return self.inputs if n == 0 else self.outputs
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What decides every array of a language model: cell, L, H and V."""
+
+    cell: str
+    layers: int
+    hidden: int
+    vocab: int
+    prefix: str = "rnn"
+
+    @property
+    def gates(self) -> int:
+        return CELLS[self.cell].gate_count
+
+    @property
+    def stack(self) -> StackShape:
+        """The layers below the output layer."""
+        return StackShape(self.cell, self.layers, self.hidden, self.vocab, one_hot=True, prefix=self.prefix)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The weights of which one-hot ids choose columns."""
+        return self.stack.tables
+
+    @property
+    def small_tables(self) -> tuple[str, ...]:
+        """None: a language model has no embeddings."""
+        return ()
+
+
+def parameter_shapes(shape: ModelShape) -> Shapes:
+    """Parameter name -> shape of a language model, in the order in which they lie in the flat array.
+
+    Those of its stack, then ``out.weight`` (V, H) and ``out.bias`` (V,).
+    """
+    return stack_shapes(shape.stack) | linear_shapes("out", shape.hidden, shape.vocab)
+
+
+def stack_shapes(shape: StackShape) -> Shapes:
+    """Parameter name -> shape of a stack.
+
+    ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H), two biases (G*H,); then the same with ``_reverse``
+    for the backward direction. F is D*H above the first layer. Gate order: torch.nn's i,f,g,o for the LSTM and r,z,n
+    for the GRU; u,c (update gate, candidate) for the simplified GRU. A dense layer has ``weight_ih`` and ``bias_ih``
+    alone.
+    """
+    rows = shape.gates * shape.hidden
+    shapes: Shapes = {}
+    for n in range(shape.layers):
+        for suffix in shape.suffixes:
+            own: Shapes = {"weight_ih": (rows, shape.features(n)), "weight_hh": (rows, shape.hidden)}
+            own |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes |= {
+                f"{shape.prefix}.{name}_l{n}{suffix}": size
+                for name, size in own.items()
+                if CELLS[shape.cell].is_recurrent or name.endswith("ih")
+            }
+    return shapes
+
+
+def linear_shapes(name: str, inputs: int, outputs: int) -> Shapes:
+    """``weight`` (K, M) and ``bias`` (K,) of a linear map."""
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
