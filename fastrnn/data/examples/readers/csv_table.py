@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ...column_patterns import match_columns, near_column
 from ...text.decoding import readable
 from ...text.sources import Source
 from ..example import Location, lines
+from .column_patterns import match_columns, near_column
 from .number_formats import (
     DECIMAL_COMMA,
     GROUPED,

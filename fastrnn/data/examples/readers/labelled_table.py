@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...column_patterns import match_columns
 from ...text.sources import Source, peek
 from ..example import LARGEST, Example, Location
+from .column_patterns import match_columns
 from .delimited import TAB, Row, delimiter_of, quoted_rows
 from .fields import ANY_FIELDS, Fields, Header, find_header, named_columns, positions, shown, tell_columns
 from .text_pairs import header_record, label_of, named_rows
