@@ -90,7 +90,8 @@ class RunFolder:
 
     def _check_free(self) -> None:
         self._check_nothing_saved()
-        free = abandoned(self.log_path) if self.log_path.exists() else not self.config_path.exists()
+        known = _stat_succeeds(self.log_path)
+        free = abandoned(self.log_path) if known else not _stat_succeeds(self.config_path)
         if not free:
             raise OutputError(self._exists())
 
@@ -109,7 +110,7 @@ class RunFolder:
             raise OutputError(f"{os.fspath(self.path)!a}: not the name of a folder; choose another --out") from None
 
     def _check_nothing_saved(self) -> None:
-        if self.last.exists() or self.best.exists():
+        if _stat_succeeds(self.last) or _stat_succeeds(self.best):
             raise OutputError(self._exists())
 
     def _used(self) -> bool:
@@ -144,13 +145,19 @@ def model_path(path: str | os.PathLike[str]) -> Path:
 def _exists(path: Path) -> bool:
     """Whether something has this name. Raises `CheckpointError` when the system does not let us see."""
     try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        return _stat_succeeds(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read this: {error.strerror}") from None
     except ValueError:
         raise CheckpointError(f"{os.fspath(path)!a}: not the name of a file or folder") from None
+
+
+def _stat_succeeds(path: Path) -> bool:
+    """`Path.exists`, which from Python 3.14 on hides errors such as a lack of permission. Raises `OSError`."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     return True
 
 
