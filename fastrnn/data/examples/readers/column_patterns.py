@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ....config import nearest
 from ....errors import InputError
-from ..examples.example import Location
+from ..example import Location
 
 _SHOWN = 8  # names in a message
 _PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
