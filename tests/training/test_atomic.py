@@ -112,7 +112,7 @@ def test_killed_at_every_call(tmp_path) -> None:
 import os, signal, sys
 sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
 from test_atomic import FaultyOs, NEW
-from fastrnn.training import atomic
+from fastrnn.checkpoint import atomic
 for number in range(8):
     child = os.fork()
     if not child:

@@ -12,7 +12,7 @@ import pytest
 
 from fastrnn.checkpoint import lock
 from fastrnn.errors import OutputError
-from fastrnn.training import run_log
+from fastrnn.training import run_log as log_module
 from fastrnn.training.run_log import RunLog
 
 
@@ -47,7 +47,7 @@ def test_resuming_appends(tmp_path) -> None:
 @pytest.mark.parametrize("whole", ["", '{"step": 1}\n', '{"step": 1}\n{"step": 2}\n'])
 @pytest.mark.parametrize("partial", ["", "{", '{"step": 3', '{"step": 3}'])
 def test_half_a_line_is_cut_off(tmp_path, monkeypatch, block: int, whole: str, partial: str) -> None:
-    monkeypatch.setattr(run_log, "_BLOCK", block)
+    monkeypatch.setattr(log_module, "_BLOCK", block)
     path = tmp_path / "log.jsonl"
     path.write_text(whole + partial)
     RunLog(path, no_warning).close()
@@ -75,7 +75,7 @@ class FullDisk:
 def test_a_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: int) -> None:
     path, warnings, disk = tmp_path / "log.jsonl", [], FullDisk(room)
     run_log = RunLog(path, warnings.append)
-    monkeypatch.setattr(run_log, "os", disk)
+    monkeypatch.setattr(log_module, "os", disk)
     for step in range(6):
         run_log.write({"step": step})
         assert records(path) == [{"step": n} for n in range(len(records(path)))]
@@ -95,7 +95,7 @@ def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) ->
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     disk.ftruncate = ftruncate
-    monkeypatch.setattr(run_log, "os", disk)
+    monkeypatch.setattr(log_module, "os", disk)
     run_log.write({"step": 0})
     assert path.stat().st_size == 5
     run_log.write({"step": 1})
@@ -108,7 +108,7 @@ def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) ->
 def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
     path, disk = tmp_path / "log.jsonl", FullDisk(0)
     run_log = RunLog(path, lambda message: None)
-    monkeypatch.setattr(run_log, "os", disk)
+    monkeypatch.setattr(log_module, "os", disk)
     for _ in range(12):
         run_log.write({"text": "x" * 100_000})
     disk.room = 10**7
@@ -153,7 +153,7 @@ def test_a_failing_close_is_a_warning(tmp_path, monkeypatch) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     disk.close = close
-    monkeypatch.setattr(run_log, "os", disk)
+    monkeypatch.setattr(log_module, "os", disk)
     run_log.write({"step": 1})
     run_log.close()
     run_log.close()
