@@ -1,32 +1,60 @@
-"""fastrnn: recurrent sequence models, trained and sampled at the speed of the chip.
+"""Recurrent sequence models, trained and sampled fast on CPUs and GPUs.
 
-import fastrnn
+Example:
+    import fastrnn
 
-run = fastrnn.train(["text.txt"], fastrnn.Config(for_="1m"), out="my-run")
-model = fastrnn.load("my-run")
-print(model.sample(200, prime="The ", temperature=0.8, seed=1))
+    run = fastrnn.train(["text.txt"], fastrnn.Config(for_="1m"), out="my-run")
+    model = fastrnn.load("my-run")
+    print(model.sample(200, prime="The ", temperature=0.8, seed=1))
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .data.examples.readers.dispatch import read_records
+    from .data.text.corpus import corpus_from_text, read_corpus
+    from .errors import FastRNNError
+    from .inference.language_model import LanguageModel
+    from .inference.load import load
+    from .inference.predictors import TaskModel
+    from .inference.sampling import SamplingParams
+    from .training.api import resume, train
+    from .training.callbacks import Callback
+
+    __version__: str
 
 __all__ = [
-    "Config", "FastRNNError", "LanguageModel", "TaskModel", "corpus_from_text", "load", "read_corpus", "read_records",
-    "resume", "train",
-]  # fmt: skip
+    "Callback",
+    "Config",
+    "FastRNNError",
+    "LanguageModel",
+    "SamplingParams",
+    "TaskModel",
+    "corpus_from_text",
+    "load",
+    "read_corpus",
+    "read_records",
+    "resume",
+    "train",
+]
 
-# Loaded on first use: the command line's --help needs none of NumPy, Numba and the rest.
-_PLACES = {
+# Imported on first use, because `fastrnn --help` needs neither NumPy nor Numba.
+# The imports for type checkers above name the same modules.
+_MODULES = {
+    "Callback": ".training.callbacks",
     "Config": ".config",
     "FastRNNError": ".errors",
     "LanguageModel": ".inference.language_model",
+    "SamplingParams": ".inference.sampling",
     "TaskModel": ".inference.predictors",
-    "load": ".inference.load",
     "corpus_from_text": ".data.text.corpus",
+    "load": ".inference.load",
     "read_corpus": ".data.text.corpus",
     "read_records": ".data.examples.readers.dispatch",
-    "train": ".training.api",
     "resume": ".training.api",
+    "train": ".training.api",
 }
 
 
@@ -34,9 +62,12 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, "__version__"})
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("fastrnn")
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Hidden from type checkers: with it, any attribute of the package would have type Any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("fastrnn")
+        if name in _MODULES:
+            return getattr(importlib.import_module(_MODULES[name], __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """The library inside other programs: forks, copies, interrupts, imports, and callers that give something else."""
 
+import ast
 import copy
 import os
 import pickle
@@ -152,10 +153,10 @@ print(statuses)
 def test_a_signal_to_a_forked_child_does_not_stop_the_parents_training(folder: Path) -> None:
     script = f"""
 import os, signal, time, fastrnn
-from fastrnn.training.callbacks import Reporter
+from fastrnn.training.callbacks import Callback
 
-class Forks(Reporter):
-    def step(self, step):
+class Forks(Callback):
+    def on_step(self, step):
         if step.step == 1:
             reader, writer = os.pipe()
             if not (child := os.fork()):
@@ -169,7 +170,7 @@ class Forks(Reporter):
 
 statuses = []
 corpus, config = fastrnn.corpus_from_text({TEXT!r}), fastrnn.Config(**{SMALL!r}, seq=8)
-run = fastrnn.train(corpus, config, "signalled", reporter=Forks())
+run = fastrnn.train(corpus, config, "signalled", callback=Forks())
 print(run.stopped, run.steps, statuses == [signal.SIGTERM])
 """
     found = python(script, folder)
@@ -468,11 +469,11 @@ def test_an_interrupt_ends_a_loop_of_trainings_if_wanted(
 ) -> None:
     script = f"""
 import os, signal, fastrnn
-from fastrnn.training.callbacks import Reporter
+from fastrnn.training.callbacks import Callback
 from fastrnn.checkpoint.checkpoint import load
 
-class Interrupt(Reporter):
-    def step(self, step):
+class Interrupt(Callback):
+    def on_step(self, step):
         if step.step == {at}:
             signal.raise_signal(signal.{number})
     def message(self, text):
@@ -484,7 +485,7 @@ config = fastrnn.Config(**{SMALL | {"steps": 6}!r}, seq=8)
 before = signal.getsignal(signal.{number})
 try:
     for name in ("one", "two"):
-        fastrnn.train(corpus, config, name, reporter=Interrupt(), raise_interrupt=True)
+        fastrnn.train(corpus, config, name, callback=Interrupt(), raise_interrupt=True)
 except BaseException as error:
     print(repr(error))
 files = [f"{{name}}/last.safetensors" for name in ("one", "two")]
@@ -492,7 +493,7 @@ print([load(file).progress["step"] for file in files if os.path.exists(file)])
 print(signal.getsignal(signal.{number}) is before)
 if {at} > 0:
     try:
-        fastrnn.resume("one", inputs=corpus, reporter=Interrupt())
+        fastrnn.resume("one", inputs=corpus, callback=Interrupt())
         print("resumed")
     finally:
         pass
@@ -506,13 +507,13 @@ if {at} > 0:
 def test_without_the_option_the_result_tells_of_the_interrupt(tmp_path: Path) -> None:
     script = f"""
 import signal, fastrnn
-from fastrnn.training.callbacks import Reporter
+from fastrnn.training.callbacks import Callback
 
-class Interrupt(Reporter):
-    def step(self, step):
+class Interrupt(Callback):
+    def on_step(self, step):
         signal.raise_signal(signal.SIGINT)
 
-run = fastrnn.train(fastrnn.corpus_from_text({TEXT!r}), fastrnn.Config(**{SMALL!r}, seq=8), "one", reporter=Interrupt())
+run = fastrnn.train(fastrnn.corpus_from_text({TEXT!r}), fastrnn.Config(**{SMALL!r}, seq=8), "one", callback=Interrupt())
 print(run.stopped, run.signal == signal.SIGINT, run.steps)
 """
     assert python(script, tmp_path).stdout == "signal True 1\n"
@@ -537,7 +538,7 @@ def test_a_run_is_resumed_from_another_folder(folder: Path, tmp_path: Path, monk
     assert fastrnn.resume("start/run", {"steps": 5}, inputs="start/words.txt").steps == 5
 
 
-def test_the_package_tells_what_it_has() -> None:
+def test_the_package_lists_its_names_and_imports_them_on_first_use() -> None:
     script = """
 import sys, fastrnn
 print(fastrnn.__version__, set(fastrnn.__all__) <= set(dir(fastrnn)), "numpy" in sys.modules)
@@ -549,6 +550,32 @@ print(fastrnn.__version__, set(fastrnn.__all__) <= set(dir(fastrnn)), "numpy" in
         fastrnn.trian  # noqa: B018
     for name in fastrnn.__all__:
         assert getattr(fastrnn, name).__name__ == name
+
+
+def test_type_checkers_and_the_interpreter_import_the_same_names() -> None:
+    """The imports under TYPE_CHECKING name the modules of the lazy imports, one for each public name."""
+    (block,) = (
+        node
+        for node in ast.parse(Path(fastrnn.__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+    )
+    imported = {
+        alias.name: f".{node.module}" for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert imported == fastrnn._MODULES
+    assert sorted(imported) == fastrnn.__all__
+
+
+@pytest.mark.parametrize("use", ["sample(20)", "predict(['aab'])"])
+def test_a_model_is_used_without_the_training_package(folder: Path, use: str) -> None:
+    run = "language-model" if use.startswith("sample") else "classify"
+    script = f"""
+import sys, fastrnn
+assert list(fastrnn.load({run!r}).{use})
+print([name for name in sys.modules if name.startswith("fastrnn.training")])
+"""
+    found = python(script, folder)
+    assert found.stdout == "[]\n", found.stderr
 
 
 @pytest.mark.parametrize("module", ["fastrnn", "fastrnn_cli"])

@@ -1,7 +1,7 @@
-"""Files that are old or new, never broken, whatever kills the process or the machine in between.
+"""Atomic file replacement: a crash or power cut leaves the old file or the new one, complete.
 
-The bytes go to a temporary file in the same folder, are flushed to the disk, and only then is the file renamed over the
-old one (POSIX: rename is atomic); flushing the folder makes the rename itself last.
+The bytes are written to a temporary file in the same folder and flushed to disk; then the temporary
+file is renamed over the target (POSIX: rename is atomic). Flushing the folder makes the rename durable.
 """
 
 import contextlib
@@ -18,27 +18,29 @@ from pathlib import Path
 
 from ..errors import OutputError
 
-# A temporary file's name says who writes it, so that the next writer can tell litter from work in progress. The token
-# tells this process from an earlier one with its number (in a container every process may have the same one).
+# A temporary file's name holds host, process number and token of its writer, so that the next writer
+# can distinguish stale files from those in use. The token distinguishes this process from an earlier
+# one with the same number (in a container every process may have the same number).
 _HOST = hashlib.blake2b(platform.node().encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 _TOKEN = secrets.token_hex(4)
 _TEMPORARY = re.compile(r"\.fastrnn-([0-9a-f]{8})-([1-9][0-9]{0,9})-([0-9a-f]{8})-[0-9]+\.tmp")
 _count = itertools.count()
 
+# Some file systems cannot flush a folder; the rename is then as durable as the system makes it.
 _CANNOT_FLUSH_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Puts `data` into the file at `path`, wholly or not at all. Raises `OutputError`.
+    """Replace the file at `path` by `data`, completely or not at all. Raises `OutputError`.
 
-    A link is followed; permissions are those of any new file (the umask decides). Temporary files that dead processes
-    left in the folder are removed.
+    Symbolic links are followed. The permissions are those of any new file (the umask applies).
+    Temporary files that dead processes left in the folder are removed.
     """
     try:
         target = os.path.realpath(path)
         _check_target(target)
         folder = os.path.dirname(target)
-        remove_litter(folder)
+        remove_stale_files(folder)
         _replace(target, folder, data)
     except FileNotFoundError:
         raise OutputError(f"{os.fspath(path)}: cannot write this file: its folder does not exist") from None
@@ -49,35 +51,35 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether `write_atomic` names its files so while it writes them."""
+    """Whether this is the name of a temporary file of `write_atomic`."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def remove_litter(folder: str | os.PathLike[str], alone: bool = False) -> None:
-    """Removes the temporary files that dead processes of this machine left in a folder. Never raises `OSError`.
+def remove_stale_files(folder: str | os.PathLike[str], exclusive: bool = False) -> None:
+    """Remove the temporary files that dead processes of this machine left. Never raises `OSError`.
 
-    ``alone``: no other process writes here, so those of other machines, and of processes whose number another has
-    got since, are litter too.
+    With ``exclusive`` no other process writes to this folder. Then the temporary files of other
+    machines are stale too, and so are those whose process number is in use again.
     """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             match = _TEMPORARY.fullmatch(name)
-            if match and (not _ours(match) if alone else match[1] == _HOST and not _alive(int(match[2]), match[3])):
+            if match and _is_stale(match, exclusive):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(folder, name))
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Makes a folder and its parents, if need be, and has them last through a power cut. Raises `OSError`."""
+    """Create a folder and its missing parents, durably. Raises `OSError`."""
     path = Path(folder).absolute()
     missing = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for place in missing or [path]:
-        flush_folder(place.parent)
+        fsync_folder(place.parent)
 
 
-def flush_folder(folder: str | os.PathLike[str]) -> None:
-    """Makes the names in a folder last through a power cut, where the system can. Raises `OSError`."""
+def fsync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the names in a folder survive a power cut, where the system can. Raises `OSError`."""
     if sys.platform == "win32":
         return
     try:
@@ -92,13 +94,14 @@ def flush_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def _check_target(target: str) -> None:
-    """Only a file may be replaced: a rename over ``/dev/null`` would succeed, and break the machine."""
+    """Raise `OSError` unless the target is a regular file or does not exist."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    # A rename over /dev/null would succeed, and break the machine.
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "Not a regular file")
 
@@ -118,7 +121,7 @@ def _replace(target: str, folder: str, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    flush_folder(folder)
+    fsync_folder(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -127,23 +130,28 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _ours(match: re.Match[str]) -> bool:
-    return (match[1], int(match[2]), match[3]) == (_HOST, os.getpid(), _TOKEN)
+def _is_stale(match: re.Match[str], exclusive: bool) -> bool:
+    """Whether the writer of a temporary file has ended."""
+    host, process, token = match[1], int(match[2]), match[3]
+    if exclusive:
+        return (host, process, token) != (_HOST, os.getpid(), _TOKEN)
+    return host == _HOST and not _may_be_alive(process, token)
 
 
-def _alive(process: int, token: str) -> bool:
-    """Whether the process that wrote a temporary file may still be at work."""
-    return token == _TOKEN if process == os.getpid() else may_run(process)
+def _may_be_alive(process: int, token: str) -> bool:
+    """Whether the process that wrote a temporary file may still be running."""
+    return token == _TOKEN if process == os.getpid() else process_may_be_alive(process)
 
 
-def may_run(process: int) -> bool:
-    """Whether a process of this machine with this number may still run; so on Windows, where asking would stop it."""
+def process_may_be_alive(process: int) -> bool:
+    """Whether a process of this machine may be running; on Windows always true."""
+    # On Windows os.kill(process, 0) would end the process.
     if os.name != "posix":
         return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:
+    except OSError:  # for example PermissionError: the process of another user
         return True
     return True

@@ -1,9 +1,10 @@
-"""A checkpoint: one safetensors file, enough to go on bit for bit, and believed only after it was checked.
+"""Checkpoints: one safetensors file with the full state of a run, validated before use.
 
-Tensors: the model under its torch names, the optimiser's moments as ``optimizer.m`` and the like (flat, as long as the
-model), the carried state as ``state.h`` (L, B, H). Metadata, all texts: ``format``, ``version``, then JSON: ``config``,
-``tokenizer``, ``progress``, ``corpus``; then ``digest`` of the tensors and ``metadata_digest`` of the other metadata,
-as `checks` computes them. No pickle, no code.
+Tensors: the parameters under their torch names; the moments of the optimizer as ``optimizer.m`` and so
+on (flat, as long as all parameters together); the carried state as ``state.h`` (L, B, H). Metadata, all
+strings: ``format``, ``version``; as JSON ``config``, ``tokenizer``, ``progress``, ``corpus``; then
+``digest`` of the tensors and ``metadata_digest`` of the other metadata (see `validation`). The file
+contains no code. A run resumes from it bit for bit.
 """
 
 import io
@@ -23,14 +24,14 @@ from .metadata import (
     VALUES,
     Encoding,
     check_tokens,
-    parsed,
-    parsed_config,
-    parsed_encoding,
-    signature_of,
-    written,
-    written_encoding,
+    parse_config,
+    parse_encoding,
+    parse_object,
+    serialize_encoding,
+    serialize_object,
+    spec_for,
 )
-from .safetensors_file import Array, Damaged, encode, layout, read_header, read_tensors, shown
+from .safetensors_file import Array, FormatError, check_layout, encode, quote_untrusted, read_header, read_tensors
 from .validation import (
     check_corpus,
     check_digests,
@@ -41,9 +42,10 @@ from .validation import (
     tensor_digest,
 )
 
-__all__ = ["Checkpoint", "Encoding", "check_readable", "from_bytes", "load", "save", "signature_of", "to_bytes"]
+__all__ = ["Checkpoint", "Encoding", "check_readable", "from_bytes", "load", "save", "spec_for", "to_bytes"]
 
-FORMAT, VERSION = "fastrnn", "1"
+FORMAT = "fastrnn"
+VERSION = "1"
 
 _KEYS = {"format", "version", *VALUES, "digest", "metadata_digest"}
 _MESSAGE_LENGTH = 300
@@ -51,14 +53,18 @@ _MESSAGE_LENGTH = 300
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Everything a run needs to go on; a model exported for use only has neither `optimizer` nor `state`.
+    """The full state of a run. All arrays have the type `config.dtype`.
 
-    tokenizer: the vocabulary; a labelled task's knows its labels and columns too.
-    parameters: torch name -> array, as `nn.signature.parameter_shapes` has it.
-    optimizer: name from `MOMENTS` -> (N,), N the number of parameters.
-    state: name from `nn.shapes.STATES` -> (L, B, H); empty for the labelled tasks, whose records are whole.
-    progress, corpus: what the loop wants back, as JSON has it (texts as keys, no NaN, at most 8 deep).
-    All arrays have the type that `config.precision` names.
+    A model exported for use has neither `optimizer` nor `state`.
+
+    Attributes:
+        config: The configuration of the run.
+        tokenizer: The vocabulary; for a labelled task also its labels and columns.
+        parameters: torch name -> array, with the shapes of `nn.spec.parameter_shapes`.
+        optimizer: Name from `MOMENTS` -> (N,), N the number of parameters.
+        state: "h" or "c" -> (L, B, H); empty for the labelled tasks, whose examples start from zero.
+        progress: The trainer's counters, losses and random state, as a JSON object.
+        corpus: Names, sizes and fingerprint of the training data, as a JSON object.
     """
 
     config: Config
@@ -71,27 +77,31 @@ class Checkpoint:
 
     @property
     def signature(self) -> ModelSpec:
-        """What goes in and out of the model."""
-        return signature_of(self.config, self.tokenizer)
+        """The input and output sizes of the model."""
+        return spec_for(self.config, self.tokenizer)
 
     @property
     def resumable(self) -> bool:
-        """Whether training can go on from here."""
+        """Whether training can be resumed from this checkpoint."""
         if self.config.task == "language-model":
             return bool(self.state)
         return bool(self.optimizer) or not MOMENTS[self.config.optimizer]
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Replaces the file at once: whatever happens, it is the old checkpoint or the new one.
+    """Write a checkpoint atomically: after a crash the file is the old checkpoint or the new one.
 
-    Raises `OutputError` when it cannot be written, `CheckpointError` when it must not be (NaN, wrong shapes).
+    Raises `OutputError` for a file that cannot be written, `CheckpointError` for an invalid checkpoint
+    (NaN, wrong shapes).
     """
     write_atomic(path, to_bytes(checkpoint, os.fspath(path)))
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Reads a model file. Raises `CheckpointError`: missing, unreadable, damaged, foreign, of another version."""
+    """Read a model file.
+
+    Raises `CheckpointError` for a file that is missing, unreadable, damaged, foreign or of another version.
+    """
     name = os.fspath(path)
     try:
         _check_regular(name)
@@ -104,16 +114,20 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def from_bytes(data: bytes, name: str = "model") -> Checkpoint:
-    """The checkpoint in the bytes of a file; `name` stands in the messages. Raises `CheckpointError`."""
+    """Decode a checkpoint; `name` is used in messages. Raises `CheckpointError`."""
     return _read(io.BytesIO(data), len(data), name)
 
 
 def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
-    """The file's bytes, the same for equal checkpoints. Raises `CheckpointError` for what could not be read again."""
+    """Encode a checkpoint; equal checkpoints give equal bytes.
+
+    Raises `CheckpointError` for a checkpoint that `from_bytes` would refuse.
+    """
     tensors = dict(checkpoint.parameters)
     tensors |= {f"optimizer.{key}": value for key, value in checkpoint.optimizer.items()}
     tensors |= {f"state.{key}": value for key, value in checkpoint.state.items()}
     tensors = {key: np.asarray(value, value.dtype.newbyteorder("<"), order="C") for key, value in tensors.items()}
+
     try:
         check_tokens(checkpoint.config, checkpoint.tokenizer)
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
@@ -121,32 +135,33 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
         check_finite(tensors)
         check_progress(checkpoint.progress)
         check_corpus(checkpoint.corpus)
-        return encode(tensors, _texts(checkpoint, tensors))
-    except Damaged as error:
+        return encode(tensors, _build_metadata(checkpoint, tensors))
+    except FormatError as error:
         raise CheckpointError(f"{name}: refusing to write this checkpoint: {error}") from None
 
 
 def check_readable(checkpoint: Checkpoint, name: str = "model") -> None:
-    """Raises `CheckpointError` unless everything but the tensors would be read as it is written.
+    """Raise `CheckpointError` unless all metadata survive a round trip through JSON.
 
-    For use before training: of the parameters only the shapes count.
+    Used before training, to fail early: of the parameters only the shapes matter.
     """
     shapes = {key: array.shape for key, array in checkpoint.parameters.items()}
     try:
-        texts = _described(checkpoint, shapes)
-        config = parsed_config(texts)
-        progress, corpus = parsed(texts, "progress"), parsed(texts, "corpus")
+        texts = _serialize_fields(checkpoint, shapes)
+        config = parse_config(texts)
+        progress = parse_object(texts, "progress")
+        corpus = parse_object(texts, "corpus")
         check_progress(progress)
         check_corpus(corpus)
-        again = Checkpoint(config, parsed_encoding(texts, shapes, config), {}, {}, {}, progress, corpus)
-        if _described(again, shapes) != texts or again.tokenizer != checkpoint.tokenizer:
-            raise Damaged("it would be read as another")
-    except (Damaged, ConfigError, InputError) as error:
+        again = Checkpoint(config, parse_encoding(texts, shapes, config), {}, {}, {}, progress, corpus)
+        if _serialize_fields(again, shapes) != texts or again.tokenizer != checkpoint.tokenizer:
+            raise FormatError("it would be read back differently")
+    except (FormatError, ConfigError, InputError) as error:
         raise CheckpointError(f"{name}: this model could not be read again once it is trained: {error}") from None
 
 
 def _check_regular(name: str) -> None:
-    """Refuses what `open` would wait for or never see the end of: a pipe, a device."""
+    """Raise `CheckpointError` unless this is a regular file: a pipe would block, a device never end."""
     try:
         mode = os.stat(name).st_mode
     except ValueError:
@@ -157,66 +172,80 @@ def _check_regular(name: str) -> None:
 
 
 def _read(file: io.BufferedIOBase, size: int, name: str) -> Checkpoint:
+    """Read a checkpoint; every error becomes a `CheckpointError` of one line that names the file."""
     try:
-        return _checked(file, size)
-    except (Damaged, ConfigError, InputError) as error:
+        return _parse(file, size)
+    except (FormatError, ConfigError, InputError) as error:
         message = " ".join(str(error).split())
         if len(message) > _MESSAGE_LENGTH:
             message = message[: _MESSAGE_LENGTH - 3] + "..."
         raise CheckpointError(f"{name}: {message}") from None
 
 
-def _checked(file: io.BufferedIOBase, size: int) -> Checkpoint:
+def _parse(file: io.BufferedIOBase, size: int) -> Checkpoint:
     header = read_header(file, size)
     texts = header.metadata
     _check_origin(texts)
-    entries = layout(header)
-    config = parsed_config(texts)
+
+    # Everything that the header describes is checked before memory is allocated for a tensor.
+    entries = check_layout(header)
+    config = parse_config(texts)
     shapes = {name: entry.shape for name, entry in entries.items() if not name.startswith(("optimizer.", "state."))}
-    tokenizer = parsed_encoding(texts, shapes, config)
+    tokenizer = parse_encoding(texts, shapes, config)
     check_tokens(config, tokenizer)
-    signature = signature_of(config, tokenizer)
-    check_shapes({key: (entry.shape, entry.dtype) for key, entry in entries.items()}, config, signature)
-    progress, corpus = parsed(texts, "progress"), parsed(texts, "corpus")
+    spec = spec_for(config, tokenizer)
+    check_shapes({key: (entry.shape, entry.dtype) for key, entry in entries.items()}, config, spec)
+    progress = parse_object(texts, "progress")
+    corpus = parse_object(texts, "corpus")
     check_progress(progress)
     check_corpus(corpus)
+
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)
     tensors = {key: tensor.astype(config.dtype, copy=False) for key, tensor in tensors.items()}
-    parameters = {key: tensors[key] for key in parameter_shapes(config, signature)}
     return Checkpoint(
-        config, tokenizer, parameters, _part(tensors, "optimizer."), _part(tensors, "state."), progress, corpus
+        config,
+        tokenizer,
+        parameters={key: tensors[key] for key in parameter_shapes(config, spec)},
+        optimizer=_select_prefix(tensors, "optimizer."),
+        state=_select_prefix(tensors, "state."),
+        progress=progress,
+        corpus=corpus,
     )
 
 
 def _check_origin(texts: Mapping[str, str]) -> None:
     if texts.get("format") != FORMAT:
-        raise Damaged("a safetensors file, but not made by fastrnn; give a model that `fastrnn train` wrote")
+        raise FormatError("a safetensors file, but not made by fastrnn; give a model that `fastrnn train` wrote")
     version = texts.get("version", "")
     if version != VERSION:
-        raise Damaged(f"a fastrnn model of version {shown(version, 20)}; this fastrnn reads version {VERSION}")
+        raise FormatError(
+            f"a fastrnn model of version {quote_untrusted(version, 20)}; this fastrnn reads version {VERSION}"
+        )
     for key in sorted(texts.keys() ^ _KEYS):
-        raise Damaged(f"metadata {shown(key)} {'is missing' if key in _KEYS else 'is unknown'}; use another copy")
+        raise FormatError(
+            f"metadata {quote_untrusted(key)} {'is missing' if key in _KEYS else 'is unknown'}; use another copy"
+        )
 
 
-def _texts(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dict[str, str]:
-    """The metadata."""
+def _build_metadata(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dict[str, str]:
+    """All metadata of the file, with both digests."""
     shapes = {name: array.shape for name, array in checkpoint.parameters.items()}
-    described = _described(checkpoint, shapes)
-    texts = {"format": FORMAT, "version": VERSION, **described, "digest": tensor_digest(tensors)}
+    fields = _serialize_fields(checkpoint, shapes)
+    texts = {"format": FORMAT, "version": VERSION, **fields, "digest": tensor_digest(tensors)}
     return texts | {"metadata_digest": metadata_digest(texts)}
 
 
-def _described(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """What `VALUES` names, as JSON."""
+def _serialize_fields(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """The metadata that `VALUES` names, as JSON."""
     return {
-        "config": written("config", checkpoint.config.to_mapping()),
-        "tokenizer": written_encoding(checkpoint.tokenizer, shapes),
-        "progress": written("progress", checkpoint.progress),
-        "corpus": written("corpus", checkpoint.corpus),
+        "config": serialize_object("config", checkpoint.config.to_mapping()),
+        "tokenizer": serialize_encoding(checkpoint.tokenizer, shapes),
+        "progress": serialize_object("progress", checkpoint.progress),
+        "corpus": serialize_object("corpus", checkpoint.corpus),
     }
 
 
-def _part(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+def _select_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,7 @@
-"""Who may train in a run folder: the process that holds the lock on its log. The system frees it when that one dies."""
+"""The lock on a run folder: only the process that has locked its log file may train in it.
+
+The operating system releases the lock when that process ends, however it ends.
+"""
 
 import json
 import os
@@ -9,17 +12,17 @@ try:
 except ImportError:  # not POSIX: no locks
     fcntl = None  # type: ignore[assignment]
 
-# O_BINARY: on Windows a line end would become two bytes, and lengths would be wrong
+# O_BINARY: on Windows a line end would become two bytes, and lengths would be wrong.
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FLAGS = _OPEN | os.O_CREAT | os.O_APPEND
 _START = b'{"event": "start"'
-_LONGEST_START = 1 << 20  # bytes of a log that can still be one of a run that never began
+_LONGEST_START = 1 << 20  # bytes; a longer log is not one of a run that never began
 
 
 def open_log(path: str | os.PathLike[str]) -> int:
-    """A descriptor of the log, made if need be, and locked where the file system has locks.
+    """Open a log, creating it if it does not exist, and lock it where the file system has locks.
 
-    Raises `BlockingIOError` if another process holds it, `OSError`.
+    Returns the descriptor. Raises `BlockingIOError` if another process holds the lock, `OSError`.
     """
     descriptor = os.open(path, _FLAGS, 0o666)
     try:
@@ -30,19 +33,21 @@ def open_log(path: str | os.PathLike[str]) -> int:
     return descriptor
 
 
-def claim(path: str | os.PathLike[str]) -> int:
-    """The same for a new run, with an empty log. Of several that try at once, one succeeds.
+def create_log(path: str | os.PathLike[str]) -> int:
+    """Create and lock the empty log of a new run. Of several concurrent calls one succeeds.
 
-    A log that tells of starts alone, and that nobody holds, is what a killed start left: it is taken over. Any other
-    raises `FileExistsError`.
+    An unlocked log that holds start events only was left by a killed start; it is emptied and
+    reused. Any other existing log raises `FileExistsError`. Returns the descriptor.
     """
     try:
-        descriptor, made = os.open(path, _FLAGS | os.O_EXCL, 0o666), True
+        descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
+        created = True
     except FileExistsError:
-        descriptor, made = os.open(path, _FLAGS, 0o666), False
+        descriptor = os.open(path, _FLAGS, 0o666)
+        created = False
     try:
         locked = _lock(descriptor)
-        if not made and not (locked and _never_began(descriptor)):
+        if not created and not (locked and _has_only_starts(descriptor)):
             raise FileExistsError
         os.ftruncate(descriptor, 0)
     except BlockingIOError:
@@ -54,11 +59,11 @@ def claim(path: str | os.PathLike[str]) -> int:
     return descriptor
 
 
-def abandoned(path: str | os.PathLike[str]) -> bool:
-    """Whether `claim` would take over this log. Raises `OSError`."""
+def is_abandoned(path: str | os.PathLike[str]) -> bool:
+    """Whether `create_log` would reuse this log. Raises `OSError`."""
     descriptor = os.open(path, _OPEN)
     try:
-        return _lock(descriptor) and _never_began(descriptor)
+        return _lock(descriptor) and _has_only_starts(descriptor)
     except BlockingIOError:
         return False
     finally:
@@ -66,13 +71,14 @@ def abandoned(path: str | os.PathLike[str]) -> bool:
 
 
 def read_at(descriptor: int, size: int, start: int) -> bytes:
-    """At most ``size`` bytes of a file from ``start`` on; `os.pread` is not on every system. Raises `OSError`."""
-    os.lseek(descriptor, start, os.SEEK_SET)  # what is written still goes to the end: O_APPEND
+    """Read at most ``size`` bytes of a file at offset ``start``. Raises `OSError`."""
+    # os.pread does not exist on every system. Moving the offset does not affect writes: O_APPEND.
+    os.lseek(descriptor, start, os.SEEK_SET)
     return os.read(descriptor, size)
 
 
 def _lock(descriptor: int) -> bool:
-    """False where the file system has no locks. Raises `BlockingIOError`."""
+    """Lock a file; False where the file system has no locks. Raises `BlockingIOError`."""
     if sys.platform == "win32" or fcntl is None:
         return False
     try:
@@ -84,8 +90,8 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _never_began(descriptor: int) -> bool:
-    """Whether every line of a log is a start; the last may be half of one."""
+def _has_only_starts(descriptor: int) -> bool:
+    """Whether every line of a log is a start event; the last line may be incomplete."""
     data = read_at(descriptor, _LONGEST_START, 0)
     *lines, rest = data.split(b"\n")
     try:
@@ -93,5 +99,5 @@ def _never_began(descriptor: int) -> bool:
     except (ValueError, LookupError, TypeError, RecursionError):
         return False
     rest = rest.rstrip(b"\0")  # a power cut can leave zeros
-    torn = _START.startswith(rest[: len(_START)])
-    return torn and len(data) < _LONGEST_START and all(event == "start" for event in events)
+    is_partial_start = _START.startswith(rest[: len(_START)])
+    return is_partial_start and len(data) < _LONGEST_START and all(event == "start" for event in events)

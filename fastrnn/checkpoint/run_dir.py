@@ -1,6 +1,6 @@
-"""A run folder: ``config.toml``, ``log.jsonl``, ``best.safetensors``, ``last.safetensors``.
+"""Run folders: ``config.toml``, ``log.jsonl``, ``best.safetensors`` and ``last.safetensors``.
 
-The two states of a run on disk, ``best`` and ``last``: they fit together, and a disk that fails is tried again.
+`RunFolder` creates and opens them; `Saver` keeps the two checkpoints consistent and retries failed writes.
 """
 
 import contextlib
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError
-from .atomic import flush_folder, make_folder, remove_litter, write_atomic
-from .lock import abandoned, claim
+from .atomic import fsync_folder, make_folder, remove_stale_files, write_atomic
+from .lock import create_log, is_abandoned
 
 PARENT = "runs"
 
 
 class RunFolder:
-    """The places in a run folder. `create` makes a new one, `open` finds one to go on with.
+    """The paths of a run folder. `create` makes a new folder, `open` one to resume.
 
-    ``claimed``: the descriptor of the log of a new one, which holds its lock.
+    ``log_descriptor``: the descriptor of a new run's log, which holds the lock on the folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -28,28 +28,28 @@ class RunFolder:
         self.log_path = self.path / "log.jsonl"
         self.best = self.path / "best.safetensors"
         self.last = self.path / "last.safetensors"
-        self.claimed: int | None = None
+        self.log_descriptor: int | None = None
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunFolder":
-        """Makes the folder, with its parents, and claims it by its log. Of two that try at once, one succeeds.
+        """Create the folder with its parents and lock it. Of several concurrent calls one succeeds.
 
-        A start that was killed before it saved anything is cleared away. Raises `OutputError` when the folder holds a
-        run already or cannot be made.
+        A folder in which a start was killed before it saved anything is reused. Raises `OutputError`
+        for a folder that holds a run or cannot be created.
         """
         run = cls(path)
-        with run._told():
+        with run._convert_os_errors():
             make_folder(run.path)
             run._check_free()
-            run.claimed = claim(run.log_path)
+            run.log_descriptor = create_log(run.log_path)
             run._check_nothing_saved()
-            remove_litter(run.path, alone=True)
-            flush_folder(run.path)
+            remove_stale_files(run.path, exclusive=True)
+            fsync_folder(run.path)
         return run
 
     @classmethod
     def create_default(cls, now: datetime.datetime) -> "RunFolder":
-        """A new folder named after the time; runs that start in the same second get ``-2``, ``-3`` and so on."""
+        """Create a folder named after the time; runs of the same second get ``-2``, ``-3`` and so on."""
         name = default_name(now)
         for path in (name, *(f"{name}-{n}" for n in range(2, 1000))):
             run = cls(path)
@@ -57,31 +57,31 @@ class RunFolder:
                 try:
                     return cls.create(path)
                 except OutputError:
-                    if not run._used():
+                    if not run._has_run_files():
                         raise
         raise OutputError(f"run folder {name} exists, and many after it; choose one with --out")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
-        """The folder of a run to resume, cleared of what a killed process left. Raises `CheckpointError`."""
+        """Open a run to resume and remove stale temporary files. Raises `CheckpointError`."""
         run = cls(path)
         if not _exists(run.path):
-            raise CheckpointError(f"{path}: no such run folder; give one to go on with")
+            raise CheckpointError(f"{path}: no such run folder; give the folder of the run to resume")
         if not run.path.is_dir():
             raise CheckpointError(f"{path}: not a folder; --resume takes a run folder, --init-from a model file")
         if not _exists(run.last):
             raise CheckpointError(
-                f"{path}: no {run.last.name} in this folder, so no run to go on with{_near(run.path)}"
+                f"{path}: no {run.last.name} in this folder, so no run to resume{_suggest_run(run.path)}"
             )
-        remove_litter(run.path)
+        remove_stale_files(run.path)
         return run
 
     def check_free(self) -> None:
-        """Raises `OutputError` if a run is here already, or none can be: better said before a long preparation."""
-        with self._told():
+        """Raise `OutputError` if `create` would fail, to fail before a long preparation."""
+        with self._convert_os_errors():
             self._check_free()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self.path.stat()  # raises for what can be no name
+                self.path.stat()  # raises for an invalid name
             nearest = next(place for place in (self.path, *self.path.absolute().parents) if os.path.lexists(place))
             if not nearest.is_dir():
                 raise FileExistsError if nearest == self.path else NotADirectoryError(0, "Not a directory")
@@ -91,13 +91,13 @@ class RunFolder:
     def _check_free(self) -> None:
         self._check_nothing_saved()
         known = _stat_succeeds(self.log_path)
-        free = abandoned(self.log_path) if known else not _stat_succeeds(self.config_path)
+        free = is_abandoned(self.log_path) if known else not _stat_succeeds(self.config_path)
         if not free:
             raise OutputError(self._exists())
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Errors of the system as `OutputError`."""
+    def _convert_os_errors(self) -> Iterator[None]:
+        """Convert errors of the operating system to `OutputError`."""
         try:
             yield
         except FileExistsError:
@@ -113,24 +113,27 @@ class RunFolder:
         if _stat_succeeds(self.last) or _stat_succeeds(self.best):
             raise OutputError(self._exists())
 
-    def _used(self) -> bool:
+    def _has_run_files(self) -> bool:
         return any(path.exists() for path in (self.config_path, self.log_path, self.best, self.last))
 
     def _exists(self) -> str:
-        if not self._used():
+        if not self._has_run_files():
             return f"{self.path}: a file of this name exists; choose another --out"
         if self.last.exists():
-            return f"run folder {self.path} exists; choose another --out, or go on with --resume {self.path}"
+            return f"run folder {self.path} exists; choose another --out, or continue it with --resume {self.path}"
         return f"run folder {self.path} exists, and nothing is saved in it yet; choose another --out"
 
 
 def default_name(now: datetime.datetime) -> str:
-    """Where a run goes that was given no ``--out``: ``runs/2026-01-31-235959``."""
+    """The default run folder, ``runs/2026-01-31-235959``."""
     return os.path.join(PARENT, f"{now:%Y-%m-%d-%H%M%S}")
 
 
 def model_path(path: str | os.PathLike[str]) -> Path:
-    """The file that MODEL names: itself, or in a run folder the best model, else the last. Raises `CheckpointError`."""
+    """The model file at a path: the file itself, or the best, else the last checkpoint of a run folder.
+
+    Raises `CheckpointError`.
+    """
     run = RunFolder(path)
     if not _exists(run.path):
         raise CheckpointError(f"{path}: no such model; give a run folder or a .safetensors file")
@@ -139,11 +142,11 @@ def model_path(path: str | os.PathLike[str]) -> Path:
     for model in (run.best, run.last):
         if _exists(model):
             return model
-    raise CheckpointError(f"{path}: no {run.best.name} or {run.last.name} in this folder{_near(run.path)}")
+    raise CheckpointError(f"{path}: no {run.best.name} or {run.last.name} in this folder{_suggest_run(run.path)}")
 
 
 def _exists(path: Path) -> bool:
-    """Whether something has this name. Raises `CheckpointError` when the system does not let us see."""
+    """Whether the path exists. Raises `CheckpointError` if that cannot be determined."""
     try:
         return _stat_succeeds(path)
     except OSError as error:
@@ -153,7 +156,8 @@ def _exists(path: Path) -> bool:
 
 
 def _stat_succeeds(path: Path) -> bool:
-    """`Path.exists`, which from Python 3.14 on hides errors such as a lack of permission. Raises `OSError`."""
+    """Whether the path exists. Raises `OSError`."""
+    # Path.exists hides errors such as a lack of permission from Python 3.14 on.
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -161,8 +165,8 @@ def _stat_succeeds(path: Path) -> bool:
     return True
 
 
-def _near(folder: Path) -> str:
-    """Names the latest run right below a folder that is none itself: people give ``runs`` for a run in it."""
+def _suggest_run(folder: Path) -> str:
+    """Suggest the latest run in a folder that is not a run itself: users give ``runs`` for a run in it."""
     try:
         runs = sorted(path for path in folder.iterdir() if RunFolder(path).last.exists())
     except OSError:
@@ -171,31 +175,32 @@ def _near(folder: Path) -> str:
 
 
 class Saver:
-    """Writes the states of a run. ``warn`` hears one line when the disk begins to fail, none while it goes on failing.
+    """Writes the checkpoints of a run. ``warn`` is called once for each series of failed writes.
 
-    A new best is written before the last state that tells of it, and until the disk takes it, last waits too: a kill
-    or a failure between the two leaves a last state from which the best will be made again.
+    A new best checkpoint is written before the last checkpoint that refers to it, and the last one is
+    not written until the best one is on disk. A kill or failure between the two leaves a last
+    checkpoint from which training produces the best one again.
     """
 
     def __init__(self, folder: RunFolder, warn: Callable[[str], None]) -> None:
         self._folder, self._warn = folder, warn
-        self._best: bytes | None = None  # not on disk yet
+        self._best: bytes | None = None  # to be written
         self._failing = False
 
     def save(self, state: bytes, best: bool = False) -> bool:
-        """Puts the bytes of a checkpoint on disk as the last state, and as the best one. False if that failed."""
+        """Write a checkpoint as the last one and, with ``best``, as the best one. False on failure."""
         try:
             self._write(state, best)
         except OutputError as error:
             if not self._failing:
-                self._warn(f"{error}; training goes on and will try again")
+                self._warn(f"{error}; training continues and will retry")
             self._failing = True
             return False
         self._failing = False
         return True
 
     def save_or_raise(self, state: bytes) -> None:
-        """The same at the end of a run, where no later save makes up for it: tries twice, raises `OutputError`."""
+        """Write the final checkpoint of a run; tries twice, because no later save follows. Raises `OutputError`."""
         try:
             self._write(state)
         except OutputError:

@@ -1,7 +1,7 @@
-"""JSON that is safe to read from a stranger: bounded depth, bounded count of values, no duplicate keys, finite numbers.
+"""JSON from untrusted files: bounded depth and number of values, no duplicate keys, finite numbers.
 
-Python's own parser answers a few megabytes of brackets with gigabytes of lists, keeps the last of two equal keys and
-reads ``NaN``. The bounds are checked by a scan that builds nothing, before the parser runs.
+Python's own parser builds gigabytes of lists from a few megabytes of brackets, keeps the last of two
+equal keys and accepts ``NaN``. A scan that builds nothing checks the bounds before the parser runs.
 """
 
 import json
@@ -12,31 +12,35 @@ from typing import Any
 DEPTH = 8
 _DIGITS = 40  # enough for the 128-bit state of a random generator
 
-# A string (or what is left of the text, when the string has no end: so that the scan stays linear), or a mark.
+# A string or a punctuation mark. A string without an end takes the rest of the text, which keeps the
+# scan linear.
 _MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
 
 def parse(text: str, *, values: int, depth: int = DEPTH) -> Any:
-    """The value of a JSON text. Raises `ValueError` when it is not JSON or breaks a bound."""
+    """Parse a JSON text. Raises `ValueError` when it is not JSON or exceeds a bound."""
     check_bounds(text, values=values, depth=depth)
     return json.loads(
         text,
-        object_pairs_hook=_distinct,
-        parse_int=_integer,
-        parse_float=_finite,
+        object_pairs_hook=_check_distinct,
+        parse_int=_parse_int,
+        parse_float=_parse_float,
         parse_constant=_refuse_constant,
     )
 
 
 def dump(value: Any, *, values: int, depth: int = DEPTH) -> str:
-    """An ASCII JSON text that `parse` reads with the same bounds. Raises `ValueError` for NaN or a broken bound."""
+    """Serialize to ASCII JSON that `parse` accepts with the same bounds.
+
+    Raises `ValueError` for NaN and for an exceeded bound.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     check_bounds(text, values=values, depth=depth)
     return text
 
 
 def check_bounds(text: str, *, values: int, depth: int) -> None:
-    """Raises `ValueError` when the text nests deeper than `depth` or may hold more than `values` values."""
+    """Raise `ValueError` for nesting deeper than `depth` or possibly more than `values` values."""
     count = level = 0
     for marks, match in enumerate(_MARK.finditer(text)):
         mark = match[0]
@@ -53,20 +57,20 @@ def check_bounds(text: str, *, values: int, depth: int) -> None:
             raise ValueError(f"more than {values} values")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("duplicate key in one object")
     return mapping
 
 
-def _integer(digits: str) -> int:
+def _parse_int(digits: str) -> int:
     if len(digits) > _DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
 
 
-def _finite(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("a number beyond the range of float64")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint.checkpoint import Checkpoint, load, signature_of
+from ..checkpoint.checkpoint import Checkpoint, load, spec_for
 from ..checkpoint.run_dir import model_path
 from ..data.examples.batching import evaluation_batches
 from ..data.examples.dataset import Batch, EncodedDataset, EncodedExamples
@@ -50,7 +50,7 @@ class TaskModel:
             raise ConfigError("a language model; use `fastrnn sample`, `eval`, `score` or `complete`")
         self.vocabulary, self.task = checkpoint.tokenizer, config.task
         self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
-        self.signature = signature_of(config, self.vocabulary)
+        self.signature = spec_for(config, self.vocabulary)
         self.model: Any = build(config.replace(precision=config.dtype, threads=threads), self.signature, threads)
         self.model.parameters.assign(checkpoint.parameters)
         self._rounded = not exact

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.atomic import may_run
+from ..checkpoint.atomic import process_may_be_alive
 from ..errors import BackendError, OutputError
 from .space import Choice, Range, Space
 from .trial import score
@@ -114,8 +114,8 @@ def _this_worker() -> str:
 
 
 def _abandoned(worker: str) -> bool:
-    """Whether a process of this machine that had a trial is gone: never on Windows, see `may_run`."""
+    """Whether a process of this machine that had a trial is gone: never on Windows, see `process_may_be_alive`."""
     node, _, process = worker.rpartition(":")
     if node != platform.node() or not process.isdecimal() or int(process) == os.getpid():
         return False
-    return not may_run(int(process))
+    return not process_may_be_alive(int(process))

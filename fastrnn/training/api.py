@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint.atomic import remove_litter
+from ..checkpoint.atomic import remove_stale_files
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import RunFolder, model_path
 from ..config import Config, parse_duration
@@ -149,13 +149,13 @@ def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:
 
 def _new_folder(out: str | os.PathLike[str] | None, callback: Callback) -> tuple[RunFolder, RunLog]:
     folder = RunFolder.create(out) if out is not None else RunFolder.create_default(datetime.datetime.now())
-    return folder, RunLog(folder.log_path, callback.message, folder.claimed)
+    return folder, RunLog(folder.log_path, callback.message, folder.log_descriptor)
 
 
 def _old_folder(run: str | os.PathLike[str], callback: Callback) -> tuple[RunFolder, RunLog]:
     folder = RunFolder.open(run)
     log = RunLog(folder.log_path, callback.message)
-    remove_litter(folder.path, alone=True)
+    remove_stale_files(folder.path, exclusive=True)
     return folder, log
 
 

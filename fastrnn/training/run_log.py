@@ -28,7 +28,7 @@ class RunLog:
     def __init__(
         self, path: str | os.PathLike[str], warn: Callable[[str], None], descriptor: int | None = None
     ) -> None:
-        """``descriptor``: what `claim.claim` gave for this path, if the run is new."""
+        """``descriptor``: what `create_log` returned for this path, if the run is new."""
         self._path = os.fspath(path)
         self._warn: Callable[[str], None] | None = warn
         self._pending = b""

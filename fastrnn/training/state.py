@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from ..checkpoint.safetensors_file import Damaged
+from ..checkpoint.safetensors_file import FormatError
 from ..checkpoint.validation import check_progress
 from ..errors import CheckpointError
 from ..inference.evaluation import Evaluation, rank
@@ -51,7 +51,7 @@ class TrainerState:
             if set(mapping) | {"metrics"} != names:
                 raise TypeError
             check_progress(mapping)
-        except (TypeError, Damaged):
+        except (TypeError, FormatError):
             raise CheckpointError("its record of progress is damaged; use another copy") from None
         fields = {key: name for name, key in _KEYS.items()}
         return cls(**{fields.get(key, key): value for key, value in mapping.items()})

@@ -86,7 +86,7 @@ def tensors(data: bytes, rng: random.Random) -> bytes:
 
 
 def doubled(data: bytes, rng: random.Random) -> bytes:
-    """A key that stands twice in one object."""
+    """Duplicate key in one object."""
     header, body = take_apart(data)
     key = rng.choice(list(header))
     text = json.dumps(header)

@@ -120,7 +120,7 @@ def full(times: int, simulated: bool = False) -> str:
             assert not litter(out)
             assert not half_line(out / "log.jsonl")
             assert '"end"' in (out / "log.jsonl").read_text()
-        warnings = said.count("training goes on and will try again"), said.count("cannot write the log")
+        warnings = said.count("training continues and will retry"), said.count("cannot write the log")
         assert warnings[0] <= times, said
         assert warnings[1] <= 1, said
     kind = "a simulated disk" if simulated else "a tmpfs of 1 MB"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrnn.checkpoint.checkpoint import Checkpoint, signature_of, to_bytes
+from fastrnn.checkpoint.checkpoint import Checkpoint, spec_for, to_bytes
 from fastrnn.config import MOMENTS, Config
 from fastrnn.data.examples.scaling import StandardScaler
 from fastrnn.data.examples.schema import TaskSchema
@@ -44,7 +44,7 @@ def task_model(task: str) -> bytes:
     vocabulary, settings = TASKS[task]
     options = {"hidden": 3, "cell": "gru", "optimizer": "momentum", "steps": 9, "lr": 0.1, "warmup": 0} | settings
     config = Config(task=task, batch=2, dropout=0.0, eval_every=9, **options)
-    shapes = parameter_shapes(config, signature_of(config, vocabulary))
+    shapes = parameter_shapes(config, spec_for(config, vocabulary))
     rng = np.random.default_rng(0)
     parameters = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     count = sum(math.prod(shape) for shape in shapes.values())

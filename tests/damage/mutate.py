@@ -43,7 +43,7 @@ class Subject:
 SUBJECTS = {
     "checkpoint": Subject(
         ("checkpoint/safetensors_file.py", "checkpoint/validation.py", "checkpoint/checkpoint.py"),
-        ("training/test_tensorfile.py", "training/test_checkpoint.py", "training/test_checkpoint_hostile.py"),
+        ("training/test_safetensors_file.py", "training/test_checkpoint.py", "training/test_checkpoint_hostile.py"),
         {},
     ),
     "vocabulary": Subject(

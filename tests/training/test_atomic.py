@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.checkpoint import atomic
-from fastrnn.checkpoint.atomic import make_folder, remove_litter, write_atomic
+from fastrnn.checkpoint.atomic import make_folder, remove_stale_files, write_atomic
 from fastrnn.errors import OutputError
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
@@ -150,9 +150,9 @@ def test_only_litter_of_the_dead_is_removed(tmp_path) -> None:
     for name in litter + kept:
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / name_of(dead.pid, token="00000001")).mkdir()
-    remove_litter(tmp_path)
+    remove_stale_files(tmp_path)
     assert set(os.listdir(tmp_path)) == {*kept, name_of(dead.pid, token="00000001")}
-    remove_litter(tmp_path / "missing")
+    remove_stale_files(tmp_path / "missing")
 
 
 def test_alone_in_a_folder_everything_that_is_not_ours_is_litter(tmp_path) -> None:
@@ -160,13 +160,13 @@ def test_alone_in_a_folder_everything_that_is_not_ours_is_litter(tmp_path) -> No
     litter = [name_of(os.getppid()), name_of(1, host="0123abcd"), name_of(os.getppid(), token=atomic._TOKEN)]
     for name in litter + kept:
         (tmp_path / name).write_bytes(b"x")
-    remove_litter(tmp_path, alone=True)
+    remove_stale_files(tmp_path, exclusive=True)
     assert set(os.listdir(tmp_path)) == set(kept)
 
 
 def test_every_new_folder_is_flushed_into_its_parent(tmp_path, monkeypatch) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(atomic, "flush_folder", lambda folder: flushed.append(Path(folder)))
+    monkeypatch.setattr(atomic, "fsync_folder", lambda folder: flushed.append(Path(folder)))
     make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
     assert sorted(flushed) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
@@ -223,9 +223,9 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path) -> None:
 
 def test_processes_are_not_asked_where_that_would_stop_them(monkeypatch) -> None:
     """On Windows signal 0 is Ctrl-C."""
-    assert atomic.may_run(os.getpid())
+    assert atomic.process_may_be_alive(os.getpid())
     with monkeypatch.context() as changed:
         changed.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
         changed.setattr(os, "name", "nt")
-        assert atomic.may_run(os.getpid())
+        assert atomic.process_may_be_alive(os.getpid())
         assert atomic._alive(os.getpid() + 1, "00000000")

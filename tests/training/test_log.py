@@ -173,7 +173,7 @@ def test_half_a_line_is_cut_off_without_pread(tmp_path, monkeypatch) -> None:
     monkeypatch.delattr(os, "pread", raising=False)
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"event": "start"}\n{"eve')
-    assert lock.abandoned(path)
+    assert lock.is_abandoned(path)
     with RunLog(path, no_warning) as run:
         run.write({"step": 1})
         run.write({"step": 2})

@@ -55,9 +55,9 @@ def test_while_the_best_cannot_be_written_last_waits_and_one_warning_is_given(fo
     assert not saver.save(b"3")
     assert not saver.save(b"4", best=True)
     assert found(folder) == (b"1", None)
-    assert [
-        warning.endswith("No space left on device; training goes on and will try again") for warning in warnings
-    ] == [True]
+    assert [warning.endswith("No space left on device; training continues and will retry") for warning in warnings] == [
+        True
+    ]
     assert saver.save(b"5")
     assert found(folder) == (b"5", b"4")
 

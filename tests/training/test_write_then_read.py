@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrnn.cells import RECURRENT_CELLS
-from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, signature_of, to_bytes
+from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, spec_for, to_bytes
 from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, TASKS, Config, to_toml
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.scaling import StandardScaler
@@ -54,7 +54,7 @@ ODD = st.text(
 
 def checkpoint_of(config: Config, encoding: Any) -> Checkpoint:
     """A model of zeros, without moments."""
-    shapes = parameter_shapes(config, signature_of(config, encoding))
+    shapes = parameter_shapes(config, spec_for(config, encoding))
     return Checkpoint(config, encoding, {n: np.zeros(s, config.dtype) for n, s in shapes.items()}, {}, {}, {}, {})
 
 

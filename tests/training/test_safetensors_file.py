@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrnn.checkpoint import safetensors_file
-from fastrnn.checkpoint.safetensors_file import Damaged, encode, layout, read_header, read_tensors
+from fastrnn.checkpoint.safetensors_file import FormatError, check_layout, encode, read_header, read_tensors
 
 
 def test_the_exact_bytes() -> None:
@@ -28,7 +28,7 @@ def test_empty_arrays_and_scalars_come_back() -> None:
     tensors = {"none": np.empty((0, 3), np.float32), "one": np.array(2.0), "last": np.empty(0, np.float32)}
     data = encode(tensors, {})
     file = io.BytesIO(data)
-    found = read_tensors(file, layout(read_header(file, len(data))))
+    found = read_tensors(file, check_layout(read_header(file, len(data))))
     assert {name: (array.shape, array.dtype) for name, array in found.items()} == {
         name: (array.shape, array.dtype) for name, array in tensors.items()
     }
@@ -37,7 +37,7 @@ def test_empty_arrays_and_scalars_come_back() -> None:
 
 def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
     monkeypatch.setattr(safetensors_file, "MAX_HEADER", 1000)
-    with pytest.raises(Damaged, match="need a header of 1024 bytes: too long"):
+    with pytest.raises(FormatError, match="need a header of 1024 bytes: too long"):
         encode({}, {"k": "x" * 994})
 
 
@@ -50,9 +50,9 @@ def test_the_longest_header_that_is_written_is_read(monkeypatch, limits) -> None
     assert read_header(io.BytesIO(data), len(data)).metadata == {"k": "x" * 994}
     for name, most in limits.items():
         monkeypatch.setattr(safetensors_file, name, most - 1)
-    with pytest.raises(Damaged, match="too long"):
+    with pytest.raises(FormatError, match="too long"):
         encode({}, {"k": "x" * 994})
-    with pytest.raises(Damaged):
+    with pytest.raises(FormatError):
         read_header(io.BytesIO(data), len(data))
 
 
@@ -60,7 +60,7 @@ def test_a_large_model_may_have_a_longer_header(monkeypatch) -> None:
     """Its vocabulary is: 8/11 of the limit and 3/11 of the file's bytes, header included."""
     monkeypatch.setattr(safetensors_file, "MAX_HEADER", 1100)
     notes = {"k": "x" * 3000}
-    with pytest.raises(Damaged, match="too long for so small a model"):
+    with pytest.raises(FormatError, match="too long for so small a model"):
         encode({"a": np.zeros(1000, np.float32)}, notes)
     data = encode({"a": np.zeros(2000, np.float32)}, notes)
     assert read_header(io.BytesIO(data), len(data)).metadata == notes

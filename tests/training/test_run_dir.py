@@ -27,7 +27,7 @@ def test_a_run_is_never_overwritten(tmp_path) -> None:
         RunFolder.create(tmp_path / "r")
     run.last.touch()
     with pytest.raises(
-        OutputError, match=r"^run folder \S+r exists; choose another --out, or go on with --resume \S+r$"
+        OutputError, match=r"^run folder \S+r exists; choose another --out, or continue it with --resume \S+r$"
     ):
         RunFolder.create(tmp_path / "r")
 
@@ -51,8 +51,8 @@ def test_a_start_that_was_killed_before_it_saved_is_cleared_away(tmp_path, log: 
     for refuse in (first.check_free, lambda: RunFolder.create(first.path)):
         with pytest.raises(OutputError, match="nothing is saved in it yet"):
             refuse()
-    assert first.claimed is not None
-    os.close(first.claimed)  # as the system does for the dead
+    assert first.log_descriptor is not None
+    os.close(first.log_descriptor)  # as the system does for the dead
     first.check_free()
     RunFolder.create(first.path)
     assert first.log_path.read_text() == ""
@@ -153,10 +153,10 @@ def test_default_names_when_runs_is_a_file(tmp_path, monkeypatch) -> None:
 
 def test_open_finds_a_run_and_clears_it(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "r")
-    with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so no run to go on with"):
+    with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so no run to resume"):
         RunFolder.open(run.path)
     run.last.touch()
-    with pytest.raises(CheckpointError, match=r"so no run to go on with; did you mean \S+r\?"):
+    with pytest.raises(CheckpointError, match=r"so no run to resume; did you mean \S+r\?"):
         RunFolder.open(tmp_path)
     with pytest.raises(CheckpointError, match="not a folder; --resume takes a run folder"):
         RunFolder.open(run.last)
