@@ -145,7 +145,7 @@ def _may_be_alive(process: int, token: str) -> bool:
 
 def process_may_be_alive(process: int) -> bool:
     """Whether a process of this machine may be running; on Windows always true."""
-    # On Windows os.kill(process, 0) would end the process.
+    # On Windows signal 0 is Ctrl-C: it would stop the process.
     if os.name != "posix":
         return True
     try:

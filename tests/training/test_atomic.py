@@ -228,4 +228,4 @@ def test_processes_are_not_asked_where_that_would_stop_them(monkeypatch) -> None
         changed.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
         changed.setattr(os, "name", "nt")
         assert atomic.process_may_be_alive(os.getpid())
-        assert atomic._alive(os.getpid() + 1, "00000000")
+        assert atomic._may_be_alive(os.getpid() + 1, "00000000")
