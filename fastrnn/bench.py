@@ -1,4 +1,4 @@
-"""How fast this machine trains and samples, and how close that comes to its own peak."""
+"""Benchmarks: speed of training and sampling on this machine, and its fraction of the peak."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from .training.optimizers import Optimizer
 
 VOCAB = 65
 _CLIP = 5.0
-_LONGEST = 3600.0  # seconds of one measurement
+_MAX_SECONDS = 3600.0  # of one measurement
 
 
 def bench_train(
@@ -32,26 +32,49 @@ def bench_train(
     seconds: float = 5.0,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Full training steps on random ids: forward, loss, backward, clip, Adam. Medians over ``seconds``.
+    """Time full training steps on random ids: forward, loss, backward, clip, Adam.
 
-    FLOPs: a multiply-add counts 2, forward and backward 3 times the forward products; the one-hot input costs nothing.
-    Processes that were started together share the ``batch``; then there are also their number, the bytes of gradient
-    that each averages in a step, and which shares of the time it waits for the others and averages.
+    FLOPs: a multiply-add counts 2; a training step counts 3 times the forward products; the one-hot
+    input counts 0.
+
+    Args:
+        cell: Name of the cell.
+        layers: L.
+        hidden: H.
+        batch: B, divided among the processes of an MPI run.
+        seq: T.
+        precision: "float32", "bfloat16" or "float64".
+        threads: Number of threads; default: one per usable processor.
+        seconds: Duration of the measurement.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The settings, and medians over all steps: characters per second, milliseconds per step,
+        GFLOP/s and the fraction of the peak, memory of the window. In an MPI run also the number
+        of processes, bytes of gradient that each reduces per step, and the fractions of time spent
+        waiting for the others and reducing.
+
+    Raises:
+        ConfigError: ``seconds`` is out of range, or a setting is invalid.
+        BackendError: The device is not available or does not support the settings.
     """
     _check_seconds(seconds)
     group = world()
     backend.check(device, processes=group.size)
+
     lo, hi = group.shard(batch)
     network = _network(cell, layers, hidden, precision, threads, device)
     config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
     optimizer = Optimizer(network, config)
+
     rng = np.random.default_rng(0)
     ids = rng.integers(0, VOCAB, (seq + 1, hi - lo)).astype(np.int32)
-    window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(hi - lo)
+    window = Window(ids[:-1].copy(), ids[1:].copy(), None)
+    state = network.initial_state(hi - lo)
 
     def step() -> None:
-        nats = network.train_step_gradients(window, state)
-        group.all_reduce_gradients(network.gradients.flat, nats, window)
+        loss = network.train_step_gradients(window, state)
+        group.all_reduce_gradients(network.gradients.flat, loss, window)
         optimizer.step(2e-3, optimizer.gradient_norm())
         network.kernels.synchronize()
 
@@ -83,11 +106,18 @@ def bench_train(
 def bench_scale(
     cell: str = "lstm", precision: str = "float32", seconds: float = 1.0, device: str = "cpu"
 ) -> Iterator[dict[str, Any]]:
-    """How the cost of training grows: with H, with T, and with threads, one row of `bench_train` for each size, as soon
-    as it is measured.
+    """Measure how the cost of training scales with H, T and threads.
 
-    Each row also has ``multiply_adds`` a character and the picoseconds that one takes: near constant where the cost is
-    proportional to the work; and ``window_factor``, window memory over 4 * T * B * H * L bytes.
+    Args:
+        cell: Name of the cell.
+        precision: "float32", "bfloat16" or "float64".
+        seconds: Duration of each measurement.
+        device: "cpu" or "cuda".
+
+    Yields:
+        The result of `bench_train` for each size, with ``multiply_adds`` per character, picoseconds
+        per multiply-add (constant if the cost is proportional to the work), and ``window_factor``,
+        the window's memory over 4 * T * B * H * L bytes.
     """
     sizes: list[dict[str, Any]] = [{"hidden": hidden} for hidden in (64, 128, 256, 512, 1024)]
     sizes += [{"hidden": 256, "seq": seq} for seq in (16, 32, 128, 256)]
@@ -109,7 +139,22 @@ def bench_sample(
     threads: int | None = None,
     seconds: float = 5.0,
 ) -> dict[str, Any]:
-    """Characters drawn a second at temperature 0.8, each fed back, in ``streams`` samples side by side."""
+    """Time sampling at temperature 0.8.
+
+    Args:
+        cell: Name of the cell.
+        layers: L.
+        hidden: H.
+        streams: Number of samples generated in one batch.
+        threads: Number of threads; default: one per usable processor.
+        seconds: Duration of the measurement.
+
+    Returns:
+        The settings, characters per second of all streams, and microseconds per step.
+
+    Raises:
+        ConfigError: ``seconds`` or another setting is out of range.
+    """
     from .data.text.tokenizers import CharTokenizer
     from .inference.sampling import Sampler, SamplingParams, check_amounts
 
@@ -118,15 +163,17 @@ def bench_sample(
     network = _network(cell, layers, hidden, "float32", threads)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
     blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), SamplingParams(temperature=0.8), 0)
-    next(blocks)  # compiles
-    for _ in range(4):  # the block length settles
+    next(blocks)  # the first block compiles the kernels
+    for _ in range(4):  # until the sampler has adapted the block length
         next(blocks)
-    chars, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds:
+
+    chars = 0
+    start = time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
         chars += next(blocks).shape[0]
     return {
-        "chars_per_s": chars * streams / passed,
-        "us_per_step": passed / chars * 1e6,
+        "chars_per_s": chars * streams / elapsed,
+        "us_per_step": elapsed / chars * 1e6,
         "streams": streams,
         "threads": network.pool.threads,
         "vectors": network.kernels.TARGET.name,
@@ -137,19 +184,21 @@ def bench_sample(
 
 
 def _check_seconds(seconds: float) -> None:
-    if not 0 < seconds <= _LONGEST:
-        raise ConfigError(f"seconds is {seconds:g}; it must be above 0 and at most {_LONGEST:g}")
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ConfigError(f"seconds is {seconds:g}; it must be above 0 and at most {_MAX_SECONDS:g}")
 
 
 def train_flops(cell: str, layers: int, hidden: int) -> float:
-    """Per trained character."""
+    """Return the FLOPs of training on one character."""
+    # One product G*H x H for the first layer, whose input is one-hot; two for each layer above.
     recurrent = 2 * CELLS[cell].gate_count * hidden * hidden
     return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
 
 
 def peak_gflops(network: Network) -> float:
-    """What the project's own tile reaches on all threads, on a size that stays in cache."""
-    kernels, dtype = network.kernels, network.dtype  # of float32 also where products are bfloat16
+    """Return the GFLOP/s of the micro-kernel on all threads, for a size that stays in cache."""
+    kernels = network.kernels
+    dtype = network.dtype  # the float32 peak, even where products are in bfloat16
     rows, k, n, repeats = kernels.PEAK
     best = 0.0
     packed = kernels.zeros(kernels.packed_size(k, n, dtype), dtype)
@@ -169,31 +218,34 @@ def _network(cell: str, layers: int, hidden: int, precision: str, threads: int |
 
 
 def _median_time(step: Callable[[], None], seconds: float, group: Communicator) -> tuple[float, int, dict[str, Any]]:
-    """Seconds of a step, how many were measured, and what the processes of a group spent on each other."""
-    for _ in range(3):
+    """Return the median seconds of a step, the number of steps, and the shares of communication."""
+    for _ in range(3):  # compilation and warm-up
         step()
+
     times: list[float] = []
     end = time.perf_counter() + seconds
     before = group.spent()
+    # All processes take the same number of steps: each step waits for all of them.
     while group.all_reduce_max(time.perf_counter() < end or len(times) < 5)[0]:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return float(np.median(times)), len(times), _shares(before, group.spent(), times, group)
+    return float(np.median(times)), len(times), _communication_shares(before, group.spent(), times, group)
 
 
-def _shares(
+def _communication_shares(
     before: CommunicationTime | None, after: CommunicationTime | None, times: list[float], group: Communicator
 ) -> dict[str, Any]:
-    """Means over the processes."""
+    """Return fractions of time and bytes of communication, means over the processes."""
     if before is None or after is None:
         return {}
+
     waited, averaged = group.all_reduce_sum(after.waited - before.waited, after.averaged - before.averaged)
-    whole = sum(times) * group.size
+    total = sum(times) * group.size
     return {
         "processes": group.size,
         "bytes_per_step": (after.bytes - before.bytes) // len(times),
-        "waiting_fraction": waited / whole,
-        "averaging_fraction": averaged / whole,
+        "waiting_fraction": waited / total,
+        "averaging_fraction": averaged / total,
         "averaging_ms": averaged / group.size / len(times) * 1e3,
     }

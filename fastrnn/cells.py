@@ -1,8 +1,14 @@
-"""Everything known about a cell apart from its arithmetic: one `CellSpec` each, in the table `CELLS`.
+"""The cells: names, layout and defaults of each, in the table `CELLS`.
 
-The arithmetic of one hidden unit is in `fastrnn.kernels.cell_math`; each device compiles it (`fastrnn.kernels.cpu.lstm`
-and so on) and lists it under the cell's name in the ``CELLS`` of its ``ops`` module. To add a cell, add its spec here,
-its arithmetic there, and its step to `fastrnn.reference.layer.CELLS`.
+To add a cell:
+
+1. Add its `CellSpec` to `CELLS`.
+2. Add the arithmetic of one hidden unit to `fastrnn.kernels.cell_math`.
+3. Compile that for each device (as `fastrnn.kernels.cpu.lstm` does) and list it under the cell's
+   name in the ``CELLS`` of the device's ``ops`` module.
+4. Add its textbook step to `fastrnn.reference.layer.CELLS`.
+
+`tests/nn/test_toy_cell.py` does this for a minimal gated unit.
 """
 
 from collections.abc import Mapping
@@ -14,19 +20,22 @@ class CellSpec:
     """Names, layout and defaults of one cell.
 
     Args:
-        gates: Names of the G gates in the order of torch.nn's weights: rows ``k*H`` to ``(k+1)*H`` of ``weight_ih`` and
-            ``weight_hh`` belong to gate ``k``.
-        states: Names of the arrays (B, H) that a step hands to the next.
-        column_blocks: Blocks of H columns in the kernels' gate array (T, B, column_blocks * H). More than G where the
-            input's and the state's share of a gate are kept apart, as for the candidate of the GRU.
-        input_order: Gate whose rows of ``weight_ih`` fill block k, for the first G blocks. The recurrent product
-            always fills the last G blocks, in the order of ``gates``.
+        gates: Names of the G gates in the order of torch.nn's weights: rows ``k*H`` to ``(k+1)*H``
+            of ``weight_ih`` and ``weight_hh`` belong to gate ``k``.
+        states: Names of the state arrays (B, H) passed from step to step; empty: feed-forward.
+        column_blocks: Blocks of H columns in the kernels' gate array (T, B, column_blocks * H).
+            More than G if the input's and the state's part of a gate are stored separately, as
+            for the candidate of the GRU.
+        input_order: Index of the gate whose rows of ``weight_ih`` fill block k, for the first G
+            blocks. The recurrent product always fills the last G blocks, in the order of ``gates``.
         sigmoid_gates: Gate name -> block that holds its value in 0..1 after a forward pass.
-        keep_gate: Gate whose bias decides how much of the old state is kept, and the sign of the bias that keeps more.
-        ones_bias: Gate whose bias starts at 1 instead of 0.
-        identity_scale: Start recurrent weights as this multiple of the identity; None: orthogonal or uniform.
+        keep_gate: Gate whose bias controls how much of the old state is kept, and the sign of the
+            bias that keeps more.
+        ones_bias: Gate whose bias is initialised to 1 instead of 0.
+        identity_scale: Initialise recurrent weights to this multiple of the identity; None:
+            orthogonal or uniform.
         learning_rate_factor: Default learning rate relative to that of the gated cells.
-        output_bounds: An output at or beyond one of these counts as saturated.
+        output_bounds: An output at or beyond one of these bounds counts as saturated.
     """
 
     gates: tuple[str, ...]
@@ -42,22 +51,22 @@ class CellSpec:
 
     @property
     def gate_count(self) -> int:
-        """G."""
+        """G, the number of gates."""
         return len(self.gates)
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether a step depends on the one before it."""
+        """Whether a step depends on the previous one."""
         return bool(self.states)
 
     @property
     def has_cell_state(self) -> bool:
-        """Whether there is a c beside the output h."""
+        """Whether the state has a c besides the output h."""
         return "c" in self.states
 
 
 CELLS: dict[str, CellSpec] = {
-    # Elman (1990). Without gates the gradient grows and shrinks faster, hence the smaller learning rate.
+    # Elman (1990). Without gates, gradients explode and vanish faster: a smaller learning rate.
     "rnn": CellSpec(
         gates=("h",),
         states=("h",),
@@ -65,7 +74,8 @@ CELLS: dict[str, CellSpec] = {
         input_order=(0,),
         learning_rate_factor=0.25,
     ),
-    # A scaled identity (Le, Jaitly and Hinton 2015): at 1 the state summed up one-hot inputs until the loss blew up.
+    # A scaled identity (Le, Jaitly and Hinton 2015). With scale 1 the state accumulated one-hot inputs
+    # and training diverged.
     "rnn-relu": CellSpec(
         gates=("h",),
         states=("h",),
@@ -85,7 +95,7 @@ CELLS: dict[str, CellSpec] = {
         sigmoid_gates={"r": 1, "z": 2},
         keep_gate=("z", 1),
     ),
-    # The lectures' GRU without a reset gate; u near 0 keeps the state.
+    # A GRU without a reset gate, as in many lectures; u near 0 keeps the state.
     "gru-simplified": CellSpec(
         gates=("u", "c"),
         states=("h",),
@@ -94,7 +104,8 @@ CELLS: dict[str, CellSpec] = {
         sigmoid_gates={"u": 0},
         keep_gate=("u", -1),
     ),
-    # Hochreiter and Schmidhuber (1997). Forget gates start open (Gers et al. 2000; Jozefowicz et al. 2015).
+    # Hochreiter and Schmidhuber (1997). Forget gates start open (Gers et al. 2000; Jozefowicz et
+    # al. 2015).
     "lstm": CellSpec(
         gates=("i", "f", "g", "o"),
         states=("h", "c"),
@@ -104,9 +115,9 @@ CELLS: dict[str, CellSpec] = {
         keep_gate=("f", 1),
         ones_bias="f",
     ),
-    # tanh(W x + b) at every step by itself: the feed-forward network to compare with.
+    # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,)),
 }
 
-# Names of the cells that carry a state.
+# Names of the cells with a state.
 RECURRENT_CELLS = tuple(name for name, spec in CELLS.items() if spec.is_recurrent)

@@ -1,7 +1,7 @@
-"""Names and shapes of parameters: torch.nn's, so that weights load there and back.
+"""Names and shapes of parameters. They are torch.nn's, so weights can be exchanged both ways.
 
-Letters: F input features, H hidden units, V vocabulary, G gates, L layers, D directions, M inputs and K outputs of a
-linear map.
+Letters: F input features, H hidden units, V vocabulary, G gates, L layers, D directions, M inputs
+and K outputs of a linear layer.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,16 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class StackShape:
-    """What decides every array of a stack of layers.
+    """Sizes that determine every array of a stack of layers.
 
-    ``inputs``: V of tokens that are fed one-hot, or F of dense input. ``prefix`` begins its parameters' names.
+    Args:
+        cell: Name of the cell.
+        layers: L.
+        hidden: H, per direction.
+        inputs: V of one-hot tokens, or F of dense input.
+        one_hot: Whether the input is one-hot ids.
+        bidirectional: Whether D is 2.
+        prefix: First part of the parameters' names.
     """
 
     cell: str
@@ -32,27 +39,27 @@ class StackShape:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What ends the names of each direction's parameters."""
+        """Suffix of the parameters' names for each direction."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
     @property
     def outputs(self) -> int:
-        """D*H: both directions' outputs lie side by side."""
+        """D*H, the width of the concatenated outputs of all directions."""
         return len(self.suffixes) * self.hidden
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The weights of which one-hot ids choose columns."""
+        """Names of the weights whose columns one-hot ids select."""
         return tuple(f"{self.prefix}.weight_ih_l0{suffix}" for suffix in self.suffixes) if self.one_hot else ()
 
     def features(self, n: int) -> int:
-        """The width of layer n's input."""
+        """Return F, the input width of layer n."""
         return self.inputs if n == 0 else self.outputs
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What decides every array of a language model: cell, L, H and V."""
+    """Sizes that determine every array of a language model: cell, L, H and V."""
 
     cell: str
     layers: int
@@ -71,30 +78,30 @@ class ModelShape:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The weights of which one-hot ids choose columns."""
+        """Names of the weights whose columns one-hot ids select."""
         return self.stack.tables
 
     @property
     def small_tables(self) -> tuple[str, ...]:
-        """None: a language model has no embeddings."""
+        """Empty: a language model has no embeddings."""
         return ()
 
 
 def parameter_shapes(shape: ModelShape) -> Shapes:
-    """Parameter name -> shape of a language model, in the order in which they lie in the flat array.
+    """Return parameter name -> shape of a language model, in the order of the flat array.
 
-    Those of its stack, then ``out.weight`` (V, H) and ``out.bias`` (V,).
+    The stack's parameters, then ``out.weight`` (V, H) and ``out.bias`` (V,).
     """
     return stack_shapes(shape.stack) | linear_shapes("out", shape.hidden, shape.vocab)
 
 
 def stack_shapes(shape: StackShape) -> Shapes:
-    """Parameter name -> shape of a stack.
+    """Return parameter name -> shape of a stack.
 
-    ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H), two biases (G*H,); then the same with ``_reverse``
-    for the backward direction. F is D*H above the first layer. Gate order: torch.nn's i,f,g,o for the LSTM and r,z,n
-    for the GRU; u,c (update gate, candidate) for the simplified GRU. A dense layer has ``weight_ih`` and ``bias_ih``
-    alone.
+    For each layer ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H) and two biases
+    (G*H,); then the same with ``_reverse`` for the backward direction. F is D*H above the first
+    layer. Gate order: torch.nn's i, f, g, o for the LSTM and r, z, n for the GRU; u, c (update
+    gate, candidate) for the simplified GRU. A dense layer has ``weight_ih`` and ``bias_ih`` only.
     """
     rows = shape.gates * shape.hidden
     shapes: Shapes = {}
@@ -111,5 +118,5 @@ def stack_shapes(shape: StackShape) -> Shapes:
 
 
 def linear_shapes(name: str, inputs: int, outputs: int) -> Shapes:
-    """``weight`` (K, M) and ``bias`` (K,) of a linear map."""
+    """Return the shapes of ``weight`` (K, M) and ``bias`` (K,) of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

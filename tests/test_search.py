@@ -19,7 +19,7 @@ def make_case(rng, cell="lstm"):
     model, batch = make_task("translate", rng, cell), make_batch("translate", rng)
     model.parameters.flat[...] *= 3
     model.parameters["out.bias"][UNKNOWN] = -1e6  # unknown symbols are not searched
-    return model, model.start(batch)
+    return model, model.encode(batch)
 
 
 def rows_of(state, rows):
@@ -68,7 +68,7 @@ def test_a_beam_of_one_is_greedy(cell, rng):
 
 def test_a_wide_beam_finds_the_likeliest_of_all(rng):
     model, state = make_case(rng)
-    vocab = model.signature.target_tokens
+    vocab = model.spec.target_tokens
     found = until_end(beam_search(model.decoder, state, LENGTH, vocab**LENGTH // 8))
     for b in range(2):
         assert found[b] == likeliest(model, rows_of(state, [b]), vocab)
@@ -91,7 +91,7 @@ def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
     for case in range(40):
         model, batch = make_task("translate", rng), make_batch("translate", rng)
         model.parameters.flat[...] *= 3
-        start, most = model.start(batch), longest(batch)
+        start, most = model.encode(batch), longest(batch)
         plain = log_probabilities(model.decoder, start, written(model, target, batch), most)
         beam = 2 + case % 2
         answer = log_probabilities(model.decoder, start, written(model, target, batch, beam), most)

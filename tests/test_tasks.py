@@ -229,7 +229,7 @@ def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(translator):
 
     model, folder = translator
     batch = model.encode(model.records([str(folder / "pairs.tsv")])).batch(np.arange(40))
-    target, start = model.tokenizer, model.model.start(batch)
+    target, start = model.tokenizer, model.model.encode(batch)
     texts = {}
     for name, ids in (
         ("greedy", written(model.model, target, batch)),

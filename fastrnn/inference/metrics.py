@@ -162,7 +162,7 @@ def written(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -> Arr
 
     With a beam that of the two answers, its own and the greedy one, that is likelier.
     """
-    start, most = model.start(batch), longest(batch)
+    start, most = model.encode(batch), longest(batch)
     ids = _cut(greedy(Sampler(model.decoder, target, rounded=False, end=END), start, int(most.max())), most)
     if beam == 1:
         return ids

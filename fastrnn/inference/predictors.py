@@ -182,7 +182,7 @@ class TaskModel:
         texts = [self.tokenizer.decode(column) for column in ids.T]
         if not logprobs:
             return [(text, None) for text in texts]
-        found = log_probabilities(self.model.decoder, self.model.start(batch), ids, longest(batch))
+        found = log_probabilities(self.model.decoder, self.model.encode(batch), ids, longest(batch))
         return list(zip(texts, found.tolist(), strict=True))
 
     def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
@@ -260,7 +260,7 @@ class TaskModel:
             raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
         x = given if isinstance(given, str) else numbers_of(given, Location("given"))
         records = ExampleSet(self.task, [Example(x, None, Location("given"))], answers=False)
-        start: dict[str, Array] = self.model.start(self.encode(records).batch(np.zeros(1, np.int64)))
+        start: dict[str, Array] = self.model.encode(self.encode(records).batch(np.zeros(1, np.int64)))
         return start
 
     def reset(self) -> None:

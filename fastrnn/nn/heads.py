@@ -1,4 +1,4 @@
-"""What stands on top: a linear map, and the loss of what it says."""
+"""Output heads: a linear layer and its loss."""
 
 from typing import Any
 
@@ -12,40 +12,68 @@ CLASSES, NUMBERS, BITS = "classes", "numbers", "bits"
 
 
 class OutputHead:
-    """Linear map to K outputs. ``kind``: softmax with cross-entropy of classes, half the squared error of numbers,
-    or sigmoid with cross-entropy of bits (`fastrnn.kernels.cpu.output_losses`)."""
+    """A linear layer with K outputs and one of three losses (`fastrnn.kernels.cpu.output_losses`).
+
+    Args:
+        kernels: Kernels of the device.
+        linear: The linear layer.
+        kind: `CLASSES`: softmax and cross-entropy; `NUMBERS`: half the squared error; `BITS`:
+            sigmoid and binary cross-entropy.
+    """
 
     def __init__(self, kernels: Any, linear: Linear, kind: str) -> None:
-        self.kernels, self.linear, self.kind = kernels, linear, kind
+        self.kernels = kernels
+        self.linear = linear
+        self.kind = kind
+
+        # Set by `load`: (T, B), outputs (T, B, K), losses (T, B), the targets.
         self._window = (0, 0)
+        self.outputs: Array
+        self.losses: Array
+        self._no_dx: Array
+        self._targets: Array | None
+        # Set by `loss` for `accumulate`: the input (T, B, M).
+        self._x: Array
 
     def load(self, steps: int, batch: int, targets: Array | None) -> None:
-        """Targets of the next window: classes (T, B) int32, -1 not scored; others (T, B, K), NaN not scored."""
+        """Set the targets of the next window.
+
+        Args:
+            steps: T.
+            batch: B.
+            targets: Classes (T, B), -1 where not scored; numbers or bits (T, B, K), NaN where not
+                scored. None: `predict` only.
+        """
         if self._window != (steps, batch):
             self._window = (steps, batch)
             zeros, dtype = self.kernels.zeros, self.linear.dtype
-            self.outputs: Array = zeros((steps, batch, self.linear.outputs), dtype)
-            self.losses: Array = zeros((steps, batch), dtype)
-            self._no_dx: Array = zeros((steps, batch, 0), dtype)
-        kind = np.int32 if self.kind == CLASSES else self.linear.dtype
-        self._targets = None if targets is None else np.ascontiguousarray(targets, kind)
+            self.outputs = zeros((steps, batch, self.linear.outputs), dtype)
+            self.losses = zeros((steps, batch), dtype)
+            self._no_dx = zeros((steps, batch, 0), dtype)
+        target_dtype = np.int32 if self.kind == CLASSES else self.linear.dtype
+        self._targets = None if targets is None else np.ascontiguousarray(targets, target_dtype)
 
     def loss(self, rows: Rows, x: Array, scale: float, dx: Array | None) -> None:
-        """Losses (T, B) after x (T, B, M); the outputs become their gradients, times ``scale``; dx, if asked for."""
+        """Compute `losses` (T, B) from x (T, B, M).
+
+        `outputs` receives the gradient of the linear layer's output times ``scale``; dx (T, B, M),
+        unless None, that of x.
+        """
         assert self._targets is not None
         self._x = x
         if self.kind == CLASSES:
-            to = self._no_dx if dx is None else dx
-            self.linear.cross_entropy(rows, x, self._targets, scale, self.outputs, self.losses, to)
+            wanted_dx = self._no_dx if dx is None else dx
+            self.linear.cross_entropy(rows, x, self._targets, scale, self.outputs, self.losses, wanted_dx)
             return
+
         score = self.kernels.squared_error if self.kind == NUMBERS else self.kernels.binary_cross_entropy
         self.linear.forward(rows, x, self.outputs)
         score(self.outputs, self._targets, self.linear.dtype.type(scale), self.losses, *rows)
         if dx is not None:
             self.linear.backward(rows, self.outputs, dx)
 
-    def answer(self, rows: Rows, x: Array) -> None:
-        """The outputs (T, B, K) become log-probabilities of classes, numbers, or probabilities of bits."""
+    def predict(self, rows: Rows, x: Array) -> None:
+        """Compute `outputs` (T, B, K): log-probabilities of classes, numbers, or probabilities of bits."""
         self.linear.forward(rows, x, self.outputs)
         if self.kind == CLASSES:
             self.kernels.log_softmax(self.outputs, *rows)

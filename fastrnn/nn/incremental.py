@@ -1,4 +1,4 @@
-"""A language model's network taken through time one step after the other, to feed tokens and to draw them."""
+"""Incremental decoding: step a language model one token at a time, feeding or sampling tokens."""
 
 from typing import Any
 
@@ -6,35 +6,47 @@ import numpy as np
 
 from ..kernels.cpu.thread_pool import Part
 from .layers import Layer
-from .matmul_mode import sharing
+from .matmul_mode import threads_per_layer
 from .network import Network, State
 from .parameters import Array
 
-_ALIGNED = 16  # a thread's first unit is a multiple of this, as vectors and lines in the cache are
+# A thread's first unit is a multiple of this, the alignment of vectors and of cache lines.
+_UNIT_ALIGNMENT = 16
 
 
 class IncrementalDecoder:
-    """Some streams in the states that they have reached, and what feeds and draws their next tokens.
+    """Recurrent states of B streams, and the steps that feed or sample their next tokens.
 
-    Threads share the streams: each takes some of them. Where they share the units, each takes some units of every
-    layer, for all streams, and they meet after each layer. A stream's numbers are the same either way.
+    Either each thread takes some of the streams, or each takes some units of every layer for all
+    streams, with a barrier after each layer (`threads_per_layer` decides). Results are the same to
+    the bit.
+
+    Args:
+        network: The model. Its weights are packed once, here: later changes have no effect.
+        count: Expected number of streams; it decides how threads divide the work.
+        bias: Bias (V,) of the output layer.
     """
 
     def __init__(self, network: Network, count: int, bias: Array) -> None:
-        """``network``: its weights as they are now. ``count``: how many streams there will be, mostly. ``bias``: the
-        output layer's."""
-        self.network, self._bias = network, bias
+        self.network = network
+        self._bias = bias
+
+        # Set by `set_state`: B; for each part the kernel's arguments of every layer; its logits.
+        self._batch: int
+        self._layer_arguments: list[tuple[Any, ...]]
+        self._logits: list[Array]
+
         hidden = network.shape.hidden
-        threads = sharing(network.kernels, hidden, count, network.pool.threads)
+        threads = threads_per_layer(network.kernels, hidden, count, network.pool.threads)
         if threads == 1:
             self._units = [(0, hidden)]
             self._layers = [network.layers]
             network.pool.together(lambda part: network.pack(part, False))
         else:
-            parts = [Part(n, threads).range(hidden // _ALIGNED) for n in range(threads)]
-            self._units = [(lo * _ALIGNED, hi * _ALIGNED) for lo, hi in parts]
+            parts = [Part(n, threads).range(hidden // _UNIT_ALIGNMENT) for n in range(threads)]
+            self._units = [(lo * _UNIT_ALIGNMENT, hi * _UNIT_ALIGNMENT) for lo, hi in parts]
             self._units[-1] = (self._units[-1][0], hidden)
-            self._layers = [_layers(network, *units) for units in self._units]
+            self._layers = [_slice_layers(network, *units) for units in self._units]
             network.pool.together(self._pack)
 
     def _pack(self, part: Part) -> None:
@@ -44,19 +56,22 @@ class IncrementalDecoder:
                 layer.pack(Part(0, 1), False)
 
     def set_state(self, state: State, token: int) -> None:
-        """Streams from these states, name -> (L, B, H), each to be fed ``token`` next."""
+        """Start B streams from ``state``, name -> (L, B, H), with ``token`` as the next input."""
         kernels, dtype = self.network.kernels, self.network.dtype
         self._batch = batch = state["h"].shape[1]
+
+        # Outputs of each layer, all units: every part writes its own and reads those of the layer
+        # below. Two slots, used in alternate steps.
         whole = [kernels.zeros((2, batch, self.network.shape.hidden), dtype) for _ in self.network.layers]
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
-        self._stepped: list[tuple[Any, ...]] = []
+        self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
                 layer.allocate(1, batch)
-                layer.set_state(self._of(state, first, end), n, (0, batch))
+                layer.set_state(self._slice_units(state, first, end), n, (0, batch))
             ids = [kernels.to_device(np.full((1, batch), token if n == 0 else 0, np.int32)) for n in range(len(layers))]
-            self._stepped.append(
+            self._layer_arguments.append(
                 tuple(
                     (layer.cell, first, layer.width, ids[n], layer.table, below[n], layer.w_x, layer.w_h, whole[n])
                     for n, layer in enumerate(layers)
@@ -64,43 +79,55 @@ class IncrementalDecoder:
             )
 
     def get_state(self) -> State:
-        """The states reached."""
+        """Return the current state, name -> (L, B, H)."""
         state = self.network.initial_state(self._batch)
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
-                layer.get_state(self._of(state, first, end), n, (0, self._batch))
+                layer.get_state(self._slice_units(state, first, end), n, (0, self._batch))
         return state
 
-    def _of(self, state: State, first: int, end: int) -> State:
-        """These units' part of a state."""
+    def _slice_units(self, state: State, first: int, end: int) -> State:
+        """Return units first..end of a state."""
         return {name: array[:, :, first:end] for name, array in state.items()} if len(self._layers) > 1 else state
 
     def generate(
-        self, uniforms: Array, drawing: tuple[float, int, float, float], tokens: Array, given: int = 0
+        self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int = 0
     ) -> None:
-        """Feed the first ``given`` rows of ``tokens`` (N, B), draw the others: see `fastrnn.kernels.cpu.generate`."""
-        network, shared = self.network, len(self._layers) > 1
+        """Feed the first ``given`` rows of ``tokens`` (N, B) and sample the others in place.
+
+        Args:
+            uniforms: Random numbers in [0, 1), (N, B).
+            sampling: Temperature, top_k, top_p and min_p.
+            tokens: Ids; rows from ``given`` on are overwritten.
+            given: Number of rows to feed instead of sampling.
+
+        See `fastrnn.kernels.cpu.generate`.
+        """
+        network = self.network
+        shared = len(self._layers) > 1
         counts = network.kernels.barriers(len(self._layers))
-        written = [tokens] + [tokens.copy() for _ in self._layers[1:]]
+        # Every part samples the same tokens; each needs an array of its own to write them to.
+        outputs = [tokens] + [tokens.copy() for _ in self._layers[1:]]
 
         def work(part: Part) -> None:
             number, rows = (part.number, (0, self._batch)) if shared else (0, part.range(self._batch))
             if number >= len(self._layers):
-                return  # more threads than parts
+                return  # there are more threads than parts
             network.kernels.generate(
-                self._stepped[number], network.w_out, self._bias, self._logits[number], uniforms, drawing,
-                written[number], given, counts if shared else counts.copy(), number, *rows,
+                self._layer_arguments[number], network.w_out, self._bias, self._logits[number], uniforms, sampling,
+                outputs[number], given, counts if shared else counts.copy(), number, *rows,
             )  # fmt: skip
 
         network.pool.together(work, lambda: network.kernels.abort(counts))
 
 
-def _layers(network: Network, first: int, end: int) -> list[Layer]:
-    """The layers of a network with these of their units only."""
+def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:
+    """Return layers with units first..end of the network's layers."""
     shape, parameters = network.shape.stack, network.parameters
     weights: dict[str, Array] = {}
     for name, array in parameters.items():
         if name.startswith(shape.prefix):
+            # Rows of the weights are (G, H): take these units of every gate.
             gates = array.reshape(shape.gates, shape.hidden, *array.shape[1:])
             weights[name] = np.concatenate(gates[:, first:end])
     return [Layer(network.kernels, shape, n, "", weights, weights, network.packed) for n in range(shape.layers)]

@@ -1,8 +1,14 @@
-"""A linear map z = W x + b, its weights packed for the kernels.
+"""Layers: `Linear`, one direction of a recurrent `Layer`, and the feed-forward `DenseLayer`.
 
-One recurrent layer: its weights, packed for the kernels, and its arrays for one window.
+Each owns its packed weights and its arrays for one window. Parameters and gradients are views into
+the model's flat arrays (`fastrnn.nn.parameters`).
 
-The plain layer h = tanh(W x + b): no recurrence, each step by itself.
+A training step calls pack, set_state, forward, set_state_gradient, backward, accumulate. Methods
+that take a `Part` or ``rows`` do one thread's share of the work: a `Part` divides panels, columns
+or units; ``rows`` (lo, hi) are batch rows, which do not depend on each other.
+
+Letters: T steps, B batch rows, F input features, H hidden units, G gates; M inputs and K outputs of
+a linear map.
 """
 
 from collections.abc import Mapping
@@ -13,33 +19,47 @@ import numpy as np
 from ..cells import CELLS
 from ..kernels.cpu.thread_pool import Part
 from ..shapes import StackShape
-from .matmul_mode import SPLIT_FROM
+from .matmul_mode import BF16X3_MIN_WIDTH
 from .parameters import Array
 
 Rows = tuple[int, int]
 
 
 class Linear:
-    """Weight (K, M) and bias (K,). Methods with a `Part` do one thread's share; rows are batch rows of (T, B, ...)."""
+    """z = W x + b with weight W (K, M) and bias b (K,), for x (T, B, M)."""
 
     def __init__(
         self, kernels: Any, weight: str, bias: str, weights: Mapping[str, Array], gradients: Mapping[str, Array],
         packed: np.dtype[Any],
     ) -> None:  # fmt: skip
-        """``weight``, ``bias``: the names of its parameters. ``packed``: see `packed_type`."""
+        """Allocate the packed weights.
+
+        Args:
+            kernels: Kernels of the device.
+            weight: Name of the weight.
+            bias: Name of the bias.
+            weights: Parameters of the model.
+            gradients: Their gradients.
+            packed: Element type of the packed weights, see `packed_dtype`.
+        """
         self.kernels = kernels
-        self.weight, self.bias = weights[weight], weights[bias]
-        self.dweight, self.dbias = gradients[weight], gradients[bias]
+        self.weight = weights[weight]
+        self.bias = weights[bias]
+        self.dweight = gradients[weight]
+        self.dbias = gradients[bias]
         self.outputs, self.inputs = self.weight.shape
-        self.dtype, size = self.weight.dtype, kernels.packed_size
-        if packed == np.uint32 and self.outputs < SPLIT_FROM:
+        self.dtype = self.weight.dtype
+
+        # The model's width decided on BF16X3; a narrow output layer is faster without it.
+        if packed == np.uint32 and self.outputs < BF16X3_MIN_WIDTH:
             packed = self.dtype
+        size = kernels.packed_size
         self.w = kernels.zeros(size(self.inputs, self.outputs, packed), packed)
         self.w_back = kernels.zeros(size(self.outputs, self.inputs, packed), packed)
-        self._order = np.zeros(1, np.int64)
+        self._order = np.zeros(1, np.int64)  # one gate of K rows
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Weights into panels, this part of them."""
+        """Pack this part of the weights; with ``backward`` also the transpose."""
         k = self.kernels
         panels = part.range(k.panels(self.outputs, self.dtype))
         k.pack(self.weight, self._order, self.outputs, True, self.w, *panels)
@@ -48,35 +68,39 @@ class Linear:
             k.pack(self.weight, self._order, self.outputs, False, self.w_back, *panels)
 
     def forward(self, rows: Rows, x: Array, z: Array) -> None:
-        """z (T, B, K) from x (T, B, M)."""
+        """Compute z (T, B, K) from x (T, B, M)."""
         self.kernels.output_forward(x, self.w, self.bias, z, *rows)
 
     def backward(self, rows: Rows, dz: Array, dx: Array) -> None:
-        """dx (T, B, M) from dz (T, B, K)."""
+        """Compute dx (T, B, M) from dz (T, B, K)."""
         self.kernels.linear_backward(dz, self.w_back, dx, *rows)
 
     def cross_entropy(
         self, rows: Rows, x: Array, targets: Array, scale: float, logits: Array, losses: Array, dx: Array
     ) -> None:
-        """Losses (T, B) of the softmax of z; logits (T, B, K) become their gradients, and dx, unless it has no columns,
-        that of x."""
+        """Compute the losses (T, B) of softmax(z) for class targets (T, B), and gradients.
+
+        logits (T, B, K) receives the gradient of z times ``scale``; dx (T, B, M) that of x,
+        unless dx has no columns.
+        """
         self.kernels.output_loss(
             x, self.w, self.bias, targets, self.dtype.type(scale), logits, losses, self.w_back, dx, *rows
         )
 
     def accumulate(self, part: Part, dz: Array, x: Array) -> None:
-        """Add this part of the weight gradients, from dz (T, B, K) and x (T, B, M)."""
+        """Add this part of the weight gradients, given dz (T, B, K) and x (T, B, M)."""
         rows = part.range(self.outputs)
-        flat_dz, flat_x = dz.reshape(-1, self.outputs), x.reshape(-1, self.inputs)
+        flat_dz = dz.reshape(-1, self.outputs)
+        flat_x = x.reshape(-1, self.inputs)
         self.kernels.weight_gradient(self.dweight, flat_dz, flat_x, self.w, *rows)
         self.kernels.bias_backward(self.dbias, flat_dz, *rows)
 
 
 class Layer:
-    """One direction of layer ``n`` of a stack, fed one-hot ids or numbers x (T, B, F).
+    """One direction of layer ``n`` of a stack; its input is one-hot ids (T, B) or x (T, B, F).
 
-    The weights may be those of some of its H units only, to step with `generate`: their number is H here, then.
-    Methods with a `Part` do one thread's share; rows are batch rows.
+    `IncrementalDecoder` creates layers with some of the units only; H is then their number, while
+    the recurrent weights still have all units as inputs.
     """
 
     def __init__(
@@ -95,29 +119,45 @@ class Layer:
         spec = CELLS[shape.cell]
         self.has_cell_state = spec.has_cell_state
         self.order = np.array(spec.input_order)
-        self._identity = np.arange(spec.gate_count)
+        self._identity = np.arange(spec.gate_count)  # the gate order of the recurrent weights
+
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names)
         self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (
             gradients[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names
         )
-        self.width, recurrent = self.w_hh.shape
+
+        self.width, recurrent = self.w_hh.shape  # G*H, units that are fed back
         self.hidden = self.width // shape.gates
         self.columns = spec.column_blocks * self.hidden
         self.features = 0 if self.one_hot else shape.features(n)
-        dtype, size = self.w_ih.dtype, kernels.packed_size
-        self.dtype = dtype
+        self.dtype = dtype = self.w_ih.dtype
+
+        # Rows of the table are W_ih x + b_ih + b_hh of each one-hot x; for dense x its one row is
+        # the biases.
         self.table = kernels.zeros((shape.inputs if self.one_hot else 1, self.columns), dtype)
+        self._dtable = kernels.zeros(self.table.shape, dtype)
+        size = kernels.packed_size
         self.w_x = kernels.zeros(size(self.features, self.width, packed), packed)
         self.w_h = kernels.zeros(size(recurrent, self.width, packed), packed)
         self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
         self.w_h_back = kernels.zeros(size(self.width, recurrent, packed), packed)
-        self._no_rows = kernels.zeros((0, 0, 0), dtype)
-        self._dtable = kernels.zeros(self.table.shape, dtype)
+        self._no_outputs = kernels.zeros((0, 0, 0), dtype)
+
+        # The arrays of the window, set by `allocate`; backward turns dh, dc from the gradient of
+        # the last state into that of the first.
+        self.cell: Any
+        self.outputs: Array
+        self.dh: Array
+        self.dc: Array
+        # Of the window's size, for a kernel argument that is not used.
+        self._no_ids: Array
+        self._no_x: Array
 
     def allocate(self, steps: int, batch: int) -> None:
-        """Arrays for windows of T = steps and B = batch."""
-        zeros, hidden = self.kernels.zeros, self.hidden
+        """Allocate the arrays for windows of T = ``steps`` and B = ``batch``."""
+        zeros = self.kernels.zeros
+        hidden = self.hidden
         self.cell = self.cell_class(
             zeros((steps, batch, self.columns), self.dtype),
             zeros((steps + 1, batch, hidden), self.dtype),
@@ -131,39 +171,43 @@ class Layer:
 
     @property
     def window(self) -> list[Array]:
-        """The arrays of the window."""
+        """The arrays of the window, for counting their bytes."""
         return [*self.cell, self.outputs]
 
     def set_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """Start the next window from part n of a state, name -> (N, B, H)."""
-        (lo, hi), copy = rows, self.kernels.copy
+        """Set the initial state of the next window to index n of ``state``, name -> (N, B, H)."""
+        lo, hi = rows
+        copy = self.kernels.copy
         copy(self.cell.h[0, lo:hi], state["h"][n, lo:hi])
         if self.has_cell_state:
             copy(self.cell.c[0, lo:hi], state["c"][n, lo:hi])
 
     def get_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """Copy the state that the last window ended in."""
-        (lo, hi), copy = rows, self.kernels.copy
+        """Copy the final state of the last window to index n of ``state``."""
+        lo, hi = rows
+        copy = self.kernels.copy
         copy(state["h"][n, lo:hi], self.cell.h[-1, lo:hi])
         if self.has_cell_state:
             copy(state["c"][n, lo:hi], self.cell.c[-1, lo:hi])
 
     def set_state_gradient(self, dstate: Mapping[str, Array] | None, n: int, rows: Rows) -> None:
-        """Begin with part n of the gradient of the last state; None: nothing follows this window."""
-        (lo, hi), copy = rows, self.kernels.copy
+        """Set the gradient of the final state to index n of ``dstate``; None means zero."""
+        lo, hi = rows
+        copy = self.kernels.copy
         copy(self.dh[lo:hi], 0 if dstate is None else dstate["h"][n, lo:hi])
         if self.has_cell_state:
             copy(self.dc[lo:hi], 0 if dstate is None else dstate["c"][n, lo:hi])
 
     def get_state_gradient(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """Copy the gradient of the initial state, after `backward`."""
-        (lo, hi), copy = rows, self.kernels.copy
+        """Copy the gradient of the initial state to index n of ``dstate``, after `backward`."""
+        lo, hi = rows
+        copy = self.kernels.copy
         copy(dstate["h"][n, lo:hi], self.dh[lo:hi])
         if self.has_cell_state:
             copy(dstate["c"][n, lo:hi], self.dc[lo:hi])
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Weights into panels, this part of them."""
+        """Pack this part of the weights; with ``backward`` also their transposes."""
         k = self.kernels
         k.table_forward(
             self.table, self.w_ih, self.b_ih, self.b_hh, self.order, self.one_hot, *part.range(self.columns)
@@ -182,27 +226,32 @@ class Layer:
 
     def y(self, starts: Array) -> Array:
         """The outputs (T, B, H) of the last forward pass."""
+        # A start clears h[t], the output of step t - 1; the kernel then copies the outputs.
         outputs: Array = self.outputs if starts.size else self.cell.h[1:]
         return outputs
 
     def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
-        """ids (T, B) if the layer is fed one-hot, else x (T, B, F); `y` holds the result."""
+        """Run all steps from ids (T, B) or x (T, B, F); `y` returns the outputs."""
         self.kernels.layer_forward(
             self.cell, self.width, ids if self.one_hot else self._no_ids, self.table,
             self._no_x if x is None else x, self.w_x, self.w_h, starts,
-            self.outputs if starts.size else self._no_rows, *rows,
+            self.outputs if starts.size else self._no_outputs, *rows,
         )  # fmt: skip
 
     def backward(self, rows: Rows, dy: Array, dx: Array | None, starts: Array) -> None:
-        """dy (T, B, H) -> dx (T, B, F), unless None; gate gradients stay here; dh, dc go from last to initial state."""
+        """Run all steps backward from dy (T, B, H); write dx (T, B, F) unless it is None.
+
+        The gate gradients replace the gates, for `accumulate`.
+        """
         self.kernels.layer_backward(
             self.cell, self.width, dy, self.dh, self.dc, self.w_x_back, self.w_h_back,
             self._no_x if dx is None else dx, starts, *rows,
         )  # fmt: skip
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
-        """Add this part of the weight gradients of the whole window."""
-        k, columns = self.kernels, part.range(self.columns)
+        """Add this part of the weight gradients, summed over all rows and steps."""
+        k = self.kernels
+        columns = part.range(self.columns)
         k.layer_gradient(
             self.dw_ih, self.dw_hh, self._dtable, self.cell, self.width, ids if self.one_hot else self._no_ids,
             self._no_x if x is None else x, self.order, self.w_h, *columns,
@@ -211,9 +260,13 @@ class Layer:
 
 
 class DenseLayer:
-    """In a `Stack` where other cells have a `Layer`. It has no state, and so the starts mean nothing to it."""
+    """h = tanh(W x + b) at each step; replaces `Layer` for the cell "dense".
 
-    one_hot, has_cell_state = False, False
+    It has no state, so the state methods do nothing and ``starts`` has no effect.
+    """
+
+    one_hot = False
+    has_cell_state = False
 
     def __init__(
         self,
@@ -227,50 +280,55 @@ class DenseLayer:
     ) -> None:
         weight, bias = (f"{shape.prefix}.{name}_l{n}{suffix}" for name in ("weight_ih", "bias_ih"))
         self.linear = Linear(kernels, weight, bias, weights, gradients, packed)
-        self.kernels, self.hidden, self.dtype = kernels, shape.hidden, self.linear.dtype
+        self.kernels = kernels
+        self.hidden = shape.hidden
+        self.dtype = self.linear.dtype
         self.pack = self.linear.pack
 
+        # The arrays of the window, (T, B, H), set by `allocate`.
+        self.outputs: Array
+        self._dz: Array
+
     def allocate(self, steps: int, batch: int) -> None:
-        """Arrays for windows of T = steps and B = batch."""
+        """Allocate the arrays for windows of T = ``steps`` and B = ``batch``."""
         zeros = self.kernels.zeros
         self.outputs = zeros((steps, batch, self.hidden), self.dtype)
         self._dz = zeros((steps, batch, self.hidden), self.dtype)
 
     @property
     def window(self) -> list[Array]:
-        """The arrays of the window."""
+        """The arrays of the window, for counting their bytes."""
         return [self.outputs, self._dz]
 
     def set_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """No state to start from."""
+        """Do nothing: there is no state."""
 
     def get_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """No state to end in."""
+        """Do nothing: there is no state."""
 
     def set_state_gradient(self, dstate: Mapping[str, Array] | None, n: int, rows: Rows) -> None:
-        """No state to have a gradient."""
+        """Do nothing: there is no state."""
 
     def get_state_gradient(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
-        """No state to have a gradient."""
+        """Do nothing: there is no state."""
 
     def y(self, starts: Array) -> Array:
         """The outputs (T, B, H) of the last forward pass."""
-        outputs: Array = self.outputs
-        return outputs
+        return self.outputs
 
     def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
-        """x (T, B, F); `y` holds the result."""
+        """Compute the outputs from x (T, B, F); `y` returns them."""
         assert x is not None
         self.linear.forward(rows, x, self.outputs)
         self.kernels.tanh_forward(self.outputs, *rows)
 
     def backward(self, rows: Rows, dy: Array, dx: Array | None, starts: Array) -> None:
-        """dy (T, B, H) -> dx (T, B, F)."""
+        """Compute dx (T, B, F) from dy (T, B, H), unless dx is None."""
         self.kernels.tanh_backward(self._dz, self.outputs, dy, *rows)
         if dx is not None:
             self.linear.backward(rows, self._dz, dx)
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
-        """Add this part of the weight gradients of the whole window."""
+        """Add this part of the weight gradients, summed over all rows and steps."""
         assert x is not None
         self.linear.accumulate(part, self._dz, x)

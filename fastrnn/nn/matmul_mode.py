@@ -1,4 +1,17 @@
-"""How products are taken: the type of the packed weights."""
+"""Matrix-product precision: the type of the packed weights and of the other factor.
+
+Let float32 be the parameters' type. float64 parameters use `EXACT` in every mode.
+
+| constant       | value      | packed weights (NumPy type)         | other factor     | accumulation |
+| -------------- | ---------- | ----------------------------------- | ---------------- | ------------ |
+| `EXACT`        | "exact"    | float32 (float32)                   | float32          | float32      |
+| `BF16X3`       | "split"    | sum of three bfloat16 (uint32)      | sum of the same  | float32      |
+| `BF16_WEIGHTS` | "rounded"  | bfloat16 (uint16)                   | float32          | float32      |
+| `BF16`         | "bfloat16" | pairs of bfloat16 (int32)           | bfloat16         | float32      |
+
+The NumPy type is only a tag: it selects the kernels that unpack it (`fastrnn.kernels.cpu.packing`).
+`BF16X3` multiplies six of the nine pairs of parts; the other three lie below float32 rounding.
+"""
 
 from typing import Any
 
@@ -6,42 +19,69 @@ import numpy as np
 
 from ..errors import BackendError
 
-SPLIT_FROM = 256  # hidden units or outputs; below, taking the factors apart costs what it saves (measured)
+EXACT = "exact"
+BF16X3 = "split"
+BF16_WEIGHTS = "rounded"
+BF16 = "bfloat16"
+
+# Final evaluation uses this mode whatever the training precision: it is as exact as float32.
+EVALUATION_MODE = BF16X3
+
+# Hidden units or outputs. Below this width, splitting the factors costs more than AMX saves (measured).
+BF16X3_MIN_WIDTH = 256
+# Hidden units up to which AMX is also the fastest way to multiply a few rows (measured).
+_AMX_MAX_HIDDEN = 256
+# Units of a layer that justify one more thread.
+_MIN_UNITS_PER_THREAD = 128
+# Rows of an AMX tile: from this many streams AMX is the fastest for every hidden size.
+_TILE_ROWS = 16
 
 
-def packed_type(kernels: Any, dtype: np.dtype[Any], matmul_mode: str, hidden: int) -> np.dtype[Any]:
-    """The type of the elements of packed weights, for ``matmul_mode`` "exact", "split", "rounded" or "bfloat16".
+def packed_dtype(kernels: Any, dtype: np.dtype[Any], matmul_mode: str, hidden: int) -> np.dtype[Any]:
+    """Return the element type of packed weights, see the table above.
 
-    "split" takes both factors as sums of three bfloat16, where the processor has AMX and the layers are wide: as exact
-    as float32 is, up to 1.3 times as fast in training, slower for a few rows. "rounded" takes the weights as bfloat16,
-    half the memory to read, only to predict with, where that gains anything; "bfloat16" takes both factors so and adds
-    up in float32. All are for float32 numbers; float64's products are always exact. Raises `BackendError` where the
-    processor cannot do that.
+    Args:
+        kernels: Kernels of the device.
+        dtype: Type of the parameters. Only float32 has modes other than `EXACT`.
+        matmul_mode: `EXACT`, `BF16X3`, `BF16_WEIGHTS` or `BF16`. `BF16X3` is up to 1.3 times as
+            fast as `EXACT` in training and slower for a few rows; it falls back to `EXACT`
+            without AMX and for narrow layers. `BF16_WEIGHTS` halves the memory traffic of the
+            weights and is for inference only; it falls back to `EXACT` where it gains nothing.
+        hidden: Hidden units of the model.
+
+    Raises:
+        BackendError: `BF16` on a processor without bfloat16 products.
     """
-    if matmul_mode == "exact" or dtype != np.float32:
+    if matmul_mode == EXACT or dtype != np.float32:
         return dtype
     target = kernels.TARGET
-    if matmul_mode == "split":
-        return np.dtype(np.uint32) if target.amx and hidden >= SPLIT_FROM else dtype
-    if matmul_mode == "rounded":
+
+    if matmul_mode == BF16X3:
+        return np.dtype(np.uint32) if target.amx and hidden >= BF16X3_MIN_WIDTH else dtype
+    if matmul_mode == BF16_WEIGHTS:
         return np.dtype(np.uint16) if target.rounded else dtype
+
     if not target.bfloat16_dot:
         raise BackendError(f"precision bfloat16 needs {target.bfloat16_needs}; this is {target.name}: use float32")
     return np.dtype(np.int32)
 
 
-PRECISE = "split"  # how a finished model is evaluated, whatever it was trained with: as exactly as float32 is
-_IN_CACHE = 256  # hidden units up to which AMX is also the fastest way for few rows (measured)
-_UNITS = 128  # of a layer that are worth a thread of their own
-_MANY = 16  # samples side by side from which it is for every size: a tile's rows
-
-
 def sampling_mode(kernels: Any, hidden: int, count: int) -> str:
-    """How ``count`` samples are drawn side by side, unless exactly: reading few bytes, and wasting no tile."""
-    return "bfloat16" if kernels.TARGET.amx and (hidden <= _IN_CACHE or count >= _MANY) else "rounded"
+    """Return the fastest inexact mode for sampling ``count`` streams in one batch.
+
+    A few rows are limited by reading the weights, so the smallest weights win; from a full AMX
+    tile of rows on, the tiles do.
+    """
+    if kernels.TARGET.amx and (hidden <= _AMX_MAX_HIDDEN or count >= _TILE_ROWS):
+        return BF16
+    return BF16_WEIGHTS
 
 
-def sharing(kernels: Any, hidden: int, count: int, threads: int) -> int:
-    """Among how many of so many threads the units of each layer are shared when ``count`` samples are drawn; 1: each
-    thread takes some of the samples."""
-    return min(threads, hidden // _UNITS) if kernels.BARRIER and hidden > _IN_CACHE and count < _MANY else 1
+def threads_per_layer(kernels: Any, hidden: int, count: int, threads: int) -> int:
+    """Return how many threads divide the units of each layer when ``count`` streams are sampled.
+
+    1: each thread takes some of the streams instead, with all units.
+    """
+    if kernels.BARRIER and hidden > _AMX_MAX_HIDDEN and count < _TILE_ROWS:
+        return min(threads, hidden // _MIN_UNITS_PER_THREAD)
+    return 1

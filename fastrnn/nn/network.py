@@ -1,4 +1,4 @@
-"""A language model's network: one-hot tokens -> stack of recurrent layers -> output layer -> softmax."""
+"""The language model: one-hot tokens -> stack of recurrent layers -> linear layer -> softmax."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -9,22 +9,22 @@ from ..kernels import backend
 from ..kernels.cpu.thread_pool import Part, Pool
 from ..shapes import ModelShape
 from .layers import Linear, Rows
-from .matmul_mode import packed_type
+from .matmul_mode import EXACT, packed_dtype
 from .parameters import Array, Parameters
 from .stack import Dropout, Stack, State
 
 __all__ = ["Network", "State", "Training"]
 
 
-class Sharing(Protocol):
-    """Whose threads and parameters a network may use: another network's, or a whole model's."""
+class ParameterOwner(Protocol):
+    """A network or model whose threads and parameters another network may share."""
 
     pool: Pool
     parameters: Parameters
 
 
 class Window(Protocol):
-    """A window to learn from, as `fastrnn.data.text.bptt.Window`."""
+    """A training window, see `fastrnn.data.text.bptt.Window`."""
 
     @property
     def x(self) -> Array: ...
@@ -35,14 +35,35 @@ class Window(Protocol):
 
 
 class Training(NamedTuple):
-    """How a window is learnt: ``scale`` is what each position's loss counts."""
+    """Options of a training pass.
+
+    Args:
+        dropout: Dropout and the position of its masks.
+        scale: Factor on the loss of each position, 1/N for a mean over N positions.
+    """
 
     dropout: Dropout = Dropout()
     scale: float = 1.0
 
 
 class Network:
-    """Parameters and the arrays to run them. Not for two threads at once; its own pool makes the threads."""
+    """A language model with V tokens, its gradients, and its arrays for one window.
+
+    Not thread-safe: it runs its own pool of threads.
+
+    Args:
+        shape: Cell, L, H and V.
+        dtype: float32 or float64.
+        threads: Number of threads; default: one per usable processor.
+        device: "cpu" or "cuda".
+        share_with: A network or model whose parameters and threads are used instead of new ones.
+            Windows, and gradients unless given, are separate.
+        gradients: Gradients to add to; default: new ones.
+        matmul_mode: Precision of matrix products, see `fastrnn.nn.matmul_mode`.
+
+    Raises:
+        BackendError: The device is not available or does not support the mode.
+    """
 
     def __init__(
         self,
@@ -51,41 +72,54 @@ class Network:
         dtype: Any = np.float32,
         threads: int | None = None,
         device: str = "cpu",
-        sharing: Sharing | None = None,
+        share_with: ParameterOwner | None = None,
         gradients: Parameters | None = None,
-        matmul_mode: str = "exact",
+        matmul_mode: str = EXACT,
     ) -> None:
-        """``sharing``: whose parameters and threads this network uses; its windows are its own, and its gradients,
-        unless they are given too.
-
-        ``matmul_mode``: how to multiply, see `packed_type`. Raises `BackendError` where the processor cannot do that.
-        """
-        self.kernels, self.device = backend.load(device), device
-        self.shape, self.matmul_mode = shape, matmul_mode
+        self.kernels = backend.load(device)
+        self.device = device
+        self.shape = shape
+        self.matmul_mode = matmul_mode
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads)
-        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shape, dtype, self.kernels)
+        self.pool: Pool = share_with.pool if share_with else self.kernels.Pool(threads)
+        self.parameters: Parameters = share_with.parameters if share_with else Parameters(shape, dtype, self.kernels)
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
-        self.packed = packed_type(self.kernels, self.dtype, matmul_mode, shape.hidden)
+        self.packed = packed_dtype(self.kernels, self.dtype, matmul_mode, shape.hidden)
         self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, self.packed)
         self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, self.packed)
+
+        # Set by `allocate`: (T, B), logits (T, B, V), losses (T, B), and dy without columns for
+        # a pass that needs no gradient.
         self._window = (0, 0)
         self.logits: Array
         self.losses: Array
+        self._no_dy: Array
+        self._targets: Array  # (T, B), set by `load`
+        self._top: Array  # the outputs (T, B, H) of the stack, set by `run` for `accumulate`
 
     @classmethod
     def from_config(cls, config: Config, vocab: int) -> "Network":
-        """The network that a configuration with a size describes, its parameters all zero."""
+        """Return a network of the configured size; its parameters are zero.
+
+        Args:
+            config: Configuration with ``hidden`` set.
+            vocab: V.
+        """
         assert config.hidden is not None
         shape = ModelShape(config.cell, config.layers, config.hidden, vocab)
-        dtype, matmul_mode = np.dtype(config.dtype), config.matmul_mode
-        return cls(shape, dtype=dtype, threads=config.threads, device=config.device, matmul_mode=matmul_mode)
+        return cls(
+            shape,
+            dtype=np.dtype(config.dtype),
+            threads=config.threads,
+            device=config.device,
+            matmul_mode=config.matmul_mode,
+        )
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "Network":
-        """The same model with arrays of its own for windows of another size."""
-        how = matmul_mode or self.matmul_mode
-        return Network(self.shape, dtype=self.dtype, device=self.device, sharing=self, matmul_mode=how)
+        """Return a network with these parameters and separate windows, for another size or mode."""
+        mode = matmul_mode or self.matmul_mode
+        return Network(self.shape, dtype=self.dtype, device=self.device, share_with=self, matmul_mode=mode)
 
     @property
     def layers(self) -> list[Any]:
@@ -99,17 +133,24 @@ class Network:
         return packed
 
     def initial_state(self, batch: int) -> State:
-        """Zeros: name -> (L, B, H)."""
+        """Return zeros, name -> (L, B, H)."""
         return self.stack.zero_state(batch)
 
     def train_step_gradients(
-        self, window: Window, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)
+        self, window: Window, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
     ) -> float:
-        """`loss_and_gradient` of a window."""
-        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep, key, place)
+        """Call `loss_and_gradient` for a window."""
+        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep_prob, key, batch_slice)
 
     def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
-        """Losses (T, B) in nats of targets y (T, B), -1 = not scored, after x (T, B). ``state`` is carried on."""
+        """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
+
+        Args:
+            x: Input ids (T, B).
+            y: Target ids (T, B); -1: not scored, loss 0.
+            starts: 1 where the state is zeroed before the step, (T, B), or None.
+            state: Initial state, name -> (L, B, H); replaced by the final state.
+        """
         self._run(x, y, starts, state, None)
         losses: Array = self.kernels.to_host(self.losses)
         return losses
@@ -120,25 +161,32 @@ class Network:
         y: Array,
         starts: Array | None,
         state: State,
-        keep: float = 1.0,
+        keep_prob: float = 1.0,
         key: int = 0,
-        place: Rows = (0, 0),
+        batch_slice: Rows = (0, 0),
     ) -> float:
-        """Mean loss over scored positions; its gradient goes to ``gradients``, also that of the initial state to
-        ``dstate``.
+        """Return the mean loss over scored positions, in nats, and compute its gradients.
 
-        ``state`` is carried on in place. keep < 1: dropout between layers and before the output, drawn from ``key``
-        and ``place``, see `Dropout`.
+        They replace `gradients`; `dstate` is the gradient of the initial state.
+
+        Args:
+            x: Input ids (T, B).
+            y: Target ids (T, B); -1: not scored.
+            starts: 1 where the state is zeroed before the step, (T, B), or None.
+            state: Initial state, name -> (L, B, H); replaced by the final state.
+            keep_prob: Probability that dropout keeps a unit, after every layer.
+            key: Selects the dropout masks.
+            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
         """
         scored = max(1, int(np.count_nonzero(y >= 0)))
-        self._run(x, y, starts, state, Training(Dropout(keep, key, *place), 1 / scored))
+        self._run(x, y, starts, state, Training(Dropout(keep_prob, key, *batch_slice), 1 / scored))
         self.pool.together(self.accumulate)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
     def step_logits(self, x: Array, state: State) -> Array:
-        """Logits (B, V) after one step of tokens x (1, B). ``state`` is carried on in place."""
-        none = np.full_like(x, -1)
-        self._run(x, none, None, state, None)
+        """Return the logits (B, V) after ids x (1, B); ``state`` is replaced by the next state."""
+        no_targets = np.full_like(x, -1)
+        self._run(x, no_targets, None, state, None)
         logits = self.kernels.zeros((1, *self.logits.shape[1:]), self.dtype)
         self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
         first: Array = self.kernels.to_host(logits)[0]
@@ -146,40 +194,40 @@ class Network:
 
     @property
     def dstate(self) -> State:
-        """Gradient of the initial state of the last window: name -> (L, B, H)."""
-        found = self.initial_state(self._window[1])
-        self.stack.get_state_gradient(found)
-        return found
+        """Gradient of the initial state of the last window, name -> (L, B, H)."""
+        dstate = self.initial_state(self._window[1])
+        self.stack.get_state_gradient(dstate)
+        return dstate
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Put this part of all weights into the kernels' form; for training also clear that part of the gradients."""
+        """Pack this part of the weights; for training also zero this part of the gradients."""
         self.pack_weights(part, backward)
         if backward:
             lo, hi = part.range(self.gradients.flat.size)
             self.kernels.copy(self.gradients.flat[lo:hi], 0)
 
     def pack_weights(self, part: Part, backward: bool) -> None:
-        """Put this part of all weights into the kernels' form."""
+        """Pack this part of the weights; with ``backward`` also their transposes."""
         self.stack.pack(part, backward)
         self.out.pack(part, backward)
 
     def load(self, x: Array, y: Array, starts: Array | None) -> None:
-        """The window that is run next: ids, targets and starts, (T, B) each."""
+        """Set the next window: ids, targets and starts, (T, B) each."""
         self.allocate(*x.shape)
-        here = self.kernels.to_device
-        self._targets = here(y)
-        self.stack.load(here(x), None, None if starts is None else here(starts))
+        to_device = self.kernels.to_device
+        self._targets = to_device(y)
+        self.stack.load(to_device(x), None, None if starts is None else to_device(starts))
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
-        """Start the next window from this state."""
+        """Set the initial state of the next window, of some batch rows or of all."""
         self.stack.set_state(state, rows)
 
     def get_state(self, state: State) -> None:
-        """Copy the state that the last window ended in."""
+        """Copy the final state of the last window to ``state``."""
         self.stack.get_state(state)
 
     def allocate(self, steps: int, batch: int) -> None:
-        """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
+        """Allocate the arrays for windows of T = ``steps`` and B = ``batch``, if the size changed."""
         if self._window == (steps, batch):
             return
         zeros = self.kernels.zeros
@@ -187,15 +235,16 @@ class Network:
         self.logits = zeros((steps, batch, self.shape.vocab), self.dtype)
         self.losses = zeros((steps, batch), self.dtype)
         self._no_dy = zeros((steps, batch, 0), self.dtype)
-        self._top = self.stack.dy  # until the first window has been run
+        # So that `accumulate` can be compiled before the first window has run.
+        self._top = self.stack.dy
         self._window = (steps, batch)
 
     def window_bytes(self) -> int:
-        """What the arrays of the allocated window take, apart from weights, gradients and moments."""
+        """Return the bytes of the window's arrays: no weights, gradients or optimizer state."""
         return int(self.stack.window_bytes() + self.logits.nbytes + self.losses.nbytes)
 
     def run(self, rows: Rows, training: Training | None) -> None:
-        """Forward, and when training backward, of some batch rows through all layers: they never meet the others."""
+        """Run some batch rows forward, and for training backward, through all layers."""
         dropout, scale = training or Training()
         self._top = self.stack.forward(rows, dropout)
         dy = self._no_dy if training is None else self.stack.dy
@@ -204,7 +253,7 @@ class Network:
             self.stack.backward(rows, dropout)
 
     def accumulate(self, part: Part) -> None:
-        """Add this part of the weight gradients of the window."""
+        """Add this part of the weight gradients, summed over all rows and steps."""
         self.stack.accumulate(part)
         self.out.accumulate(part, self.logits, self._top)
 

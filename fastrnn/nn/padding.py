@@ -1,6 +1,7 @@
-"""Rows of unequal length, padded at the left so that all end at the same step.
+"""Left padding of rows of unequal length, so that all rows end at the last step.
 
-Where a row begins its state is zeroed: nothing that the padding computed goes on, and no gradient goes back.
+The state is zeroed at the first step of each row, so padding affects neither outputs nor
+gradients.
 """
 
 from dataclasses import dataclass
@@ -13,27 +14,34 @@ from .parameters import Array
 
 @dataclass(frozen=True, eq=False)
 class Padding:
-    """A window of T steps whose row b stands at steps T - lengths[b] to T - 1.
+    """A window of T steps in which row b occupies steps T - lengths[b] to T - 1.
 
-    ``starts`` (T, B) uint8: 1 where a row begins; empty if no row is padded. ``reversal`` (T, B) int32: which step
-    stands where when each row is reversed inside its own span; padding stays where it is.
+    Args:
+        lengths: Lengths (B,), int64.
+        starts: 1 at the first step of each row, (T, B) uint8; empty if no row is padded.
+        reversal: Source step (T, B), int32, that reverses each row within its span and leaves the
+            padding in place.
     """
 
     lengths: Array
     starts: Array
     reversal: Array
 
-    def reversed(self, ids: Array) -> Array:
-        """The ids (T, B) of the reversed rows."""
+    def reverse(self, ids: Array) -> Array:
+        """Return ids (T, B) with each row reversed."""
         return np.take_along_axis(ids, self.reversal, axis=0)
 
 
 def pad_left(steps: int, lengths: Any) -> Padding:
-    """For lengths (B,) from 1 to T = steps."""
+    """Return the padding of rows of these lengths (B,), each from 1 to T = ``steps``."""
     lengths = np.ascontiguousarray(lengths, np.int64)
-    rows, t = np.arange(len(lengths)), np.arange(steps)[:, None]
+    rows = np.arange(len(lengths))
+    t = np.arange(steps)[:, None]
+
     starts = np.zeros((steps, len(lengths)) if np.any(lengths < steps) else (0, 0), np.uint8)
     if starts.size:
         starts[steps - lengths, rows] = 1
+
+    # The row occupies [T - length, T): its mirror image of t is (T - length) + (T - 1) - t.
     reversal = np.where(t < steps - lengths, t, 2 * steps - 1 - lengths - t)
     return Padding(lengths, starts, np.ascontiguousarray(reversal, np.int32))

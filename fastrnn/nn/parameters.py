@@ -1,4 +1,4 @@
-"""One flat array of parameters, and named views into it."""
+"""Parameters in one flat array, with a named view for each tensor."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,13 @@ Array = np.ndarray[Any, Any]
 
 
 class Parameters(Mapping[str, Array]):
-    """Name -> view into ``flat`` (N,), in the order of the shapes given by name, or of `parameter_shapes`.
+    """Mapping from name to a view into ``flat`` (N,). Gradients have the same form.
 
-    Gradients have the same form.
+    Args:
+        shapes: Name -> shape, in the order of the flat array; a `ModelShape` means its
+            `parameter_shapes`.
+        dtype: float32 or float64.
+        kernels: Memory functions of the device that holds the arrays; default: the host.
     """
 
     def __init__(
@@ -24,17 +28,17 @@ class Parameters(Mapping[str, Array]):
         dtype: npt.DTypeLike = np.float32,
         kernels: Any = memory,
     ) -> None:
-        """``kernels``: the device they lie on; without it the host."""
         if isinstance(shapes, ModelShape):
             shapes = parameter_shapes(shapes)
         self.kernels = kernels
         self.flat: Array = kernels.zeros(sum(int(np.prod(s)) for s in shapes.values()), dtype)
         self._views: dict[str, Array] = {}
-        at = 0
+
+        offset = 0
         for name, s in shapes.items():
             size = int(np.prod(s))
-            self._views[name] = self.flat[at : at + size].reshape(s)
-            at += size
+            self._views[name] = self.flat[offset : offset + size].reshape(s)
+            offset += size
 
     def __getitem__(self, name: str) -> Array:
         return self._views[name]
@@ -46,10 +50,10 @@ class Parameters(Mapping[str, Array]):
         return len(self._views)
 
     def assign(self, values: Mapping[str, Array]) -> None:
-        """Copy arrays in by name; all names must be there."""
+        """Copy ``values`` into the views by name. Raises `KeyError` if a name is missing."""
         for name, view in self.items():
             self.kernels.copy(view, values[name])
 
     def on_host(self) -> dict[str, Array]:
-        """Name -> NumPy array; on the CPU not a copy."""
+        """Return name -> NumPy array on the host; on the CPU these are the views themselves."""
         return {name: self.kernels.to_host(view) for name, view in self.items()}

@@ -1,4 +1,4 @@
-"""What goes in and out of a model, and the names and shapes of parameters that follow for each task."""
+"""`ModelSpec`: sizes of a model's inputs and outputs; and the parameters of each task's model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,22 @@ from ..errors import ConfigError
 from ..shapes import ModelShape, Shapes, StackShape, linear_shapes, stack_shapes
 from ..shapes import parameter_shapes as model_shapes
 
-_EMBEDDING = 100  # most numbers that stand for a word; the embeddings of Ma and Hovy (2016) have as many
+_MAX_EMBEDDING = 100  # components of a word embedding; Ma and Hovy (2016) use as many
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Sizes of a model's inputs and outputs; 0 for what a task does not have.
+    """Sizes of a model's inputs and outputs; 0 where a task has no such input or output.
 
-    ``tokens``: V of the input ids; 0 for dense input. ``characters``: V of the characters that words are spelt with
-    (tag; none where they are symbols of one character). ``features``: F of dense input. ``labels``: K, the classes,
-    tags or outputs (forecast: horizon * C); for generate the number of labels, or the length of ``given``.
-    ``target_tokens``: V of the decoder (generate, translate). ``binary``: the outputs of regress are bits.
+    Args:
+        task: Name of the task.
+        tokens: V of the input ids; 0 for dense input.
+        characters: V of the characters in words (tag); 0 if every word is a single character.
+        features: F of dense input.
+        labels: K, the number of classes, tags or outputs (forecast: horizon * C). For generate the
+            number of labels, or the size of the numeric condition.
+        target_tokens: V of the decoder (generate, translate).
+        binary: Whether the outputs of regress are bits.
     """
 
     task: str
@@ -33,7 +38,7 @@ class ModelSpec:
 
 
 def model_spec(schema: TaskSchema, task: str) -> ModelSpec:
-    """Sizes of the inputs and outputs of a model for data with this schema."""
+    """Return the sizes of a model for data with this schema."""
     labels = len(schema.labels)
     if task == "forecast":
         labels = schema.horizon * (schema.inputs.size if schema.inputs else 0)
@@ -52,105 +57,115 @@ def model_spec(schema: TaskSchema, task: str) -> ModelSpec:
     )
 
 
-def parameter_shapes(config: Config, signature: ModelSpec) -> Shapes:
-    """Parameter name -> shape, in the order in which they lie in the flat array.
+def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
+    """Return parameter name -> shape, in the order of the flat array.
 
-    The stack is ``rnn.``, with torch.nn's names; ``embed.weight`` (V, E) are the embeddings of words; ``out.`` the
-    output layer. tag has a stack ``chars.`` for the spelling; generate and translate have ``decoder.`` instead of
-    ``rnn.``, translate ``encoder.``, and the linear maps to the decoder's first state are ``given.`` and ``bridge.``.
-    Raises `ConfigError` for a task that the cell cannot do.
+    Prefixes: ``rnn.`` the stack, with torch.nn's names; ``embed.weight`` (V, E) the word embeddings;
+    ``out.`` the output layer; ``chars.`` the character stack of tag. generate and translate have
+    ``decoder.`` instead of ``rnn.``; translate also has ``encoder.``. ``given.`` and ``bridge.``
+    are the linear layers that map to the decoder's initial state.
+
+    Raises:
+        ConfigError: The cell does not support the task, or ``hidden`` is not set.
     """
     if config.hidden is None:
         raise ConfigError("hidden, the number of hidden units, is not set")
     if not CELLS[config.cell].is_recurrent and config.bidirectional:
         raise ConfigError(f"cell {config.cell} has no direction: leave out bidirectional, or use a recurrent cell")
-    if not CELLS[config.cell].is_recurrent and signature.task == "tag":
+    if not CELLS[config.cell].is_recurrent and spec.task == "tag":
         raise ConfigError(f"tag reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
-    return _SHAPES[signature.task](config, signature)
+    return _SHAPES[spec.task](config, spec)
 
 
 def embedding_size(config: Config) -> int:
-    """E: numbers that stand for a word."""
+    """Return E, the size of a word embedding."""
     assert config.hidden is not None
-    return min(config.hidden, _EMBEDDING)
+    return min(config.hidden, _MAX_EMBEDDING)
 
 
-def embeds(config: Config, signature: ModelSpec) -> bool:
-    """Whether ids are looked up in a table of embeddings; characters and symbols are fed one-hot."""
-    if signature.task == "tag":
-        return signature.characters > 0
-    return signature.tokens > 0 and config.tokens == "words"
+def has_embeddings(config: Config, spec: ModelSpec) -> bool:
+    """Return whether input ids select embeddings; characters and symbols are one-hot instead."""
+    if spec.task == "tag":
+        return spec.characters > 0
+    return spec.tokens > 0 and config.tokens == "words"
 
 
-def spelling_stack(config: Config, signature: ModelSpec) -> StackShape:
-    """The two directions that read a word's letters; each has half as many hidden units as the words' stack."""
+def spelling_stack(config: Config, spec: ModelSpec) -> StackShape:
+    """Return the character stack of tag: bidirectional, H/2 units per direction."""
     assert config.hidden is not None
     half = (config.hidden + 1) // 2
     return StackShape(
-        config.cell, 1, half, signature.characters, one_hot=True, bidirectional=True, prefix="chars"
+        config.cell, 1, half, spec.characters, one_hot=True, bidirectional=True, prefix="chars"
     )  # fmt: skip
 
 
-def input_stack(config: Config, signature: ModelSpec, prefix: str = "rnn") -> StackShape:
-    """The stack that reads x: one-hot ids, embeddings (tag: with what was read of the spelling beside), or numbers."""
+def input_stack(config: Config, spec: ModelSpec, prefix: str = "rnn") -> StackShape:
+    """Return the stack that reads x: one-hot ids, embeddings, or numbers.
+
+    For tag the outputs of the character stack are concatenated with the embeddings.
+    """
     assert config.hidden is not None
-    inputs = signature.features or signature.tokens
-    if embeds(config, signature):
+    inputs = spec.features or spec.tokens
+    if has_embeddings(config, spec):
         inputs = embedding_size(config)
-    if signature.task == "tag" and signature.characters:
-        inputs += spelling_stack(config, signature).outputs
-    one_hot = signature.tokens > 0 and not embeds(config, signature) and CELLS[config.cell].is_recurrent
+    if spec.task == "tag" and spec.characters:
+        inputs += spelling_stack(config, spec).outputs
+
+    # The dense cell has no input table; `SequenceEncoder` gives it explicit one-hot vectors.
+    one_hot = spec.tokens > 0 and not has_embeddings(config, spec) and CELLS[config.cell].is_recurrent
     return StackShape(config.cell, config.layers, config.hidden, inputs, one_hot, config.bidirectional, prefix)
 
 
-def decoder_shape(config: Config, signature: ModelSpec) -> ModelShape:
-    """The language model that writes the target."""
+def decoder_shape(config: Config, spec: ModelSpec) -> ModelShape:
+    """Return the shape of the language model over the target tokens."""
     assert config.hidden is not None
-    return ModelShape(config.cell, config.layers, config.hidden, signature.target_tokens, "decoder")
+    return ModelShape(config.cell, config.layers, config.hidden, spec.target_tokens, "decoder")
 
 
-def _embedding(config: Config, signature: ModelSpec) -> Shapes:
-    return {"embed.weight": (signature.tokens, embedding_size(config))} if embeds(config, signature) else {}
+def _embedding(config: Config, spec: ModelSpec) -> Shapes:
+    return {"embed.weight": (spec.tokens, embedding_size(config))} if has_embeddings(config, spec) else {}
 
 
-def _language_model(config: Config, signature: ModelSpec) -> Shapes:
+def _language_model(config: Config, spec: ModelSpec) -> Shapes:
     assert config.hidden is not None
-    return model_shapes(ModelShape(config.cell, config.layers, config.hidden, signature.tokens))
+    return model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
 
 
-def _tag(config: Config, signature: ModelSpec) -> Shapes:
-    if not signature.characters:
-        return _every_step(config, signature)
-    spelling = stack_shapes(spelling_stack(config, signature))
-    return {**_embedding(config, signature), **spelling, **_every_step(config, signature)}
+def _tag(config: Config, spec: ModelSpec) -> Shapes:
+    if not spec.characters:
+        return _per_step(config, spec)
+    spelling = stack_shapes(spelling_stack(config, spec))
+    return {**_embedding(config, spec), **spelling, **_per_step(config, spec)}
 
 
-def _every_step(config: Config, signature: ModelSpec, summaries: int = 1) -> Shapes:
-    stack = input_stack(config, signature)
-    out = linear_shapes("out", summaries * stack.outputs, signature.labels)
+def _per_step(config: Config, spec: ModelSpec, summaries: int = 1) -> Shapes:
+    stack = input_stack(config, spec)
+    out = linear_shapes("out", summaries * stack.outputs, spec.labels)
     return {**stack_shapes(stack), **out}
 
 
-def _classify(config: Config, signature: ModelSpec) -> Shapes:
-    return {**_embedding(config, signature), **_every_step(config, signature, summaries=2)}
+def _classify(config: Config, spec: ModelSpec) -> Shapes:
+    # Two summaries: the final outputs and the mean over time.
+    return {**_embedding(config, spec), **_per_step(config, spec, summaries=2)}
 
 
-def _generate(config: Config, signature: ModelSpec) -> Shapes:
-    shape = decoder_shape(config, signature)
+def _generate(config: Config, spec: ModelSpec) -> Shapes:
+    shape = decoder_shape(config, spec)
     given: Shapes = {}
     for state in CELLS[shape.cell].states:
-        given |= linear_shapes(f"given.{state}", signature.labels, shape.layers * shape.hidden)
+        given |= linear_shapes(f"given.{state}", spec.labels, shape.layers * shape.hidden)
     return given | model_shapes(shape)
 
 
-def _translate(config: Config, signature: ModelSpec) -> Shapes:
-    stack, shape = input_stack(config, signature, "encoder"), decoder_shape(config, signature)
+def _translate(config: Config, spec: ModelSpec) -> Shapes:
+    stack = input_stack(config, spec, "encoder")
+    shape = decoder_shape(config, spec)
     bridge: Shapes = {}
     if stack.bidirectional:
         for state in CELLS[shape.cell].states:
             for n in range(shape.layers):
                 bridge |= linear_shapes(f"bridge.{state}_l{n}", stack.outputs, shape.hidden)
-    return {**_embedding(config, signature), **stack_shapes(stack), **bridge, **model_shapes(shape)}
+    return {**_embedding(config, spec), **stack_shapes(stack), **bridge, **model_shapes(shape)}
 
 
 _SHAPES: dict[str, Callable[[Config, ModelSpec], Shapes]] = {
@@ -159,6 +174,6 @@ _SHAPES: dict[str, Callable[[Config, ModelSpec], Shapes]] = {
     "classify": _classify,
     "generate": _generate,
     "translate": _translate,
-    "forecast": _every_step,
-    "regress": _every_step,
+    "forecast": _per_step,
+    "regress": _per_step,
 }

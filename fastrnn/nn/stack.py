@@ -1,4 +1,4 @@
-"""Layers one upon another, each in one direction or in both, and their arrays for one window."""
+"""A stack of unidirectional or bidirectional layers, with its arrays for one window."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,23 +16,38 @@ State = dict[str, Array]
 
 
 class Dropout(NamedTuple):
-    """``keep``: the probability that a unit stays; ``key``: where the masks are drawn from.
+    """Dropout probability and position of the masks.
 
-    Rows that are part of a larger batch have the masks of their place in it: ``begin`` of ``batch`` (0: it is whole).
+    A mask is a function of the key and of the row's index in the whole batch, so a batch that is
+    divided among processes or parts has the masks of the undivided one.
+
+    Args:
+        keep_prob: Probability that a unit is kept; 1: no dropout.
+        key: Selects the masks.
+        begin: Index of the first row in the whole batch.
+        batch: Size of the whole batch; 0: this batch is whole.
     """
 
-    keep: float = 1.0
+    keep_prob: float = 1.0
     key: int = 0
     begin: int = 0
     batch: int = 0
 
 
 class Stack:
-    """L layers. Batch rows never meet: a thread takes its rows forward and backward without waiting for another.
+    """L layers with D directions of H units each.
 
-    The outputs of both directions lie side by side, (T, B, D*H), and are what the layer above is fed. The backward
-    direction runs the same kernels over the rows reversed. States are name -> (L*D, B, H), in torch.nn's order: each
-    layer's forward direction, then its backward one.
+    Batch rows are independent: a thread runs its rows forward and backward without synchronising.
+    Outputs of both directions are concatenated, (T, B, D*H), and are the input of the next layer.
+    The backward direction runs the same kernels over reversed rows. States are name ->
+    (L*D, B, H) in torch.nn's order: of each layer the forward direction, then the backward one.
+
+    Args:
+        kernels: Kernels of the device.
+        shape: Sizes of the stack.
+        weights: Parameters of the model.
+        gradients: Their gradients.
+        packed: Element type of the packed weights, see `packed_dtype`.
     """
 
     def __init__(
@@ -43,24 +58,42 @@ class Stack:
         gradients: Mapping[str, Array],
         packed: np.dtype[Any],
     ) -> None:
-        self.kernels, self.shape = kernels, shape
-        make = Layer if CELLS[shape.cell].is_recurrent else DenseLayer
+        self.kernels = kernels
+        self.shape = shape
+        layer_class = Layer if CELLS[shape.cell].is_recurrent else DenseLayer
         self.layers = [
-            [make(kernels, shape, n, suffix, weights, gradients, packed) for suffix in shape.suffixes]
+            [layer_class(kernels, shape, n, suffix, weights, gradients, packed) for suffix in shape.suffixes]
             for n in range(shape.layers)
         ]
         self.flat_layers = [direction for layer in self.layers for direction in layer]
         self.dtype: np.dtype[Any] = self.flat_layers[0].dtype
         self._no_starts: Array = kernels.zeros((0, 0), np.uint8)
+
+        # Set by `allocate`: (T, B); of each layer the outputs after dropout; two buffers that are
+        # dy and dx of a layer by turns; the input of each layer and, last, the stack's outputs.
         self._window = (0, 0)
+        self.dropped: list[Array]
+        self._dy: list[Array]
+        self._inputs: list[Array | None]
+        # Of a bidirectional stack: reversed inputs and their gradients, the concatenated outputs,
+        # and the gradient of each direction's outputs.
+        self._reversed: list[Array]
+        self._dreversed: list[Array]
+        self._joined: list[Array]
+        self._halves: list[Array]
+        # Set by `load`: ids (T, B) in both orders, the padding, and the resets of the state.
+        self._ids: Array
+        self._reversed_ids: Array
+        self._rows: Padding | None
+        self._starts: Array
 
     def zero_state(self, batch: int) -> State:
-        """Zeros: name -> (L*D, B, H)."""
+        """Return zeros, name -> (L*D, B, H)."""
         dims = (len(self.flat_layers), batch, self.shape.hidden)
         return {name: self.kernels.zeros(dims, self.dtype) for name in CELLS[self.shape.cell].states}
 
     def allocate(self, steps: int, batch: int) -> None:
-        """Arrays for windows of T = steps and B = batch, kept until another size is asked for."""
+        """Allocate the arrays for windows of T = ``steps`` and B = ``batch``, if the size changed."""
         if self._window == (steps, batch):
             return
 
@@ -76,14 +109,15 @@ class Stack:
         if shape.bidirectional:
             widths = [0 if shape.one_hot else shape.inputs] + [shape.outputs] * (shape.layers - 1)
             self._reversed = [zeros(width) for width in widths]
-            self._dreversed = [zeros(width) for width in widths[:2]]  # every layer but the first has the same width
+            # All layers above the first have the same width and share one gradient buffer.
+            self._dreversed = [zeros(width) for width in widths[:2]]
             self._joined = [zeros(shape.outputs) for _ in self.layers]
             self._halves = [zeros(shape.hidden) for _ in range(2)]
-        self._inputs: list[Array | None] = [None] * (shape.layers + 1)
+        self._inputs = [None] * (shape.layers + 1)
         self._window = (steps, batch)
 
     def window_bytes(self) -> int:
-        """What the arrays of the allocated window take."""
+        """Return the bytes of the arrays of the allocated window."""
         arrays = [*self.dropped, *self._dy]
         if self.shape.bidirectional:
             arrays += [*self._reversed, *self._dreversed, *self._joined, *self._halves]
@@ -93,13 +127,18 @@ class Stack:
 
     @property
     def dy(self) -> Array:
-        """Where the gradient of the outputs (T, B, D*H) is to be put before `backward`."""
+        """The buffer for the gradient of the outputs (T, B, D*H), to fill before `backward`."""
         return self._dy[0]
 
     def load(self, ids: Array, x: Array | None, starts: Array | None = None, rows: Padding | None = None) -> None:
-        """What the next window is fed: ids (T, B) int32, or numbers x (T, B, F), which may be filled later.
+        """Set the input of the next window.
 
-        starts (T, B), or those of the alignment: 1 where the state is zeroed. A bidirectional stack needs ``rows``.
+        Args:
+            ids: Ids (T, B), int32, the input of a one-hot stack.
+            x: Dense input (T, B, F), or None; it may be filled later, before `forward`.
+            starts: 1 where the state is zeroed before the step, (T, B) uint8; default: no reset.
+            rows: Padding of the rows, whose starts replace ``starts``. A bidirectional stack
+                needs it.
         """
         self._ids = self._reversed_ids = ids
         self._inputs[0] = x
@@ -108,61 +147,62 @@ class Stack:
         if rows is not None:
             self._starts = rows.starts
             if self.shape.bidirectional and self.shape.one_hot:
-                self._reversed_ids = rows.reversed(ids)
+                self._reversed_ids = rows.reverse(ids)
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Weights into the kernels' form, this part of them."""
+        """Pack this part of the weights; with ``backward`` also their transposes."""
         for layer in self.flat_layers:
             layer.pack(part, backward)
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
-        """Start the next window from this state, of some batch rows or of all."""
+        """Set the initial state of the next window, of some batch rows or of all."""
         for n, layer in enumerate(self.flat_layers):
             layer.set_state(state, n, rows or (0, self._window[1]))
 
     def get_state(self, state: State, rows: Rows | None = None) -> None:
-        """Copy the state that the last window ended in."""
+        """Copy the final state of the last window to ``state``."""
         for n, layer in enumerate(self.flat_layers):
             layer.get_state(state, n, rows or (0, self._window[1]))
 
     def get_state_gradient(self, dstate: State, rows: Rows | None = None) -> None:
-        """Copy the gradient of the initial state of the last window."""
+        """Copy the gradient of the initial state of the last window to ``dstate``."""
         for n, layer in enumerate(self.flat_layers):
             layer.get_state_gradient(dstate, n, rows or (0, self._window[1]))
 
     def forward(self, rows: Rows, dropout: Dropout) -> Array:
-        """The outputs (T, B, D*H) of the top layer. keep < 1: dropout after every layer, this one too."""
+        """Return the outputs (T, B, D*H) of the top layer; dropout follows every layer, this one too."""
         x = self._inputs[0]
         for n, layer in enumerate(self.layers):
             layer[0].forward(rows, self._ids, x, self._starts)
             y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].y(self._starts)
-            if dropout.keep < 1:
-                self._drop(self.dropped[n], y, dropout, n, rows)
+            if dropout.keep_prob < 1:
+                self._apply_dropout(self.dropped[n], y, dropout, n, rows)
                 y = self.dropped[n]
             self._inputs[n + 1] = x = y
         assert x is not None
         return x
 
     def backward(self, rows: Rows, dropout: Dropout, dx: Array | None = None, dstate: State | None = None) -> None:
-        """From the gradients of the outputs, in `dy`, and of the last state, to that of the input, dx (T, B, F).
+        """Run backward from `dy`, the gradient of the outputs, and ``dstate`` of the final state.
 
-        Those of the weights wait for `accumulate`, that of the initial state for `get_state_gradient`.
+        Writes dx (T, B, F), the gradient of the input, unless it is None. `accumulate` then adds the
+        gradients of the weights; `get_state_gradient` returns that of the initial state.
         """
-        dy, below = self._dy
+        dy, dy_below = self._dy
         for n in reversed(range(len(self.layers))):
-            if dropout.keep < 1:
-                self._drop(dy, dy, dropout, n, rows)
+            if dropout.keep_prob < 1:
+                self._apply_dropout(dy, dy, dropout, n, rows)
             for d, layer in enumerate(self.layers[n]):
                 layer.set_state_gradient(dstate, n * len(self.layers[n]) + d, rows)
-            to = below if n else dx
+            dx_n = dy_below if n else dx
             if self.shape.bidirectional:
-                self._backward_both(rows, n, dy, to)
+                self._backward_both(rows, n, dy, dx_n)
             else:
-                self.layers[n][0].backward(rows, dy, to, self._starts)
-            dy, below = below, dy
+                self.layers[n][0].backward(rows, dy, dx_n, self._starts)
+            dy, dy_below = dy_below, dy
 
     def accumulate(self, part: Part) -> None:
-        """Add this part of the weight gradients of the whole window."""
+        """Add this part of the weight gradients, summed over all rows and steps."""
         for n, layer in enumerate(self.layers):
             layer[0].accumulate(part, self._ids, self._inputs[n])
             if self.shape.bidirectional:
@@ -170,7 +210,7 @@ class Stack:
                 layer[1].accumulate(part, self._reversed_ids, x)
 
     def _join(self, rows: Rows, n: int, x: Array | None) -> Array:
-        """The backward direction of layer n, and both beside each other."""
+        """Run the backward direction of layer n; return both outputs concatenated, (T, B, 2H)."""
         assert self._rows is not None
         forward, backward = self.layers[n]
         reversal = self._rows.reversal
@@ -183,16 +223,19 @@ class Stack:
         return both
 
     def _backward_both(self, rows: Rows, n: int, dy: Array, dx: Array | None) -> None:
+        """Run both directions of layer n backward from dy (T, B, 2H)."""
         assert self._rows is not None
         reversal = self._rows.reversal
         self.kernels.split(*self._halves, dy, reversal, *rows)
         dreversed = None if dx is None else self._dreversed[min(n, 1)]
-        for layer, half, to in zip(self.layers[n], self._halves, (dx, dreversed), strict=True):
-            layer.backward(rows, half, to, self._starts)
+        for layer, half, dx_half in zip(self.layers[n], self._halves, (dx, dreversed), strict=True):
+            layer.backward(rows, half, dx_half, self._starts)
         if dx is not None:
+            # dx is the sum over both directions; the second is still in reversed order.
             self.kernels.add_gathered(dx, dreversed, reversal, *rows)
 
-    def _drop(self, out: Array, x: Array, dropout: Dropout, n: int, rows: Rows) -> None:
-        mixed = np.uint32((dropout.key * len(self.layers) + n) & 0xFFFFFFFF)
+    def _apply_dropout(self, out: Array, x: Array, dropout: Dropout, n: int, rows: Rows) -> None:
+        # Each layer has a key of its own, so masks differ between layers.
+        layer_key = np.uint32((dropout.key * len(self.layers) + n) & 0xFFFFFFFF)
         batch = dropout.batch or x.shape[1]
-        self.kernels.dropout(out, x, mixed, dropout.keep, dropout.begin, batch, *rows)
+        self.kernels.dropout(out, x, layer_key, dropout.keep_prob, dropout.begin, batch, *rows)

@@ -23,7 +23,7 @@ from ..nn.initialisation import initialise
 from ..plain import check_path
 from . import autotune
 from .callbacks import Callback, Result, TrainStart
-from .compile_ahead import prepare
+from .compile_ahead import compile_for_run
 from .loop import Loop
 from .resume import FIXED, changed, check_changes, check_data_is_here, check_files_are_here, extended
 from .run_log import NoLog, RunLog
@@ -135,7 +135,7 @@ def _checked_config(config: Config | None) -> Config:
 def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
     callback.message("preparing kernels (the first time, compiling takes some seconds)")
     if group.size == 1:  # many processes of a machine share the work already
-        prepare(config, callback.samples)
+        compile_for_run(config, callback.samples)
 
 
 def _named(inputs: Inputs) -> list[str] | Corpus | ExampleSet:

@@ -12,7 +12,7 @@ from ..config import Config, parse_duration
 from ..data.text.bptt import Window, evaluation_layout, evaluation_seq
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
-from ..nn.matmul_mode import PRECISE
+from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Network
 from .optimizers import Optimizer
 
@@ -170,7 +170,7 @@ def measure(
     if valid_tokens < 2:
         return Speed(seconds, parameters=network.parameters.flat.size)
     part = evaluation(network.matmul_mode, min(MOST_SIZE, max(1, valid_tokens - 1)))
-    return Speed(seconds, part, evaluation(PRECISE, valid_tokens), network.parameters.flat.size)
+    return Speed(seconds, part, evaluation(EVALUATION_MODE, valid_tokens), network.parameters.flat.size)
 
 
 def _median_seconds(call: Callable[[], object], most: float, group: Communicator) -> float:

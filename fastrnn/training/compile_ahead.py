@@ -1,8 +1,8 @@
-"""Compiling kernels before they are needed, for `fastrnn warmup`, and for a run in two processes at once.
+"""Ahead-of-time compilation of kernels: for a run, in two processes, and for `fastrnn warmup`.
 
-A run needs its kernels one after the other, and Python compiles one at a time. So a second process compiles what the
-run needs last while the first compiles what it needs first; each finds the other's in the cache on the disk (see
-`fastrnn.kernels.cpu.disk_cache`, which lets no two processes compile the same kernel).
+One process compiles one kernel at a time. So a helper process compiles the kernels that the run
+uses last while the run compiles the ones it uses first; each loads the other's from the disk cache
+(`fastrnn.kernels.cpu.disk_cache`, which prevents both from compiling the same kernel).
 """
 
 import contextlib
@@ -20,25 +20,35 @@ import numpy as np
 from ..cells import CELLS
 from ..config import Config
 from ..kernels import backend
-from ..nn.matmul_mode import PRECISE, SPLIT_FROM, sampling_mode
+from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
 
-_SECONDS = 300.0  # that a helper may take: far more than compiling does on any machine
+# Timeout for the helper, far longer than compiling takes on any machine.
+_SECONDS = 300.0
 _VOCAB = 5
 
 
-def prepare(config: Config, samples: bool) -> None:
-    """Compile what a run with this configuration needs, if it has not been compiled; with a second process if there is
-    a processor for it. ``samples``: whether it shows what it draws."""
+def compile_for_run(config: Config, samples: bool) -> None:
+    """Compile the kernels of a run, unless they are in the disk cache.
+
+    Does nothing without a disk cache or with one thread: kernels are then compiled on first use.
+
+    Args:
+        config: Configuration of the run.
+        samples: Whether the run prints samples.
+    """
     kernels = backend.load(config.device)
     folder = kernels.KERNELS
     if folder is None or (config.threads or kernels.default_threads()) < 2 or not sys.executable:
-        return  # compiled when needed
+        return
+
+    # The marker records that this set of kernels is complete, without loading any of them.
     settings = _settings(config, kernels)
     marker = folder / f"{hashlib.blake2b(repr((settings, samples)).encode(), digest_size=8).hexdigest()}.prepared"
     if marker.exists():
         return
-    with _helper(settings, samples) as helper:
+
+    with _start_helper(settings, samples) as helper:
         _compile(settings, samples, first=True)
         if helper is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -48,13 +58,14 @@ def prepare(config: Config, samples: bool) -> None:
 
 
 def _settings(config: Config, kernels: Any) -> Config:
-    """What decides which kernels a run needs, and nothing else of its configuration."""
-    precision, wide = config.precision or "float32", (config.hidden or 0) >= SPLIT_FROM
+    """Return a configuration with only the settings that determine the kernels of the run."""
+    precision = config.precision or "float32"
+    wide = (config.hidden or 0) >= BF16X3_MIN_WIDTH
     if config.task == "language-model":
         wide = wide or config.hidden is None
         if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
-    hidden = SPLIT_FROM if wide else 8
+    hidden = BF16X3_MIN_WIDTH if wide else 8
     return Config(
         task=config.task, cell=config.cell, layers=min(config.layers, 2), hidden=hidden, precision=precision,
         bidirectional=config.bidirectional, optimizer=config.optimizer, threads=1,
@@ -63,13 +74,17 @@ def _settings(config: Config, kernels: Any) -> Config:
 
 
 @contextlib.contextmanager
-def _helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[bytes] | None]:
-    """A process that compiles the same from the other end. It ends when this one does, however that ends."""
-    code = "from fastrnn.training.compile_ahead import help_out; help_out()"
-    order = json.dumps([settings.to_mapping(), samples])
+def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Run a process that compiles the same kernels in reverse order; it is killed on exit.
+
+    Its standard input is a pipe from this process: when that closes, for whatever reason, the
+    helper ends (see `run_helper`). Yields None if it cannot be started.
+    """
+    code = "from fastrnn.training.compile_ahead import run_helper; run_helper()"
+    arguments = json.dumps([settings.to_mapping(), samples])
     try:
         helper = subprocess.Popen(
-            [sys.executable, "-P", "-c", code, order],
+            [sys.executable, "-P", "-c", code, arguments],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     except OSError:
@@ -82,82 +97,86 @@ def _helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[bytes]
         helper.communicate()
 
 
-def help_out() -> None:
-    """What the helper does: see `prepare`. Its argument says what to compile; its input ends with its parent."""
+def run_helper() -> None:
+    """Run as the helper process; its argument is the settings, see `_start_helper`."""
 
-    def leave_with_parent() -> None:
+    def exit_with_parent() -> None:
         sys.stdin.buffer.read()
         os._exit(0)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     values, samples = json.loads(sys.argv[1])
     _compile(Config.from_mapping(values), samples, first=False)
-    os._exit(0)  # at once: the parent waits
+    os._exit(0)  # skip the interpreter's clean-up: the parent is waiting
 
 
 def _compile(settings: Config, samples: bool, first: bool) -> None:
+    """Compile the kernels of a run in order of use if ``first``, else those used last first."""
     if settings.task != "language-model":
-        compile_task(settings, learn_first=first)
+        compile_task(settings, train_first=first)
         return
     from .optimizers import Optimizer
 
     network = tiny_network(settings)
     x = np.zeros((2, 2), np.int32)
 
-    def learn() -> None:
-        network.loss_and_gradient(x, x, None, network.initial_state(2), keep=0.5)
+    def train() -> None:
+        network.loss_and_gradient(x, x, None, network.initial_state(2), keep_prob=0.5)
 
     def update() -> None:
         optimizer = Optimizer(network, settings)
         optimizer.step(0.0, optimizer.gradient_norm())
 
     def validate() -> None:
-        for matmul_mode in dict.fromkeys((network.matmul_mode, PRECISE)):  # while training, and at the end
+        # Validation during training uses the training mode, the final one the evaluation mode.
+        for matmul_mode in dict.fromkeys((network.matmul_mode, EVALUATION_MODE)):
             network.with_shared_parameters(matmul_mode).loss(x, x, None, network.initial_state(2))
 
     def accumulate() -> None:
         network.load(x, x, None)
         network.pool.together(network.accumulate)
 
-    def draw() -> None:
+    def sample() -> None:
         if samples:
-            _draw(settings, every=False)
+            _compile_sampling(settings, every=False)
 
-    for step in (learn, update, validate, draw) if first else (accumulate, validate, draw, update):
+    for step in (train, update, validate, sample) if first else (accumulate, validate, sample, update):
         step()
 
 
 def tiny_network(config: Config) -> Any:
+    """Return a language model with a small vocabulary: kernels do not depend on V."""
     from ..nn.network import Network
 
     return Network.from_config(config, _VOCAB)
 
 
 def compile_language_model(config: Config) -> None:
+    """Compile the kernels that train and sample language models."""
     network = tiny_network(config)
     x = np.zeros((2, 2), np.int32)
-    network.loss_and_gradient(x, x, None, network.initial_state(2), keep=0.5)
+    network.loss_and_gradient(x, x, None, network.initial_state(2), keep_prob=0.5)
     for layers in (1, config.layers):
-        _draw(config.replace(layers=layers))
+        _compile_sampling(config.replace(layers=layers))
 
 
-def _draw(config: Config, every: bool = True) -> None:
-    """Draw a token with a model of so many layers, in every way that one may be sampled, or as this size is."""
+def _compile_sampling(config: Config, every: bool = True) -> None:
+    """Sample a token in every mode that sampling may use, or only in the mode of this size."""
     from ..nn.incremental import IncrementalDecoder
 
     network = tiny_network(config)
     assert config.hidden is not None
-    ways = {sampling_mode(network.kernels, config.hidden, 1)}
+    modes = {sampling_mode(network.kernels, config.hidden, 1)}
     if every:
-        ways |= {sampling_mode(network.kernels, 2 * SPLIT_FROM, 1), "exact"}
-    for how in sorted(ways):
-        stepper = IncrementalDecoder(network.with_shared_parameters(how), 1, network.parameters["out.bias"])
-        stepper.set_state(network.initial_state(1), 0)
-        stepper.generate(np.zeros((1, 1)), (1.0, 0, 1.0, 0.0), np.zeros((1, 1), np.int32))
+        modes |= {sampling_mode(network.kernels, 2 * BF16X3_MIN_WIDTH, 1), EXACT}
+    for mode in sorted(modes):
+        decoder = IncrementalDecoder(network.with_shared_parameters(mode), 1, network.parameters["out.bias"])
+        decoder.set_state(network.initial_state(1), 0)
+        decoder.generate(np.zeros((1, 1)), (1.0, 0, 1.0, 0.0), np.zeros((1, 1), np.int32))
 
 
 _NUMBER = np.ones((2, 1), np.float32)
-# task -> an input and an output
+# Task -> an input and an output.
 EXAMPLES: dict[str, tuple[Any, Any]] = {
     "regress": (_NUMBER, _NUMBER / 2),
     "classify": ("ab", "x"),
@@ -167,11 +186,12 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
 }
 
 
-STATELESS_TASKS = ("regress", "classify")  # what a dense layer can do
+# The tasks that the dense cell supports.
+STATELESS_TASKS = ("regress", "classify")
 
 
-def compile_task(config: Config, learn_first: bool = True) -> None:
-    """Learn and answer two examples of a task, in both directions where that may be."""
+def compile_task(config: Config, train_first: bool = True) -> None:
+    """Train on and predict two examples of a task, bidirectionally if the task and cell allow it."""
     from ..data.examples.batching import evaluation_batches
     from ..data.examples.example import Example, ExampleSet, Location
     from ..data.examples.numericalize import numericalize
@@ -181,15 +201,19 @@ def compile_task(config: Config, learn_first: bool = True) -> None:
 
     if config.task not in EXAMPLES:
         return
-    (x, y), place = EXAMPLES[config.task], Location("warm-up")
-    items = [Example(x, y, place), Example(x[:1], "y" if config.task == "classify" else y[:1], place)]
+
+    # Two examples of different lengths, so that padding is covered.
+    x, y = EXAMPLES[config.task]
+    location = Location("warm-up")
+    items = [Example(x, y, location), Example(x[:1], "y" if config.task == "classify" else y[:1], location)]
+
     both = config.task != "generate" and CELLS[config.cell].is_recurrent
     settings = config.replace(bidirectional=both, min_count=1, valid=0.0)
-    records = ExampleSet(config.task, items)
-    vocabulary = TaskSchema.build(records, settings)
-    model = build(settings, model_spec(vocabulary, config.task))
-    for batch in evaluation_batches(numericalize(records, vocabulary)):
-        if not learn_first:
-            answers(model, vocabulary)(batch)
-        model.train_step_gradients(batch, {}, keep=0.5)
-        answers(model, vocabulary)(batch)
+    examples = ExampleSet(config.task, items)
+    schema = TaskSchema.build(examples, settings)
+    model = build(settings, model_spec(schema, config.task))
+    for batch in evaluation_batches(numericalize(examples, schema)):
+        if not train_first:
+            answers(model, schema)(batch)
+        model.train_step_gradients(batch, {}, keep_prob=0.5)
+        answers(model, schema)(batch)

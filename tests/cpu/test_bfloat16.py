@@ -84,8 +84,8 @@ def test_products_of_three_parts_are_as_exact_as_float32(m, k, n, transposed, rn
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("hidden", [32, 33, 100])
 def test_gradients_from_three_parts_are_as_exact_as_float32(cell, hidden, rng, monkeypatch):
-    monkeypatch.setattr(fastrnn.nn.matmul_mode, "SPLIT_FROM", 1)
-    monkeypatch.setattr(fastrnn.nn.layers, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.matmul_mode, "BF16X3_MIN_WIDTH", 1)
+    monkeypatch.setattr(fastrnn.nn.layers, "BF16X3_MIN_WIDTH", 1)
     shape = ModelShape(cell, 2, hidden, 11)
     found = []
     x, y = (rng.integers(0, 11, (40, 35)).astype(np.int32) for _ in range(2))
@@ -124,7 +124,7 @@ def test_gradients_with_bfloat16_products_are_near_the_exact_ones(cell, hidden, 
 
 @pytest.mark.parametrize("products", [pytest.param("bfloat16", marks=needs_dot), "split"])
 def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
-    monkeypatch.setattr(fastrnn.nn.matmul_mode, "SPLIT_FROM", 1)
+    monkeypatch.setattr(fastrnn.nn.matmul_mode, "BF16X3_MIN_WIDTH", 1)
     x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
     found = []
     for threads in (1, 2, 3):

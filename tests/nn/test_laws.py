@@ -78,7 +78,7 @@ def test_dropout_gradients_are_slopes(cell, keep, rng):
     network, starts = make_network(model), make_starts(T, B)
 
     def results():
-        return run_network(network, ids, targets, state, starts, keep=keep, key=7)
+        return run_network(network, ids, targets, state, starts, keep_prob=keep, key=7)
 
     found = results()
     gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
@@ -89,7 +89,7 @@ def test_dropout_depends_on_its_key_alone(rng):
     model, state, ids, targets = make_case("lstm", rng)
     network = make_network(model, "float32")
     plain, same, other, none = (
-        run_network(network, ids, targets, state, keep=keep, key=key)
+        run_network(network, ids, targets, state, keep_prob=keep, key=key)
         for keep, key in [(0.5, 1), (0.5, 1), (0.5, 2), (1.0, 1)]
     )
     assert_same_bits(same, plain)
@@ -101,7 +101,7 @@ def test_each_layer_and_each_key_has_its_own_mask(rng):
     model, state, ids, targets = make_case("rnn", rng)
     network, masks = make_network(model, "float32"), set()
     for key in (1, 2, 3):
-        run_network(network, ids, targets, state, keep=0.5, key=key)
+        run_network(network, ids, targets, state, keep_prob=0.5, key=key)
         masks |= {(dropped == 0).tobytes() for dropped in network.stack.dropped}
     assert len(masks) == 3 * LAYERS
 

@@ -45,7 +45,7 @@ every_lstm = pytest.mark.parametrize(("case", "cell", "bidirectional"), [c for c
 @every_case
 def test_gradients_are_slopes(case, cell, bidirectional, keep, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
-    found = results(model, batch, keep=keep, key=11)
+    found = results(model, batch, keep_prob=keep, key=11)
     gradients = {name: found[name] for name in model.parameters}
     assert all(gradient.any() or cell == "rnn-relu" for gradient in gradients.values())  # few ReLUs may all be off
     # the letters' gradients are small: rounding is more of them
@@ -115,7 +115,7 @@ def test_any_number_of_threads_gives_the_same_bits(case, cell, bidirectional, rn
         for n in (1, 2, 7)
     ]
     batch = make_batch(case, rng)
-    one, two, seven = (results(model, batch, keep=0.6, key=9) for model in models)
+    one, two, seven = (results(model, batch, keep_prob=0.6, key=9) for model in models)
     assert_same_bits(two, one)
     assert_same_bits(seven, one)
 
@@ -123,10 +123,10 @@ def test_any_number_of_threads_gives_the_same_bits(case, cell, bidirectional, rn
 @every_lstm
 def test_batches_of_other_sizes_leave_no_trace(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
-    plain = results(model, batch, keep=0.6, key=9)
+    plain = results(model, batch, keep_prob=0.6, key=9)
     for rows in ([1, 2], [0], [3]):
         results(model, rows_of(batch, rows))
-    assert_same_bits(results(model, batch, keep=0.6, key=9), plain)
+    assert_same_bits(results(model, batch, keep_prob=0.6, key=9), plain)
 
 
 @every_lstm
@@ -179,14 +179,14 @@ def test_word_dropout_is_drawn_from_the_key(rng):
     model, batch = make_task("tag", rng), make_batch("tag", rng)
     batch = replace(batch, x=np.where(batch.x == 1, 2, batch.x))
     assert not results(model, batch)["embed.weight"][1].any()
-    dropped = [key for key in range(20) if results(model, batch, keep=0.9, key=key)["embed.weight"][1].any()]
+    dropped = [key for key in range(20) if results(model, batch, keep_prob=0.9, key=key)["embed.weight"][1].any()]
     assert 3 < len(dropped) < 20
 
 
 def test_a_decoder_is_a_language_model_that_starts_from_a_state(rng):
     for case in ("generate numbers", "translate"):
         model, batch = make_task(case, rng), make_batch(case, rng)
-        state, answers = model.start(batch), model.predict(batch)
+        state, answers = model.encode(batch), model.predict(batch)
         assert all(array.shape == (2, B, H) for array in state.values())
         decoder = model.decoder.with_shared_parameters()
         steps = [decoder.step_logits(row[None].copy(), state) for row in batch.target_in]
@@ -316,7 +316,7 @@ def split_words(batch):
     return replace(batch, spelling=(letters[:, :2], letters[:, 2:3], letters[:, 3:]))
 
 
-def learnt(model, window, keep=1.0, key=0):
+def learnt(model, window, keep_prob=1.0, key=0):
     """The loss and the gradients of a batch, by name."""
-    loss = np.array(model.train_step_gradients(window, {}, keep, key))
+    loss = np.array(model.train_step_gradients(window, {}, keep_prob, key))
     return {"loss": loss} | {name: array.copy() for name, array in model.gradients.items()}

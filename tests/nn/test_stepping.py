@@ -8,7 +8,7 @@ from random_cases import make_model, make_state
 import fastrnn.nn.incremental
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.nn.incremental import IncrementalDecoder
-from fastrnn.nn.matmul_mode import sharing
+from fastrnn.nn.matmul_mode import threads_per_layer
 
 VOCAB = 9
 
@@ -16,7 +16,7 @@ VOCAB = 9
 def stepper(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
     """Over a network with weights from ``rng``, its units shared among so many threads."""
     network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
-    monkeypatch.setattr(fastrnn.nn.incremental, "sharing", lambda *_: parts)
+    monkeypatch.setattr(fastrnn.nn.incremental, "threads_per_layer", lambda *_: parts)
     return IncrementalDecoder(network.with_shared_parameters(matmul_mode), 2, network.parameters["out.bias"])
 
 
@@ -50,9 +50,9 @@ def test_threads_share_units_of_wide_layers_for_few_streams():
     class Kernels:
         BARRIER = True
 
-    assert [sharing(Kernels, hidden, 1, 4) for hidden in (128, 256, 384, 512, 4096)] == [1, 1, 3, 4, 4]
-    assert sharing(Kernels, 512, 16, 2) == 1
-    assert sharing(Kernels, 512, 15, 2) == 2
-    assert sharing(Kernels, 512, 1, 1) == 1
+    assert [threads_per_layer(Kernels, hidden, 1, 4) for hidden in (128, 256, 384, 512, 4096)] == [1, 1, 3, 4, 4]
+    assert threads_per_layer(Kernels, 512, 16, 2) == 1
+    assert threads_per_layer(Kernels, 512, 15, 2) == 2
+    assert threads_per_layer(Kernels, 512, 1, 1) == 1
     Kernels.BARRIER = False
-    assert sharing(Kernels, 512, 1, 2) == 1
+    assert threads_per_layer(Kernels, 512, 1, 2) == 1

@@ -38,20 +38,20 @@ class Helper:
 
 
 def test_what_was_prepared_once_is_not_prepared_again(compiled):
-    compile_ahead.prepare(LSTM, False)
+    compile_ahead.compile_for_run(LSTM, False)
     assert [type(call) for call in compiled] == [str, tuple]
     for config in (LSTM, LSTM.replace(hidden=7, lr=0.5, seed=3, batch=2)):
-        compile_ahead.prepare(config, False)
+        compile_ahead.compile_for_run(config, False)
     assert len(compiled) == 2
     for other in (LSTM.replace(cell="gru"), LSTM.replace(hidden=600), LSTM.replace(layers=2), LSTM.replace(task="tag")):
-        compile_ahead.prepare(other, False)
+        compile_ahead.compile_for_run(other, False)
         assert compiled.pop() != compiled[1]
-    compile_ahead.prepare(LSTM, True)
+    compile_ahead.compile_for_run(LSTM, True)
     assert compiled.pop() == (compiled[1][0], True)
 
 
 def test_one_processor_compiles_alone_when_it_needs_to(compiled):
-    compile_ahead.prepare(LSTM.replace(threads=1), False)
+    compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
     assert compiled == []
 
 
@@ -60,7 +60,7 @@ def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    compile_ahead.prepare(LSTM, False)
+    compile_ahead.compile_for_run(LSTM, False)
     assert len(compiled) == 1
 
 
@@ -69,7 +69,7 @@ def test_the_helper_ends_with_its_parent(tmp_path):
     """However that ends: a batch system kills."""
     code = (
         "import time; from fastrnn.training import compile_ahead; from fastrnn.config import Config\n"
-        "with compile_ahead._helper(Config(hidden=4, threads=1), True) as helper:\n"
+        "with compile_ahead._start_helper(Config(hidden=4, threads=1), True) as helper:\n"
         "    print(helper.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "FASTRNN_KERNELS": str(tmp_path)}

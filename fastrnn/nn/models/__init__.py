@@ -1,13 +1,14 @@
-"""A model for every task, put together from the same layers.
+"""The models of the supervised tasks.
 
 | task | model |
 | --- | --- |
-| tag | letters -> two directions; with the word's embedding -> stack -> softmax at each step; symbols -> stack |
-| classify | stack -> last output of each direction, mean over time -> softmax |
-| regress | stack -> numbers or bits at each step; one to one where T is 1 |
-| forecast | stack -> numbers from the last output |
-| generate | what is given -> first state of a language model |
-| translate | stack -> its last states -> first state of a language model |
+| tag | characters -> bidirectional stack, joined to word embedding -> stack -> softmax per step |
+| tag of single characters | one-hot -> stack -> softmax per step |
+| classify | stack -> final output of each direction and mean over time -> softmax |
+| regress | stack -> numbers or bits per step; one output per example where T is 1 |
+| forecast | stack -> numbers from the final output |
+| generate | condition -> initial state of a language model |
+| translate | stack -> final states -> initial state of a language model |
 """
 
 from ...config import Config
@@ -42,9 +43,19 @@ _MODELS: dict[str, type[SupervisedModel]] = {
 }
 
 
-def build(config: Config, signature: ModelSpec, threads: int | None = None) -> SupervisedModel:
-    """The model of a labelled task, its parameters all zero. Raises `ConfigError`, `BackendError`."""
-    if signature.task not in _MODELS:
-        raise ConfigError(f"task {signature.task!r} has no model of its own; use {', '.join(_MODELS)}")
-    symbols = signature.task == "tag" and not signature.characters
-    return (SymbolTagger if symbols else _MODELS[signature.task])(config, signature, threads)
+def build(config: Config, spec: ModelSpec, threads: int | None = None) -> SupervisedModel:
+    """Return the model of a supervised task; its parameters are zero.
+
+    Args:
+        config: Configuration with ``hidden`` set.
+        spec: Sizes of inputs and outputs.
+        threads: Number of threads; default: that of ``config``.
+
+    Raises:
+        ConfigError: The task has no model here, or the cell does not support it.
+        BackendError: The device is not available or does not support the task.
+    """
+    if spec.task not in _MODELS:
+        raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(_MODELS)}")
+    symbols = spec.task == "tag" and not spec.characters
+    return (SymbolTagger if symbols else _MODELS[spec.task])(config, spec, threads)

@@ -1,4 +1,4 @@
-"""What every model can do, and what most of them share."""
+"""The `Model` protocol, and `SupervisedModel`, the base class of the supervised tasks' models."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -12,7 +12,7 @@ from ...kernels.cpu.thread_pool import Part, Pool
 from ...shapes import StackShape
 from ..initialisation import Shape
 from ..layers import Linear, Rows
-from ..matmul_mode import packed_type
+from ..matmul_mode import packed_dtype
 from ..network import Training
 from ..parameters import Array, Parameters
 from ..spec import ModelSpec, parameter_shapes
@@ -20,7 +20,7 @@ from ..stack import Dropout, State
 
 
 class Model(Protocol):
-    """What training needs of a model: this, and `fastrnn.nn.network.Network`, the language model."""
+    """The interface between a model and the trainer; also that of `fastrnn.nn.network.Network`."""
 
     parameters: Parameters
     gradients: Parameters
@@ -30,24 +30,30 @@ class Model(Protocol):
 
     @property
     def shape(self) -> Shape:
-        """For `initialise`."""
+        """The properties that `initialise` needs."""
 
     def initial_state(self, batch: int) -> State:
-        """What is carried from window to window; nothing for records."""
+        """Return the state carried from window to window; empty for supervised tasks."""
 
     def train_step_gradients(
-        self, window: Any, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)
+        self, window: Any, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
     ) -> float:
-        """The mean loss per scored position; its gradient goes to ``gradients``.
+        """Return the mean loss over scored positions; its gradient replaces `gradients`.
 
-        keep < 1: dropout, drawn from ``key``; ``place``: as `Dropout` has it, the first of the window's rows in a
-        larger batch, and that one's size. The same window, state, key and place give the same bits.
+        The same arguments give the same bits.
+
+        Args:
+            window: A window or batch of the task's data.
+            state: State carried on in place, see `initial_state`.
+            keep_prob: Probability that dropout keeps a unit.
+            key: Selects the dropout masks.
+            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
         """
 
 
 @dataclass(frozen=True)
 class SupervisedShape:
-    """What initialisation must know."""
+    """The properties that initialisation needs, see `fastrnn.nn.initialisation.Shape`."""
 
     cell: str
     tables: tuple[str, ...]
@@ -55,9 +61,18 @@ class SupervisedShape:
 
 
 class SupervisedModel:
-    """A model of a labelled task: parameters, and the arrays to run a `Batch`. Not for two threads at once.
+    """A model of a supervised task: parameters, gradients, and the arrays to run a `Batch`.
 
-    A batch's rows never meet, but for the words of tag: each thread takes its rows through everything.
+    Not thread-safe: it runs its own pool of threads. Batch rows are independent, except for the
+    words of tag: each thread runs its rows through the whole model.
+
+    Args:
+        config: Configuration with ``hidden`` set.
+        spec: Sizes of inputs and outputs.
+        threads: Number of threads; default: that of ``config``.
+        share_with: A model of the same class whose parameters and threads are used instead of new
+            ones.
+        matmul_mode: Precision of matrix products; default: that of ``config``.
     """
 
     small_tables: ClassVar[tuple[str, ...]] = ()
@@ -65,104 +80,110 @@ class SupervisedModel:
     def __init__(
         self,
         config: Config,
-        signature: ModelSpec,
+        spec: ModelSpec,
         threads: int | None = None,
-        sharing: "SupervisedModel | None" = None,
+        share_with: "SupervisedModel | None" = None,
         matmul_mode: str | None = None,
     ) -> None:
-        """``sharing``: another model of the same kind whose parameters and threads this one uses."""
-        self.config, self.signature = config, signature
+        self.config = config
+        self.spec = spec
         self.kernels = backend.load(config.device)
         backend.check(config.device, config.task)
         self.dtype: np.dtype[Any] = np.dtype(config.dtype)
         self.matmul_mode = matmul_mode or config.matmul_mode
-        self.packed = packed_type(self.kernels, self.dtype, self.matmul_mode, config.hidden or 0)
-        shapes = parameter_shapes(config, signature)
-        self.pool: Pool = sharing.pool if sharing else self.kernels.Pool(threads or config.threads)
-        self.parameters: Parameters = sharing.parameters if sharing else Parameters(shapes, self.dtype)
+        self.packed = packed_dtype(self.kernels, self.dtype, self.matmul_mode, config.hidden or 0)
+        shapes = parameter_shapes(config, spec)
+        self.pool: Pool = share_with.pool if share_with else self.kernels.Pool(threads or config.threads)
+        self.parameters: Parameters = share_with.parameters if share_with else Parameters(shapes, self.dtype)
         self.gradients = Parameters(shapes, self.dtype)
         self._build()
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "SupervisedModel":
-        """The same model with arrays of its own for other batches."""
-        return type(self)(self.config, self.signature, sharing=self, matmul_mode=matmul_mode or self.matmul_mode)
+        """Return a model with these parameters and separate arrays, for another size or mode."""
+        return type(self)(self.config, self.spec, share_with=self, matmul_mode=matmul_mode or self.matmul_mode)
 
     @property
     def shape(self) -> SupervisedShape:
-        """For `initialise`."""
+        """The properties that `initialise` needs."""
         stacks = [table for shape in self._stack_shapes() for table in shape.tables]
         return SupervisedShape(self.config.cell, (*stacks, "embed.weight"), self.small_tables)
 
     def initial_state(self, batch: int) -> State:
-        """Nothing: each record starts from zero, or from what is given."""
+        """Return an empty state: no example depends on the one before it."""
         return {}
 
     def train_step_gradients(
-        self, window: Batch | SplitBatch, state: State, keep: float = 1.0, key: int = 0, place: Rows = (0, 0)
+        self, window: Batch | SplitBatch, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
     ) -> float:
-        """The mean loss per scored position, in nats or half squared errors; its gradient goes to ``gradients``.
+        """Return the mean loss over scored positions, in nats or half squared errors.
 
-        keep < 1: dropout, drawn from ``key`` and ``place``. ``state`` is not used. The gradients of a batch's parts
-        are added up: each position counts the same, as if the batch had been run whole.
+        Its gradient replaces `gradients`. A `SplitBatch` gives the gradient of the undivided batch:
+        each position has the same weight. See `Model.train_step_gradients`; ``state`` is not used.
         """
-        scored, dropout = max(1, window.count), Dropout(keep, key, *place)
+        scored = max(1, window.count)
+        dropout = Dropout(keep_prob, key, *batch_slice)
         if isinstance(window, SplitBatch):
-            return self._learn_parts(window, dropout, scored) / scored
-        return self._learn(window, Training(dropout, 1 / scored)) / scored
+            return self._forward_backward_parts(window, dropout, scored) / scored
+        return self._forward_backward(window, Training(dropout, 1 / scored)) / scored
 
-    def _learn(self, batch: Batch, training: Training) -> float:
-        """The sum of the losses of a batch; its gradient goes to ``gradients``."""
+    def _forward_backward(self, batch: Batch, training: Training) -> float:
+        """Return the sum of the losses of a batch; its scaled gradient replaces `gradients`."""
         self._run(batch, training)
         self.pool.together(self._accumulate)
-        return self._total()
+        return self._sum_losses()
 
-    def _learn_parts(self, window: SplitBatch, dropout: Dropout, scored: int) -> float:
-        """The same of a batch in parts, each with the dropout masks of its rows' place."""
+    def _forward_backward_parts(self, window: SplitBatch, dropout: Dropout, scored: int) -> float:
+        """Do the same for a batch in parts; each has the dropout masks of its rows' position."""
         dropout = dropout._replace(batch=dropout.batch or len(window.lengths))
-        total, gradient = 0.0, np.zeros_like(self.gradients.flat)
+        total = 0.0
+        gradient = np.zeros_like(self.gradients.flat)
         for part in window.parts:
-            total += self._learn(part, Training(dropout, 1 / scored))
-            gradient += self.gradients.flat  # which the next part clears
+            total += self._forward_backward(part, Training(dropout, 1 / scored))
+            gradient += self.gradients.flat  # the next part overwrites it
             dropout = dropout._replace(begin=dropout.begin + len(part.lengths))
         self.gradients.flat[...] = gradient
         return total
 
     def losses(self, batch: Batch) -> tuple[float, int]:
-        """The sum of the losses of a batch, and how many positions are scored."""
+        """Return the sum of the losses of a batch and the number of scored positions."""
         self._run(batch, None)
-        return self._total(), batch.count
+        return self._sum_losses(), batch.count
 
     def predict(self, batch: Batch) -> Array:
-        """The answer: log-probabilities of classes, numbers, or probabilities of bits; see each model."""
+        """Return log-probabilities, numbers or probabilities of bits, see each model."""
         raise NotImplementedError
 
-    def _linear(self, name: str) -> Linear:
+    def _make_linear(self, name: str) -> Linear:
+        """Return a linear layer with the parameters ``name.weight`` and ``name.bias``."""
         weight, bias = f"{name}.weight", f"{name}.bias"
         return Linear(self.kernels, weight, bias, self.parameters, self.gradients, self.packed)
 
     def _build(self) -> None:
-        """Make the parts."""
+        """Create the layers of the model."""
         raise NotImplementedError
 
     def _stack_shapes(self) -> list[StackShape]:
+        """Return the shapes of all stacks."""
         raise NotImplementedError
 
     def _run(self, batch: Batch, training: Training | None) -> None:
-        """Losses of a batch; for training also everything that `_accumulate` needs."""
+        """Compute the losses of a batch; for training also all inputs of `_accumulate`."""
         raise NotImplementedError
 
-    def _total(self) -> float:
-        """The sum of the losses of the last batch."""
+    def _sum_losses(self) -> float:
+        """Return the sum of the losses of the last batch."""
         raise NotImplementedError
 
     def _pack_weights(self, part: Part, backward: bool) -> None:
+        """Pack this part of the weights; with ``backward`` also their transposes."""
         raise NotImplementedError
 
     def _accumulate(self, part: Part) -> None:
+        """Add this part of the weight gradients."""
         raise NotImplementedError
 
     def _pack(self, backward: bool) -> None:
-        """All weights into the kernels' form; for training also clear the gradients."""
+        """Pack all weights; for training also zero the gradients."""
 
         def pack(part: Part) -> None:
             self._pack_weights(part, backward)

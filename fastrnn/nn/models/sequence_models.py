@@ -1,4 +1,4 @@
-"""One answer for each step of a sequence, or one for the whole of it: stack -> (summary) -> linear map -> loss."""
+"""Models with one output per step or per sequence: stack -> (summary) -> linear layer -> loss."""
 
 import numpy as np
 
@@ -15,39 +15,48 @@ from .base import SupervisedModel
 
 
 class PerStepModel(SupervisedModel):
-    """regress: numbers, or probabilities of bits, (T, B, K) at each step. One to one where T is 1."""
+    """regress: numbers, or probabilities of bits, (T, B, K); one output per example where T is 1."""
+
+    # Set by `_build`.
+    encoder: SequenceEncoder
+    head: OutputHead
 
     def _build(self) -> None:
         self.encoder = SequenceEncoder(
-            self.kernels, self.config, self.signature, "rnn", self.parameters, self.gradients, self.packed
+            self.kernels, self.config, self.spec, "rnn", self.parameters, self.gradients, self.packed
         )
-        self.head = OutputHead(self.kernels, self._linear("out"), self._kind())
+        self.head = OutputHead(self.kernels, self._make_linear("out"), self._output_kind())
 
-    def _kind(self) -> str:
-        return BITS if self.signature.binary else NUMBERS
+    def _output_kind(self) -> str:
+        """Return the kind of `OutputHead`."""
+        return BITS if self.spec.binary else NUMBERS
 
     def _stack_shapes(self) -> list[StackShape]:
         return [self.encoder.stack.shape]
 
     def predict(self, batch: Batch, state: State | None = None) -> Array:
-        """(T, B, K); what stands in the padding means nothing.
+        """Return the outputs (T, B, K); those of padding are meaningless.
 
-        ``state``, name -> (L, B, H): where rows without padding go on from; carried on in place. For one direction.
+        Args:
+            batch: Inputs.
+            state: Initial state of rows without padding, name -> (L, B, H), replaced by the final
+                state. For unidirectional stacks. Default: zero.
         """
         self._load(batch, None)
         if state is not None:
             self.encoder.stack.set_state(state)
         self._pack(False)
-        self._read()
-        self.pool.together(lambda part: self._answer(part.range(len(batch.lengths))))
+        self._prepare()
+        self.pool.together(lambda part: self._predict_rows(part.range(len(batch.lengths))))
         if state is not None:
             self.encoder.stack.get_state(state)
         return self.head.outputs.copy()
 
-    def _read(self) -> None:
-        """What is to be done before the rows go their ways."""
+    def _prepare(self) -> None:
+        """Prepare `predict`, before threads divide the rows."""
 
     def _load(self, batch: Batch, training: Training | None) -> None:
+        """Set the batch of the next pass."""
         self.encoder.load(batch.x, batch.lengths)
         steps, rows = batch.x.shape[:2]
         self.head.load(steps, rows, batch.y)
@@ -55,20 +64,21 @@ class PerStepModel(SupervisedModel):
     def _run(self, batch: Batch, training: Training | None) -> None:
         self._load(batch, training)
         self._pack(training is not None)
-        self.pool.together(lambda part: self._rows(part.range(len(batch.lengths)), training))
+        self.pool.together(lambda part: self._run_rows(part.range(len(batch.lengths)), training))
 
-    def _rows(self, rows: Rows, training: Training | None) -> None:
-        """Forward, and when training backward, of some batch rows."""
+    def _run_rows(self, rows: Rows, training: Training | None) -> None:
+        """Run some batch rows forward, and for training backward."""
         dropout, scale = training or Training()
-        top, dy = self.encoder.forward(rows, dropout), self.encoder.stack.dy
-        self.head.loss(rows, top, scale, None if training is None else dy)
+        top = self.encoder.forward(rows, dropout)
+        dy = None if training is None else self.encoder.stack.dy
+        self.head.loss(rows, top, scale, dy)
         if training is not None:
             self.encoder.backward(rows, dropout)
 
-    def _answer(self, rows: Rows) -> None:
-        self.head.answer(rows, self.encoder.forward(rows, Dropout()))
+    def _predict_rows(self, rows: Rows) -> None:
+        self.head.predict(rows, self.encoder.forward(rows, Dropout()))
 
-    def _total(self) -> float:
+    def _sum_losses(self) -> float:
         return float(self.head.losses.sum(dtype=np.float64))
 
     def _pack_weights(self, part: Part, backward: bool) -> None:
@@ -81,28 +91,32 @@ class PerStepModel(SupervisedModel):
 
 
 class SymbolTagger(PerStepModel):
-    """tag, where the words are symbols that are not spelt: log-probabilities (T, B, K)."""
+    """tag, where every word is a single character: log-probabilities (T, B, K)."""
 
-    def _kind(self) -> str:
+    def _output_kind(self) -> str:
         return CLASSES
 
 
 class ForecastModel(PerStepModel):
-    """forecast: numbers (B, K) from the last output of the stack."""
+    """forecast: numbers (B, K) from the final output of the stack."""
+
+    # Input of the head and its gradient, (1, B, M), set by `_load`.
+    _summary: Array
+    _dsummary: Array
 
     def predict(self, batch: Batch, state: State | None = None) -> Array:
-        """(B, K)."""
-        found: Array = super().predict(batch, state)[0]
-        return found
+        """Return the outputs (B, K)."""
+        outputs: Array = super().predict(batch, state)[0]
+        return outputs
 
     def _load(self, batch: Batch, training: Training | None) -> None:
         self.encoder.load(batch.x, batch.lengths)
         rows, width = len(batch.lengths), self.head.linear.inputs
-        self._summary: Array = self.kernels.zeros((1, rows, width), self.dtype)
-        self._dsummary: Array = self.kernels.zeros((1, rows, width), self.dtype)
+        self._summary = self.kernels.zeros((1, rows, width), self.dtype)
+        self._dsummary = self.kernels.zeros((1, rows, width), self.dtype)
         self.head.load(1, rows, None if batch.y is None else batch.y[None])
 
-    def _rows(self, rows: Rows, training: Training | None) -> None:
+    def _run_rows(self, rows: Rows, training: Training | None) -> None:
         dropout, scale = training or Training()
         self._summarise(rows, dropout)
         self.head.loss(rows, self._summary, scale, None if training is None else self._dsummary)
@@ -111,19 +125,21 @@ class ForecastModel(PerStepModel):
             self.kernels.pool_backward(stack.dy, self._dsummary, lengths, stack.shape.hidden, *rows)
             self.encoder.backward(rows, dropout)
 
-    def _answer(self, rows: Rows) -> None:
+    def _predict_rows(self, rows: Rows) -> None:
         self._summarise(rows, Dropout())
-        self.head.answer(rows, self._summary)
+        self.head.predict(rows, self._summary)
 
     def _summarise(self, rows: Rows, dropout: Dropout) -> None:
-        top, stack = self.encoder.forward(rows, dropout), self.encoder.stack
+        """Compute the summary of some rows: final outputs and, if the head has room, means."""
+        top = self.encoder.forward(rows, dropout)
+        stack = self.encoder.stack
         self.kernels.pool_sequence(self._summary, top, self.encoder.rows.lengths, stack.shape.hidden, *rows)
 
 
 class Classifier(ForecastModel):
-    """classify: log-probabilities (B, K) from the last output of each direction and the mean over all steps."""
+    """classify: log-probabilities (B, K) from the final output of each direction and the mean over time."""
 
     small_tables = ("embed.weight",)
 
-    def _kind(self) -> str:
+    def _output_kind(self) -> str:
         return CLASSES

@@ -17,7 +17,7 @@ from ...data.text.words import UNK
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, evaluate, validated_part
-from ...nn.matmul_mode import PRECISE
+from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
 from .. import autotune
 from ..callbacks import Callback
@@ -105,10 +105,10 @@ class LanguageModelTask:
         if size is None and tokens > autotune.MOST_SIZE:  # a run of an earlier version: it had the first so many
             valid, _ = split_corpus(valid, 1 - autotune.MOST_SIZE / tokens)
         during = self._evaluate(model.with_shared_parameters(), valid, size)
-        if (size or len(valid)) >= tokens and model.matmul_mode == PRECISE:
+        if (size or len(valid)) >= tokens and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)
         final = autotune.final_size(config, tokens, self.tokenizer.size)
-        return Evaluator(during, self._evaluate(model.with_shared_parameters(PRECISE), self.valid, final))
+        return Evaluator(during, self._evaluate(model.with_shared_parameters(EVALUATION_MODE), self.valid, final))
 
     def _evaluate(self, network: Network, valid: Corpus, size: int | None) -> Evaluate:
         """Validates this network on so many tokens."""

@@ -22,7 +22,7 @@ from ...data.text.line_ends import Tell
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, unwatched, validated_part
 from ...inference.metrics import answers, evaluate_records, metric_for
-from ...nn.matmul_mode import PRECISE
+from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.models import SupervisedModel, build
 from ...nn.spec import model_spec
 from .. import autotune_tasks
@@ -106,10 +106,10 @@ class SupervisedTask:
             return None
         size = min(config.eval_size or autotune_tasks.usual_size(config, len(self.valid)), len(self.valid))
         during = self._evaluate(model.with_shared_parameters(), size, config.seed)
-        if size == len(self.valid) and model.matmul_mode == PRECISE:
+        if size == len(self.valid) and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)
         whole = autotune_tasks.final_size(config, len(self.valid))
-        return Evaluator(during, self._evaluate(model.with_shared_parameters(PRECISE), whole, config.seed))
+        return Evaluator(during, self._evaluate(model.with_shared_parameters(EVALUATION_MODE), whole, config.seed))
 
     def _evaluate(self, model: SupervisedModel, size: int, seed: int) -> Evaluate:
         """Validates this model on so many records."""

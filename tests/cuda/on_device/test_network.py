@@ -36,7 +36,7 @@ def test_one_layer(rng):
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_two_layers_with_starts_and_dropout(cell, rng):
-    computed, expected = both(cell, 2, rng, starts=True, keep=0.7, key=5, place=(2, 9))
+    computed, expected = both(cell, 2, rng, starts=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
 
