@@ -43,7 +43,7 @@ def test_windows_with_carried_state_equal_the_whole(cell, cut, rng):
     assert_same_bits(second, whole, ["losses", *(f"last {name}" for name in state)])
 
 
-@pytest.mark.parametrize("options", [{}, {"keep": 0.7, "key": 5}], ids=["plain", "dropout"])
+@pytest.mark.parametrize("options", [{}, {"keep_prob": 0.7, "key": 5}], ids=["plain", "dropout"])
 @every_cell
 def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
     model, state, ids, targets = make_case(cell, rng)
