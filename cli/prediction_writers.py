@@ -149,11 +149,11 @@ def _object(answer: "Prediction", sure: bool) -> str:
 
 def _tagged(answer: "Prediction", sure: bool) -> str:
     """The lines of a sequence between tabs, a token whole, the tag and its probability after what is there."""
-    from fastrnn.data.examples.readers.conll import columns_of
+    from fastrnn.data.examples.readers.conll import split_columns
 
     lines = []
     for line, tag, p in zip(answer.record.raw.split("\n"), answer.value, answer.probability, strict=True):
-        fields = [field for field in columns_of(line) if field]
+        fields = [field for field in split_columns(line) if field]
         lines.append("\t".join([*fields, tag, *([f"{p:.4f}"] if sure else [])]) + "\n")
     return "".join(lines) + "\n"
 

@@ -114,7 +114,7 @@ def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch:
     source = read_records([write(tmp_path, "u.csv", "p\n1\n")], "forecast").items[0]
     assert source.place.file.endswith("u.csv")
     from fastrnn.data.examples.readers import csv_table
-    from fastrnn.data.examples.readers.csv import Columns, regression_rows
+    from fastrnn.data.examples.readers.csv_columns import Columns, read_regression_rows
 
     seen = []
 
@@ -124,13 +124,13 @@ def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch:
             yield part
 
     table = csv_table.Table(csv_table.Source("pipe", chunks), whole=False)
-    rows = regression_rows(table, Columns(model.inputs, model.outputs), answers=False)
+    rows = read_regression_rows(table, Columns(model.inputs, model.outputs), answers=False)
     assert next(rows).x.tolist() == [[1]]
     assert len(seen) < 3
 
 
 def test_a_model_reads_the_columns_it_knows(tmp_path: Path) -> None:
-    from fastrnn.data.examples.readers.csv import Columns
+    from fastrnn.data.examples.readers.csv_columns import Columns
 
     path = write(tmp_path, "t.csv", "when,town,p\n2023-01-01,Riga,1\n2023-01-02,Bonn,2\n")
     (stream,) = open_records([path], ReadOptions("forecast", answers=False, exact=Columns(("p",), (), "when")))

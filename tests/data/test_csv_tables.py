@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from record_cases import examples, write
 
-from fastrnn.data.examples.readers.csv import Columns
+from fastrnn.data.examples.readers.csv_columns import Columns
 from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.errors import InputError
 

@@ -186,7 +186,7 @@ def test_outputs_must_go_with_inputs(tmp_path: Path) -> None:
 
 
 def test_the_limit_holds_for_whole_npz_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "_MOST_BYTES", 100)
+    monkeypatch.setattr(arrays, "_MAX_BYTES", 100)
 
     with pytest.raises(InputError, match=r"split it into several files$"):
         examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", answers=False)

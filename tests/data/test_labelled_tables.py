@@ -206,7 +206,7 @@ def test_json_arrays_and_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"text": "a", "label": "x"}\n{"text": "b"}]', "a.json:2: not JSON; a comma stands between"),
+        ('[{"text": "a", "label": "x"}\n{"text": "b"}]', "a.json:2: not JSON; separate the objects"),
         ('[\n{"text": "a"', "a.json:2: not JSON"),
         ('[{"text": "a", "label": "x"}] 7', "a.json:1: not JSON; something follows the array"),
         ("[7]", "a.json:1: not a JSON object"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from record_cases import examples, write
 
-from fastrnn.data.examples.readers.conll import conllu_or_two_columns, is_conllu, place_of_word
+from fastrnn.data.examples.readers.conll import is_conllu, locate_word, read_conllu_or_two_columns
 from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
@@ -71,10 +71,10 @@ def test_tokens_alone_are_for_prediction(tmp_path: Path) -> None:
 def test_standard_input_is_told_by_its_first_lines(tmp_path: Path, text: str, name: str, size: int) -> None:
     data = text.encode()
     source = Source("standard input", lambda: (data[i : i + size] for i in range(0, len(data), size)))
-    found = [(r.x, r.y) for r in conllu_or_two_columns(source, True)]
+    found = [(r.x, r.y) for r in read_conllu_or_two_columns(source, True)]
 
     assert found == examples(write(tmp_path, name, text), "tag")
-    assert all(is_conllu(r.raw) == (name == "a.conllu") for r in conllu_or_two_columns(source, True))
+    assert all(is_conllu(r.raw) == (name == "a.conllu") for r in read_conllu_or_two_columns(source, True))
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_the_place_of_a_word_is_its_line(tmp_path: Path) -> None:
     (record,) = read_records([write(tmp_path, "a.conllu", SENTENCE)], "tag").items
     (plain,) = read_records([write(tmp_path, "a.txt", "\n# X\nb Y\n")], "tag").items
 
-    assert [place_of_word(record, i).line for i in range(3)] == [3, 4, 6]
-    assert [place_of_word(plain, i).line for i in range(2)] == [2, 3]
+    assert [locate_word(record, i).line for i in range(3)] == [3, 4, 6]
+    assert [locate_word(plain, i).line for i in range(2)] == [2, 3]

@@ -11,7 +11,7 @@ from record_cases import dataset, idx, write
 from fastrnn.config import Config
 from fastrnn.data.examples.example import Location
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.csv import Columns
+from fastrnn.data.examples.readers.csv_columns import Columns
 from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
 from fastrnn.data.examples.split import split_rows

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ...errors import ConfigError
 from .dataset import EMPTY, UNSEEN, EncodedExamples, Ragged
 from .example import LARGEST, Example, ExampleSet, Location
-from .readers.conll import place_of_word
+from .readers.conll import locate_word
 from .schema import TaskSchema
 from .sliding_windows import SlidingWindows, windows
 
@@ -63,7 +63,7 @@ def _tag(records: ExampleSet, vocabulary: TaskSchema, labels: _Labels) -> dict[s
     assert vocabulary.tokens is not None
     parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.ids_of(r.x) for r in records.items], np.int32)}
     if _answered(records):
-        tags = [[labels.id_of(tag, partial(place_of_word, r, i)) for i, tag in enumerate(r.y)] for r in records.items]
+        tags = [[labels.id_of(tag, partial(locate_word, r, i)) for i, tag in enumerate(r.y)] for r in records.items]
         parts["y"] = Ragged.of([np.array(t, np.int32) for t in tags])
     if vocabulary.characters is not None:
         numbers: dict[str, int] = {}

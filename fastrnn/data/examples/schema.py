@@ -17,7 +17,7 @@ from ...config import Config, nearest
 from ...errors import InputError
 from ...message import quoted, shorten
 from .example import Example, ExampleSet, Location
-from .readers.csv import Columns
+from .readers.csv_columns import Columns
 from .scaling import StandardScaler, scaler_from_mapping
 from .series import CALENDAR
 from .split import training_rows

@@ -1,4 +1,4 @@
-"""Arrays in files: idx (MNIST's format) and NumPy's .npz. What a header declares is checked before it is believed."""
+"""Arrays in idx files (MNIST's format) and NumPy's .npz files. Headers are validated before memory is allocated."""
 
 import math
 import struct
@@ -18,28 +18,28 @@ from ..example import LARGEST, Example, Location
 
 Array = npt.NDArray[Any]
 
-_MOST_BYTES = 1 << 31  # of one array
-_MOST_DIMS = 4
-_STARTS = (b"PK\x03\x04", b"\0\0")  # of .npz and idx; no text starts so
+_MAX_BYTES = 1 << 31  # of one array
+_MAX_DIMS = 4
+_MAGIC_NUMBERS = (b"PK\x03\x04", b"\0\0")  # of .npz and idx; no text starts with these
 # https://www.fon.hum.uva.nl/praat/manual/IDX_file_format.html: big-endian numbers
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """x (N, ...) and, where there is one, y (N, ...), of one file."""
+    """The arrays of one file: x (N, ...), and y (N, ...) or None."""
 
     x: Array
     y: Array | None
 
 
 def refuse_arrays(source: Source) -> Source:
-    """Standard input, refused where it is read and turns out to be a file of arrays."""
+    """Standard input that raises `InputError` on reading if it turns out to be a file of arrays."""
 
     def chunks() -> Iterator[bytes]:
         rest = source.chunks()
         first = next(rest, b"")
-        if first.startswith(_STARTS):
+        if first.startswith(_MAGIC_NUMBERS):
             raise Location(source.name).error("arrays (.npz, idx) cannot come from standard input; name their file")
         yield first
         yield from rest
@@ -48,7 +48,7 @@ def refuse_arrays(source: Source) -> Source:
 
 
 def read_idx(source: Source) -> Array:
-    """The array of an idx file, in the machine's own byte order. Raises `InputError`."""
+    """Read an idx file into an array of native byte order. Raises `InputError`."""
     place = Location(source.name)
     data = bytearray()
     dims: tuple[int, ...] | None = None
@@ -57,10 +57,10 @@ def read_idx(source: Source) -> Array:
     for chunk in chunks:
         data += chunk
         if dims is None and len(data) >= wanted:
-            wanted = _idx_header_length(bytes(data[:4]), place)
+            wanted = _parse_idx_magic(bytes(data[:4]), place)
             if len(data) >= wanted:
                 dims = struct.unpack(f">{data[3]}I", data[4:wanted])
-                wanted += _bytes_of(dims, np.dtype(_IDX_TYPES[data[2]]), place)
+                wanted += _check_size(dims, np.dtype(_IDX_TYPES[data[2]]), place)
         if dims is not None and len(data) > wanted:
             break
     if dims is None or len(data) < wanted:
@@ -73,8 +73,8 @@ def read_idx(source: Source) -> Array:
     return found.astype(dtype.newbyteorder("="), copy=False)
 
 
-def idx_arrays(images: Source, labels: Source | None) -> Arrays:
-    """An idx file of examples (N, ...) and the one of their labels (N,)."""
+def load_idx(images: Source, labels: Source | None) -> Arrays:
+    """Load an idx file of examples (N, ...) and one of their labels (N,)."""
     x = read_idx(images)
     _check_dims(x, Location(images.name), "the examples")
     if labels is None:
@@ -87,14 +87,14 @@ def idx_arrays(images: Source, labels: Source | None) -> Arrays:
     return Arrays(x, y)
 
 
-def npz_arrays(source: Source, answers: bool) -> Arrays:
-    """``x`` and ``y`` of an .npz file. Pickled objects are refused."""
+def load_npz(source: Source, answers: bool) -> Arrays:
+    """Load ``x`` and ``y`` of an .npz file. Pickled objects are refused."""
     place = Location(source.name)
     data = bytearray()
     for chunk in source.chunks():
         data += chunk
-        if len(data) > _MOST_BYTES:
-            raise place.error(f"more than {_MOST_BYTES >> 30} GiB; split it into several files")
+        if len(data) > _MAX_BYTES:
+            raise place.error(f"more than {_MAX_BYTES >> 30} GiB; split it into several files")
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -102,11 +102,11 @@ def npz_arrays(source: Source, answers: bool) -> Arrays:
                 if name not in names:
                     found = ", ".join(sorted(names)[:8]) or "nothing"
                     raise place.error(f"no array {name!r}; it holds {found}: save it with np.savez(..., x=x, y=y)")
-            x = _member(archive, names["x"], place)
-            y = _member(archive, names["y"], place) if "y" in names else None
+            x = _read_member(archive, names["x"], place)
+            y = _read_member(archive, names["y"], place) if "y" in names else None
     except InputError:
         raise
-    except Exception as error:  # zipfile meets damage in many ways
+    except Exception as error:  # zipfile raises many types for damaged files
         raise place.error(f"not a sound .npz file ({error}); save it with np.savez") from None
     _check_dims(x, place, "x")
     if y is not None and (y.ndim == 0 or len(y) != len(x)):
@@ -114,33 +114,35 @@ def npz_arrays(source: Source, answers: bool) -> Arrays:
     return Arrays(x, y)
 
 
-def classes(arrays: Arrays, place: Location) -> Iterator[Example]:
-    """One record an example: x (T, F), and y (N,) of whole numbers or texts as labels."""
+def make_classification_examples(arrays: Arrays, place: Location) -> Iterator[Example]:
+    """One example per row: x (T, F), and as label the whole number or text in y (N,)."""
     y = arrays.y
     if y is not None and (y.ndim != 1 or y.dtype.kind not in "iubU"):
         wanted = "labels are one whole number or text for each example"
         advice = ": save it as y.astype(int)" if y.ndim == 1 and y.dtype.kind == "f" else ""
         raise place.error(f"y is {y.dtype} of shape {y.shape}; {wanted}{advice}")
-    for i, x in enumerate(_sequences(arrays.x, place, "x")):
+    for i, x in enumerate(_split_sequences(arrays.x, place, "x")):
         yield Example(x, None if y is None else str(y[i].item()).strip(), place)
 
 
-def regressions(arrays: Arrays, place: Location) -> Iterator[Example]:
-    """One record an example: x (T, F) and y (T, K), T = 1 where x is (N, F). Steps whose x is all NaN, at the end, are
-    padding."""
+def make_regression_examples(arrays: Arrays, place: Location) -> Iterator[Example]:
+    """One example per row: x (T, F) and y (T, K), T = 1 if x is (N, F).
+
+    Steps at the end whose x is all NaN are padding.
+    """
     x, y = arrays.x, arrays.y
     if y is not None and (y.ndim != x.ndim or y.shape[:-1] != x.shape[:-1] or y.dtype.kind not in "iufb"):
         raise place.error(f"x has shape {x.shape} and y {y.shape} of {y.dtype}; y is (N, K) or (N, T, K) as x is")
     targets = None if y is None else y.astype(np.float64).reshape(len(y), -1, y.shape[-1])
-    for i, steps in enumerate(_sequences(x, place, "x")):
+    for i, steps in enumerate(_split_sequences(x, place, "x")):
         target = None if targets is None else targets[i, : len(steps)]
         if target is not None and not (np.abs(target[~np.isnan(target)]) <= LARGEST).all():
             raise place.error(f"y[{i}] is not finite; NaN means that a target is not scored")
         yield Example(steps, target, place)
 
 
-def _sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
-    """Each example as (T, F): (N, F) is one step, further dimensions belong to the features."""
+def _split_sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
+    """Each example as (T, F): (N, F) is one step, further dimensions are flattened into the features."""
     steps = x.reshape(len(x), 1, -1) if x.ndim == 2 else x.reshape(len(x), x.shape[1], -1)
     if x.dtype.kind != "f":
         yield from steps
@@ -158,57 +160,57 @@ def _sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
         yield one[:length]
 
 
-def _idx_header_length(magic: bytes, place: Location) -> int:
-    if magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES or not 1 <= magic[3] <= _MOST_DIMS:
+def _parse_idx_magic(magic: bytes, place: Location) -> int:
+    if magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES or not 1 <= magic[3] <= _MAX_DIMS:
         raise place.error(f"not an idx file (it starts with 0x{magic.hex()}); give one such as images-idx3-ubyte.gz")
     return 4 + 4 * magic[3]
 
 
-def _bytes_of(dims: tuple[int, ...], dtype: np.dtype[Any], place: Location) -> int:
+def _check_size(dims: tuple[int, ...], dtype: np.dtype[Any], place: Location) -> int:
     size = math.prod(dims) * dtype.itemsize
     if 0 in dims:
         raise place.error(f"an array of shape {dims}; give at least one example")
-    if size > _MOST_BYTES:
-        raise place.error(f"its header declares {size:,} bytes; at most {_MOST_BYTES:,} are read")
+    if size > _MAX_BYTES:
+        raise place.error(f"its header declares {size:,} bytes; at most {_MAX_BYTES:,} are read")
     return size
 
 
-def _member(archive: zipfile.ZipFile, name: str, place: Location) -> Array:
-    """One array of an .npz file, read only after its header fits what the file holds."""
+def _read_member(archive: zipfile.ZipFile, name: str, place: Location) -> Array:
+    """Read one array of an .npz file, after checking that its header agrees with its size."""
     info = archive.getinfo(name)
     with archive.open(info) as file:
         try:
-            shape, dtype, start = _npy_header(file)
-        except Exception:  # a header is Python text, and its parser fails in many ways
+            shape, dtype, start = _read_npy_header(file)
+        except Exception:  # a header is Python text, and its parser raises many types
             raise place.error(f"{name} is not a NumPy array; save it with np.savez") from None
     if dtype.hasobject or dtype.kind not in "iufbUS":
         how = "x.astype(float), ragged rows padded with NaN"
         if name == "y.npy":
             how = "y.astype(str), or y.astype(float) where these are numbers"
         raise place.error(f"{name} holds {dtype}; only numbers and texts are read, no objects: save it as {how}")
-    size = _bytes_of(shape, dtype, place) if shape else dtype.itemsize
+    size = _check_size(shape, dtype, place) if shape else dtype.itemsize
     if info.file_size != start + size:
         raise place.error(f"{name} has {info.file_size} bytes where its header promises {start + size}; save it again")
     with archive.open(info) as file:
         found: Array = npy.read_array(file, allow_pickle=False)
-    return _native(found, name, place)
+    return _to_native(found, name, place)
 
 
-def _native(array: Array, name: str, place: Location) -> Array:
-    """An array in the machine's byte order; bytes as text, floats of unusual sizes as float32 or float64."""
+def _to_native(array: Array, name: str, place: Location) -> Array:
+    """Convert to native byte order, bytes to text, and floats of unusual sizes to float32 or float64."""
     if array.dtype.kind == "S":
         try:
             return np.char.decode(array, "utf-8")
         except UnicodeDecodeError:
             raise place.error(f"{name} holds bytes that are not UTF-8; save it as y.astype(str)") from None
     if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what becomes infinite is named where it stands
+        with np.errstate(over="ignore"):  # an infinite value is reported with its position later
             return array.astype(np.float32 if array.itemsize <= 4 else np.float64, copy=False)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and where the data start."""
+def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type, and offset of the data."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(version)
@@ -217,6 +219,6 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     return shape, dtype, file.tell()
 
 
-def _check_dims(x: Array, place: Location, what: str) -> None:
-    if not 2 <= x.ndim <= _MOST_DIMS or x.dtype.kind not in "iufb":
-        raise place.error(f"{what}: {x.dtype} of shape {x.shape}; give numbers as (N, F) or (N, T, F)")
+def _check_dims(x: Array, place: Location, name: str) -> None:
+    if not 2 <= x.ndim <= _MAX_DIMS or x.dtype.kind not in "iufb":
+        raise place.error(f"{name}: {x.dtype} of shape {x.shape}; give numbers as (N, F) or (N, T, F)")

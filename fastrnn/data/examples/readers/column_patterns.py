@@ -1,4 +1,4 @@
-"""Columns of a table by name or glob, as --columns writes them."""
+"""Column patterns of --columns: names, globs and exclusions with ``!``."""
 
 import fnmatch
 import re
@@ -13,28 +13,28 @@ _PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
 
 
 def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns that comma-separated names or globs stand for, in that order, and those left out by ``!``.
+    """The columns that match comma-separated names or globs, in that order, and those excluded by ``!``.
 
-    A name that holds a comma is written in double quotes. Raises `InputError`.
+    A name with a comma in it is written in double quotes. Raises `InputError`.
     """
     if patterns.strip() in header:
         return (patterns.strip(),), ()
     found: dict[str, None] = {}
-    left_out: dict[str, None] = {}
+    excluded_names: dict[str, None] = {}
     seen = set()
-    for pattern, excluded in _parts(patterns, header):
+    for pattern, excluded in _split_patterns(patterns, header):
         if (pattern, excluded) in seen:
             raise InputError(f"--columns names {pattern!r} twice; name each column once")
         seen.add((pattern, excluded))
         names = [name for name in header if name == pattern] or fnmatch.filter(header, pattern)
         if not names:
             raise Location(file).error(f"no column {pattern!r}{near_column(pattern, header)}")
-        (left_out if excluded else found).update(dict.fromkeys(names))
-    return tuple(name for name in found if name not in left_out), tuple(left_out)
+        (excluded_names if excluded else found).update(dict.fromkeys(names))
+    return tuple(name for name in found if name not in excluded_names), tuple(excluded_names)
 
 
 def near_column(name: str, header: Sequence[str]) -> str:
-    """A suggestion; a name that holds a comma is shown as --columns takes it."""
+    """A suggestion for an error message; a name with a comma in it is quoted as --columns requires."""
     names = [f'"{known}"' if "," in known else known for known in header]
     parts = [shown for shown in names if name and name in re.split(r"\s*,\s*", shown.strip('"')) and "," in shown]
     if parts:
@@ -43,8 +43,8 @@ def near_column(name: str, header: Sequence[str]) -> str:
     return nearest(name, names) or f"; there are {shown}"
 
 
-def _parts(patterns: str, header: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The parts of --columns, and whether each leaves columns out."""
+def _split_patterns(patterns: str, header: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The patterns of --columns, and whether each excludes columns."""
     at = 0
     while at < len(patterns):
         match = _PATTERN.match(patterns, at)

@@ -1,4 +1,4 @@
-"""Sequences with a tag for each word: CoNLL-U, and two columns. Readers give a `Example` a sequence as they read it."""
+"""Sequences with a tag for each word: CoNLL-U, CoNLL-U Plus and two-column files, read one sequence at a time."""
 
 import itertools
 import re
@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from ...text.decoding import readable
 from ...text.sources import Source
 from ..example import Example, Location, lines
+from .delimited import describe_count, make_blank_example
 from .fields import Fields
 
 _COLUMNS = 10  # of CoNLL-U: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 _FORM, _UPOS, _MISC = 1, 3, 9
-_NONE = "_"  # CoNLL-U for a value that is not there
+_NONE = "_"  # an unspecified value in CoNLL-U
 _BLANKS = re.compile("[ \t]+")
 _LONG_SEQUENCE = 500  # tokens; the longest sentence of most treebanks is shorter
 _HEADERS = {
@@ -22,7 +23,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class ConlluColumns:
-    """Where ID, FORM, UPOS and MISC stand, and how many columns there are; None where there is none."""
+    """The positions of ID, FORM, UPOS and MISC (None for an absent column), and the number of columns."""
 
     count: int = _COLUMNS
     id: int | None = 0
@@ -31,7 +32,7 @@ class ConlluColumns:
     misc: int | None = _MISC
 
     def is_word(self, line: str) -> bool:
-        """Whether a line of a sentence that was read is a word: no comment, range or empty node."""
+        """Whether a line of a valid sentence is a word, not a comment, range or empty node."""
         return not line.startswith("#") and (self.id is None or line.split("\t")[self.id].strip().isdecimal())
 
 
@@ -42,36 +43,36 @@ class ConlluRecord(Example):
     columns: ConlluColumns = ConlluColumns()
 
 
-def conllu(source: Source, answers: bool) -> Iterator[Example]:
-    """FORM and UPOS of each sentence; comments, multiword ranges (1-2) and empty nodes (1.1) are left out.
+def read_conllu(source: Source, answers: bool) -> Iterator[Example]:
+    """FORM and UPOS of each sentence, without comments, multiword ranges (1-2) and empty nodes (1.1).
 
     https://universaldependencies.org/format.html
     """
-    return _sentences(_blocks(source, answers), ConlluColumns(), answers)
+    return _parse_sentences(_split_blocks(source, answers), ConlluColumns(), answers)
 
 
-def conllu_plus(source: Source, answers: bool) -> Iterator[Example]:
-    """CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
+def read_conllu_plus(source: Source, answers: bool) -> Iterator[Example]:
+    """Sentences of CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
 
     https://universaldependencies.org/ext-format.html
     """
-    blocks = _blocks(source, answers)
+    blocks = _split_blocks(source, answers)
     first = next(((place, block) for place, block in blocks if block), None)
     if first is not None:
         place, block = first
-        yield from _sentences(itertools.chain([first], blocks), _declared_columns(block[0], place), answers)
+        yield from _parse_sentences(itertools.chain([first], blocks), _parse_column_names(block[0], place), answers)
 
 
-def _sentences(
+def _parse_sentences(
     blocks: Iterator[tuple[Location, list[str]]], columns: ConlluColumns, answers: bool
 ) -> Iterator[Example]:
     for place, block in blocks:
-        record = _sentence(place, block, columns, answers) if block else _blank(place)
-        if not (answers and record.is_blank):
-            yield record
+        example = _parse_sentence(place, block, columns, answers) if block else make_blank_example(place)
+        if not (answers and example.is_blank):
+            yield example
 
 
-def _declared_columns(line: str, place: Location) -> ConlluColumns:
+def _parse_column_names(line: str, place: Location) -> ConlluColumns:
     name, _, declared = line.lstrip("# ").partition("=")
     if name.strip() != "global.columns":
         raise place.error("no column names; a CoNLL-U Plus file starts with '# global.columns = ID FORM UPOS'")
@@ -83,7 +84,7 @@ def _declared_columns(line: str, place: Location) -> ConlluColumns:
     return ConlluColumns(len(names), at.get("ID"), at["FORM"], at["UPOS"], at.get("MISC"))
 
 
-def _sentence(place: Location, block: list[str], columns: ConlluColumns, answers: bool) -> Example:
+def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, answers: bool) -> Example:
     words: list[str] = []
     tags: list[str] = []
     for n, line in enumerate(block):
@@ -97,7 +98,7 @@ def _sentence(place: Location, block: list[str], columns: ConlluColumns, answers
             raise where.error(f"{len(fields)} columns; a CoNLL-U line has {columns.count}, separated by tabs")
         if columns.id is not None and not _is_word(fields[columns.id], len(words) + 1, where):
             continue
-        words.append(_filled(fields[columns.form], "FORM", where))
+        words.append(_require_nonempty(fields[columns.form], "FORM", where))
         if fields[columns.upos] not in ("", _NONE):
             tags.append(fields[columns.upos])
         elif answers:
@@ -105,14 +106,15 @@ def _sentence(place: Location, block: list[str], columns: ConlluColumns, answers
     if not words:
         if any(not line.startswith("#") for line in block):
             raise place.error("an empty sequence; a sentence has at least one word")
-        return _blank(place, "\n".join([*block, ""]))  # comments alone, and the blank line after them
+        # A block of comments only: prediction copies it with the blank line that ends it.
+        return make_blank_example(place, "\n".join([*block, ""]))
     return ConlluRecord(words, tags if len(tags) == len(words) else None, place, "\n".join(block), columns)
 
 
 def _is_word(number: str, expected: int, place: Location) -> bool:
-    """Whether an ID is that of a word and not of a range or an empty node. Words are numbered from 1."""
+    """Whether an ID is a word's, numbered from 1, and not that of a range or an empty node."""
     if not number.isdecimal():
-        _check_left_out(number, place)
+        _check_skipped_id(number, place)
         return False
     if number != str(expected):
         after = f"after ID {expected - 1}" if expected > 1 else "at the start of a sentence"
@@ -120,68 +122,76 @@ def _is_word(number: str, expected: int, place: Location) -> bool:
     return True
 
 
-def two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
-    """A token and its tag on each line, a tab or blanks between them; a blank line ends the sequence.
+def read_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
+    """A token and its tag on each line, separated by a tab or blanks; a blank line ends the sequence.
 
-    Without ``answers`` a line may hold a token alone. ``known``: tags of a trained model; further columns that hold
-    them, or probabilities, are what it predicted before.
+    Without ``answers`` a line may hold a token alone. ``known``: the tags of a trained model; further columns of such
+    tags, or of probabilities, are its earlier predictions and are ignored.
     """
     fields = Fields(known=known)
-    sequences, longest, told = 0, 0, False
-    for place, block in _blocks(source, answers):
+    sequences = 0
+    longest = 0
+    has_reported = False
+    for place, block in _split_blocks(source, answers):
         if not block:
-            yield _blank(place)
+            yield make_blank_example(place)
             continue
         if not sequences and _is_header(block[0]):
             source.tell(f"{place}: read as column names, not as a token and its tag")
             if not answers:
-                yield _blank(place, block[0] + "\tpredicted")
-            place, block = Location(place.file, place.line + 1), block[1:]
+                yield make_blank_example(place, block[0] + "\tpredicted")
+            place = Location(place.file, place.line + 1)
+            block = block[1:]
             if not block:
                 continue
-        record, has_predictions = _sequence(place, block, answers, fields)
-        if has_predictions and not told:
-            told = True
+        example, has_predictions = _parse_sequence(place, block, answers, fields)
+        if has_predictions and not has_reported:
+            has_reported = True
             source.tell(f"{place}: the columns after the second are read as predictions and left out")
-        sequences, longest = sequences + 1, max(longest, len(block))
-        yield record
+        sequences += 1
+        longest = max(longest, len(block))
+        yield example
     if sequences == 1 and longest > _LONG_SEQUENCE:
         source.tell(f"{readable(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
 
 
-def _sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:
-    """The record of a block, and whether it has columns that predict has added."""
+def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:
+    """The example of a block, and whether it has the columns that prediction adds."""
     words: list[str] = []
     tags: list[str] = []
-    has_predictions, split_at_blank, others = False, None, False
+    has_predictions = False
+    split_at_blank: Location | None = None
+    has_other_lines = False
     for n, line in enumerate(block):
         where = Location(place.file, place.line + n)
-        found = columns_of(line)
+        found = split_columns(line)
         if len(found) > 2 and fields.are_predictions(found[2:]):
             found, has_predictions = found[:2], True
         if len(found) != 2 and (answers or len(found) != 1):
-            raise where.error(f"{_count(len(found))}; a line is a token, a tab or a blank, and its tag")
+            raise where.error(f"{describe_count(len(found))}; a line is a token, a tab or a blank, and its tag")
         if len(found) == 2 and "\t" not in line:
             split_at_blank = split_at_blank or where
         else:
-            others = True
-        words.append(_filled(found[0], "token", where))
+            has_other_lines = True
+        words.append(_require_nonempty(found[0], "token", where))
         if len(found) == 2 and (found[1] or answers):
-            tags.append(_filled(found[1], "tag", where))
-    if split_at_blank is not None and others and not answers:  # a tag, or a token that holds a blank?
+            tags.append(_require_nonempty(found[1], "tag", where))
+    # A blank may separate a tag or belong to the token. Without answers both kinds of line are valid, so a mixture
+    # is refused.
+    if split_at_blank is not None and has_other_lines and not answers:
         raise split_at_blank.error("two columns, unlike other lines of its sequence; put a tab after each token")
     return Example(words, tags if len(tags) == len(words) else None, place, "\n".join(block)), has_predictions
 
 
-def columns_of(line: str) -> list[str]:
-    """The columns of a line: between tabs if it has any, else between blanks. Other spaces belong to a token."""
+def split_columns(line: str) -> list[str]:
+    """Split a line at tabs if it has any, else at blanks. Other kinds of space are part of a token."""
     if "\t" in line:
         return [field.strip() for field in line.split("\t")]
     return _BLANKS.split(line.strip(" "))
 
 
-def place_of_word(record: Example, word: int) -> Location:
-    """The line that the word with this index stands in."""
+def locate_word(record: Example, word: int) -> Location:
+    """The line of the word with this index, counted from 0."""
     seen = -1
     for n, line in enumerate(record.raw.split("\n")):
         seen += not isinstance(record, ConlluRecord) or record.columns.is_word(line)
@@ -190,26 +200,26 @@ def place_of_word(record: Example, word: int) -> Location:
     return record.place
 
 
-def conllu_or_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
-    """What standard input holds, told by its first lines; later ones are not waited for."""
+def read_conllu_or_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
+    """Standard input in either format, detected from as few of its first lines as possible."""
     first, rest = b"", source.chunks()
     for chunk in rest:
         first += chunk
-        if (decided := _is_conllu(first.decode("utf-8", "replace").split("\n")[:-1])) is not None:
+        if (decided := _detect_conllu(first.decode("utf-8", "replace").split("\n")[:-1])) is not None:
             break
     else:
         decided = is_conllu(first.decode("utf-8", "replace"))
     again = replace(source, chunks=lambda: itertools.chain([first], rest))
-    return conllu(again, answers) if decided else two_columns(again, answers, known)
+    return read_conllu(again, answers) if decided else read_two_columns(again, answers, known)
 
 
 def is_conllu(text: str) -> bool:
-    """Whether this beginning of a file, or sentence, is CoNLL-U and not two columns."""
-    return bool(_is_conllu(text.split("\n")))
+    """Whether the start of a file, or a sentence, is CoNLL-U and not two columns."""
+    return bool(_detect_conllu(text.split("\n")))
 
 
-def _is_conllu(whole_lines: list[str]) -> bool | None:
-    """None where the lines so far do not decide: ``# tag`` may be a token and its tag."""
+def _detect_conllu(whole_lines: list[str]) -> bool | None:
+    """Whether these lines are CoNLL-U; None if they do not decide it: ``# tag`` may be a token and its tag."""
     for line in whole_lines:
         if line.count("\t") == _COLUMNS - 1:
             return True
@@ -221,10 +231,10 @@ def _is_conllu(whole_lines: list[str]) -> bool | None:
     return None
 
 
-def _blocks(source: Source, answers: bool) -> Iterator[tuple[Location, list[str]]]:
-    """The lines between blank lines, with the place of their first.
+def _split_blocks(source: Source, answers: bool) -> Iterator[tuple[Location, list[str]]]:
+    """The lines between blank lines, with the place of the first of them.
 
-    Without ``answers`` also an empty block for each blank line that ends no block.
+    Without ``answers`` there is an empty block for each blank line that ends no block.
     """
     block: list[str] = []
     start = Location(source.name, 1)
@@ -241,26 +251,17 @@ def _blocks(source: Source, answers: bool) -> Iterator[tuple[Location, list[str]
         yield start, block
 
 
-def _blank(place: Location, raw: str = "") -> Example:
-    """A line that is no part of a sequence; prediction writes it as it is."""
-    return Example(None, None, place, raw)
-
-
 def _is_header(line: str) -> bool:
-    return tuple(field.lower() for field in columns_of(line)) in _HEADERS
+    return tuple(field.lower() for field in split_columns(line)) in _HEADERS
 
 
-def _check_left_out(number: str, place: Location) -> None:
+def _check_skipped_id(number: str, place: Location) -> None:
     parts = number.replace(".", "-").split("-")
     if len(parts) != 2 or not all(part.isdecimal() for part in parts):
         raise place.error(f"ID {number!r}; it must be a number, a range such as 1-2, or an empty node such as 1.1")
 
 
-def _filled(field: str, name: str, place: Location) -> str:
+def _require_nonempty(field: str, name: str, place: Location) -> str:
     if not field:
         raise place.error(f"the {name} is empty; give it or leave the line out")
     return field
-
-
-def _count(columns: int) -> str:
-    return "one column" if columns == 1 else f"{columns} columns"

@@ -1,4 +1,4 @@
-"""CSV files: separator, header, rows, and the kind of every column, which is decided from the whole file."""
+"""CSV tables: separator, header and rows, and the number format of each column, detected from the whole file."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from ...text.decoding import readable
 from ...text.sources import Source
 from ..example import Location, lines
 from .column_patterns import match_columns, near_column
+from .delimited import describe_count
 from .number_formats import (
     DECIMAL_COMMA,
     GROUPED,
@@ -25,19 +26,19 @@ from .number_formats import (
 )
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_MOST_SHAPES = 3000  # of a column's fields that are told apart; text has more
+_MAX_SHAPES = 3000  # distinct shapes counted per column; only text has more
 _SEPARATOR_LINE = re.compile(r"sep=.\s*")
-INDEX = "index"  # the name of a first column that has none
+INDEX = "index"  # the name given to an unnamed first column
 
 
 @dataclass
 class Profile:
-    """What stands in a column: fields by their shape (`shape_of`), with one example of each."""
+    """Statistics of a column: its fields counted by shape (`shape_of`), with one example of each shape."""
 
     shapes: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     missing: int = 0
-    others: int = 0  # fields of shapes beyond `_MOST_SHAPES`
+    others: int = 0  # fields of shapes beyond `_MAX_SHAPES`
 
     def add(self, text: str) -> None:
         """Count one more field."""
@@ -46,7 +47,7 @@ class Profile:
             self.shapes[shape] += 1
         elif is_missing(text):
             self.missing += 1
-        elif len(self.shapes) < _MOST_SHAPES:
+        elif len(self.shapes) < _MAX_SHAPES:
             self.shapes[shape] = 1
             self.examples[shape] = text
         else:
@@ -58,7 +59,7 @@ class Profile:
         return sum(self.shapes.values()) + self.others
 
     def share(self, kinds: Iterable[str]) -> float:
-        """How much of what is filled has one of these shapes."""
+        """The share of the filled fields that has one of these shapes."""
         return sum(self.shapes[shape] for shape in kinds) / max(1, self.filled)
 
     @property
@@ -68,19 +69,29 @@ class Profile:
 
     @property
     def example(self) -> str | None:
-        """A field that is no number if there is one, else any."""
+        """A field that is not a number if there is one, else any field."""
         numbers = set(self.number_shapes)
         others = [text for shape, text in self.examples.items() if shape not in numbers]
         return next(iter([*others, *self.examples.values()]), None)
 
 
 class Table:
-    """An open CSV file: its header, the kinds of its columns, and all rows as they are read. Raises `InputError`.
+    """An open CSV file. Raises `InputError` for a malformed one.
 
-    Fields are separated by commas, or by semicolons, tabs or vertical bars, and may be quoted; a quoted field may not
-    hold line breaks. ``whole``: read every row first, to decide what each column holds; else numbers must be plain.
-    ``numeric``: columns of which at least half is numbers, though some may be missing. ``remarks``: what was decided
-    and the user should know.
+    Fields are separated by commas, semicolons, tabs or vertical bars, and may be quoted; a quoted field may not hold
+    line breaks.
+
+    Attributes:
+        name: Name of the file.
+        header: Column names; an unnamed first column is called `INDEX`.
+        raw_header: Column names as written.
+        separator: The character between fields.
+        profiles: Statistics of each column; empty unless ``whole``.
+        remarks: Decisions to report to the user.
+
+    Args:
+        source: The file.
+        whole: Whether to scan every row first, to detect the number format of each column; else numbers must be plain.
     """
 
     def __init__(self, source: Source, whole: bool = True) -> None:
@@ -88,14 +99,14 @@ class Table:
         self.remarks: list[str] = []
         self._source = source
         self._kept: list[tuple[Location, str]] | None = None
-        if whole and not os.path.isfile(source.name):  # a pipe is read once
-            self._kept = list(_filled(source))
+        if whole and not os.path.isfile(source.name):  # the table is read twice, a pipe can be read once
+            self._kept = list(_skip_blank_lines(source))
         self._lines = self._open()
         place, line = self._next_line("empty; a table has a line of column names, then rows of numbers")
         self._first = self._next_line("no row below the column names; give at least one")
-        self.separator = self._find_separator(line, self._first[1])
+        self.separator = self._detect_separator(line, self._first[1])
         self.raw_header = tuple(self._fields(place, line))
-        self.header = self._named(place, list(self.raw_header))
+        self.header = self._name_columns(place, list(self.raw_header))
         self._whole = whole
         self.profiles: dict[str, Profile] = {}
         self._formats: dict[str, NumberFormat] = {}
@@ -103,10 +114,10 @@ class Table:
             self._profile(place)
 
     def rows(self) -> Iterator[tuple[Location, str, list[str]]]:
-        """Place, line and fields of each row, checked for their number."""
+        """Place, line and fields of each row. Raises `InputError` for a row with too many or too few fields."""
         width = len(self.header)
         rest = self._lines
-        if self._whole:  # from the start again
+        if self._whole:  # the scan has used up the lines: start again after header and first row
             rest = self._open()
             next(rest)
             next(rest)
@@ -120,20 +131,20 @@ class Table:
         return tuple(name for name in self.header if self.is_numeric(name))
 
     def is_numeric(self, name: str) -> bool:
-        """Whether at least half of what is filled in a column is numbers."""
+        """Whether at least half of the filled fields of a column are numbers."""
         profile = self.profiles[name]
         return profile.filled > 0 and 2 * profile.share(profile.number_shapes) >= 1
 
     def format_of(self, name: str) -> NumberFormat:
-        """How a column writes its numbers."""
+        """The number format of a column."""
         return self._formats.get(name, PLAIN)
 
     def match(self, patterns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The columns that --columns names, and those that it leaves out, see `match_columns`."""
+        """The columns that --columns names and those that it excludes, see `match_columns`."""
         return match_columns(patterns, self.header, self.name)
 
-    def places_of(self, names: Sequence[str]) -> list[int]:
-        """Where these columns stand. Raises `InputError` for one that is missing."""
+    def indices_of(self, names: Sequence[str]) -> list[int]:
+        """The positions of these columns. Raises `InputError` for one that is missing."""
         for name in names:
             if name not in self.header:
                 raise Location(self.name).error(f"no column {name!r}{near_column(name, self.header)}")
@@ -141,11 +152,11 @@ class Table:
 
     def column(self, name: str) -> list[str]:
         """Every field of a column."""
-        (at,) = self.places_of([name])
-        return [fields[at] for _, _, fields in self.rows()]
+        (index,) = self.indices_of([name])
+        return [fields[index] for _, _, fields in self.rows()]
 
-    def as_commas(self, line: str, fields: list[str]) -> str:
-        """A row separated by commas: the line itself, if it is."""
+    def to_comma_separated(self, line: str, fields: list[str]) -> str:
+        """A row separated by commas; the line itself if it already is."""
         if self.separator == ",":
             return line
         text = io.StringIO()
@@ -153,11 +164,11 @@ class Table:
         return text.getvalue()
 
     def remark(self, text: str) -> None:
-        """Tell the user about this file."""
+        """Add a remark about this file."""
         self.remarks.append(readable(f"{self.name}: {text}"))
 
     def _open(self) -> Iterator[tuple[Location, str]]:
-        return _filled(self._source) if self._kept is None else iter(self._kept)
+        return _skip_blank_lines(self._source) if self._kept is None else iter(self._kept)
 
     def _next_line(self, missing: str) -> tuple[Location, str]:
         found = next(self._lines, None)
@@ -168,7 +179,7 @@ class Table:
     def _row(self, place: Location, line: str, width: int) -> tuple[Location, str, list[str]]:
         fields = self._fields(place, line)
         if len(fields) != width:
-            raise place.error(f"{_count(len(fields))}, but the first line names {width}; make them equal")
+            raise place.error(f"{describe_count(len(fields))}, but the first line names {width}; make them equal")
         return place, line, fields
 
     def _fields(self, place: Location, line: str) -> list[str]:
@@ -178,18 +189,18 @@ class Table:
             raise place.error(f"not CSV ({error}); close quotation marks on the line that opens them") from None
         return [text.strip() for text in fields]
 
-    def _find_separator(self, header: str, row: str) -> str:
-        """Commas, unless only another sign cuts header and first row into the same number of columns."""
+    def _detect_separator(self, header: str, row: str) -> str:
+        """The first separator that splits header and first row into equally many columns, else commas."""
         for sign in _SEPARATORS:
-            counts = [_fields_in(line, sign) for line in (header, row)]
+            counts = [_count_fields(line, sign) for line in (header, row)]
             if counts[0] == counts[1] > 1:
                 if sign != ",":
                     self.remark(f"columns are separated by {_SEPARATORS[sign]}")
                 return sign
         return ","
 
-    def _named(self, place: Location, names: list[str]) -> tuple[str, ...]:
-        """The header, an unnamed first column called `INDEX`; others without a name keep none until their profile."""
+    def _name_columns(self, place: Location, names: list[str]) -> tuple[str, ...]:
+        """Column names: an unnamed first column is `INDEX`; `_profile` refuses other unnamed ones, unless empty."""
         if all(PLAIN.parse(name) is not None for name in names):
             raise place.error("numbers where column names should be; let the first line name the columns")
         if not names[0] and INDEX not in names and len(names) > 1:
@@ -211,10 +222,13 @@ class Table:
         self._choose_formats()
 
     def _choose_formats(self) -> None:
-        """One format for all columns of numbers, or if none fits all of them, one for each."""
+        """Choose one number format that fits all numeric columns, else one for each."""
         shapes = {name: self.profiles[name].number_shapes for name in self.numeric}
         common = choose_format(shape for found in shapes.values() for shape in found)
-        own = {name: choose_format(found) or _best_format(self.profiles[name], found) for name, found in shapes.items()}
+        own = {
+            name: choose_format(found) or _choose_majority_format(self.profiles[name], found)
+            for name, found in shapes.items()
+        }
         self._formats = {name: common or own[name] for name in own}
         unclear = [name for name, found in shapes.items() if is_ambiguous(found)]
         rest = {known.decimal for name, known in own.items() if name not in unclear and not known.is_plain}
@@ -232,7 +246,7 @@ class Table:
         )
 
     def _remark_formats(self, shapes: dict[str, list[str]]) -> None:
-        """Name the columns whose numbers are not plain, with an example of how they are read."""
+        """Add a remark for each column whose numbers are not plain, with an example."""
         for name, chosen in self._formats.items():
             examples = [self.profiles[name].examples[shape] for shape in sorted(shapes[name], key=len)]
             changed = [text for text in examples if chosen.parse(text) not in (None, PLAIN.parse(text))]
@@ -240,28 +254,24 @@ class Table:
                 self.remark(f"column {name!r}: {changed[-1]!r} is read as {chosen.parse(changed[-1])!r}")
 
 
-def _filled(source: Source) -> Iterator[tuple[Location, str]]:
-    """The lines that are not blank, without one such as ``sep=;``, which spreadsheets write first."""
+def _skip_blank_lines(source: Source) -> Iterator[tuple[Location, str]]:
+    """The lines that are not blank, without a first line such as ``sep=;`` written by spreadsheets."""
     filled = ((place, line) for place, line in lines(source) if line.strip())
     return itertools.filterfalse(lambda item: item[0].line == 1 and _SEPARATOR_LINE.fullmatch(item[1]), filled)
 
 
-def _fields_in(line: str, separator: str) -> int:
-    """How many fields a separator cuts a line into; 0 where quotation marks do not match."""
+def _count_fields(line: str, separator: str) -> int:
+    """The number of fields of a line with this separator; 0 if quotation marks do not match."""
     try:
         return len(next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True)))
     except csv.Error:
         return 0
 
 
-def _best_format(profile: Profile, shapes: list[str]) -> NumberFormat:
-    """The format that fits most fields."""
+def _choose_majority_format(profile: Profile, shapes: list[str]) -> NumberFormat:
+    """The number format that fits the most fields."""
     counts: dict[NumberFormat, int] = {}
     for shape in shapes:
         known = choose_format([shape]) or PLAIN
         counts[known] = counts.get(known, 0) + profile.shapes[shape]
     return max(counts, key=lambda known: counts[known])
-
-
-def _count(columns: int) -> str:
-    return "one column" if columns == 1 else f"{columns} columns"

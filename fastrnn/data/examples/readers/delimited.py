@@ -1,4 +1,4 @@
-"""Rows of text files with a delimiter: tab-separated or CSV, with or without quotation marks around fields."""
+"""Rows of delimited text files: tab-separated or CSV, with or without quotation marks around fields."""
 
 import csv
 import re
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...text.sources import Source, peek
-from ..example import Location, lines
+from ..example import Example, Location, lines
 
 TAB = "\t"
 _DELIMITERS = (",", ";", TAB)
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit of 131,072 is below the length of some texts
-# A quoted field that holds a doubled quotation mark: nobody writes that by hand around a text.
+# A quoted field with a doubled quotation mark inside: CSV writers make these, people who type a text do not.
 _DOUBLED = re.compile(r'(?:^|\t)"(?:[^"\n]|"")*""(?:[^"\n]|"")*"(?=\t|$)', re.MULTILINE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 class Row(NamedTuple):
-    """The fields of a row, where it starts and how it is written (``raw``). A blank line has no fields."""
+    """One row: where it starts, its text as written (``raw``), and its fields. A blank line has no fields."""
 
     place: Location
     raw: str
@@ -25,34 +25,41 @@ class Row(NamedTuple):
 
     @property
     def is_blank(self) -> bool:
+        """Whether the line holds nothing but blanks."""
         return not self.raw.strip()
 
 
-def tab_separated(source: Source) -> Iterator[Row]:
-    """Rows of a tab-separated file; quotation marks are part of the text, unless the file is a quoted one.
+def read_tsv_rows(source: Source) -> Iterator[Row]:
+    """Rows of a tab-separated file.
 
-    Whether it is shows in its first chunk, see `is_quoted`; then fields are unquoted, and the user is told.
+    Quotation marks are part of the text unless the first chunk shows a quoted file (`is_quoted`); then fields are
+    unquoted, which is reported to the user.
     """
     start, source = peek(source)
     text = start.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    if not is_quoted(text):
-        told = False
-        for place, line in lines(source):
-            if not told and '""' in line and _DOUBLED.search(line):
-                told = True
-                source.tell(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
-            yield Row(place, line, line.split(TAB))
-        return
+    return _read_unquoted_tsv(source) if not is_quoted(text) else _read_quoted_tsv(source)
+
+
+def _read_unquoted_tsv(source: Source) -> Iterator[Row]:
+    has_reported = False
+    for place, line in lines(source):
+        if not has_reported and '""' in line and _DOUBLED.search(line):
+            has_reported = True
+            source.tell(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
+        yield Row(place, line, line.split(TAB))
+
+
+def _read_quoted_tsv(source: Source) -> Iterator[Row]:
     source.tell(f'{Location(source.name)}: fields in quotation marks are read without the marks ("" stands for one)')
-    for row in quoted_rows(source, TAB):
+    for row in read_quoted_rows(source, TAB):
         yield row._replace(raw=TAB.join(map(_quote_if_needed, row.fields))) if row.fields else row
 
 
 def is_quoted(start: str) -> bool:
     """Whether the start of a tab-separated file shows that its fields are quoted.
 
-    Signs are a quoted field with doubled marks inside; marks around every first field of several; or rows that have
-    the same number of fields only if quotation marks are honoured.
+    Evidence is a quoted field with doubled marks inside, marks around the first of several fields in every row, or
+    rows that have equally many fields only if quotation marks are honoured.
     """
     *whole, last = start.split("\n")
     whole = whole or [last]  # the last line may be cut off by the end of the chunk
@@ -79,11 +86,12 @@ def _widths_if_quoted(lines: list[str]) -> Iterator[int]:
             yield 0
 
 
-def quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
+def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
     """Rows with CSV quoting; a quoted field may hold delimiters and line breaks. Raises `InputError`."""
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     pending: list[tuple[Location, str]] = []
 
+    # The csv module pulls as many lines as a row takes: they are kept for the row's place and raw text.
     def feed() -> Iterator[str]:
         for place, line in lines(source):
             pending.append((place, line))
@@ -104,13 +112,30 @@ def quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
         yield Row(pending[0][0], "\n".join(line for _, line in pending), fields)
 
 
-def delimiter_of(line: str) -> str:
-    """What separates the columns of a header line: the most frequent of comma, semicolon and tab."""
+def guess_delimiter(line: str) -> str:
+    """The delimiter of a header line: the most frequent of comma, semicolon and tab."""
     return max(_DELIMITERS, key=line.count)
 
 
+def make_blank_example(place: Location, raw: str = "") -> Example:
+    """A line that is not an example; prediction copies it to its output."""
+    return Example(None, None, place, raw)
+
+
+def require_filled(field: str, name: str, place: Location) -> str:
+    """The field, which must not be blank. Raises `InputError`."""
+    if not field.strip():
+        raise place.error(f"the {name} is empty; give it or leave the line out")
+    return field
+
+
+def describe_count(columns: int) -> str:
+    """A number of columns in a message."""
+    return "one column" if columns == 1 else f"{columns} columns"
+
+
 def _quote_if_needed(field: str) -> str:
-    """The field as a tab-separated file holds it: quoted only where it must be."""
+    """The field as written to a tab-separated file: quoted only if necessary."""
     if TAB in field or "\n" in field or field.startswith('"'):
         return '"' + field.replace('"', '""') + '"'
     return field

@@ -24,16 +24,16 @@ _SHOWN = 8  # names in a message
 
 @dataclass(frozen=True)
 class Fields:
-    """What the user, or a trained model, says about the columns of labelled data.
+    """Columns of labelled data, as requested by the user or required by a trained model.
 
     Attributes:
-        label: Name of the label's column or key, or its position from 1.
-        text: Name of the text's column or key, or its position from 1.
+        label: Name of the label's column or key, or its position, counted from 1.
+        text: Name of the text's column or key, or its position, counted from 1.
         columns: Names or globs of the columns of numbers to classify by.
-        inputs: Exact names of these columns, of a trained model.
-        known: Labels of a trained model: further columns that hold them are predictions.
-        takes_text: Whether a trained model classifies texts, not numbers.
-        required: Whether ``label`` and ``text`` must be there; those of a trained model need not be.
+        inputs: Exact names of these columns for a trained model.
+        known: Labels of a trained model; further columns with these are its predictions.
+        takes_text: Whether a trained model classifies texts rather than numbers.
+        required: Whether ``label`` and ``text`` must exist; False for those of a trained model.
     """
 
     label: str | None = None
@@ -45,7 +45,7 @@ class Fields:
     required: bool = True
 
     def are_predictions(self, fields: Sequence[str]) -> bool:
-        """Whether these further columns are what predict adds: a known label, and its probability."""
+        """Whether these further fields are earlier predictions: known labels and probabilities."""
         return bool(self.known) and all(field.strip() in self.known or _is_probability(field) for field in fields)
 
 
@@ -58,9 +58,9 @@ class Header:
 
     Attributes:
         names: Of all columns.
-        label: Position of the label, None where it is not there.
-        text: Position of the text, None for a table of numbers.
-        is_data: Whether the first row is an example, and the names are positions.
+        label: Index of the label's column, None if there is none.
+        text: Index of the text's column, None for a table of numbers.
+        is_data: Whether the first row is an example, and the names are made up.
     """
 
     names: tuple[str, ...]
@@ -70,44 +70,47 @@ class Header:
 
 
 def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
-    """The header that the first row of a tab-separated file is; None if it is an example.
+    """The header in the first row of a tab-separated file; None if that row is an example.
 
-    It is a header if it holds a name that was asked for, or well-known names of both label and text.
-    Raises `InputError` where a required name is missing.
+    A header holds a requested name, or well-known names of both label and text.
+    Raises `InputError` if a required name is missing.
     """
     names = tuple(field.strip() for field in row.fields)
     if any(wanted is not None and wanted in names for wanted in (fields.label, fields.text)):
-        return named_columns(names, fields, answers, row.place)
+        return header_by_name(names, fields, answers, row.place)
     if fields.required and any(wanted and not wanted.isdecimal() for wanted in (fields.label, fields.text)):
-        return named_columns(names, fields, answers, row.place)  # which names the one that is missing
+        return header_by_name(names, fields, answers, row.place)  # raises the error for the missing name
     lowered = [name.lower() for name in names]
-    text, label = _well_known(lowered, _PLAIN_TEXTS), _well_known(lowered, _PLAIN_LABELS)
+    text, label = _find_well_known(lowered, _PLAIN_TEXTS), _find_well_known(lowered, _PLAIN_LABELS)
     if text is not None and label is not None:
         return Header(names, label, text)
     if fields.required and (fields.label or fields.text):
-        return positions(row, fields)
+        return header_by_position(row, fields)
     return None
 
 
-def named_columns(names: tuple[str, ...], fields: Fields, answers: bool, place: Location) -> Header:
-    """The label's and the text's columns in a header: those asked for, else well-known names.
+def header_by_name(names: tuple[str, ...], fields: Fields, answers: bool, place: Location) -> Header:
+    """Find the columns of label and text in a header: the requested ones, else those with well-known names.
 
-    Raises `InputError` where the label cannot be found though ``answers`` are needed, or a required name is missing.
+    Raises `InputError` if ``answers`` need a label and none is found, or a required name is missing.
     """
     lowered = [name.lower() for name in names]
-    label = _position(fields.label, names, fields.required and answers, "--label", place)
+    label = _find_position(fields.label, names, fields.required and answers, "--label", place)
     if label is None and (fields.label is None or not fields.required):
-        label = _well_known(lowered, _LABEL_NAMES)
-    text = _position(fields.text, names, fields.required, "--text", place)
+        label = _find_well_known(lowered, _LABEL_NAMES)
+    text = _find_position(fields.text, names, fields.required, "--text", place)
     if text is None and not fields.inputs and not fields.columns:
-        text = _well_known([name if i != label else "" for i, name in enumerate(lowered)], _TEXT_NAMES)
+        text = _find_well_known([name if i != label else "" for i, name in enumerate(lowered)], _TEXT_NAMES)
     if label is None and answers:
-        raise place.error(f"no column is named label or class; name it with --label: there are {shown(names)}")
+        raise place.error(f"no column is named label or class; name it with --label: there are {list_names(names)}")
     return Header(names, label, text)
 
 
-def positions(row: Row, fields: Fields) -> Header:
-    """Columns of a file without a header, by their positions. Raises `InputError` for one that is not there."""
+def header_by_position(row: Row, fields: Fields) -> Header:
+    """Find the columns of label and text in a file without a header.
+
+    Raises `InputError` for a position out of range.
+    """
     width = len(row.fields)
     found: list[int | None] = []
     for option, wanted in (("--label", fields.label), ("--text", fields.text)):
@@ -115,33 +118,35 @@ def positions(row: Row, fields: Fields) -> Header:
             raise row.place.error(f"{option} {wanted}: this file has no header; give a position from 1 to {width}")
         found.append(None if wanted is None else int(wanted) - 1)
     label, text = found
-    if width == 2 and (label is None) != (text is None):  # the other one
+    if width == 2 and (label is None) != (text is None):  # one of two columns is known: the other is the other
         label, text = (1 - text if text is not None else label), (1 - label if label is not None else text)
     return Header(tuple(f"x{i + 1}" for i in range(width)), label, text, is_data=True)
 
 
-def shown(names: Sequence[str]) -> str:
-    """Names of columns in a message."""
+def list_names(names: Sequence[str]) -> str:
+    """Column names for a message, the first few of them."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def free_name(name: str, taken: Sequence[str]) -> str:
-    """The name, with a number where it is taken."""
+def make_unique_name(name: str, taken: Sequence[str]) -> str:
+    """The name, with a number appended if it is taken."""
     numbered = (f"{name}_{i}" for i in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
-def tell_columns(header: Header, place: Location, tell: Tell = silent) -> None:
-    """Report which columns are read, and which are left out."""
+def report_columns(header: Header, place: Location, tell: Tell = silent) -> None:
+    """Report the columns that are read and those that are left out."""
     label, text = header.label, header.text
     left = [name for i, name in enumerate(header.names) if i not in (label, text)]
-    read = [f"{what} from {header.names[i]!r}" for what, i in (("label", label), ("text", text)) if i is not None]
-    rest = f"; left out: {shown(left)}" if left else ""
+    read = [f"{role} from {header.names[i]!r}" for role, i in (("label", label), ("text", text)) if i is not None]
+    rest = f"; left out: {list_names(left)}" if left else ""
     first = "no header: positions of columns" if header.is_data else "read as column names"
     tell(f"{place}: {first}; {', '.join(read)}{rest}")
 
 
-def _position(wanted: str | None, names: Sequence[str], required: bool, option: str, place: Location) -> int | None:
+def _find_position(
+    wanted: str | None, names: Sequence[str], required: bool, option: str, place: Location
+) -> int | None:
     if wanted is None:
         return None
     if wanted in names:
@@ -149,12 +154,14 @@ def _position(wanted: str | None, names: Sequence[str], required: bool, option: 
     if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     if required:
-        raise place.error(f"{option}: no column {wanted!r}{nearest(wanted, names) or '; there are ' + shown(names)}")
+        raise place.error(
+            f"{option}: no column {wanted!r}{nearest(wanted, names) or '; there are ' + list_names(names)}"
+        )
     return None
 
 
-def _well_known(lowered: Sequence[str], names: Sequence[str]) -> int | None:
-    """The first column whose name is the best known."""
+def _find_well_known(lowered: Sequence[str], names: Sequence[str]) -> int | None:
+    """The column with the best-known name: ``names`` are in order of preference."""
     return next((lowered.index(name) for name in names if name in lowered), None)
 
 

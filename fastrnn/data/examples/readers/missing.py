@@ -1,4 +1,4 @@
-"""Missing values of a series: refused, or filled in, or their rows left out."""
+"""Policies for missing values of a series: refuse them, fill them in, or drop their rows."""
 
 from dataclasses import replace
 
@@ -7,34 +7,41 @@ import numpy.typing as npt
 
 from ..example import Location
 from ..series import Series
-from .csv import what_is_missing
+from .csv_columns import describe_missing
 from .csv_table import Table
 
 Positions = npt.NDArray[np.int64]
 
 
-def fill(series: Series, policy: str | None, table: Table, lines: Positions) -> Series:
-    """The series without missing values (NaN), and a remark on what was done.
+def fill_missing(series: Series, policy: str | None, table: Table, lines: Positions) -> Series:
+    """The series without missing values (NaN); a remark is added to the table.
 
-    ``policy``: None raises `InputError`; "interpolate" draws a line between the values around; "last" repeats the value
-    before; "drop" leaves out the row. Rows before the first value of a column are left out in any case. ``lines``: of
-    each row.
+    Rows before the first value of a column are always dropped.
+
+    Args:
+        series: The series, C columns of n rows.
+        policy: "interpolate" (linearly between neighbours), "last" (repeat the value before), "drop" (the row), or
+            None to raise `InputError`.
+        table: The table that the series was read from.
+        lines: Line number of each row (n,).
     """
     holes = np.isnan(series.values)
     if not holes.any():
         return series
     row, column = (int(i) for i in np.argwhere(holes)[0])
-    name, count = series.columns[column], int(holes.sum())
+    name = series.columns[column]
+    count = int(holes.sum())
     for i, other in enumerate(series.columns):
         if holes[:, i].all():
             raise Location(table.name).error(f"column {other!r} has no value; leave it out with --columns '!{other}'")
     if policy is None:
         more = "" if count == 1 else f" ({count:,} values are missing)"
+        # Rows may be in reverse order by now, the table's are not: the line number finds the field.
         text = table.column(name)[int(np.flatnonzero(np.sort(lines) == lines[row])[0])]
         raise Location(table.name, int(lines[row])).error(
-            f"column {name!r} has {what_is_missing(text)}, or choose --missing interpolate, last or drop{more}"
+            f"column {name!r} has {describe_missing(text)}, or choose --missing interpolate, last or drop{more}"
         )
-    kept, values = _filled(series.values, holes, policy)
+    kept, values = _fill_values(series.values, holes, policy)
     if not len(kept):
         raise Location(table.name).error("no row has a value in every column; choose --missing interpolate or last")
     dropped = len(series) - len(kept)
@@ -46,10 +53,10 @@ def fill(series: Series, policy: str | None, table: Table, lines: Positions) -> 
     return replace(series, values=values).rows(kept)
 
 
-def _filled(
+def _fill_values(
     values: npt.NDArray[np.float64], holes: npt.NDArray[np.bool_], policy: str
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
-    """The rows that are kept, and all values (n, C) with those that were missing in them."""
+    """Indices of the rows to keep, and all values (n, C) with the missing ones filled in."""
     rows = np.arange(len(values))
     if policy == "drop":
         return np.flatnonzero(~holes.any(axis=1)), values
@@ -61,4 +68,5 @@ def _filled(
         else:
             before = np.maximum(np.searchsorted(there, rows, "right") - 1, 0)
             found[:, i] = values[there[before], i]
+    # Nothing comes before a column's first value, so the rows above the latest first value are dropped.
     return rows[int((~holes).argmax(axis=0).max()) :], found

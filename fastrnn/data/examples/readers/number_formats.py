@@ -1,11 +1,11 @@
-"""Numbers as CSV files write them: decimal signs, thousands separators, and marks for missing values."""
+"""Number formats of CSV files: decimal signs, thousands separators, and markers of missing values."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-# Compared with `str.casefold`.
+# Markers of missing values, compared after `str.casefold`.
 _MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "<na>", "nan", "+nan", "-nan", "nat", "null", "none", "missing", "-", "--", "?", "."}
 )
@@ -15,24 +15,24 @@ _SPACES = " \u00a0\u2009\u202f"  # also no-break, thin and narrow no-break space
 
 
 def is_missing(field: str) -> bool:
-    """Whether a field stands for a value that is not known."""
+    """Whether a field is a marker of a missing value."""
     return field.casefold() in _MISSING
 
 
 def shape_of(field: str) -> str:
-    """The field with every digit as 0: whether it is a number, and of which format, depends on this alone."""
+    """The field with every digit replaced by 0. Formats are matched against shapes, of which a column has few."""
     return field.translate(_ZEROS)
 
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """A decimal sign, and the signs of which one may separate thousands; the plain format has none."""
+    """A decimal sign, and the characters of which one may separate thousands (none in the plain format)."""
 
     decimal: str = "."
     thousands: str = ""
 
     def parse(self, field: str) -> float | None:
-        """The number in a field, or None for what is no number in this format."""
+        """The number in a field, or None if it is not a number in this format."""
         if not self.is_plain:
             if self._pattern.fullmatch(shape_of(field)) is None:
                 return None
@@ -53,7 +53,7 @@ class NumberFormat:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         sign, groups = re.escape(self.decimal), ""
-        if self.thousands:  # in India groups of two come before the last one of three
+        if self.thousands:  # groups of three, or as in India of two before a last one of three
             signs = re.escape(self.thousands)
             groups = rf"0{{1,3}}(?P<group>[{signs}])(?:0{{2,3}}(?P=group))*000|"
         return re.compile(rf"[-+{_MINUS}]?(?:(?:{groups}0+)(?:{sign}0*)?|{sign}0+)(?:[eE][-+]?0+)?")
@@ -66,7 +66,7 @@ class NumberFormat:
 PLAIN = NumberFormat()
 GROUPED = NumberFormat(".", ",")
 DECIMAL_COMMA = NumberFormat(",", ".")
-# In the order in which they are tried.
+# In the order in which they are tried: the more common first.
 FORMATS = (
     PLAIN, GROUPED, DECIMAL_COMMA, NumberFormat(".", _SPACES), NumberFormat(",", _SPACES), NumberFormat(".", "'\u2019"),
 )  # fmt: skip

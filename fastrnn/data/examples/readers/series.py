@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ..dates import DateError, Dates, is_date, read_dates, read_unix_times
 from ..example import Example, Location
 from ..series import Series
-from .csv import Columns, counts_rows, number_in, remark_left_out, without_index
+from .csv_columns import Columns, counts_rows, drop_index_column, parse_cell, report_left_out
 from .csv_table import INDEX, Table
-from .missing import fill
+from .missing import fill_missing
 from .number_formats import is_missing
 
 Array = npt.NDArray[Any]
@@ -34,35 +34,37 @@ _YEARS = ("1500-01-01", "2200-01-01")
 _UNIX_YEARS = ("1973-01-01", "2100-01-01")
 
 
-def forecast_columns(table: Table, patterns: str | None) -> Columns:
+def choose_forecast_columns(table: Table, patterns: str | None) -> Columns:
     """The columns to predict, all numeric ones unless some are named, and the one with dates."""
     named, left_out = table.match(patterns) if patterns else ((), ())
-    date = _date_column(table, named, left_out)
-    strange = [] if date else _not_understood(table, {*named, *left_out})
+    date = _find_time_column(table, named, left_out)
+    strange = [] if date else _find_unparsed_dates(table, {*named, *left_out})
     if named:
         return Columns(named, date=date)
     rest = [name for name in table.header if name != date and name not in left_out]
-    rest = without_index(table, rest)
+    rest = drop_index_column(table, rest)
     inputs = [name for name in rest if table.is_numeric(name)]
     if not inputs:
-        raise Location(table.name).error(f"no column of numbers; a series has at least one{_seen(table, rest)}")
-    remark_left_out(table, [name for name in rest if name not in inputs and name not in strange])
-    _remark_times_as_values(table, inputs, date)
+        raise Location(table.name).error(
+            f"no column of numbers; a series has at least one{_describe_first(table, rest)}"
+        )
+    report_left_out(table, [name for name in rest if name not in inputs and name not in strange])
+    _report_times_as_values(table, inputs, date)
     return Columns(tuple(inputs), date=date)
 
 
-def series(table: Table, columns: Columns, missing: str | None = None) -> Example:
+def read_series(table: Table, columns: Columns, missing: str | None = None) -> Example:
     """The whole table as one `Series`, its oldest row first. ``missing``: what to do about missing values.
 
     Raises `InputError`.
     """
-    at = table.places_of(columns.inputs)
-    at_date = table.places_of([columns.date])[0] if columns.date else None
+    at = table.indices_of(columns.inputs)
+    at_date = table.indices_of([columns.date])[0] if columns.date else None
     formats = [table.format_of(name) for name in columns.inputs]
     values, lines, fields = array("d"), array("q"), []
     for place, _, row in table.rows():
         for i, name, written in zip(at, columns.inputs, formats, strict=True):
-            values.append(number_in(row[i], written, name, place, missing=True))
+            values.append(parse_cell(row[i], written, name, place, missing=True))
         lines.append(place.line)
         if at_date is not None:
             fields.append(row[at_date])
@@ -71,8 +73,8 @@ def series(table: Table, columns: Columns, missing: str | None = None) -> Exampl
     if columns.date is not None:
         dates = rows.read_dates(columns, fields)
         found = replace(found, times=dates.times, offsets=dates.offsets, notation=dates.notation, date=columns.date)
-        found = rows.in_order(found)
-    found = fill(found, missing, table, rows.lines)
+        found = rows.sort_by_time(found)
+    found = fill_missing(found, missing, table, rows.lines)
     return Example(found, None, Location(table.name))
 
 
@@ -101,7 +103,7 @@ class _Rows:
         except DateError as error:
             raise self.place(error.row).error(f"column {columns.date!r} has {error.message}") from None
 
-    def in_order(self, found: Series) -> Series:
+    def sort_by_time(self, found: Series) -> Series:
         """The series with its oldest row first."""
         assert found.times is not None
         between = np.diff(found.times).astype(np.int64)
@@ -119,8 +121,8 @@ class _Rows:
         assert found.times is not None
         if descending and found.times[row] != found.times[row - 1]:
             row = int(np.flatnonzero(np.diff(found.times).astype(np.int64) >= 0)[0]) + 1
-        shown = [found.shown(found.times[i : i + 1], _offset(found, i))[0] for i in (row - 1, row)]
-        differing = self._telling_column(row)
+        shown = [found.shown(found.times[i : i + 1], _offset_at(found, i))[0] for i in (row - 1, row)]
+        differing = self._find_differing_column(row)
         if differing is not None:
             name, before, here = differing
             if re.fullmatch(r"\d{1,2}[:.h]\d{2}.*", here):
@@ -136,18 +138,18 @@ class _Rows:
         if len(same) and same[-1] == row - 1:
             return self.place(row).error(
                 f"{shown[1]} stands twice, here and in line {self.lines[row - 1]}; keep one row for each time, or give "
-                f"each series a file of its own{_change_of_clocks(found)}"
+                f"each series a file of its own{_suggest_offset(found)}"
             )
         if len(same):
             return self.place(row).error(
                 f"{shown[1]} stands here and in line {self.lines[same[-1]]}; if several series stand in one table, "
-                f"give each a file of its own, and else keep one row for each time{_change_of_clocks(found)}"
+                f"give each a file of its own, and else keep one row for each time{_suggest_offset(found)}"
             )
         return self.place(row).error(
-            f"{shown[1]} is not later than the row before ({shown[0]}); sort the rows by time{_change_of_clocks(found)}"
+            f"{shown[1]} is not later than the row before ({shown[0]}); sort the rows by time{_suggest_offset(found)}"
         )
 
-    def _telling_column(self, row: int) -> tuple[str, str, str] | None:
+    def _find_differing_column(self, row: int) -> tuple[str, str, str] | None:
         """The first column of text, or of a numbered name, that differs between a row and the one before."""
         table = self.table
         for name in table.header:
@@ -160,13 +162,13 @@ class _Rows:
         return None
 
 
-def _seen(table: Table, names: Sequence[str]) -> str:
+def _describe_first(table: Table, names: Sequence[str]) -> str:
     """What stands in the first of these columns, in a message."""
     filled = [name for name in names if table.profiles[name].example is not None]
     return f" ({filled[0]!r} has {str(table.profiles[filled[0]].example)[:40]!r})" if filled else ""
 
 
-def _not_understood(table: Table, known: set[str]) -> list[str]:
+def _find_unparsed_dates(table: Table, known: set[str]) -> list[str]:
     """Columns named like dates that hold something else than numbers; a remark names them."""
     found = [name for name in table.header if name not in known and is_time_name(name) and not table.is_numeric(name)]
     for name in found:
@@ -179,11 +181,11 @@ def _not_understood(table: Table, known: set[str]) -> list[str]:
     return [name for name in found if table.profiles[name].example is not None]
 
 
-def _offset(found: Series, row: int) -> int | None:
+def _offset_at(found: Series, row: int) -> int | None:
     return None if found.offsets is None else int(found.offsets[row])
 
 
-def _change_of_clocks(found: Series) -> str:
+def _suggest_offset(found: Series) -> str:
     """Advice for times of a day that may be those of a clock which is put back in autumn."""
     assert found.times is not None
     days = found.times.astype("datetime64[D]")
@@ -192,7 +194,7 @@ def _change_of_clocks(found: Series) -> str:
     return "; where clocks are put back, write the offset from UTC, such as 02:00+01:00"
 
 
-def _date_column(table: Table, named: Sequence[str], left_out: Sequence[str]) -> str | None:
+def _find_time_column(table: Table, named: Sequence[str], left_out: Sequence[str]) -> str | None:
     """The first column that holds dates, else numbers that are times."""
     rest = [name for name in table.header if name not in named and name not in left_out]
     for name in rest:
@@ -205,7 +207,7 @@ def _date_column(table: Table, named: Sequence[str], left_out: Sequence[str]) ->
         return None  # what alone is there is to be forecast
     leading = numeric[1:2] if numeric[:1] == [INDEX] and not table.raw_header[0] else numeric[:1]
     for name in numeric:
-        found = _numbers_as_times(table, name, name in leading)
+        found = _parse_numeric_times(table, name, name in leading)
         if found is not None:
             first = found.notation.show(found.times[:1])[0]
             shown = str(found.times[0]).replace("T", " ").removesuffix(" 00:00:00")
@@ -217,7 +219,7 @@ def _date_column(table: Table, named: Sequence[str], left_out: Sequence[str]) ->
     return None
 
 
-def _numbers_as_times(table: Table, name: str, leading: bool) -> Dates | None:
+def _parse_numeric_times(table: Table, name: str, leading: bool) -> Dates | None:
     """The times in a column of numbers: named like one, or the first column, with even steps."""
     profile = table.profiles[name]
     by_name = is_time_name(name)
@@ -278,7 +280,7 @@ def is_time_name(name: str) -> bool:
     return bool(_words(name) & _TIME_WORDS)
 
 
-def _remark_times_as_values(table: Table, inputs: Sequence[str], date: str | None) -> None:
+def _report_times_as_values(table: Table, inputs: Sequence[str], date: str | None) -> None:
     """Name the columns that are forecast although they look like times or like a count of the rows."""
     found = [name for name in inputs if is_time_name(name) or _words(name) & {"hour", "hours", "minute", "minutes"}]
     first = table.header[0]

@@ -1,4 +1,4 @@
-"""CSV columns for regress (one record a row) and forecast (one series a file): which are read, and their numbers."""
+"""Columns of a CSV file for regress and forecast: which ones are read, and the numbers in their cells."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,18 @@ from ..example import LARGEST, Example, Location
 from .csv_table import Table
 from .number_formats import PLAIN, NumberFormat, is_missing
 
-_TOLD = 5  # columns in a remark
+_MAX_LISTED = 5  # columns in a remark
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are read: exact names in their order. ``outputs`` may be missing unless ``answers``.
+    """Columns of a table to read, by exact name and in order.
 
-    ``date_order``: "dmy", "mdy" or "ymd", where a file does not itself decide what its dates mean.
+    Attributes:
+        inputs: Columns of the input, or of a series.
+        outputs: Columns to predict; a file for prediction may lack them.
+        date: Column of dates or times.
+        date_order: "dmy", "mdy" or "ymd", for files whose dates are ambiguous.
     """
 
     inputs: tuple[str, ...]
@@ -27,19 +31,19 @@ class Columns:
     date_order: str = ""
 
 
-def regression_columns(table: Table, outputs: str | None) -> Columns:
-    """The columns that are given and those to predict: every other numeric one is an input."""
+def choose_regression_columns(table: Table, outputs: str | None) -> Columns:
+    """The columns of a regression: the named ones are targets, every other numeric column is an input."""
     if not outputs:
         raise InputError("regress needs the columns to predict; name them with --columns, such as --columns 'y*'")
     targets, left_out = table.match(outputs)
     if not targets:
         raise InputError("regress needs the columns to predict; --columns only leaves columns out")
     rest = [name for name in table.header if name not in targets and name not in left_out]
-    rest = without_index(table, rest)
+    rest = drop_index_column(table, rest)
     inputs = tuple(name for name in rest if table.is_numeric(name))
     if not inputs:
         raise Location(table.name).error("no numeric column is left as an input; choose fewer with --columns")
-    remark_left_out(table, [name for name in rest if name not in inputs])
+    report_left_out(table, [name for name in rest if name not in inputs])
     for name in targets:
         missing = table.profiles[name].missing
         if missing:
@@ -47,8 +51,8 @@ def regression_columns(table: Table, outputs: str | None) -> Columns:
     return Columns(inputs, targets)
 
 
-def without_index(table: Table, names: Sequence[str]) -> list[str]:
-    """The columns without a first one that has no name and counts the rows. Raises `InputError` for other numbers."""
+def drop_index_column(table: Table, names: Sequence[str]) -> list[str]:
+    """The names without an unnamed first column that counts the rows. Raises `InputError` if it has other numbers."""
     if table.raw_header[0] or table.header[0] not in names or not table.is_numeric(table.header[0]):
         return list(names)
     if not counts_rows(table.column(table.header[0])):
@@ -58,43 +62,43 @@ def without_index(table: Table, names: Sequence[str]) -> list[str]:
 
 
 def counts_rows(fields: Sequence[str]) -> bool:
-    """Whether whole numbers go up by one from row to row."""
+    """Whether the fields are whole numbers that rise by one from row to row."""
     if not all(text.isdecimal() and len(text) < 16 for text in fields):
         return False
     return bool((np.diff([int(text) for text in fields]) == 1).all())
 
 
-def remark_left_out(table: Table, names: Sequence[str]) -> None:
-    """Name the columns that are not read although nobody said so, and why."""
+def report_left_out(table: Table, names: Sequence[str]) -> None:
+    """Add a remark on columns that are skipped without having been excluded, with the reason."""
     if not names:
         return
-    shown = ", ".join(f"{name!r} ({_reason(table, name)})" for name in names[:_TOLD])
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    shown = ", ".join(f"{name!r} ({_explain_left_out(table, name)})" for name in names[:_MAX_LISTED])
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     noun = "column" if len(names) == 1 else "columns"
     table.remark(f"left out {noun} {shown}{more}: not numbers")
 
 
-def _reason(table: Table, name: str) -> str:
+def _explain_left_out(table: Table, name: str) -> str:
     example = table.profiles[name].example
     return "no value" if example is None else f"such as {example[:40]!r}"
 
 
-def regression_rows(table: Table, columns: Columns, answers: bool) -> Iterator[Example]:
-    """One record a row, x (1, F) and y (1, K). A missing target is not scored; elsewhere it is an error."""
-    at_x = table.places_of(columns.inputs)
-    there = answers or any(name in table.header for name in columns.outputs)
-    at_y = table.places_of(columns.outputs) if there else []
+def read_regression_rows(table: Table, columns: Columns, answers: bool) -> Iterator[Example]:
+    """One example per row, x (1, F) and y (1, K). A missing target is NaN, a missing input an error."""
+    input_indices = table.indices_of(columns.inputs)
+    has_outputs = answers or any(name in table.header for name in columns.outputs)
+    output_indices = table.indices_of(columns.outputs) if has_outputs else []
     formats = [table.format_of(name) for name in table.header]
     for place, line, fields in table.rows():
-        x = [number_in(fields[i], formats[i], table.header[i], place) for i in at_x]
-        y = [number_in(fields[i], formats[i], table.header[i], place, missing=True) for i in at_y]
-        yield Example(np.array([x]), np.array([y]) if y else None, place, table.as_commas(line, fields))
+        x = [parse_cell(fields[i], formats[i], table.header[i], place) for i in input_indices]
+        y = [parse_cell(fields[i], formats[i], table.header[i], place, missing=True) for i in output_indices]
+        yield Example(np.array([x]), np.array([y]) if y else None, place, table.to_comma_separated(line, fields))
 
 
-def number_in(text: str, written: NumberFormat, name: str, place: Location, missing: bool = False) -> float:
-    """The number in a field, NaN where it is ``missing`` and may be. Raises `InputError`."""
-    try:  # most fields of a large file
-        quick = float(text) if written is PLAIN and "_" not in text else math.nan
+def parse_cell(text: str, number_format: NumberFormat, name: str, place: Location, missing: bool = False) -> float:
+    """The number in a cell of column ``name``; NaN for an empty cell if ``missing`` allows it. Raises `InputError`."""
+    try:  # fast path: most fields of a large file are plain numbers
+        quick = float(text) if number_format is PLAIN and "_" not in text else math.nan
     except ValueError:
         quick = math.nan
     if abs(quick) <= LARGEST:
@@ -102,22 +106,22 @@ def number_in(text: str, written: NumberFormat, name: str, place: Location, miss
     if is_missing(text):
         if missing:
             return math.nan
-        raise place.error(f"column {name!r} has {what_is_missing(text)}")
-    number = written.parse(text)
+        raise place.error(f"column {name!r} has {describe_missing(text)}")
+    number = number_format.parse(text)
     if number is None:
-        raise place.error(f"column {name!r} has {text[:40]!r} where a number should be{_advice(text, name)}")
+        raise place.error(f"column {name!r} has {text[:40]!r} where a number should be{_suggest_fix(text, name)}")
     if abs(number) > LARGEST:
         raise place.error(f"column {name!r} has {text[:40]}; it must be at most {LARGEST:g}")
     return number
 
 
-def what_is_missing(text: str) -> str:
-    """A field without a value, in a message."""
+def describe_missing(text: str) -> str:
+    """What is wrong with a field that has no value, for an error message."""
     shown = "NaN" if text.casefold() == "nan" else f"{text!r} where a number should be"
     return f"{shown}; fill it in or leave the row out"
 
 
-def _advice(text: str, name: str) -> str:
+def _suggest_fix(text: str, name: str) -> str:
     if "," in text and any(c.isdigit() for c in text):
         return "; write it with a decimal point and without other separators"
     pattern = f'!"{name}"' if "," in name else f"!{name}"
