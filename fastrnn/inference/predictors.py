@@ -12,13 +12,13 @@ from ..checkpoint.run_dir import model_path
 from ..data.examples.batching import evaluation_batches
 from ..data.examples.dataset import Batch, EncodedDataset, EncodedExamples
 from ..data.examples.example import Example, ExampleSet, Location
-from ..data.examples.from_python import numbers_of, records_of, step_of
+from ..data.examples.from_python import iter_examples, step_to_example, to_float64
 from ..data.examples.numericalize import numericalize
 from ..data.examples.readers.dispatch import ReadOptions, Stream, open_records, read_records
 from ..data.examples.readers.fields import Fields
 from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
-from ..data.examples.streaming import StreamedItems, pieces
+from ..data.examples.streaming import StreamedItems, iter_chunks
 from ..data.examples.symbol_vocab import END, SymbolVocab
 from ..data.text.decoding import check_unknown
 from ..data.text.files import Paths
@@ -161,8 +161,8 @@ class TaskModel:
         if beam > 1 and self.task != "translate":
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
         like = records if isinstance(records, ExampleSet) else ExampleSet(self.task, [], answers=False)
-        asked = records if isinstance(records, ExampleSet | StreamedItems) else records_of(records, self.vocabulary)
-        for chunk in pieces(asked, _CHUNK):
+        asked = records if isinstance(records, ExampleSet | StreamedItems) else iter_examples(records, self.vocabulary)
+        for chunk in iter_chunks(asked, _CHUNK):
             filled = [record for record in chunk if not record.is_blank]
             answers = iter(self._predict(replace(like, items=filled, answers=False), beam, logprobs) if filled else ())
             yield from (Prediction(record, None) if record.is_blank else next(answers) for record in chunk)
@@ -258,7 +258,7 @@ class TaskModel:
             raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
         if self.vocabulary.labels and not isinstance(given, str):
             raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
-        x = given if isinstance(given, str) else numbers_of(given, Location("given"))
+        x = given if isinstance(given, str) else to_float64(given, Location("given"))
         records = ExampleSet(self.task, [Example(x, None, Location("given"))], answers=False)
         start: dict[str, Array] = self.model.encode(self.encode(records).batch(np.zeros(1, np.int64)))
         return start
@@ -278,7 +278,7 @@ class TaskModel:
             raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
         if self.config.bidirectional:
             raise ConfigError("a bidirectional model needs the whole sequence; use predict")
-        record = step_of(x, self.vocabulary)
+        record = step_to_example(x, self.vocabulary)
         batch = self.encode(ExampleSet(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
             self._stepper = self.model.with_shared_parameters("exact")

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastrnn.data.examples.streaming import StreamedItems, pieces
+from fastrnn.data.examples.streaming import StreamedItems, iter_chunks
 from fastrnn.errors import InputError
 
 
 def test_items_that_are_all_there_come_in_full_pieces() -> None:
-    assert list(pieces(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(pieces([], 3)) == []
+    assert list(iter_chunks(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(iter_chunks([], 3)) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 5000])
 def test_nothing_is_lost_or_turned_round(count: int) -> None:
-    found = list(pieces(StreamedItems(range(count)), 3))
+    found = list(iter_chunks(StreamedItems(range(count)), 3))
 
     assert [item for piece in found for item in piece] == list(range(count))
     assert all(1 <= len(piece) <= 3 for piece in found)
@@ -31,7 +31,7 @@ def test_what_is_there_is_not_held_back() -> None:
             assert asked.acquire(timeout=60)
             yield i
 
-    found = pieces(StreamedItems(slow()), 256)
+    found = iter_chunks(StreamedItems(slow()), 256)
     for i in range(5):
         asked.release()
         assert next(found) == [i]
@@ -47,7 +47,7 @@ def test_what_waits_comes_together() -> None:
         yield from range(1, 300)
         done.set()
 
-    found = pieces(StreamedItems(quick()), 256)
+    found = iter_chunks(StreamedItems(quick()), 256)
     assert next(found) == [0]
     first.set()
     assert done.wait(60)
@@ -63,5 +63,5 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     found: list[int] = []
     with pytest.raises(InputError, match="line 3"):
-        found.extend(item for piece in pieces(StreamedItems(failing()), 9) for item in piece)
+        found.extend(item for piece in iter_chunks(StreamedItems(failing()), 9) for item in piece)
     assert found == [1, 2]

@@ -94,7 +94,7 @@ def test_a_constant_column_is_safe_whatever_its_size(value: float, count: int) -
     assert StandardScaler.fit([column]) == StandardScaler((value,), (1.0,))
     predicted = StandardScaler.fit([column], predicted=True)
     assert predicted == StandardScaler((value,), (min(1.0, abs(value)) or 1.0,))
-    assert not predicted.scaled(column).any()
+    assert not predicted.transform(column).any()
 
 
 def test_a_spread_of_rounding_errors_alone_is_constant() -> None:
@@ -105,7 +105,7 @@ def test_a_spread_of_rounding_errors_alone_is_constant() -> None:
 
 
 def test_numbers_far_from_a_tiny_spread_are_cut_off_where_float32_can_square_them() -> None:
-    scaled = StandardScaler((0.0,), (1e-300,)).scaled(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
+    scaled = StandardScaler((0.0,), (1e-300,)).transform(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
 
     assert scaled[:2, 0].tolist() == [np.float32(1e18), np.float32(-1e18)]
     assert np.isnan(scaled[2, 0])
@@ -117,9 +117,9 @@ def test_a_scaling_of_version_0_1_rounds_to_float32_first() -> None:
     old = scaler_from_mapping({"mean": [1.7e9], "deviation": [60.0], "names": ""})
     number = np.array([[1.7e9 + 77]])
 
-    assert old.as_trained(number).dtype == np.float32
-    assert old.scaled(old.as_trained(number)) == np.float32((float(np.float32(1.7e9 + 77)) - 1.7e9) / 60)
+    assert old.round_as_trained(number).dtype == np.float32
+    assert old.transform(old.round_as_trained(number)) == np.float32((float(np.float32(1.7e9 + 77)) - 1.7e9) / 60)
     assert "dtype" not in old.to_mapping()
     new = StandardScaler.fit([np.array([[1.7e9], [1.7e9 + 120]])])
-    assert new.as_trained(number) is number
+    assert new.round_as_trained(number) is number
     assert new.to_mapping()["dtype"] == "float64"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastrnn.data.examples.split import permutation, some_rows, split_rows, training_rows
+from fastrnn.data.examples.split import permutation, sample_rows, split_rows, training_rows
 
 
 def test_the_order_is_the_same_for_every_version_of_numpy() -> None:
@@ -41,6 +41,6 @@ def test_another_seed_is_another_split() -> None:
 
 
 def test_some_rows_are_in_order_and_no_more_than_there_are() -> None:
-    assert len(some_rows(100, 7, 1)) == 7
-    assert (np.diff(some_rows(100, 7, 1)) > 0).all()
-    assert some_rows(3, 7, 1).tolist() == [0, 1, 2]
+    assert len(sample_rows(100, 7, 1)) == 7
+    assert (np.diff(sample_rows(100, 7, 1)) > 0).all()
+    assert sample_rows(3, 7, 1).tolist() == [0, 1, 2]

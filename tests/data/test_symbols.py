@@ -16,7 +16,7 @@ def test_characters_are_sorted_after_the_two_special_ids() -> None:
     symbols = SymbolVocab.build("chars", ["beb", "a"])
 
     assert (symbols.known, symbols.size) == (("a", "b", "e"), 5)
-    assert symbols.ids_of("abz").tolist() == [2, 3, UNKNOWN]
+    assert symbols.to_ids("abz").tolist() == [2, 3, UNKNOWN]
     assert [symbols.token_text(i) for i in range(5)] == ["<EOS>", "<UNK>", "a", "b", "e"]
     assert symbols.start_ids().tolist() == [END]
 
@@ -25,18 +25,18 @@ def test_words_are_sorted_by_how_often_they_stand() -> None:
     symbols = SymbolVocab.build("words", ["the cat. The the", "cat, the"], min_count=2)
 
     assert symbols.known == ("the", "cat")
-    assert symbols.ids_of("The cat, the").tolist() == [UNKNOWN, 3, UNKNOWN, 2]
+    assert symbols.to_ids("The cat, the").tolist() == [UNKNOWN, 3, UNKNOWN, 2]
 
 
 def test_sentence_ends_are_no_words_of_a_record() -> None:
-    assert SymbolVocab.build("words", ["He ran. She sat.\nThey"]).ids_of("ran. She\nsat").tolist().count(END) == 0
+    assert SymbolVocab.build("words", ["He ran. She sat.\nThey"]).to_ids("ran. She\nsat").tolist().count(END) == 0
 
 
 def test_tokens_are_taken_as_they_are() -> None:
     symbols = SymbolVocab.build("tokens", [["10 000", "a"], ["a"]])
 
     assert symbols.known == ("a", "10 000")
-    assert symbols.ids_of(["10 000", "b"]).tolist() == [3, UNKNOWN]
+    assert symbols.to_ids(["10 000", "b"]).tolist() == [3, UNKNOWN]
 
 
 @given(text=TEXT)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fastrnn.data.examples.token_unit import choose_unit
+from fastrnn.data.examples.token_unit import choose_token_unit
 
 RNG = random.Random(7)
 LETTERS = "abcdefghijklmnoprstuvw"
@@ -47,7 +47,7 @@ CHARACTERS = {
 
 @pytest.mark.parametrize("name", CHARACTERS)
 def test_characters(name: str) -> None:
-    unit = choose_unit(CHARACTERS[name])
+    unit = choose_token_unit(CHARACTERS[name])
 
     assert unit.tokens == "chars"
     assert unit.reason
@@ -55,7 +55,7 @@ def test_characters(name: str) -> None:
 
 @pytest.mark.parametrize("count", [200, 600, 9000])
 def test_sentences_are_cut_into_words(count: int) -> None:
-    unit = choose_unit(sentences(count))
+    unit = choose_token_unit(sentences(count))
 
     assert unit.tokens == "words"
     assert unit.reason.startswith("9 words in the median text, and ")
@@ -66,28 +66,30 @@ def test_most_words_must_be_known_from_other_texts(known: int, tokens: str) -> N
     texts = [" ".join([*RNG.choices(LEXICON[:200], k=known), *(new_word() for _ in range(10 - known))])
              for _ in range(500)]  # fmt: skip
 
-    unit = choose_unit(texts)
+    unit = choose_token_unit(texts)
 
     assert unit.tokens == tokens
     assert unit.reason == f"10 words in the median text, and {known}0% of the words of a text are in others too"
 
 
 def test_some_short_texts_among_sentences_do_not_matter() -> None:
-    assert choose_unit([*sentences(600), *RNG.choices(LEXICON, k=300)]).tokens == "words"
+    assert choose_token_unit([*sentences(600), *RNG.choices(LEXICON, k=300)]).tokens == "words"
 
 
 def test_labels_one_after_the_other_are_seen_alike() -> None:
     """The texts looked at are spread over the data: a file often has all of one class before the next."""
     single, long = CHARACTERS["single words"], sentences(4500)
-    assert choose_unit([*long, *single * 20]).tokens == "chars"
-    assert choose_unit([*single * 10, *long]).tokens == "words"
+    assert choose_token_unit([*long, *single * 20]).tokens == "chars"
+    assert choose_token_unit([*single * 10, *long]).tokens == "words"
 
 
 def test_long_texts_are_judged_by_their_beginnings() -> None:
     start = sentences(300, words=200)
-    assert choose_unit([text + " " + " ".join(new_word() for _ in range(500)) for text in start]).tokens == "words"
+    assert (
+        choose_token_unit([text + " " + " ".join(new_word() for _ in range(500)) for text in start]).tokens == "words"
+    )
 
 
 def test_the_choice_is_the_same_for_the_same_texts() -> None:
     texts = sentences()
-    assert choose_unit(texts) == choose_unit(list(texts))
+    assert choose_token_unit(texts) == choose_token_unit(list(texts))

@@ -180,8 +180,8 @@ def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
         (Example("x", None, Location("given", 3)), "given:3: the label is None"),
         (Example(b"x", "a", Location("given", 3)), "given:3: its text is b'x'"),
         (Example("\ud83d", "a", Location("given", 3)), "given:3: its text holds a lone surrogate"),
-        (Example("x", "a", "given"), "item:2: its place is no Place"),  # type: ignore[arg-type]
-        ("x", "item:2: 'x' is no Record"),
+        (Example("x", "a", "given"), "item:2: its place is not a Location"),  # type: ignore[arg-type]
+        ("x", "item:2: 'x' is not an Example"),
     ],
 )
 def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
@@ -217,9 +217,9 @@ def test_parts_of_records_that_are_not_those_of_the_task(
 
 
 def test_records_of_another_task_or_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="these are records of 'tag'; the task is classify"):
+    with pytest.raises(ConfigError, match="these are examples of 'tag'; the task is classify"):
         train(ExampleSet("tag", []), Config(task="classify", hidden=4, steps=2), tmp_path / "run")
-    with pytest.raises(InputError, match="no record was given"):
+    with pytest.raises(InputError, match="no example was given"):
         train(ExampleSet("tag", []), Config(task="tag", hidden=4, steps=2), tmp_path / "run")
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .example import Location
 from .schema import TaskSchema
-from .split import some_rows, split_rows
+from .split import sample_rows, split_rows
 from .symbol_vocab import END
 
 Array = npt.NDArray[Any]
@@ -280,7 +280,7 @@ class EncodedExamples:
 
     def some(self, count: int, seed: int) -> "EncodedExamples":
         """At most ``count`` examples, drawn by the seed."""
-        return self.take(some_rows(len(self), count, seed))
+        return self.take(sample_rows(len(self), count, seed))
 
     def batch(self, rows: Positions) -> Batch:
         """These examples, padded."""
@@ -307,9 +307,9 @@ class EncodedExamples:
     def _as_trained(self) -> Iterator[tuple[Ragged, Array]]:
         """Sequences with their values, as the fingerprint of a run has them that version 0.1 began, too."""
         inputs, outputs = self.vocabulary.inputs, self.vocabulary.outputs
-        yield self.x, self.x.flat if inputs is None else inputs.as_trained(self.x.flat)
+        yield self.x, self.x.flat if inputs is None else inputs.round_as_trained(self.x.flat)
         if self.y is not None:
-            yield self.y, self._fed(self.y.flat) if outputs is not None and outputs.rounds else self.y.flat
+            yield self.y, self._fed(self.y.flat) if outputs is not None and outputs.rounds_to_float32 else self.y.flat
         if self.target is not None:
             yield self.target, self.target.flat
 
@@ -317,12 +317,12 @@ class EncodedExamples:
         """Outputs (..., K) as the loss takes them."""
         outputs = self.vocabulary.outputs
         assert outputs is not None
-        return y.astype(np.float32) if self.vocabulary.binary else outputs.transform(outputs.as_trained(y))
+        return y.astype(np.float32) if self.vocabulary.binary else outputs.transform(outputs.round_as_trained(y))
 
     def _scaled(self, x: Array) -> Array:
         inputs = self.vocabulary.inputs
         assert inputs is not None
-        return inputs.transform(inputs.as_trained(x))
+        return inputs.transform(inputs.round_as_trained(x))
 
     def _padding(self, rows: Positions, steps: int) -> npt.NDArray[np.bool_]:
         """Where nothing stands (T, B)."""

@@ -1,4 +1,4 @@
-"""One example of a labelled task as it was read, and where it stood; readers make these, `vocabulary` encodes them."""
+"""Labelled examples and their locations in files. Readers create them; `numericalize` encodes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from ..text.files import Utf8Decoder
 from ..text.line_ends import LineSplitter
 from ..text.sources import Source
 
-LARGEST = 1e30  # of a number in a file: its square still fits into float64, and itself into float32
+# Largest magnitude of a number in a file. float64 can represent its square, and float32 the number itself.
+LARGEST = 1e30
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 class Location(NamedTuple):
-    """A file, and the line in it that a record starts at (0: the file has no lines)."""
+    """A file and the line at which an example starts, counted from 1; 0 for a file without lines."""
 
     file: str
     line: int = 0
@@ -24,13 +25,13 @@ class Location(NamedTuple):
         return f"{readable(self.file)}:{self.line}" if self.line else readable(self.file)
 
     def error(self, message: str) -> InputError:
-        """The error about this place; the message says what was wrong and what would be right."""
+        """Return an error that starts with this location; the message names the problem and a remedy."""
         return InputError(f"{self}: {readable(message)}")
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One example.
+    """One example of a labelled task.
 
     | task | x | y |
     | --- | --- | --- |
@@ -38,11 +39,14 @@ class Example:
     | classify | text, or array (T, F) | label |
     | generate | label, or array (K,) | text |
     | translate | source text | target text |
-    | regress | array (T, F) | array (T, K), NaN where nothing is scored |
+    | regress | array (T, F) | array (T, K), NaN where not scored |
     | forecast | `Series` | None |
 
-    ``y`` is None where the answer is not there; ``raw`` is the text that it was read from, without its last line break.
-    ``x`` is None for a blank line, which prediction answers with a blank line.
+    Attributes:
+        x: The input. None for a blank line, to which prediction answers with a blank line.
+        y: The target, None if there is none.
+        place: Where the example starts in its file.
+        raw: The text that the example was read from, without its last line break.
     """
 
     x: Any
@@ -52,17 +56,23 @@ class Example:
 
     @property
     def is_blank(self) -> bool:
-        """Whether this stands for a blank line and not for an example."""
+        """Whether this is the placeholder of a blank line."""
         return self.x is None
 
 
 @dataclass(frozen=True, eq=False)
 class ExampleSet:
-    """Examples in the order in which they were read.
+    """Examples of one task, in the order in which they were read.
 
-    ``answers``: whether each must have its answer. ``inputs``, ``outputs``: the names of dense columns;
-    ``header``: all columns of a table, as ``raw`` has them; ``delimiter``: the sign between columns of a text.
-    ``remarks``: what was decided while reading, for the user.
+    Attributes:
+        task: Name of the task.
+        items: The examples.
+        answers: Whether every example must have a target.
+        inputs: Names of the dense input columns.
+        outputs: Names of the dense target columns.
+        header: All column names of a table, in the order of `Example.raw`.
+        remarks: Decisions made while reading, for the user.
+        delimiter: Column separator of a text file.
     """
 
     task: str
@@ -81,21 +91,22 @@ class ExampleSet:
         return iter(self.items)
 
 
-def lines(source: Source) -> Iterator[tuple[Location, str]]:
-    """The lines of a text with their places, without line ends (LF, CRLF or CR).
+def read_lines(source: Source) -> Iterator[tuple[Location, str]]:
+    """Yield the lines of a text with their locations, without line ends (LF, CRLF or CR).
 
-    A byte order mark at the start is left out. Raises `InputError` for what is not UTF-8.
+    A byte order mark at the start is dropped. Raises `InputError` if the text is not UTF-8.
     """
-    utf8, number = Utf8Decoder(source.name, "save it as UTF-8"), 0
+    utf8 = Utf8Decoder(source.name, "save it as UTF-8")
     splitter = LineSplitter(lambda message: source.tell(f"{readable(source.name)}: {message}"))
-    for text, final in _texts(source, utf8):
-        for line in splitter.feed(text, final):
+    number = 0
+    for text, is_last in _decode_chunks(source, utf8):
+        for line in splitter.feed(text, is_last):
             number += 1
             yield Location(source.name, number), line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 
-def _texts(source: Source, utf8: Utf8Decoder) -> Iterator[tuple[str, bool]]:
-    """Pieces of text, and whether each is the last."""
+def _decode_chunks(source: Source, utf8: Utf8Decoder) -> Iterator[tuple[str, bool]]:
+    """Yield pieces of text, each with whether it is the last."""
     for chunk in source.chunks():
         yield utf8.feed(chunk), False
     yield utf8.feed(b"", final=True), True

@@ -1,4 +1,4 @@
-"""Plain Python values as records: what a labelled task is asked, without a file."""
+"""Conversion of plain Python values to examples, for predictions from Python."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -14,86 +14,91 @@ from .schema import TaskSchema
 Array = np.ndarray[Any, Any]
 
 
-def records_of(values: Iterable[Any], vocabulary: TaskSchema) -> Iterator[Example]:
-    """A record of each value; records stay as they are.
+def iter_examples(values: Iterable[Any], schema: TaskSchema) -> Iterator[Example]:
+    """Convert each value to an example; an `Example` is passed through.
 
-    classify, translate: texts; tag: lists of words; regress, and classify of numbers: arrays (T, F), or (F,) for one
-    step. Raises `InputError` that says which item is something else.
+    classify and translate take texts; tag takes lists of words; regress, and classify of numbers, take arrays (T, F),
+    or (F,) for one step. Raises `InputError` with the position of the first item of another type.
     """
-    # A table is iterated over by the names of its columns, and a mapping by its keys: neither is what is asked.
-    table = hasattr(values, "columns") or isinstance(values, Mapping)
-    single = isinstance(values, str | bytes | bytearray) or getattr(values, "ndim", 1) == 0
-    if table or single or not isinstance(values, Iterable):
-        column = "; of a table give one column" if table else ""
-        raise InputError(f"{_kind(values)} where a list is needed; give a list of {_wanted(vocabulary)}s{column}")
+    # Iterating over a table gives the names of its columns, and over a mapping its keys: neither is data.
+    is_table = hasattr(values, "columns") or isinstance(values, Mapping)
+    is_scalar = isinstance(values, str | bytes | bytearray) or getattr(values, "ndim", 1) == 0
+    if is_table or is_scalar or not isinstance(values, Iterable):
+        column = "; of a table give one column" if is_table else ""
+        expected = _describe_input(schema)
+        raise InputError(f"{_describe(values)} where a list is needed; give a list of {expected}s{column}")
+
     for number, value in enumerate(values, 1):
-        yield value if isinstance(value, Example) else _record(value, vocabulary, Location("item", number))
+        yield value if isinstance(value, Example) else _to_example(value, schema, Location("item", number))
 
 
-def step_of(value: Any, vocabulary: TaskSchema) -> Example:
-    """The record of one step: a word (tag), or numbers (F,), also a single one where F is 1. Raises `InputError`."""
+def step_to_example(value: Any, schema: TaskSchema) -> Example:
+    """Convert one step to an example: a word (tag), or numbers (F,), or a scalar if F is 1. Raises `InputError`."""
     place = Location("step")
-    if vocabulary.task == "tag":
+    if schema.task == "tag":
         if not isinstance(value, str) or not value:
-            raise place.error(f"{_kind(value)} where a word is needed")
+            raise place.error(f"{_describe(value)} where a word is needed")
         return Example([value], None, place)
-    assert vocabulary.inputs is not None
-    size = vocabulary.inputs.size
-    found = numbers_of(value, place)
-    if found.shape != (size,) and not (found.ndim == 0 and size == 1):
-        raise place.error(f"numbers of shape {found.shape}; a step takes {size}, shape ({size},)")
-    return Example(found.reshape(1, size), None, place)
+
+    assert schema.inputs is not None
+    size = schema.inputs.size
+    numbers = to_float64(value, place)
+    if numbers.shape != (size,) and not (numbers.ndim == 0 and size == 1):
+        raise place.error(f"numbers of shape {numbers.shape}; a step takes {size}, shape ({size},)")
+    return Example(numbers.reshape(1, size), None, place)
 
 
-def _record(value: Any, vocabulary: TaskSchema, place: Location) -> Example:
-    if vocabulary.task == "tag":
+def _to_example(value: Any, schema: TaskSchema, place: Location) -> Example:
+    if schema.task == "tag":
         if not isinstance(value, list | tuple) or not value or not all(isinstance(w, str) and w for w in value):
-            raise place.error(f"{_kind(value)} where a list of words is needed")
+            raise place.error(f"{_describe(value)} where a list of words is needed")
         return Example(list(value), None, place)
-    if vocabulary.tokens is not None:
+    if schema.tokens is not None:
         if not isinstance(value, str):
-            raise place.error(f"{_kind(value)} where a text is needed")
+            raise place.error(f"{_describe(value)} where a text is needed")
         return Example(value, None, place, value)
-    found = numbers_of(value, place)
-    if found.ndim not in (1, 2) or not found.size:
-        raise place.error(f"numbers of shape {found.shape}; give (steps, features), or (features,) for one step")
-    return Example(found if found.ndim == 2 else found[None], None, place)
+
+    numbers = to_float64(value, place)
+    if numbers.ndim not in (1, 2) or not numbers.size:
+        raise place.error(f"numbers of shape {numbers.shape}; give (steps, features), or (features,) for one step")
+    return Example(numbers if numbers.ndim == 2 else numbers[None], None, place)
 
 
-def numbers_of(value: Any, place: Location) -> Array:
-    """In float64. Raises `InputError` for what is no number, or not finite."""
+def to_float64(value: Any, place: Location) -> Array:
+    """Convert to a float64 array. Raises `InputError` if an element is not a number or not finite."""
     try:
-        found = np.asarray(value)
+        array = np.asarray(value)
     except (TypeError, ValueError):
         raise place.error("rows of different lengths; give an array of numbers") from None
-    if found.dtype.kind == "O":
-        found = _plain(found)
-    if found.dtype.kind not in "biuf":
-        raise place.error(f"{_kind(value)} where numbers are needed")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
-        found = found.astype(np.float64)
-    if not (np.abs(found) <= LARGEST).all():
+    if array.dtype.kind == "O":
+        array = _objects_to_float64(array)
+    if array.dtype.kind not in "biuf":
+        raise place.error(f"{_describe(value)} where numbers are needed")
+    with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported below
+        array = array.astype(np.float64)
+    if not (np.abs(array) <= LARGEST).all():
         raise place.error(f"a number that is not finite, or beyond {LARGEST:g}; give finite ones")
-    return found
+    return array
 
 
-def _plain(objects: Array) -> Array:
-    """An array of Python numbers, such as a table with columns of several types gives, as one of float64."""
-    numbers = all(isinstance(one, Real | Decimal | np.bool_) for one in objects.flat)
+def _objects_to_float64(objects: Array) -> Array:
+    """Convert Python numbers, such as the rows of a table with several column types; return other objects as is."""
+    are_numbers = all(isinstance(element, Real | Decimal | np.bool_) for element in objects.flat)
     try:
-        return objects.astype(np.float64) if numbers else objects
-    except (OverflowError, ValueError):  # an integer too large, a Decimal that signals
+        return objects.astype(np.float64) if are_numbers else objects
+    except (OverflowError, ValueError):  # an integer too large, or a signaling NaN of Decimal
         return np.full(objects.shape, np.inf)
 
 
-def _wanted(vocabulary: TaskSchema) -> str:
-    if vocabulary.task == "tag":
+def _describe_input(schema: TaskSchema) -> str:
+    """Name the type of one input of the task."""
+    if schema.task == "tag":
         return "word list"
-    return "text" if vocabulary.tokens is not None else "array"
+    return "text" if schema.tokens is not None else "array"
 
 
-def _kind(value: Any) -> str:
-    """A value in a few words."""
+def _describe(value: Any) -> str:
+    """Name the type of a value."""
     if isinstance(value, str):
         return "a text" if value else "an empty text"
     if isinstance(value, list | tuple):

@@ -61,7 +61,7 @@ class _Labels:
 
 def _tag(records: ExampleSet, vocabulary: TaskSchema, labels: _Labels) -> dict[str, Any]:
     assert vocabulary.tokens is not None
-    parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.ids_of(r.x) for r in records.items], np.int32)}
+    parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.to_ids(r.x) for r in records.items], np.int32)}
     if _answered(records):
         tags = [[labels.id_of(tag, partial(locate_word, r, i)) for i, tag in enumerate(r.y)] for r in records.items]
         parts["y"] = Ragged.of([np.array(t, np.int32) for t in tags])
@@ -69,7 +69,7 @@ def _tag(records: ExampleSet, vocabulary: TaskSchema, labels: _Labels) -> dict[s
         numbers: dict[str, int] = {}
         words = [np.array([numbers.setdefault(word, len(numbers)) for word in r.x], np.int32) for r in records.items]
         parts["word"] = Ragged.of(words)
-        parts["spelling"] = Ragged.of([vocabulary.characters.ids_of(word) for word in numbers], np.int32)
+        parts["spelling"] = Ragged.of([vocabulary.characters.to_ids(word) for word in numbers], np.int32)
     return parts
 
 
@@ -131,7 +131,7 @@ def _text(record: Example) -> str:
 def _ids(records: ExampleSet, vocabulary: TaskSchema) -> Ragged:
     """Ids of the texts; one without a token is an error."""
     assert vocabulary.tokens is not None
-    found = [vocabulary.tokens.ids_of(_text(record)) for record in records.items]
+    found = [vocabulary.tokens.to_ids(_text(record)) for record in records.items]
     for ids, record in zip(found, records.items, strict=True):
         if not ids.size:
             raise record.place.error("an empty sequence; give at least one token or leave the line out")
@@ -142,7 +142,7 @@ def _decoded(records: ExampleSet, vocabulary: TaskSchema) -> dict[str, Any]:
     assert vocabulary.target is not None
     if not _answered(records):
         return {}
-    return {"target": Ragged.of([vocabulary.target.ids_of(record.y) for record in records.items], np.int32)}
+    return {"target": Ragged.of([vocabulary.target.to_ids(record.y) for record in records.items], np.int32)}
 
 
 def _dense(records: ExampleSet, vocabulary: TaskSchema) -> Ragged:

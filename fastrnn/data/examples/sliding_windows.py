@@ -20,7 +20,7 @@ from .dataset import Batch
 from .example import ExampleSet, Location
 from .schema import TaskSchema
 from .series import Series, calendar, steps_in_a_day
-from .split import some_rows
+from .split import sample_rows
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
@@ -128,7 +128,7 @@ class SlidingWindows:
 
     def some(self, count: int, seed: int) -> "SlidingWindows":
         """At most ``count`` windows, drawn by the seed."""
-        return self.take(some_rows(len(self), count, seed))
+        return self.take(sample_rows(len(self), count, seed))
 
     def latest(self) -> "SlidingWindows":
         """The last window of each series, whose horizon is still to come."""

@@ -1,4 +1,4 @@
-"""Which examples train and which validate, and orders that are the same for every version of NumPy."""
+"""Training and validation split, with permutations that do not depend on the version of NumPy."""
 
 import hashlib
 
@@ -9,29 +9,31 @@ Positions = npt.NDArray[np.int64]
 
 
 def permutation(n: int, *key: object) -> Positions:
-    """0..n-1 in an order drawn from the key.
-
-    The raw output of PCG64 is the same in every version of NumPy (unlike what its generators make of it), and so is a
-    stable sort.
-    """
+    """Return a permutation of 0..n-1 determined by the key."""
     name = " ".join(map(str, ("fastrnn", *key)))
     seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest())
-    drawn = np.random.PCG64(seed).random_raw(n) if n else np.empty(0, np.uint64)
-    return np.argsort(drawn, kind="stable").astype(np.int64)
+
+    # The raw output of PCG64 and a stable sort are the same in every version of NumPy.
+    # The methods of numpy.random.Generator are not: NEP 19 allows them to change.
+    random_keys = np.random.PCG64(seed).random_raw(n) if n else np.empty(0, np.uint64)
+    return np.argsort(random_keys, kind="stable").astype(np.int64)
 
 
 def split_rows(n: int, valid: float, seed: int) -> tuple[Positions, Positions]:
-    """The rows that train and the ``round(valid * n)`` that validate, each in order; at least one trains."""
+    """Return the sorted training rows and the ``round(valid * n)`` sorted validation rows.
+
+    At least one row is left for training.
+    """
     count = min(round(valid * n), n - 1)
     order = permutation(n, "split", seed)
     return np.sort(order[count:]), np.sort(order[:count])
 
 
 def training_rows(n: int, valid: float, seed: int) -> Positions:
-    """The rows that train."""
+    """Return the sorted training rows of `split_rows`."""
     return split_rows(n, valid, seed)[0]
 
 
-def some_rows(n: int, count: int, seed: int) -> Positions:
-    """``count`` rows drawn by the seed, in order; all if there are fewer."""
+def sample_rows(n: int, count: int, seed: int) -> Positions:
+    """Return ``count`` random rows, sorted; all of them if ``n`` is smaller."""
     return np.sort(permutation(n, "some", seed)[:count])

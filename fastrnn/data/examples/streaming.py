@@ -1,4 +1,4 @@
-"""Items that arrive while others are worked on: of a pipe what is there is taken, and nothing that may never come."""
+"""Chunks of items that arrive over time: a chunk from a pipe holds the items available, without waiting to fill up."""
 
 import itertools
 import queue
@@ -7,63 +7,67 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_AHEAD = 1024  # items read before they are asked for
+_PREFETCH = 1024  # queue size: items read before they are requested
 
 
-class _End(Exception):
-    """There are no more items."""
+class _EndOfItems(Exception):
+    """Queued after the last item."""
 
 
 class StreamedItems(Generic[T]):
-    """An iterable whose items come in their own time. It is iterated over, or taken in pieces, but not both."""
+    """An iterable whose items arrive over time. Either iterate over it or call `chunks`, not both."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = iter(items)
-        self._read: queue.Queue[T | BaseException] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[T | BaseException] = queue.Queue(_PREFETCH)
 
     def __iter__(self) -> Iterator[T]:
         return self._items
 
-    def pieces(self, most: int) -> Iterator[list[T]]:
-        """Whenever asked for, the items that are there, 1 to ``most`` of them; waits only where there is none.
+    def chunks(self, max_items: int) -> Iterator[list[T]]:
+        """Yield lists of the 1 to ``max_items`` items available at each request; block only while there is none.
 
-        Raises what the iterable raises, after the items before it.
+        An exception of the iterable is raised after the items before it.
         """
-        threading.Thread(target=self._fill, daemon=True).start()  # a reader may wait for ever: nobody waits for it
-        item: T | BaseException | None = self._read.get()
+        # A daemon thread: the source may block forever, and the process must still be able to exit.
+        threading.Thread(target=self._fill_queue, daemon=True).start()
+
+        item: T | BaseException | None = self._queue.get()
         while item is not None and not isinstance(item, BaseException):
-            piece = [item]
-            item = self._next(len(piece) < most)
+            chunk = [item]
+            item = self._get_available(len(chunk) < max_items)
             while item is not None and not isinstance(item, BaseException):
-                piece.append(item)
-                item = self._next(len(piece) < most)
-            yield piece
-            item = self._read.get() if item is None else item
-        if item is not None and not isinstance(item, _End):
+                chunk.append(item)
+                item = self._get_available(len(chunk) < max_items)
+            yield chunk
+            # An exception that ended the chunk is kept; otherwise wait for the next item.
+            item = self._queue.get() if item is None else item
+
+        if item is not None and not isinstance(item, _EndOfItems):
             raise item
 
-    def _next(self, wanted: bool) -> T | BaseException | None:
-        """None where nothing is there, or nothing more is wanted."""
+    def _get_available(self, has_room: bool) -> T | BaseException | None:
+        """Return the next queued item; None if the queue is empty or the chunk is full."""
         try:
-            return self._read.get_nowait() if wanted else None
+            return self._queue.get_nowait() if has_room else None
         except queue.Empty:
             return None
 
-    def _fill(self) -> None:
+    def _fill_queue(self) -> None:
         try:
             for item in self._items:
-                self._read.put(item)
-        except BaseException as error:  # it belongs to whoever takes the items
-            self._read.put(error)
+                self._queue.put(item)
+        except BaseException as error:  # raised again in the thread that consumes the items
+            self._queue.put(error)
         else:
-            self._read.put(_End())
+            self._queue.put(_EndOfItems())
 
 
-def pieces(items: Iterable[T], most: int) -> Iterator[list[T]]:
-    """The items in lists of ``most``; of those that arrive, what is there."""
+def iter_chunks(items: Iterable[T], max_items: int) -> Iterator[list[T]]:
+    """Yield the items in lists of ``max_items``, or of the items available if they are `StreamedItems`."""
     if isinstance(items, StreamedItems):
-        yield from items.pieces(most)
+        yield from items.chunks(max_items)
         return
     rest = iter(items)
-    while piece := list(itertools.islice(rest, most)):
-        yield piece
+    while chunk := list(itertools.islice(rest, max_items)):
+        yield chunk

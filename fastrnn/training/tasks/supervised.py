@@ -16,8 +16,8 @@ from ...data.examples.readers.fields import Fields
 from ...data.examples.schema import TaskSchema, training_items
 from ...data.examples.series import gaps_told
 from ...data.examples.symbol_vocab import CHARS
-from ...data.examples.token_unit import choose_unit
-from ...data.examples.validation import check_given
+from ...data.examples.token_unit import choose_token_unit
+from ...data.examples.validation import check_example_set
 from ...data.text.line_ends import Tell
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, unwatched, validated_part
@@ -178,7 +178,7 @@ def _choose_tokens(records: ExampleSet, config: Config) -> tuple[str, list[str]]
     texts = [item.x for item in training_items(records, config) if isinstance(item.x, str)]
     if config.task != "classify" or not texts:
         return CHARS, []
-    unit = choose_unit(texts)
+    unit = choose_token_unit(texts)
     return unit.tokens, [f"tokens {unit.tokens}: {unit.reason}"]
 
 
@@ -191,7 +191,7 @@ def _read(
 ) -> ExampleSet:
     """The records of inputs. Of a validation file the columns and the format may be others than those named."""
     if isinstance(inputs, ExampleSet):
-        check_given(inputs, config.task)
+        check_example_set(inputs, config.task)
         return inputs
     return read_records(
         inputs,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...text.decoding import readable
 from ...text.sources import Source
-from ..example import Example, Location, lines
+from ..example import Example, Location, read_lines
 from .delimited import describe_count, make_blank_example
 from .fields import Fields
 
@@ -238,7 +238,7 @@ def _split_blocks(source: Source, answers: bool) -> Iterator[tuple[Location, lis
     """
     block: list[str] = []
     start = Location(source.name, 1)
-    for place, line in lines(source):
+    for place, line in read_lines(source):
         if line.strip():
             start = start if block else place
             block.append(line)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ...text.decoding import readable
 from ...text.sources import Source
-from ..example import Location, lines
+from ..example import Location, read_lines
 from .column_patterns import match_columns, near_column
 from .delimited import describe_count
 from .number_formats import (
@@ -256,7 +256,7 @@ class Table:
 
 def _skip_blank_lines(source: Source) -> Iterator[tuple[Location, str]]:
     """The lines that are not blank, without a first line such as ``sep=;`` written by spreadsheets."""
-    filled = ((place, line) for place, line in lines(source) if line.strip())
+    filled = ((place, line) for place, line in read_lines(source) if line.strip())
     return itertools.filterfalse(lambda item: item[0].line == 1 and _SEPARATOR_LINE.fullmatch(item[1]), filled)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...text.sources import Source, peek
-from ..example import Example, Location, lines
+from ..example import Example, Location, read_lines
 
 TAB = "\t"
 _DELIMITERS = (",", ";", TAB)
@@ -42,7 +42,7 @@ def read_tsv_rows(source: Source) -> Iterator[Row]:
 
 def _read_unquoted_tsv(source: Source) -> Iterator[Row]:
     has_reported = False
-    for place, line in lines(source):
+    for place, line in read_lines(source):
         if not has_reported and '""' in line and _DOUBLED.search(line):
             has_reported = True
             source.tell(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
@@ -93,7 +93,7 @@ def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
 
     # The csv module pulls as many lines as a row takes: they are kept for the row's place and raw text.
     def feed() -> Iterator[str]:
-        for place, line in lines(source):
+        for place, line in read_lines(source):
             pending.append((place, line))
             yield line + "\n"
 

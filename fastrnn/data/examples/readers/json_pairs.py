@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...text.sources import Source, peek
-from ..example import LARGEST, Example, Location, lines
+from ..example import LARGEST, Example, Location, read_lines
 from .delimited import make_blank_example, require_filled
 from .fields import ANY_FIELDS, Fields
 
@@ -86,7 +86,7 @@ def _find_condition_key(value: dict[str, Any], before: str | None, place: Locati
 
 def _parse_lines(source: Source) -> Iterator[tuple[Location, str, dict[str, Any] | None]]:
     """Place, line and object of each line; None for a blank line."""
-    for place, line in lines(source):
+    for place, line in read_lines(source):
         if not line.strip():
             yield place, line, None
             continue
@@ -99,7 +99,7 @@ def _parse_lines(source: Source) -> Iterator[tuple[Location, str, dict[str, Any]
 
 def _parse_array(source: Source) -> Iterator[tuple[Location, dict[str, Any]]]:
     """The objects of a JSON array, each with the line where it starts. The whole file is held in memory."""
-    text = "\n".join(line for _, line in lines(source))
+    text = "\n".join(line for _, line in read_lines(source))
     decoder = json.JSONDecoder()
     at = text.index("[") + 1
     line = 1

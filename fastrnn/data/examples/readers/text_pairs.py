@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from ...text.sources import Source
-from ..example import Example, Location, lines
+from ..example import Example, Location, read_lines
 from .delimited import Row, describe_count, make_blank_example, read_tsv_rows, require_filled
 from .fields import ANY_FIELDS, Fields, Header, find_header, make_unique_name, report_columns
 
@@ -17,7 +17,7 @@ _PAIR_HEADERS = {("source", "target"), ("src", "tgt"), ("src", "trg"), ("input",
 def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
     """One example per line; the file name without its ending is the label. Without ``answers``: no label."""
     label = PurePath(source.name.removesuffix(".gz")).stem.strip() if answers else None
-    for place, line in lines(source):
+    for place, line in read_lines(source):
         if line.strip():
             yield Example(line, label, place, line)
         elif not answers:
@@ -26,7 +26,7 @@ def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
 
 def read_document(source: Source, label: str, answers: bool) -> Example:
     """A whole file as one example."""
-    text = "\n".join(line for _, line in lines(source)).strip("\n")
+    text = "\n".join(line for _, line in read_lines(source)).strip("\n")
     place = Location(source.name)
     if not text.strip():
         raise place.error("an empty file; write its text, or remove it")
