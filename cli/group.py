@@ -1,4 +1,4 @@
-"""The group of commands. Names and one-line helps stand here, so that ``--help`` imports no command."""
+"""The group of commands, with their one-line help: ``--help`` imports no command."""
 
 import importlib
 import sys
@@ -8,23 +8,23 @@ from typing import Any, NoReturn
 import click
 
 COMMANDS = {
-    "train": "Train a model on a text, or on labelled data.",
-    "sample": "Write text that a model makes up.",
-    "eval": "Measure how well a model does on data.",
-    "predict": "Answer what a labelled task asks.",
-    "score": "Give the log-probability of each line.",
-    "complete": "Show the likeliest continuations of a text.",
-    "info": "Tell what a model is and how it was trained.",
-    "inspect": "See inside a model: surprise, units, gradient flow, gates.",
-    "sweep": "Train with many settings, and name the best run.",
-    "bench": "Measure the speed of this machine.",
-    "data": "List and show texts, make examples, or fetch public corpora.",
-    "warmup": "Compile every kernel now.",
+    "train": "Train a model on text or labelled data.",
+    "sample": "Generate text from a model.",
+    "eval": "Evaluate a model on data.",
+    "predict": "Predict labels, tags, translations or values.",
+    "score": "Print the log-probability of each line.",
+    "complete": "Show the most probable continuations of a text.",
+    "info": "Show a model's architecture and training run.",
+    "inspect": "Inspect a model: surprisal, units, gradient flow, gates.",
+    "sweep": "Train many configurations and report the best run.",
+    "bench": "Measure training and sampling speed on this machine.",
+    "data": "List, show, generate or download datasets.",
+    "warmup": "Compile all kernels ahead of time.",
 }
 
 
 class Program(click.Group):
-    """A group whose commands are imported when they are run, or when their own help is asked for."""
+    """A click group that imports a command only when it runs or prints its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,7 +50,7 @@ class Program(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
-        """The same end for every caller, click's test runner included: `fastrnn_cli.main.run`."""
+        """Exit through `fastrnn_cli.main.run` for every caller, including click's test runner."""
         from .main import run
 
         sys.exit(run(sys.argv[1:] if args is None else args))

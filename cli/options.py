@@ -22,7 +22,7 @@ from .command_base import Function
 Decorator = Callable[[Function], Function]
 
 LENGTHS = ("epochs", "steps", "for_")
-AUTOMATIC = "chosen to fit"
+AUTOMATIC = "automatic"
 
 # Section of the help -> the fields whose options stand in it.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -31,28 +31,28 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "columns", "missing", "horizon", "labels", "label", "text", "format", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
     ),
-    "Length of the run (one of these)": LENGTHS,
-    "Learning": (
+    "Length of the run (choose one)": LENGTHS,
+    "Optimization": (
         "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
         "dropout",
     ),
-    "Looking and saving": ("eval_every", "eval_size", "save_every", "patience"),
+    "Evaluation and checkpoints": ("eval_every", "eval_size", "save_every", "patience"),
     "Machine": ("seed", "threads", "precision", "device"),
 }  # fmt: skip
 
 # Field -> what it is, and what stands in the place of a default that is None.
 HELP: dict[str, tuple[str, str]] = {
-    "task": ("What is learnt.", ""),
-    "cell": ("The cell of every layer; dense has no recurrence.", ""),
-    "layers": ("Recurrent layers, one above the other.", ""),
-    "hidden": ("Hidden units in each layer.", AUTOMATIC),
-    "bidirectional": ("Read each sequence from its end as well.", "no"),
+    "task": ("Task to train for.", ""),
+    "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", ""),
+    "layers": ("Number of stacked layers.", ""),
+    "hidden": ("Hidden units per layer.", AUTOMATIC),
+    "bidirectional": ("Also process each sequence from its end.", "no"),
     "columns": (
         "Columns of a CSV, names or globs with commas: what is forecast, the targets, or (classify) the features. "
         "!NAME leaves a column out; a name that holds a comma stands in double quotes.",
         "every number",
     ),
-    "missing": ("What is done about missing values of a series.", "an error"),
+    "missing": ("How to fill missing values of a series.", "an error"),
     "horizon": ("Rows to forecast.", "1"),
     "labels": ("File of the labels that belong to an idx file.", "none"),
     "label": ("Column or JSON key of the label: its name, or its position from 1.", "label"),
@@ -61,35 +61,38 @@ HELP: dict[str, tuple[str, str]] = {
         "Format of labelled data, whatever its files are named (folders: each folder a class).",
         "by name",
     ),
-    "init": ("How the recurrent weights start.", ""),
-    "tokens": ("What a text is cut into; bytes takes any file.", "chars; for classify chosen from the texts"),
-    "min_count": ("Rarer words become <UNK> (with --tokens words).", ""),
-    "document_separator": ("Text that begins a document (\\n, \\t understood); the state is zeroed there.", "none"),
-    "valid": ("Fraction kept for validation: the end of a text or series, else drawn by the seed.", ""),
-    "valid_file": ("Validate on this file instead.", "none"),
-    "epochs": ("Passes over the data.", AUTOMATIC),
-    "steps": ("Training steps.", AUTOMATIC),
-    "for_": ("Time budget (90s, 3m, 1.5h), everything included; with --resume so much more from now on.", AUTOMATIC),
-    "batch": ("Streams (or records) trained side by side.", AUTOMATIC),
-    "seq": ("Time steps of back-propagation in one window; rows that a forecast sees.", ""),
-    "optimizer": ("The optimiser.", ""),
-    "lr": ("The highest learning rate.", AUTOMATIC),
-    "schedule": ("The learning rate's way over the run.", ""),
-    "warmup": ("Steps in which the learning rate rises from zero.", AUTOMATIC),
-    "final_lr": ("Where linear and cosine end, as a fraction of --lr.", ""),
-    "beta1": ("Decay of the mean gradient (adamw), or momentum.", ""),
-    "beta2": ("Decay of the mean squared gradient.", ""),
+    "init": ("Initialization of the recurrent weights.", ""),
+    "tokens": ("Unit of the text; bytes accepts any file.", "chars; for classify chosen from the texts"),
+    "min_count": ("Replace words that occur less often by <UNK> (with --tokens words).", ""),
+    "document_separator": ("Text that separates documents (\\n and \\t allowed); the state is reset there.", "none"),
+    "valid": ("Fraction held out for validation: the end of a text or series, else a random sample.", ""),
+    "valid_file": ("Validate on this file instead of a part of the data.", "none"),
+    "epochs": ("Number of epochs.", AUTOMATIC),
+    "steps": ("Number of training steps.", AUTOMATIC),
+    "for_": ("Time budget (90s, 3m, 1.5h), start-up included; with --resume, additional time.", AUTOMATIC),
+    "batch": ("Batch size: parallel streams of a text, or examples.", AUTOMATIC),
+    "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),
+    "optimizer": ("Optimizer.", ""),
+    "lr": ("Peak learning rate.", AUTOMATIC),
+    "schedule": ("Learning-rate schedule.", ""),
+    "warmup": ("Steps of linear learning-rate warm-up.", AUTOMATIC),
+    "final_lr": ("Final learning rate of linear and cosine schedules, as a fraction of --lr.", ""),
+    "beta1": ("Decay rate of the first moment (adamw), or momentum.", ""),
+    "beta2": ("Decay rate of the second moment.", ""),
     "weight_decay": ("Decoupled weight decay.", ""),
-    "clip": ("Greatest norm of the gradient; 0 leaves it as it is.", ""),
-    "dropout": ("Fraction dropped between layers and before the output.", AUTOMATIC),
+    "clip": ("Clip the gradient to this global norm; 0 disables clipping.", ""),
+    "dropout": ("Dropout probability between layers and before the output.", AUTOMATIC),
     "eval_every": ("Steps between validations.", AUTOMATIC),
-    "eval_size": ("Tokens or records of a validation while training; at the end all are validated.", AUTOMATIC),
+    "eval_size": ("Tokens or examples per validation during training; the final one uses all.", AUTOMATIC),
     "save_every": ("Steps between saves.", AUTOMATIC),
-    "patience": ("Stop after so many validations without improvement.", "never"),
-    "seed": ("Seed of everything random.", ""),
-    "threads": ("Threads; any number gives the same bits.", "every core"),
-    "precision": ("Type of the numbers; bfloat16 is for products alone.", "bfloat16 where it is fast, else float32"),
-    "device": ("Where to compute.", ""),
+    "patience": ("Stop after this many validations without improvement.", "never"),
+    "seed": ("Random seed.", ""),
+    "threads": ("Number of threads; the result does not depend on it.", "every core"),
+    "precision": (
+        "Floating-point type; bfloat16 applies to matrix products.",
+        "bfloat16 where it is fast, else float32",
+    ),
+    "device": ("Device to compute on.", ""),
 }
 CHOICES = {
     "task": configuration.TASKS,

@@ -1,7 +1,8 @@
 """Models written by version 0.1.0 load and give the same samples, losses and answers.
 
 `fixtures/version_1` was written by version 0.1.0: an LSTM of 2 x 12 units trained for 60 steps on
-"the cat sat on the mat and the dog lay on the log; " * 40, and a GRU of 8 units that tells x (texts with a) from y (with b).
+"the cat sat on the mat and the dog lay on the log; " * 40, and a GRU of 8 units that separates texts
+with a from texts with b.
 """
 
 import shutil

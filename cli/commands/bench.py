@@ -16,7 +16,7 @@ DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "fl
 
 @click.group("bench", epilog=command_base.example("fastrnn bench train --hidden 64 --seconds 1"))
 def command() -> None:
-    """Measure the speed of this machine."""
+    """Measure training and sampling speed on this machine."""
 
 
 @command.command(
@@ -26,10 +26,10 @@ def command() -> None:
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
 )
 @options.setting("--seconds", float, "How long to measure.", "5.0")
-@click.option("--scale", is_flag=True, help="Show how the cost grows with the size, the window and the threads.")
+@click.option("--scale", is_flag=True, help="Show how the cost scales with size, window and threads.")
 @options.json_option
 def train(as_json: bool, scale: bool, **values: Any) -> None:
-    """Measure training, against this machine's own peak.
+    """Measure training speed relative to the machine's peak.
 
     A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam. With --scale a table of one-layer
     models, --seconds for each; of the other options it takes --cell, --precision and --device. Under MPI the ranks
@@ -56,7 +56,7 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
 @options.setting("--seconds", float, "How long to measure.", "5.0")
 @options.json_option
 def sample(as_json: bool, **values: Any) -> None:
-    """Measure sampling: every character drawn is fed back."""
+    """Measure sampling speed: every sampled character is fed back."""
     from fastrnn.bench import bench_sample
 
     _show(bench_sample(**_checked(values)), as_json)

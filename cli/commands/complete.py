@@ -18,7 +18,7 @@ from .. import command_base, options
 @options.config_options("threads", section="Options")
 @options.json_option
 def command(model: str, text: str, threads: int | None, as_json: bool, **values: Any) -> None:
-    """Show the likeliest continuations of a text.
+    """Show the most probable continuations of a text.
 
     What may come next, likeliest first, each with its probability, or with --length above 1 the natural logarithm of
     it: characters, or words for a model of words. In TEXT \\n, \\t and \\\\ are understood. With --json {"text",

@@ -20,13 +20,13 @@ MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 @click.group("data", epilog=command_base.example("fastrnn data show python-docs"))
 def command() -> None:
-    """List and show texts, make examples, or fetch public corpora."""
+    """List, show, generate or download datasets."""
 
 
 @command.command("list", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data list"))
 @options.json_option
 def list_(as_json: bool) -> None:
-    """List the built-in texts and the public corpora: names that stand wherever a TEXT is asked for."""
+    """List built-in texts and public corpora; their names are accepted wherever a TEXT is."""
     from fastrnn.data.catalog import CORPORA
     from fastrnn.data.download import is_fetched
     from fastrnn.data.text.sources import BUILTIN
@@ -47,18 +47,20 @@ def list_(as_json: bool) -> None:
     "make", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data make dates --out dates.tsv")
 )
 @click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
-@click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: the usual for each]")
-@click.option("--seed", type=int, metavar="N", default=1, help="The same seed gives the same bytes.  [default: 1]")
+@click.option(
+    "--count", type=int, metavar="N", help="Examples (waves: rows).  [default: set by the dataset]"
+)
+@click.option("--seed", type=int, metavar="N", default=1, help="Random seed.  [default: 1]")
 @click.option("--length", type=int, metavar="N", help="Bits of a sequence [default: 10], longest word [default: 12].")
 @click.option("--gap", type=int, metavar="N", default=10, help="Characters to remember over (copy).  [default: 10]")
 @click.option(
     "--problem", type=int, metavar="N", default=3, help="Which problem of the lectures, 1 to 4 (bits).  [default: 3]"
 )
 @click.option("--variable", is_flag=True, help="Sequences of 1 to --length bits (bits).")
-@click.option("--out", type=options.PATH, metavar="FILE", help="Where to write.  [default: standard output]")
+@click.option("--out", type=options.PATH, metavar="FILE", help="Output file.  [default: standard output]")
 @click.pass_context
 def make(context: click.Context, /, name: str, out: str | None, **choices: Any) -> None:
-    """Write examples to learn from.
+    """Generate a synthetic dataset.
 
     bits: bit reversal, CSV for `train --task regress --columns 'y*'` (problems 1, 2) or two columns for `--task tag`
     (3, 4). waves: CSV for `--task forecast`. dates, reverse: TSV for `--task translate`. copy: TSV for `--task
@@ -88,7 +90,7 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @options.json_option
 def fetch(names: tuple[str, ...], as_json: bool) -> None:
-    """Bring public corpora to your data folder: tinyshakespeare, names, text8, enwik8, ptb, mnist.
+    """Download public corpora to your data folder: tinyshakespeare, names, text8, enwik8, ptb, mnist.
 
     Files are checked, and a transfer that broke off goes on where it was. The names then stand wherever a TEXT is
     asked for. FASTRNN_DATA is the folder, FASTRNN_MIRROR an address to fetch from instead.
@@ -132,7 +134,7 @@ def _megabytes(size: int) -> str:
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
 @options.json_option
 def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> None:
-    """Show what a text holds: its size, vocabulary and documents, and how it begins.
+    """Show the size, vocabulary, documents and beginning of a text.
 
     TEXT is what train takes: files, folders, globs, .gz, -, or a built-in text. With --text the text itself goes to
     standard output.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--split",
     type=click.Choice(["all", "train", "valid"]),
     default="all",
-    help="Which part of the data, cut as the model's own training cut it.  [default: all]",
+    help="Part of the data, split as in the model's training run.  [default: all]",
 )
 @options.unknown_option
 @options.config_options(
@@ -44,7 +44,7 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Measure how well a model does on data.
+    """Evaluate a model on data.
 
     For a language model DATA is a text; every character of it but the first of each file is predicted once. The loss
     is their mean in nats and in bits; the perplexity is exp(nats). For a labelled task DATA is what train reads, and

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @options.model_argument
 @options.json_option
 def command(model: str, as_json: bool) -> None:
-    """Tell what a model is and how it was trained.
+    """Show a model's architecture and training run.
 
     The file is checked from end to end: its sizes, its numbers and its digest.
     """

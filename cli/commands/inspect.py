@@ -41,14 +41,19 @@ def report_options(function: Any) -> Any:
 @click.argument("model", required=False, type=options.PATH)
 @click.argument("texts", metavar="TEXT...", nargs=-1, type=options.PATH)
 @report_options
-@options.setting("--length", int, "Characters (or bytes, or words) read; --gradients takes all.", "10000", "Text")
-@options.setting("--show", click.IntRange(min=0), "How many of them are shown.", "1000", "Text")
+@options.setting("--length", int, "Characters (bytes, words) to read; --gradients reads all.", "10000", "Text")
+@options.setting("--show", click.IntRange(min=0), "Number of tokens to show.", "1000", "Text")
 @options.setting("--layer", int, "Only this layer, counted from 0.", "all, and the top one shown", "Units")
 @options.setting("--unit", int, "Colour the text by this unit, counted from 0.", "none", "Units")
-@options.setting("--lags", int, "Steps back.", "64", "Gradients")
-@options.setting("--rows", int, "Places of the text to take the mean over.", "32", "Gradients")
+@options.setting("--lags", int, "Time steps back.", "64", "Gradients")
+@options.setting("--rows", int, "Positions in the text to average over.", "32", "Gradients")
 @click.option(
-    "--png", metavar="FILE", type=options.PATH, cls=options.SectionOption, section="Gradients", help="Draw the curves."
+    "--png",
+    metavar="FILE",
+    type=options.PATH,
+    cls=options.SectionOption,
+    section="Gradients",
+    help="Plot to a file.",
 )
 @click.option(
     "--fresh", metavar="CELL", type=click.Choice(RECURRENT_CELLS), cls=options.SectionOption, section=FRESH,
@@ -57,7 +62,9 @@ def report_options(function: Any) -> Any:
 @options.setting("--scale", float, "Multiply its recurrent weights.", "1.0", FRESH)
 @options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
-@click.option("--csv", metavar="FILE", type=options.PATH, help="Write every number to this file; - is standard output.")
+@click.option(
+    "--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout)."
+)
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option
@@ -65,7 +72,7 @@ def report_options(function: Any) -> Any:
 def command(
     context: click.Context, /, csv: str | None, png: str | None, show: int | None, as_json: bool, **values: Any
 ) -> None:
-    """See inside a model: surprise, units, gradient flow, gates.
+    """Inspect a model: surprisal, units, gradient flow, gates.
 
     TEXT is what train takes. On a terminal the text is coloured; elsewhere each character has a line with its number.
     The CSV of --units holds the activation of every unit of a layer at each character.

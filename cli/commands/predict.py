@@ -24,15 +24,15 @@ MEANT_FOR = {
 @command_base.command("fastrnn predict runs/tags words.txt")
 @options.model_argument
 @click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
-@click.option("--beam", metavar="N", type=int, default=1, help="Translations kept at each step.  [default: 1]")
-@click.option("--steps", metavar="N", type=int, help="Rows to forecast.  [default: the horizon]")
+@click.option("--beam", metavar="N", type=int, default=1, help="Beam width for translations.  [default: 1]")
+@click.option("--steps", metavar="N", type=int, help="Number of rows to forecast.  [default: the horizon]")
 @click.option(
     "--probabilities",
     is_flag=True,
-    help="Add how probable each answer is (translate: its log, in nats); with --json, every label.",
+    help="Add the probability of each prediction (translate: log-probability in nats); with --json, of every label.",
 )
 @options.config_options("text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED)
-@click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object for each record.")
+@click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object per example.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -47,7 +47,7 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Answer what a labelled task asks.
+    """Predict labels, tags, translations or values.
 
     INPUT is what train reads, its answers there or not; - or nothing is standard input. It is written to standard
     output in the same format with a column added: the tag, the label (before its text, where that has none yet), the

@@ -28,7 +28,7 @@ SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
 def sampling_options(function: Any) -> Any:
     """One option for each of `SETTINGS`."""
     for name, kind, text, default in reversed(SETTINGS):
-        function = options.setting(name, kind, text, default, "SamplingParams")(function)
+        function = options.setting(name, kind, text, default, "Sampling")(function)
     return function
 
 
@@ -36,35 +36,39 @@ def sampling_options(function: Any) -> Any:
 @options.model_argument
 @sampling_options
 @click.option(
-    "--greedy", is_flag=True, cls=options.SectionOption, section="SamplingParams", help="Always take the likeliest."
+    "--greedy",
+    is_flag=True,
+    cls=options.SectionOption,
+    section="Sampling",
+    help="Choose the most probable token.",
 )
 @click.option(
     "--no-unk",
     is_flag=True,
     cls=options.SectionOption,
-    section="SamplingParams",
-    help="Never draw <UNK> (models of words).",
+    section="Sampling",
+    help="Never sample <UNK> (word models).",
 )
 @click.option(
     "--stop",
     metavar="TEXT",
     cls=options.SectionOption,
-    section="SamplingParams",
+    section="Sampling",
     callback=options.unescaped,
-    help="End a sample before this text (\\n, \\t understood).",
+    help="Stop a sample before this text (\\n and \\t allowed).",
+)
+@click.option("--given", metavar="LABEL", help="Input of a model for generate: a label, or comma-separated numbers.")
+@click.option(
+    "--prime", metavar="TEXT", callback=options.unescaped, help="Text to continue (\\n, \\t and \\\\ allowed)."
 )
 @click.option(
-    "--given", metavar="LABEL", help="What a model for generate writes from: a label, or numbers with commas."
+    "--prime-file", metavar="FILE", type=options.PATH, help="File with the text to continue (-: stdin)."
 )
-@click.option(
-    "--prime", metavar="TEXT", callback=options.unescaped, help="Text to go on from (\\n, \\t and \\\\ understood)."
-)
-@click.option("--prime-file", metavar="FILE", type=options.PATH, help="File to go on from; - is standard input.")
 @options.unknown_option
-@click.option("--exact", is_flag=True, help="Draw in float32, nothing rounded to bfloat16.")
-@click.option("--jsonl", is_flag=True, help='One JSON object a sample: {"index", "text", "seed"}.')
-@click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file, all or nothing.")
-@click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
+@click.option("--exact", is_flag=True, help="Sample in float32, without rounding to bfloat16.")
+@click.option("--jsonl", is_flag=True, help='One JSON object per sample: {"index", "text", "seed"}.')
+@click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file atomically.")
+@click.option("--raw", is_flag=True, help="Print control characters as they are.")
 @options.config_options("threads", section="Options")
 def command(
     model: str,
@@ -76,7 +80,7 @@ def command(
     raw: bool,
     **values: Any,
 ) -> None:
-    """Write text that a model makes up.
+    """Generate text from a model.
 
     The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
     control characters are made visible unless --raw. A model for generate writes one sample a line, line breaks within

@@ -12,7 +12,7 @@ from .. import command_base, options
 @options.config_options("threads", section="Options")
 @options.json_option
 def command(model: str, file: str, unknown: str, threads: int | None, as_json: bool) -> None:
-    """Give the log-probability of each line.
+    """Print the log-probability of each line.
 
     For each line of FILE, or of standard input: the natural logarithm of its probability, bits per character (or byte,
     or word), and the line, with tabs between. A model of words takes the line for a sentence: the <EOS> at its end is

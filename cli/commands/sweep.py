@@ -17,21 +17,21 @@ SWEEP = click.IntRange(1)
 @command_base.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
-@click.option("--out", type=options.PATH, help="Folder of the runs.  [default: runs/sweep-CONFIG]")
+@click.option("--out", type=options.PATH, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
 @options.setting("--jobs", SWEEP, "Runs at the same time; they share the processors.", "1")
 @options.setting("--trials", SWEEP, "How many settings to try.", "the whole grid; 20 where a range varies")
 @click.option(
     "--journal", metavar="FILE", type=options.PATH,
-    help="Optuna's journal on a disk that several machines share, each of which runs this command.",
+    help="Optuna journal file on a shared disk; run this command on each machine.",
 )  # fmt: skip
-@click.option("--quiet", "-q", is_flag=True, help="Show nothing but the results.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the results.")
 @options.json_option
 @click.pass_context
 def command(
     context: click.Context, /, config: str, texts: tuple[str, ...], out: str | None, jobs: int | None,
     trials: int | None, journal: str | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train with many settings, and name the best run.
+    """Train many configurations and report the best run.
 
     CONFIG is a TOML file with the settings of `train`, in which a value may be a list or a range, and a table [sweep]
     that names the data and the number of trials:

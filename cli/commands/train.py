@@ -40,22 +40,22 @@ OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 @command_base.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
 @options.all_config_options
-@click.option("--out", type=options.PATH, help="Run folder to make.  [default: runs/DATE]")
+@click.option("--out", type=options.PATH, help="Run folder to create.  [default: runs/DATE]")
 @click.option(
     "--resume",
     metavar="RUN",
     type=options.PATH,
-    help="Go on with a run, bit for bit; a larger --steps or --epochs extends it, --for goes on for so long.",
+    help="Resume a run bit-for-bit; a larger --steps or --epochs extends it, --for adds time.",
 )
-@click.option("--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary.")
 @click.option(
-    "--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with any of these settings."
+    "--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary."
 )
-@click.option("--quiet", "-q", is_flag=True, help="Show nothing but the result.")
+@click.option("--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with settings.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the result.")
 @options.json_option
 @click.pass_context
 def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, quiet: bool, **values: Any) -> None:
-    """Train a model on a text, or on labelled data.
+    """Train a model on text or labelled data.
 
     DATA is a file, a folder, a glob, a .gz file, or - for standard input; several are read in a stable order. It is a
     text; without DATA the built-in corpus python-docs is used. With --task tag it is .conllu or lines of token and

@@ -7,7 +7,7 @@ from .. import command_base, options
 @options.config_options("cell", section="Options", defaults={"cell": "all of them"})
 @options.config_options("precision", "device", section="Options")
 def command(cell: str | None, precision: str | None, device: str | None) -> None:
-    """Compile every kernel now.
+    """Compile all kernels ahead of time.
 
     Compiled kernels are kept on disk, so that no later run has to wait for them.
     """
