@@ -72,7 +72,7 @@ def test_the_files_of_a_kernel_are_named_after_what_it_was_compiled_for(tmp_path
     assert all(name.startswith("one_kernel.poly-") and name.endswith(".kernel") for name in names)
 
 
-WAITING = """
+from fastrnn.kernels.cpu import disk_cache, jit
 import sys, time
 from pathlib import Path
 import numpy as np
@@ -84,8 +84,8 @@ def _compiling(*a):
     time.sleep(float(sys.argv[3]))
     return original(*a)
 
-compiled = compiling.kernel(module.add)
-compiled._cache = cache.KernelCache(module.add, Path(sys.argv[1]))
+compiled = jit.kernel(module.add)
+compiled._cache = disk_cache.KernelCache(module.add, Path(sys.argv[1]))
 original = compiled._compiler.compile
 compiled._compiler.compile = _compiling
 assert compiled(1) == 2
