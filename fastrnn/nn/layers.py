@@ -170,7 +170,7 @@ class Layer:
         self._no_x = zeros((steps, batch, 0), self.dtype)
 
     @property
-    def window(self) -> list[Array]:
+    def window_arrays(self) -> list[Array]:
         """The arrays of the window, for counting their bytes."""
         return [*self.cell, self.outputs]
 
@@ -224,14 +224,14 @@ class Layer:
         panels = self.kernels.panels(matrix.shape[0 if transposed else 1], self.dtype)
         self.kernels.pack(matrix, order, self.hidden, transposed, packed, *part.range(panels))
 
-    def y(self, starts: Array) -> Array:
-        """The outputs (T, B, H) of the last forward pass."""
+    def get_outputs(self, starts: Array) -> Array:
+        """Return the outputs (T, B, H) of the last forward pass."""
         # A start clears h[t], the output of step t - 1; the kernel then copies the outputs.
         outputs: Array = self.outputs if starts.size else self.cell.h[1:]
         return outputs
 
     def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
-        """Run all steps from ids (T, B) or x (T, B, F); `y` returns the outputs."""
+        """Run all steps from ids (T, B) or x (T, B, F); `get_outputs` returns the result."""
         self.kernels.layer_forward(
             self.cell, self.width, ids if self.one_hot else self._no_ids, self.table,
             self._no_x if x is None else x, self.w_x, self.w_h, starts,
@@ -296,7 +296,7 @@ class DenseLayer:
         self._dz = zeros((steps, batch, self.hidden), self.dtype)
 
     @property
-    def window(self) -> list[Array]:
+    def window_arrays(self) -> list[Array]:
         """The arrays of the window, for counting their bytes."""
         return [self.outputs, self._dz]
 
@@ -312,12 +312,12 @@ class DenseLayer:
     def get_state_gradient(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Do nothing: there is no state."""
 
-    def y(self, starts: Array) -> Array:
-        """The outputs (T, B, H) of the last forward pass."""
+    def get_outputs(self, starts: Array) -> Array:
+        """Return the outputs (T, B, H) of the last forward pass."""
         return self.outputs
 
     def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
-        """Compute the outputs from x (T, B, F); `y` returns them."""
+        """Compute the outputs from x (T, B, F); `get_outputs` returns them."""
         assert x is not None
         self.linear.forward(rows, x, self.outputs)
         self.kernels.tanh_forward(self.outputs, *rows)

@@ -122,7 +122,7 @@ class Stack:
         if self.shape.bidirectional:
             arrays += [*self._reversed, *self._dreversed, *self._joined, *self._halves]
         for layer in self.flat_layers:
-            arrays += layer.window
+            arrays += layer.window_arrays
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -174,7 +174,7 @@ class Stack:
         x = self._inputs[0]
         for n, layer in enumerate(self.layers):
             layer[0].forward(rows, self._ids, x, self._starts)
-            y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].y(self._starts)
+            y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].get_outputs(self._starts)
             if dropout.keep_prob < 1:
                 self._apply_dropout(self.dropped[n], y, dropout, n, rows)
                 y = self.dropped[n]
@@ -219,7 +219,7 @@ class Stack:
             x = self._reversed[n]
         backward.forward(rows, self._reversed_ids, x, self._starts)
         both = self._joined[n]
-        self.kernels.join(both, forward.y(self._starts), backward.y(self._starts), reversal, *rows)
+        self.kernels.join(both, forward.get_outputs(self._starts), backward.get_outputs(self._starts), reversal, *rows)
         return both
 
     def _backward_both(self, rows: Rows, n: int, dy: Array, dx: Array | None) -> None:

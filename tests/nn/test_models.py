@@ -1,4 +1,4 @@
-"""The models of the labelled tasks: gradients against central differences, and what is exact."""
+"""Models of the supervised tasks: gradients against central differences, and invariances."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ every_lstm = pytest.mark.parametrize(("case", "cell", "bidirectional"), [c for c
 
 @pytest.mark.parametrize("keep", [1.0, 0.7])
 @every_case
-def test_gradients_are_slopes(case, cell, bidirectional, keep, rng):
+def test_gradients_match_central_differences(case, cell, bidirectional, keep, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     found = results(model, batch, keep_prob=keep, key=11)
     gradients = {name: found[name] for name in model.parameters}
@@ -60,7 +60,7 @@ def test_gradients_are_slopes(case, cell, bidirectional, keep, rng):
 
 
 @every_case
-def test_losses_are_those_that_are_learnt_from(case, cell, bidirectional, rng):
+def test_evaluation_losses_equal_training_losses(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     total, scored = model.losses(batch)
     assert scored == batch.count > 0
@@ -69,7 +69,7 @@ def test_losses_are_those_that_are_learnt_from(case, cell, bidirectional, rng):
 
 
 @every_lstm
-def test_losses_follow_from_the_answers(case, cell, bidirectional, rng):
+def test_losses_follow_from_the_predictions(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     answer = model.predict(batch)
     if case.startswith("regress") or case == "forecast":
@@ -84,7 +84,7 @@ def test_losses_follow_from_the_answers(case, cell, bidirectional, rng):
 
 
 @every_lstm
-def test_a_batch_is_its_records_one_by_one(case, cell, bidirectional, rng):
+def test_a_batch_equals_its_examples_one_by_one(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional, precision="float32"), make_batch(case, rng)
     whole = model.predict(batch)
     for b, n in enumerate(batch.lengths):
@@ -98,7 +98,7 @@ def test_a_batch_is_its_records_one_by_one(case, cell, bidirectional, rng):
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
 @pytest.mark.parametrize("case", READERS)
 def test_padding_changes_nothing(case, bidirectional, rng):
-    """Nor does it have a gradient: what stands there moves no bit of any other."""
+    """Nor does it have a gradient: its content changes no bit of any result."""
     model, batch = make_task(case, rng, "gru", bidirectional, precision="float32"), make_batch(case, rng)
     x, padding = batch.x.copy(), np.arange(T)[:, None] < T - LENGTHS
     x[padding] = 3
@@ -121,7 +121,7 @@ def test_any_number_of_threads_gives_the_same_bits(case, cell, bidirectional, rn
 
 
 @every_lstm
-def test_batches_of_other_sizes_leave_no_trace(case, cell, bidirectional, rng):
+def test_batches_of_other_sizes_have_no_effect(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     plain = results(model, batch, keep_prob=0.6, key=9)
     for rows in ([1, 2], [0], [3]):
@@ -130,7 +130,7 @@ def test_batches_of_other_sizes_leave_no_trace(case, cell, bidirectional, rng):
 
 
 @every_lstm
-def test_a_sibling_shares_the_parameters_but_not_the_arrays(case, cell, bidirectional, rng):
+def test_a_model_with_shared_parameters_has_its_own_arrays(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     plain, sibling = results(model, batch), model.with_shared_parameters()
     sibling.train_step_gradients(rows_of(batch, [1]), {})
@@ -142,7 +142,7 @@ def test_a_sibling_shares_the_parameters_but_not_the_arrays(case, cell, bidirect
 
 
 @every_lstm
-def test_nothing_scored_is_no_loss_and_no_gradient(case, cell, bidirectional, rng):
+def test_without_targets_loss_and_gradient_are_zero(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     name = "y" if batch.target_out is None else "target_out"
     targets = getattr(batch, name)
@@ -153,8 +153,8 @@ def test_nothing_scored_is_no_loss_and_no_gradient(case, cell, bidirectional, rn
 
 
 @pytest.mark.parametrize("case", ["classify", "generate", "forecast", "tag"])
-def test_one_way_is_the_language_models_layers(case, rng):
-    """A row's answer in one direction depends on no later input; the summary stands for the whole row."""
+def test_unidirectional_outputs_depend_on_no_later_input(case, rng):
+    """The output of one direction depends on no later input; a summary depends on the whole row."""
     model, batch = make_task(case, rng), make_batch(case, rng)
     found = model.predict(batch)
     if case == "generate":
@@ -174,8 +174,8 @@ def test_one_way_is_the_language_models_layers(case, rng):
         np.testing.assert_array_equal((again != found).any(axis=1), LENGTHS == T)
 
 
-def test_word_dropout_is_drawn_from_the_key(rng):
-    """Some words of a training batch are taken for unknown ones, which are learnt by that."""
+def test_word_dropout_depends_on_the_key(rng):
+    """Some words of a training batch are replaced by the unknown word, which is trained that way."""
     model, batch = make_task("tag", rng), make_batch("tag", rng)
     batch = replace(batch, x=np.where(batch.x == 1, 2, batch.x))
     assert not results(model, batch)["embed.weight"][1].any()
@@ -194,7 +194,7 @@ def test_a_decoder_is_a_language_model_that_starts_from_a_state(rng):
         np.testing.assert_allclose(shifted, np.broadcast_to(shifted[..., :1], shifted.shape), atol=1e-11)
 
 
-def test_one_way_translation_hands_the_state_over_as_it_is(rng):
+def test_unidirectional_translation_passes_the_state_on_unchanged(rng):
     assert not any("bridge" in name for name in make_task("translate", rng).parameters)
     shapes = parameter_shapes(make_config("translate", bidirectional=True), SIGNATURES["translate"])
     assert shapes["bridge.c_l1.weight"] == (H, 2 * H)
@@ -234,7 +234,7 @@ def test_every_weight_is_set(case, cell, bidirectional, init):
             assert array.any()
 
 
-def test_what_cannot_be():
+def test_invalid_models_are_rejected():
     with pytest.raises(ConfigError, match="dense has no direction"):
         build(make_config("classify", "dense", True), SIGNATURES["classify"])
     with pytest.raises(ConfigError, match="letter by letter"):
@@ -244,7 +244,7 @@ def test_what_cannot_be():
 
 
 @pytest.mark.parametrize("case", SIGNATURES)
-def test_nan_is_not_lost(case, rng):
+def test_nan_is_propagated(case, rng):
     """One NaN among the weights, in any array, makes the loss NaN."""
     bidirectional = case not in ONE_WAY
     model, batch = make_task(case, rng, "lstm", bidirectional, precision="float32"), make_batch(case, rng)
@@ -256,7 +256,7 @@ def test_nan_is_not_lost(case, rng):
 
 
 @every_lstm
-def test_bfloat16_products_are_near_the_exact_ones(case, cell, bidirectional, rng):
+def test_bfloat16_products_are_close_to_the_exact_ones(case, cell, bidirectional, rng):
     if not TARGET.bfloat16_dot:
         pytest.skip("this processor has no bfloat16 products")
     batch = make_batch(case, rng)
@@ -275,30 +275,30 @@ def test_a_batch_in_parts_gives_the_loss_and_gradient_of_the_whole(case, cell, b
     parts = SplitBatch(tuple(rows_of(batch, rows) for rows in ([1, 3], [0], [2])))
 
     assert parts.count == batch.count
-    assert_close(learnt(model, parts), learnt(model, batch), 1e-11)
+    assert_close(compute_gradients(model, parts), compute_gradients(model, batch), 1e-11)
 
 
-def test_parts_of_a_batch_have_the_dropout_of_their_places(rng):
+def test_parts_of_a_batch_have_the_dropout_of_their_rows(rng):
     model, batch = make_task("regress", rng), make_batch("regress", rng)
     x, y, lengths = batch.x, np.zeros_like(batch.y), np.full(B, T)
     parts = SplitBatch(
         tuple(replace(batch, x=x[:, rows], y=y[:, rows], lengths=lengths[rows]) for rows in (slice(0, 3), slice(3, 4)))
     )
-    whole = learnt(model, replace(batch, y=y, lengths=lengths), 0.6, 5)
+    whole = compute_gradients(model, replace(batch, y=y, lengths=lengths), 0.6, 5)
 
-    assert_close(learnt(model, parts, 0.6, 5), whole, 1e-11)
+    assert_close(compute_gradients(model, parts, 0.6, 5), whole, 1e-11)
 
 
-def test_long_words_that_are_read_apart_give_the_same(rng):
+def test_long_words_in_groups_of_their_own_change_nothing(rng):
     model, batch = make_task("tag", rng), make_batch("tag", rng)
     apart = split_words(batch)
 
     assert_close(results(model, apart), results(model, batch), 1e-11)
 
 
-def test_gradients_are_slopes_where_long_words_are_read_apart(rng):
+def test_gradients_match_central_differences_with_long_words_in_groups_of_their_own(rng):
     model, batch = make_task("tag", rng), split_words(make_batch("tag", rng))
-    gradients = learnt(model, batch, 0.7, 11)
+    gradients = compute_gradients(model, batch, 0.7, 11)
     gradients.pop("loss")
     check_gradients(
         lambda: model.train_step_gradients(batch, {}, 0.7, 11),
@@ -310,13 +310,13 @@ def test_gradients_are_slopes_where_long_words_are_read_apart(rng):
 
 
 def split_words(batch):
-    """The batch with the spelling of its words in three arrays."""
+    """Return the batch with the spelling of its words in three arrays."""
     (letters,) = batch.spelling
     assert letters.shape[1] > 3
     return replace(batch, spelling=(letters[:, :2], letters[:, 2:3], letters[:, 3:]))
 
 
-def learnt(model, window, keep_prob=1.0, key=0):
-    """The loss and the gradients of a batch, by name."""
+def compute_gradients(model, window, keep_prob=1.0, key=0):
+    """Return the loss and the gradients of a batch, by name."""
     loss = np.array(model.train_step_gradients(window, {}, keep_prob, key))
     return {"loss": loss} | {name: array.copy() for name, array in model.gradients.items()}

@@ -18,7 +18,7 @@ every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 def make_case(cell, layers, rng, hidden=H, steps=T, batch=B):
-    """A model, a state, ids, targets and starts."""
+    """Return a model, a state, ids, targets and starts."""
     model, state = make_model(cell, layers, rng, hidden, V), make_state(cell, rng, layers, batch, hidden)
     model.parameters["out.weight"] *= 0.5  # softer predictions, larger gradients
     return model, state, *make_text(rng, steps, batch, V), make_starts(steps, batch)
@@ -41,7 +41,7 @@ def test_equals_the_textbook_without_starts(cell, rng):
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @every_cell
-def test_gradients_are_slopes(cell, layers, rng):
+def test_gradients_match_central_differences(cell, layers, rng):
     model, state, ids, targets, starts = make_case(cell, layers, rng, hidden=5, steps=9, batch=3)
     network, ids, targets = make_network(model), tokens(ids), tokens(targets)
     scored = np.count_nonzero(targets >= 0)
@@ -57,7 +57,7 @@ def test_gradients_are_slopes(cell, layers, rng):
 
 @every_cell
 def test_one_position_at_a_time(cell, rng):
-    """Losses (T, B) position by position; an unscored one is 0."""
+    """Losses (T, B) are computed per position; that of an unscored one is 0."""
     model, state, ids, targets, starts = make_case(cell, 2, rng)
     losses = run_network(make_network(model), ids, targets, state, starts)["losses"]
     logits, _ = model.forward(ids, state, starts)
@@ -75,7 +75,7 @@ def test_step_logits(cell, rng):
 
 
 @every_cell
-def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
+def test_without_targets_loss_and_gradient_are_zero(cell, rng):
     model, state, ids, targets, _ = make_case(cell, 2, rng)
     found = run_network(make_network(model), ids, np.full_like(targets, -1), state)
     assert found["loss"] == 0
@@ -84,7 +84,7 @@ def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @every_cell
-def test_nan_is_not_lost(cell, dtype, rng):
+def test_nan_is_propagated(cell, dtype, rng):
     """One NaN among the weights, in any gate's block of any array, makes the loss NaN."""
     model, state, ids, targets, _ = make_case(cell, 2, rng, hidden=9)
     network = make_network(model, dtype)
@@ -96,7 +96,7 @@ def test_nan_is_not_lost(cell, dtype, rng):
             assert np.isnan(run_network(network, ids, targets, state)["loss"]), f"{name}[{row}]"
 
 
-def test_windows_of_other_sizes_leave_no_trace(rng):
+def test_windows_of_other_sizes_have_no_effect(rng):
     model, state, ids, targets, starts = make_case("gru", 2, rng)
     used = make_network(model)
     for steps, batch in [(3, 5), (T, 2), (1, 1), (8, B)]:
@@ -106,7 +106,7 @@ def test_windows_of_other_sizes_leave_no_trace(rng):
     assert_same_bits(computed, run_network(make_network(model), ids, targets, state, starts))
 
 
-def test_a_sibling_shares_the_parameters_but_not_the_window(rng):
+def test_a_network_with_shared_parameters_has_its_own_window(rng):
     model, state, ids, targets, starts = make_case("lstm", 2, rng)
     network = make_network(model)
     expected = run_network(network, ids, targets, state, starts)

@@ -1,4 +1,4 @@
-"""One flat array, torch.nn's names and shapes, and how weights start."""
+"""Parameters in one flat array, torch.nn's names and shapes, and initialisation."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 every_init = pytest.mark.parametrize("init", INITS)
 
 
-def initialised(cell, init, seed=1, hidden=H, vocab=V):
+def make_initialised(cell, init, seed=1, hidden=H, vocab=V):
     shape = ModelShape(cell, L, hidden, vocab)
     parameters = Parameters(shape)
     parameters.flat[:] = np.nan
@@ -70,7 +70,7 @@ def test_assign(rng):
 @every_init
 @every_cell
 def test_everything_is_set_by_the_seed(cell, init):
-    one, same, other = initialised(cell, init), initialised(cell, init), initialised(cell, init, seed=2)
+    one, same, other = make_initialised(cell, init), make_initialised(cell, init), make_initialised(cell, init, seed=2)
     assert np.isfinite(one.flat).all()
     np.testing.assert_array_equal(same.flat, one.flat)
     assert np.any(other.flat != one.flat)
@@ -79,8 +79,8 @@ def test_everything_is_set_by_the_seed(cell, init):
 @every_init
 @every_cell
 def test_biases_are_zero_but_for_the_forget_gate(cell, init):
-    """Its two biases add up to 1; gates i, f, g, o."""
-    parameters = initialised(cell, init)
+    """The sum of its two biases is 1; gates i, f, g, o."""
+    parameters = make_initialised(cell, init)
     assert not parameters["out.bias"].any()
     for n in range(L):
         biases = (parameters[f"rnn.bias_ih_l{n}"] + parameters[f"rnn.bias_hh_l{n}"]).reshape(-1, H)
@@ -91,7 +91,7 @@ def test_biases_are_zero_but_for_the_forget_gate(cell, init):
 @pytest.mark.parametrize("cell", [cell for cell in RECURRENT_CELLS if cell != "rnn-relu"])
 def test_orthogonal(cell):
     """Each gate's matrix is orthogonal, and no two are the same."""
-    parameters = initialised(cell, "orthogonal")
+    parameters = make_initialised(cell, "orthogonal")
     gates = np.concatenate([parameters[f"rnn.weight_hh_l{n}"].reshape(-1, H, H) for n in range(L)])
     for n, matrix in enumerate(gates):
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(H), atol=1e-5)
@@ -100,7 +100,7 @@ def test_orthogonal(cell):
 
 @every_init
 def test_a_relu_network_starts_with_a_scaled_identity(init):
-    parameters = initialised("rnn-relu", init)
+    parameters = make_initialised("rnn-relu", init)
     for n in range(L):
         weights = parameters[f"rnn.weight_hh_l{n}"]
         assert 0 < weights[0, 0] <= 1
@@ -110,7 +110,7 @@ def test_a_relu_network_starts_with_a_scaled_identity(init):
 @every_init
 @every_cell
 def test_one_hot_input(cell, init):
-    weights = initialised(cell, init, hidden=64, vocab=100)["rnn.weight_ih_l0"]
+    weights = make_initialised(cell, init, hidden=64, vocab=100)["rnn.weight_ih_l0"]
     assert weights.std() == pytest.approx(ONE_HOT_STD, rel=5 / np.sqrt(2 * weights.size))
     assert abs(weights.mean()) < 5 * ONE_HOT_STD / np.sqrt(weights.size)
 
@@ -119,7 +119,7 @@ def test_one_hot_input(cell, init):
 @every_cell
 def test_dense_input_is_uniform(cell, init, bound):
     """torch.nn's +-1/sqrt(H), or a variance of 1/fan_in."""
-    parameters = initialised(cell, init)
+    parameters = make_initialised(cell, init)
     for name in ("rnn.weight_ih_l1", "rnn.weight_ih_l2", "out.weight"):
         weights = parameters[name]
         assert 0.97 * bound < np.abs(weights).max() <= bound * (1 + 1e-6)

@@ -1,4 +1,4 @@
-"""Stacks in one direction and in both: against the textbook, torch.nn and central differences; and what is exact."""
+"""Stacks, unidirectional and bidirectional, against the textbook, torch.nn and central differences."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ both_inputs = pytest.mark.parametrize("one_hot", [False, True], ids=["numbers", 
 
 
 def make_stack(cell, layers, rng, *, bidirectional=True, one_hot=False, dtype="float64", hidden=H):
-    """A stack with normal random weights; its parameters and gradients."""
+    """Return a stack with normal random weights, its parameters and gradients."""
     shape = StackShape(cell, layers, hidden, V if one_hot else F, one_hot, bidirectional)
     parameters, gradients = (Parameters(stack_shapes(shape), dtype) for _ in range(2))
     parameters.flat[...] = rng.normal(scale=SCALE, size=parameters.flat.size)
@@ -32,7 +32,7 @@ def make_stack(cell, layers, rng, *, bidirectional=True, one_hot=False, dtype="f
 
 
 def make_input(rng, one_hot, dtype="float64"):
-    """Ids or numbers, 0 in the padding of rows of `LENGTHS`."""
+    """Return ids or numbers, 0 in the padding of rows of `LENGTHS`."""
     inside = np.arange(T)[:, None] >= T - LENGTHS
     if one_hot:
         return np.where(inside, rng.integers(V, size=(T, B)), 0).astype(np.int32)
@@ -44,7 +44,7 @@ def make_state(stack, rng, batch=B):
 
 
 def run(made, x, state, dy, dlast, lengths=None, dropout=None, threads=1):
-    """Everything that a stack gives, by name; parts of the rows and weights one after the other."""
+    """Return all results of a stack by name; the parts of each phase run one after the other."""
     stack, _, gradients = made
     steps, batch = x.shape[:2]
     dropout, parts = dropout or Dropout(), [Part(n, threads) for n in range(threads)]
@@ -73,8 +73,8 @@ def run(made, x, state, dy, dlast, lengths=None, dropout=None, threads=1):
     return found | {f"d{name}": array for name, array in first.items()} | ({} if dx is None else {"dx": dx})
 
 
-def textbook(made, x, state, dy, dlast):
-    """The same by the textbook, for a bidirectional stack and rows without padding."""
+def run_textbook(made, x, state, dy, dlast):
+    """Return the same from the reference, for a bidirectional stack and rows without padding."""
     stack, parameters, gradients = made
     shape, cell = stack.shape, TEXTBOOK[stack.shape.cell]
     h = np.eye(V)[x] if x.ndim == 2 else x
@@ -110,13 +110,13 @@ def test_bidirectional_equals_the_textbook(cell, one_hot, layers, rng):
     made = make_stack(cell, layers, rng, one_hot=one_hot)
     x, state, dlast = make_input(rng, one_hot), make_state(made[0], rng), make_state(made[0], rng)
     dy = rng.normal(size=(T, B, 2 * H))
-    assert_close(run(made, x, state, dy, dlast), textbook(made, x, state, dy, dlast), 1e-11)
+    assert_close(run(made, x, state, dy, dlast), run_textbook(made, x, state, dy, dlast), 1e-11)
 
 
 @both_inputs
 @every_cell
 def test_a_padded_row_is_the_row_alone(cell, one_hot, rng):
-    """Bit for bit; weight gradients, summed in another order, but for rounding."""
+    """Bit-for-bit; weight gradients, summed in another order, up to rounding."""
     made = make_stack(cell, 2, rng, one_hot=one_hot, dtype="float32")
     x, zero, dlast = make_input(rng, one_hot, "float32"), made[0].zero_state(B), make_state(made[0], rng)
     dy = rng.normal(size=(T, B, 2 * H)) * (np.arange(T)[:, None, None] >= T - LENGTHS[:, None])
@@ -156,8 +156,8 @@ def test_padding_changes_nothing_and_gets_no_gradient(cell, rng):
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
 @pytest.mark.parametrize(("keep", "lengths"), [(1.0, None), (1.0, LENGTHS), (0.6, LENGTHS)])
 @every_cell
-def test_gradients_are_slopes(cell, bidirectional, keep, lengths, rng):
-    """Also of the input and of the first state, with gradients on every output and on the last state."""
+def test_gradients_match_central_differences(cell, bidirectional, keep, lengths, rng):
+    """Also of the input and the initial state, given gradients of all outputs and the final state."""
     made = make_stack(cell, 2, rng, bidirectional=bidirectional, hidden=4)
     stack, parameters, _ = made
     x, state, dlast = make_input(rng, False), make_state(stack, rng), make_state(stack, rng)
@@ -182,7 +182,7 @@ def test_gradients_are_slopes(cell, bidirectional, keep, lengths, rng):
 
 @every_cell
 def test_reversed_input_and_exchanged_weights(cell, rng):
-    """One bidirectional layer: the output is reversed, its halves exchanged, each row inside its own span."""
+    """For one bidirectional layer the output is reversed within each row, and its halves swapped."""
     made = make_stack(cell, 1, rng, dtype="float32")
     stack, parameters, _ = made
     x, zero = make_input(rng, False, "float32"), stack.zero_state(B)

@@ -1,4 +1,4 @@
-"""What is exact: windows, threads, batches, starts, dropout. Bits are compared in float32, which is what trains."""
+"""Invariances: windows, threads, batches, starts and dropout. Bits are compared in float32, the training type."""
 
 import numpy as np
 import pytest
@@ -20,12 +20,12 @@ def make_case(cell, rng, hidden=H):
 
 
 def pick(state, rows):
-    """The state of some streams."""
+    """Return the state of some streams."""
     return {name: array[:, rows] for name, array in state.items()}
 
 
-def summed(parts, names):
-    """Gradients of means over parts of the positions, put together: [(results, targets), ...] -> those of the whole."""
+def sum_gradients(parts, names):
+    """Combine gradients of means over parts, [(results, targets), ...], into those of the whole."""
     scored = [np.count_nonzero(targets >= 0) for _, targets in parts]
     return {name: sum(r[name] * n for (r, _), n in zip(parts, scored, strict=True)) / sum(scored) for name in names}
 
@@ -68,12 +68,12 @@ def test_a_batch_is_its_streams_one_by_one(cell, rng):
     for name in ["losses", *(f"last {name}" for name in state)]:
         side_by_side = np.concatenate([results[name] for results, _ in alone], axis=1)
         np.testing.assert_array_equal(side_by_side, together[name], err_msg=name)
-    assert_close(summed(alone, network.parameters), {n: together[n] for n in network.parameters}, 1e-5)
+    assert_close(sum_gradients(alone, network.parameters), {n: together[n] for n in network.parameters}, 1e-5)
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5])
 @every_cell
-def test_dropout_gradients_are_slopes(cell, keep, rng):
+def test_dropout_gradients_match_central_differences(cell, keep, rng):
     model, state, ids, targets = make_case(cell, rng, hidden=5)
     network, starts = make_network(model), make_starts(T, B)
 
@@ -118,7 +118,7 @@ def test_a_start_splits_the_sequence(cell, at, rng):
     after = run_network(network, ids[at:], targets[at:], network.initial_state(B))
     np.testing.assert_array_equal(np.concatenate([before["losses"], after["losses"]]), whole["losses"])
     assert_same_bits(after, whole, [f"last {name}" for name in state])
-    parts = summed([(before, targets[:at]), (after, targets[at:])], network.parameters)
+    parts = sum_gradients([(before, targets[:at]), (after, targets[at:])], network.parameters)
     assert_close(parts, {name: whole[name] for name in network.parameters}, 1e-11)
 
 
@@ -138,7 +138,7 @@ def test_a_start_changes_no_other_stream(cell, rng):
 
 @every_cell
 def test_unscored_positions_have_no_gradient(cell, rng):
-    """A stream without targets gets none; what follows the last target changes nothing."""
+    """A stream without targets has no gradient; steps after the last target have no effect."""
     model, state, ids, targets = make_case(cell, rng)
     network = make_network(model, "float32")
     targets[:, 3] = -1

@@ -1,4 +1,4 @@
-"""Streams through a network step by step, their units or their rows shared among threads."""
+"""Incremental decoding, with units or streams divided among threads."""
 
 import numpy as np
 import pytest
@@ -13,34 +13,34 @@ from fastrnn.nn.matmul_mode import threads_per_layer
 VOCAB = 9
 
 
-def stepper(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
-    """Over a network with weights from ``rng``, its units shared among so many threads."""
+def make_decoder(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
+    """Return a decoder of a random network whose units are divided into ``parts``."""
     network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
     monkeypatch.setattr(fastrnn.nn.incremental, "threads_per_layer", lambda *_: parts)
     return IncrementalDecoder(network.with_shared_parameters(matmul_mode), 2, network.parameters["out.bias"])
 
 
-def walked(monkeypatch, seed, cell, hidden, threads, parts):
-    """What is drawn by two streams after a prime from random states, and the states that are reached."""
+def generate_tokens(monkeypatch, seed, cell, hidden, threads, parts):
+    """Return the tokens that two streams sample after a prompt, and their final states."""
     rng = np.random.default_rng(seed)
-    steps = stepper(monkeypatch, rng, cell, hidden, threads, parts)
+    decoder = make_decoder(monkeypatch, rng, cell, hidden, threads, parts)
     state = {name: array.astype(np.float32) for name, array in make_state(cell, rng, 2, 2, hidden).items()}
-    steps.set_state(state, 3)
+    decoder.set_state(state, 3)
     given = rng.integers(0, VOCAB, (5, 2)).astype(np.int32)
-    steps.generate(np.zeros((5, 2)), (1.0, 0, 1.0, 0.0), given, 5)
+    decoder.generate(np.zeros((5, 2)), (1.0, 0, 1.0, 0.0), given, 5)
     drawn = [np.zeros((n, 2), np.int32) for n in (7, 4)]
     for tokens in drawn:  # an odd number of steps, and an even one
-        steps.generate(rng.random(tokens.shape), (1.0, 0, 0.9, 0.0), tokens)
-    return np.concatenate(drawn), steps.get_state()
+        decoder.generate(rng.random(tokens.shape), (1.0, 0, 0.9, 0.0), tokens)
+    return np.concatenate(drawn), decoder.get_state()
 
 
 @pytest.mark.parametrize(("threads", "parts"), [(2, 2), (4, 3)])
 @pytest.mark.parametrize("hidden", [48, 71])
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch):
-    """71 units: the last thread's part has no whole number of vectors."""
-    alone, state = walked(monkeypatch, 7, cell, hidden, 1, 1)
-    shared, reached = walked(monkeypatch, 7, cell, hidden, threads, parts)
+    """With 71 units the last thread's part is not a multiple of the vector size."""
+    alone, state = generate_tokens(monkeypatch, 7, cell, hidden, 1, 1)
+    shared, reached = generate_tokens(monkeypatch, 7, cell, hidden, threads, parts)
     np.testing.assert_array_equal(shared, alone)
     for name, array in state.items():
         np.testing.assert_array_equal(reached[name], array)
