@@ -224,13 +224,13 @@ def _median_time(step: Callable[[], None], seconds: float, group: Communicator) 
 
     times: list[float] = []
     end = time.perf_counter() + seconds
-    before = group.spent()
+    before = group.communication_time()
     # All processes take the same number of steps: each step waits for all of them.
     while group.all_reduce_max(time.perf_counter() < end or len(times) < 5)[0]:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return float(np.median(times)), len(times), _communication_shares(before, group.spent(), times, group)
+    return float(np.median(times)), len(times), _communication_shares(before, group.communication_time(), times, group)
 
 
 def _communication_shares(
@@ -240,7 +240,9 @@ def _communication_shares(
     if before is None or after is None:
         return {}
 
-    waited, averaged = group.all_reduce_sum(after.waited - before.waited, after.averaged - before.averaged)
+    waited, averaged = group.all_reduce_sum(
+        after.wait_seconds - before.wait_seconds, after.reduce_seconds - before.reduce_seconds
+    )
     total = sum(times) * group.size
     return {
         "processes": group.size,

@@ -26,7 +26,7 @@ def tokens(array: Array) -> Array:
 
 
 def run_network(
-    network: Network, ids: Array, targets: Array, state: dict[str, Array], starts: Array | None = None, **dropout: Any
+    network: Network, ids: Array, targets: Array, state: dict[str, Array], resets: Array | None = None, **dropout: Any
 ) -> dict[str, Array]:
     """Copies of all that a training window gives, by name: loss, losses, gradients, ``dstate ...``, ``last ...``."""
     kernels = network.kernels
@@ -35,9 +35,9 @@ def run_network(
         return np.array(kernels.to_host(array))
 
     last = {name: kernels.to_device(array.astype(network.dtype)) for name, array in state.items()}
-    if starts is not None:
-        starts = np.ascontiguousarray(starts)
-    loss = network.loss_and_gradient(tokens(ids), tokens(targets), starts, last, **dropout)
+    if resets is not None:
+        resets = np.ascontiguousarray(resets)
+    loss = network.loss_and_gradient(tokens(ids), tokens(targets), resets, last, **dropout)
     results = {"loss": np.array(loss), "losses": copied(network.losses)}
     results |= {name: copied(array) for name, array in network.gradients.items()}
     results |= {f"dstate {name}": copied(array) for name, array in network.dstate.items()}
@@ -45,12 +45,12 @@ def run_network(
 
 
 def run_reference(
-    model: Reference, ids: Array, targets: Array, state: dict[str, Array], starts: Array | None = None
+    model: Reference, ids: Array, targets: Array, state: dict[str, Array], resets: Array | None = None
 ) -> dict[str, Array]:
     """The same by the textbook, but for ``losses``."""
-    gradients, dstate = model.backward(ids, targets, state, starts)
-    _, last = model.forward(ids, state, starts)
-    results = {"loss": np.array(model.loss(ids, targets, state, starts)), **gradients}
+    gradients, dstate = model.backward(ids, targets, state, resets)
+    _, last = model.forward(ids, state, resets)
+    results = {"loss": np.array(model.loss(ids, targets, state, resets)), **gradients}
     results |= {f"dstate {name}": array for name, array in dstate.items()}
     return results | {f"last {name}": array for name, array in last.items()}
 

@@ -48,8 +48,8 @@ def make_text(rng: np.random.Generator, steps: int = T, batch: int = B, vocab: i
     return ids, targets
 
 
-def make_starts(steps: int = T, batch: int = B) -> Array:
+def make_resets(steps: int = T, batch: int = B) -> Array:
     """Stream 0 starts at once and again at step 3, stream 1 at the last step but one, the others never."""
-    starts = np.zeros((steps, batch), np.uint8)
-    starts[0, 0] = starts[3, 0] = starts[steps - 2, 1] = 1
-    return starts
+    resets = np.zeros((steps, batch), np.uint8)
+    resets[0, 0] = resets[3, 0] = resets[steps - 2, 1] = 1
+    return resets

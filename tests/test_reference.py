@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 from gradients import central_difference, check_gradients, relative_error
-from random_cases import B, F, H, T, V, make_model, make_starts, make_state, make_text, make_weights
+from random_cases import B, F, H, T, V, make_model, make_resets, make_state, make_text, make_weights
 
 import fastrnn.reference
 from fastrnn.cells import RECURRENT_CELLS
@@ -28,10 +28,10 @@ every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 @every_cell
 def test_model_gradients(cell, layers, rng):
     model, state = make_model(cell, layers, rng), make_state(cell, rng, layers, B, H)
-    (ids, targets), starts = make_text(rng), make_starts()
-    gradients, dstate = model.backward(ids, targets, state, starts)
+    (ids, targets), resets = make_text(rng), make_resets()
+    gradients, dstate = model.backward(ids, targets, state, resets)
     check_gradients(
-        lambda: model.loss(ids, targets, state, starts), {**model.parameters, **state}, {**gradients, **dstate}
+        lambda: model.loss(ids, targets, state, resets), {**model.parameters, **state}, {**gradients, **dstate}
     )
 
 
@@ -40,14 +40,14 @@ def test_layer_gradients(cell, rng):
     """A layer alone, F and H different, with a gradient on the last state as well as on every output."""
     w, x, state = make_weights(cell, F, H, rng), rng.normal(size=(T, B, F)), make_state(cell, rng, B, H)
     dw, dh, dstate = Weights(*(np.zeros_like(a) for a in w)), rng.normal(size=(T, B, H)), make_state(cell, rng, B, H)
-    starts = make_starts()
+    resets = make_resets()
 
     def fake_loss():
-        h, last, _ = layer_forward(CELLS[cell], x, state, w, starts)
+        h, last, _ = layer_forward(CELLS[cell], x, state, w, resets)
         return float((h * dh).sum() + sum((last[name] * dstate[name]).sum() for name in last))
 
-    _, _, tape = layer_forward(CELLS[cell], x, state, w, starts)
-    dx, dfirst = layer_backward(CELLS[cell], dh, dstate, tape, w, dw, starts)
+    _, _, tape = layer_forward(CELLS[cell], x, state, w, resets)
+    dx, dfirst = layer_backward(CELLS[cell], dh, dstate, tape, w, dw, resets)
     check_gradients(fake_loss, {"x": x, **state, **w._asdict()}, {"x": dx, **dfirst, **dw._asdict()})
 
 
@@ -83,10 +83,10 @@ def test_central_difference_leaves_the_array_as_it_was(rng):
 @every_cell
 def test_windows_with_carried_state_equal_the_whole(cell, rng):
     model, state, (ids, _) = make_model(cell, 2, rng), make_state(cell, rng, 2, B, H), make_text(rng)
-    starts = make_starts()
-    expected, expected_last = model.forward(ids, state, starts)
-    first, state = model.forward(ids[:2], state, starts[:2])
-    second, last = model.forward(ids[2:], state, starts[2:])
+    resets = make_resets()
+    expected, expected_last = model.forward(ids, state, resets)
+    first, state = model.forward(ids[:2], state, resets[:2])
+    second, last = model.forward(ids[2:], state, resets[2:])
     np.testing.assert_array_equal(np.concatenate([first, second]), expected)
     for name in last:
         np.testing.assert_array_equal(last[name], expected_last[name])
@@ -106,16 +106,16 @@ def test_step_is_forward_one_id_at_a_time(cell, rng):
 @every_cell
 def test_a_start_forgets_everything_before(cell, rng):
     model, (ids, targets) = make_model(cell, 2, rng), make_text(rng)
-    starts = np.zeros((T, B), bool)
-    starts[2, 1] = True
+    resets = np.zeros((T, B), bool)
+    resets[2, 1] = True
     state = make_state(cell, rng, 2, B, H)
-    logits, _ = model.forward(ids, state, starts)
+    logits, _ = model.forward(ids, state, resets)
     fresh, _ = model.forward(ids[2:])
     unbroken, _ = model.forward(ids, state)
     np.testing.assert_array_equal(logits[2:, 1], fresh[:, 1])
     np.testing.assert_array_equal(logits[:, [0, 2]], unbroken[:, [0, 2]])
     targets[:2, 1] = -1
-    _, dstate = model.backward(ids, targets, state, starts)
+    _, dstate = model.backward(ids, targets, state, resets)
     for d in dstate.values():
         assert not d[:, 1].any()
         assert d[:, 0].any()
@@ -126,7 +126,7 @@ def test_state_is_not_changed_in_place(cell, rng):
     model, (ids, targets) = make_model(cell, 2, rng), make_text(rng)
     state = make_state(cell, rng, 2, B, H)
     before = {name: s.copy() for name, s in state.items()}
-    model.backward(ids, targets, state, make_starts())
+    model.backward(ids, targets, state, make_resets())
     for name, s in state.items():
         np.testing.assert_array_equal(s, before[name])
 
@@ -135,8 +135,8 @@ def test_state_is_not_changed_in_place(cell, rng):
 def test_float32_stays_float32(cell, rng):
     parameters = make_model(cell, 2, rng).parameters
     model, (ids, targets) = Reference(ModelShape(cell, 2, H, V), parameters, np.float32), make_text(rng)
-    logits, state = model.forward(ids, starts=make_starts())
-    gradients, dstate = model.backward(ids, targets, starts=make_starts())
+    logits, state = model.forward(ids, resets=make_resets())
+    gradients, dstate = model.backward(ids, targets, resets=make_resets())
     dtypes = {a.dtype for a in [logits, *state.values(), *gradients.values(), *dstate.values()]}
     assert dtypes == {np.dtype(np.float32)}
 
@@ -171,8 +171,8 @@ def test_inputs_that_do_not_fit(rng):
         model.loss(ids, targets[1:])
     with pytest.raises(InputError, match="targets must be whole numbers from -1 to 5"):
         model.backward(ids, targets + V)
-    with pytest.raises(InputError, match=r"starts have shape \(3,\)"):
-        model.forward(ids, starts=make_starts()[0])
+    with pytest.raises(InputError, match=r"resets have shape \(3,\)"):
+        model.forward(ids, resets=make_resets()[0])
     with pytest.raises(InputError, match="the state has shapes"):
         model.forward(ids, make_state("lstm", rng, B, H))
 

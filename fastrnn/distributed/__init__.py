@@ -1,1 +1,1 @@
-"""Several processes that train one model together: `environment` tells of MPI, `group` and `ranks` are one or many."""
+"""Data-parallel training: `environment` detects an MPI launcher, `communicator` and `mpi` do collectives."""

@@ -1,6 +1,7 @@
-"""The processes that train one model together. `Communicator` is a process alone; `fastrnn.distributed.mpi` are many.
+"""Collective operations of data-parallel training: `Communicator` for one process, `mpi` for several.
 
-Every process calls the same methods in the same order. Alone they cost nothing and change no bit.
+Every collective must be called by all ranks, in the same order. In a single process collectives cost nothing and
+return their input unchanged.
 """
 
 import functools
@@ -14,67 +15,95 @@ from .environment import launcher_rank, size_variables
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class TrainingWindow(Protocol):
-    """What a step learnt from."""
+    """The number of positions in the input of a training step."""
 
     @property
     def count(self) -> int:
-        """Positions."""
+        """Number of positions."""
 
     @property
     def scored(self) -> int:
-        """Those of them whose loss counts."""
+        """Number of positions that contribute to the loss."""
 
 
 class CommunicationTime(NamedTuple):
-    """Of this process in all steps so far: seconds ``waited`` for the slowest, and in which gradients were
-    ``averaged``; ``bytes`` of them.
+    """Communication of this rank, accumulated over all steps.
+
+    Attributes:
+        wait_seconds: Time spent waiting for the slowest rank.
+        reduce_seconds: Time spent in the all-reduce of gradients.
+        bytes: Size of all reduced gradients.
     """
 
-    waited: float = 0.0
-    averaged: float = 0.0
+    wait_seconds: float = 0.0
+    reduce_seconds: float = 0.0
     bytes: int = 0
 
 
 class Communicator:
-    """One process alone."""
+    """Collectives of a single process; the base class of `fastrnn.distributed.mpi.MPICommunicator`.
+
+    Attributes:
+        rank: Rank of this process, 0 .. size-1.
+        size: Number of ranks.
+    """
 
     rank, size = 0, 1
 
     def shard(self, batch: int) -> tuple[int, int]:
-        """This process's streams lo..hi of so many. Raises `ConfigError` when there are not enough for all."""
+        """Return the range lo, hi of this rank's streams; not a collective.
+
+        Raises:
+            ConfigError: If the batch has fewer streams than there are ranks.
+        """
         if batch < self.size:
             raise ConfigError(f"batch {batch} is too small for {self.size} processes; give each at least one stream")
         return batch * self.rank // self.size, batch * (self.rank + 1) // self.size
 
-    def run_on_rank0(self, call: Callable[[], Found]) -> Found:
-        """What the call gives in the first process; the others do not make it, and wait. Its errors are everyone's."""
+    def run_on_rank0(self, call: Callable[[], Result]) -> Result:
+        """Run a function on rank 0 and return its result on every rank; collective, all ranks must call it.
+
+        A `FastRNNError` on rank 0 is raised on every rank.
+        """
         return call()
 
     def all_reduce_max(self, *numbers: float) -> tuple[float, ...]:
-        """The greatest of each number over all processes."""
+        """Return the maximum of each number over all ranks; collective, all ranks must call it."""
         return numbers
 
     def all_reduce_sum(self, *numbers: float) -> tuple[float, ...]:
-        """The sum of each number over all processes, in the order of their ranks."""
+        """Return the sum of each number, in rank order; collective, all ranks must call it."""
         return numbers
 
     def all_reduce_gradients(self, gradient: Array, nats: float, window: TrainingWindow) -> tuple[float, int]:
-        """Mean loss and positions of a step, from the means of the parts; ``gradient`` is averaged in place."""
+        """Average the gradient over all ranks, in place; collective, all ranks must call it.
+
+        Args:
+            gradient: Flat gradient of the mean loss over this rank's scored positions; overwritten.
+            nats: Mean loss over this rank's scored positions.
+            window: Input of this rank's step.
+
+        Returns:
+            The mean loss over the scored positions of all ranks, and the number of positions of all ranks.
+        """
         return nats, window.count
 
-    def spent(self) -> CommunicationTime | None:
-        """What working together took; nothing alone."""
+    def communication_time(self) -> CommunicationTime | None:
+        """Return the time spent communicating, None in a single process; not a collective."""
         return None
 
     def broadcast(self, *arrays: Array) -> None:
-        """Make these arrays those of the first process."""
+        """Overwrite arrays with those of rank 0; collective, all ranks must call it."""
 
     def gather(self, state: State) -> State:
-        """The carried state (L, B, H) of all streams; in processes other than the first, of anything."""
+        """Gather carried states (L, B, H) along B on rank 0; collective, all ranks must call it.
+
+        Ranks other than 0 get their own state back.
+        """
         return state
 
 
@@ -83,30 +112,36 @@ SINGLE_PROCESS = Communicator()
 
 @functools.cache
 def world() -> Communicator:
-    """The processes that were started together with this one. Raises `BackendError` if they cannot find each other."""
+    """Return the communicator of all processes of the MPI launcher; `SINGLE_PROCESS` without one.
+
+    Raises:
+        BackendError: If mpi4py is missing or belongs to another MPI than the launcher.
+    """
     _, size = launcher_rank()
     if size == 1:
         return SINGLE_PROCESS
+
     try:
-        from .mpi import MPICommunicator
+        from .mpi import MPICommunicator  # importing it initialises MPI
     except (ImportError, RuntimeError) as error:
         raise BackendError(
-            f"{_started(size)}, but mpi4py cannot be loaded ({error}); pip install 'fastrnn[mpi]' to train in all of "
-            f"them, or run this one alone: {_alone()}"
+            f"{_launch_description(size)}, but mpi4py cannot be loaded ({error}); pip install 'fastrnn[mpi]' to train "
+            f"in all of them, or run this one alone: {_single_process_command()}"
         ) from None
-    found = MPICommunicator()
-    if found.size != size:
+
+    communicator = MPICommunicator()
+    if communicator.size != size:
         raise BackendError(
-            f"{_started(size)}, but mpi4py sees {found.size}: the launcher is not of the MPI that mpi4py uses; start "
-            f"with the mpirun of that one, or run this one alone: {_alone()}"
+            f"{_launch_description(size)}, but mpi4py sees {communicator.size}: the launcher is not of the MPI that "
+            f"mpi4py uses; start with the mpirun of that one, or run this one alone: {_single_process_command()}"
         )
-    return found
+    return communicator
 
 
-def _started(size: int) -> str:
+def _launch_description(size: int) -> str:
     return f"started as one of {size} processes ({size_variables()[0]}={size})"
 
 
-def _alone() -> str:
-    """How to run without the other processes."""
+def _single_process_command() -> str:
+    """Return a command line that runs fastrnn without the launcher's variables."""
     return "env " + " ".join(f"-u {name}" for name in size_variables()) + " fastrnn ..."

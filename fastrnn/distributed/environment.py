@@ -1,36 +1,39 @@
-"""Whether this process was started under MPI: what the launcher says in the environment. Imports nothing of MPI."""
+"""Detection of an MPI launcher from environment variables. Imports no MPI library."""
 
 import os
 from collections.abc import Mapping
 
-# launchers' names for the number of processes and for this one's number: Open MPI, MPICH and Intel, MVAPICH
+# (number of ranks, this rank), as set by Open MPI, MPICH and Intel MPI, MVAPICH, and Slurm
 _NAMES = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
     ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
-    ("SLURM_NTASKS", "PMIX_RANK"),  # srun --mpi=pmix
+    # srun --mpi=pmix. Plain srun sets SLURM_PROCID instead: its processes are independent of each other.
+    ("SLURM_NTASKS", "PMIX_RANK"),
 )
 _PREFIXES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_", "HYDRA_", "HYDI_", "MPI_LOCAL")
 
 
 def launcher_rank(environment: Mapping[str, str] | None = None) -> tuple[int, int]:
-    """This process's rank and the number of ranks, (0, 1) where no launcher says otherwise."""
+    """Return this process's rank and the number of ranks; (0, 1) without an MPI launcher."""
     environment = os.environ if environment is None else environment
     for size, rank in _NAMES:
-        if environment.get(size, "").isdecimal() and environment.get(rank, "").isdecimal():
+        if _has_numbers(environment, size, rank):
             return int(environment[rank]), int(environment[size])
     return 0, 1
 
 
 def size_variables(environment: Mapping[str, str] | None = None) -> list[str]:
-    """The variables without which this process is alone."""
+    """Return the variables that must be unset to run this process on its own."""
     environment = os.environ if environment is None else environment
-    return [
-        size for size, rank in _NAMES if environment.get(size, "").isdecimal() and environment.get(rank, "").isdecimal()
-    ]
+    return [size for size, rank in _NAMES if _has_numbers(environment, size, rank)]
 
 
-def without_mpi(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a process of its own, which is to know nothing of the launcher."""
+def remove_mpi_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a copy of the environment without MPI variables, for an independent child process."""
     environment = os.environ if environment is None else environment
     return {name: value for name, value in environment.items() if not name.startswith(_PREFIXES)}
+
+
+def _has_numbers(environment: Mapping[str, str], size: str, rank: str) -> bool:
+    return environment.get(size, "").isdecimal() and environment.get(rank, "").isdecimal()

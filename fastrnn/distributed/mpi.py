@@ -1,4 +1,4 @@
-"""Processes over MPI, one rank each. Importing this module starts MPI: only `group.world` does."""
+"""MPI collectives through mpi4py. Importing this module initialises MPI; only `communicator.world` imports it."""
 
 import os
 import time
@@ -12,74 +12,100 @@ from mpi4py.util import pkl5
 from ..errors import FastRNNError
 from ..kernels.cpu import thread_pool
 from ..kernels.cpu.cpu_count import cpu_quota
-from .communicator import Array, CommunicationTime, Communicator, Found, State, TrainingWindow
+from .communicator import Array, CommunicationTime, Communicator, Result, State, TrainingWindow
 
 
 class MPICommunicator(Communicator):
-    """The ranks of MPI's world: per step one Allreduce of the flat gradient, and exchanges of a few numbers."""
+    """The ranks of MPI_COMM_WORLD. A step is one Allgather of three numbers and one Allreduce of the gradient."""
 
     def __init__(self) -> None:
+        # pkl5 pickles with out-of-band buffers: objects may exceed 2 GiB, and arrays are not copied
         self._comm: Any = pkl5.Intracomm(MPI.COMM_WORLD)
-        self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
-        self._spent = CommunicationTime()
-        thread_pool.limit_threads(self._processors())
+        self.rank = self._comm.Get_rank()
+        self.size = self._comm.Get_size()
+        self._time = CommunicationTime()
+        thread_pool.limit_threads(self._cpus_per_rank())
 
-    def run_on_rank0(self, call: Callable[[], Found]) -> Found:
-        found, error = None, None
+    def run_on_rank0(self, call: Callable[[], Result]) -> Result:
+        """Run a function on rank 0 and broadcast its result or error; collective, all ranks must call it."""
+        result, error = None, None
         if self.rank == 0:
             try:
-                found = call()
+                result = call()
             except FastRNNError as problem:
                 error = problem
-        found, error = self._comm.bcast((found, error), root=0)
+
+        result, error = self._comm.bcast((result, error), root=0)
         if error is not None:
             raise error
-        return found  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]
 
     def all_reduce_max(self, *numbers: float) -> tuple[float, ...]:
-        return tuple(float(value) for value in self._all(numbers).max(axis=0))
+        """Return the maximum of each number over all ranks; collective, all ranks must call it."""
+        return tuple(float(value) for value in self._all_gather(numbers).max(axis=0))
 
     def all_reduce_sum(self, *numbers: float) -> tuple[float, ...]:
-        return tuple(float(value) for value in self._all(numbers).sum(axis=0))
+        """Return the sum of each number, in rank order; collective, all ranks must call it."""
+        return tuple(float(value) for value in self._all_gather(numbers).sum(axis=0))
 
     def all_reduce_gradients(self, gradient: Array, nats: float, window: TrainingWindow) -> tuple[float, int]:
-        """Each rank's means are of its own scored positions; together each position counts the same."""
-        scored, start = window.scored, time.perf_counter()
-        total, everywhere, count = self.all_reduce_sum(nats * scored, scored, window.count)
-        everywhere = max(1.0, everywhere)
-        between = time.perf_counter()
-        gradient *= gradient.dtype.type(scored / everywhere)
-        self._comm.Allreduce(MPI.IN_PLACE, gradient)
-        waited, averaged, size = self._spent
-        now = time.perf_counter()
-        self._spent = CommunicationTime(waited + between - start, averaged + now - between, size + gradient.nbytes)
-        return total / everywhere, int(count)
+        """Average the gradient over all ranks, in place; collective, all ranks must call it.
 
-    def spent(self) -> CommunicationTime:
-        return self._spent
+        Ranks are weighted by their number of scored positions, so every scored position has the same weight.
+        """
+        scored = window.scored
+        start = time.perf_counter()
+
+        # The small exchange comes first: it waits for the slowest rank, so that only the all-reduce is timed as such.
+        total_nats, total_scored, count = self.all_reduce_sum(nats * scored, scored, window.count)
+        total_scored = max(1.0, total_scored)
+        after_wait = time.perf_counter()
+
+        gradient *= gradient.dtype.type(scored / total_scored)
+        self._comm.Allreduce(MPI.IN_PLACE, gradient)
+        after_reduce = time.perf_counter()
+
+        self._time = CommunicationTime(
+            self._time.wait_seconds + after_wait - start,
+            self._time.reduce_seconds + after_reduce - after_wait,
+            self._time.bytes + gradient.nbytes,
+        )
+        return total_nats / total_scored, int(count)
+
+    def communication_time(self) -> CommunicationTime:
+        """Return the time spent communicating since the start; not a collective."""
+        return self._time
 
     def broadcast(self, *arrays: Array) -> None:
+        """Overwrite arrays with those of rank 0; collective, all ranks must call it."""
         for array in arrays:
             self._comm.Bcast(array, root=0)
 
     def gather(self, state: State) -> State:
+        """Gather carried states (L, B, H) along B on rank 0; collective, all ranks must call it."""
         parts = self._comm.gather(state, root=0)
         if parts is None:
             return state
         return {name: np.concatenate([part[name] for part in parts], axis=1) for name in state}
 
-    def _all(self, numbers: tuple[float, ...]) -> Array:
-        """Everyone's numbers, (ranks, numbers): the same bits everywhere."""
+    def _all_gather(self, numbers: tuple[float, ...]) -> Array:
+        """Return the numbers of all ranks, (ranks, numbers); collective, all ranks must call it.
+
+        Reducing these rows locally gives the same bits on every rank, which Allreduce does not promise.
+        """
         mine = np.array(numbers, np.float64)
         rows = np.empty((self.size, mine.size))
         self._comm.Allgather(mine, rows)
         return rows
 
-    def _processors(self) -> int:
-        """Those of this machine that are each of its ranks' share, whether they are bound to some of them or not."""
-        here = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-        together = set().union(*here.allgather(mine))
-        ranks: int = here.Get_size()
-        here.Free()
-        return max(1, min(len(together), cpu_quota() or len(together)) // ranks)
+    def _cpus_per_rank(self) -> int:
+        """Return this host's CPUs divided by its ranks; collective, all ranks must call it.
+
+        The union of all affinity masks counts, so it does not matter whether the launcher binds ranks to CPUs.
+        """
+        host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        cpus = set().union(*host.allgather(affinity))
+        ranks: int = host.Get_size()
+        host.Free()
+        return max(1, min(len(cpus), cpu_quota() or len(cpus)) // ranks)

@@ -104,7 +104,7 @@ def evaluate(
         done += len(window.x)
         if state is None:
             state = network.initial_state(window.x.shape[1])
-        losses = network.loss(window.x, window.y, window.starts, state)
+        losses = network.loss(window.x, window.y, window.resets, state)
         total += float(losses.sum(dtype=np.float64))
         chars += window.scored
     total, scored, left, parts = group.all_reduce_sum(total, chars, gone, part)

@@ -224,28 +224,28 @@ class Layer:
         panels = self.kernels.panels(matrix.shape[0 if transposed else 1], self.dtype)
         self.kernels.pack(matrix, order, self.hidden, transposed, packed, *part.range(panels))
 
-    def get_outputs(self, starts: Array) -> Array:
+    def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""
         # A start clears h[t], the output of step t - 1; the kernel then copies the outputs.
-        outputs: Array = self.outputs if starts.size else self.cell.h[1:]
+        outputs: Array = self.outputs if resets.size else self.cell.h[1:]
         return outputs
 
-    def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
+    def forward(self, rows: Rows, ids: Array, x: Array | None, resets: Array) -> None:
         """Run all steps from ids (T, B) or x (T, B, F); `get_outputs` returns the result."""
         self.kernels.layer_forward(
             self.cell, self.width, ids if self.one_hot else self._no_ids, self.table,
-            self._no_x if x is None else x, self.w_x, self.w_h, starts,
-            self.outputs if starts.size else self._no_outputs, *rows,
+            self._no_x if x is None else x, self.w_x, self.w_h, resets,
+            self.outputs if resets.size else self._no_outputs, *rows,
         )  # fmt: skip
 
-    def backward(self, rows: Rows, dy: Array, dx: Array | None, starts: Array) -> None:
+    def backward(self, rows: Rows, dy: Array, dx: Array | None, resets: Array) -> None:
         """Run all steps backward from dy (T, B, H); write dx (T, B, F) unless it is None.
 
         The gate gradients replace the gates, for `accumulate`.
         """
         self.kernels.layer_backward(
             self.cell, self.width, dy, self.dh, self.dc, self.w_x_back, self.w_h_back,
-            self._no_x if dx is None else dx, starts, *rows,
+            self._no_x if dx is None else dx, resets, *rows,
         )  # fmt: skip
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
@@ -262,7 +262,7 @@ class Layer:
 class DenseLayer:
     """h = tanh(W x + b) at each step; replaces `Layer` for the cell "dense".
 
-    It has no state, so the state methods do nothing and ``starts`` has no effect.
+    It has no state, so the state methods do nothing and ``resets`` has no effect.
     """
 
     one_hot = False
@@ -312,17 +312,17 @@ class DenseLayer:
     def get_state_gradient(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Do nothing: there is no state."""
 
-    def get_outputs(self, starts: Array) -> Array:
+    def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""
         return self.outputs
 
-    def forward(self, rows: Rows, ids: Array, x: Array | None, starts: Array) -> None:
+    def forward(self, rows: Rows, ids: Array, x: Array | None, resets: Array) -> None:
         """Compute the outputs from x (T, B, F); `get_outputs` returns them."""
         assert x is not None
         self.linear.forward(rows, x, self.outputs)
         self.kernels.tanh_forward(self.outputs, *rows)
 
-    def backward(self, rows: Rows, dy: Array, dx: Array | None, starts: Array) -> None:
+    def backward(self, rows: Rows, dy: Array, dx: Array | None, resets: Array) -> None:
         """Compute dx (T, B, F) from dy (T, B, H), unless dx is None."""
         self.kernels.tanh_backward(self._dz, self.outputs, dy, *rows)
         if dx is not None:

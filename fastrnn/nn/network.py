@@ -31,7 +31,7 @@ class Window(Protocol):
     @property
     def y(self) -> Array: ...
     @property
-    def starts(self) -> Array | None: ...
+    def resets(self) -> Array | None: ...
 
 
 class Training(NamedTuple):
@@ -140,18 +140,18 @@ class Network:
         self, window: Window, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
     ) -> float:
         """Call `loss_and_gradient` for a window."""
-        return self.loss_and_gradient(window.x, window.y, window.starts, state, keep_prob, key, batch_slice)
+        return self.loss_and_gradient(window.x, window.y, window.resets, state, keep_prob, key, batch_slice)
 
-    def loss(self, x: Array, y: Array, starts: Array | None, state: State) -> Array:
+    def loss(self, x: Array, y: Array, resets: Array | None, state: State) -> Array:
         """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
 
         Args:
             x: Input ids (T, B).
             y: Target ids (T, B); -1: not scored, loss 0.
-            starts: 1 where the state is zeroed before the step, (T, B), or None.
+            resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
         """
-        self._run(x, y, starts, state, None)
+        self._run(x, y, resets, state, None)
         losses: Array = self.kernels.to_host(self.losses)
         return losses
 
@@ -159,7 +159,7 @@ class Network:
         self,
         x: Array,
         y: Array,
-        starts: Array | None,
+        resets: Array | None,
         state: State,
         keep_prob: float = 1.0,
         key: int = 0,
@@ -172,14 +172,14 @@ class Network:
         Args:
             x: Input ids (T, B).
             y: Target ids (T, B); -1: not scored.
-            starts: 1 where the state is zeroed before the step, (T, B), or None.
+            resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
             keep_prob: Probability that dropout keeps a unit, after every layer.
             key: Selects the dropout masks.
             batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
         """
         scored = max(1, int(np.count_nonzero(y >= 0)))
-        self._run(x, y, starts, state, Training(Dropout(keep_prob, key, *batch_slice), 1 / scored))
+        self._run(x, y, resets, state, Training(Dropout(keep_prob, key, *batch_slice), 1 / scored))
         self.pool.together(self.accumulate)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
@@ -211,12 +211,12 @@ class Network:
         self.stack.pack(part, backward)
         self.out.pack(part, backward)
 
-    def load(self, x: Array, y: Array, starts: Array | None) -> None:
-        """Set the next window: ids, targets and starts, (T, B) each."""
+    def load(self, x: Array, y: Array, resets: Array | None) -> None:
+        """Set the next window: ids, targets and resets, (T, B) each."""
         self.allocate(*x.shape)
         to_device = self.kernels.to_device
         self._targets = to_device(y)
-        self.stack.load(to_device(x), None, None if starts is None else to_device(starts))
+        self.stack.load(to_device(x), None, None if resets is None else to_device(resets))
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -257,8 +257,8 @@ class Network:
         self.stack.accumulate(part)
         self.out.accumulate(part, self.logits, self._top)
 
-    def _run(self, x: Array, y: Array, starts: Array | None, state: State, training: Training | None) -> None:
-        self.load(x, y, starts)
+    def _run(self, x: Array, y: Array, resets: Array | None, state: State, training: Training | None) -> None:
+        self.load(x, y, resets)
         self.set_state(state)
         self.pool.together(lambda part: self.pack(part, training is not None))
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), training))

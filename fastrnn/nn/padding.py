@@ -18,13 +18,13 @@ class Padding:
 
     Args:
         lengths: Lengths (B,), int64.
-        starts: 1 at the first step of each row, (T, B) uint8; empty if no row is padded.
+        resets: 1 at the first step of each row, (T, B) uint8; empty if no row is padded.
         reversal: Source step (T, B), int32, that reverses each row within its span and leaves the
             padding in place.
     """
 
     lengths: Array
-    starts: Array
+    resets: Array
     reversal: Array
 
     def reverse(self, ids: Array) -> Array:
@@ -38,10 +38,10 @@ def pad_left(steps: int, lengths: Any) -> Padding:
     rows = np.arange(len(lengths))
     t = np.arange(steps)[:, None]
 
-    starts = np.zeros((steps, len(lengths)) if np.any(lengths < steps) else (0, 0), np.uint8)
-    if starts.size:
-        starts[steps - lengths, rows] = 1
+    resets = np.zeros((steps, len(lengths)) if np.any(lengths < steps) else (0, 0), np.uint8)
+    if resets.size:
+        resets[steps - lengths, rows] = 1
 
     # The row occupies [T - length, T): its mirror image of t is (T - length) + (T - 1) - t.
     reversal = np.where(t < steps - lengths, t, 2 * steps - 1 - lengths - t)
-    return Padding(lengths, starts, np.ascontiguousarray(reversal, np.int32))
+    return Padding(lengths, resets, np.ascontiguousarray(reversal, np.int32))

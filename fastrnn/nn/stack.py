@@ -67,7 +67,7 @@ class Stack:
         ]
         self.flat_layers = [direction for layer in self.layers for direction in layer]
         self.dtype: np.dtype[Any] = self.flat_layers[0].dtype
-        self._no_starts: Array = kernels.zeros((0, 0), np.uint8)
+        self._no_resets: Array = kernels.zeros((0, 0), np.uint8)
 
         # Set by `allocate`: (T, B); of each layer the outputs after dropout; two buffers that are
         # dy and dx of a layer by turns; the input of each layer and, last, the stack's outputs.
@@ -85,7 +85,7 @@ class Stack:
         self._ids: Array
         self._reversed_ids: Array
         self._rows: Padding | None
-        self._starts: Array
+        self._resets: Array
 
     def zero_state(self, batch: int) -> State:
         """Return zeros, name -> (L*D, B, H)."""
@@ -130,22 +130,22 @@ class Stack:
         """The buffer for the gradient of the outputs (T, B, D*H), to fill before `backward`."""
         return self._dy[0]
 
-    def load(self, ids: Array, x: Array | None, starts: Array | None = None, rows: Padding | None = None) -> None:
+    def load(self, ids: Array, x: Array | None, resets: Array | None = None, rows: Padding | None = None) -> None:
         """Set the input of the next window.
 
         Args:
             ids: Ids (T, B), int32, the input of a one-hot stack.
             x: Dense input (T, B, F), or None; it may be filled later, before `forward`.
-            starts: 1 where the state is zeroed before the step, (T, B) uint8; default: no reset.
-            rows: Padding of the rows, whose starts replace ``starts``. A bidirectional stack
+            resets: 1 where the state is zeroed before the step, (T, B) uint8; default: no reset.
+            rows: Padding of the rows, whose resets replace ``resets``. A bidirectional stack
                 needs it.
         """
         self._ids = self._reversed_ids = ids
         self._inputs[0] = x
         self._rows = rows
-        self._starts = self._no_starts if starts is None else starts
+        self._resets = self._no_resets if resets is None else resets
         if rows is not None:
-            self._starts = rows.starts
+            self._resets = rows.resets
             if self.shape.bidirectional and self.shape.one_hot:
                 self._reversed_ids = rows.reverse(ids)
 
@@ -173,8 +173,8 @@ class Stack:
         """Return the outputs (T, B, D*H) of the top layer; dropout follows every layer, this one too."""
         x = self._inputs[0]
         for n, layer in enumerate(self.layers):
-            layer[0].forward(rows, self._ids, x, self._starts)
-            y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].get_outputs(self._starts)
+            layer[0].forward(rows, self._ids, x, self._resets)
+            y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].get_outputs(self._resets)
             if dropout.keep_prob < 1:
                 self._apply_dropout(self.dropped[n], y, dropout, n, rows)
                 y = self.dropped[n]
@@ -198,7 +198,7 @@ class Stack:
             if self.shape.bidirectional:
                 self._backward_both(rows, n, dy, dx_n)
             else:
-                self.layers[n][0].backward(rows, dy, dx_n, self._starts)
+                self.layers[n][0].backward(rows, dy, dx_n, self._resets)
             dy, dy_below = dy_below, dy
 
     def accumulate(self, part: Part) -> None:
@@ -217,9 +217,9 @@ class Stack:
         if x is not None:
             self.kernels.gather(self._reversed[n], x, reversal, *rows)
             x = self._reversed[n]
-        backward.forward(rows, self._reversed_ids, x, self._starts)
+        backward.forward(rows, self._reversed_ids, x, self._resets)
         both = self._joined[n]
-        self.kernels.join(both, forward.get_outputs(self._starts), backward.get_outputs(self._starts), reversal, *rows)
+        self.kernels.join(both, forward.get_outputs(self._resets), backward.get_outputs(self._resets), reversal, *rows)
         return both
 
     def _backward_both(self, rows: Rows, n: int, dy: Array, dx: Array | None) -> None:
@@ -229,7 +229,7 @@ class Stack:
         self.kernels.split(*self._halves, dy, reversal, *rows)
         dreversed = None if dx is None else self._dreversed[min(n, 1)]
         for layer, half, dx_half in zip(self.layers[n], self._halves, (dx, dreversed), strict=True):
-            layer.backward(rows, half, dx_half, self._starts)
+            layer.backward(rows, half, dx_half, self._resets)
         if dx is not None:
             # dx is the sum over both directions; the second is still in reversed order.
             self.kernels.add_gathered(dx, dreversed, reversal, *rows)

@@ -1,18 +1,16 @@
-"""The textbook: every cell and back-propagation through time in plain NumPy, one time step at a time.
+"""Reference implementation in plain NumPy: every cell, back-propagation through time, and a language model.
 
-Slow, and written to be read. The compiled kernels are tested against it. A reading order:
+It is slow and written to be read; the compiled kernels are tested against it. Suggested reading order:
 
-1. `arithmetic`: the linear map and the sigmoid, with their gradients
-2. `rnn`, `lstm`, `gru`, `gru_simplified`: one time step of each cell, and the same step backward
-3. `layer`: a cell unrolled over time, and back-propagation through time
-4. `bidirectional`: a layer that reads from both ends
-5. `loss`: softmax and cross-entropy
-6. `model`: a deep language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
+1. `cells`: one time step of each cell, forward and backward
+2. `layer`: a cell unrolled over time, back-propagation through time, and bidirectional layers
+3. `loss`: softmax and cross-entropy
+4. `model`: a language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
 
 Letters: T time steps, B batch (parallel streams), F input features, H hidden units, V vocabulary, G gates, L layers.
-A prime marks the step before, so h' is the hidden state that a step starts from; in the code it is ``h_prev``. A vector
-is a row of a (B, ...) array, so the equations' W x reads ``x @ W.T`` in the code. The gradient of the loss with respect
-to ``y`` is called ``dy``. Gradients of weights add to what is there; gradients of activations are new arrays.
+A prime marks the step before: h' is the hidden state before the step, ``h_prev`` in the code. A vector is a row of a
+(B, ...) array, so W x in an equation is ``x @ W.T`` in the code. ``dy`` is the gradient of the loss with respect to
+``y``. Gradients of weights are added to the arrays given; gradients of activations are new arrays.
 
     >>> import numpy as np
     >>> from fastrnn.shapes import ModelShape, parameter_shapes

@@ -1,4 +1,4 @@
-"""A deep language model: one-hot input, L layers one upon another, a linear map to V logits.
+"""Reference language model: one-hot input, L stacked layers, a linear layer to V logits.
 
 x_t = one-hot(id_t);    h^l_t = step(h^(l-1)_t, h^l_{t-1}) with h^0 = x;    o_t = W_out h^L_t + b_out
 """
@@ -18,7 +18,7 @@ from .loss import cross_entropy, cross_entropy_backward
 
 
 def layer_weights(parameters: Mapping[str, Array], n: int) -> Weights:
-    """The four arrays of layer n, themselves, not copies: of a dictionary of parameters, or of one of gradients."""
+    """Return the four arrays of layer n, as views, from a dictionary of parameters or of gradients."""
     return Weights(
         W_ih=parameters[f"rnn.weight_ih_l{n}"],
         W_hh=parameters[f"rnn.weight_hh_l{n}"],
@@ -28,15 +28,25 @@ def layer_weights(parameters: Mapping[str, Array], n: int) -> Weights:
 
 
 class Reference:
-    """A language model that is read more often than it is run.
+    """Reference implementation of a language model, against which the compiled kernels are tested.
 
-    shape says which cell, L, H and V. parameters has the names and shapes of `fastrnn.shapes.parameter_shapes`;
-    arrays that have the dtype already are used as they are, so a change to them is a change to the model.
-    Raises `ConfigError` when a parameter is missing, unknown or has another shape.
+    Arguments of the methods:
 
-    Below, ids (T, B) are in 0 .. V-1; targets (T, B) in -1 .. V-1, where -1 is not scored; state is {name: (L, B, H)}
-    with the names of `fastrnn.shapes.STATES`, zeros when None, never changed in place; starts (T, B) is 1 where the
-    state is zeroed before the step. `InputError` when ids, targets, state or starts do not fit.
+    - ids (T, B): in 0 .. V-1.
+    - targets (T, B): in -1 .. V-1, where -1 is not scored.
+    - state {name: (L, B, H)}: the state before the first step, with the names of the cell's states; zeros by default.
+      It is never modified in place.
+    - resets (T, B): 1 where the state is zeroed before the step; none by default.
+
+    Args:
+        shape: Cell, L, H and V of the model.
+        parameters: Arrays with the names and shapes of `fastrnn.shapes.parameter_shapes`. An array that already has
+            the dtype is used without a copy, so a change to it changes the model.
+        dtype: Floating-point type of all arrays.
+
+    Raises:
+        ConfigError: If a parameter is missing, is unknown or has another shape.
+        InputError: (methods) If ids, targets, state or resets have wrong shapes or values.
     """
 
     def __init__(self, shape: ModelShape, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
@@ -49,60 +59,64 @@ class Reference:
         self.state: State | None = None
 
     def step(self, x: ArrayLike) -> Array:
-        """The lectures' ``y = rnn.step(x)``: one id, or ids (B,), to logits (V,) or (B, V). The state is kept."""
+        """Return the logits (V,) of an id or (B, V) of ids (B,), and keep the state; the lectures' ``rnn.step``."""
         ids = np.asarray(x)
         logits, self.state = self.forward(ids.reshape(1, -1), self.state)
         return logits.reshape(*ids.shape, self.shape.vocab)
 
     def reset(self) -> None:
-        """Forget the state that `step` keeps."""
+        """Reset the state that `step` keeps."""
         self.state = None
 
     def zero_state(self, batch: int) -> State:
-        """The state before the first character: zeros, {name: (L, B, H)}."""
+        """Return the initial state: zeros, {name: (L, B, H)}."""
         size = (self.shape.layers, batch, self.shape.hidden)
         return {name: np.zeros(size, self.dtype) for name in SPECS[self.shape.cell].states}
 
-    def forward(self, ids: Array, state: State | None = None, starts: Array | None = None) -> tuple[Array, State]:
-        """Logits (T, B, V) and the last state."""
-        h, state, _ = self._unroll(ids, state, starts)
+    def forward(self, ids: Array, state: State | None = None, resets: Array | None = None) -> tuple[Array, State]:
+        """Return the logits (T, B, V) and the last state."""
+        h, state, _ = self._unroll(ids, state, resets)
         return self._logits(h), state
 
-    def loss(self, ids: Array, targets: Array, state: State | None = None, starts: Array | None = None) -> float:
-        """Mean nats over the scored positions."""
+    def loss(self, ids: Array, targets: Array, state: State | None = None, resets: Array | None = None) -> float:
+        """Return the mean nats of the scored positions."""
         _check_ids("targets", targets, -1, self.shape.vocab, ids.shape)
-        logits, _ = self.forward(ids, state, starts)
+        logits, _ = self.forward(ids, state, resets)
         return cross_entropy(logits, targets)
 
     def backward(
-        self, ids: Array, targets: Array, state: State | None = None, starts: Array | None = None
+        self, ids: Array, targets: Array, state: State | None = None, resets: Array | None = None
     ) -> tuple[dict[str, Array], State]:
-        """The gradients of `loss`: by parameter name, and of the first state {name: (L, B, H)}."""
+        """Return the gradients of `loss`, by parameter name, and that of the first state {name: (L, B, H)}."""
         _check_ids("targets", targets, -1, self.shape.vocab, ids.shape)
         gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
-        h, _, tapes = self._unroll(ids, state, starts)
+
+        h, _, tapes = self._unroll(ids, state, resets)
         dlogits = cross_entropy_backward(self._logits(h), targets)
         dx = self._logits_backward(dlogits, h, gradients)
+
         dstate = self.zero_state(ids.shape[1])
         for n in reversed(range(self.shape.layers)):
             w, dw = self.layers[n], layer_weights(gradients, n)
-            dx, layer_dstate = layer_backward(self.cell, dx, _of_layer(dstate, n), tapes[n], w, dw, starts)
+            dx, layer_dstate = layer_backward(self.cell, dx, _select_layer(dstate, n), tapes[n], w, dw, resets)
             for name, d in layer_dstate.items():
                 dstate[name][n] = d
         return gradients, dstate
 
-    def _unroll(self, ids: Array, state: State | None, starts: Array | None) -> tuple[Array, State, list[list[Saved]]]:
-        """The top layer's outputs (T, B, H), the last state, and each layer's tape."""
+    def _unroll(self, ids: Array, state: State | None, resets: Array | None) -> tuple[Array, State, list[list[Saved]]]:
+        """Return the outputs (T, B, H) of the top layer, the last state, and the tape of each layer."""
         _check_ids("ids", ids, 0, self.shape.vocab, ids.shape)
-        if starts is not None:
-            _check_ids("starts", starts, 0, 2, ids.shape)
+        if resets is not None:
+            _check_ids("resets", resets, 0, 2, ids.shape)
         if state is None:
             state = self.zero_state(ids.shape[1])
         _check_state(state, self.zero_state(ids.shape[1]))
+
         h = np.eye(self.shape.vocab, dtype=self.dtype)[ids]  # (T, B, V)
-        last, tapes = [], []
+        last = []
+        tapes = []
         for n, w in enumerate(self.layers):
-            h, layer_state, tape = layer_forward(self.cell, h, _of_layer(state, n), w, starts)
+            h, layer_state, tape = layer_forward(self.cell, h, _select_layer(state, n), w, resets)
             last.append(layer_state)
             tapes.append(tape)
         return h, {name: np.stack([s[name] for s in last]) for name in state}, tapes
@@ -115,16 +129,16 @@ class Reference:
         return np.stack([linear_backward(dlogits[t], h[t], W, dW, db) for t in range(len(h))])
 
 
-def _of_layer(state: State, n: int) -> State:
+def _select_layer(state: State, n: int) -> State:
     return {name: s[n] for name, s in state.items()}
 
 
-def _check_ids(what: str, ids: Array, least: int, end: int, size: tuple[int, ...]) -> None:
+def _check_ids(name: str, ids: Array, least: int, end: int, size: tuple[int, ...]) -> None:
     if ids.ndim != 2 or ids.size == 0 or ids.shape != size:
         wanted = "(T, B) with T and B at least 1" if ids.shape == size else f"{size}, as ids have"
-        raise InputError(f"{what} have shape {ids.shape}; they must have {wanted}")
+        raise InputError(f"{name} have shape {ids.shape}; they must have {wanted}")
     if ids.dtype.kind not in "iub" or ids.min() < least or ids.max() >= end:
-        raise InputError(f"{what} must be whole numbers from {least} to {end - 1}")
+        raise InputError(f"{name} must be whole numbers from {least} to {end - 1}")
 
 
 def _check_state(state: State, zeros: State) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..distributed.environment import without_mpi
+from ..distributed.environment import remove_mpi_variables
 from ..errors import FastRNNError
 
 RESULT = ("steps", "seconds", "train_nats", "valid_nats", "best_step", "stopped", "metrics")
@@ -27,7 +27,7 @@ class TrialProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fastrnn.sweep.trial"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, env=without_mpi(os.environ),
+            start_new_session=True, env=remove_mpi_variables(os.environ),
         )  # fmt: skip
         assert self._process.stdin is not None
         with self._process.stdin as stdin:

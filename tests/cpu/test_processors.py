@@ -35,7 +35,7 @@ from fastrnn.kernels.cpu.packing import pack, packed_size
 from fastrnn.kernels.cpu.output_losses import output_forward
 from fastrnn.kernels.cpu.ops import panels
 from fastrnn.kernels.cpu.target import TARGET
-from random_cases import make_model, make_starts, make_state, make_text
+from random_cases import make_model, make_resets, make_state, make_text
 
 assert TARGET.name == sys.argv[1], TARGET
 rng = np.random.default_rng(1)
@@ -45,13 +45,13 @@ pack(w, np.array([0]), 13, False, packed, 0, panels(65, w.dtype))
 output_forward(y, packed, bias, logits, 0, 7)
 np.testing.assert_array_equal(logits, y @ w + bias)
 
-model, state, starts = make_model("lstm", 1, rng, 19, 6), make_state("lstm", rng, 1, 3, 19), make_starts()
+model, state, resets = make_model("lstm", 1, rng, 19, 6), make_state("lstm", rng, 1, 3, 19), make_resets()
 ids, targets = make_text(rng)
-expected = run_reference(model, ids, targets, state, starts)
-assert_close(run_network(make_network(model, "float32"), ids, targets, state, starts), expected, 2e-5)
+expected = run_reference(model, ids, targets, state, resets)
+assert_close(run_network(make_network(model, "float32"), ids, targets, state, resets), expected, 2e-5)
 if TARGET.bfloat16_dot:
     rounded = make_network(model, "float32").sibling("bfloat16")
-    assert_close(run_network(rounded, ids, targets, state, starts), expected, 0.05)
+    assert_close(run_network(rounded, ids, targets, state, resets), expected, 0.05)
 
 # the names of C functions stand in the machine code that calls them
 kept = [path.read_bytes() for path in kernel_folder().glob("*.kernel")]

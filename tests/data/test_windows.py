@@ -30,7 +30,7 @@ def cases(draw: st.DrawFn) -> tuple[Corpus, int, int, int]:
 
 
 def started(window: Window) -> NDArray[np.bool_]:
-    return np.zeros(window.x.shape, bool) if window.starts is None else window.starts.astype(bool)
+    return np.zeros(window.x.shape, bool) if window.resets is None else window.resets.astype(bool)
 
 
 @given(case=cases())
@@ -81,7 +81,7 @@ def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int,
         expected[0] = True
 
     np.testing.assert_array_equal(started(window), expected)
-    assert (window.starts is None) == (not expected.any())
+    assert (window.resets is None) == (not expected.any())
 
 
 @given(case=cases(), index=st.integers(0, 30))
@@ -102,8 +102,8 @@ def test_epochs_are_turned_by_the_seed() -> None:
     assert len({*first[1], *first[2]}) == 7
 
 
-def test_the_turn_of_an_epoch_stays_the_same_for_ever() -> None:
-    assert [bptt._offset(1, epoch, 1_000_000) for epoch in range(3)] == [0, 523420, 451937]
+def test_epoch_offsets_never_change() -> None:
+    assert [bptt._epoch_offset(1, epoch, 1_000_000) for epoch in range(3)] == [0, 523420, 451937]
 
 
 def test_windows_share_no_memory() -> None:
@@ -195,7 +195,7 @@ def test_a_text_of_two_tokens_can_be_evaluated() -> None:
 
     np.testing.assert_array_equal(window.x, [[0]])
     np.testing.assert_array_equal(window.y, [[1]])
-    np.testing.assert_array_equal(window.starts, [[1]])
+    np.testing.assert_array_equal(window.resets, [[1]])
 
 
 @pytest.mark.parametrize(("n", "streams"), [(4096, 1), (8191, 1), (8192, 2), (64 * 4096, 64), (80 * 4096, 64)])
@@ -232,7 +232,7 @@ def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
     streams = TBPTTStreams(*case)
     found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
     for window in found:
-        assert window.starts is None or set(np.unique(window.starts)) <= {0, 1}
+        assert window.resets is None or set(np.unique(window.resets)) <= {0, 1}
 
 
 def test_the_first_token_of_a_vocabulary_counts_like_any_other() -> None:

@@ -1,10 +1,10 @@
-"""Invariances: windows, threads, batches, starts and dropout. Bits are compared in float32, the training type."""
+"""Invariances: windows, threads, batches, resets and dropout. Bits are compared in float32, the training type."""
 
 import numpy as np
 import pytest
 from engine_cases import assert_close, assert_same_bits, make_network, run_network, tokens
 from gradients import check_gradients
-from random_cases import make_model, make_starts, make_state, make_text
+from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
 
@@ -34,11 +34,11 @@ def sum_gradients(parts, names):
 @every_cell
 def test_windows_with_carried_state_equal_the_whole(cell, cut, rng):
     model, state, ids, targets = make_case(cell, rng)
-    network, starts = make_network(model, "float32"), make_starts(T, B)
-    whole = run_network(network, ids, targets, state, starts)
-    first = run_network(network, ids[:cut], targets[:cut], state, starts[:cut])
+    network, resets = make_network(model, "float32"), make_resets(T, B)
+    whole = run_network(network, ids, targets, state, resets)
+    first = run_network(network, ids[:cut], targets[:cut], state, resets[:cut])
     middle = {name: first[f"last {name}"] for name in state}
-    second = run_network(network, ids[cut:], targets[cut:], middle, starts[cut:])
+    second = run_network(network, ids[cut:], targets[cut:], middle, resets[cut:])
     second["losses"] = np.concatenate([first["losses"], second["losses"]])
     assert_same_bits(second, whole, ["losses", *(f"last {name}" for name in state)])
 
@@ -48,7 +48,7 @@ def test_windows_with_carried_state_equal_the_whole(cell, cut, rng):
 def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
     model, state, ids, targets = make_case(cell, rng)
     one, two, three, nine = (
-        run_network(make_network(model, "float32", threads), ids, targets, state, make_starts(T, B), **options)
+        run_network(make_network(model, "float32", threads), ids, targets, state, make_resets(T, B), **options)
         for threads in (1, 2, 3, 9)
     )
     assert np.abs(one["rnn.weight_hh_l0"]).max() > 0
@@ -59,11 +59,11 @@ def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
 @every_cell
 def test_a_batch_is_its_streams_one_by_one(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
-    network, starts = make_network(model, "float32"), make_starts(T, B)
-    together = run_network(network, ids, targets, state, starts)
+    network, resets = make_network(model, "float32"), make_resets(T, B)
+    together = run_network(network, ids, targets, state, resets)
     alone = []
     for b in range(B):
-        results = run_network(network, ids[:, [b]], targets[:, [b]], pick(state, [b]), starts[:, [b]])
+        results = run_network(network, ids[:, [b]], targets[:, [b]], pick(state, [b]), resets[:, [b]])
         alone.append((results, targets[:, b]))
     for name in ["losses", *(f"last {name}" for name in state)]:
         side_by_side = np.concatenate([results[name] for results, _ in alone], axis=1)
@@ -75,10 +75,10 @@ def test_a_batch_is_its_streams_one_by_one(cell, rng):
 @every_cell
 def test_dropout_gradients_match_central_differences(cell, keep, rng):
     model, state, ids, targets = make_case(cell, rng, hidden=5)
-    network, starts = make_network(model), make_starts(T, B)
+    network, resets = make_network(model), make_resets(T, B)
 
     def results():
-        return run_network(network, ids, targets, state, starts, keep_prob=keep, key=7)
+        return run_network(network, ids, targets, state, resets, keep_prob=keep, key=7)
 
     found = results()
     gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
@@ -111,9 +111,9 @@ def test_each_layer_and_each_key_has_its_own_mask(rng):
 def test_a_start_splits_the_sequence(cell, at, rng):
     model, state, ids, targets = make_case(cell, rng)
     network = make_network(model)
-    starts = np.zeros((T, B), np.uint8)
-    starts[at] = 1
-    whole = run_network(network, ids, targets, state, starts)
+    resets = np.zeros((T, B), np.uint8)
+    resets[at] = 1
+    whole = run_network(network, ids, targets, state, resets)
     before = run_network(network, ids[:at], targets[:at], state)
     after = run_network(network, ids[at:], targets[at:], network.initial_state(B))
     np.testing.assert_array_equal(np.concatenate([before["losses"], after["losses"]]), whole["losses"])
@@ -125,10 +125,10 @@ def test_a_start_splits_the_sequence(cell, at, rng):
 @every_cell
 def test_a_start_changes_no_other_stream(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
-    network, starts = make_network(model, "float32"), np.zeros((T, B), np.uint8)
-    starts[9, 2] = 1
+    network, resets = make_network(model, "float32"), np.zeros((T, B), np.uint8)
+    resets[9, 2] = 1
     others = [b for b in range(B) if b != 2]
-    some, none = (run_network(network, ids, targets, state, s) for s in (starts, None))
+    some, none = (run_network(network, ids, targets, state, s) for s in (resets, None))
     np.testing.assert_array_equal(some["losses"][:, others], none["losses"][:, others])
     np.testing.assert_array_equal(some["losses"][:9], none["losses"][:9])
     assert np.any(some["losses"][9:, 2] != none["losses"][9:, 2])
@@ -163,9 +163,9 @@ def test_logit_gradients_add_up_to_zero(cell, rng):
 def test_evaluation_and_training_agree(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
     network = make_network(model, "float32")
-    trained = run_network(network, ids, targets, state, make_starts(T, B))
+    trained = run_network(network, ids, targets, state, make_resets(T, B))
     last = {name: array.astype(np.float32) for name, array in state.items()}
-    losses = network.loss(tokens(ids), tokens(targets), make_starts(T, B), last)
+    losses = network.loss(tokens(ids), tokens(targets), make_resets(T, B), last)
     np.testing.assert_array_equal(losses, trained["losses"])
     for name in state:
         np.testing.assert_array_equal(last[name], trained[f"last {name}"])

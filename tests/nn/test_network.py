@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from engine_cases import assert_close, assert_same_bits, make_network, run_network, run_reference, tokens
 from gradients import check_gradients, relative_error
-from random_cases import make_model, make_starts, make_state, make_text
+from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.nn.network import Network
@@ -18,18 +18,18 @@ every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 
 def make_case(cell, layers, rng, hidden=H, steps=T, batch=B):
-    """Return a model, a state, ids, targets and starts."""
+    """Return a model, a state, ids, targets and resets."""
     model, state = make_model(cell, layers, rng, hidden, V), make_state(cell, rng, layers, batch, hidden)
     model.parameters["out.weight"] *= 0.5  # softer predictions, larger gradients
-    return model, state, *make_text(rng, steps, batch, V), make_starts(steps, batch)
+    return model, state, *make_text(rng, steps, batch, V), make_resets(steps, batch)
 
 
 @pytest.mark.parametrize(("dtype", "layers"), [("float64", 1), ("float64", 2), ("float64", 3), ("float32", 2)])
 @every_cell
 def test_equals_the_textbook(cell, dtype, layers, rng):
-    model, state, ids, targets, starts = make_case(cell, layers, rng, hidden=H if dtype == "float64" else 9)
-    computed = run_network(make_network(model, dtype), ids, targets, state, starts)
-    assert_close(computed, run_reference(model, ids, targets, state, starts), TOLERANCE[dtype])
+    model, state, ids, targets, resets = make_case(cell, layers, rng, hidden=H if dtype == "float64" else 9)
+    computed = run_network(make_network(model, dtype), ids, targets, state, resets)
+    assert_close(computed, run_reference(model, ids, targets, state, resets), TOLERANCE[dtype])
 
 
 @every_cell
@@ -42,14 +42,14 @@ def test_equals_the_textbook_without_starts(cell, rng):
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @every_cell
 def test_gradients_match_central_differences(cell, layers, rng):
-    model, state, ids, targets, starts = make_case(cell, layers, rng, hidden=5, steps=9, batch=3)
+    model, state, ids, targets, resets = make_case(cell, layers, rng, hidden=5, steps=9, batch=3)
     network, ids, targets = make_network(model), tokens(ids), tokens(targets)
     scored = np.count_nonzero(targets >= 0)
 
     def loss():
-        return float(network.loss(ids, targets, starts, {k: a.copy() for k, a in state.items()}).sum()) / scored
+        return float(network.loss(ids, targets, resets, {k: a.copy() for k, a in state.items()}).sum()) / scored
 
-    found = run_network(network, ids, targets, state, starts)
+    found = run_network(network, ids, targets, state, resets)
     assert found["loss"] == pytest.approx(loss(), rel=1e-14)
     gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
     check_gradients(loss, {**network.parameters, **state}, gradients, most=12)
@@ -58,9 +58,9 @@ def test_gradients_match_central_differences(cell, layers, rng):
 @every_cell
 def test_one_position_at_a_time(cell, rng):
     """Losses (T, B) are computed per position; that of an unscored one is 0."""
-    model, state, ids, targets, starts = make_case(cell, 2, rng)
-    losses = run_network(make_network(model), ids, targets, state, starts)["losses"]
-    logits, _ = model.forward(ids, state, starts)
+    model, state, ids, targets, resets = make_case(cell, 2, rng)
+    losses = run_network(make_network(model), ids, targets, state, resets)["losses"]
+    logits, _ = model.forward(ids, state, resets)
     shifted = logits - logits.max(-1, keepdims=True)
     expected = np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, targets[..., None], -1)[..., 0]
     np.testing.assert_allclose(losses, np.where(targets < 0, 0, expected), rtol=1e-10, atol=1e-13)
@@ -97,26 +97,26 @@ def test_nan_is_propagated(cell, dtype, rng):
 
 
 def test_windows_of_other_sizes_have_no_effect(rng):
-    model, state, ids, targets, starts = make_case("gru", 2, rng)
+    model, state, ids, targets, resets = make_case("gru", 2, rng)
     used = make_network(model)
     for steps, batch in [(3, 5), (T, 2), (1, 1), (8, B)]:
         some = {name: array[:, :batch] for name, array in state.items()}
-        run_network(used, ids[:steps, :batch], targets[:steps, :batch], some, starts[:steps, :batch])
-    computed = run_network(used, ids, targets, state, starts)
-    assert_same_bits(computed, run_network(make_network(model), ids, targets, state, starts))
+        run_network(used, ids[:steps, :batch], targets[:steps, :batch], some, resets[:steps, :batch])
+    computed = run_network(used, ids, targets, state, resets)
+    assert_same_bits(computed, run_network(make_network(model), ids, targets, state, resets))
 
 
 def test_a_network_with_shared_parameters_has_its_own_window(rng):
-    model, state, ids, targets, starts = make_case("lstm", 2, rng)
+    model, state, ids, targets, resets = make_case("lstm", 2, rng)
     network = make_network(model)
-    expected = run_network(network, ids, targets, state, starts)
+    expected = run_network(network, ids, targets, state, resets)
     sibling = network.with_shared_parameters()
     sibling.loss(tokens(ids[:2]), tokens(targets[:2]), None, sibling.initial_state(B))
     for name, array in network.gradients.items():
         np.testing.assert_array_equal(array, expected[name])
     np.testing.assert_array_equal(network.losses, expected["losses"])
     network.parameters["out.bias"][0] += 1
-    assert run_network(sibling, ids, targets, state, starts)["loss"] != expected["loss"]
+    assert run_network(sibling, ids, targets, state, resets)["loss"] != expected["loss"]
 
 
 @pytest.mark.parametrize(("cell", "names"), [("gru", {"h"}), ("lstm", {"h", "c"})])

@@ -16,7 +16,7 @@ from engine_cases import assert_close, make_network, run_network, run_reference
 from gradients import check_gradients
 from numba.core.caching import NullCache
 from numpy.typing import NDArray
-from random_cases import make_model, make_starts, make_state, make_text
+from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn import cells
 from fastrnn.kernels.cpu import ops
@@ -132,12 +132,12 @@ def cell(monkeypatch):
 def test_a_cell_can_be_added_in_one_file(cell, rng):
     model, state = make_model(cell, 2, rng), make_state(cell, rng, 2, 3, 4)
     ids, targets = make_text(rng)
-    starts = make_starts()
+    resets = make_resets()
     network = make_network(model)
 
-    computed = run_network(network, ids, targets, state, starts)
-    assert_close(computed, run_reference(model, ids, targets, state, starts), 1e-10)
+    computed = run_network(network, ids, targets, state, resets)
+    assert_close(computed, run_reference(model, ids, targets, state, resets), 1e-10)
 
     arrays = {**model.parameters, **{f"dstate {name}": array for name, array in state.items()}}
     gradients = {name: computed[name] for name in arrays}
-    check_gradients(lambda: model.loss(ids, targets, state, starts), arrays, gradients)
+    check_gradients(lambda: model.loss(ids, targets, state, resets), arrays, gradients)

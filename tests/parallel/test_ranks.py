@@ -1,4 +1,4 @@
-"""Many ranks train what one process trains, and none of them is left behind."""
+"""Training on several MPI ranks equals training in one process, and no rank outlives a failure."""
 
 import os
 import re
@@ -23,7 +23,7 @@ SMALL = ("--hidden", "8", "--batch", "8", "--precision", "float32", "--threads",
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Folder of the runs of so many ranks; each number of ranks is started once."""
+    """Return a function from a number of ranks to the folder of its runs; each is trained once."""
     folders: dict[int, Path] = {}
 
     def runs(ranks: int) -> Path:
@@ -47,7 +47,7 @@ def largest_difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> fl
 
 
 def assert_same_run(one: Checkpoint, many: Checkpoint, most: float) -> None:
-    """The same but for rounding: parameters, moments, the state of every stream, and progress."""
+    """Assert equality up to rounding: parameters, moments, the state of every stream, and progress."""
     assert largest_difference(one.parameters, many.parameters) <= most
     assert largest_difference(one.optimizer, many.optimizer) <= most
     assert largest_difference(one.state, many.state) <= 10 * most
@@ -59,7 +59,7 @@ def assert_same_run(one: Checkpoint, many: Checkpoint, most: float) -> None:
 @pytest.mark.parametrize("ranks", [2, 3, 4])
 @pytest.mark.parametrize(("case", "most"), [("float64", 1e-12), ("float32", 1e-4)])
 def test_ranks_equal_one_process(trained, ranks, case, most):
-    """13 streams, two layers, dropout, documents that reset the state: no rank's part is like another's.
+    """13 streams, two layers, dropout, documents that reset the state: no two ranks have the same shard.
 
     Over 1,000 steps: ``tests/damage/many_ranks.py``.
     """
@@ -71,20 +71,19 @@ def test_ranks_equal_one_process(trained, ranks, case, most):
 
 @pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("case", ["classify", "tag", "translate"])
-def test_tasks_too(trained, ranks, case):
+def test_supervised_tasks_equal_one_process(trained, ranks, case):
     assert_same_run(last(trained(1), case), last(trained(ranks), case), 1e-10)
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_all_skip_and_go_back_together_when_one_meets_nan(trained, ranks):
-    """Three steps are skipped by every rank, then all go on from the last good state."""
+def test_all_ranks_roll_back_when_one_gradient_is_nan(trained, ranks):
+    """Every rank skips three steps, then all roll back to the last finite state."""
     one, many = last(trained(1), "nan"), last(trained(ranks), "nan")
     assert one.progress["returns"] == 1
     assert_same_run(one, many, 1e-12)
 
 
-def test_one_start_of_a_log(trained):
-    """The first rank alone writes."""
+def test_only_rank_0_writes_the_log(trained):
     folder = trained(4) / "float64"
     assert sorted(p.name for p in folder.iterdir()) == [
         "best.safetensors", "config.toml", "last.safetensors", "log.jsonl"]  # fmt: skip
@@ -93,7 +92,7 @@ def test_one_start_of_a_log(trained):
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 4)])
 def test_resume_with_another_number_of_ranks(tmp_path, before, after):
-    """A signal that only the last rank gets stops all after the same step; then all is as if nothing had stopped."""
+    """A signal to the last rank stops all ranks after the same step; the resumed run equals an unstopped one."""
     run_worker(1, tmp_path / "whole", "gru")
     run_worker(before, tmp_path / "parts", "gru:17")
     stopped = last(tmp_path / "parts", "gru")
@@ -104,7 +103,7 @@ def test_resume_with_another_number_of_ranks(tmp_path, before, after):
 
 
 def processes(word: str) -> list[int]:
-    """Those whose command line has this word, the launcher's too."""
+    """Return the ids of processes, the launcher included, with this word in their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -128,27 +127,27 @@ def test_a_killed_rank_leaves_a_loadable_checkpoint_and_no_process(tmp_path, vic
     run = str(tmp_path / "run")
     command = ranks_command(3, *FASTRNN, "train", "python-docs", *SMALL, "--steps", "1000000", "--save-every", "5",
                             "--eval-every", "1000000", "--quiet", "--out", run)  # fmt: skip
-    launcher_rank = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    mpirun = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, env=environment())  # fmt: skip
     try:
         checkpoint = Path(run) / "last.safetensors"
         wait_until(lambda: checkpoint.exists() and load(checkpoint).progress["step"] > 0, "no checkpoint")
-        ranks = [number for number in processes(run) if number != launcher_rank.pid]
+        ranks = [number for number in processes(run) if number != mpirun.pid]
         assert len(ranks) == 3
         os.kill(ranks[victim], signal.SIGKILL)
-        assert launcher_rank.wait(LONGEST) != 0
+        assert mpirun.wait(LONGEST) != 0
         wait_until(lambda: not processes(run), "ranks are left")
     finally:
-        if launcher_rank.poll() is None:
-            launcher_rank.kill()
+        if mpirun.poll() is None:
+            mpirun.kill()
     done = load(checkpoint).progress["step"]
     ended = run_ranks(2, *FASTRNN, "train", "--resume", run, "--steps", str(done + 3), "--json")
     assert ended.returncode == 0, ended.stderr
     assert f'"steps": {done + 3}' in ended.stdout
 
 
-def test_an_error_of_one_rank_alone_ends_all(tmp_path):
-    """The others wait for it in the middle of a step; nothing hangs, and the line is told."""
+def test_an_error_on_one_rank_ends_all_ranks(tmp_path):
+    """The other ranks wait for it inside a step; nothing hangs, and the error is printed once."""
     script = (
         "from fastrnn_cli.main import main\n"
         "from fastrnn.training.trainer import Trainer\n"
@@ -168,15 +167,15 @@ def test_an_error_of_one_rank_alone_ends_all(tmp_path):
 
 
 @pytest.mark.parametrize("data", [("python-docs", *SMALL), ("d.tsv", "--task", "classify", "--hidden", "8")])
-def test_a_time_budget_is_kept_together(tmp_path, data):
-    """What is measured, the clock and the pace are the same for all, or they would wait for each other for ever."""
+def test_ranks_share_a_time_budget(tmp_path, data):
+    """All ranks use the same timings and the same number of steps; otherwise they would deadlock."""
     (tmp_path / "d.tsv").write_text("a\txyz\nb\tqq\n" * 60)
     ended = run_ranks(3, *FASTRNN, "train", *data, "--for", "5s", "--quiet", "--out", "run", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert load(tmp_path / "run" / "last.safetensors").progress["evaluated"] > 0
 
 
-def test_the_first_rank_alone_speaks(tmp_path):
+def test_only_rank_0_prints(tmp_path):
     ended = run_ranks(3, *FASTRNN, "train", "python-docs", *SMALL, "--steps", "3", "--out", str(tmp_path / "run"))
     assert ended.returncode == 0, ended.stderr
     assert len(re.findall("^run ", ended.stdout, re.MULTILINE)) == 1
@@ -191,13 +190,13 @@ def test_the_first_rank_alone_speaks(tmp_path):
         (("-",), "standard input may never end under an MPI launcher"),
     ],
 )
-def test_an_error_is_one_line_whatever_the_ranks(tmp_path, words, line):
+def test_a_shared_error_is_printed_once(tmp_path, words, line):
     ended = run_ranks(3, *FASTRNN, "train", *words, cwd=tmp_path)
     assert ended.returncode != 0
     assert ended.stderr.count("fastrnn: ") == ended.stderr.count(line) == 1, ended.stderr
 
 
-def test_other_commands_are_the_first_ranks_alone(tmp_path):
+def test_other_commands_run_on_rank_0_only(tmp_path):
     ended = run_ranks(2, sys.executable, "-m", "fastrnn_cli", "data", "list")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("python-docs") == 1

@@ -1,7 +1,7 @@
-"""What the ranks of a test do: ``worker.py FOLDER CASE,CASE [STEPS]`` trains each case into FOLDER/CASE.
+"""Training script of the rank tests: ``worker.py FOLDER CASE,CASE [STEPS]`` trains each case into FOLDER/CASE.
 
-``CASE@N`` goes on with FOLDER/CASE to N steps, ``CASE:N`` stops a new run by a signal to the last rank after N steps.
-In the case ``nan`` the last rank's gradient is NaN for three steps. STEPS are those of ``float64`` and ``float32``.
+``CASE@N`` resumes FOLDER/CASE up to N steps, ``CASE:N`` stops a new run by a signal to the last rank after N steps.
+In the case ``nan`` the last rank's gradient is NaN for three steps. STEPS is that of ``float64`` and ``float32``.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from fastrnn.distributed.communicator import world
 from fastrnn.training.api import resume, train
 from fastrnn.training.trainer import Trainer
 
-# 13 streams: not even shares for 2, 3 and 4 ranks
+# 13 streams: unequal shards for 2, 3 and 4 ranks
 TEXT = Config(layers=2, hidden=12, batch=13, seq=10, steps=150, dropout=0.2, lr=0.005, threads=1, eval_every=50)
 TASK = Config(hidden=8, batch=10, steps=60, lr=0.01, dropout=0.0, threads=1, eval_every=20, precision="float64")
 CASES = {
@@ -49,7 +49,7 @@ def text() -> Corpus:
 
 
 def inputs(case: str, folder: Path) -> Any:
-    """A corpus for the language models; a file, which the first rank alone writes, for the tasks."""
+    """Return a corpus for language models; for tasks a file, which only rank 0 writes."""
     if case not in _DATA:
         return text()
     path = folder / f"{case}.{'txt' if case == 'tag' else 'tsv'}"
@@ -58,7 +58,7 @@ def inputs(case: str, folder: Path) -> Any:
 
 
 def stop_after(steps: int) -> None:
-    """A signal for the last rank alone, as a queue's time limit on its machine would send it."""
+    """Send a signal to the last rank only, as a batch system's time limit may do."""
     step = Trainer.step
 
     def stopping(trainer: Trainer) -> tuple[float, float]:
@@ -71,16 +71,17 @@ def stop_after(steps: int) -> None:
 
 
 def spoil(steps: range) -> None:
-    """The last rank's gradient is NaN in these steps, counted from now."""
-    group, calls = world(), itertools.count()
-    average = group.average
+    """Make the last rank's gradient NaN in these steps, counted from now."""
+    group = world()
+    calls = itertools.count()
+    all_reduce = group.all_reduce_gradients
 
     def spoilt(gradient: Any, nats: float, window: Any) -> tuple[float, int]:
         if next(calls) in steps and group.rank == group.size - 1:
             gradient[7] = np.nan
-        return average(gradient, nats, window)
+        return all_reduce(gradient, nats, window)
 
-    group.average = spoilt  # type: ignore[method-assign]
+    group.all_reduce_gradients = spoilt  # type: ignore[method-assign]
 
 
 def main() -> None:

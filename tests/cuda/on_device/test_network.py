@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
-from random_cases import make_model, make_starts, make_state, make_text
+from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.errors import BackendError
@@ -18,11 +18,11 @@ from fastrnn.nn.network import Network
 T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
 
 
-def both(cell, layers, rng, dtype=np.float32, starts=False, batch=B, **dropout):
+def both(cell, layers, rng, dtype=np.float32, resets=False, batch=B, **dropout):
     """The results of a training window on the GPU and on the CPU."""
     model, state = make_model(cell, layers, rng, H, V), make_state(cell, rng, layers, batch, H)
     ids, targets = (array[:, :batch] for array in make_text(rng, T, max(batch, 3), V))
-    some = make_starts(T, batch) if starts else None
+    some = make_resets(T, batch) if resets else None
     return [
         run_network(make_network(model, dtype, device=device), ids, targets, state, some, **dropout)
         for device in ("cuda", "cpu")
@@ -36,7 +36,7 @@ def test_one_layer(rng):
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_two_layers_with_starts_and_dropout(cell, rng):
-    computed, expected = both(cell, 2, rng, starts=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
+    computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
 
@@ -48,7 +48,7 @@ def test_sizes_of_many_blocks_and_turns(cell, room, rng, monkeypatch):
     small = dataclasses.replace(TARGET, block_shared=room)
     monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
     monkeypatch.setattr("test_network.H", 301)
-    computed, expected = both(cell, 2, rng, starts=True, batch=77)
+    computed, expected = both(cell, 2, rng, resets=True, batch=77)
     assert_close(computed, expected, 1e-4)
 
 
@@ -63,7 +63,7 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
 
     monkeypatch.setattr(recurrence, "plan", plan)
     monkeypatch.setattr("test_network.H", 20)
-    computed, expected = both(cell, 1, rng, starts=True, batch=3)
+    computed, expected = both(cell, 1, rng, resets=True, batch=3)
     assert all(chosen.k_resident < depth for depth, chosen in plans), plans
     assert len(plans) == 2
     assert_close(computed, expected, 1e-5)
@@ -78,7 +78,7 @@ def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
     monkeypatch.setattr(launch_plan, "AHEAD", 4)
     monkeypatch.setattr(persistent_matmul, "AHEAD", 4)
     monkeypatch.setattr("test_network.H", 5)
-    computed, expected = both(cell, 1, rng, starts=True, batch=11)
+    computed, expected = both(cell, 1, rng, resets=True, batch=11)
     assert_close(computed, expected, 1e-5)
 
 
