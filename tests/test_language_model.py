@@ -38,7 +38,7 @@ def test_a_result_knows_what_frequencies_alone_reach_and_how_the_text_begins(tmp
         def message(self, text):
             told.append(text)
 
-        def started(self, start):
+        def on_train_start(self, start):
             told.extend(start.data)
 
     config = fastrnn.Config(hidden=8, batch=4, seq=16, steps=2, threads=1, document_separator="###")

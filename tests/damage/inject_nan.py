@@ -91,7 +91,7 @@ def infect(when: str, damage: Any, times: int, first: int) -> None:
         now = when in ("before", "between", "loss", "after") and due(trainer.progress.step)
         if now and when == "before":
             damage(trainer)
-        learn = trainer.model.learn
+        learn = trainer.model.train_step_gradients
 
         def learnt(*arguments: Any) -> float:
             nats = learn(*arguments)
@@ -100,9 +100,9 @@ def infect(when: str, damage: Any, times: int, first: int) -> None:
             return damage if when == "loss" else nats
 
         if now:
-            trainer.model.learn = learnt
+            trainer.model.train_step_gradients = learnt
         found = step(trainer)
-        trainer.model.learn = learn
+        trainer.model.train_step_gradients = learn
         if now and when == "after":
             damage(trainer)
         return found
