@@ -76,7 +76,7 @@ def command(
 
 
 def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
-    from fastrnn.data.examples.dataset import EncodedExamples, unseen_told
+    from fastrnn.data.examples.dataset import EncodedExamples, describe_unseen_labels
 
     from .. import output
     from ..evaluation_report import write_figures
@@ -86,7 +86,7 @@ def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_jso
     data = model.part(model.encode(records), split)
     figures = model.evaluate(data)
     if "unseen" in figures and isinstance(data, EncodedExamples):
-        output.note(unseen_told({label: data.unseen[label] for label in figures["unseen"]}))
+        output.note(describe_unseen_labels({label: data.unseen[label] for label in figures["unseen"]}))
     if as_json:
         output.write_json(figures)
     else:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import model_path
-from ..data.examples.dataset import bounded
+from ..data.examples.dataset import iter_bounded_batches
 from ..data.text.corpus import Corpus
 from ..data.text.decoding import check_unknown
 from ..data.text.tokenizers import Tokenizer
@@ -163,7 +163,7 @@ class LanguageModel:
     def _nats(self, network: Network, coded: list[Array]) -> list[float]:
         """The sum of the losses of each token sequence after what starts a document; those of like length together."""
         lengths, found = np.array([len(ids) for ids in coded]), np.zeros(len(coded))
-        for rows in bounded(np.argsort(lengths, kind="stable"), [lengths], _LINES):
+        for rows in iter_bounded_batches(np.argsort(lengths, kind="stable"), [lengths], _LINES):
             found[rows] = self._nats_together(network, [coded[row] for row in rows])
         nats: list[float] = found.tolist()
         return nats

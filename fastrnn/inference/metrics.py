@@ -130,7 +130,7 @@ class ExactMatch:
 
 def metric_for(data: EncodedDataset) -> Metric | None:
     """What a task's answers for these examples are judged by; generate has no right answers."""
-    vocabulary = data.vocabulary
+    vocabulary = data.schema
     if vocabulary.task in ("tag", "classify"):
         return ConfusionMatrix(len(vocabulary.labels), len(data.unseen) if isinstance(data, EncodedExamples) else 0)
     if vocabulary.task == "translate":

@@ -19,11 +19,11 @@ def evaluate_task(model: Any, data: EncodedDataset) -> dict[str, Any]:
     ``mae``, ``mse``, and the same of ``persistence`` and, where the dates tell, of ``yesterday``.
     """
     measure = metric_for(data)
-    found = evaluate_records(model, evaluation_batches(data), measure, answers(model, data.vocabulary))
+    found = evaluate_records(model, evaluation_batches(data), measure, answers(model, data.schema))
     assert isinstance(found, Evaluation)
     figures: dict[str, Any] = {"records": len(data), "positions": found.chars, "loss": found.nats, **found.metrics}
     if isinstance(measure, ConfusionMatrix):
-        figures["labels"] = dict(zip(data.vocabulary.labels, measure.by_label(), strict=True))
+        figures["labels"] = dict(zip(data.schema.labels, measure.by_label(), strict=True))
         figures["confusion"] = measure.counts.tolist()
         if isinstance(data, EncodedExamples) and measure.unseen.any():
             counts = zip(data.unseen, measure.unseen.sum(axis=1).tolist(), strict=True)

@@ -10,7 +10,7 @@ from record_cases import dataset, write
 
 from fastrnn.data.examples import dataset as dataset_module
 from fastrnn.data.examples.batching import Batches, evaluation_batches
-from fastrnn.data.examples.dataset import EncodedExamples, SplitBatch, bounded
+from fastrnn.data.examples.dataset import EncodedExamples, SplitBatch, iter_bounded_batches
 
 
 def make(folder: Path, lengths: list[int]) -> EncodedExamples:
@@ -115,15 +115,15 @@ def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: Encod
 def test_bounded_batches_have_every_row_once_in_order(sizes: list[tuple[int, int]], most: int) -> None:
     kinds = list(np.array(sizes, np.int64).T)
     order = np.argsort(sum(kinds), kind="stable")
-    parts = list(bounded(order, kinds, most))
+    parts = list(iter_bounded_batches(order, kinds, most))
 
     assert np.concatenate(parts).tolist() == order.tolist()
     for part in parts:
         assert 1 <= len(part) <= most
         padded = len(part) * sum(int(kind[part].max()) for kind in kinds)
-        assert len(part) == 1 or padded <= dataset_module.MOST_POSITIONS
+        assert len(part) == 1 or padded <= dataset_module.MAX_POSITIONS
         assert len(part) == 1 or padded <= max(
-            dataset_module.FEW_POSITIONS, 4 * sum(int(kind[part].sum()) for kind in kinds)
+            dataset_module.CHEAP_POSITIONS, 4 * sum(int(kind[part].sum()) for kind in kinds)
         )
 
 
@@ -131,7 +131,7 @@ def test_records_of_usual_lengths_are_batched_as_without_a_bound() -> None:
     lengths = np.sort(np.random.default_rng(3).integers(1, 2000, 300))
     order = np.arange(300)
 
-    assert [part.tolist() for part in bounded(order, [lengths])] == [
+    assert [part.tolist() for part in iter_bounded_batches(order, [lengths])] == [
         order[start : start + 64].tolist() for start in range(0, 300, 64)
     ]
 

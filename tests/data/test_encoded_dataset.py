@@ -27,7 +27,7 @@ def whole(data: Any) -> Batch:
 def test_tags_and_words_end_at_the_last_step(tmp_path: Path) -> None:
     data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\nfar O\n\nran O\n"), "tag")
     batch = whole(data)
-    words = data.vocabulary.tokens.ids
+    words = data.schema.tokens.ids
 
     assert batch.x.tolist() == [[words["Harry"], 0], [words["ran"], 0], [words["far"], words["ran"]]]
     assert batch.y is not None
@@ -38,7 +38,7 @@ def test_tags_and_words_end_at_the_last_step(tmp_path: Path) -> None:
 
 def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
     data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\n\nran O\nran O\nan O\n"), "tag")
-    batch, letters = whole(data), data.vocabulary.characters
+    batch, letters = whole(data), data.schema.characters
 
     assert batch.word_of is not None
     assert batch.spelling_lengths is not None
@@ -53,7 +53,7 @@ def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
 
 
 def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").vocabulary
+    vocabulary = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").schema
     data = numericalize(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), vocabulary)
     batch, ids = whole(data), vocabulary.characters.ids
 
@@ -121,7 +121,7 @@ def test_dense_padding_is_zero_after_scaling_too(tmp_path: Path) -> None:
 
 
 def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_for(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").vocabulary
+    vocabulary = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").schema
     path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
 
     with pytest.raises(InputError, match=r"b\.tsv:2: label 'nice' is unknown; the model knows neg, pos$"):
@@ -129,14 +129,14 @@ def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_f
     batch = whole(numericalize(read_records([path], "classify", answers=False), vocabulary))
     assert batch.y is not None
     assert (batch.y.tolist(), batch.count) == ([1, -1], 1)
-    tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").vocabulary
+    tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").schema
     with pytest.raises(InputError, match=r"c\.txt:1: label 'Z' is unknown; the model knows X, Y$"):
         numericalize(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
 
 
 def test_without_answers_there_are_no_targets(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "ab\tcde\n")
-    vocabulary = dataset(path, "translate").vocabulary
+    vocabulary = dataset(path, "translate").schema
     batch = whole(
         numericalize(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), vocabulary)
     )
@@ -157,18 +157,18 @@ def test_what_does_not_fit_a_model_names_its_place(tmp_path: Path, task: str, x:
     path = (
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
-    vocabulary = dataset(path, task, columns="y" if task == "regress" else None).vocabulary
+    vocabulary = dataset(path, task, columns="y" if task == "regress" else None).schema
     records = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], answers=False)
 
     with pytest.raises(InputError) as error:
         numericalize(records, vocabulary)
     assert str(error.value).startswith(message)
-    with pytest.raises(ConfigError, match=r"records of translate; the model is of"):
+    with pytest.raises(ConfigError, match=r"examples of translate; the model is of"):
         numericalize(ExampleSet("translate", records.items), vocabulary)
 
 
 def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").vocabulary
+    vocabulary = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").schema
     records = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
 
     with pytest.raises(InputError, match=r"b\.tsv:2: an empty sequence; give at least one token"):
@@ -176,7 +176,7 @@ def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
 
 
 def test_a_target_that_is_no_bit_is_an_error(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").vocabulary
+    vocabulary = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").schema
     path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
 
     with pytest.raises(InputError, match=r"b\.csv:3: a target that is no bit; this model predicts 0 or 1"):
@@ -195,19 +195,19 @@ def test_a_split_keeps_every_example_whole(tagged: EncodedExamples, valid: float
     parts = [part for part in tagged.split(valid, seed) if part is not None]
     places = [place.line for part in parts for place in part.places]
     batches = {
-        p.line: (part.x.right(np.array([i])).tolist(), part) for part in parts for i, p in enumerate(part.places)
+        p.line: (part.x.align_right(np.array([i])).tolist(), part) for part in parts for i, p in enumerate(part.places)
     }
 
     assert sorted(places) == [place.line for place in tagged.places]
     for i, place in enumerate(tagged.places):
-        assert batches[place.line][0] == tagged.x.right(np.array([i])).tolist()
+        assert batches[place.line][0] == tagged.x.align_right(np.array([i])).tolist()
         assert batches[place.line][1].spelling is tagged.spelling
 
 
 def test_no_part_to_validate_is_none(tagged: EncodedExamples) -> None:
     assert tagged.split(0, 1) == (tagged, None)
-    assert len(tagged.some(7, 1)) == 7
-    assert len(tagged.some(700, 1)) == 40
+    assert len(tagged.sample(7, 1)) == 7
+    assert len(tagged.sample(700, 1)) == 40
 
 
 def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_the_vocabulary_may_be_an_older_one(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
     vocabulary = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
 
-    assert numericalize(records, vocabulary).vocabulary is vocabulary
+    assert numericalize(records, vocabulary).schema is vocabulary
 
 
 def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:

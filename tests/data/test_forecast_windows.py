@@ -28,7 +28,7 @@ def windows(path: str, **settings: Any) -> SlidingWindows:
 def test_every_window_has_its_past_and_its_future(tmp_path: Path) -> None:
     data = windows(hourly(tmp_path, 10), seq=4, horizon=3)
     rows = np.arange(len(data))
-    scaling = data.vocabulary.inputs
+    scaling = data.schema.inputs
     batch = data.batch(rows)
 
     assert scaling is not None
@@ -73,7 +73,7 @@ def test_every_series_is_split_and_no_window_crosses_from_one_to_another(tmp_pat
     paths = [hourly(tmp_path, 20, "a.csv"), hourly(tmp_path, 12, "b.csv", 1000)]
     records = read_records(paths, "forecast")
     data = windows(paths[0], seq=3, horizon=2)
-    both = numericalize(records, data.vocabulary)
+    both = numericalize(records, data.schema)
     assert isinstance(both, SlidingWindows)
     train, valid = both.split(0.5, 1)
 
@@ -116,7 +116,7 @@ def test_steps_in_a_day(seconds: int, steps: int | None) -> None:
 
 def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
     path = hourly(tmp_path, 26)
-    vocabulary = windows(path, seq=4, horizon=3).vocabulary
+    vocabulary = windows(path, seq=4, horizon=3).schema
     latest = numericalize(read_records([path], "forecast", answers=False), vocabulary)
     assert isinstance(latest, SlidingWindows)
     latest = latest.latest()
@@ -132,7 +132,7 @@ def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
 
 
 def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> None:
-    vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).vocabulary
+    vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).schema
     short = hourly(tmp_path, 5, "short.csv")
 
     assert len(numericalize(read_records([short], "forecast", answers=False), vocabulary).latest()) == 1
@@ -145,7 +145,7 @@ def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> 
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
-    vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).vocabulary
+    vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).schema
     path = write(tmp_path, "b.csv", "a,b\n" + "1,2\n" * 20)
 
     with pytest.raises(InputError, match=r"b\.csv: other columns than those the model was trained on; give the same$"):
@@ -157,7 +157,7 @@ def test_fingerprints_tell_series_apart(tmp_path: Path) -> None:
 
     assert one.fingerprint != two.fingerprint
     assert one.fingerprint == windows(hourly(tmp_path, 20), seq=5, horizon=3).fingerprint
-    assert len(one.some(3, 1)) == 3
+    assert len(one.sample(3, 1)) == 3
 
 
 def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def vocabularies(tmp_path: Path) -> dict[str, TaskSchema]:
         "regress": dataset(numbers, "regress", columns="y,z"),
         "forecast": dataset(hours, "forecast", seq=4, horizon=2),
     }
-    return {name: data.vocabulary for name, data in made.items()}
+    return {name: data.schema for name, data in made.items()}
 
 
 def _images(path: str, folder: Path) -> Any:
@@ -105,7 +105,7 @@ def test_the_columns_of_a_table_are_remembered(vocabularies: dict[str, TaskSchem
 
 
 def test_rare_symbols_are_unknown_to_the_input_but_known_to_the_decoder(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "aab\taab\n"), "translate", min_count=2).vocabulary
+    vocabulary = dataset(write(tmp_path, "a.tsv", "aab\taab\n"), "translate", min_count=2).schema
 
     assert vocabulary.tokens.known == ("a",)
     assert vocabulary.target.known == ("a", "b")
@@ -127,7 +127,7 @@ def test_what_validates_is_not_learnt_from(tmp_path: Path) -> None:
 
 def test_a_series_is_scaled_by_its_training_part(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "a\n" + "".join(f"{value}\n" for value in [1.0, 3.0] * 5 + [1000.0] * 10))
-    scaling = dataset(path, "forecast", seq=2, horizon=1, valid=0.5).vocabulary.inputs
+    scaling = dataset(path, "forecast", seq=2, horizon=1, valid=0.5).schema.inputs
 
     assert scaling.mean == (2.0,)
     assert scaling.deviation == (1.0,)
@@ -194,36 +194,36 @@ def test_what_is_no_mapping_is_refused(mapping: object) -> None:
 
 
 def test_a_word_of_two_letters_is_read_by_its_letters(tmp_path: Path) -> None:
-    assert dataset(write(tmp_path, "a.txt", "ab B\nc O\n"), "tag").vocabulary.characters.known == ("a", "b", "c")
-    assert dataset(write(tmp_path, "b.txt", "a B\nc O\n"), "tag").vocabulary.characters is None
+    assert dataset(write(tmp_path, "a.txt", "ab B\nc O\n"), "tag").schema.characters.known == ("a", "b", "c")
+    assert dataset(write(tmp_path, "b.txt", "a B\nc O\n"), "tag").schema.characters is None
 
 
 @pytest.mark.parametrize(("tokens", "known"), [("chars", ("a", "b")), ("words", ("aa",))])
 def test_a_writer_of_characters_knows_the_rare_ones(tmp_path: Path, tokens: str, known: tuple[str, ...]) -> None:
     path = write(tmp_path, "a.tsv", "x\taa aa\ny\tb\n")
-    target = dataset(path, "generate", tokens=tokens, min_count=2).vocabulary.target
+    target = dataset(path, "generate", tokens=tokens, min_count=2).schema.target
     assert set(known) <= set(target.known) <= {*known, " "}
 
 
 def test_one_example_is_enough_to_learn_from(tmp_path: Path) -> None:
-    assert dataset(write(tmp_path, "a.tsv", "x\tab\n"), "generate").vocabulary.labels == ("x",)
-    vector = dataset(write(tmp_path, "v.jsonl", '{"given": [1, 2], "text": "ab"}\n'), "generate").vocabulary
+    assert dataset(write(tmp_path, "a.tsv", "x\tab\n"), "generate").schema.labels == ("x",)
+    vector = dataset(write(tmp_path, "v.jsonl", '{"given": [1, 2], "text": "ab"}\n'), "generate").schema
     assert vector.inputs.size == 2
-    table = dataset(write(tmp_path, "a.csv", "x,y\n1,2.5\n"), "regress", columns="y").vocabulary
+    table = dataset(write(tmp_path, "a.csv", "x,y\n1,2.5\n"), "regress", columns="y").schema
     assert (table.inputs.size, table.outputs.size) == (1, 1)
 
 
 def test_all_of_a_series_is_learnt_from_where_another_file_validates(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "a\n" + "1\n3\n" * 5)
     settings = {"seq": 2, "horizon": 1, "valid": 0.5}
-    assert dataset(path, "forecast", valid_file="other.csv", **settings).vocabulary.inputs.mean == (2.0,)
+    assert dataset(path, "forecast", valid_file="other.csv", **settings).schema.inputs.mean == (2.0,)
     steep = write(tmp_path, "b.csv", "a\n" + "".join(f"{value}\n" for value in range(10)))
-    assert dataset(steep, "forecast", **settings).vocabulary.inputs.mean == (2.0,)
-    assert dataset(steep, "forecast", valid_file="other.csv", **settings).vocabulary.inputs.mean == (4.5,)
+    assert dataset(steep, "forecast", **settings).schema.inputs.mean == (2.0,)
+    assert dataset(steep, "forecast", valid_file="other.csv", **settings).schema.inputs.mean == (4.5,)
 
 
 def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dates(tmp_path: Path) -> None:
-    found = dataset(write(tmp_path, "a.csv", "a,b\n" + "1,2\n3,4\n" * 5), "forecast", seq=2).vocabulary
+    found = dataset(write(tmp_path, "a.csv", "a,b\n" + "1,2\n3,4\n" * 5), "forecast", seq=2).schema
     assert (found.horizon, found.features, model_spec(found, "forecast").labels) == (1, 4, 2)
 
 
@@ -241,19 +241,19 @@ def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dat
 )
 def test_bits_are_told_from_numbers(tmp_path: Path, targets: str, binary: bool) -> None:
     path = write(tmp_path, "a.csv", "x,y\n" + "".join(f"0.3,{target}\n" for target in targets.split()))
-    assert dataset(path, "regress", columns="y").vocabulary.binary == binary
+    assert dataset(path, "regress", columns="y").schema.binary == binary
 
 
 def test_numbers_come_before_other_labels(tmp_path: Path) -> None:
     lines = "".join(f"{label}\ta\n" for label in ("b", "10", "9", "-1", "007", "7", "9" * 20, "1" * 19, "a"))
-    labels = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary.labels
+    labels = dataset(write(tmp_path, "a.tsv", lines), "classify").schema.labels
     assert labels == ("007", "7", "9", "10", "1" * 19, "-1", "9" * 20, "a", "b")
 
 
 @pytest.mark.parametrize(("count", "end"), [(12, "l11"), (13, "...")])
 def test_only_a_dozen_labels_are_named(tmp_path: Path, count: int, end: str) -> None:
     lines = "".join(f"l{n:02}\ta\n" for n in range(count))
-    vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").vocabulary
+    vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").schema
     with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):
         vocabulary.label_id("zz", Location("here"))
 

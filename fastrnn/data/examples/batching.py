@@ -1,6 +1,6 @@
-"""Batches of a data set: shuffled for training, records of like length together; in a fixed order for evaluation.
+"""Batches of a dataset: shuffled and bucketed by length for training, in a fixed order for evaluation.
 
-One long record among short ones would make all of them as long. So a batch is bounded by its padded size.
+Padding makes every example of a batch as long as the longest one, so batches are bounded by their padded size.
 """
 
 import functools
@@ -9,62 +9,67 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .dataset import Batch, EncodedDataset, SplitBatch, bounded
+from .dataset import Batch, EncodedDataset, SplitBatch, iter_bounded_batches
 from .split import permutation
 
 Positions = npt.NDArray[np.int64]
 
-_POOL = 32  # batches whose records are sorted by length together: padding is small, yet batches differ in every epoch
+# Batches per pool of examples sorted by length: little padding, yet different batches in every epoch.
+_POOL = 32
 
 
 class Batches:
-    """Training batches of B = ``batch`` records, or of all where there are fewer.
+    """Training batches of B = ``batch`` examples, or of all examples if there are fewer.
 
-    Each epoch has an order of its own, drawn from the seed; what is left over when n is no multiple of B waits for
-    another epoch. `window` has no state: any index can be asked for at any time. ``part``: the only records lo..hi
-    of the B that windows are to have.
+    Each epoch has its own order, determined by the seed. If n is not a multiple of B, the remaining examples are left
+    out of that epoch. `window` is stateless: batches can be requested in any order. ``part``: the range (lo, hi) of
+    the B examples that windows contain, for one of several processes; all by default.
     """
 
     def __init__(self, dataset: EncodedDataset, batch: int, seed: int, part: tuple[int, int] | None = None) -> None:
-        self.dataset, self.seed = dataset, seed
+        self.dataset = dataset
+        self.seed = seed
         self.batch = min(batch, len(dataset))
         self.part = part or (0, self.batch)
         self.per_epoch = len(dataset) // self.batch
-        self._padded = dataset.padded
-        self._epoch = functools.lru_cache(maxsize=2)(self._rows_of_epoch)
+        self._padded_lengths = dataset.padded_lengths
+        self._epoch = functools.lru_cache(maxsize=2)(self._shuffle_epoch)
 
     @property
     def seq(self) -> int:
-        """The mean number of steps of a batch in the first epoch, those of a decoder included, rounded up."""
+        """Mean number of steps of a batch in the first epoch, decoder steps included, rounded up."""
         longest = self.dataset.sizes[self._epoch(0)].max(axis=1)
         return int(np.ceil(longest.mean()))
 
     def rows(self, index: int) -> Positions:
-        """The records (B,) of batch ``index`` >= 0."""
+        """Return the examples (B,) of batch ``index`` >= 0."""
         epoch, number = divmod(index, self.per_epoch)
-        found: Positions = self._epoch(epoch)[number]
-        return found
+        rows: Positions = self._epoch(epoch)[number]
+        return rows
 
     def window(self, index: int) -> Batch | SplitBatch:
-        """Batch ``index`` >= 0, a pure function of data set, batch, seed and index."""
+        """Return batch ``index`` >= 0, a pure function of dataset, batch size, seed and index."""
         rows = self.rows(index)[slice(*self.part)]
-        parts = tuple(map(self.dataset.batch, bounded(rows, self._padded, most=len(rows))))
+        bounded = iter_bounded_batches(rows, self._padded_lengths, max_rows=len(rows))
+        parts = tuple(map(self.dataset.batch, bounded))
         return parts[0] if len(parts) == 1 else SplitBatch(parts)
 
-    def _rows_of_epoch(self, epoch: int) -> Positions:
-        """(batches, B)."""
-        whole = self.per_epoch * self.batch
-        order = permutation(len(self.dataset), "epoch", self.seed, epoch)[:whole]
+    def _shuffle_epoch(self, epoch: int) -> Positions:
+        """Return the rows (batches, B) of an epoch."""
+        used = self.per_epoch * self.batch
+        order = permutation(len(self.dataset), "epoch", self.seed, epoch)[:used]
+
+        # Sort each pool by length, cut it into batches, and shuffle the batches.
         pool = _POOL * self.batch
         sizes = self.dataset.sizes
-        parts = [order[start : start + pool] for start in range(0, whole, pool)]
-        by_size = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
+        pools = [order[start : start + pool] for start in range(0, used, pool)]
+        by_size = np.concatenate([rows[np.argsort(sizes[rows], kind="stable")] for rows in pools])
         batches = by_size.reshape(self.per_epoch, self.batch)
         return batches[permutation(self.per_epoch, "batches", self.seed, epoch)]
 
 
 def evaluation_batches(dataset: EncodedDataset, batch: int = 64) -> Iterator[Batch]:
-    """Every record once, short ones first; ``rows`` of a batch say which they are."""
+    """Yield every example once, in batches sorted by length; `Batch.rows` are the indices of the examples."""
     order = np.argsort(dataset.sizes, kind="stable")
-    for rows in bounded(order, dataset.padded, batch):
+    for rows in iter_bounded_batches(order, dataset.padded_lengths, batch):
         yield dataset.batch(rows)

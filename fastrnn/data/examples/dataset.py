@@ -1,10 +1,6 @@
-"""Sequences of different lengths in one array, and the padded batches made of them.
+"""Encoded examples of a labelled task, and the padded, time-major batches made of them.
 
-A batch of the labelled tasks: padded arrays, time-major. What a model takes, whatever the task.
-
-Letters: T steps, B records, F input features, K labels or outputs, S decoder steps, C columns of a series.
-
-Encoded examples, ready to be cut into batches; `encode` makes them from records and a vocabulary.
+Letters: T steps, B examples, F input features, K labels or outputs, S decoder steps, C columns of a series.
 """
 
 import hashlib
@@ -23,112 +19,134 @@ from .symbol_vocab import END
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
 
-MOST_POSITIONS = 1 << 17  # of a padded batch of several records: some 300 MB for each 100 units of a layer
-FEW_POSITIONS = 1 << 14  # that cost little, however many of them are padding
-_MOST_PADDED = 4  # times as many positions as the records have steps
+# Bounds on the positions (T * B, padding included) of one batch.
+MAX_POSITIONS = 1 << 17  # of several examples: about 300 MB for each 100 units of a layer
+CHEAP_POSITIONS = 1 << 14  # batches up to this size cost little, however much of them is padding
+_MAX_PADDING_RATIO = 4  # of the positions of a larger batch to the steps of its examples
+
+IGNORED = -1  # target that is not scored
+UNSEEN = -2  # this and lower: labels the model has not learned; they have no loss, and every answer is wrong
+
+_MAX_LISTED = 5  # labels in a message
 
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """n sequences: number i is ``flat[bounds[i] : bounds[i + 1]]``; ``flat`` (total, ...), ``bounds`` (n + 1,)."""
+    """n sequences of different lengths in one array: sequence i is ``flat[bounds[i] : bounds[i + 1]]``.
+
+    Attributes:
+        flat: The concatenated sequences (total, ...).
+        bounds: Start of each sequence, and the total length (n + 1,).
+    """
 
     flat: Array
     bounds: Positions
 
     @classmethod
-    def of(cls, sequences: Sequence[Array], dtype: Any = None) -> "Ragged":
-        """From arrays (T_i, ...), at least one."""
+    def from_sequences(cls, sequences: Sequence[Array], dtype: Any = None) -> "Ragged":
+        """Concatenate arrays (T_i, ...), at least one."""
         flat = np.concatenate(sequences)
-        return cls(flat if dtype is None else flat.astype(dtype, copy=False), _bounds(map(len, sequences)))
+        return cls(flat if dtype is None else flat.astype(dtype, copy=False), _bounds_of_lengths(map(len, sequences)))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
     @property
     def lengths(self) -> Positions:
+        """Length of each sequence (n,)."""
         return np.diff(self.bounds)
 
     def take(self, rows: Positions) -> "Ragged":
-        """Some of the sequences, in this order."""
+        """Return some of the sequences, in this order."""
         lengths = self.lengths[rows]
-        bounds = _bounds(lengths.tolist())
+        bounds = _bounds_of_lengths(lengths.tolist())
+        # Position of each taken element within its sequence: 0..T_i-1 for each row.
         within = np.arange(bounds[-1]) - np.repeat(bounds[:-1], lengths)
         return Ragged(self.flat[np.repeat(self.bounds[rows], lengths) + within], bounds)
 
-    def right(self, rows: Positions, padding: float = 0) -> Array:
-        """(T, B, ...), T the greatest length: each sequence ends at the last step."""
-        first, lengths = self.bounds[rows], self.lengths[rows]
+    def align_right(self, rows: Positions, padding: float = 0) -> Array:
+        """Pad to (T, B, ...), T the greatest length; each sequence ends at the last step."""
+        lengths = self.lengths[rows]
         steps = int(lengths.max(initial=0))
-        return self._filled(np.arange(steps)[:, None] - (steps - lengths), first, lengths, padding)
+        # Step t of the array is step t - (T - length) of the sequence: negative in the padding.
+        return self._gather(np.arange(steps)[:, None] - (steps - lengths), self.bounds[rows], lengths, padding)
 
-    def left(self, rows: Positions, padding: float = 0, more: int = 0) -> Array:
-        """(T + more, B, ...), T the greatest length: each sequence starts at the first step."""
-        first, lengths = self.bounds[rows], self.lengths[rows]
-        steps = int(lengths.max(initial=0)) + more
-        return self._filled(np.broadcast_to(np.arange(steps)[:, None], (steps, len(rows))), first, lengths, padding)
+    def align_left(self, rows: Positions, padding: float = 0, extra_steps: int = 0) -> Array:
+        """Pad to (T + extra_steps, B, ...), T the greatest length; each sequence starts at the first step."""
+        lengths = self.lengths[rows]
+        steps = int(lengths.max(initial=0)) + extra_steps
+        every_step = np.broadcast_to(np.arange(steps)[:, None], (steps, len(rows)))
+        return self._gather(every_step, self.bounds[rows], lengths, padding)
 
-    def _filled(self, at: Positions, first: Positions, lengths: Positions, padding: float) -> Array:
-        """The values at steps ``at`` (T, B) of sequences; padding where a sequence has no such step."""
-        inside = (at >= 0) & (at < lengths)
-        found: Array = (
-            self.flat[np.where(inside, first + at, 0)]
+    def _gather(self, steps: Positions, first: Positions, lengths: Positions, padding: float) -> Array:
+        """Return the values at ``steps`` (T, B) of the sequences that start at ``first`` (B,); padding outside them."""
+        is_inside = (steps >= 0) & (steps < lengths)
+        values: Array = (
+            self.flat[np.where(is_inside, first + steps, 0)]
             if len(self.flat)
-            else np.zeros((*at.shape, *self.flat.shape[1:]), self.flat.dtype)
+            else np.zeros((*steps.shape, *self.flat.shape[1:]), self.flat.dtype)
         )
-        found[~inside] = padding
-        return found
+        values[~is_inside] = padding
+        return values
 
 
-def bounded(
-    rows: Positions, sizes: Sequence[Positions], most: int = 64, few: int = FEW_POSITIONS
+def _bounds_of_lengths(lengths: Iterable[int]) -> Positions:
+    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)
+
+
+def iter_bounded_batches(
+    rows: Positions, sizes: Sequence[Positions], max_rows: int = 64, cheap_positions: int = CHEAP_POSITIONS
 ) -> Iterator[Positions]:
-    """These rows, in their order, in batches of at most ``most`` rows whose padded size is bounded.
+    """Cut rows, in their order, into batches whose padded size is bounded.
 
-    ``sizes``: for each kind of sequence that is padded (a source, a target) its lengths, of all records. A record that
-    is alone larger than the bound has a batch of its own. A batch of more than ``few`` positions
-    also ends where padding would be most of it.
+    A batch has at most ``max_rows`` rows and `MAX_POSITIONS` positions; a larger example gets a batch of its own.
+    A batch of more than ``cheap_positions`` also ends before padding would become most of it.
+
+    Args:
+        rows: Indices of examples (B,).
+        sizes: Lengths (n,) of all examples, for each kind of sequence that is padded (source, target).
+        max_rows: Most rows of a batch.
+        cheap_positions: Size up to which the amount of padding does not matter.
     """
-    start = longest = steps = 0
+    start = steps = 0
     lengths = [size[rows].tolist() for size in sizes]
-    peaks = [0] * len(sizes)
+    peaks = [0] * len(sizes)  # greatest length in the current batch, for each kind of sequence
     for end, size in enumerate(zip(*lengths, strict=True)):
+        # Size of the batch rows[start : end + 1].
         peaks = [max(pair) for pair in zip(peaks, size, strict=True)]
-        longest, steps = sum(peaks), steps + sum(size)
+        longest = sum(peaks)
+        steps += sum(size)
         padded = longest * (end + 1 - start)
-        wasteful = padded > few and padded > _MOST_PADDED * steps
-        if end > start and (end - start == most or padded > MOST_POSITIONS or wasteful):
+
+        is_wasteful = padded > cheap_positions and padded > _MAX_PADDING_RATIO * steps
+        if end > start and (end - start == max_rows or padded > MAX_POSITIONS or is_wasteful):
             yield rows[start:end]
-            start, peaks, steps = end, list(size), sum(size)
+            start = end
+            peaks = list(size)
+            steps = sum(size)
     if start < len(rows):
         yield rows[start:]
 
 
-def _bounds(lengths: Iterable[int]) -> Positions:
-    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)
-
-
-Ids = npt.NDArray[np.int32]
-
-
-EMPTY = -1  # a target that is not scored
-UNSEEN = -2  # and below: a label that the model has not learnt; it has no loss, and every answer is wrong
-
-
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B records, padded. Arrays that a task does not have are None.
+    """B padded examples. Arrays that a task does not have are None.
 
-    ``x``: ids (T, B) int32 or dense (T, B, F) float32, right-aligned: row b stands at steps T - lengths[b] to T - 1,
-    with 0 before them. generate: ``given``, label ids (B,) int32 or vectors (B, K) float32, and lengths of 1.
-    ``y``: tag (T, B) int32, -1 where nothing is scored; classify (B,) int32, -1 unknown; regress (T, B, K) float32,
-    NaN where nothing is scored; forecast (B, horizon * C) float32, scaled, NaN where the future is not known.
-    ``spelling`` (tag): the character ids (Tc, U) of the U different words of the batch, right-aligned, in several
-    arrays one after the other where one would be too large; ``spelling_lengths`` (U,); ``word_of`` (T, B): which of
-    the U words stands there, 0 in the padding.
-    ``target_in``, ``target_out`` (generate, translate): (S, B) int32, left-aligned: what the decoder is fed (0 first)
-    and what it is to predict (0 last, then -1).
-    ``rows`` (B,): the index of each record in its data set.
+    Attributes:
+        x: Ids (T, B) int32 or dense numbers (T, B, F) float32, right-aligned: example b occupies steps T - lengths[b]
+            to T - 1, after zeros. generate: label ids (B,) int32 or vectors (B, K) float32, with lengths of 1.
+        lengths: Steps of each example (B,).
+        rows: Index of each example in its dataset (B,).
+        y: tag: (T, B) int32, -1 where not scored; classify: (B,) int32, -1 if unknown; regress: (T, B, K) float32, NaN
+            where not scored; forecast: (B, horizon * C) float32, scaled, NaN where the future is unknown.
+        spelling: tag: character ids (Tc, U) of the U distinct words of the batch, right-aligned; several arrays of
+            consecutive words if one would be too large.
+        spelling_lengths: Characters of each distinct word (U,).
+        word_of: Index of the distinct word at each step (T, B), 0 in the padding.
+        target_in: generate and translate: decoder input (S, B) int32, left-aligned; starts with 0.
+        target_out: Tokens for the decoder to predict (S, B) int32, left-aligned; ends with 0, then -1.
     """
 
     x: Array
@@ -143,7 +161,7 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many positions are scored."""
+        """Number of scored positions."""
         targets = self.y if self.target_out is None else self.target_out
         if targets is None:
             return 0
@@ -153,46 +171,45 @@ class Batch:
 
     @property
     def scored(self) -> int:
-        """The same: nothing else is counted."""
+        """Same as `count`; windows of text differ in the two."""
         return self.count
 
 
 @dataclass(frozen=True, eq=False)
 class SplitBatch:
-    """A training batch whose rows are padded and run part by part, because padded together they need too much memory.
+    """A training batch in parts that are padded and run one after another, because together they need too much memory.
 
-    The rows of the parts, one after the other, are those of the batch.
+    The rows of the batch are those of the parts, concatenated.
     """
 
     parts: tuple[Batch, ...]
 
     @property
     def rows(self) -> Positions:
+        """Index of each example in its dataset (B,)."""
         return np.concatenate([part.rows for part in self.parts])
 
     @property
     def lengths(self) -> Positions:
+        """Steps of each example (B,)."""
         return np.concatenate([part.lengths for part in self.parts])
 
     @property
     def count(self) -> int:
-        """How many positions are scored."""
+        """Number of scored positions."""
         return sum(part.count for part in self.parts)
 
     @property
     def scored(self) -> int:
-        """The same: nothing else is counted."""
+        """Same as `count`; windows of text differ in the two."""
         return self.count
 
 
-_SHOWN = 5  # labels in a message
-
-
 class EncodedDataset(Protocol):
-    """What `batches` cut: a `EncodedExamples`, or the `Windows` of a forecast."""
+    """A dataset to cut into batches: `EncodedExamples`, or the `SlidingWindows` of a forecast."""
 
     @property
-    def vocabulary(self) -> TaskSchema: ...
+    def schema(self) -> TaskSchema: ...
 
     def __len__(self) -> int: ...
 
@@ -202,36 +219,44 @@ class EncodedDataset(Protocol):
 
     @property
     def sizes(self) -> Positions:
-        """What records of like length are sorted by (n,)."""
+        """Size (n,) by which examples are grouped into batches."""
 
     @property
-    def padded(self) -> Sequence[Positions]:
-        """The lengths (n,) of each kind of sequence that a batch pads."""
+    def padded_lengths(self) -> Sequence[Positions]:
+        """Lengths (n,) of each kind of sequence that a batch pads."""
 
     @property
     def fingerprint(self) -> str:
-        """A hash of vocabulary and examples."""
+        """Hash of schema and examples."""
 
     def batch(self, rows: Positions) -> Batch:
-        """These examples, padded."""
+        """Pad these examples into a batch."""
 
     def split(self, valid: float, seed: int) -> tuple[Any, Any]:
-        """The examples that train, and those that validate (None if there are none)."""
+        """Return the training examples and the validation examples (None if there are none)."""
 
-    def some(self, count: int, seed: int) -> Any:
-        """At most ``count`` of the examples, drawn by the seed."""
+    def sample(self, count: int, seed: int) -> Any:
+        """Return at most ``count`` random examples."""
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedExamples:
-    """n examples. ``x``: ids, dense steps, or (generate) `given` as sequences of one; ``y``: tags or outputs a step;
-    ``label`` (n,): classes, -1 unknown; ``target``: ids for the decoder; ``word`` and ``spelling`` (tag): which of the
-    different words stands at each step, and the characters of each. Numbers are in their own units, and scaled when a
-    batch is made. ``unseen``: labels that the vocabulary lacks, with the place of the first; label i of them is
-    `UNSEEN` - i in ``y`` or ``label``.
+    """n encoded examples. Dense numbers are in their own units; `batch` scales them.
+
+    Attributes:
+        schema: The schema by which the examples were encoded.
+        places: Location of each example (n,).
+        x: Ids or dense steps; for generate, the labels or vectors as sequences of length one.
+        y: Tags or outputs of each step.
+        label: Classes (n,), -1 if unknown.
+        target: Ids for the decoder.
+        word: tag: index of the distinct word at each step.
+        spelling: tag: characters of each distinct word.
+        unseen: Labels that the schema lacks, with the location of the first of each; label i of them is `UNSEEN` - i
+            in ``y`` or ``label``.
     """
 
-    vocabulary: TaskSchema
+    schema: TaskSchema
     places: tuple[Location, ...]
     x: Ragged
     y: Ragged | None = None
@@ -246,135 +271,154 @@ class EncodedExamples:
 
     @property
     def lengths(self) -> Positions:
+        """Steps of x (n,)."""
         return self.x.lengths
 
     @property
     def sizes(self) -> Positions:
+        """Steps of x and target together (n,)."""
         return self.x.lengths if self.target is None else self.x.lengths + self.target.lengths
 
     @property
-    def padded(self) -> Sequence[Positions]:
+    def padded_lengths(self) -> Sequence[Positions]:
+        """Lengths (n,) of x and target."""
         return [part.lengths for part in (self.x, self.target) if part is not None]
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.blake2b(json.dumps(self.vocabulary.to_mapping(), sort_keys=True).encode(), digest_size=16)
-        for part, flat in self._as_trained():
-            _update(digest, part.bounds)
-            _update(digest, flat)
+        """Hash of schema and examples."""
+        digest = hashlib.blake2b(json.dumps(self.schema.to_mapping(), sort_keys=True).encode(), digest_size=16)
+        for part, flat in self._iter_fingerprinted():
+            _update_digest(digest, part.bounds)
+            _update_digest(digest, flat)
         if self.label is not None:
-            _update(digest, self.label)
+            _update_digest(digest, self.label)
         return digest.hexdigest()
 
     def take(self, rows: Positions) -> "EncodedExamples":
-        """Some of the examples, in this order."""
+        """Return some of the examples, in this order."""
         y, target, word = (None if part is None else part.take(rows) for part in (self.y, self.target, self.word))
         places = tuple(self.places[i] for i in rows)
         label = None if self.label is None else self.label[rows]
         return replace(self, places=places, x=self.x.take(rows), y=y, label=label, target=target, word=word)
 
     def split(self, valid: float, seed: int) -> tuple["EncodedExamples", "EncodedExamples | None"]:
-        """Shuffled by the seed; the second has ``round(valid * n)`` examples, and is None if that is 0."""
-        train, held = split_rows(len(self), valid, seed)
-        return (self.take(train), self.take(held)) if len(held) else (self, None)
+        """Split at random into training examples and ``round(valid * n)`` validation examples (None if that is 0)."""
+        train, held_out = split_rows(len(self), valid, seed)
+        return (self.take(train), self.take(held_out)) if len(held_out) else (self, None)
 
-    def some(self, count: int, seed: int) -> "EncodedExamples":
-        """At most ``count`` examples, drawn by the seed."""
+    def sample(self, count: int, seed: int) -> "EncodedExamples":
+        """Return at most ``count`` random examples."""
         return self.take(sample_rows(len(self), count, seed))
 
     def batch(self, rows: Positions) -> Batch:
-        """These examples, padded."""
-        task = self.vocabulary.task
+        """Pad these examples into a batch, and scale dense numbers."""
         common: dict[str, Any] = {"rows": rows, "lengths": self.lengths[rows]}
         if self.target is not None:
-            common |= self._targets(rows)
-        if task == "generate":
-            x = self.x.right(rows)[0]
-            return Batch(x=x if self.vocabulary.labels else self._scaled(x), **common)
-        x = self.x.right(rows)
-        if self.vocabulary.inputs is not None:
-            x = self._scaled(x)
-            x[self._padding(rows, len(x))] = 0
+            common |= self._decoder_targets(rows)
+        if self.schema.task == "generate":
+            x = self.x.align_right(rows)[0]
+            return Batch(x=x if self.schema.labels else self._scale_inputs(x), **common)
+
+        x = self.x.align_right(rows)
+        if self.schema.inputs is not None:
+            x = self._scale_inputs(x)
+            # Scaling moved the zeros of the padding.
+            x[self._is_padding(rows, len(x))] = 0
         if self.spelling is not None:
-            common |= self._spelt(rows)
-        return Batch(x=x, y=self._answers(rows), **common)
+            common |= self._batch_spelling(rows)
+        return Batch(x=x, y=self._batch_targets(rows), **common)
 
     def actual(self, rows: Positions) -> Array:
-        """The outputs (T, B, K) of regress in their own units, float64, NaN where nothing is scored."""
+        """Return the outputs (T, B, K) of regress in their own units, float64, NaN where not scored."""
         assert self.y is not None
-        return self.y.right(rows, np.nan)
+        return self.y.align_right(rows, np.nan)
 
-    def _as_trained(self) -> Iterator[tuple[Ragged, Array]]:
-        """Sequences with their values, as the fingerprint of a run has them that version 0.1 began, too."""
-        inputs, outputs = self.vocabulary.inputs, self.vocabulary.outputs
+    def _iter_fingerprinted(self) -> Iterator[tuple[Ragged, Array]]:
+        """Yield sequences with the values to hash.
+
+        Runs started by version 0.1 hashed values rounded to float32; their fingerprint must match when they resume.
+        """
+        inputs = self.schema.inputs
+        outputs = self.schema.outputs
         yield self.x, self.x.flat if inputs is None else inputs.round_as_trained(self.x.flat)
         if self.y is not None:
-            yield self.y, self._fed(self.y.flat) if outputs is not None and outputs.rounds_to_float32 else self.y.flat
+            is_rounded = outputs is not None and outputs.rounds_to_float32
+            yield self.y, self._scale_targets(self.y.flat) if is_rounded else self.y.flat
         if self.target is not None:
             yield self.target, self.target.flat
 
-    def _fed(self, y: Array) -> Array:
-        """Outputs (..., K) as the loss takes them."""
-        outputs = self.vocabulary.outputs
+    def _scale_targets(self, y: Array) -> Array:
+        """Convert outputs (..., K) to the numbers that the loss takes; bits are not scaled."""
+        outputs = self.schema.outputs
         assert outputs is not None
-        return y.astype(np.float32) if self.vocabulary.binary else outputs.transform(outputs.round_as_trained(y))
+        return y.astype(np.float32) if self.schema.binary else outputs.transform(outputs.round_as_trained(y))
 
-    def _scaled(self, x: Array) -> Array:
-        inputs = self.vocabulary.inputs
+    def _scale_inputs(self, x: Array) -> Array:
+        inputs = self.schema.inputs
         assert inputs is not None
         return inputs.transform(inputs.round_as_trained(x))
 
-    def _padding(self, rows: Positions, steps: int) -> npt.NDArray[np.bool_]:
-        """Where nothing stands (T, B)."""
+    def _is_padding(self, rows: Positions, steps: int) -> npt.NDArray[np.bool_]:
+        """Return the mask (T, B) of the padding of right-aligned examples."""
         return np.arange(steps)[:, None] < steps - self.lengths[rows]
 
-    def _answers(self, rows: Positions) -> Array | None:
+    def _batch_targets(self, rows: Positions) -> Array | None:
+        """Return `Batch.y`."""
         if self.label is not None:
-            found: Array = self.label[rows]
-            return found
+            labels: Array = self.label[rows]
+            return labels
         if self.y is None:
             return None
-        return self.y.right(rows, EMPTY) if self.vocabulary.outputs is None else self._fed(self.actual(rows))
+        if self.schema.outputs is None:
+            return self.y.align_right(rows, IGNORED)
+        return self._scale_targets(self.actual(rows))
 
-    def _targets(self, rows: Positions) -> dict[str, Array]:
-        """The decoder's input, which starts with the end symbol, and what it predicts, which ends with it."""
+    def _decoder_targets(self, rows: Positions) -> dict[str, Array]:
+        """Return the decoder's input, which starts with the end symbol, and its targets, which end with it."""
         assert self.target is not None
         lengths = self.target.lengths[rows]
-        out = self.target.left(rows, EMPTY, more=1)
+        out = self.target.align_left(rows, IGNORED, extra_steps=1)
         out[lengths, np.arange(len(rows))] = END
-        fed = np.vstack([np.full((1, len(rows)), END, np.int32), np.maximum(out[:-1], 0)])
-        return {"target_in": fed, "target_out": out}
+        # Teacher forcing: the input is the target delayed by one step.
+        delayed = np.vstack([np.full((1, len(rows)), END, np.int32), np.maximum(out[:-1], 0)])
+        return {"target_in": delayed, "target_out": out}
 
-    def _spelt(self, rows: Positions) -> dict[str, Array]:
+    def _batch_spelling(self, rows: Positions) -> dict[str, Any]:
+        """Return the spelling of the distinct words of a batch, and the word at each step."""
         assert self.word is not None
         assert self.spelling is not None
         words = self.word.take(rows)
-        different, which = np.unique(words.flat, return_inverse=True)
-        groups = _spelling_groups(self.spelling.lengths[different])
+        distinct, index = np.unique(words.flat, return_inverse=True)
+
+        # Groups change the order of the words: argsort inverts that permutation.
+        groups = _group_spellings(self.spelling.lengths[distinct])
         order = np.concatenate(groups)
-        word_of = Ragged(np.argsort(order)[which.reshape(-1)].astype(np.int32), words.bounds)
+        word_of = Ragged(np.argsort(order)[index.reshape(-1)].astype(np.int32), words.bounds)
         return {
-            "spelling": tuple(self.spelling.right(different[group]) for group in groups),
-            "spelling_lengths": self.spelling.lengths[different[order]],
-            "word_of": word_of.right(np.arange(len(rows))),
+            "spelling": tuple(self.spelling.align_right(distinct[group]) for group in groups),
+            "spelling_lengths": self.spelling.lengths[distinct[order]],
+            "word_of": word_of.align_right(np.arange(len(rows))),
         }
 
 
-def _spelling_groups(lengths: Positions) -> list[Positions]:
-    """Words of these lengths in groups that are padded together: one, unless a long word made it too large."""
+def _group_spellings(lengths: Positions) -> list[Positions]:
+    """Group words of these lengths for padding: one group, unless a long word would make it too large."""
     order = np.arange(len(lengths))
-    if len(lengths) * lengths.max() <= MOST_POSITIONS:
+    if len(lengths) * lengths.max() <= MAX_POSITIONS:
         return [order]
-    return list(bounded(np.argsort(lengths, kind="stable"), [lengths], len(lengths), MOST_POSITIONS))
+    by_length = np.argsort(lengths, kind="stable")
+    return list(iter_bounded_batches(by_length, [lengths], len(lengths), MAX_POSITIONS))
 
 
-def unseen_told(unseen: Mapping[str, Location]) -> str:
-    """A line about labels that the model has not learnt."""
-    names = ", ".join(f"{label!r} ({place})" for label, place in list(unseen.items())[:_SHOWN])
-    more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
+def describe_unseen_labels(unseen: Mapping[str, Location]) -> str:
+    """Return a line about labels that the model has not learned."""
+    names = ", ".join(f"{label!r} ({place})" for label, place in list(unseen.items())[:_MAX_LISTED])
+    more = f" and {len(unseen) - _MAX_LISTED} more" if len(unseen) > _MAX_LISTED else ""
     return f"labels that did not occur in training count as wrong and have no loss: {names}{more}"
 
 
-def _update(digest: Any, array: Array) -> None:
+def _update_digest(digest: Any, array: Array) -> None:
+    """Hash shape, type and values; the bytes are little-endian on every machine."""
     digest.update(str((array.shape, array.dtype.str[1:])).encode())
     digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)

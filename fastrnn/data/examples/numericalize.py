@@ -1,4 +1,4 @@
-"""Records to encoded examples, by a vocabulary."""
+"""Conversion of examples to arrays of ids and numbers, by the schema of a task."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError
-from .dataset import EMPTY, UNSEEN, EncodedExamples, Ragged
+from .dataset import IGNORED, UNSEEN, EncodedExamples, Ragged
 from .example import LARGEST, Example, ExampleSet, Location
 from .readers.conll import locate_word
 from .schema import TaskSchema
@@ -18,152 +18,177 @@ Array = npt.NDArray[Any]
 
 
 def numericalize(
-    records: ExampleSet, vocabulary: TaskSchema, allow_unseen: bool = False
+    examples: ExampleSet, schema: TaskSchema, allow_unseen: bool = False
 ) -> "EncodedExamples | SlidingWindows":
-    """Records as a vocabulary sees them.
+    """Encode examples by a schema.
 
-    ``allow_unseen``: for evaluation, labels that the vocabulary lacks are kept apart (`EncodedExamples.unseen`). Raises
-    `InputError` that names file and line for an empty sequence, an unknown label (unless the records need no answers)
-    or another number of columns.
+    Args:
+        examples: Examples of the schema's task.
+        schema: Vocabularies, labels and scalers, usually of the training data.
+        allow_unseen: Whether labels that the schema lacks are kept in `EncodedExamples.unseen`, for evaluation, instead
+            of raising an error.
+
+    Raises:
+        ConfigError: The examples are of another task.
+        InputError: An empty sequence, an unknown label (unless the examples need no targets), or another number of
+            columns; the message names file and line.
     """
-    if records.task != vocabulary.task:
-        raise ConfigError(f"these are records of {records.task}; the model is of {vocabulary.task}")
-    if records.task == "forecast":
-        return windows(records, vocabulary)
-    places = tuple(record.place for record in records.items)
-    labels = _Labels(vocabulary, records.answers, allow_unseen)
-    parts = _ENCODERS[records.task](records, vocabulary, labels)
-    return EncodedExamples(vocabulary, places, **parts, unseen=labels.unseen)
+    if examples.task != schema.task:
+        raise ConfigError(f"these are examples of {examples.task}; the model is of {schema.task}")
+    if examples.task == "forecast":
+        return windows(examples, schema)
+
+    places = tuple(example.place for example in examples.items)
+    labels = _LabelEncoder(schema, examples.answers, allow_unseen)
+    parts = _ENCODERS[examples.task](examples, schema, labels)
+    return EncodedExamples(schema, places, **parts, unseen=labels.unseen)
 
 
-class _Labels:
-    """Labels to ids. ``unseen``: those that the vocabulary lacks, with the place of the first of each."""
+class _LabelEncoder:
+    """Converts labels to ids. ``unseen``: labels that the schema lacks, with the location of the first of each."""
 
-    def __init__(self, vocabulary: TaskSchema, answers: bool, allow_unseen: bool) -> None:
-        self._vocabulary, self._answers, self._allow_unseen = vocabulary, answers, allow_unseen
+    def __init__(self, schema: TaskSchema, is_required: bool, allow_unseen: bool) -> None:
+        self._schema = schema
+        self._is_required = is_required
+        self._allow_unseen = allow_unseen
         self.unseen: dict[str, Location] = {}
         self._unseen_ids: dict[str, int] = {}
 
-    def id_of(self, label: str, place: Callable[[], Location]) -> int:
-        """The id, `EMPTY` for an unknown label that is not needed, `UNSEEN` or below for one that may be unknown."""
-        found = self._vocabulary.find_label(label)
-        if found is not None:
-            return found
-        if not self._answers:
-            return EMPTY
+    def to_id(self, label: str, get_place: Callable[[], Location]) -> int:
+        """Return the id of a label.
+
+        An unknown label gets `IGNORED` if labels are not required, and an id of `UNSEEN` or lower if unseen labels are
+        allowed. Otherwise it raises `InputError`. The location is computed only if it is needed: for tags that
+        scans the example's text.
+        """
+        label_id = self._schema.find_label(label)
+        if label_id is not None:
+            return label_id
+        if not self._is_required:
+            return IGNORED
         if not self._allow_unseen:
-            return self._vocabulary.label_id(label, place())  # raises
+            return self._schema.label_id(label, get_place())  # raises
         if label not in self._unseen_ids:
             self._unseen_ids[label] = UNSEEN - len(self.unseen)
-            self.unseen[label] = place()
+            self.unseen[label] = get_place()
         return self._unseen_ids[label]
 
 
-def _tag(records: ExampleSet, vocabulary: TaskSchema, labels: _Labels) -> dict[str, Any]:
-    assert vocabulary.tokens is not None
-    parts: dict[str, Any] = {"x": Ragged.of([vocabulary.tokens.to_ids(r.x) for r in records.items], np.int32)}
-    if _answered(records):
-        tags = [[labels.id_of(tag, partial(locate_word, r, i)) for i, tag in enumerate(r.y)] for r in records.items]
-        parts["y"] = Ragged.of([np.array(t, np.int32) for t in tags])
-    if vocabulary.characters is not None:
-        numbers: dict[str, int] = {}
-        words = [np.array([numbers.setdefault(word, len(numbers)) for word in r.x], np.int32) for r in records.items]
-        parts["word"] = Ragged.of(words)
-        parts["spelling"] = Ragged.of([vocabulary.characters.to_ids(word) for word in numbers], np.int32)
+def _encode_tag(examples: ExampleSet, schema: TaskSchema, labels: _LabelEncoder) -> dict[str, Any]:
+    assert schema.tokens is not None
+    items = examples.items
+    parts: dict[str, Any] = {"x": Ragged.from_sequences([schema.tokens.to_ids(e.x) for e in items], np.int32)}
+
+    if _have_targets(examples):
+        tags = [[labels.to_id(tag, partial(locate_word, e, i)) for i, tag in enumerate(e.y)] for e in items]
+        parts["y"] = Ragged.from_sequences([np.array(ids, np.int32) for ids in tags])
+
+    # Each distinct word is spelled once; `word` is its index at each step.
+    if schema.characters is not None:
+        word_ids: dict[str, int] = {}
+        words = [np.array([word_ids.setdefault(word, len(word_ids)) for word in e.x], np.int32) for e in items]
+        parts["word"] = Ragged.from_sequences(words)
+        parts["spelling"] = Ragged.from_sequences([schema.characters.to_ids(word) for word in word_ids], np.int32)
     return parts
 
 
-def _classify(records: ExampleSet, vocabulary: TaskSchema, labels: _Labels) -> dict[str, Any]:
-    ids = [EMPTY if r.y is None else labels.id_of(r.y, partial(_place, r)) for r in records.items]
-    if vocabulary.tokens is None:
-        return {"x": _dense(records, vocabulary), "label": np.array(ids, np.int32)}
-    return {"x": _ids(records, vocabulary), "label": np.array(ids, np.int32)}
+def _encode_classify(examples: ExampleSet, schema: TaskSchema, labels: _LabelEncoder) -> dict[str, Any]:
+    ids = [IGNORED if e.y is None else labels.to_id(e.y, partial(_place_of, e)) for e in examples.items]
+    if schema.tokens is None:
+        return {"x": _encode_steps(examples, schema), "label": np.array(ids, np.int32)}
+    return {"x": _encode_texts(examples, schema), "label": np.array(ids, np.int32)}
 
 
-def _place(record: Example) -> Location:
-    return record.place
+def _place_of(example: Example) -> Location:
+    return example.place
 
 
-def _generate(records: ExampleSet, vocabulary: TaskSchema, _labels: _Labels) -> dict[str, Any]:
-    if vocabulary.labels:
-        given = [np.array([vocabulary.label_id(_text(r), r.place)], np.int32) for r in records.items]
-        return {"x": Ragged.of(given), **_decoded(records, vocabulary)}
-    assert vocabulary.inputs is not None
-    for record in records.items:
-        if isinstance(record.x, str) or record.x.shape != (vocabulary.inputs.size,):
-            raise record.place.error(f'"given" must be a list of {vocabulary.inputs.size} numbers here')
-        if not (np.abs(record.x) <= LARGEST).all():
-            raise record.place.error(f'"given" must hold finite numbers, at most {LARGEST:g}')
-    return {"x": Ragged.of([r.x[None] for r in records.items]), **_decoded(records, vocabulary)}
+def _encode_generate(examples: ExampleSet, schema: TaskSchema, _labels: _LabelEncoder) -> dict[str, Any]:
+    if schema.labels:
+        given = [np.array([schema.label_id(_require_text(e), e.place)], np.int32) for e in examples.items]
+        return {"x": Ragged.from_sequences(given), **_encode_targets(examples, schema)}
+
+    assert schema.inputs is not None
+    for example in examples.items:
+        if isinstance(example.x, str) or example.x.shape != (schema.inputs.size,):
+            raise example.place.error(f'"given" must be a list of {schema.inputs.size} numbers here')
+        if not (np.abs(example.x) <= LARGEST).all():
+            raise example.place.error(f'"given" must hold finite numbers, at most {LARGEST:g}')
+    vectors = Ragged.from_sequences([example.x[None] for example in examples.items])
+    return {"x": vectors, **_encode_targets(examples, schema)}
 
 
-def _translate(records: ExampleSet, vocabulary: TaskSchema, _labels: _Labels) -> dict[str, Any]:
-    return {"x": _ids(records, vocabulary), **_decoded(records, vocabulary)}
+def _encode_translate(examples: ExampleSet, schema: TaskSchema, _labels: _LabelEncoder) -> dict[str, Any]:
+    return {"x": _encode_texts(examples, schema), **_encode_targets(examples, schema)}
 
 
-def _regress(records: ExampleSet, vocabulary: TaskSchema, _labels: _Labels) -> dict[str, Any]:
-    parts: dict[str, Any] = {"x": _dense(records, vocabulary)}
-    if _answered(records):
-        parts["y"] = Ragged.of([_outputs(record, vocabulary) for record in records.items], np.float64)
+def _encode_regress(examples: ExampleSet, schema: TaskSchema, _labels: _LabelEncoder) -> dict[str, Any]:
+    parts: dict[str, Any] = {"x": _encode_steps(examples, schema)}
+    if _have_targets(examples):
+        outputs = [_encode_outputs(example, schema) for example in examples.items]
+        parts["y"] = Ragged.from_sequences(outputs, np.float64)
     return parts
 
 
 _ENCODERS = {
-    "tag": _tag,
-    "classify": _classify,
-    "generate": _generate,
-    "translate": _translate,
-    "regress": _regress,
+    "tag": _encode_tag,
+    "classify": _encode_classify,
+    "generate": _encode_generate,
+    "translate": _encode_translate,
+    "regress": _encode_regress,
 }
 
 
-def _answered(records: ExampleSet) -> bool:
-    """Whether every record has its answer."""
-    return all(record.y is not None for record in records.items)
+def _have_targets(examples: ExampleSet) -> bool:
+    """Return whether every example has a target."""
+    return all(example.y is not None for example in examples.items)
 
 
-def _text(record: Example) -> str:
-    if not isinstance(record.x, str):
-        raise record.place.error("an array where a text is needed; give the kind of data the model was trained on")
-    return record.x
+def _require_text(example: Example) -> str:
+    if not isinstance(example.x, str):
+        raise example.place.error("an array where a text is needed; give the kind of data the model was trained on")
+    return example.x
 
 
-def _ids(records: ExampleSet, vocabulary: TaskSchema) -> Ragged:
-    """Ids of the texts; one without a token is an error."""
-    assert vocabulary.tokens is not None
-    found = [vocabulary.tokens.to_ids(_text(record)) for record in records.items]
-    for ids, record in zip(found, records.items, strict=True):
+def _encode_texts(examples: ExampleSet, schema: TaskSchema) -> Ragged:
+    """Encode input texts; one without tokens is an error."""
+    assert schema.tokens is not None
+    sequences = [schema.tokens.to_ids(_require_text(example)) for example in examples.items]
+    for ids, example in zip(sequences, examples.items, strict=True):
         if not ids.size:
-            raise record.place.error("an empty sequence; give at least one token or leave the line out")
-    return Ragged.of(found, np.int32)
+            raise example.place.error("an empty sequence; give at least one token or leave the line out")
+    return Ragged.from_sequences(sequences, np.int32)
 
 
-def _decoded(records: ExampleSet, vocabulary: TaskSchema) -> dict[str, Any]:
-    assert vocabulary.target is not None
-    if not _answered(records):
+def _encode_targets(examples: ExampleSet, schema: TaskSchema) -> dict[str, Any]:
+    """Encode target texts, if there are any."""
+    assert schema.target is not None
+    if not _have_targets(examples):
         return {}
-    return {"target": Ragged.of([vocabulary.target.to_ids(record.y) for record in records.items], np.int32)}
+    sequences = [schema.target.to_ids(example.y) for example in examples.items]
+    return {"target": Ragged.from_sequences(sequences, np.int32)}
 
 
-def _dense(records: ExampleSet, vocabulary: TaskSchema) -> Ragged:
-    """Steps (T, F) as they are, scaled when a batch is made."""
-    assert vocabulary.inputs is not None
-    for record in records.items:
-        if isinstance(record.x, str) or record.x.shape[1:] != (vocabulary.inputs.size,):
-            has = "a text" if isinstance(record.x, str) else f"{record.x.shape[1]} features"
-            raise record.place.error(f"{has} where the model takes {vocabulary.inputs.size} features a step")
-    return Ragged.of([record.x for record in records.items])
+def _encode_steps(examples: ExampleSet, schema: TaskSchema) -> Ragged:
+    """Concatenate dense steps (T, F) in their own units."""
+    assert schema.inputs is not None
+    for example in examples.items:
+        if isinstance(example.x, str) or example.x.shape[1:] != (schema.inputs.size,):
+            has = "a text" if isinstance(example.x, str) else f"{example.x.shape[1]} features"
+            raise example.place.error(f"{has} where the model takes {schema.inputs.size} features a step")
+    return Ragged.from_sequences([example.x for example in examples.items])
 
 
-def _outputs(record: Example, vocabulary: TaskSchema) -> Array:
-    """Outputs (T, K) in their own units; NaN, and -1 among bits, is not scored."""
-    assert vocabulary.outputs is not None
-    y: Array = record.y
-    if y.shape[1] != vocabulary.outputs.size:
-        raise record.place.error(f"{y.shape[1]} targets where the model has {vocabulary.outputs.size}")
-    if not vocabulary.binary:
+def _encode_outputs(example: Example, schema: TaskSchema) -> Array:
+    """Return outputs (T, K) in their own units, NaN where not scored; among bits, -1 is not scored either."""
+    assert schema.outputs is not None
+    y: Array = example.y
+    if y.shape[1] != schema.outputs.size:
+        raise example.place.error(f"{y.shape[1]} targets where the model has {schema.outputs.size}")
+    if not schema.binary:
         return y
+
     bits: Array = np.where(y == -1, np.nan, y)
     if not np.isin(bits[~np.isnan(bits)], (0, 1)).all():
-        raise record.place.error("a target that is no bit; this model predicts 0 or 1 (-1: not scored)")
+        raise example.place.error("a target that is no bit; this model predicts 0 or 1 (-1: not scored)")
     return bits

@@ -1,15 +1,13 @@
-"""What must hold of a task's vocabulary: of one from a file, and of a new one before anything is trained with it.
+"""`TaskSchema`: the vocabularies, labels and scalers by which a task's examples are encoded and its answers decoded.
 
-All checks raise `InputError`.
-
-What a model of a labelled task must remember to encode its inputs and to show its answers.
+A schema is built from training data, checked, and saved with the model. All checks raise `InputError`.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,13 +21,14 @@ from .series import CALENDAR
 from .split import training_rows
 from .symbol_vocab import CHARS, WORDS, SymbolVocab, symbol_vocab_from_mapping
 
-if TYPE_CHECKING:
-    pass
+_MAX_LISTED = 12  # labels in a message
+_MAX_STEPS = 65536
 
+# Types of the values of a mapping that are not tables.
 _TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "date_order": str, "labels": str}
-_MOST_STEPS = 65536
-# What a task's vocabulary must hold; generate has labels or inputs, classify and regress tokens or inputs.
-_NEEDED = {
+
+# Fields that a schema must have; exactly one of each pair in _EITHER.
+_REQUIRED = {
     "tag": ("tokens", "labels"),
     "classify": ("labels",),
     "generate": ("target",),
@@ -41,75 +40,23 @@ _OPTIONAL = {"tag": {"characters"}, "regress": {"binary"}, "forecast": {"date", 
 _EITHER = {"classify": ("tokens", "inputs"), "generate": ("labels", "inputs")}
 
 
-def check_plain(mapping: Mapping[str, Any]) -> None:
-    """Numbers, flags and texts have their types and ranges."""
-    for name, kind in _TYPES.items():
-        if name in mapping and (type(mapping[name]) is not kind or not mapping[name]):
-            raise InputError(f"the {name} of a vocabulary is damaged")
-    for name in ("horizon", "seq"):
-        if not 0 <= mapping.get(name, 0) <= _MOST_STEPS:
-            raise InputError(f"the {name} of a vocabulary is out of range")
-    if mapping.get("date_order", "dmy") not in ("dmy", "mdy", "ymd"):
-        raise InputError("the date_order of a vocabulary is damaged")
-
-
-def check_sound(vocabulary: "TaskSchema") -> None:
-    """The tables are those of the task, and the labels are different ones."""
-    allowed = {*_NEEDED[vocabulary.task], *_EITHER.get(vocabulary.task, ())}
-    allowed |= _OPTIONAL.get(vocabulary.task, set())
-    held = {f.name for f in fields(vocabulary) if f.name != "task" and getattr(vocabulary, f.name)}
-    either = held & set(_EITHER.get(vocabulary.task, ()))
-    if not set(_NEEDED[vocabulary.task]) <= held <= allowed or (vocabulary.task in _EITHER and len(either) != 1):
-        raise InputError(f"a vocabulary of {vocabulary.task} with the wrong tables: {', '.join(sorted(held))}")
-    if len(set(vocabulary.labels)) != len(vocabulary.labels) or "" in vocabulary.labels:
-        raise InputError("the labels of a vocabulary must be different and not empty")
-    if any("\ud800" <= c <= "\udfff" for label in vocabulary.labels for c in label):
-        raise InputError("the labels of a vocabulary cannot hold surrogates")
-
-
-def check_label(label: Any, place: Location) -> str:
-    """A label that can be kept: labels are kept as lines of one text."""
-    if not isinstance(label, str):
-        raise place.error(f"the label is {quoted(label)}, which is no text; give a text such as {quoted(str(label))}")
-    if not label or "\n" in label:
-        what = "holds a line break" if label else "is empty"
-        raise place.error(f"the label {quoted(label)} {what}; give it a name of one line")
-    if any("\ud800" <= c <= "\udfff" for c in label):
-        raise place.error(f"the label {quoted(label)} is not Unicode; give it a plain name")
-    return label
-
-
-def check_names(names: Sequence[Any], place: Location) -> None:
-    """Names of columns that can be kept, in the same way."""
-    for name in names:
-        if not isinstance(name, str) or not name or "\n" in name:
-            raise place.error(f"a column is named {quoted(name)}; give it a name of one line")
-    if len(set(names)) != len(names):
-        raise place.error("two columns have the same name; give each its own")
-
-
-def check_kept(vocabulary: "TaskSchema", read: Callable[[Any], "TaskSchema"]) -> None:
-    """A new vocabulary is read back as it is written, so that no model is trained that cannot be loaded."""
-    try:
-        kept = read(json.loads(json.dumps(vocabulary.to_mapping(), allow_nan=False)))
-    except (InputError, ValueError) as error:
-        raise InputError(f"the vocabulary of this data cannot be kept ({error}); change the data") from None
-    if kept != vocabulary:
-        raise InputError("the vocabulary of this data cannot be kept: it would be read as another; change the data")
-
-
-_SHOWN = 12  # labels in a message
-
-
 @dataclass(frozen=True)
 class TaskSchema:
-    """The tables of a task; those that it does not need are None or empty.
+    """The vocabularies, labels and scalers of a task; fields that it does not need are None or empty.
 
-    ``tokens``: symbols of the input ids; ``characters``: of the spelling of words (tag); ``target``: of the decoder;
-    ``labels``: names of classes or tags, in order; ``inputs``: dense inputs (regress, classify, generate from vectors,
-    and the series of forecast); ``outputs``: what regress predicts, ``binary`` if these are bits; ``horizon`` and
-    ``seq``: steps predicted and seen (forecast); ``date``: the column that the calendar is read from, ``date_order``:
-    which of its numbers are day, month and year ("dmy", "mdy", "ymd"), where that is not plain.
+    Attributes:
+        task: Name of the task.
+        tokens: Vocabulary of the input.
+        characters: Vocabulary of the spelling of words (tag).
+        target: Vocabulary of the decoder.
+        labels: Names of classes or tags, in the order of their ids.
+        inputs: Scaler of dense inputs: of regress, classify, and generate from vectors, and of the series of forecast.
+        outputs: Scaler of the targets of regress.
+        binary: Whether the targets of regress are bits.
+        horizon: Steps that forecast predicts.
+        seq: Steps of the window that forecast reads.
+        date: Column from which the calendar features are read (forecast).
+        date_order: Order of day, month and year ("dmy", "mdy" or "ymd") where a date alone is ambiguous.
     """
 
     task: str
@@ -128,50 +75,56 @@ class TaskSchema:
     kind: ClassVar[str] = "task"
 
     @classmethod
-    def build(cls, records: ExampleSet, config: Config) -> "TaskSchema":
-        """The tables for these records, made from those that train (`splitting.training_rows`); labels from all.
+    def build(cls, examples: ExampleSet, config: Config) -> "TaskSchema":
+        """Build the schema from the training examples (`select_training_examples`), and the labels from all examples.
 
-        Raises `InputError` for labels and names that could not be read again.
+        Raises `InputError` for labels and column names that could not be loaded again.
         """
-        check_names((*records.inputs, *records.outputs), records.items[0].place)
-        found = _BUILDERS[records.task](records, training_items(records, config), config)
-        check_kept(found, schema_from_mapping)
-        return found
+        check_column_names((*examples.inputs, *examples.outputs), examples.items[0].place)
+        schema = _BUILDERS[examples.task](examples, select_training_examples(examples, config), config)
+        _check_round_trip(schema)
+        return schema
 
     @property
     def size(self) -> int:
-        """The number of entries in the largest table."""
+        """Number of entries of the largest table."""
         tables = [t.size for t in (self.tokens, self.characters, self.target, self.inputs, self.outputs) if t]
         return max([*tables, len(self.labels)])
 
     @property
     def columns(self) -> Columns | None:
-        """The exact columns of a table to read, if that is what the task reads."""
+        """The columns to read from a table, for tasks that read named columns."""
         if self.task not in ("forecast", "regress", "classify") or self.inputs is None or not self.inputs.names:
             return None
         return Columns(self.inputs.names, self.outputs.names if self.outputs else (), self.date, self.date_order)
 
     @property
     def features(self) -> int:
-        """F of dense input; of a series, changes, levels and the calendar."""
+        """Features F of dense input; for a series: changes, levels and calendar."""
         columns = self.inputs.size if self.inputs else 0
         return 2 * columns + (CALENDAR if self.date else 0) if self.task == "forecast" else columns
 
     def label_id(self, label: str, place: Location) -> int:
-        """The id of a label. Raises `InputError` for one that is unknown."""
-        found = self.find_label(label)
-        if found is None:
-            names = ", ".join(map(shorten, self.labels[:_SHOWN])) + (", ..." if len(self.labels) > _SHOWN else "")
-            raise place.error(f"label {quoted(label)} is unknown{nearest(label, self.labels)}; the model knows {names}")
-        return found
+        """Return the id of a label. Raises `InputError` if it is unknown."""
+        label_id = self.find_label(label)
+        if label_id is None:
+            names = ", ".join(map(shorten, self.labels[:_MAX_LISTED]))
+            more = ", ..." if len(self.labels) > _MAX_LISTED else ""
+            hint = nearest(label, self.labels)
+            raise place.error(f"label {quoted(label)} is unknown{hint}; the model knows {names}{more}")
+        return label_id
 
     def find_label(self, label: str) -> int | None:
-        """The id of a label, None for one that is unknown."""
+        """Return the id of a label, None if it is unknown."""
         return self._label_ids.get(label)
 
     @cached_property
     def _label_ids(self) -> dict[str, int]:
-        """Labels as they are; then, of models older than the reader's cleaning, without blanks and quotation marks."""
+        """Ids of labels.
+
+        Older models may have labels with spaces and quotation marks around them, which readers now strip; those are
+        also found by their stripped form, unless another label has it.
+        """
         ids = {label: i for i, label in enumerate(self.labels)}
         for i, label in enumerate(self.labels):
             ids.setdefault(label.strip(), i)
@@ -179,7 +132,7 @@ class TaskSchema:
         return ids
 
     def to_mapping(self) -> dict[str, Any]:
-        """What JSON can hold, for `schema_from_mapping`; tables that are not there are left out."""
+        """Return a JSON-compatible mapping for `schema_from_mapping`, without empty fields."""
         mapping: dict[str, Any] = {"kind": self.kind, "task": self.task}
         for name in ("tokens", "characters", "target", "inputs", "outputs"):
             table = getattr(self, name)
@@ -193,72 +146,142 @@ class TaskSchema:
         return mapping
 
 
-def training_items(records: ExampleSet, config: Config) -> Sequence[Example]:
-    """The records that train: all where validation has a file of its own, or (forecast) the end of each series."""
-    if config.valid_file is not None or records.task == "forecast":
-        return records.items
-    return [records.items[i] for i in training_rows(len(records), config.valid, config.seed)]
-
-
 def schema_from_mapping(mapping: Any) -> TaskSchema:
-    """The reverse of `TaskSchema.to_mapping`. Raises `InputError` if the mapping is not a sound vocabulary."""
+    """Restore a schema from `TaskSchema.to_mapping`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or mapping.get("kind") != TaskSchema.kind:
         raise InputError("not the vocabulary of a labelled task")
-    rest = {key: value for key, value in mapping.items() if key != "kind"}
-    unknown = set(rest) - {field.name for field in fields(TaskSchema)}
-    if unknown or rest.get("task") not in list(_BUILDERS):
+    values = {key: value for key, value in mapping.items() if key != "kind"}
+    unknown = set(values) - {field.name for field in fields(TaskSchema)}
+    if unknown or values.get("task") not in list(_BUILDERS):
         raise InputError(f"a vocabulary with {sorted(map(str, unknown)) or 'an unknown task'}")
+
     for name in ("tokens", "characters", "target"):
-        if name in rest:
-            rest[name] = symbol_vocab_from_mapping(rest[name])
+        if name in values:
+            values[name] = symbol_vocab_from_mapping(values[name])
     for name in ("inputs", "outputs"):
-        if name in rest:
-            rest[name] = scaler_from_mapping(rest[name])
-    check_plain(rest)
-    rest["labels"] = tuple(rest["labels"].split("\n")) if "labels" in rest else ()
-    found = TaskSchema(**rest)
-    check_sound(found)
-    return found
+        if name in values:
+            values[name] = scaler_from_mapping(values[name])
+    _check_values(values)
+    values["labels"] = tuple(values["labels"].split("\n")) if "labels" in values else ()
+
+    schema = TaskSchema(**values)
+    _check_fields(schema)
+    return schema
 
 
-def _tag(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
-    words = [record.x for record in items]
-    spelt = any(len(word) > 1 for sentence in words for word in sentence)
+def _check_values(mapping: Mapping[str, Any]) -> None:
+    """Check types and ranges of numbers, flags and texts."""
+    for name, kind in _TYPES.items():
+        # bool is a subclass of int: compare types.
+        if name in mapping and (type(mapping[name]) is not kind or not mapping[name]):
+            raise InputError(f"the {name} of a vocabulary is damaged")
+    for name in ("horizon", "seq"):
+        if not 0 <= mapping.get(name, 0) <= _MAX_STEPS:
+            raise InputError(f"the {name} of a vocabulary is out of range")
+    if mapping.get("date_order", "dmy") not in ("dmy", "mdy", "ymd"):
+        raise InputError("the date_order of a vocabulary is damaged")
+
+
+def _check_fields(schema: TaskSchema) -> None:
+    """Check that the fields are those of the task, and that labels are distinct."""
+    required = set(_REQUIRED[schema.task])
+    either = set(_EITHER.get(schema.task, ()))
+    allowed = required | either | _OPTIONAL.get(schema.task, set())
+    present = {f.name for f in fields(schema) if f.name != "task" and getattr(schema, f.name)}
+    if not required <= present <= allowed or (either and len(present & either) != 1):
+        raise InputError(f"a vocabulary of {schema.task} with the wrong tables: {', '.join(sorted(present))}")
+
+    if len(set(schema.labels)) != len(schema.labels) or "" in schema.labels:
+        raise InputError("the labels of a vocabulary must be different and not empty")
+    if any("\ud800" <= c <= "\udfff" for label in schema.labels for c in label):
+        raise InputError("the labels of a vocabulary cannot hold surrogates")
+
+
+def _check_round_trip(schema: TaskSchema) -> None:
+    """Check that a new schema survives saving and loading, so that no model is trained that cannot be loaded."""
+    try:
+        loaded = schema_from_mapping(json.loads(json.dumps(schema.to_mapping(), allow_nan=False)))
+    except (InputError, ValueError) as error:
+        raise InputError(f"the vocabulary of this data cannot be kept ({error}); change the data") from None
+    if loaded != schema:
+        raise InputError("the vocabulary of this data cannot be kept: it would be read as another; change the data")
+
+
+def check_label(label: Any, place: Location) -> str:
+    """Check that a label can be saved, as one line of a text, and return it."""
+    if not isinstance(label, str):
+        raise place.error(f"the label is {quoted(label)}, which is no text; give a text such as {quoted(str(label))}")
+    if not label or "\n" in label:
+        problem = "holds a line break" if label else "is empty"
+        raise place.error(f"the label {quoted(label)} {problem}; give it a name of one line")
+    if any("\ud800" <= c <= "\udfff" for c in label):
+        raise place.error(f"the label {quoted(label)} is not Unicode; give it a plain name")
+    return label
+
+
+def check_column_names(names: Sequence[Any], place: Location) -> None:
+    """Check that column names can be saved, as lines of a text, and are distinct."""
+    for name in names:
+        if not isinstance(name, str) or not name or "\n" in name:
+            raise place.error(f"a column is named {quoted(name)}; give it a name of one line")
+    if len(set(names)) != len(names):
+        raise place.error("two columns have the same name; give each its own")
+
+
+def select_training_examples(examples: ExampleSet, config: Config) -> Sequence[Example]:
+    """Return the training examples.
+
+    These are all examples if validation has its own file, or if each series is split in time (forecast).
+    """
+    if config.valid_file is not None or examples.task == "forecast":
+        return examples.items
+    return [examples.items[i] for i in training_rows(len(examples), config.valid, config.seed)]
+
+
+def _build_tag(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
+    sentences = [example.x for example in training]
+    # Words of one character have no spelling to read.
+    characters = None
+    if any(len(word) > 1 for sentence in sentences for word in sentence):
+        characters = SymbolVocab.build("chars", (w for s in sentences for w in s), config.min_count)
     return TaskSchema(
         "tag",
-        tokens=SymbolVocab.build("tokens", words, config.min_count),
-        characters=SymbolVocab.build("chars", (w for s in words for w in s), config.min_count) if spelt else None,
-        labels=_labels((tag, record.place) for record in records.items for tag in record.y or ()),
+        tokens=SymbolVocab.build("tokens", sentences, config.min_count),
+        characters=characters,
+        labels=_collect_labels((tag, example.place) for example in examples.items for tag in example.y or ()),
     )
 
 
-def _classify(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
-    labels = _labels((record.y, record.place) for record in records.items if record.y is not None)
+def _build_classify(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
+    labels = _collect_labels((example.y, example.place) for example in examples.items if example.y is not None)
     if len(labels) < 2:
-        raise records.items[0].place.error("every example has the same label; classify needs at least two labels")
-    if isinstance(items[0].x, str):
-        return TaskSchema("classify", tokens=_texts(config, (r.x for r in items), config.min_count), labels=labels)
-    return TaskSchema("classify", inputs=_dense(items, records.inputs), labels=labels)
+        raise examples.items[0].place.error("every example has the same label; classify needs at least two labels")
+    if isinstance(training[0].x, str):
+        tokens = _build_vocab(config, (example.x for example in training), config.min_count)
+        return TaskSchema("classify", tokens=tokens, labels=labels)
+    return TaskSchema("classify", inputs=_fit_inputs(training, examples.inputs), labels=labels)
 
 
-def _generate(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
-    target = _texts(config, (record.y for record in items), _least_in_targets(config))
-    if isinstance(items[0].x, str):
-        return TaskSchema("generate", target=target, labels=_labels((r.x, r.place) for r in records.items))
-    return TaskSchema("generate", target=target, inputs=StandardScaler.fit([record.x[None] for record in items]))
+def _build_generate(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
+    target = _build_vocab(config, (example.y for example in training), _target_min_count(config))
+    if isinstance(training[0].x, str):
+        labels = _collect_labels((example.x, example.place) for example in examples.items)
+        return TaskSchema("generate", target=target, labels=labels)
+    return TaskSchema("generate", target=target, inputs=StandardScaler.fit([example.x[None] for example in training]))
 
 
-def _translate(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
+def _build_translate(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
     return TaskSchema(
         "translate",
-        tokens=_texts(config, (record.x for record in items), config.min_count),
-        target=_texts(config, (record.y for record in items), _least_in_targets(config)),
+        tokens=_build_vocab(config, (example.x for example in training), config.min_count),
+        target=_build_vocab(config, (example.y for example in training), _target_min_count(config)),
     )
 
 
-def _forecast(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
+def _build_forecast(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
+    # Validation is the end of each series, unless it has its own file: fit the scaler to the part before.
     valid = 0 if config.valid_file is not None else config.valid
-    series = [record.x for record in items]
+    series = [example.x for example in training]
     past = [one.values[: max(1, int((1 - valid) * len(one)))] for one in series]
     return TaskSchema(
         "forecast",
@@ -270,47 +293,54 @@ def _forecast(records: ExampleSet, items: Sequence[Example], config: Config) -> 
     )
 
 
-def _regress(records: ExampleSet, items: Sequence[Example], config: Config) -> TaskSchema:
-    targets = [record.y for record in items]
-    seen = np.unique(np.concatenate([t[~np.isnan(t)] for t in targets]))
-    if not seen.size:
-        raise records.items[0].place.error("no target at all; give each example what is to be predicted")
-    binary = set(seen.tolist()) <= {-1.0, 0.0, 1.0} and 0.0 in seen
-    if binary:
-        outputs = StandardScaler.identity(targets[0].shape[1], records.outputs)
+def _build_regress(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
+    targets = [example.y for example in training]
+    values = np.unique(np.concatenate([t[~np.isnan(t)] for t in targets]))
+    if not values.size:
+        raise examples.items[0].place.error("no target at all; give each example what is to be predicted")
+
+    # Targets of 0 and 1 (-1: not scored) are bits.
+    is_binary = set(values.tolist()) <= {-1.0, 0.0, 1.0} and 0.0 in values
+    if is_binary:
+        outputs = StandardScaler.identity(targets[0].shape[1], examples.outputs)
     else:
-        outputs = StandardScaler.fit(targets, records.outputs, predicted=True)
-    return TaskSchema("regress", inputs=_dense(items, records.inputs), outputs=outputs, binary=binary)
+        outputs = StandardScaler.fit(targets, examples.outputs, predicted=True)
+    inputs = _fit_inputs(training, examples.inputs)
+    return TaskSchema("regress", inputs=inputs, outputs=outputs, binary=is_binary)
 
 
 _BUILDERS = {
-    "tag": _tag,
-    "classify": _classify,
-    "generate": _generate,
-    "translate": _translate,
-    "forecast": _forecast,
-    "regress": _regress,
+    "tag": _build_tag,
+    "classify": _build_classify,
+    "generate": _build_generate,
+    "translate": _build_translate,
+    "forecast": _build_forecast,
+    "regress": _build_regress,
 }
 
 
-def _texts(config: Config, texts: Iterable[str], min_count: int) -> SymbolVocab:
+def _build_vocab(config: Config, texts: Iterable[str], min_count: int) -> SymbolVocab:
     return SymbolVocab.build(config.tokens or CHARS, texts, min_count)
 
 
-def _least_in_targets(config: Config) -> int:
-    """How often a symbol must stand in the targets: a character that was left out could never be written."""
+def _target_min_count(config: Config) -> int:
+    """Return the least count of a symbol in targets: 1 for characters, since the decoder cannot spell missing ones."""
     return config.min_count if config.tokens == WORDS else 1
 
 
-def _labels(found: Iterable[tuple[Any, Location]]) -> tuple[str, ...]:
-    """Every label once: whole numbers by value, before the others in alphabetical order."""
-    names = {check_label(label, place) for label, place in found}
+def _collect_labels(labels: Iterable[tuple[Any, Location]]) -> tuple[str, ...]:
+    """Return the distinct labels: whole numbers by value, then the others alphabetically."""
+    names = {check_label(label, place) for label, place in labels}
+    # Longer digit strings are identifiers rather than numbers.
     return tuple(sorted(names, key=lambda s: (0, int(s), s) if s.isdecimal() and len(s) < 20 else (1, 0, s)))
 
 
-def _dense(items: Sequence[Example], names: Sequence[str] = ()) -> StandardScaler:
-    """Bytes count from 0 to 1; bits (and -1) stay as they are; other columns get zero mean and unit variance."""
-    arrays = [record.x for record in items]
+def _fit_inputs(training: Sequence[Example], names: Sequence[str] = ()) -> StandardScaler:
+    """Fit the scaler of dense inputs (T, F).
+
+    Bytes are divided by 255; bits (and -1) are unchanged; other columns get zero mean and unit variance.
+    """
+    arrays = [example.x for example in training]
     features = arrays[0].shape[1]
     if arrays[0].dtype == np.uint8:
         return StandardScaler.identity(features, names, 255.0)

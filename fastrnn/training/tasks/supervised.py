@@ -8,12 +8,12 @@ from typing import Any
 
 from ...config import Config
 from ...data.examples.batching import Batches, evaluation_batches
-from ...data.examples.dataset import EncodedDataset, EncodedExamples, unseen_told
+from ...data.examples.dataset import EncodedDataset, EncodedExamples, describe_unseen_labels
 from ...data.examples.example import ExampleSet
 from ...data.examples.numericalize import numericalize
 from ...data.examples.readers.dispatch import read_records
 from ...data.examples.readers.fields import Fields
-from ...data.examples.schema import TaskSchema, training_items
+from ...data.examples.schema import TaskSchema, select_training_examples
 from ...data.examples.series import gaps_told
 from ...data.examples.symbol_vocab import CHARS
 from ...data.examples.token_unit import choose_token_unit
@@ -59,7 +59,7 @@ class SupervisedTask:
                 callback.message(line)
             self.valid = numericalize(held, self.tokenizer, allow_unseen=True)
             if isinstance(self.valid, EncodedExamples) and self.valid.unseen:
-                callback.message(unseen_told(self.valid.unseen))
+                callback.message(describe_unseen_labels(self.valid.unseen))
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
 
@@ -119,12 +119,12 @@ class SupervisedTask:
         def evaluate(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
             used, start = size, time.perf_counter()
             if seconds < math.inf:  # what a few records take says how many there is time for
-                few = whole.some(min(size, _MEASURED), seed)
+                few = whole.sample(min(size, _MEASURED), seed)
                 if (found := judged(few, watch)) is None or len(few) == size:
                     return found
                 each = (time.perf_counter() - start) / len(few)
                 used = int(self.group.all_reduce_max(-min(size, max(len(few), seconds / each)))[0] * -1)
-            found = judged(whole if used == len(whole) else whole.some(used, seed), watch)
+            found = judged(whole if used == len(whole) else whole.sample(used, seed), watch)
             return found and dataclasses.replace(found, whole=used == len(whole))
 
         def judged(data: EncodedDataset, watch: Watch) -> Evaluation | None:
@@ -175,7 +175,7 @@ def _choose_tokens(records: ExampleSet, config: Config) -> tuple[str, list[str]]
     """What texts are cut into, and in words why, where it was left open."""
     if config.tokens is not None:
         return config.tokens, []
-    texts = [item.x for item in training_items(records, config) if isinstance(item.x, str)]
+    texts = [item.x for item in select_training_examples(records, config) if isinstance(item.x, str)]
     if config.task != "classify" or not texts:
         return CHARS, []
     unit = choose_token_unit(texts)
