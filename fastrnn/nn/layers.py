@@ -226,7 +226,7 @@ class Layer:
 
     def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""
-        # A start clears h[t], the output of step t - 1; the kernel then copies the outputs.
+        # A reset clears h[t], the output of step t - 1; the kernel then copies the outputs.
         outputs: Array = self.outputs if resets.size else self.cell.h[1:]
         return outputs
 
