@@ -83,11 +83,11 @@ def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Cor
 
 def note_remarks(records: "ExampleSet") -> None:
     """What was decided while reading, and where the dates of a series leap."""
-    from fastrnn.data.examples.series import gaps_told
+    from fastrnn.data.examples.series import describe_gaps
 
     for line in records.remarks:
         output.note(line)
-    if records.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+    if records.task == "forecast" and (leaps := describe_gaps(records.items)) is not None:
         output.note(leaps)
 
 

@@ -216,7 +216,7 @@ class TaskModel:
             batches = evaluation_batches(latest)  # the series in their order: their windows are equally long
             found = [latest.inverse_transform(self.model.predict(batch), batch.rows) for batch in batches]
             parts.append(np.concatenate(found))
-            latest = latest.continued(parts[-1])
+            latest = latest.extend(parts[-1])
         return list(np.concatenate(parts, axis=1)[:, :steps])
 
     def sample_stream(

@@ -34,8 +34,8 @@ def evaluate_task(model: Any, data: EncodedDataset) -> dict[str, Any]:
 def _baselines(windows: SlidingWindows) -> dict[str, Any]:
     """The errors of the forecasts that a model must beat: nothing changes; and, with dates, the same hour yesterday."""
     plain = {"persistence": windows.persistence}
-    if (period := windows.season()) is not None:
-        plain["yesterday"] = lambda rows: windows.seasonal(rows, period)
+    if (period := windows.season_length()) is not None:
+        plain["yesterday"] = lambda rows: windows.seasonal_naive(rows, period)
     found = {}
     for name, forecast in plain.items():
         errors = RegressionError(lambda batch, said: said - windows.actual(batch.rows))

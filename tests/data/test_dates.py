@@ -12,7 +12,7 @@ def going_on(fields: list[str], steps: int = 2, order: str = "") -> list[str]:
     dates = read_dates(fields, order)
     frequency = frequency_of(dates.times, dates.wall)
     offset = None if dates.offsets is None else int(dates.offsets[-1])
-    return dates.notation.show(frequency.after(dates.wall[-1], steps), offset)
+    return dates.notation.format(frequency.times_after(dates.wall[-1], steps), offset)
 
 
 @pytest.mark.parametrize(
@@ -120,5 +120,5 @@ def test_unix_times_are_read_and_shown(fields: list[str], unit: str, words: str)
 
     assert dates.times.dtype == np.dtype(f"datetime64[{unit}]")
     assert str(dates.times[0]).startswith("2020-09-13T12:26:40")
-    assert dates.notation.words == f"Unix time in {words}"
-    assert dates.notation.show(dates.times) == fields
+    assert dates.notation.description == f"Unix time in {words}"
+    assert dates.notation.format(dates.times) == fields

@@ -9,7 +9,7 @@ from record_cases import dataset, write
 
 from fastrnn.data.examples.numericalize import numericalize
 from fastrnn.data.examples.readers.dispatch import read_records
-from fastrnn.data.examples.series import Series, calendar, gaps_told, steps_in_a_day
+from fastrnn.data.examples.series import Series, calendar_features, describe_gaps, steps_per_day
 from fastrnn.data.examples.sliding_windows import SlidingWindows
 from fastrnn.errors import InputError
 
@@ -49,7 +49,7 @@ def test_every_window_has_its_past_and_its_future(tmp_path: Path) -> None:
 
 def test_the_calendar_knows_hours_and_days_of_the_week() -> None:
     times = np.array(["2024-02-26T00:00", "2024-02-26T06:00", "2024-03-03T12:00"], "datetime64[s]")  # Monday, Sunday
-    found = calendar(times)
+    found = calendar_features(times)
 
     np.testing.assert_allclose(found[:, :2], [[0, 1], [1, 0], [0, -1]], atol=1e-6)
     np.testing.assert_allclose(
@@ -98,20 +98,20 @@ def test_plain_forecasts(tmp_path: Path) -> None:
     rows = np.array([0, 7])
 
     assert data.persistence(rows)[:, :, 0].tolist() == [[29] * 30, [36] * 30]
-    assert data.season() == 24
-    yesterday = data.seasonal(rows, 24)[:, :, 0]
+    assert data.season_length() == 24
+    yesterday = data.seasonal_naive(rows, 24)[:, :, 0]
     assert yesterday[0].tolist() == [*range(6, 30), *range(6, 12)]
-    assert windows(hourly(tmp_path, 80), seq=23, horizon=2).season() is None
+    assert windows(hourly(tmp_path, 80), seq=23, horizon=2).season_length() is None
 
 
 @pytest.mark.parametrize(
     ("seconds", "steps"), [(3600, 24), (900, 96), (86400, None), (7000, None), (43200, 2), (604800, None)]
 )
-def test_steps_in_a_day(seconds: int, steps: int | None) -> None:
+def test_steps_per_day(seconds: int, steps: int | None) -> None:
     times = np.datetime64("2024-01-01", "s") + np.arange(5) * np.timedelta64(seconds, "s")
 
-    assert steps_in_a_day(Series(("a",), np.zeros((5, 1)), times, "t")) == steps
-    assert steps_in_a_day(Series(("a",), np.zeros((5, 1)))) is None
+    assert steps_per_day(Series(("a",), np.zeros((5, 1)), times, "t")) == steps
+    assert steps_per_day(Series(("a",), np.zeros((5, 1)))) is None
 
 
 def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
@@ -125,10 +125,12 @@ def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
     assert batch.count == 0
     assert np.isnan(batch.y).all()
     said = np.array([[[26.0, 1.0], [27.0, 2.0], [28.0, 3.0]]])
-    longer = latest.continued(said)
+    longer = latest.extend(said)
     after = longer.batch(np.array([0]))
     np.testing.assert_allclose(longer.persistence(np.array([0]))[0, 0], [28, 3])
-    np.testing.assert_allclose(after.x[:, 0, 4:], calendar(np.datetime64("2024-01-02T01", "s") + np.arange(4) * 3600))
+    np.testing.assert_allclose(
+        after.x[:, 0, 4:], calendar_features(np.datetime64("2024-01-02T01", "s") + np.arange(4) * 3600)
+    )
 
 
 def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> None:
@@ -167,9 +169,9 @@ def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
     months = [f"2024-{month:02}-01,1\n" for month in range(1, 13)]
     monthly = read_records([write(tmp_path, "months.csv", "date,a\n" + "".join(months))], "forecast")
 
-    assert gaps_told(even.items) is None
-    assert gaps_told(monthly.items) is None
-    told = gaps_told([*even.items, *gappy.items])
+    assert describe_gaps(even.items) is None
+    assert describe_gaps(monthly.items) is None
+    told = describe_gaps([*even.items, *gappy.items])
     assert told is not None
     assert told.endswith(
         "gap.csv: at 2024-01-01 05:00 the dates leap by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
@@ -178,4 +180,4 @@ def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
 
 
 def test_series_without_dates_have_no_leaps(tmp_path: Path) -> None:
-    assert gaps_told(read_records([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None
+    assert describe_gaps(read_records([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None

@@ -10,7 +10,7 @@ def found(*days: str) -> tuple[Frequency, list[str]]:
     """The frequency of these times, and the next three."""
     times = np.array(days, "datetime64[s]")
     frequency = frequency_of(times, times)
-    return frequency, [str(time).removesuffix("T00:00:00") for time in frequency.after(times[-1], 3)]
+    return frequency, [str(time).removesuffix("T00:00:00") for time in frequency.times_after(times[-1], 3)]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_holiday_and_a_month_left_out_are_leaps() -> None:
     days = np.array(["2023-05-04", "2023-05-05", "2023-05-09", "2023-05-10"], "datetime64[s]")
     months = np.array(["2023-01-31", "2023-02-28", "2023-04-30", "2023-05-31"], "datetime64[s]")
 
-    assert frequency_of(days, days).leaps(days, days).tolist() == [False, True, False]
-    assert frequency_of(months, months).leaps(months, months).tolist() == [False, True, False]
+    assert frequency_of(days, days).find_gaps(days, days).tolist() == [False, True, False]
+    assert frequency_of(months, months).find_gaps(months, months).tolist() == [False, True, False]
 
 
 def test_days_are_counted_on_the_clock_where_it_is_put_back() -> None:
@@ -57,7 +57,7 @@ def test_days_are_counted_on_the_clock_where_it_is_put_back() -> None:
     frequency = frequency_of(times, wall)
 
     assert (frequency.kind, frequency.count) == ("day", 1)
-    assert not frequency.leaps(times, wall).any()
+    assert not frequency.find_gaps(times, wall).any()
 
 
 def test_of_an_even_number_of_steps_one_that_occurs_is_taken() -> None:

@@ -91,7 +91,7 @@ def test_quoted_fields_lose_their_marks_and_that_is_told(
     read, told = told_by(path)
 
     assert read == found
-    assert told == ['a.tsv: fields in quotation marks are read without the marks ("" stands for one)']
+    assert told == ['a.tsv: fields in quotation marks are read without the marks ("" means one)']
     again = write(tmp_path, "again.tsv", "".join(raw + "\n" for _, _, raw in asked(path)))
     assert examples(again, "classify") == found
 

@@ -1,4 +1,4 @@
-"""Columns of dates: the notation is found from the whole column, read as instants, and written again as it was."""
+"""Columns of dates: detect the notation from the whole column, parse it to instants, format times in it."""
 
 import datetime
 import re
@@ -19,15 +19,17 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
+# Short and full names; "Sept" is the only common abbreviation of four letters.
 _MONTH_OF = {name[:length].lower(): i for i, name in enumerate(_MONTHS, 1) for length in (3, len(name))} | {"sept": 9}
+# "May" is both short and full, so it does not show which a column writes.
 _FULL_NAMES = {name.lower() for name in _MONTHS if len(name) > 3}
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_CENTURY_TURNS = 69  # years of two digits below it are in 2000 and later, as in POSIX
+_CENTURY_TURNS = 69  # two-digit years below it are in the 2000s, as in POSIX strptime
 _UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # digits of a fraction of a second -> NumPy's unit
 _ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
-# The notations of a day, a week, a month, a quarter or a year. "first" and "second" are day and month in either order.
+# Notations of a day, a week, a month, a quarter or a year. "first" and "second" are day and month in either order.
 _MONTH_NAME = r"(?P<name>[A-Za-z]{3,9})\.?"
 _DAYS = (
     r"(?P<year>\d{4})(?P<sign>[-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})",
@@ -65,12 +67,12 @@ _NOTATIONS = tuple(
         *_PERIODS,
     )
 )
-# Groups whose presence or number of digits may differ from row to row.
+# Groups that some rows of a column may lack.
 _PRECISION = ("hour", "minute", "second_", "fraction")
 
 
 class DateError(Exception):
-    """A field that is no date of its column's notation: its row, and what is wrong."""
+    """A field that is not a date in its column's notation. ``row``: its index; ``message``: what is wrong."""
 
     def __init__(self, row: int, message: str) -> None:
         super().__init__(message)
@@ -80,8 +82,13 @@ class DateError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Dates:
-    """``times`` (n,): instants, in seconds or a fraction of them; UTC where the column has ``offsets`` (n,) in seconds,
-    else the wall's clock."""
+    """A parsed column of n dates.
+
+    Attributes:
+        times: Instants (n,) in seconds or a finer unit: UTC if the column has offsets, else local time.
+        offsets: Offsets from UTC (n,) in seconds, or None.
+        notation: The notation of the column.
+    """
 
     times: Times
     offsets: Array | None
@@ -89,40 +96,45 @@ class Dates:
 
     @property
     def wall(self) -> Times:
-        """What a clock on the wall shows."""
+        """The local times (n,)."""
         return self.times if self.offsets is None else self.times + self.offsets.astype("timedelta64[s]")
 
 
 @dataclass(frozen=True)
 class UnixTime:
-    """Seconds since 1970, or thousandths, millionths or billionths of them, as numbers with so many ``decimals``."""
+    """Unix time: numbers of ``unit`` ("s", "ms", "us" or "ns") since 1970, with this many ``decimals``."""
 
     unit: str
     decimals: int = 0
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Its name in a message."""
         return (
             "Unix time in "
             + {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[self.unit]
         )
 
-    def show(self, times: Times, offset: int | None = None) -> list[str]:
-        """The times as they stand in the column."""
+    def format(self, times: Times, offset: int | None = None) -> list[str]:
+        """Format times as the column writes them."""
         if self.decimals:
             ticks = times.astype(f"datetime64[{_unit_of(self.decimals)}]").astype(np.int64).tolist()
-            scale = 10 ** _digits_of(self.decimals)
+            scale = 10 ** _round_digits(self.decimals)
             return [f"{tick // scale}.{tick % scale * 10**self.decimals // scale:0{self.decimals}}" for tick in ticks]
         return [str(tick) for tick in times.astype(f"datetime64[{self.unit}]").astype(np.int64).tolist()]
 
 
 @dataclass(frozen=True)
 class Notation:
-    """How a column writes its dates: a ``pattern``, the most precise ``example``, and what else its rows show.
+    """The notation in which a column writes its dates.
 
-    ``order``: of "first", "second" and "last", such as ("day", "month", "year"). ``short``: groups that some row writes
-    with one digit. ``full_names``: whether names of months are written out. ``digits``: of a fraction of a second.
+    Attributes:
+        pattern: The regular expression of a date.
+        example: The column's most precise date, the template for new ones.
+        order: Meaning of the groups "first", "second" and "last", such as ("day", "month", "year").
+        short: Groups written with one digit where one is enough.
+        full_names: Whether names of months are written out.
+        digits: Digits of a fraction of a second.
     """
 
     pattern: re.Pattern[str]
@@ -134,7 +146,7 @@ class Notation:
 
     @property
     def period_months(self) -> int:
-        """How many months an entry stands for where it names no day: 12, 3 or 1; 0 for a day or a week."""
+        """The length of a period in months: 12 for years, 3 for quarters, 1 for months; 0 for days and weeks."""
         names = self.pattern.groupindex
         if "day" in names or "week" in names or self.order:
             return 0
@@ -142,44 +154,45 @@ class Notation:
 
     @property
     def has_clock(self) -> bool:
-        """Whether hours are written."""
+        """Whether the dates have a time of day."""
         match = self.pattern.fullmatch(self.example)
         return match is not None and match.groupdict().get("hour") is not None
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Its name in a message."""
         return {12: "years", 3: "quarters", 1: "months"}.get(self.period_months, "dates")
 
-    def show(self, times: Times, offset: int | None = None) -> list[str]:
-        """Times on the wall's clock, ``offset`` seconds before UTC, as the column writes them."""
+    def format(self, times: Times, offset: int | None = None) -> list[str]:
+        """Format local times, ``offset`` seconds ahead of UTC, as the column writes them."""
         match = self.pattern.fullmatch(self.example)
         assert match is not None
+        # Replace the groups of the example one by one, in the order of their positions, and keep the text between.
         spans = sorted((match.span(name), name) for name in self.pattern.groupindex if match[name])
         fractions = times.astype("datetime64[ns]").astype(np.int64) % 1_000_000_000 if self.digits else None
-        shown = []
+        formatted = []
         for i, moment in enumerate(times.astype("datetime64[s]").tolist()):
-            if isinstance(moment, int):  # after the year 9999
-                shown.append(str(times[i]))
+            if isinstance(moment, int):  # a year after 9999, which datetime cannot represent
+                formatted.append(str(times[i]))
                 continue
             text, end = [], 0
             fraction = 0 if fractions is None else int(fractions[i])
             for (start, stop), name in spans:
-                text += [self.example[end:start], self._part(name, match[name], moment, fraction, offset)]
+                text += [self.example[end:start], self._format_part(name, match[name], moment, fraction, offset)]
                 end = stop
-            shown.append("".join(text) + self.example[end:])
-        return shown
+            formatted.append("".join(text) + self.example[end:])
+        return formatted
 
-    def _part(self, name: str, old: str, moment: datetime.datetime, fraction: int, offset: int | None) -> str:
-        """What stands in the place of a group of the example."""
+    def _format_part(self, name: str, old: str, moment: datetime.datetime, fraction: int, offset: int | None) -> str:
+        """The text of one group of the pattern; ``old`` is that of the example."""
         if name == "sign":
             return old
         if name == "offset":
-            return _shown_offset(old, offset or 0)
+            return _format_offset(old, offset or 0)
         if name == "name":
-            return _like(old, _MONTHS[moment.month - 1][: None if self.full_names else 3])
+            return _match_case(old, _MONTHS[moment.month - 1][: None if self.full_names else 3])
         if name == "day_name":
-            return _like(old, _WEEKDAYS[moment.weekday()][: None if len(old) > 4 else 3])
+            return _match_case(old, _WEEKDAYS[moment.weekday()][: None if len(old) > 4 else 3])
         if name == "half":
             letter = "A" if moment.hour < 12 else "P"
             return (letter if old[0].isupper() else letter.lower()) + old[1:]
@@ -187,21 +200,24 @@ class Notation:
             return {1: "st", 2: "nd", 3: "rd"}.get(moment.day % 10 if moment.day // 10 != 1 else 0, "th")
         if name == "fraction":
             return f"{fraction:09}"[: self.digits]
-        number = self._number(name, moment)
-        kind = self._kind(name)
+        # All other groups are numbers, padded with zeros to the width that the column uses.
+        number = self._part_number(name, moment)
+        kind = self._part_kind(name)
         width = len(old) if kind == "year" else 1 if name in self.short or kind in ("quarter", "weekday") else 2
         return f"{number % 100 if kind == 'year' and len(old) == 2 else number:0{width}}"
 
-    def _kind(self, name: str) -> str:
+    def _part_kind(self, name: str) -> str:
         positions = ("first", "second", "last")
         return self.order[positions.index(name)] if name in positions else name
 
-    def _number(self, name: str, moment: datetime.datetime) -> int:
-        kind = self._kind(name)
+    def _part_number(self, name: str, moment: datetime.datetime) -> int:
+        kind = self._part_kind(name)
         week = moment.isocalendar()
         if kind == "hour" and self.pattern.groupindex.get("half") and self._has_half:
+            # Midnight and noon are 12 am and 12 pm.
             return (moment.hour - 1) % 12 + 1
         numbers = {
+            # The ISO year of a week differs from the calendar year around 1 January.
             "year": week.year if "week" in self.pattern.groupindex else moment.year,
             "month": moment.month, "day": moment.day, "quarter": (moment.month + 2) // 3, "week": week.week,
             "weekday": week.weekday, "hour": moment.hour, "minute": moment.minute, "second_": moment.second,
@@ -215,49 +231,51 @@ class Notation:
 
 
 def is_date(field: str) -> bool:
-    """Whether a field is a date in any notation, apart from plain numbers."""
-    return not field.isdecimal() and _matches(field) is not None
+    """Whether a field is a date in any notation, other than digits alone."""
+    return not field.isdecimal() and _find_notation(field) is not None
 
 
 def read_dates(fields: Sequence[str], order: str = "") -> Dates:
-    """Dates of a column. ``order``: "dmy", "mdy" or "ymd", for a column that itself does not decide it.
+    """Parse a column of dates.
 
-    Raises `DateError` for the first row that is no date as those before, or where day and month cannot be told apart.
+    ``order``: "dmy", "mdy" or "ymd" for a column whose dates are ambiguous. Raises `DateError` for the first row that
+    is not in the notation of the rows before, or if day and month cannot be distinguished.
     """
-    pattern = _matches(fields[0])
+    pattern = _find_notation(fields[0])
     if pattern is None:
-        raise DateError(0, _wanted(fields[0]))
-    rows = _Rows(pattern, fields)
+        raise DateError(0, _not_a_date(fields[0]))
+    column = _DateColumn(pattern, fields)
     for row, field in enumerate(fields):
-        rows.add(row, field)
-    return rows.dates(order)
+        column.add(row, field)
+    return column.dates(order)
 
 
 def read_unix_times(fields: Sequence[str]) -> Dates:
-    """Numbers of seconds since 1970, or of thousandths and so on, which their size tells. Raises `DateError`."""
+    """Parse Unix times; their number of digits determines the unit. Raises `DateError`."""
     decimals = max(len(field.partition(".")[2]) for field in fields)
     whole = fields[0].partition(".")[0].lstrip("-")
+    # 10 digits of seconds reach the year 2286; milliseconds have had 12 or 13 since 1973.
     unit = "s" if len(whole) <= 10 else "ms" if len(whole) <= 13 else "us" if len(whole) <= 16 else "ns"
     ticks = array("q")
     for row, field in enumerate(fields):
         number, _, rest = field.partition(".")
         if not (number.isdecimal() and (rest.isdecimal() or not rest)):
-            raise DateError(row, _wanted(field))
-        ticks.append(int(number) * 10 ** _digits_of(decimals) + int(rest.ljust(_digits_of(decimals), "0") or 0))
-    unit_of_ticks = _UNITS[_digits_of(decimals)] if unit == "s" else unit
+            raise DateError(row, _not_a_date(field))
+        ticks.append(int(number) * 10 ** _round_digits(decimals) + int(rest.ljust(_round_digits(decimals), "0") or 0))
+    unit_of_ticks = _UNITS[_round_digits(decimals)] if unit == "s" else unit
     times = np.frombuffer(ticks, np.int64).astype(f"datetime64[{unit_of_ticks}]")
     return Dates(times, None, UnixTime(unit, decimals if unit == "s" else 0))
 
 
-class _Rows:
-    """The parts of every date of a column, as they are read."""
+class _DateColumn:
+    """Accumulates the parts of a column's dates and the details of its notation."""
 
     def __init__(self, pattern: re.Pattern[str], fields: Sequence[str]) -> None:
         self.pattern = pattern
         self._fields = fields
         self._ordered = "first" not in pattern.groupindex
-        self._days = array("q")  # since 1970, where the order of day and month is known
-        self._parts: list[tuple[int, int, int]] = []  # first, second, last, where it is not
+        self._days = array("q")  # since 1970, if the order of day and month is known
+        self._parts: list[tuple[int, int, int]] = []  # first, second, last, if it is not
         self._short_year = False
         self._seconds = array("q")
         self._fractions: list[str] = []
@@ -266,36 +284,38 @@ class _Rows:
         self._short: set[str] = set()
         self._full_names = False
         self._digits = 0
-        self._example, self._detail = "", -1
+        self._example = ""
+        self._detail = -1  # precision of the example
 
     def add(self, row: int, field: str) -> None:
-        """Read one more field."""
+        """Parse one more field."""
         match = self.pattern.fullmatch(field)
         if match is None:
-            other = "" if _matches(field) is None else ", written like the rows before"
-            raise DateError(row, _wanted(field) + other)
+            other = "" if _find_notation(field) is None else ", written like the rows before"
+            raise DateError(row, _not_a_date(field) + other)
         groups = match.groupdict()
         try:
             if self._ordered:
-                self._days.append(_day_of(groups))
+                self._days.append(_parse_day(groups))
             else:
                 self._parts.append((int(groups["first"]), int(groups["second"]), int(groups["last"])))
                 self._short_year = self._short_year or len(groups["last"]) == 2
-            self._seconds.append(_seconds_of(groups))
+            self._seconds.append(_parse_seconds(groups))
         except ValueError:
-            raise DateError(row, _wanted(field)) from None
+            raise DateError(row, _not_a_date(field)) from None
         self._add_offset(row, field, groups.get("offset"))
-        self._see_style(field, groups)
+        self._update_notation(field, groups)
 
     def _add_offset(self, row: int, field: str, offset: str | None) -> None:
+        # Local times and instants cannot be compared with each other.
         if self._has_offset not in (None, offset is not None):
             has = "with an offset from UTC" if offset else "without an offset from UTC"
             raise DateError(row, f"{field[:40]!r} {has}, unlike the rows before; write all dates alike")
         self._has_offset = offset is not None
-        self._offsets.append(_offset_seconds(offset) if offset else 0)
+        self._offsets.append(_parse_offset(offset) if offset else 0)
 
-    def _see_style(self, field: str, groups: dict[str, str | None]) -> None:
-        """Which digits and names the column writes; its most precise row is the example for new ones."""
+    def _update_notation(self, field: str, groups: dict[str, str | None]) -> None:
+        """Update the details of the notation; the most precise row becomes the example."""
         for names in (("month", "day", "first", "second"), ("hour",)):
             if any(len(groups.get(name) or "00") == 1 for name in names):
                 self._short.update(names)
@@ -303,21 +323,24 @@ class _Rows:
         fraction = groups.get("fraction") or ""
         self._fractions.append(fraction)
         self._digits = max(self._digits, len(fraction))
+        # Of equally precise rows the last one is the template for new dates.
         detail = sum(groups.get(name) is not None for name in _PRECISION) * 10 + len(fraction)
         if detail >= self._detail:
-            self._example, self._detail = field, detail
+            self._example = field
+            self._detail = detail
 
     def dates(self, order: str) -> Dates:
-        """All of them as instants."""
+        """The column as instants. Raises `DateError` if it is ambiguous and ``order`` does not decide."""
         if self._ordered:
             dates = self._instants(np.frombuffer(self._days, np.int64), ())
             if "short_year" in self.pattern.groupindex:
                 self._check_short_years(dates)
             return dates
-        found = self._orders()
+        found = self._plausible_orders()
         if len(found) > 1 and order:
             found = {key: dates for key, dates in found.items() if key == order} or found
         if len(found) > 1:
+            # A wrong guess would shuffle the series without anyone noticing.
             readings = " or ".join(_ORDERS[key] for key in found)
             raise DateError(
                 0,
@@ -326,7 +349,7 @@ class _Rows:
         return next(iter(found.values()))
 
     def _check_short_years(self, dates: Dates) -> None:
-        """Names of months with two digits are months and years only if one month, or a quarter, follows the other."""
+        """Refuse "Jan 24" as month and year, unless the rows are months, quarters or half-years apart."""
         times = np.sort(dates.times)
         between = np.diff(times.astype("datetime64[M]")).astype(np.int64)
         if not _is_monotonic(dates.times) or not len(between) or np.median(between) not in (1, 3, 6):
@@ -334,11 +357,16 @@ class _Rows:
                 0, f"{self._example[:40]!r}, which may be a month and year or a month and day; write 2024-02"
             )
 
-    def _orders(self) -> dict[str, Dates]:
-        """The orders of day, month and year in which this column makes sense, and what it says in each."""
+    def _plausible_orders(self) -> dict[str, Dates]:
+        """The orders of day, month and year that are valid for every row, most plausible only, with their dates.
+
+        Dates with dots have the day first. Other columns prefer orders in which the rows rise or fall, then orders
+        without gaps.
+        """
         names = {"d": "day", "m": "month", "y": "year"}
         keys = ("dmy", "mdy", "ymd") if self._short_year else ("dmy", "mdy")
-        failures, found = [], {}
+        failures: list[int] = []
+        found: dict[str, Dates] = {}
         for key in keys:
             days = array("q")
             try:
@@ -355,18 +383,20 @@ class _Rows:
             raise DateError(
                 row, f"{self._fields[row][:40]!r}, no date in the order of day and month of the rows before"
             )
-        if "." in self._example and "dmy" in found:  # dots are written between day, month and year, in this order
+        # Dots are used between day, month and year, in this order.
+        if "." in self._example and "dmy" in found:
             return {"dmy": found["dmy"]}
         if len(found) > 1:
             found = {key: dates for key, dates in found.items() if _is_monotonic(dates.times)} or found
         if len(found) > 1:
-            found = {key: dates for key, dates in found.items() if not _has_leaps(dates)} or found
+            found = {key: dates for key, dates in found.items() if not _has_gaps(dates)} or found
         return found
 
     def _instants(self, days: Array, order: tuple[str, ...]) -> Dates:
-        digits = _digits_of(self._digits)
+        digits = _round_digits(self._digits)
         ticks = days * 86400 + np.frombuffer(self._seconds, np.int64)
         offsets = np.frombuffer(self._offsets, np.int64) if self._has_offset else None
+        # With offsets the times are kept in UTC: steps stay equal when clocks change.
         ticks = ticks if offsets is None else ticks - offsets
         if digits:
             ticks = ticks * 10**digits + np.array([int(f.ljust(digits, "0")) for f in self._fractions], np.int64)
@@ -376,21 +406,22 @@ class _Rows:
         return Dates(ticks.astype(f"datetime64[{_UNITS[digits]}]"), offsets, notation)
 
 
-def _matches(field: str) -> re.Pattern[str] | None:
-    """The first notation that a field is written in."""
+def _find_notation(field: str) -> re.Pattern[str] | None:
+    """The first notation that matches a field."""
     for pattern in _NOTATIONS:
         match = pattern.fullmatch(field)
-        if match is not None and _is_possible(match.groupdict()):
+        if match is not None and _is_valid(match.groupdict()):
             return pattern
     return None
 
 
-def _is_possible(groups: dict[str, str | None]) -> bool:
+def _is_valid(groups: dict[str, str | None]) -> bool:
     try:
-        _seconds_of(groups)
+        _parse_seconds(groups)
         if "first" not in groups:
-            _day_of(groups)
+            _parse_day(groups)
         else:
+            # One number must be a month, the other a day; a last number of two digits may be the day itself.
             numbers = sorted((int(groups["first"] or 0), int(groups["second"] or 0)))
             return numbers[0] >= 1 and (len(groups["last"] or "") == 2 or (numbers[0] <= 12 and numbers[1] <= 31))
     except ValueError:
@@ -398,8 +429,8 @@ def _is_possible(groups: dict[str, str | None]) -> bool:
     return True
 
 
-def _day_of(groups: dict[str, str | None]) -> int:
-    """Days since 1970 of the first day that a date stands for. Raises `ValueError`."""
+def _parse_day(groups: dict[str, str | None]) -> int:
+    """The first day of the date's period, in days since 1970. Raises `ValueError`."""
     year = int(groups["year"] or 0)
     if groups.get("week"):
         day = datetime.date.fromisocalendar(year, int(groups["week"] or 0), int(groups.get("weekday") or 1))
@@ -414,14 +445,16 @@ def _day_of(groups: dict[str, str | None]) -> int:
     return datetime.date(year, month, int(groups.get("day") or 1)).toordinal() - _EPOCH
 
 
-def _seconds_of(groups: dict[str, str | None]) -> int:
+def _parse_seconds(groups: dict[str, str | None]) -> int:
     """Whole seconds since midnight. Raises `ValueError`."""
     hour, minute, second = (int(groups.get(name) or 0) for name in ("hour", "minute", "second_"))
     half = groups.get("half")
     if half:
         if not 1 <= hour <= 12:
             raise ValueError
+        # 12 am is hour 0, 12 pm hour 12.
         hour = hour % 12 + (12 if half[0] in "Pp" else 0)
+    # ISO 8601 writes the end of a day as 24:00.
     if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second)):
         raise ValueError
     return 3600 * hour + 60 * minute + second
@@ -433,15 +466,16 @@ def _full_year(year: int) -> int:
     return year + (2000 if year < _CENTURY_TURNS else 1900)
 
 
-def _offset_seconds(text: str) -> int:
+def _parse_offset(text: str) -> int:
     if text[0] not in "+-":
         return 0
     digits = text[1:].replace(":", "")
     seconds = 3600 * int(digits[:2]) + 60 * int(digits[2:] or 0)
+    # The sign holds for the minutes, too: -03:30 is 3.5 hours behind UTC.
     return -seconds if text[0] == "-" else seconds
 
 
-def _shown_offset(old: str, seconds: int) -> str:
+def _format_offset(old: str, seconds: int) -> str:
     if old[0] not in "+-" and seconds == 0:
         return old
     sign, minutes = "-" if seconds < 0 else "+", abs(seconds) // 60
@@ -450,8 +484,8 @@ def _shown_offset(old: str, seconds: int) -> str:
     return f"{sign}{minutes // 60:02}{'' if len(old) == 5 else ':'}{minutes % 60:02}"
 
 
-def _like(old: str, new: str) -> str:
-    """A name in capitals or small letters as an old one."""
+def _match_case(old: str, new: str) -> str:
+    """The new name in the case of the old one."""
     return new.upper() if old.isupper() else new.lower() if old.islower() else new
 
 
@@ -460,19 +494,19 @@ def _is_monotonic(times: Times) -> bool:
     return bool((between > 0).all() or (between < 0).all())
 
 
-def _has_leaps(dates: Dates) -> bool:
+def _has_gaps(dates: Dates) -> bool:
     times = np.sort(dates.wall)
-    return len(times) > 1 and bool(frequency_of(times, times).leaps(times, times).any())
+    return len(times) > 1 and bool(frequency_of(times, times).find_gaps(times, times).any())
 
 
-def _digits_of(digits: int) -> int:
-    """The digits of the NumPy unit that holds so many digits of a fraction."""
+def _round_digits(digits: int) -> int:
+    """Round digits of a fraction up to those of a NumPy unit: 0, 3, 6 or 9."""
     return -(-digits // 3) * 3
 
 
 def _unit_of(digits: int) -> str:
-    return _UNITS[_digits_of(digits)]
+    return _UNITS[_round_digits(digits)]
 
 
-def _wanted(field: str) -> str:
+def _not_a_date(field: str) -> str:
     return f"{field[:40]!r} where a date such as 2024-02-29 12:00 should be"

@@ -1,4 +1,4 @@
-"""The step from one time of a series to the next: a span of time, days, weekdays or months of the calendar."""
+"""Sampling frequency of a series: a fixed span of time, calendar days, business days or calendar months."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,19 @@ Times = npt.NDArray[np.datetime64]
 
 _DAY = np.timedelta64(1, "D")
 _WEEKDAYS = "1111100"  # Monday to Friday
-_LEAST_SPAN = 21  # days from which on other working weeks than Monday to Friday are recognised
+_MIN_SPAN = 21  # days of data needed to recognise a working week other than Monday to Friday
 _NOUNS = {"day": "day", "weekday": "business day", "month": "month"}
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """``count`` steps of a ``kind``: "span" (ticks of the times' own unit), "day", "weekday" or "month".
+    """The step from one row to the next.
 
-    ``week``: the days of the week that occur, from Monday, as NumPy's weekmask. ``anchor``: which day of a month it is:
-    1 to 31 (the last one of shorter months), or "end", "first weekday", "last weekday".
+    Attributes:
+        kind: "span" (ticks of the times' own unit), "day", "weekday" or "month".
+        count: Number of ticks, days, weekdays or months in a step.
+        week: Days of the week with data, from Monday, as NumPy's weekmask.
+        anchor: Day of the month: 1 to 31 (the last day of shorter months), "end", "first weekday" or "last weekday".
     """
 
     kind: str
@@ -28,11 +31,12 @@ class Frequency:
     week: str = _WEEKDAYS
     anchor: int | str = 1
 
-    def after(self, last: np.datetime64, steps: int) -> Times:
-        """The next times (steps,) after the last one, on the wall's clock."""
+    def times_after(self, last: np.datetime64, steps: int) -> Times:
+        """The next local times (steps,) after ``last``."""
         ahead = self.count * np.arange(1, steps + 1)
         if self.kind == "span":
-            return _times(last + ahead)
+            return _as_times(last + ahead)
+        # Count in calendar days and add the time of day again: local times keep their hour across a change of clocks.
         day = last.astype("datetime64[D]")
         if self.kind == "day":
             days = day + ahead
@@ -40,12 +44,12 @@ class Frequency:
             days = np.busday_offset(day, ahead, weekmask=self.week)
         else:
             days = self._days_of(day.astype("datetime64[M]") + ahead)
-        return _times(days + (last - day))
+        return _as_times(days + (last - day))
 
-    def leaps(self, times: Times, wall: Times) -> npt.NDArray[np.bool_]:
-        """Whether each time (n - 1,) is not one step after the one before: more than half a step away from it.
+    def find_gaps(self, times: Times, wall: Times) -> npt.NDArray[np.bool_]:
+        """Whether the step before each time but the first (n - 1,) differs from one step by more than half a step.
 
-        ``times``: instants; ``wall``: what a clock on the wall shows then.
+        ``times`` (n,): instants; ``wall`` (n,): their local times.
         """
         days = wall.astype("datetime64[D]")
         if self.kind == "weekday":
@@ -57,7 +61,7 @@ class Frequency:
         return np.asarray(2 * np.abs(between - self.count) > self.count)
 
     @property
-    def words(self) -> str | None:
+    def description(self) -> str | None:
         """The step in words, such as "3 months"; None for a span."""
         if self.kind == "span":
             return None
@@ -65,8 +69,8 @@ class Frequency:
         return f"one {noun}" if self.count == 1 else f"{self.count} {noun}s"
 
     def _days_of(self, months: Times) -> Times:
-        """The day of each month that the anchor names."""
-        first, end = _ends(months)
+        """The anchor day of each month."""
+        first, end = _month_bounds(months)
         if self.anchor == "end":
             return end
         if self.anchor == "first weekday":
@@ -78,54 +82,60 @@ class Frequency:
 
 
 def frequency_of(times: Times, wall: Times) -> Frequency:
-    """The frequency of at least two rising instants, and of what a clock on the wall shows then.
+    """The frequency of at least two rising instants ``times`` with local times ``wall``.
 
-    Where the clock always shows the same time of the day, days are counted: one is 23 or 25 hours long.
+    Series with one row per day at the same local time have a frequency in days, not in hours: with daylight saving
+    time a day can have 23 or 25 hours.
     """
     days = wall.astype("datetime64[D]")
     if len(np.unique(wall - days)) > 1 or np.diff(days).astype(np.int64).min() < 1:
         return Frequency("span", _lower_median(times))
-    return _monthly(days) or _by_weekdays(days) or Frequency("day", _lower_median(days))
+    return _detect_months(days) or _detect_weekdays(days) or Frequency("day", _lower_median(days))
 
 
-def _monthly(days: Times) -> Frequency | None:
-    """Months, where every day is the same one of its month."""
+def _detect_months(days: Times) -> Frequency | None:
+    """A frequency in months, if the dates have the same position in each month."""
     months = days.astype("datetime64[M]")
     if np.diff(months).astype(np.int64).min() < 1:
         return None
     first = months.astype("datetime64[D]")
+    # Day 31 in short months is their last day, so the largest day of the month is the anchor.
     largest = int((days - first).astype(np.int64).max()) + 1
+    # "end" is tried before a number: the ends of short months would also fit day 30.
     anchors: tuple[int | str, ...] = ("end", largest, "first weekday", "last weekday")
     for anchor in anchors:
+        # Gaps do not matter here: every date must be at the anchor, months may be missing.
         found = Frequency("month", _lower_median(months), anchor=anchor)
         if (found._days_of(months) == days).all():
             return found
     return None
 
 
-def _by_weekdays(days: Times) -> Frequency | None:
-    """Days, where some days of the week never occur."""
+def _detect_weekdays(days: Times) -> Frequency | None:
+    """A frequency in weekdays, if some days of the week never occur."""
     if _lower_median(days) != 1:
         return None
+    # 1970-01-01 was a Thursday: day + 3 counts from a Monday.
     occur = np.bincount((days.astype(np.int64) + 3) % 7, minlength=7) > 0
     week = "".join(str(int(there)) for there in occur)
     span = int((days[-1] - days[0]).astype(np.int64))
     if not occur[5:].any():
+        # Monday to Friday only if a Friday is followed by a Monday: a short series may just lack weekends.
         from_friday = np.diff(days).astype(np.int64)[(days[:-1].astype(np.int64) + 3) % 7 == 4]
         return Frequency("weekday", 1, _WEEKDAYS) if (from_friday == 3).any() else None
-    return Frequency("weekday", 1, week) if span >= _LEAST_SPAN and 5 <= occur.sum() < 7 else None
+    return Frequency("weekday", 1, week) if span >= _MIN_SPAN and 5 <= occur.sum() < 7 else None
 
 
-def _ends(months: Times) -> tuple[Times, Times]:
+def _month_bounds(months: Times) -> tuple[Times, Times]:
     """The first and the last day of each month."""
-    return _times(months.astype("datetime64[D]")), _times((months + 1).astype("datetime64[D]") - _DAY)
+    return _as_times(months.astype("datetime64[D]")), _as_times((months + 1).astype("datetime64[D]") - _DAY)
 
 
-def _times(array: Array) -> Times:
+def _as_times(array: Array) -> Times:
     return array
 
 
 def _lower_median(times: Times) -> int:
-    """The median step in the times' unit; of an even number the lower middle one, so that it is one that occurs."""
+    """The median step in the times' unit; of an even number the lower one, so that it is a step that occurs."""
     between = np.sort(np.diff(times).astype(np.int64))
     return int(between[(len(between) - 1) // 2])

@@ -12,7 +12,7 @@ from .dataset import IGNORED, UNSEEN, EncodedExamples, Ragged
 from .example import LARGEST, Example, ExampleSet, Location
 from .readers.conll import locate_word
 from .schema import TaskSchema
-from .sliding_windows import SlidingWindows, windows
+from .sliding_windows import SlidingWindows, make_windows
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ def numericalize(
     if examples.task != schema.task:
         raise ConfigError(f"these are examples of {examples.task}; the model is of {schema.task}")
     if examples.task == "forecast":
-        return windows(examples, schema)
+        return make_windows(examples, schema)
 
     places = tuple(example.place for example in examples.items)
     labels = _LabelEncoder(schema, examples.answers, allow_unseen)

@@ -1,6 +1,6 @@
-"""Series for forecast: values in time, windows over them, what the calendar says, and the plain forecasts to beat.
+"""Time series for forecast: values with times, their frequency, gaps and calendar features.
 
-Letters: n rows, C columns, T steps of a window, B windows, h steps of the horizon.
+Letters: n rows, C columns.
 """
 
 import datetime
@@ -20,16 +20,22 @@ Array = npt.NDArray[Any]
 Times = npt.NDArray[np.datetime64]
 Positions = npt.NDArray[np.int64]
 
-CALENDAR = 4  # features of a date
+CALENDAR = 4  # features of a time, see `calendar_features`
 _HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """``values`` (n, C) float64 of the named columns; ``times`` (n,): instants, where column ``date`` has them.
+    """A series of n rows and C columns, with or without times.
 
-    ``offsets`` (n,): seconds by which the wall's clock is before UTC, where the dates say it. ``notation``: how the
-    column writes dates. ``known_frequency``: the step of a series that goes on from another.
+    Attributes:
+        columns: Names of the C columns.
+        values: The values (n, C), float64.
+        times: Instants (n,), or None if there is no column of dates.
+        date: Name of the column of dates.
+        offsets: Offsets of local time from UTC (n,) in seconds, if the dates have them.
+        notation: Notation of the column of dates.
+        known_frequency: Frequency of a series that extends another; None to detect it.
     """
 
     columns: tuple[str, ...]
@@ -48,44 +54,48 @@ class Series:
         return self.rows(np.arange(len(self))[start:stop])
 
     def rows(self, rows: Positions) -> "Series":
-        """Some of the rows, in this order."""
+        """The rows with these indices, in this order."""
         times, offsets = (None if part is None else part[rows] for part in (self.times, self.offsets))
         return replace(self, values=self.values[rows], times=times, offsets=offsets)
 
-    def continued(self, values: Array) -> "Series":
-        """The series with more rows (m, C) after its end, in steps as long as most of its own."""
+    def extend(self, values: Array) -> "Series":
+        """The series with ``values`` (m, C) appended, at its own frequency."""
         more = self.times_after(len(values))
         whole = np.concatenate([self.values, values])
         if self.times is None or more is None:
             return replace(self, values=whole)
-        times, offsets = np.concatenate([self.times, more]), self.offsets
+        times = np.concatenate([self.times, more])
+        offsets = self.offsets
         if offsets is not None:
             offsets = np.concatenate([offsets, np.repeat(offsets[-1:], len(values))])
         return replace(self, values=whole, times=times, offsets=offsets, known_frequency=self.frequency)
 
     def times_after(self, count: int) -> Times | None:
-        """The instants (count,) of the next steps; the offset from UTC stays the last one."""
-        wall, frequency = self.wall, self.frequency
+        """The instants (count,) of the next rows, with the last row's offset from UTC."""
+        wall = self.wall
+        frequency = self.frequency
         if self.times is None or wall is None or frequency is None:
             return None
-        after: Times = frequency.after(wall[-1], count) - (wall[-1] - self.times[-1])
+        after: Times = frequency.times_after(wall[-1], count) - (wall[-1] - self.times[-1])
         return after
 
     def dates_after(self, count: int) -> list[str] | None:
-        """The same as the column writes dates."""
+        """The times of the next rows in the notation of the column of dates."""
         after = self.times_after(count)
-        return None if after is None else self.shown(after, None if self.offsets is None else int(self.offsets[-1]))
+        return (
+            None if after is None else self.format_times(after, None if self.offsets is None else int(self.offsets[-1]))
+        )
 
-    def shown(self, times: Times, offset: int | None) -> list[str]:
-        """Instants as the column writes dates, with an offset from UTC in seconds."""
+    def format_times(self, times: Times, offset: int | None) -> list[str]:
+        """Format instants in the notation of the column of dates; ``offset`` from UTC in seconds."""
         wall = times if offset is None else times + np.timedelta64(offset, "s")
         if self.notation is None:
             return [str(time).replace("T", " ") for time in wall]
-        return self.notation.show(wall, offset)
+        return self.notation.format(wall, offset)
 
     @property
     def wall(self) -> Times | None:
-        """What a clock on the wall shows at each row."""
+        """The local time of each row."""
         if self.times is None or self.offsets is None:
             return self.times
         wall: Times = self.times + self.offsets.astype("timedelta64[s]")
@@ -93,20 +103,21 @@ class Series:
 
     @property
     def date_order(self) -> str:
-        """ "dmy", "mdy" or "ymd", where the notation alone does not say what the numbers of a date are."""
+        """ "dmy", "mdy" or "ymd" for a notation that is ambiguous by itself, else ""."""
         return "".join(part[0] for part in self.notation.order) if isinstance(self.notation, Notation) else ""
 
     def gaps(self) -> Positions:
-        """The rows whose time is not one step after the row before: more than half a step away from it."""
+        """The rows whose distance from the row before differs from one step by more than half a step."""
         if self.times is None or self.wall is None or self.frequency is None or len(self.times) < 2:
             return np.empty(0, np.int64)
-        return np.flatnonzero(self.frequency.leaps(self.times, self.wall)) + 1
+        return np.flatnonzero(self.frequency.find_gaps(self.times, self.wall)) + 1
 
     @cached_property
     def frequency(self) -> Frequency | None:
-        """The step that most rows have. Of one row: what its notation says, else a day or an hour."""
+        """The most common step. For a single row: that of its notation, else a day or an hour."""
         if self.known_frequency is not None or self.times is None or self.wall is None:
             return self.known_frequency
+        # Local times decide between days and hours, instants measure the span.
         if len(self.times) > 1:
             return frequency_of(self.times, self.wall)
         months = self.notation.period_months if isinstance(self.notation, Notation) else 0
@@ -114,52 +125,54 @@ class Series:
             return Frequency("month", months)
         if isinstance(self.notation, Notation) and not self.notation.has_clock:
             return Frequency("day", 1)
-        return Frequency("span", int(_HOUR / _unit(self.times)))
+        return Frequency("span", int(_HOUR / _tick(self.times)))
 
 
-def calendar(times: Times) -> Array:
-    """sin and cos of the hour of the day and of the day of the week (1970-01-01 was a Thursday), (n, 4) float32."""
+def calendar_features(times: Times) -> Array:
+    """Sine and cosine of the time of day and of the day of the week, (n, 4) float32."""
     seconds = times.astype("datetime64[s]").astype(np.int64)
     day = 2 * np.pi * (seconds % 86400) / 86400
+    # 1970-01-01 was a Thursday: day + 3 counts from a Monday.
     week = 2 * np.pi * ((seconds // 86400 + 3) % 7) / 7
     return np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1).astype(np.float32)
 
 
-def gaps_told(items: Iterable[Example]) -> str | None:
-    """One line that names the first row of these series at which the dates leap, and says how many there are."""
-    found = [(record, row) for record in items for row in record.x.gaps().tolist()]
+def describe_gaps(items: Iterable[Example]) -> str | None:
+    """Describe the first gap in the dates of these series and count the others; None if there is none."""
+    found = [(example, row) for example in items for row in example.x.gaps().tolist()]
     if not found:
         return None
-    record, row = found[0]
-    series, more = record.x, f" (and at {len(found) - 1:,} more rows)" if len(found) > 1 else ""
+    example, row = found[0]
+    series = example.x
+    more = f" (and at {len(found) - 1:,} more rows)" if len(found) > 1 else ""
     before, here = (
-        series.shown(series.times[i : i + 1], None if series.offsets is None else int(series.offsets[i]))[0]
+        series.format_times(series.times[i : i + 1], None if series.offsets is None else int(series.offsets[i]))[0]
         for i in (row - 1, row)
     )
-    step = series.frequency.words
+    step = series.frequency.description
     if step is None:
-        leap = f"by {_duration(series.times[row] - series.times[row - 1])}"
-        step = _duration(series.frequency.count * _unit(series.times))
+        leap = f"by {_format_duration(series.times[row] - series.times[row - 1])}"
+        step = _format_duration(series.frequency.count * _tick(series.times))
     else:
         leap = f"from {before}"
     return (
-        f"{record.place}: at {here} the dates leap {leap} where a step is {step}{more}; "
+        f"{example.place}: at {here} the dates leap {leap} where a step is {step}{more}; "
         "the rows are taken as evenly spaced"
     )
 
 
-def steps_in_a_day(series: Series) -> int | None:
-    """How many rows a day has, where the times tell and it is a whole number of at least two."""
+def steps_per_day(series: Series) -> int | None:
+    """The number of rows per day, if it is a whole number of at least two; else None."""
     if series.times is None or series.frequency is None or series.frequency.kind != "span":
         return None
-    rows, rest = divmod(int(np.timedelta64(1, "D") / _unit(series.times)), max(1, series.frequency.count))
+    rows, rest = divmod(int(np.timedelta64(1, "D") / _tick(series.times)), max(1, series.frequency.count))
     return rows if rest == 0 and rows >= 2 else None
 
 
-def _unit(times: Times) -> Any:
+def _tick(times: Times) -> Any:
     """One tick of the times."""
     return np.ones(1, f"timedelta64[{np.datetime_data(times.dtype)[0]}]")[0]
 
 
-def _duration(span: Any) -> str:
+def _format_duration(span: Any) -> str:
     return str(datetime.timedelta(microseconds=float(span / np.timedelta64(1, "us"))))

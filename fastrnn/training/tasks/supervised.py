@@ -14,7 +14,7 @@ from ...data.examples.numericalize import numericalize
 from ...data.examples.readers.dispatch import read_records
 from ...data.examples.readers.fields import Fields
 from ...data.examples.schema import TaskSchema, select_training_examples
-from ...data.examples.series import gaps_told
+from ...data.examples.series import describe_gaps
 from ...data.examples.symbol_vocab import CHARS
 from ...data.examples.token_unit import choose_token_unit
 from ...data.examples.validation import check_example_set
@@ -43,7 +43,7 @@ class SupervisedTask:
         records = _read(inputs, config, encoding, callback.message)
         for line in records.remarks:
             callback.message(line)
-        if config.task == "forecast" and (leaps := gaps_told(records.items)) is not None:
+        if config.task == "forecast" and (leaps := describe_gaps(records.items)) is not None:
             callback.message(leaps)
         self.tokens, self._choices = _choose_tokens(records, config)
         self.tokenizer = encoding or TaskSchema.build(records, config.replace(tokens=self.tokens))

@@ -36,6 +36,7 @@ class Arrays:
 def refuse_arrays(source: Source) -> Source:
     """Standard input that raises `InputError` on reading if it turns out to be a file of arrays."""
 
+    # A pipe can be read once: the first bytes are checked on their way to the reader.
     def chunks() -> Iterator[bytes]:
         rest = source.chunks()
         first = next(rest, b"")
@@ -54,13 +55,16 @@ def read_idx(source: Source) -> Array:
     dims: tuple[int, ...] | None = None
     chunks = source.chunks()
     wanted = 4
+    # The buffer grows with the data that arrive, not by the declared size: a damaged header may declare gigabytes.
     for chunk in chunks:
         data += chunk
         if dims is None and len(data) >= wanted:
             wanted = _parse_idx_magic(bytes(data[:4]), place)
+            # Byte 2 is the type of the numbers, byte 3 the number of dimensions, whose sizes follow.
             if len(data) >= wanted:
                 dims = struct.unpack(f">{data[3]}I", data[4:wanted])
                 wanted += _check_size(dims, np.dtype(_IDX_TYPES[data[2]]), place)
+        # One byte too many is enough for the error: the rest of a compressed file may have no end.
         if dims is not None and len(data) > wanted:
             break
     if dims is None or len(data) < wanted:
@@ -93,11 +97,13 @@ def load_npz(source: Source, answers: bool) -> Arrays:
     data = bytearray()
     for chunk in source.chunks():
         data += chunk
+        # zipfile must seek, which pipes and gzip streams cannot do, so the file is held in memory.
         if len(data) > _MAX_BYTES:
             raise place.error(f"more than {_MAX_BYTES >> 30} GiB; split it into several files")
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            # Prediction needs no y; training and evaluation do.
             for name in ("x", "y") if answers else ("x",):
                 if name not in names:
                     found = ", ".join(sorted(names)[:8]) or "nothing"
@@ -135,6 +141,7 @@ def make_regression_examples(arrays: Arrays, place: Location) -> Iterator[Exampl
         raise place.error(f"x has shape {x.shape} and y {y.shape} of {y.dtype}; y is (N, K) or (N, T, K) as x is")
     targets = None if y is None else y.astype(np.float64).reshape(len(y), -1, y.shape[-1])
     for i, steps in enumerate(_split_sequences(x, place, "x")):
+        # Padding steps have been cut off x, and go from y with them.
         target = None if targets is None else targets[i, : len(steps)]
         if target is not None and not (np.abs(target[~np.isnan(target)]) <= LARGEST).all():
             raise place.error(f"y[{i}] is not finite; NaN means that a target is not scored")
@@ -144,10 +151,12 @@ def make_regression_examples(arrays: Arrays, place: Location) -> Iterator[Exampl
 def _split_sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
     """Each example as (T, F): (N, F) is one step, further dimensions are flattened into the features."""
     steps = x.reshape(len(x), 1, -1) if x.ndim == 2 else x.reshape(len(x), x.shape[1], -1)
+    # Integers cannot be NaN, so there is no padding to cut off and nothing to check.
     if x.dtype.kind != "f":
         yield from steps
         return
     for i, one in enumerate(steps):
+        # Only trailing all-NaN steps are padding; NaN before them is an error.
         filled = np.flatnonzero(~np.isnan(one).all(axis=1))
         length = int(filled[-1]) + 1 if filled.size else 0
         if not length:
@@ -188,10 +197,12 @@ def _read_member(archive: zipfile.ZipFile, name: str, place: Location) -> Array:
         if name == "y.npy":
             how = "y.astype(str), or y.astype(float) where these are numbers"
         raise place.error(f"{name} holds {dtype}; only numbers and texts are read, no objects: save it as {how}")
+    # A zip member that unpacks to more than its array is refused before it is unpacked.
     size = _check_size(shape, dtype, place) if shape else dtype.itemsize
     if info.file_size != start + size:
         raise place.error(f"{name} has {info.file_size} bytes where its header promises {start + size}; save it again")
     with archive.open(info) as file:
+        # Pickles can run code when they are loaded.
         found: Array = npy.read_array(file, allow_pickle=False)
     return _to_native(found, name, place)
 

@@ -17,6 +17,7 @@ def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tupl
 
     A name with a comma in it is written in double quotes. Raises `InputError`.
     """
+    # The value may be one column's name with a comma, * or ! in it.
     if patterns.strip() in header:
         return (patterns.strip(),), ()
     found: dict[str, None] = {}
@@ -26,6 +27,7 @@ def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tupl
         if (pattern, excluded) in seen:
             raise InputError(f"--columns names {pattern!r} twice; name each column once")
         seen.add((pattern, excluded))
+        # An exact name wins over its reading as a glob: names such as "y[1]" are common.
         names = [name for name in header if name == pattern] or fnmatch.filter(header, pattern)
         if not names:
             raise Location(file).error(f"no column {pattern!r}{near_column(pattern, header)}")
@@ -53,6 +55,7 @@ def _split_patterns(patterns: str, header: Sequence[str]) -> Iterator[tuple[str,
         at = match.end()
         excluded, quoted, plain = match.groups()
         name = quoted.replace('""', '"') if quoted is not None else plain
+        # A column may itself be called "!name".
         if f"{excluded}{name}" in header:
             yield f"{excluded}{name}", False
         elif name:

@@ -99,11 +99,13 @@ def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, a
         if columns.id is not None and not _is_word(fields[columns.id], len(words) + 1, where):
             continue
         words.append(_require_nonempty(fields[columns.form], "FORM", where))
+        # A word without a tag leaves the whole sentence without tags, for prediction only.
         if fields[columns.upos] not in ("", _NONE):
             tags.append(fields[columns.upos])
         elif answers:
             raise where.error("no UPOS; give each word its tag in the fourth column")
     if not words:
+        # Ranges and empty nodes alone are no sentence.
         if any(not line.startswith("#") for line in block):
             raise place.error("an empty sequence; a sentence has at least one word")
         # A block of comments only: prediction copies it with the blank line that ends it.
@@ -136,6 +138,7 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
         if not block:
             yield make_blank_example(place)
             continue
+        # Column names can only come before the first sequence.
         if not sequences and _is_header(block[0]):
             source.tell(f"{place}: read as column names, not as a token and its tag")
             if not answers:
@@ -194,6 +197,7 @@ def locate_word(record: Example, word: int) -> Location:
     """The line of the word with this index, counted from 0."""
     seen = -1
     for n, line in enumerate(record.raw.split("\n")):
+        # In two-column files every line is a word.
         seen += not isinstance(record, ConlluRecord) or record.columns.is_word(line)
         if seen == word:
             return Location(record.place.file, record.place.line + n)
@@ -205,6 +209,7 @@ def read_conllu_or_two_columns(source: Source, answers: bool, known: frozenset[s
     first, rest = b"", source.chunks()
     for chunk in rest:
         first += chunk
+        # The last piece may be a line cut off by the end of the chunk.
         if (decided := _detect_conllu(first.decode("utf-8", "replace").split("\n")[:-1])) is not None:
             break
     else:
@@ -221,9 +226,11 @@ def is_conllu(text: str) -> bool:
 def _detect_conllu(whole_lines: list[str]) -> bool | None:
     """Whether these lines are CoNLL-U; None if they do not decide it: ``# tag`` may be a token and its tag."""
     for line in whole_lines:
+        # Ten columns are CoNLL-U, even if the first is "#".
         if line.count("\t") == _COLUMNS - 1:
             return True
         line = line.lstrip("\ufeff")
+        # CoNLL-U comments read "# sent_id = 1" or "# text = ...".
         if line.startswith("# ") and len(line.split()) != 2:
             return True
         if line.strip() and not line.startswith("#"):

@@ -53,6 +53,7 @@ def choose_regression_columns(table: Table, outputs: str | None) -> Columns:
 
 def drop_index_column(table: Table, names: Sequence[str]) -> list[str]:
     """The names without an unnamed first column that counts the rows. Raises `InputError` if it has other numbers."""
+    # pandas and R write row numbers as a first column without a name.
     if table.raw_header[0] or table.header[0] not in names or not table.is_numeric(table.header[0]):
         return list(names)
     if not counts_rows(table.column(table.header[0])):
@@ -63,6 +64,7 @@ def drop_index_column(table: Table, names: Sequence[str]) -> list[str]:
 
 def counts_rows(fields: Sequence[str]) -> bool:
     """Whether the fields are whole numbers that rise by one from row to row."""
+    # 16 digits or more are ids rather than row numbers, and might not fit into int64.
     if not all(text.isdecimal() and len(text) < 16 for text in fields):
         return False
     return bool((np.diff([int(text) for text in fields]) == 1).all())
@@ -88,11 +90,12 @@ def read_regression_rows(table: Table, columns: Columns, answers: bool) -> Itera
     input_indices = table.indices_of(columns.inputs)
     has_outputs = answers or any(name in table.header for name in columns.outputs)
     output_indices = table.indices_of(columns.outputs) if has_outputs else []
+    # Looked up once, not for each of possibly millions of rows.
     formats = [table.format_of(name) for name in table.header]
     for place, line, fields in table.rows():
         x = [parse_cell(fields[i], formats[i], table.header[i], place) for i in input_indices]
         y = [parse_cell(fields[i], formats[i], table.header[i], place, missing=True) for i in output_indices]
-        yield Example(np.array([x]), np.array([y]) if y else None, place, table.to_comma_separated(line, fields))
+        yield Example(np.array([x]), np.array([y]) if y else None, place, table.format_as_csv(line, fields))
 
 
 def parse_cell(text: str, number_format: NumberFormat, name: str, place: Location, missing: bool = False) -> float:
@@ -103,10 +106,11 @@ def parse_cell(text: str, number_format: NumberFormat, name: str, place: Locatio
         quick = math.nan
     if abs(quick) <= LARGEST:
         return quick
+    # The slow path: other number formats, markers of missing values, and errors.
     if is_missing(text):
         if missing:
             return math.nan
-        raise place.error(f"column {name!r} has {describe_missing(text)}")
+        raise place.error(f"column {name!r} has {describe_empty_cell(text)}")
     number = number_format.parse(text)
     if number is None:
         raise place.error(f"column {name!r} has {text[:40]!r} where a number should be{_suggest_fix(text, name)}")
@@ -115,7 +119,7 @@ def parse_cell(text: str, number_format: NumberFormat, name: str, place: Locatio
     return number
 
 
-def describe_missing(text: str) -> str:
+def describe_empty_cell(text: str) -> str:
     """What is wrong with a field that has no value, for an error message."""
     shown = "NaN" if text.casefold() == "nan" else f"{text!r} where a number should be"
     return f"{shown}; fill it in or leave the row out"
@@ -124,5 +128,6 @@ def describe_missing(text: str) -> str:
 def _suggest_fix(text: str, name: str) -> str:
     if "," in text and any(c.isdigit() for c in text):
         return "; write it with a decimal point and without other separators"
+    # --columns separates patterns by commas, so a name with a comma needs quotation marks.
     pattern = f'!"{name}"' if "," in name else f"!{name}"
     return f"; mend it, or leave the column out with --columns '{pattern}'"

@@ -42,6 +42,7 @@ class Profile:
 
     def add(self, text: str) -> None:
         """Count one more field."""
+        # A column has many fields and few shapes: formats are later tested once per shape.
         shape = shape_of(text)
         if shape in self.shapes:
             self.shapes[shape] += 1
@@ -54,13 +55,13 @@ class Profile:
             self.others += 1
 
     @property
-    def filled(self) -> int:
+    def filled_count(self) -> int:
         """Fields that are not missing."""
         return sum(self.shapes.values()) + self.others
 
     def share(self, kinds: Iterable[str]) -> float:
         """The share of the filled fields that has one of these shapes."""
-        return sum(self.shapes[shape] for shape in kinds) / max(1, self.filled)
+        return sum(self.shapes[shape] for shape in kinds) / max(1, self.filled_count)
 
     @property
     def number_shapes(self) -> list[str]:
@@ -133,7 +134,7 @@ class Table:
     def is_numeric(self, name: str) -> bool:
         """Whether at least half of the filled fields of a column are numbers."""
         profile = self.profiles[name]
-        return profile.filled > 0 and 2 * profile.share(profile.number_shapes) >= 1
+        return profile.filled_count > 0 and 2 * profile.share(profile.number_shapes) >= 1
 
     def format_of(self, name: str) -> NumberFormat:
         """The number format of a column."""
@@ -155,7 +156,7 @@ class Table:
         (index,) = self.indices_of([name])
         return [fields[index] for _, _, fields in self.rows()]
 
-    def to_comma_separated(self, line: str, fields: list[str]) -> str:
+    def format_as_csv(self, line: str, fields: list[str]) -> str:
         """A row separated by commas; the line itself if it already is."""
         if self.separator == ",":
             return line
@@ -191,6 +192,7 @@ class Table:
 
     def _detect_separator(self, header: str, row: str) -> str:
         """The first separator that splits header and first row into equally many columns, else commas."""
+        # In the order of the table, commas first.
         for sign in _SEPARATORS:
             counts = [_count_fields(line, sign) for line in (header, row)]
             if counts[0] == counts[1] > 1:
@@ -201,8 +203,10 @@ class Table:
 
     def _name_columns(self, place: Location, names: list[str]) -> tuple[str, ...]:
         """Column names: an unnamed first column is `INDEX`; `_profile` refuses other unnamed ones, unless empty."""
+        # A first line of numbers is data: a row would be lost if it were taken for names.
         if all(PLAIN.parse(name) is not None for name in names):
             raise place.error("numbers where column names should be; let the first line name the columns")
+        # pandas writes its index as a first column without a name.
         if not names[0] and INDEX not in names and len(names) > 1:
             names[0] = INDEX
         for i, name in enumerate(names):
@@ -217,7 +221,8 @@ class Table:
                 profile.add(text)
         self.profiles = dict(zip(self.header, profiles, strict=True))
         for i, (name, raw) in enumerate(zip(self.header, self.raw_header, strict=True)):
-            if not raw and name != INDEX and self.profiles[name].filled:
+            # Trailing separators make empty columns without a name, which are harmless.
+            if not raw and name != INDEX and self.profiles[name].filled_count:
                 raise place.error(f"column {i + 1} has no name; give it one")
         self._choose_formats()
 
@@ -230,6 +235,8 @@ class Table:
             for name, found in shapes.items()
         }
         self._formats = {name: common or own[name] for name in own}
+        # 1,234 is a thousand or a decimal fraction. Semicolons between fields mean decimal commas (European
+        # spreadsheets); else the clear columns decide if they agree.
         unclear = [name for name, found in shapes.items() if is_ambiguous(found)]
         rest = {known.decimal for name, known in own.items() if name not in unclear and not known.is_plain}
         for name in unclear:

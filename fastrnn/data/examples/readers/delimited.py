@@ -50,9 +50,9 @@ def _read_unquoted_tsv(source: Source) -> Iterator[Row]:
 
 
 def _read_quoted_tsv(source: Source) -> Iterator[Row]:
-    source.tell(f'{Location(source.name)}: fields in quotation marks are read without the marks ("" stands for one)')
+    source.tell(f'{Location(source.name)}: fields in quotation marks are read without the marks ("" means one)')
     for row in read_quoted_rows(source, TAB):
-        yield row._replace(raw=TAB.join(map(_quote_if_needed, row.fields))) if row.fields else row
+        yield row._replace(raw=TAB.join(map(_quote_field, row.fields))) if row.fields else row
 
 
 def is_quoted(start: str) -> bool:
@@ -72,10 +72,10 @@ def is_quoted(start: str) -> bool:
         return True
     if len({len(row) for row in rows}) == 1:
         return False
-    return len(set(_widths_if_quoted(whole))) == 1
+    return len(set(_count_quoted_fields(whole))) == 1
 
 
-def _widths_if_quoted(lines: list[str]) -> Iterator[int]:
+def _count_quoted_fields(lines: list[str]) -> Iterator[int]:
     """Fields in each row by CSV quoting; 0 where that fails before the last row, which may be cut off."""
     try:
         for row in csv.reader((line + "\n" for line in lines), delimiter=TAB, strict=True):
@@ -92,12 +92,12 @@ def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
     pending: list[tuple[Location, str]] = []
 
     # The csv module pulls as many lines as a row takes: they are kept for the row's place and raw text.
-    def feed() -> Iterator[str]:
+    def pull_lines() -> Iterator[str]:
         for place, line in read_lines(source):
             pending.append((place, line))
             yield line + "\n"
 
-    reader = csv.reader(feed(), delimiter=delimiter, strict=True, skipinitialspace=delimiter != TAB)
+    reader = csv.reader(pull_lines(), delimiter=delimiter, strict=True, skipinitialspace=delimiter != TAB)
     while True:
         pending.clear()
         try:
@@ -122,7 +122,7 @@ def make_blank_example(place: Location, raw: str = "") -> Example:
     return Example(None, None, place, raw)
 
 
-def require_filled(field: str, name: str, place: Location) -> str:
+def require_text(field: str, name: str, place: Location) -> str:
     """The field, which must not be blank. Raises `InputError`."""
     if not field.strip():
         raise place.error(f"the {name} is empty; give it or leave the line out")
@@ -134,7 +134,7 @@ def describe_count(columns: int) -> str:
     return "one column" if columns == 1 else f"{columns} columns"
 
 
-def _quote_if_needed(field: str) -> str:
+def _quote_field(field: str) -> str:
     """The field as written to a tab-separated file: quoted only if necessary."""
     if TAB in field or "\n" in field or field.startswith('"'):
         return '"' + field.replace('"', '""') + '"'

@@ -53,9 +53,9 @@ class ReadOptions:
     usual_format: str | None = None
     tell: Tell = silent
 
-    def ending(self, name: str) -> str:
+    def suffix_of(self, name: str) -> str:
         """The ending that selects the reader of a file."""
-        return formats.resolve_ending(name, self.task, self.format, self.usual_format)
+        return formats.resolve_suffix(name, self.task, self.format, self.usual_format)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> No
     """Refuse options that none of the sources can use."""
     if not sources:
         raise InputError("no data was given; name a file, a folder or -")
-    endings = [options.ending(source.name) for source in sources]
+    endings = [options.suffix_of(source.name) for source in sources]
     if options.labels is not None and ".idx" not in endings:
         raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
     if options.columns is not None and all(ending == ".npz" for ending in endings):
@@ -190,8 +190,9 @@ def _open_file(source: Source, options: ReadOptions) -> Stream:
 
 def _open_source(source: Source, options: ReadOptions) -> Stream:
     task = options.task
-    ending = options.ending(source.name)
+    ending = options.suffix_of(source.name)
     if task == "classify" and ending == "-":
+        # Standard input has no name: a CSV is recognised by its first line.
         start, source = peek(source)
         if labelled_table.is_table(start, _table_fields(options), options.answers):
             return _open_labelled_table(source, options)
@@ -269,6 +270,7 @@ def _find_label_source(images: Source, options: ReadOptions) -> Source | None:
     if options.labels is not None:
         return expand([options.labels])[0]
     folder, name = os.path.split(images.name)
+    # MNIST pairs t10k-images-idx3-ubyte with t10k-labels-idx1-ubyte.
     beside = os.path.join(folder, name.replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1"))
     if beside != images.name and os.path.isfile(beside):
         return expand([beside])[0]
@@ -295,7 +297,7 @@ def _expand_folder(folder: str, options: ReadOptions) -> list[Source]:
     sources = folder_sources(
         folder,
         lambda path: _is_readable(path, options),
-        lambda path: has_class_files and options.ending(path) == ".txt",
+        lambda path: has_class_files and options.suffix_of(path) == ".txt",
         classes if has_class_files else False,
         options.tell,
     )
@@ -307,7 +309,8 @@ def _expand_folder(folder: str, options: ReadOptions) -> list[Source]:
 
 
 def _is_readable(name: str, options: ReadOptions) -> bool:
-    ending = options.ending(name)
+    ending = options.suffix_of(name)
+    # Labels are read with their images, not as examples.
     is_label_file = ending == ".idx" and "label" in os.path.basename(name)
     return not is_label_file and formats.is_supported(options.task, ending)
 

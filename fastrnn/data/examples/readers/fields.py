@@ -81,6 +81,7 @@ def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
     if fields.required and any(wanted and not wanted.isdecimal() for wanted in (fields.label, fields.text)):
         return header_by_name(names, fields, answers, row.place)  # raises the error for the missing name
     lowered = [name.lower() for name in names]
+    # Both names are needed: a row "class TAB hello" may be an example.
     text, label = _find_well_known(lowered, _PLAIN_TEXTS), _find_well_known(lowered, _PLAIN_LABELS)
     if text is not None and label is not None:
         return Header(names, label, text)
@@ -100,6 +101,7 @@ def header_by_name(names: tuple[str, ...], fields: Fields, answers: bool, place:
         label = _find_well_known(lowered, _LABEL_NAMES)
     text = _find_position(fields.text, names, fields.required, "--text", place)
     if text is None and not fields.inputs and not fields.columns:
+        # A column cannot be both: the label's is not considered again.
         text = _find_well_known([name if i != label else "" for i, name in enumerate(lowered)], _TEXT_NAMES)
     if label is None and answers:
         raise place.error(f"no column is named label or class; name it with --label: there are {list_names(names)}")

@@ -54,6 +54,7 @@ def folder_sources(
 
     class_files = kept if classes is True else [source for source in kept if is_class_file(source.name)]
     if classes is True or (classes is None and _are_class_folders(folder, class_files)):
+        # Files above the class folders, such as a list of names, are not examples.
         documents = {source.name: _as_document(source) for source in _in_leaf_folders(class_files)}
         strays = {source.name for source in class_files} - set(documents)
         left_out += [source for source in kept if source.name in strays]
@@ -82,6 +83,7 @@ def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:
     stems: dict[str, set[str]] = {}
     for source in _in_leaf_folders(files):
         stems.setdefault(_folder_of(source), set()).add(PurePath(source.name).name.partition(".")[0])
+    # Files directly in the folder have no class folder.
     stems.pop(os.path.normpath(folder), None)
     names = {os.path.basename(path) for path in stems}
     if len(names) < 2 or all(_PARTS.fullmatch(name) for name in names):

@@ -125,7 +125,7 @@ def list_formats(task: str) -> tuple[str, ...]:
     return (*endings, *([FOLDERS] if task in CLASS_FILE_TASKS else []))
 
 
-def resolve_ending(name: str, task: str, format: str | None, usual_format: str | None) -> str:
+def resolve_suffix(name: str, task: str, format: str | None, usual_format: str | None) -> str:
     """The ending that selects the reader: that of ``format``, else of the name, else of ``usual_format``."""
     if format is not None:
         return ".txt" if format == FOLDERS else f".{format}"
@@ -140,6 +140,7 @@ def ending_of(name: str) -> str:
     if name == "standard input" or _is_pipe(name):
         return "-"
     path = PurePath(name.lower().removesuffix(".gz"))
+    # MNIST's files are called t10k-images-idx3-ubyte or t10k-images.idx3-ubyte.
     if any(mark in path.name for mark in ("-idx", ".idx")):
         return ".idx"
     return path.suffix

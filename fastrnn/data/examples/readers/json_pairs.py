@@ -9,7 +9,7 @@ import numpy as np
 
 from ...text.sources import Source, peek
 from ..example import LARGEST, Example, Location, read_lines
-from .delimited import make_blank_example, require_filled
+from .delimited import make_blank_example, require_text
 from .fields import ANY_FIELDS, Fields
 
 BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and blanks
@@ -143,16 +143,17 @@ def _get_text(value: dict[str, Any], place: Location, key: str = "text", form: s
     if not isinstance(text, str):
         raise place.error(f'no "{key}" that is a string; {form}')
     try:
+        # JSON escapes such as \ud800 make strings that UTF-8 cannot encode.
         text.encode()
     except UnicodeEncodeError:
         raise place.error(f'the "{key}" holds half of a surrogate pair; write whole characters') from None
-    return require_filled(text, key, place)
+    return require_text(text, key, place)
 
 
 def _parse_label(label: Any, place: Location) -> str:
     if isinstance(label, bool) or not isinstance(label, (str, int)):
         raise place.error(f"the label is {json.dumps(label)}; it must be a string or a whole number")
-    text = require_filled(str(label), "label", place).strip()
+    text = require_text(str(label), "label", place).strip()
     if not text.isprintable():
         raise place.error("the label has characters that cannot be printed; give it a plain name")
     return text

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...text.line_ends import Tell
 from ...text.sources import Source, peek
 from ..example import LARGEST, Example, Location
 from .column_patterns import match_columns
@@ -69,11 +70,7 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
     if header.is_data:
         rows = itertools.chain([first], rows)
     inputs, rows = _choose_number_columns(header, rows, fields, first.place)
-    label = "" if header.label is None else f"label from {header.names[header.label]!r}, "
-    left = [name for i, name in enumerate(header.names) if i != header.label and name not in inputs]
-    source.tell(
-        f"{first.place}: {label}numbers from {list_names(inputs)}" + (f"; left out: {list_names(left)}" if left else "")
-    )
+    _report_number_columns(header, inputs, first.place, source.tell)
     records = _parse_number_rows(rows, header, inputs, classes, answers)
     if not (answers or header.is_data or classes):
         records = itertools.chain([make_header_example(first, header, delimiter)], records)
@@ -84,11 +81,13 @@ def is_table(start: bytes, fields: Fields, answers: bool) -> bool:
     """Whether standard input with this start is a CSV: its first line names the wanted columns."""
     line = next((line for line in start.decode("utf-8", "replace").lstrip("\ufeff").splitlines() if line.strip()), "")
     delimiter = guess_delimiter(line)
+    # Tab-separated and JSON input have readers of their own.
     if delimiter == TAB or line.lstrip().startswith(("{", "[")):
         return False
     names = [name.strip().strip('"') for name in line.split(delimiter)]
     if fields.inputs:
         return set(fields.inputs) <= set(names) or _parse_number(names[0]) is not None
+    # The names that a user asked for decide; else the first line must have well-known ones.
     wanted = [name for name in (fields.label if answers else None, fields.text) if name is not None]
     if wanted:
         return set(wanted) <= set(names)
@@ -150,6 +149,7 @@ def _find_text_column(
         if len(others) != 1:
             raise place.error(f"no column is named text; name it with --text: there are {list_names(header.names)}")
         return replace(header, text=others[0]), rows
+    # Whether a column holds numbers shows only in its rows.
     found = list(rows)
     texts = [
         i
@@ -165,6 +165,13 @@ def _find_text_column(
         f"column {name!r} holds no numbers; name the column of texts with --text, or those of numbers with --columns: "
         f"there are {list_names(header.names)}"
     )
+
+
+def _report_number_columns(header: Header, inputs: Sequence[str], place: Location, tell: Tell) -> None:
+    label = "" if header.label is None else f"label from {header.names[header.label]!r}, "
+    left_out = [name for i, name in enumerate(header.names) if i != header.label and name not in inputs]
+    rest = f"; left out: {list_names(left_out)}" if left_out else ""
+    tell(f"{place}: {label}numbers from {list_names(inputs)}{rest}")
 
 
 def _choose_number_columns(
@@ -197,6 +204,7 @@ def _parse_number_rows(
             raise row.place.error(f"{len(row.fields)} columns, but the first line has {len(header.names)}")
         x = np.array([[_parse_cell(row.fields[i].strip(), header.names[i], row.place) for i in indices]], np.float64)
         label = get_label(row, header, answers)
+        # scikit-learn's files number their classes from 0 and name them in the first line.
         if label and label.isdecimal() and int(label) < len(classes):
             label = classes[int(label)]
         yield Example(x, label, row.place, row.raw)

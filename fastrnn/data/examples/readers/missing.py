@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from ..example import Location
 from ..series import Series
-from .csv_columns import describe_missing
+from .csv_columns import describe_empty_cell
 from .csv_table import Table
 
 Positions = npt.NDArray[np.int64]
 
 
-def fill_missing(series: Series, policy: str | None, table: Table, lines: Positions) -> Series:
+def impute(series: Series, policy: str | None, table: Table, lines: Positions) -> Series:
     """The series without missing values (NaN); a remark is added to the table.
 
     Rows before the first value of a column are always dropped.
@@ -39,9 +39,9 @@ def fill_missing(series: Series, policy: str | None, table: Table, lines: Positi
         # Rows may be in reverse order by now, the table's are not: the line number finds the field.
         text = table.column(name)[int(np.flatnonzero(np.sort(lines) == lines[row])[0])]
         raise Location(table.name, int(lines[row])).error(
-            f"column {name!r} has {describe_missing(text)}, or choose --missing interpolate, last or drop{more}"
+            f"column {name!r} has {describe_empty_cell(text)}, or choose --missing interpolate, last or drop{more}"
         )
-    kept, values = _fill_values(series.values, holes, policy)
+    kept, values = _impute_values(series.values, holes, policy)
     if not len(kept):
         raise Location(table.name).error("no row has a value in every column; choose --missing interpolate or last")
     dropped = len(series) - len(kept)
@@ -53,7 +53,7 @@ def fill_missing(series: Series, policy: str | None, table: Table, lines: Positi
     return replace(series, values=values).rows(kept)
 
 
-def _fill_values(
+def _impute_values(
     values: npt.NDArray[np.float64], holes: npt.NDArray[np.bool_], policy: str
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
     """Indices of the rows to keep, and all values (n, C) with the missing ones filled in."""
@@ -66,6 +66,7 @@ def _fill_values(
         if policy == "interpolate":
             found[:, i] = np.where(holes[:, i], np.interp(rows, there, values[there, i]), values[:, i])
         else:
+            # Index of the last present value at or before each row; rows before the first are dropped below.
             before = np.maximum(np.searchsorted(there, rows, "right") - 1, 0)
             found[:, i] = values[there[before], i]
     # Nothing comes before a column's first value, so the rows above the latest first value are dropped.

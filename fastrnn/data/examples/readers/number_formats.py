@@ -36,6 +36,7 @@ class NumberFormat:
         if not self.is_plain:
             if self._pattern.fullmatch(shape_of(field)) is None:
                 return None
+            # The pattern has checked the grouping, so separators can simply be removed.
             field = field.translate(self._plain_signs)
         return _plain_number(field)
 
@@ -91,6 +92,7 @@ def choose_format(shapes: Iterable[str]) -> NumberFormat | None:
 
 def _plain_number(field: str) -> float | None:
     try:
+        # Python reads 1_000 as a number, other programs do not. U+2212 is the minus sign of typeset tables.
         return None if "_" in field else float(field.replace(_MINUS, "-"))
     except ValueError:
         return None

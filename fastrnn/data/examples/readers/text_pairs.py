@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from ...text.sources import Source
 from ..example import Example, Location, read_lines
-from .delimited import Row, describe_count, make_blank_example, read_tsv_rows, require_filled
+from .delimited import Row, describe_count, make_blank_example, read_tsv_rows, require_text
 from .fields import ANY_FIELDS, Fields, Header, find_header, make_unique_name, report_columns
 
 # First lines of translation files that name the columns.
@@ -38,6 +38,7 @@ def read_document(source: Source, label: str, answers: bool) -> Example:
 def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
     """label TAB text, or the columns named in a header. Without ``answers`` a line may hold a text alone."""
     rows = read_tsv_rows(source)
+    # Blank lines may precede a header; prediction copies them to its output.
     blank: list[Row] = []
     first = next(rows, None)
     while first is not None and first.is_blank:
@@ -85,7 +86,7 @@ def make_header_example(first: Row, header: Header, delimiter: str) -> Example:
 
 def _parse_named_row(row: Row, header: Header, answers: bool) -> Example:
     assert header.text is not None
-    text = require_filled(row.fields[header.text], "text", row.place)
+    text = require_text(row.fields[header.text], "text", row.place)
     return Example(text, get_label(row, header, answers), row.place, row.raw)
 
 
@@ -95,7 +96,7 @@ def get_label(row: Row, header: Header, answers: bool) -> str | None:
         return None
     label = row.fields[header.label].strip()
     if answers:
-        require_filled(label, "label", row.place)
+        require_text(label, "label", row.place)
     if "\n" in label:
         raise row.place.error("the label holds a line break; give it a plain name")
     return label
@@ -112,6 +113,7 @@ def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source
         if len(row.fields) == 1 and not answers:
             yield _parse_single_field(row, "text")
             continue
+        # The output of predict can be its input again: known labels and probabilities after the second column.
         more = row.fields[2:]
         if more and fields.are_predictions(more):
             if not has_reported:
@@ -138,8 +140,8 @@ def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
             yield _parse_single_field(row, "source")
         else:
             _check_two_fields(row.fields, "source", "target", row.place)
-            x = require_filled(row.fields[0], "source", row.place)
-            y = require_filled(row.fields[1], "target", row.place)
+            x = require_text(row.fields[0], "source", row.place)
+            y = require_text(row.fields[1], "target", row.place)
             yield Example(x, y, row.place, row.raw)
         is_first = False
 
@@ -151,7 +153,7 @@ def swap_input_and_answer(examples: Iterator[Example]) -> Iterator[Example]:
 
 
 def _parse_single_field(row: Row, name: str) -> Example:
-    return Example(require_filled(row.fields[0], name, row.place), None, row.place, row.raw)
+    return Example(require_text(row.fields[0], name, row.place), None, row.place, row.raw)
 
 
 def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> tuple[str, str]:
@@ -159,8 +161,8 @@ def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> 
     _check_two_fields(fields, "label", "text", place)
     label = fields[0].strip()
     if answers:
-        require_filled(label, "label", place)
-    return label, require_filled(fields[1], "text", place)
+        require_text(label, "label", place)
+    return label, require_text(fields[1], "text", place)
 
 
 def _check_two_fields(fields: list[str], first: str, second: str, place: Location) -> None:
