@@ -1,9 +1,11 @@
-"""The kernels as plain Python, for runs with ``NUMBA_DISABLE_JIT=1``: so that coverage can see into them.
+"""The kernels as plain Python, for runs with ``NUMBA_DISABLE_JIT=1``: so that coverage can see into
+them.
 
-With the JIT off Numba calls a kernel's Python function, but two things in it have no Python to run: functions that
-are chosen by type when a kernel is compiled (``overload``) are empty, and those that are LLVM code (``intrinsic``) are
-nothing at all. `install` puts a choice at run time in the place of the first, and the arithmetic in NumPy in the place
-of the second. `fastrnn` itself knows nothing of this.
+With the JIT off Numba calls a kernel's Python function, but two things in it have no Python to run:
+functions that are chosen by type when a kernel is compiled (``overload``) are empty, and those that
+are LLVM code (``intrinsic``) are nothing at all. `install` puts a choice at run time in the place
+of the first, and the arithmetic in NumPy in the place of the second. `fastrnn` itself knows nothing
+of this.
 """
 
 import importlib
@@ -88,11 +90,11 @@ def _rounded_off(x: Any) -> Any:
     return np.float32(x) - _widened(np.array(_to_bfloat16(x)))[()]
 
 
-def _tile(
+def _micro_kernel(
     rows: int, vectors: int, a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int,
     c: Any, c_at: int, c_row: int, k: int, accumulate: int,
 ) -> None:  # fmt: skip
-    """See `fastrnn.kernels.cpu.micro_kernel.tile`."""
+    """See `fastrnn.kernels.cpu.micro_kernel.micro_kernel`."""
     from fastrnn.kernels.cpu.target import TARGET
 
     width = vectors * TARGET.lanes(c.itemsize * 8)
@@ -107,7 +109,9 @@ def _tile(
 
 
 def _halves(array: Any) -> list[Any]:
-    """The numbers in elements that hold one, or of pairs of bfloat16 the first of each and the second of each."""
+    """The numbers in elements that hold one, or of pairs of bfloat16 the first of each and the
+    second of each.
+    """
     if array.dtype == np.uint16:
         return [_widened(array)]
     if array.dtype == np.int32:
@@ -165,11 +169,11 @@ def _publish(counts: Any, at: int, value: int) -> None:
     counts[at] = value
 
 
-def _look(counts: Any, at: int) -> int:
+def _load_count(counts: Any, at: int) -> int:
     return int(counts[at])
 
 
-def _wait(long: bool) -> None:
+def _pause(long: bool) -> None:
     """The other threads need the interpreter."""
     time.sleep(0)
 
@@ -178,37 +182,37 @@ def _panel_product(
     row_tiles: int, vectors: int, a: Any, a_at: int, a_row: int, a_next: int, b: Any, b_at: int,
     c: Any, c_at: int, c_row: int, c_next: int, k: int, accumulate: int,
 ) -> None:  # fmt: skip
-    """See `fastrnn.kernels.cpu.amx.panel_product`."""
+    """See `fastrnn.kernels.cpu.amx.amx_micro_kernel`."""
     for n, rows in enumerate(_tiles.rows[:row_tiles]):
         at, to = a_at + n * a_next, c_at + n * c_next
         if b.dtype != np.uint32:
-            _tile(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
+            _micro_kernel(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
             continue
         pairs, width, added = _signed(a), vectors * 16, accumulate
         for k0 in range(0, k, 48):
             for left, right in ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)):
                 of_b = _signed(b[b_at + (k0 + 16 * right) * width :][: 16 * width])
-                _tile(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, added)
+                _micro_kernel(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, added)
                 added = 1
 
 
 # name in `fastrnn.kernels.cpu` -> what it computes
 _INTRINSICS: dict[str, Any] = {
-    "tile": _tile,
+    "micro_kernel": _micro_kernel,
     "to_bfloat16": _to_bfloat16,
     "to_pair": _to_pair,
-    "rounded_off": _rounded_off,
+    "subtract_bfloat16": _rounded_off,
     "row_pairs": _row_pairs,
     "transpose": _transpose,
     "transpose_pairs": _transpose_pairs,
-    "panel_product": _panel_product,
+    "amx_micro_kernel": _panel_product,
     "configure": _configure,
     "release": lambda: None,
     "_at_most": lambda x, bound: bound if x > bound else x,
     "_at_least": lambda x, bound: bound if x < bound else x,
     "_rint": np.rint,
     "_publish": _publish,
-    "_look": _look,
-    "_wait": _wait,
+    "_load_count": _load_count,
+    "_pause": _pause,
     "_power_of_two": lambda n: np.ldexp(np.float32(1), int(n)) if n == n else n,
 }

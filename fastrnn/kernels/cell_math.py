@@ -1,13 +1,16 @@
-"""The scalar mathematics of the cells, written once for every device.
+"""Scalar mathematics of the recurrent cells, shared by all devices.
 
-Each function here makes a cell's forward and backward step for one hidden unit from a device's own sigmoid and tanh.
-They are compiled by each device (`fastrnn.kernels.cpu.lstm`, `fastrnn.kernels.cuda.lstm` ...), whose loops fetch the
-numbers and put the results back. a is a pre-activation, d_h the whole gradient of the step's output, d_c that of its
-cell state; ``one`` is 1 in the type of the numbers: a literal would make them float64.
+Each function takes a device's own sigmoid and tanh and returns ``(forward, backward)``, one time
+step of one hidden unit. Each device compiles the pair (`fastrnn.kernels.cpu.lstm`,
+`fastrnn.kernels.cuda.lstm`, ...); its loops load the operands and store the results.
 
-    forward(pre-activations, state before)     -> gates in place of the pre-activations, state after
-    backward(gates, states, d_h, ...)          -> gradients of the pre-activations, and of the state before as far as
-                                                  they do not pass through W_hh
+    forward(pre-activations, previous state)   -> gates, to replace the pre-activations; new state
+    backward(gates, states, d_h, ...)          -> gradients of the pre-activations; the part of the previous state's
+                                                  gradient that does not pass through W_hh
+
+Names: ``a_*`` is a pre-activation, ``d_h`` the total gradient of the step's output, ``d_c_after``
+the gradient of its cell state from the next step. ``one`` and ``zero`` are constants of the
+operands' type: a literal would promote the expression to float64.
 """
 
 from collections.abc import Callable
@@ -17,7 +20,7 @@ Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
 
 def lstm(sigmoid: Any, tanh: Any) -> Pair:
-    """See `fastrnn.kernels.cpu.lstm`. c is computed again in the backward step: that is cheaper than its memory."""
+    """Long short-term memory; equations in `fastrnn.kernels.cpu.lstm`."""
 
     def forward(a_i, a_f, a_g, a_o, c_prev):
         i = sigmoid(a_i)
@@ -28,6 +31,7 @@ def lstm(sigmoid: Any, tanh: Any) -> Pair:
         return i, f, g, o, c, o * tanh(c)
 
     def backward(i, f, g, o, c_prev, d_h, d_c_after, one):
+        # c is recomputed: that is cheaper than storing and reloading it
         tanh_c = tanh(f * c_prev + i * g)
         d_c = d_c_after + d_h * o * (one - tanh_c * tanh_c)
         d_i = d_c * g * i * (one - i)
@@ -40,7 +44,9 @@ def lstm(sigmoid: Any, tanh: Any) -> Pair:
 
 
 def gru(sigmoid: Any, tanh: Any) -> Pair:
-    """torch.nn.GRU, see `fastrnn.kernels.cpu.gru`. ``n_x`` and ``n_h``: the candidate's two products."""
+    """torch.nn.GRU; equations in `fastrnn.kernels.cpu.gru`. ``n_x`` and ``n_h``: the candidate's
+    two products.
+    """
 
     def forward(n_x, a_r, a_z, n_h, h_prev, one):
         r = sigmoid(a_r)
@@ -56,7 +62,7 @@ def gru(sigmoid: Any, tanh: Any) -> Pair:
 
 
 def simplified_gru(sigmoid: Any, tanh: Any) -> Pair:
-    """The lectures' GRU, see `fastrnn.kernels.cpu.gru`."""
+    """Gated recurrent unit of the lectures; equations in `fastrnn.kernels.cpu.gru`."""
 
     def forward(a_u, a_n, h_prev, one):
         u = sigmoid(a_u)
@@ -70,7 +76,7 @@ def simplified_gru(sigmoid: Any, tanh: Any) -> Pair:
 
 
 def tanh_rnn(sigmoid: Any, tanh: Any) -> Pair:
-    """See `fastrnn.kernels.cpu.rnn`."""
+    """Elman network with tanh; equations in `fastrnn.kernels.cpu.rnn`."""
 
     def forward(a, zero):
         return tanh(a)
@@ -82,10 +88,10 @@ def tanh_rnn(sigmoid: Any, tanh: Any) -> Pair:
 
 
 def relu_rnn(sigmoid: Any, tanh: Any) -> Pair:
-    """See `fastrnn.kernels.cpu.rnn`."""
+    """Elman network with ReLU; equations in `fastrnn.kernels.cpu.rnn`."""
 
     def forward(a, zero):
-        # the comparison is false for NaN, which must not be lost
+        # written so that NaN propagates: a < 0 is false for NaN
         return zero if a < zero else a
 
     def backward(h, d_h, zero, one):

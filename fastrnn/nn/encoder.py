@@ -80,7 +80,7 @@ class SequenceEncoder:
     def forward(self, rows: Rows, dropout: Dropout) -> Array:
         """Return the outputs (T, B, D*H) of the stack."""
         if self.has_embeddings:
-            self.kernels.lookup(self.x, 0, self.table, self._ids, *rows)
+            self.kernels.embedding_forward(self.x, 0, self.table, self._ids, *rows)
         return self.stack.forward(rows, dropout)
 
     def backward(self, rows: Rows, dropout: Dropout, dstate: State | None = None) -> None:
@@ -94,4 +94,4 @@ class SequenceEncoder:
         """Add this part of the weight gradients."""
         self.stack.accumulate(part)
         if self.has_embeddings:
-            self.kernels.lookup_backward(self._dtable, self.dx, 0, self._ids, *part.range(self.embedding_size))
+            self.kernels.embedding_backward(self._dtable, self.dx, 0, self._ids, *part.range(self.embedding_size))

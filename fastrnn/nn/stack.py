@@ -232,7 +232,7 @@ class Stack:
             layer.backward(rows, half, dx_half, self._resets)
         if dx is not None:
             # dx is the sum over both directions; the second is still in reversed order.
-            self.kernels.add_gathered(dx, dreversed, reversal, *rows)
+            self.kernels.gather_add(dx, dreversed, reversal, *rows)
 
     def _apply_dropout(self, out: Array, x: Array, dropout: Dropout, n: int, rows: Rows) -> None:
         # Each layer has a key of its own, so masks differ between layers.

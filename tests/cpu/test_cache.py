@@ -94,7 +94,9 @@ print(sum(compiled.stats.cache_misses.values()))
 
 
 def _compiles(folder, name, seconds):
-    """A process that compiles a kernel into a folder, or finds it there, and prints how often it compiled."""
+    """A process that compiles a kernel into a folder, or finds it there, and prints how often it
+    compiled.
+    """
     (folder / "one_slow_kernel.py").write_text("def add(x):\n    return x + 1\n")
     (folder / "cache").mkdir(exist_ok=True)
     command = [sys.executable, "-c", WAITING, str(folder / "cache"), str(folder / name), str(seconds)]
@@ -144,7 +146,9 @@ def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
 
 
 def test_the_parts_of_numba_that_the_cache_relies_on():
-    """They are not public: a new version of Numba may rename them, and then nothing would be kept, without an error."""
+    """They are not public: a new version of Numba may rename them, and then nothing would be kept,
+    without an error.
+    """
     from numba.core import caching, codegen, compiler, config, runtime, serialize
 
     assert callable(caching.FunctionCache._index_key)
@@ -164,7 +168,7 @@ class Location:
     """A kernel whose cache is in a place, and what is logged when it is compiled."""
 
     def __init__(self, monkeypatch, caplog):
-        monkeypatch.setattr(disk_cache._Warnings, "given", False)
+        monkeypatch.setattr(disk_cache._Warnings, "issued", False)
         self._log = caplog
 
     def compile(self, folder):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from fastrnn.kernels.cpu import cpu_count
-from fastrnn.kernels.cpu.cpu_count import cpu_quota, usable_processors
+from fastrnn.kernels.cpu.cpu_count import count_usable_cpus, cpu_quota
 
 V2 = "30 23 0:26 {top} {at} rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "31 23 0:29 {top} {at} rw,relatime - cgroup cgroup rw,cpu,cpuacct"
@@ -108,11 +108,11 @@ def test_the_smallest_of_affinity_quota_and_python_cpu_count(chosen, quota, expe
     monkeypatch.setattr(cpu_count, "cpu_quota", lambda: quota)
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setenv("PYTHON_CPU_COUNT", chosen)
-    assert usable_processors() == expected
+    assert count_usable_cpus() == expected
 
 
 def test_the_count_that_python_was_started_with(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(cpu_count, "cpu_quota", lambda: None)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
-    assert usable_processors() == 5
+    assert count_usable_cpus() == 5

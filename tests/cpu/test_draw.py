@@ -34,7 +34,9 @@ every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=str)
 
 
 def plain_probabilities(logits, temperature, top_k, top_p, min_p):
-    """Probabilities (V,) float64 of what is left after each cut; ties with the last that is kept are kept."""
+    """Probabilities (V,) float64 of what is left after each cut; ties with the last that is kept
+    are kept.
+    """
     scaled = (logits.astype(np.float64) - logits.max()) / temperature
     p = np.exp(scaled) / np.exp(scaled).sum()
     descending = np.sort(p)[::-1]
@@ -50,7 +52,7 @@ def plain_probabilities(logits, temperature, top_k, top_p, min_p):
 
 @numba.njit
 def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
-    return generate.draw(logits, p, uniform, temperature, top_k, top_p, min_p)
+    return generate.sample_token(logits, p, uniform, temperature, top_k, top_p, min_p)
 
 
 def drawn(logits, uniforms, settings):
@@ -151,7 +153,9 @@ def sampled(model, count, drawing, threads=1, seed=3, length=25):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
-    """Each token feeds the next: in the textbook each was the likeliest, or among the likeliest three."""
+    """Each token feeds the next: in the textbook each was the likeliest, or among the likeliest
+    three.
+    """
     model = make_model(cell, 2, rng, 9, 12)
     for drawing, most in [(SamplingParams(greedy=True), 1), (SamplingParams(top_k=3), 3)]:
         tokens = sampled(model, 2, drawing)

@@ -31,7 +31,9 @@ def test_share_kept(keep):
 
 
 def test_units_are_independent():
-    """Of neighbours in time, in the batch and in the layer, and of neighbouring keys, a quarter are both kept."""
+    """Of neighbours in time, in the batch and in the layer, and of neighbouring keys, a quarter are
+    both kept.
+    """
     mask, other = kept(0.5, 6), kept(0.5, 7)
     for pairs in (mask[1:] & mask[:-1], mask[:, 1:] & mask[:, :-1], mask[..., 1:] & mask[..., :-1], mask & other):
         assert within_five_sigma(pairs, 0.25)

@@ -1,4 +1,6 @@
-"""Weight gradients of a window. Factors are small whole numbers, so every sum is exact and known to the bit."""
+"""Weight gradients of a window. Factors are small whole numbers, so every sum is exact and known to
+the bit.
+"""
 
 import numpy as np
 import pytest
@@ -58,7 +60,9 @@ SIZES = [(1, 1, 1, 1), (4, 3, 5, 13), (19, 7, 65, 9), (5, 2, 50, 65), (3, 2, 7, 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @both_types
 def test_layer_gradient(dtype, size, shares, rng):
-    """W_ih in torch.nn's order r, z, n from blocks n, r, z; W_hh from blocks r, z, n; the table from all."""
+    """W_ih in torch.nn's order r, z, n from blocks n, r, z; W_hh from blocks r, z, n; the table
+    from all.
+    """
     (T, B, H, F), V = size, 6
     cell, ids, x = make_window(rng, dtype, T, B, H, F, V if F == 0 else 1)
     dw_ih, dw_hh, dtable = whole(rng, dtype, 3 * H, F), whole(rng, dtype, 3 * H, H), np.full((V, 4 * H), np.nan, dtype)

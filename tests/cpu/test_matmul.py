@@ -1,4 +1,6 @@
-"""Packing and products. Factors are small whole numbers, so every sum is exact and the result is known to the bit."""
+"""Packing and products. Factors are small whole numbers, so every sum is exact and the result is
+known to the bit.
+"""
 
 import itertools
 
@@ -21,7 +23,9 @@ both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @kernel
 def product(a, b, c, n, lo, hi, accumulate):
-    """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): a margin on either side must stay as it is."""
+    """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): a margin on either side must
+    stay as it is.
+    """
     T, M, k = a.shape
     width = c.shape[2]
     memory = product_memory(c, b, k, T * (hi - lo))

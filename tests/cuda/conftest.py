@@ -1,4 +1,6 @@
-"""``on_device`` needs a GPU or the simulator; without either `test_simulator.py` runs it in a process with one."""
+"""``on_device`` needs a GPU or the simulator; without either `test_simulator.py` runs it in a
+process with one.
+"""
 
 import importlib.util
 

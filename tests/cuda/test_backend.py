@@ -1,4 +1,6 @@
-"""What is said where CUDA cannot be had: what is missing, and how to get it; never another device instead."""
+"""What is said where CUDA cannot be had: what is missing, and how to get it; never another device
+instead.
+"""
 
 import importlib.util
 

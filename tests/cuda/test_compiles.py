@@ -1,4 +1,5 @@
-"""Without a card: every kernel compiles to PTX for one, nothing is float64, and PTX has sums in registers.
+"""Without a card: every kernel compiles to PTX for one, nothing is float64, and PTX has sums in
+registers.
 
 In a process of its own: it tells numba-cuda of a card that is not there.
 """

@@ -1,4 +1,6 @@
-"""Every test of ``on_device`` on the CUDA simulator, in a process of its own: it is chosen when numba is loaded."""
+"""Every test of ``on_device`` on the CUDA simulator, in a process of its own: it is chosen when
+numba is loaded.
+"""
 
 import importlib.util
 import os

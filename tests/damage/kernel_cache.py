@@ -57,7 +57,7 @@ def files(base: Path) -> list[Path]:
     """The compiled kernels below a folder. Asserts that each is whole."""
     found = sorted(base.glob("*/*.kernel"))
     for path in found:
-        disk_cache.checked(path.read_bytes())
+        disk_cache.verify_digest(path.read_bytes())
     return found
 
 

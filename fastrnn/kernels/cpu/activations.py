@@ -1,6 +1,8 @@
-"""Sigmoid, tanh and exp: vectorised polynomials for float32, the C library's functions for float64.
+"""Sigmoid, tanh and exp for use inside kernels: vectorised polynomials in float32, the C library in
+float64.
 
-A call to libm is scalar (11 ns for a tanh); these are straight-line code that the compiler turns into vectors.
+A call to libm is scalar (11 ns for a tanh). The float32 versions are straight-line code that LLVM
+vectorises.
 """
 
 import math
@@ -20,9 +22,10 @@ _F = np.float32
 
 @intrinsic
 def _at_most(typingctx: Any, x: Any, bound: Any) -> Any:
-    """min(x, bound), and NaN for NaN: one instruction, where Python's min leaves a branch that stops vectorisation."""
+    """min(x, bound), and NaN for NaN."""
 
     def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        # one instruction (vminps); Python's min compiles to a branch, which prevents vectorisation
         return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[1], args[0])
 
     return types.float32(types.float32, types.float32), codegen
@@ -40,28 +43,31 @@ def _at_least(typingctx: Any, x: Any, bound: Any) -> Any:
 
 @intrinsic
 def _rint(typingctx: Any, x: Any) -> Any:
-    """The nearest whole number to an x below 2**22, ties to even."""
+    """x rounded to the nearest integer, ties to even, for |x| < 2**22."""
 
     def instruction(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.rint.f32"), args)
 
-    def sums(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        """x + 1.5 * 2**23 has no digits after the point."""
+    def by_addition(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        """x + 1.5 * 2**23 has no fraction bits left: the addition itself rounds."""
         shift = ir.FloatType()(12582912.0)
-        strict = ("nsz",)  # a flag of its own keeps Numba's away, with which LLVM would cancel the two
+        # An explicit flag replaces Numba's fast-math flags, under which LLVM would cancel the two
+        # additions
+        strict = ("nsz",)
         return builder.fsub(builder.fadd(args[0], shift, flags=strict), shift, flags=strict)
 
-    return types.float32(types.float32), instruction if TARGET.rint else sums
+    return types.float32(types.float32), instruction if TARGET.rint else by_addition
 
 
 @intrinsic
 def _power_of_two(typingctx: Any, n: Any) -> Any:
-    """2**n of a float32 that holds a whole number in -126..127, put together from its bits."""
+    """2**n for a float32 that holds an integer in -126..127, assembled from its bits."""
 
     def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
         integer = ir.IntType(32)
-        # 1.5 * 2**23 puts a whole number into the lowest bits; fptosi would be undefined for a NaN
+        # Adding 1.5 * 2**23 moves the integer into the low mantissa bits. fptosi would be undefined
+        # for NaN.
         biased = builder.bitcast(builder.fadd(args[0], ir.FloatType()(12582912.0 + 127)), integer)
         return builder.bitcast(builder.shl(biased, integer(23)), ir.FloatType())
 
@@ -70,12 +76,14 @@ def _power_of_two(typingctx: Any, n: Any) -> Any:
 
 @device_function
 def _tanh32(x):
-    """x * P(x^2) / Q(x^2), degrees 13 and 6: the rational approximation of Eigen's ptanh_float; error 2e-7.
+    """tanh(x) = x * P(x^2) / Q(x^2), degrees 13 and 6: the rational approximation of Eigen's
+    ptanh_float; error 2e-7.
 
-    Beyond +-7.9053 float32's tanh is +-1.
+    Beyond +-7.9053 tanh rounds to +-1 in float32.
     """
     clipped = _at_most(_at_least(x, _F(-7.90531110763549805)), _F(7.90531110763549805))
     s = clipped * clipped
+    # Horner evaluation of the numerator and the denominator in s = x^2
     p = _F(-2.76076847742355e-16)
     p = p * s + _F(2.00018790482477e-13)
     p = p * s + _F(-8.60467152213735e-11)
@@ -92,10 +100,14 @@ def _tanh32(x):
 
 @device_function
 def _exp32(x):
-    """2**n * e**r with x = n ln 2 + r, |r| <= ln 2 / 2, and Cephes' polynomial (expf.c) for e**r; error 1e-7."""
+    """e**x = 2**n * e**r, x = n ln 2 + r, |r| <= ln 2 / 2; e**r by Cephes' polynomial (expf.c);
+    error 1e-7.
+    """
     clipped = _at_most(_at_least(x, _F(-87)), _F(88))
     n = _rint(clipped * _F(1.44269504088896341))
+    # ln 2 in two parts (Cody-Waite), so that n * ln 2 is subtracted with more than 24 bits
     r = clipped - n * _F(0.693359375) + n * _F(2.12194440e-4)
+    # Horner evaluation of the polynomial in r
     p = _F(1.9875691500e-4)
     p = p * r + _F(1.3981999507e-3)
     p = p * r + _F(8.3334519073e-3)
@@ -106,17 +118,17 @@ def _exp32(x):
 
 
 def tanh(x):
-    """Hyperbolic tangent of a float32 or float64, inside a kernel."""
+    """Hyperbolic tangent of a float32 or float64."""
     return np.tanh(x)
 
 
 def sigmoid(x):
-    """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2 of a float32 or float64, inside a kernel."""
+    """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2 of a float32 or float64."""
     return 1 / (1 + np.exp(-x))
 
 
 def exp(x):
-    """e**x of a float32 (clipped to -87..88) or float64, inside a kernel."""
+    """e**x of a float32 (x clipped to -87..88) or float64."""
     return np.exp(x)
 
 

@@ -1,4 +1,6 @@
-"""Whether the compiler fits into a limited address space. LLVM aborts without a message where it does not."""
+"""Check that the compiler fits into a limited address space: LLVM aborts without a message when it
+does not.
+"""
 
 import sys
 from pathlib import Path
@@ -11,12 +13,12 @@ except ImportError:  # not POSIX
     resource = None  # type: ignore[assignment]
 
 # Megabytes, measured with Numba 0.68 and two threads: a run at 500 aborts, the same at 700 trains
-_NUMBA = 190  # that importing Numba takes
-_COMPILING = 230  # that loading, compiling and running kernels takes
+_NUMBA = 190  # to import Numba
+_COMPILING = 230  # to load, compile and run the kernels
 
 
 def check_address_space() -> None:
-    """Raises `BackendError` where ``ulimit -v`` leaves too little for Numba and the kernels."""
+    """Raise `BackendError` if ``ulimit -v`` leaves too little for Numba and the kernels."""
     if sys.platform == "win32" or resource is None:
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -31,7 +33,7 @@ def check_address_space() -> None:
 
 
 def _used() -> int:
-    """Megabytes of address space of this process."""
+    """Megabytes of address space in use by this process; 0 if unknown."""
     if sys.platform == "win32":
         return 0
     try:

@@ -1,14 +1,19 @@
-"""Products of bfloat16 pairs on the matrix tiles of AMX.
+"""Matrix products of bfloat16 pairs on the tile registers of Intel AMX.
 
-Eight tile registers hold up to 16 rows of 64 bytes each. One instruction multiplies a tile of A (rows x 16 pairs) with
-a tile of B (16 pairs x 16 columns) and adds to a tile of C (rows x 16 float32). Two tiles of A and two of B make four
-of C, so that each tile loaded is used twice: tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B. (Intel 64 and IA-32
-Architectures Optimization Reference Manual, chapter on AMX.)
+There are eight tile registers of up to 16 rows of 64 bytes. One ``tdpbf16ps`` multiplies a tile of
+A (rows x 16 pairs) with a tile of B (16 pairs x 16 columns) and adds the product to a tile of C
+(rows x 16 float32). A block of two row tiles by two column tiles uses every loaded tile twice
+(Intel 64 and IA-32 Architectures Optimization Reference Manual, chapter on AMX):
 
-Float32 numbers that are sums of three bfloat16 (see `bfloat16`) are multiplied part by part: six of the nine products,
-as the other three are smaller than a float32's rounding. A sixth of the tiles' peak is 2.7 times that of AVX-512.
+                      B: tmm6    tmm7
+    A: tmm4 (upper)   C: tmm0    tmm1
+       tmm5 (lower)      tmm2    tmm3
 
-Tile rows should not straddle cache lines: loads are six times as slow then (measured).
+A float32 that is split into three bfloat16 parts (see `bfloat16`) is multiplied part by part: six
+of the nine products, because the other three are below a float32's rounding error. A sixth of the
+tiles' peak is still 2.7 times the peak of AVX-512.
+
+Rows of a tile should not straddle cache lines: such loads are six times slower (measured).
 """
 
 from typing import Any
@@ -19,7 +24,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 TILE = 16  # rows, pairs and columns of a full tile
-# Parts of A and of B that are multiplied, in an order that loads few of them twice; the largest products last
+# (part of A, part of B) of each product, ordered so that few tiles are loaded twice. The largest
+# products come last: small terms are added first.
 _PARTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 _Parts = tuple[tuple[int, int], ...]
 _I8, _I64 = (ir.IntType(bits) for bits in (8, 64))
@@ -28,18 +34,20 @@ _SIZE = 4  # bytes of a pair, and of a float32
 
 
 def _call(builder: Any, name: str, *arguments: Any) -> None:
+    """Emit a call of the intrinsic ``llvm.x86.<name>``."""
     signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
     builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.x86.{name}"), arguments)
 
 
 def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    """Byte pointer to element ``at`` of an array."""
     data = builder.bitcast(context.make_array(array_type)(context, builder, array).data, _BYTES)
     return builder.gep(data, [builder.mul(at, _I64(array_type.dtype.bitwidth // 8))])
 
 
 @intrinsic
 def release(typingctx: Any) -> Any:
-    """Done with the tiles: the system need not save them when it switches threads."""
+    """Zero the tile configuration, so that the system need not save tiles when it switches threads."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         _call(builder, "tilerelease")
@@ -50,18 +58,26 @@ def release(typingctx: Any) -> Any:
 
 @intrinsic
 def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
-    """Tiles of ``upper`` and of ``lower`` rows (0: none) of A and C; all tiles become zero."""
+    """Set the tile shapes: ``upper`` rows for A and C tiles of the first row block, ``lower`` (0:
+    none) of the second.
+
+    All tiles become zero.
+    """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         upper, lower = (builder.trunc(rows, _I8) for rows in args)
+        # a tile must have at least one row, also when it is not used
         lower = builder.select(builder.icmp_signed(">", args[1], _I64(0)), lower, _I8(1))
+        # LDTILECFG reads 64 bytes: byte 0 the palette, 16..31 bytes per row of each tile (uint16),
+        # 48..55 its rows
         fixed = [0] * 64
         fixed[0] = 1  # palette 1, the only one
         fixed[16:32:2] = [TILE * _SIZE] * 8
-        fixed[48:56] = [TILE] * 8
+        fixed[48:56] = [TILE] * 8  # the B tiles 6 and 7 are always full
         kind = ir.ArrayType(_I8, 64)
         configuration = cgutils.alloca_once(builder, kind)
         builder.store(kind(fixed), configuration)
+        # C and A tiles have as many rows as the block of C
         for tiles, rows in (((0, 1, 4), upper), ((2, 3, 5), lower)):
             for tile in tiles:
                 builder.store(rows, builder.gep(configuration, [_I64(0), _I64(48 + tile)]))
@@ -72,16 +88,17 @@ def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
 
 
 @intrinsic
-def panel_product(
+def amx_micro_kernel(
     typingctx: Any, row_tiles: Any, vectors: Any, a: Any, a_at: Any, a_row: Any, a_next: Any, b: Any, b_at: Any,
     c: Any, c_at: Any, c_row: Any, c_next: Any, k: Any, accumulate: Any,
 ) -> Any:  # fmt: skip
-    """C = A times one packed panel of B, added to what C holds if ``accumulate``; after `configure`.
+    """C = A times one micro-panel of B, added to C if ``accumulate``. Call `configure` first.
 
-    ``row_tiles`` 1 or 2; ``vectors`` 4 or 1, the panel's width in vectors of 16 columns. A and B are int32 pairs, C
-    float32, all flat from element ``*_at``; rows lie ``*_row`` apart, the second tile of rows ``*_next`` after the
-    first. k counts pairs and is a multiple of 16. uint32 instead holds three parts of each 16 pairs, one after the
-    other, and k counts them all.
+    ``row_tiles`` is 1 or 2; ``vectors`` (4 or 1) is the width of the micro-panel in vectors of 16
+    columns. A and B hold int32 pairs, C float32. All are flat and start at element ``*_at``; rows
+    lie ``*_row`` elements apart, the second row tile ``*_next`` elements after the first. ``k``
+    counts pairs and is a multiple of 16. With uint32 elements, each group of 16 pairs is stored as
+    three parts, one after the other, and ``k`` counts the pairs of all parts.
     """
     index = types.intp
     signature = types.void(*[index] * 2, a, *[index] * 3, b, index, c, *[index] * 5)
@@ -94,6 +111,7 @@ def panel_product(
         passed += [pointer(context, builder, sig.args[6], b, b_at)]
         passed += [pointer(context, builder, sig.args[8], c, c_at), *(builder.mul(x, size) for x in (c_row, c_next))]
         passed += [builder.udiv(k, _I64(TILE)), accumulate]
+        # dispatch on the shape: a switch over 8 * row_tiles + vectors
         done = builder.append_basic_block("amx.done")
         choose = builder.switch(builder.add(builder.mul(row_tiles, _I64(8)), vectors), done)
         for rows in (1, 2):
@@ -110,13 +128,18 @@ def panel_product(
 
 
 def _panel_function(module: ir.Module, row_tiles: int, vectors: int, parts: _Parts) -> ir.Function:
+    """The micro-kernel of this shape as a function of the module, built on first use.
+
+    Arguments: a, a_row, a_next, b, c, c_row, c_next, k, accumulate. Strides are in bytes; k counts
+    tiles of 16 pairs.
+    """
     name = f"fastrnn_amx_{row_tiles}x{vectors}_{len(parts)}"
     if name in module.globals:
         return module.globals[name]
-    # a, a_row, a_next, b, c, c_row, c_next, k, accumulate; strides in bytes, k in tiles
     arguments = [_BYTES, _I64, _I64, _BYTES, _BYTES, _I64, _I64, _I64, _I64]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
+    # The unrolled code of a shape is emitted once in a module, not at every call site
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     for first in range(0, vectors, 2):
@@ -126,16 +149,22 @@ def _panel_function(module: ir.Module, row_tiles: int, vectors: int, parts: _Par
 
 
 def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, vectors: int, parts: _Parts) -> None:
-    """All of k for one or two tiles of columns, some vectors of the panel."""
+    """Emit the loop over all of k for one or two column tiles of the micro-panel.
+
+    Layout in bytes: row m of A tile t starts at a + t*a_next + m*a_row + 64*k; B tile (k, column)
+    at b + k*16*width + 64*column with rows ``width`` apart; C tile (t, column) at c + t*c_next +
+    64*column.
+    """
     a, a_row, a_next, b, c, c_row, c_next, k, accumulate = function.args
-    width, depth = vectors * TILE * _SIZE, 1 + max(part for part, _ in parts)
+    width = vectors * TILE * _SIZE  # bytes of a row of the micro-panel
+    depth = 1 + max(part for part, _ in parts)  # tiles of A that one step of the loop reads
 
     def offset(pointer: Any, *steps: Any) -> Any:
         for step in steps:
             pointer = builder.gep(pointer, [step])
         return pointer
 
-    def each_c(name: str) -> None:
+    def for_each_c_tile(name: str) -> None:
         for row in range(row_tiles):
             for n, column in enumerate(columns):
                 at = offset(c, builder.mul(c_next, _I64(row)), _I64(column * TILE * _SIZE))
@@ -144,7 +173,7 @@ def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, v
     old, new, loop, done = (function.append_basic_block(name) for name in ("old", "new", "loop", "done"))
     builder.cbranch(builder.icmp_signed("!=", accumulate, _I64(0)), old, new)
     builder.position_at_end(old)
-    each_c("tileloadd64")
+    for_each_c_tile("tileloadd64")
     builder.branch(loop)
     builder.position_at_end(new)
     for row in range(row_tiles):
@@ -152,10 +181,12 @@ def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, v
             _call(builder, "tilezero", _I8(2 * row + n))
     builder.branch(loop)
 
+    # Inner loop: 1 or 2 tile loads of B, 1 or 2 of A, up to 4 tdpbf16ps for each product of parts
     builder.position_at_end(loop)
     at = builder.phi(_I64)
     at.add_incoming(_I64(0), old)
     at.add_incoming(_I64(0), new)
+    # a part that is still in its register is not loaded again
     loaded: tuple[int | None, int | None] = (None, None)
     for of_a, of_b in parts:
         if of_b != loaded[1]:
@@ -173,4 +204,4 @@ def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, v
     at.add_incoming(after, loop)
     builder.cbranch(builder.icmp_signed("<", after, k), loop, done)
     builder.position_at_end(done)
-    each_c("tilestored64")
+    for_each_c_tile("tilestored64")

@@ -1,5 +1,7 @@
-"""Threads that wait for each other inside a kernel, by looking again and again: that takes a fraction of a
-microsecond, where sleeping and being woken takes fifty."""
+"""A spin barrier for use inside kernels.
+
+A wait takes a fraction of a microsecond; sleeping and being woken by the system takes fifty.
+"""
 
 import os
 import platform
@@ -14,42 +16,45 @@ from numba.extending import intrinsic
 from .amx import pointer
 from .jit import device_function
 
-BARRIER = hasattr(os, "sched_yield")  # whether a thread can let others have its processor
+BARRIER = hasattr(os, "sched_yield")  # whether threads can yield the CPU
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
-_LINE = 8  # counters of a cache line: each thread writes in a line of its own
-_PATIENCE = 1000  # looks, about 50 microseconds, before the processor is offered to others at every look
+_LINE = 8  # counters per cache line: each thread writes to its own line, to avoid false sharing
+_SPINS = 1000  # about 50 microseconds; after that the CPU is yielded at every look
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def barriers(threads: int) -> np.ndarray[Any, Any]:
-    """How many meetings each of so many threads has come to, none yet; and whether they are called off. For `wait`."""
+    """Barrier counters for ``threads`` threads: arrivals of each thread, and an abort flag. See
+    `wait`.
+    """
     return np.zeros((threads + 1) * _LINE, np.int64)
 
 
 def abort(counts: np.ndarray[Any, Any]) -> None:
-    """Some thread will not come again: nobody waits any more."""
+    """Set the abort flag: no thread waits any more."""
     counts[-_LINE] = 1
 
 
 @device_function
 def wait(counts: Any, number: Any) -> None:
-    """Thread ``number`` is here; wait until all others have come as often.
+    """Arrive as thread ``number`` and wait until all other threads have arrived as often, or the
+    barrier is aborted.
 
-    What each of them wrote before it came can be read then.
+    Writes of every thread before its arrival are visible to all threads afterwards.
     """
     times = counts[number * _LINE] + 1
     _publish(counts, number * _LINE, times)
     threads = counts.size // _LINE - 1
     for other in range(threads):
-        looks = 0
-        while _look(counts, other * _LINE) < times and not _look(counts, threads * _LINE):
-            looks += 1
-            _wait(looks > _PATIENCE)
+        spins = 0
+        while _load_count(counts, other * _LINE) < times and not _load_count(counts, threads * _LINE):
+            spins += 1
+            _pause(spins > _SPINS)
 
 
 @intrinsic
 def _publish(typingctx: Any, counts: Any, at: Any, value: Any) -> Any:
-    """counts[at] = value, for all to see after everything that was written before."""
+    """counts[at] = value with release semantics: all earlier writes become visible first."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         counts, at, value = args
@@ -61,8 +66,8 @@ def _publish(typingctx: Any, counts: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _look(typingctx: Any, counts: Any, at: Any) -> Any:
-    """counts[at]; what was published before it can be read from now on."""
+def _load_count(typingctx: Any, counts: Any, at: Any) -> Any:
+    """counts[at] with acquire semantics: writes before the matching release are visible afterwards."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         counts, at = args
@@ -73,8 +78,10 @@ def _look(typingctx: Any, counts: Any, at: Any) -> Any:
 
 
 @intrinsic
-def _wait(typingctx: Any, long: Any) -> Any:
-    """Before the next look: a pause of some cycles, or, when it has been ``long``, whoever else wants the processor."""
+def _pause(typingctx: Any, long: Any) -> Any:
+    """Pause before the next look: a few cycles (PAUSE), or, after a ``long`` wait, yield the CPU to
+    other threads.
+    """
 
     def call(builder: Any, name: str, result: Any) -> None:
         builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, []), name), [])

@@ -1,4 +1,6 @@
-"""How many processors this process may use: affinity, the CPU quota of its control groups, ``PYTHON_CPU_COUNT``."""
+"""Number of CPUs that this process may use, from its affinity, its cgroup CPU quota and
+``PYTHON_CPU_COUNT``.
+"""
 
 import os
 import re
@@ -6,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 
-def usable_processors() -> int:
-    """Processors that this process may run on, at most as many as ``PYTHON_CPU_COUNT`` and the CPU quota say."""
-    return max(1, min(_allowed(), cpu_quota() or _allowed()))
+def count_usable_cpus() -> int:
+    """CPUs this process may run on: the minimum of affinity, ``PYTHON_CPU_COUNT`` and cgroup quota,
+    at least 1.
+    """
+    return max(1, min(_count_allowed(), cpu_quota() or _count_allowed()))
 
 
-def _allowed() -> int:
+def _count_allowed() -> int:
+    """CPUs by affinity and ``PYTHON_CPU_COUNT``."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = getattr(os, "process_cpu_count", lambda: None)()  # from Python 3.13 on; -X cpu_count sets it too
     chosen = os.environ.get("PYTHON_CPU_COUNT", "")
@@ -21,17 +26,17 @@ def _allowed() -> int:
 
 
 def cpu_quota(root: Path = Path("/")) -> int | None:
-    """Whole processors that the control groups of this process allow, at least 1; None without a limit.
+    """CPU quota of the cgroups of this process in whole CPUs, at least 1; None without a limit.
 
-    A group's limit holds for the groups below it, so the smallest from this process's group up to the root counts.
-    ``root``: where ``proc`` and ``sys`` are.
+    A group's limit also holds for the groups below it, so the quota is the minimum from this
+    process's group up to the root. ``root``: folder that contains ``proc`` and ``sys``.
     """
     limits = [limit for folder in _groups(root) if (limit := _limit(folder)) is not None]
     return max(1, int(min(limits))) if limits else None
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of this process's CPU control groups, each followed by those above it (cgroups(7))."""
+    """Folders of this process's CPU cgroups, each followed by its ancestors (cgroups(7))."""
     mounts = list(_mounts(root))
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
@@ -47,30 +52,31 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _below(group: str, top: str) -> PurePosixPath:
-    """A group's path from the mounted group ``top`` on; of one that is not below it, none."""
+    """Path of ``group`` relative to the mounted group ``top``; empty if it is not below it."""
     path = PurePosixPath(group)
-    if ".." in path.parts or not path.is_relative_to(top):  # a container can see other paths than are mounted
+    # in a container the group's path may lie outside the mounted hierarchy
+    if ".." in path.parts or not path.is_relative_to(top):
         return PurePosixPath()
     return path.relative_to(top)
 
 
 def _mounts(root: Path) -> Iterator[tuple[int, str, str]]:
-    """Version, group and mount point of each mounted hierarchy that limits processors."""
+    """(version, group, mount point) of each mounted cgroup hierarchy that limits CPUs."""
     for line in _lines(root / "proc/self/mountinfo"):
         fields, _, rest = line.partition(" - ")
         kind, _, options = [*rest.split(" ", 2), "", ""][:3]
-        places = [_unescaped(field) for field in fields.split(" ")[3:5]]
+        places = [_unescape(field) for field in fields.split(" ")[3:5]]
         if len(places) == 2 and (kind == "cgroup2" or (kind == "cgroup" and "cpu" in options.split(","))):
             yield 2 if kind == "cgroup2" else 1, places[0], places[1]
 
 
-def _unescaped(field: str) -> str:
-    """A path as it is: blanks and the like stand as octal numbers (proc_pid_mountinfo(5))."""
+def _unescape(field: str) -> str:
+    """Decode the octal escapes of a path (proc_pid_mountinfo(5))."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def _limit(folder: Path) -> float | None:
-    """Processors that one group allows: ``cpu.max`` of version 2, ``cpu.cfs_quota_us`` of version 1."""
+    """CPUs that one group allows: ``cpu.max`` of version 2, ``cpu.cfs_quota_us`` of version 1."""
     try:
         if (folder / "cpu.max").is_file():
             quota, period = (folder / "cpu.max").read_text().split()
@@ -82,6 +88,7 @@ def _limit(folder: Path) -> float | None:
 
 
 def _lines(path: Path) -> list[str]:
+    """Lines of a file; none if it cannot be read."""
     try:
         return path.read_text(errors="surrogateescape").splitlines()
     except OSError:

@@ -1,11 +1,11 @@
-"""Where compiled kernels are kept, and how they are known to be right.
+"""On-disk cache of compiled kernels.
 
-Numba's own disk cache keys a kernel by its source file alone, so an edit in a kernel that it calls goes unseen; two
-processes that compile one kernel for different types at the same time can swap their files; and machine code that was
-damaged on the disk is run as it is. Here every compiled kernel has a file of its own, named after what it was compiled
-for, that begins with the digest of the rest; and all of them lie in a folder named after all kernel sources, the
-processor, and the versions of Python and Numba: another source, another folder. A cache that cannot be read or written
-costs a compilation, never a run.
+Numba's own cache keys a kernel by its source file alone, so it misses edits in a kernel that this
+one calls; two processes that compile a kernel for different types at the same time can swap their
+files; and damaged machine code is executed. Here each compiled kernel has its own file, named after
+the types it was compiled for, that begins with the digest of the rest. The folder is named after a
+hash of all kernel sources, the CPU, and the versions of Python and Numba, so any change uses a new
+folder. An unusable cache costs a compilation but never fails a run.
 """
 
 import contextlib
@@ -35,13 +35,15 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-_DIGEST = 32  # bytes
-_LITTER = 3600.0  # seconds after which a temporary file is what a killed process left
-_LOOK = 0.01  # seconds between two looks whether another process has compiled a kernel
+_DIGEST = 32  # bytes of a digest
+_STALE_AFTER = 3600.0  # seconds; a temporary file older than this was left by a killed process
+_POLL = 0.01  # seconds between checks whether another process has compiled a kernel
 
 
 class _Waits:
-    """Seconds that this process goes on waiting for others: one that hangs must not stop it."""
+    """Remaining seconds that this process waits for others to compile: one that hangs must not
+    block it.
+    """
 
     left = 60.0
 
@@ -50,7 +52,7 @@ _waits = _Waits()
 
 
 def sources_key() -> str:
-    """What all kernels follow from, as it is on the disk now."""
+    """Hash of everything compiled kernels depend on, as it is on the disk now."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__).parent
     for path in (*sorted(here.glob("*.py")), *sorted(here.parent.glob("cuda/*.py")), here.parent / "cell_math.py"):
@@ -65,24 +67,25 @@ _KEY = sources_key()
 
 
 _logger = logging.getLogger("fastrnn")
-_HELP = "set FASTRNN_KERNELS to a folder that only you can write into"
+_ADVICE = "set FASTRNN_KERNELS to a folder that only you can write into"
 
 
 class _Unusable(Exception):
-    """Why compiled kernels cannot be kept."""
+    """Raised with the reason why compiled kernels cannot be cached."""
 
 
 class _Warnings:
-    """A process says once that compiled kernels are not kept."""
+    """Whether this process has warned that compiled kernels are not cached: it warns once."""
 
-    given = False
+    issued = False
 
 
 def kernel_folder() -> Path | None:
-    """``$FASTRNN_KERNELS`` or the user's cache folder, and in it the folder of exactly these sources, made if need be.
+    """Folder of kernels compiled from exactly these sources, created if needed; None if it cannot
+    be used safely.
 
-    The code in that folder is run. So the folder must belong to this user or to root, and nobody else may write into
-    it. If it does not, or cannot be made, or the user has no home directory, there is None.
+    It lies in ``$FASTRNN_KERNELS`` or the user's cache folder. Code in it is executed, so it must
+    belong to this user or to root and be writable by no one else.
     """
     try:
         return _open_kernel_folder()
@@ -91,7 +94,7 @@ def kernel_folder() -> Path | None:
 
 
 def _open_kernel_folder() -> Path:
-    """The same folder. Raises `_Unusable`."""
+    """Like `kernel_folder`. Raises `_Unusable` with the reason instead of returning None."""
     base = user_kernel_folder()
     if base is None:
         raise _Unusable("this user has no home directory")
@@ -110,31 +113,36 @@ def _open_kernel_folder() -> Path:
 
 
 def warn_not_kept(why: str = "") -> None:
-    """Log, once in a process, that compiled kernels are not kept; without a reason, that of `kernel_folder`."""
-    if _Warnings.given:
+    """Log once per process that compiled kernels are not cached; ``why`` defaults to
+    `kernel_folder`'s reason.
+    """
+    if _Warnings.issued:
         return
     if not why:
         try:
             _open_kernel_folder()
         except _Unusable as found:
             why = str(found)
-    _Warnings.given = True
-    told = "compiled kernels cannot be kept, so every command compiles them again (about half a minute)"
-    _logger.warning("%s: %s; %s", told, why, _HELP)
+    _Warnings.issued = True
+    message = "compiled kernels cannot be kept, so every command compiles them again (about half a minute)"
+    _logger.warning("%s: %s; %s", message, why, _ADVICE)
 
 
 class KernelCache(caching.FunctionCache):  # type: ignore[misc]
-    """The compiled forms of one kernel, in the place of Numba's cache for it. Nothing that fails here is an error.
+    """Cache of the compiled forms of one kernel, in place of Numba's. Its failures are not errors.
 
-    Raises `OSError` for a function whose source is in no file.
+    Raises `OSError` for a function without a source file.
     """
 
     def __init__(self, function: Any, folder: Path | None) -> None:
-        """``folder``: None where nothing can be kept; then the first kernel that is compiled warns of that."""
+        """``folder``: None if nothing can be cached; the first compilation then warns."""
         code = function.__code__
-        self._py_func, self._folder, self._source = function, folder, Path(code.co_filename)
-        self._digest = _digest(self._source.read_bytes())  # a test's or a user's own kernels are not in `sources_key`
-        self._claims: dict[Path, int] = {}  # file of a kernel -> descriptor of the lock while it is compiled here
+        self._py_func = function
+        self._folder = folder
+        self._source = Path(code.co_filename)
+        # kernels of tests or users are not part of `sources_key`
+        self._digest = _digest(self._source.read_bytes())
+        self._locks: dict[Path, int] = {}  # kernel file -> descriptor of its lock while this process compiles it
         name = f"{self._source.stem}.{function.__qualname__}-{code.co_firstlineno}"
         self._name = "".join(c for c in name if c not in "<>")
 
@@ -143,11 +151,12 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return str(self._folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kernel compiled for these types, or None: then it is this process's to compile and to save.
+        """The kernel compiled for these types, or None: then this process must compile and save it.
 
-        What another process is compiling is waited for.
+        Waits while another process compiles it.
         """
-        rtsys.initialize(target_context)  # not its refresh(), the tenth of a second that compiling alone needs
+        # not target_context.refresh(), which takes a tenth of a second and only a compilation needs
+        rtsys.initialize(target_context)
         if self._folder is None:
             warn_not_kept()
             return None
@@ -155,7 +164,8 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             key = self._index_key(sig, target_context.codegen())
             found = self._read(key, target_context)
             if found is None:
-                self._claim(key)
+                # another process may have saved it between the read and the lock
+                self._lock(key)
                 found = self._read(key, target_context)
                 if found is not None:
                     self._release(key)
@@ -163,43 +173,45 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return None
 
     def _read(self, key: Any, target_context: Any) -> Any:
+        """Load a kernel; None if it is missing, damaged, or of another key."""
         with contextlib.suppress(Exception):
-            found, compiled = pickle.loads(checked(self._path(key).read_bytes()))
+            found, compiled = pickle.loads(verify_digest(self._path(key).read_bytes()))
             if found == key:
                 return CompileResult._rebuild(target_context, *compiled)
         return None
 
-    def _claim(self, key: Any) -> None:
-        """Wait until no other process compiles this kernel, and let the others wait. Raises `OSError`."""
+    def _lock(self, key: Any) -> None:
+        """Wait until no other process compiles this kernel, then lock it. Raises `OSError`."""
         if sys.platform == "win32" or fcntl is None:
             return
         path = self._path(key)
         descriptor = os.open(path.with_suffix(".tmp"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._claims[path] = descriptor
+        self._locks[path] = descriptor
         while _waits.left > 0:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                time.sleep(_LOOK)
-                _waits.left -= _LOOK
+                time.sleep(_POLL)
+                _waits.left -= _POLL
 
     def _release(self, key: Any) -> None:
+        """Release the lock of `_lock`."""
         path = self._path(key)
-        descriptor = self._claims.pop(path, None)
+        descriptor = self._locks.pop(path, None)
         if descriptor is not None:
             with contextlib.suppress(OSError):
                 path.with_suffix(".tmp").unlink()
             os.close(descriptor)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a kernel, unless its sources have changed since they were read."""
+        """Save a kernel, unless its sources have changed since they were imported."""
         if self._folder is None:
             return
         with contextlib.suppress(Exception):
             key = self._index_key(sig, data.codegen)
             try:
-                if not (data.library.has_dynamic_globals or self._edited()):
+                if not (data.library.has_dynamic_globals or self._sources_changed()):
                     content = dumps((key, data._reduce()))
                     _write(self._path(key), _digest(content) + content)
             except OSError as error:
@@ -208,9 +220,10 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
                 self._release(key)
 
     def flush(self) -> None:
-        """Files are replaced when the kernel is saved again."""
+        """Does nothing: saving a kernel replaces its file."""
 
-    def _edited(self) -> bool:
+    def _sources_changed(self) -> bool:
+        """Whether the files on disk differ from the imported code."""
         return sources_key() != _KEY or _digest(self._source.read_bytes()) != self._digest
 
     def _path(self, key: Any) -> Path:
@@ -218,8 +231,8 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return self._folder / f"{self._name}-{_digest(repr(key).encode() + self._digest).hex()[:16]}.kernel"
 
 
-def checked(data: bytes) -> bytes:
-    """What stands in a file after its digest. Raises `ValueError` if it is not what was written."""
+def verify_digest(data: bytes) -> bytes:
+    """Return the content after the digest of a file. Raises `ValueError` if they do not match."""
     content = data[_DIGEST:]
     if _digest(content) != data[:_DIGEST]:
         raise ValueError("a damaged kernel")
@@ -231,11 +244,11 @@ def _digest(data: bytes) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Replace a file at once, and sweep up what killed processes left. Raises `OSError`."""
+    """Replace a file atomically and delete stale temporary files. Raises `OSError`."""
     with contextlib.suppress(OSError):
-        for litter in path.parent.glob("*.tmp"):
-            if time.time() - litter.stat().st_mtime > _LITTER:
-                litter.unlink()
+        for stale in path.parent.glob("*.tmp"):
+            if time.time() - stale.stat().st_mtime > _STALE_AFTER:
+                stale.unlink()
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         temporary.write_bytes(data)

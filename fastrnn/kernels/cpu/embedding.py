@@ -1,22 +1,27 @@
-"""Rows of a table, chosen by ids: embeddings of words, and what was read of the words' letters."""
+"""Embedding table: rows chosen by ids, for words and for encodings of their spelling."""
 
 from .jit import kernel
 from .matmul import copy
 
 
 @kernel
-def lookup(x, at, table, ids, lo, hi):
-    """x[t, b, at:][:E] = table[ids[t, b]] for rows lo..hi; x (T, B, F), table (V, E), ids (T, B)."""
+def embedding_forward(x, at, table, ids, row_lo, row_hi):
+    """x[t, b, at : at + E] = table[ids[t, b]] for rows row_lo..row_hi; x (T, B, F), table (V, E),
+    ids (T, B).
+    """
     for t in range(ids.shape[0]):
-        for b in range(lo, hi):
+        for b in range(row_lo, row_hi):
             copy(x[t, b], at, table[ids[t, b]], 0, table.shape[1])
 
 
 @kernel
-def lookup_backward(dtable, dx, at, ids, lo, hi):
-    """Add columns lo..hi of the gradient of the table (V, E), from dx (T, B, F)."""
+def embedding_backward(dtable, dx, at, ids, col_lo, col_hi):
+    """Add columns col_lo..col_hi of the gradient of the table (V, E) to dtable, from dx (T, B, F).
+
+    Threads share columns, not rows: two rows may have the same id.
+    """
     for t in range(ids.shape[0]):
         for b in range(ids.shape[1]):
-            to, row = dtable[ids[t, b], lo:hi], dx[t, b, at + lo : at + hi]
+            to, row = dtable[ids[t, b], col_lo:col_hi], dx[t, b, at + col_lo : at + col_hi]
             for j in range(to.size):
                 to[j] += row[j]

@@ -1,5 +1,5 @@
-"""Gated recurrent units: torch.nn.GRU's (Cho et al. 2014, the reset gate after the product, as in cuDNN) and the
-lectures'.
+"""Gated recurrent units: torch.nn.GRU (Cho et al. 2014; reset gate after the product, as in cuDNN)
+and the lectures' GRU.
 
 GRU            r = sigmoid(W_ir x + b_ir + W_hr h' + b_hr)      z likewise
                n = tanh(W_in x + b_in + r * (W_hn h' + b_hn))
@@ -8,8 +8,8 @@ GRU            r = sigmoid(W_ir x + b_ir + W_hr h' + b_hr)      z likewise
 simplified     u = sigmoid(W_u [h', x] + b_u)      n = tanh(W_c [h', x] + b_c)
 (lectures)     h = u * n + (1 - u) * h'
 
-Saved for the backward step: the gates in place of the pre-activations, and of the GRU also W_hn h' + b_hn.
-The formulas: `fastrnn.kernels.cell_math`.
+h' is the previous output. Saved for backward: the gates, in place of the pre-activations; for the
+GRU also W_hn h' + b_hn. The scalar mathematics is in `fastrnn.kernels.cell_math`.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,9 @@ from .recurrence import register
 
 
 class GRU(NamedTuple):
-    """One layer's window. gates (T, B, 4H): blocks n (from x), r, z, n (from h'); h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, 4H), blocks n (from x), r, z, n (from h'); h
+    (T+1, B, H); c (T+1, B, 0).
+    """
 
     gates: np.ndarray[Any, Any]
     h: np.ndarray[Any, Any]
@@ -31,7 +33,7 @@ class GRU(NamedTuple):
 
 
 class SimplifiedGRU(NamedTuple):
-    """One layer's window. gates (T, B, 2H): blocks u, n; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, 2H), blocks u, n; h (T+1, B, H); c (T+1, B, 0)."""
 
     gates: np.ndarray[Any, Any]
     h: np.ndarray[Any, Any]
@@ -43,10 +45,11 @@ _forward_unit_simplified, _backward_unit_simplified = map(inline_function, simpl
 
 
 @device_function
-def _forward(cell, t, lo, hi):
+def _forward(cell, t, row_lo, row_hi):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
         for j in range(H):
             n, r, z, h_j = _forward_unit(a[j], a[H + j], a[2 * H + j], a[3 * H + j], h_prev[j], one)
@@ -57,10 +60,11 @@ def _forward(cell, t, lo, hi):
 
 
 @device_function
-def _backward(cell, t, lo, hi, dy, dh, dc):
+def _backward(cell, t, row_lo, row_hi, dy, dh, dc):
+    """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = its part that bypasses W_hh."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
         for j in range(H):
             d_n, d_r, d_z, d_n_h, d_h = _backward_unit(
@@ -74,10 +78,11 @@ def _backward(cell, t, lo, hi, dy, dh, dc):
 
 
 @device_function
-def _forward_simplified(cell, t, lo, hi):
+def _forward_simplified(cell, t, row_lo, row_hi):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
         for j in range(H):
             u, n, h_j = _forward_unit_simplified(a[j], a[H + j], h_prev[j], one)
@@ -87,10 +92,11 @@ def _forward_simplified(cell, t, lo, hi):
 
 
 @device_function
-def _backward_simplified(cell, t, lo, hi, dy, dh, dc):
+def _backward_simplified(cell, t, row_lo, row_hi, dy, dh, dc):
+    """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = its part that bypasses W_hh."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
         for j in range(H):
             d_u, d_n, d_h = _backward_unit_simplified(a[j], a[H + j], h_prev[j], dy_b[j] + dh_b[j], one)

@@ -1,4 +1,4 @@
-"""How kernels are compiled; `cache` keeps them on disk."""
+"""Numba decorators for kernels; `disk_cache` stores the compiled code on disk."""
 
 import contextlib
 import os
@@ -11,17 +11,19 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from .disk_cache import KernelCache, kernel_folder
 
-# reassoc..afn, but never nnan or ninf: with those the checks for NaN and infinity would be folded away.
+# reassoc..afn, but not nnan or ninf: these would fold away the checks for NaN and infinity.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True}
-# A piece: nothing but compiled code calls it, and it counts no references to arrays: its caller holds them, and the
-# two atomic instructions for each array of each call were a third of the time of drawing (measured).
-_PIECE = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
+# Only compiled code calls a device function, and it counts no references to arrays, which its
+# caller holds: two atomic instructions for each array of each call took a third of the sampling
+# time (measured).
+_DEVICE_OPTIONS = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
 _FOLDER = kernel_folder()
 
 
-if hasattr(os, "register_at_fork"):  # a child of a process that was compiling would wait for ever for its locks
+# Without this, the child of a process that is compiling would wait for the compiler lock for ever
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=global_compiler_lock.acquire,
         after_in_parent=global_compiler_lock.release,
@@ -30,38 +32,48 @@ if hasattr(os, "register_at_fork"):  # a child of a process that was compiling w
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile on first use, without the GIL, for the types of its arguments; keep the code on disk.
+    """Compile on first call for the types of the arguments, without the GIL, and cache the code on
+    disk.
 
-    A kernel may make arrays, and so counts references: what loops over rows and slices is better a
+    A kernel may allocate arrays and so counts references. Move loops over rows and slices into a
     `device_function`.
     """
     compiled = numba.njit(**_OPTIONS)(function)
     if compiled is not function:
-        with contextlib.suppress(OSError):  # typed at a prompt: there is no source to tell an edit by
+        with contextlib.suppress(OSError):  # defined at a prompt: no source file to detect edits by
             compiled._cache = KernelCache(function, _FOLDER)
     return compiled
 
 
 def device_function(function: Callable[..., Any]) -> Any:
-    """A piece of kernels: compiled into those that call it. A call from Python crashes: it has no wrapper, which would
-    cost a tenth of the time that compiling takes.
+    """Compile a function that is called by kernels only.
 
-    It must neither make an array nor return one: see `allocating_function`, and `inline_function` for one that returns
-    a view.
+    A call from Python crashes: it has no Python wrapper, which would take a tenth of the compile
+    time. It must neither allocate nor return an array: see `allocating_function`, and
+    `inline_function` for one that returns a view.
     """
-    return numba.njit(**_PIECE)(function)
+    return numba.njit(**_DEVICE_OPTIONS)(function)
 
 
 def allocating_function(function: Callable[..., Any]) -> Any:
-    """A piece that returns an array it has made, for kernels to call, not for device functions: they would keep it."""
-    return numba.njit(**{**_PIECE, "_nrt": True})(function)
+    """Compile a function that returns a new array, for kernels only: a `device_function` would leak
+    the array.
+    """
+    return numba.njit(**{**_DEVICE_OPTIONS, "_nrt": True})(function)
 
 
 def inline_function(function: Callable[..., Any]) -> Any:
-    """A piece that becomes part of the source of what calls it: scalar mathematics, vectorised there, or a view."""
-    return numba.njit(inline="always", **_PIECE)(function)
+    """Inline a function into its callers' source: scalar mathematics to be vectorised there, or a
+    view.
+    """
+    return numba.njit(inline="always", **_DEVICE_OPTIONS)(function)
 
 
 def specialize(function: Callable[..., Any]) -> Any:
-    """Decorates what returns, for the types of its arguments, the piece that ``function`` stands for in kernels."""
-    return numba.extending.overload(function, jit_options=_PIECE)
+    """Decorate a function that returns the implementation of ``function`` for the Numba types of
+    its arguments.
+
+    Inside kernels a call of ``function`` becomes a call of this implementation, as a
+    `device_function`.
+    """
+    return numba.extending.overload(function, jit_options=_DEVICE_OPTIONS)

@@ -1,7 +1,10 @@
-"""The backward half of a linear map, and the tanh of the plain layer, for a range of batch rows.
+"""Backward pass of a linear layer, and tanh of the plain layer, for a range of batch rows.
 
-z = W x + b        dx = W^T dz        (forward: `loss.output_forward`; dW and db: `gradient`, `loss.bias_backward`)
+z = W x + b        dx = W^T dz
 h = tanh(z)        dz = (1 - h^2) dh
+
+Forward: `output_losses.output_forward`; dW: `weight_gradient.weight_gradient`; db:
+`output_losses.bias_backward`.
 """
 
 from .activations import tanh
@@ -11,30 +14,34 @@ from .recurrence import flat
 
 
 @kernel
-def linear_backward(dz, w, dx, lo, hi):
-    """dx (T, B, F) of rows lo..hi from dz (T, B, K) and w packed (K, F), the transpose of the forward pass's."""
+def linear_backward(dz, w, dx, row_lo, row_hi):
+    """dx (T, B, F) of rows row_lo..row_hi from dz (T, B, K) and w (K, F), the packed transpose of
+    the forward weight.
+    """
     T, B, K = dz.shape
     F = dx.shape[2]
-    memory = product_memory(dx, w, K, T * (hi - lo))
-    multiply((flat(dx), lo * F, B * F, F), (flat(dz), lo * K, B * K, K), w, K, F, T, hi - lo, 0, memory)
+    memory = product_memory(dx, w, K, T * (row_hi - row_lo))
+    multiply((flat(dx), row_lo * F, B * F, F), (flat(dz), row_lo * K, B * K, K), w, K, F, T, row_hi - row_lo, 0, memory)
 
 
 @kernel
-def tanh_forward(h, lo, hi):
-    """Rows lo..hi of h (T, B, H) = tanh of what it holds."""
+def tanh_forward(h, row_lo, row_hi):
+    """Apply tanh to rows row_lo..row_hi of h (T, B, H) in place."""
     for t in range(h.shape[0]):
-        for b in range(lo, hi):
+        for b in range(row_lo, row_hi):
             row = h[t, b]
             for j in range(row.size):
                 row[j] = tanh(row[j])
 
 
 @kernel
-def tanh_backward(dz, h, dy, lo, hi):
-    """Rows lo..hi of dz (T, B, H) from h and its gradient dy, both (T, B, H)."""
+def tanh_backward(dz, h, dy, row_lo, row_hi):
+    """Rows row_lo..row_hi of dz (T, B, H) from h, which is saved for backward, and its gradient dy,
+    both (T, B, H).
+    """
     one = h.dtype.type(1)
     for t in range(h.shape[0]):
-        for b in range(lo, hi):
+        for b in range(row_lo, row_hi):
             to, row, from_above = dz[t, b], h[t, b], dy[t, b]
             for j in range(row.size):
                 to[j] = from_above[j] * (one - row[j] * row[j])

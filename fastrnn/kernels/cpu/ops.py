@@ -1,9 +1,9 @@
-"""Every kernel of the CPU, under the names that a device must bring (see `fastrnn.kernels.backend`)."""
+"""Public kernels of the CPU, the `fastrnn.kernels.backend.Backend` of this device."""
 
 from .barrier import BARRIER, abort, barriers
 from .disk_cache import kernel_folder
 from .dropout import dropout
-from .embedding import lookup, lookup_backward
+from .embedding import embedding_backward, embedding_forward
 from .generate import generate
 from .gru import GRU, SimplifiedGRU
 from .input_table import table_backward, table_forward
@@ -24,7 +24,7 @@ from .output_losses import (
 from .packing import pack, packed_size, panels
 from .recurrence import layer_backward, layer_forward
 from .rnn import ReluRNN, TanhRNN
-from .sequence_ops import add_gathered, gather, join, pool_backward, pool_sequence, split
+from .sequence_ops import gather, gather_add, join, pool_backward, pool_sequence, split
 from .target import TARGET
 from .thread_pool import Pool, default_threads
 from .weight_gradient import layer_gradient, weight_gradient
@@ -42,7 +42,6 @@ __all__ = [
     "abort",
     "adagrad",
     "adamw",
-    "add_gathered",
     "barriers",
     "bias_backward",
     "binary_cross_entropy",
@@ -50,7 +49,10 @@ __all__ = [
     "copy",
     "default_threads",
     "dropout",
+    "embedding_backward",
+    "embedding_forward",
     "gather",
+    "gather_add",
     "generate",
     "join",
     "layer_backward",
@@ -58,8 +60,6 @@ __all__ = [
     "layer_gradient",
     "linear_backward",
     "log_softmax",
-    "lookup",
-    "lookup_backward",
     "momentum",
     "multiply_repeatedly",
     "output_forward",
@@ -87,6 +87,6 @@ __all__ = [
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
-TASKS = True  # whether the labelled tasks run here
-KERNELS = kernel_folder()  # where compiled kernels are kept, or None
-PROCESSES = True  # whether many processes may train one model here
+TASKS = True  # whether supervised tasks run on this device
+KERNELS = kernel_folder()  # folder of cached kernels, or None
+PROCESSES = True  # whether several processes can train one model on this device

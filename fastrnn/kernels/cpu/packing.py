@@ -1,13 +1,13 @@
-"""The elements of packed matrices: which k an element holds, and filling rows and columns of a panel with them.
+"""Packing of matrices into the micro-panels that the micro-kernels read.
 
-An element is a float32 or float64, a bfloat16 (uint16), two neighbouring k of bfloat16 (int32), or such a pair of a
-float32's three parts (uint32: of each 32 k first 16 pairs of the upper parts, then of the middle, then of the lower
-ones); ``units`` counts them.
+A packed matrix B (k, n) is a flat array of micro-panels of NR = VECTORS * lanes columns, each
+row-major (k, NR):
 
-Matrices as the tile reads them: panels of columns, each k of a panel side by side in memory.
+    panel 0: B[0, 0:NR] B[1, 0:NR] ...      panel 1: B[0, NR:2*NR] B[1, NR:2*NR] ...
 
-A packed matrix is a flat array of panels. A full panel holds TARGET.vectors vectors of columns; what is left over is
-one panel of a single vector, or one more full panel, filled up with zeros. What an element is: `elements`.
+The last panel is a single vector wide if that is enough, else NR, and is padded with zeros. An
+element holds one k or a pair of k in one or three parts (see `packed_formats`); ``units`` counts
+elements.
 """
 
 from typing import Any
@@ -15,49 +15,52 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .bfloat16 import PARTS, as_element, pair_up, pair_up_parts, rounded_off, to_bfloat16, to_pair
+from .bfloat16 import PARTS, as_element, fill_pair_parts, fill_pairs, subtract_bfloat16, to_bfloat16, to_pair
 from .jit import device_function, kernel, specialize
 from .packed_formats import row_pairs
 from .target import TARGET
 from .transpose import SIDE, transpose
 
-PAIRS = 16 if TARGET.amx else 1  # pairs of k are filled up with zeros to a multiple of this
-_LINE = 16  # rows and columns transposed together: a square that stays in the first cache
+PAIRS = 16 if TARGET.amx else 1  # pairs of k are padded with zeros to a multiple of this: the depth of an AMX tile
+_LINE = 16  # rows and columns transposed together: a square that stays in the L1 cache
 
 
 def units(packed, k):
-    """Elements of ``packed`` that k numbers take."""
+    """Elements of a column of ``packed`` that k numbers take, with padding."""
 
 
-def numbers_in(packed):
-    """Neighbouring k in one element of ``packed``: 2 of bfloat16 pairs, else 1."""
+def k_per_element(packed):
+    """Neighbouring k in one element of ``packed``: 2 for pairs of bfloat16, else 1."""
 
 
-def row_of(packed, k):
-    """Where the even k stands among the elements of a column; of three parts, the first."""
+def element_row(packed, k):
+    """Row of the element that holds the even k; of three parts, the first."""
 
 
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
 
-def square(packed):
-    """How many columns n and how many k `fill_square` takes."""
+def square_size(packed):
+    """Columns n and numbers k that `fill_square` takes."""
 
 
 def fill_square(packed, at, width, n, k, source, from_at, row):
-    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie ``row`` apart."""
+    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie
+    ``row`` apart.
+    """
 
 
 def fill_row(packed, at, width, k, source, first_at, second_at, count):
-    """Row k of the panel at ``at`` from source[first_at:]; of pairs also row k + 1 from source[second_at:].
+    """Row k of the panel at ``at`` from source[first_at:]; for pairs also row k + 1 from
+    source[second_at:].
 
-    ``second_at`` is negative where there is no row k + 1.
+    ``second_at`` is negative if there is no row k + 1.
     """
 
 
 def pack_row(packed, at, source, from_at, k):
-    """A row of the first factor, k numbers of a flat array, as the pairs that go with a second factor of pairs."""
+    """Convert a row of A, k numbers of a flat array, to the pairs that match a B of pairs."""
 
 
 @specialize(units)
@@ -69,12 +72,12 @@ def _units(packed, k):
     return lambda packed, k: k
 
 
-@specialize(numbers_in)
+@specialize(k_per_element)
 def _numbers_in(packed):
     return (lambda packed: 2) if packed.dtype in (types.int32, types.uint32) else (lambda packed: 1)
 
 
-@specialize(row_of)
+@specialize(element_row)
 def _row_of(packed, k):
     if packed.dtype == types.uint32:
         return lambda packed, k: k // (2 * PAIRS) * PARTS * PAIRS + k % (2 * PAIRS) // 2
@@ -96,21 +99,22 @@ def _fill_column(packed, at, width, n, k, row):
             to[row.size // 2] = to_pair(row[row.size - 1], row.dtype.type(0))
 
     def parts(packed, at, width, n, k, row):
-        apart, zero = PAIRS * width, row.dtype.type(0)
-        to = packed[at + row_of(packed, k) * width + n :]
+        apart = PAIRS * width  # elements from a part to the next
+        zero = row.dtype.type(0)
+        to = packed[at + element_row(packed, k) * width + n :]
         for i in range((row.size + 1) // 2):
             x, y = row[2 * i], row[2 * i + 1] if 2 * i + 1 < row.size else zero
             to[i * width] = to_pair(x, y)
-            x, y = rounded_off(x), rounded_off(y)
+            x, y = subtract_bfloat16(x), subtract_bfloat16(y)
             to[i * width + apart] = to_pair(x, y)
-            to[i * width + 2 * apart] = to_pair(rounded_off(x), rounded_off(y))
+            to[i * width + 2 * apart] = to_pair(subtract_bfloat16(x), subtract_bfloat16(y))
 
     if packed.dtype == types.uint32:
         return parts
     return pairs if packed.dtype == types.int32 else one_by_one
 
 
-@specialize(square)
+@specialize(square_size)
 def _square(packed):
     if packed.dtype in (types.int32, types.uint32):
         return lambda packed: (_LINE, 2 * _LINE)
@@ -125,7 +129,7 @@ def _fill_square(packed, at, width, n, k, source, from_at, row):
             fill_column(packed, at, width, n + i, k, source[first : first + _LINE])
 
     def in_registers(packed, at, width, n, k, source, from_at, row):
-        transpose(packed, at + row_of(packed, k) * width + n, width, source, from_at, row)
+        transpose(packed, at + element_row(packed, k) * width + n, width, source, from_at, row)
 
     return in_registers if packed.dtype in (types.float32, types.int32, types.uint32) else one_by_one
 
@@ -138,11 +142,11 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
             to[i] = as_element(packed, numbers[i])
 
     def pairs(packed, at, width, k, source, first_at, second_at, count):
-        pair_up(packed, at + k // 2 * width, source, first_at, second_at, count)
+        fill_pairs(packed, at + k // 2 * width, source, first_at, second_at, count)
 
     def parts(packed, at, width, k, source, first_at, second_at, count):
-        to = at + row_of(packed, k) * width
-        pair_up_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
+        to = at + element_row(packed, k) * width
+        fill_pair_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
 
     if packed.dtype == types.uint32:
         return parts
@@ -159,35 +163,37 @@ def _pack_row(packed, at, source, from_at, k):
             to[i] = 0
 
     def on_tiles(packed, at, source, from_at, k):
+        # whole groups of 16 pairs in registers; the rest is padded with zeros
         whole = k - k % (2 * PAIRS)
         for k0 in range(0, whole, 2 * PAIRS):
-            row_pairs(packed, at + row_of(packed, k0), source, from_at + k0)
+            row_pairs(packed, at + element_row(packed, k0), source, from_at + k0)
         if whole < k:
-            for i in range(row_of(packed, whole), units(packed, k)):
+            for i in range(element_row(packed, whole), units(packed, k)):
                 packed[at + i] = 0
             fill_column(packed, at, 1, 0, whole, source[from_at + whole : from_at + k])
 
     return on_tiles if TARGET.amx else one_by_one
 
 
-VECTORS = TARGET.vectors
+VECTORS = TARGET.vectors  # NR in vectors
 _REGISTER = TARGET.bytes_
 
 
 def panels(n: int, dtype: np.dtype[Any]) -> int:
-    """Panels of a packed matrix with n columns."""
+    """Number of micro-panels of a packed matrix with n columns."""
     return -(-n // TARGET.panel(_summed_bits(dtype)))
 
 
 def _summed_bits(dtype: np.dtype[Any]) -> int:
-    """Bits of the type in which such elements are summed up: bfloat16 in float32."""
+    """Bits of the type of the sums of such elements; bfloat16 is summed in float32."""
     return max(dtype.itemsize, 4) * 8
 
 
 def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
-    """Elements of a packed (k, n) matrix."""
-    lanes, wide = TARGET.lanes(_summed_bits(dtype)), TARGET.panel(_summed_bits(dtype))
-    left = n % wide
+    """Number of elements of a packed (k, n) matrix, with padding."""
+    lanes = TARGET.lanes(_summed_bits(dtype))
+    wide = TARGET.panel(_summed_bits(dtype))
+    left = n % wide  # columns of the last, narrower panel
     parts = PARTS if dtype == np.uint32 else 1
     depth = -(-k // (2 * PAIRS)) * PAIRS * parts if dtype in (np.int32, np.uint32) else k
     return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
@@ -195,67 +201,76 @@ def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
 
 @device_function
 def lanes_of(array):
+    """Sums per vector for elements of this array."""
     return _REGISTER // max(array.itemsize, 4)
 
 
 @device_function
 def panel_vectors(n, column, lanes):
-    """Vectors of the panel that starts at this column of n."""
+    """Width in vectors of the micro-panel that starts at ``column`` of n."""
     return 1 if n - column <= lanes else VECTORS
 
 
 @kernel
-def pack(matrix, order, block, transposed, packed, start, stop):
-    """Fill panels start..stop of ``packed`` from a (R, C) matrix whose rows come in gate blocks of ``block`` rows.
+def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
+    """Fill micro-panels start..stop of ``packed`` from a (R, C) matrix whose rows form gate blocks
+    of ``gate_rows`` rows.
 
-    Row r of the matrix as it is meant here is its row ``order[r // block] * block + r % block``: GRU keeps its gates in
-    another order than torch.nn. Packed is B = matrix (k = rows, n = columns), or its transpose when ``transposed``.
+    Row r of B is row ``gate_order[r // gate_rows] * gate_rows + r % gate_rows`` of the matrix: the
+    kernels keep the GRU's gates in another order than torch.nn. Packed is B (k = rows, n =
+    columns), or its transpose if ``transposed``.
     """
     rows, columns = matrix.shape
     numbers = matrix.reshape(matrix.size)
     k_size = columns if transposed else rows
     n_size = rows if transposed else columns
     lanes = lanes_of(packed)
-    step = numbers_in(packed)
+    step = k_per_element(packed)
     for p in range(start, stop):
         column = p * lanes * VECTORS
         width = panel_vectors(n_size, column, lanes) * lanes
         filled = min(width, n_size - column)
+        # the panel begins after all columns before it
         at = units(packed, k_size) * column
         if filled < width:
             packed[at : at + units(packed, k_size) * width] = 0
         if transposed:
-            some, deep = square(packed)
+            some, deep = square_size(packed)
             for n0 in range(0, filled, some):
                 last = min(n0 + some, filled)
-                first_row = order[(column + n0) // block] * block + (column + n0) % block
-                whole = last - n0 == some and (column + n0) // block == (column + last - 1) // block
+                first_row = gate_order[(column + n0) // gate_rows] * gate_rows + (column + n0) % gate_rows
+                # the columns of a whole square come from consecutive rows of one gate block
+                whole = last - n0 == some and (column + n0) // gate_rows == (column + last - 1) // gate_rows
                 for k0 in range(0, k_size, deep):
                     if whole and k0 + deep <= k_size:
                         fill_square(packed, at, width, n0, k0, numbers, first_row * columns + k0, columns)
                     else:
                         for n in range(n0, last):
-                            r = order[(column + n) // block] * block + (column + n) % block
+                            r = gate_order[(column + n) // gate_rows] * gate_rows + (column + n) % gate_rows
                             fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + deep, k_size)])
         else:
             for k in range(0, k_size, step):
-                first = (order[k // block] * block + k % block) * columns + column
+                first = (gate_order[k // gate_rows] * gate_rows + k % gate_rows) * columns + column
                 second = -1
                 if step == 2 and k + 1 < k_size:
-                    second = (order[(k + 1) // block] * block + (k + 1) % block) * columns + column
+                    second = (gate_order[(k + 1) // gate_rows] * gate_rows + (k + 1) % gate_rows) * columns + column
                 fill_row(packed, at, width, k, numbers, first, second, filled)
 
 
 @device_function
 def pack_rows(packed, source, columns, k0, depth):
-    """Panels, ``depth`` deep, of rows k0.. of a flat (K, columns) array, as `pack` makes them."""
+    """Pack rows k0 .. k0 + depth of a flat (K, columns) array into micro-panels ``depth`` deep, as
+    `pack` does.
+    """
     lanes = lanes_of(packed)
-    step = numbers_in(packed)
+    step = k_per_element(packed)
     column = 0
     while column < columns:
         width = panel_vectors(columns, column, lanes) * lanes
         filled = min(width, columns - column)
         at = units(packed, depth) * column
+        # zeros in the padding: columns beyond the matrix, and k beyond ``depth`` in the last group
+        # of pairs
         if filled < width or (step > 1 and depth % (2 * PAIRS)):
             packed[at : at + units(packed, depth) * width] = 0
         for k in range(0, depth, step):

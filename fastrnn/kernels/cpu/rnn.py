@@ -1,9 +1,9 @@
-"""The plain recurrent network (Elman 1990), as torch.nn.RNN:
+"""Elman network (Elman 1990), as torch.nn.RNN:
 
     h = f(a)     a = W_ih x + b_ih + W_hh h' + b_hh      f = tanh or relu
 
-Saved for the backward step: h, from which f'(a) follows (1 - h^2, or 1 where h > 0).
-The formulas: `fastrnn.kernels.cell_math`.
+Saved for backward: h, from which f'(a) follows (1 - h^2, or 1 where h > 0). The scalar mathematics
+is in `fastrnn.kernels.cell_math`.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,9 @@ from .recurrence import register
 
 
 class TanhRNN(NamedTuple):
-    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, H), pre-activations; h (T+1, B, H); c (T+1, B,
+    0).
+    """
 
     gates: np.ndarray[Any, Any]
     h: np.ndarray[Any, Any]
@@ -25,7 +27,9 @@ class TanhRNN(NamedTuple):
 
 
 class ReluRNN(NamedTuple):
-    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, H), pre-activations; h (T+1, B, H); c (T+1, B,
+    0).
+    """
 
     gates: np.ndarray[Any, Any]
     h: np.ndarray[Any, Any]
@@ -37,9 +41,10 @@ _forward_unit_relu, _backward_unit_relu = map(inline_function, relu_rnn(sigmoid,
 
 
 @device_function
-def _forward_tanh(cell, t, lo, hi):
+def _forward_tanh(cell, t, row_lo, row_hi):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
     zero = cell.h.dtype.type(0)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h = cell.gates[t, b], cell.h[t + 1, b]
         for j in range(h.size):
             y = _forward_unit_tanh(a[j], zero)
@@ -48,19 +53,22 @@ def _forward_tanh(cell, t, lo, hi):
 
 
 @device_function
-def _backward_tanh(cell, t, lo, hi, dy, dh, dc):
+def _backward_tanh(cell, t, row_lo, row_hi, dy, dh, dc):
+    """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = 0."""
     zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
         for j in range(dh_b.size):
             a[j] = _backward_unit_tanh(a[j], dy_b[j] + dh_b[j], zero, one)
+            # all of h' passes through W_hh: the matrix product adds its gradient
             dh_b[j] = 0
 
 
 @device_function
-def _forward_relu(cell, t, lo, hi):
+def _forward_relu(cell, t, row_lo, row_hi):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
     zero = cell.h.dtype.type(0)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, h = cell.gates[t, b], cell.h[t + 1, b]
         for j in range(h.size):
             y = _forward_unit_relu(a[j], zero)
@@ -69,9 +77,10 @@ def _forward_relu(cell, t, lo, hi):
 
 
 @device_function
-def _backward_relu(cell, t, lo, hi, dy, dh, dc):
+def _backward_relu(cell, t, row_lo, row_hi, dy, dh, dc):
+    """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = 0."""
     zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
-    for b in range(lo, hi):
+    for b in range(row_lo, row_hi):
         a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
         for j in range(dh_b.size):
             a[j] = _backward_unit_relu(a[j], dy_b[j] + dh_b[j], zero, one)

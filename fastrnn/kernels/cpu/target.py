@@ -1,7 +1,8 @@
-"""What the processor that Numba compiles for can do: vector width, registers, and so the shape of the tile.
+"""Properties of the CPU that Numba compiles for: vector width and registers, and with them the
+shape of the register tile.
 
-The answer follows ``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES`` and ``NUMBA_ENABLE_AVX`` when they are set, as Numba's own
-code does.
+They follow ``NUMBA_CPU_NAME``, ``NUMBA_CPU_FEATURES`` and ``NUMBA_ENABLE_AVX`` if set, as Numba's
+own code does.
 """
 
 import ctypes
@@ -17,7 +18,10 @@ _NEED_AVX = {"f16c", "fma", "fma4", "sha512", "sm3", "sm4", "vaes", "vpclmulqdq"
 
 @dataclass(frozen=True)
 class Target:
-    """A register tile: ``rows`` x ``vectors`` accumulators of ``bytes_`` bytes; how bfloat16 can be multiplied."""
+    """Shape of the register tile, and how bfloat16 can be multiplied.
+
+    The tile has ``rows`` (MR) x ``vectors`` (NR in vectors) accumulators of ``bytes_`` bytes.
+    """
 
     name: str
     bytes_: int
@@ -26,12 +30,14 @@ class Target:
     bfloat16_dot: bool = False
     amx: bool = False
     bfloat16_needs: str = "a processor with AVX-512 BF16"
-    rounded: bool = True  # weights may be taken as bfloat16, to predict
-    rint: bool = True  # there is an instruction that rounds to whole numbers; else it is a call for each number
+    rounded: bool = True  # weights can be rounded to bfloat16 for inference
+    rint: bool = True  # there is an instruction that rounds to an integer; otherwise it is a function call per number
 
     @property
     def bfloat16_fast(self) -> bool:
-        """Whether bfloat16 products are the default: they are faster wherever they can be had (measured)."""
+        """Whether bfloat16 products are the default: they are faster wherever they are available
+        (measured).
+        """
         return self.bfloat16_dot
 
     def lanes(self, bits: int) -> int:
@@ -39,12 +45,12 @@ class Target:
         return self.bytes_ * 8 // bits
 
     def panel(self, bits: int) -> int:
-        """Columns of one tile."""
+        """Columns of a micro-panel (NR)."""
         return self.vectors * self.lanes(bits)
 
 
 def enabled_features() -> set[str]:
-    """Names of the processor features that Numba compiles for."""
+    """Names of the CPU features that Numba compiles for."""
     if config.CPU_FEATURES is not None:
         return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
     if config.CPU_NAME == "generic":
@@ -53,11 +59,11 @@ def enabled_features() -> set[str]:
 
 
 def choose_features() -> None:
-    """Set the features that Numba compiles for from now on, unless its environment variables name them.
+    """Set the features that Numba compiles for, unless its environment variables name them.
 
-    - With all 512 bits of AVX-512: LLVM keeps to 256 bits on Intel's processors, for the sake of older ones, and
-      activations took 1.3 times as long.
-    - ``NUMBA_ENABLE_AVX=0`` switches off what needs AVX too. Numba leaves FMA and others on, which bring AVX back.
+    - Prefer 512-bit vectors if AVX-512 is available: LLVM prefers 256 bits on Intel CPUs because of older models,
+      which made activations 1.3 times slower.
+    - ``NUMBA_ENABLE_AVX=0`` also disables the features that need AVX. Numba leaves FMA and others on, which imply AVX.
     """
     if config.CPU_FEATURES is not None:
         return
@@ -66,15 +72,16 @@ def choose_features() -> None:
         for name in features:
             if name.startswith("avx") or name in _NEED_AVX:
                 features[name] = False
-        config.CPU_FEATURES = f"{features.flatten()},-avx"  # the last: it also takes what is not in the list
+        config.CPU_FEATURES = f"{features.flatten()},-avx"  # last, so that it also disables features not in the list
     elif config.CPU_NAME is None and features.get("avx512f"):
         config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
 
 
 def _amx_permitted() -> bool:
-    """Whether this process may use the tile registers: Linux wants to be asked first.
+    """Ask Linux for permission to use the tile registers; False if refused.
 
-    `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`: Documentation/arch/x86/xstate.rst of the kernel.
+    `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`: Documentation/arch/x86/xstate.rst of the
+    kernel.
     """
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return False
@@ -83,7 +90,9 @@ def _amx_permitted() -> bool:
 
 
 def host_target() -> Target:
-    """The tile for this host: 24 accumulators where there are 32 vector registers, 12 where there are 16."""
+    """The target for this host: 24 accumulators if there are 32 vector registers, 12 if there are
+    16.
+    """
     features = enabled_features()
     if "avx512f" in features:
         dot = "avx512bf16" in features

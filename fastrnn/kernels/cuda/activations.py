@@ -1,4 +1,6 @@
-"""Sigmoid and tanh by CUDA's own library. Constants are float32: a literal would make everything float64."""
+"""Sigmoid and tanh by CUDA's own library. Constants are float32: a literal would make everything
+float64.
+"""
 
 import math
 

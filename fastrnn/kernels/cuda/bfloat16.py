@@ -1,8 +1,8 @@
 """bfloat16: the upper half of a float32, rounded to nearest, ties to even.
 
-Numbers stay float32 in memory; where products are to be taken as bfloat16, packed weights say so by their type: int32,
-with the bits of float32. cuBLAS is allowed to round both factors, which it does where that is faster; a product of our
-own calls `rounded`.
+Numbers stay float32 in memory; where products are to be taken as bfloat16, packed weights say so by
+their type: int32, with the bits of float32. cuBLAS is allowed to round both factors, which it does
+where that is faster; a product of our own calls `rounded`.
 """
 
 import numpy as np

@@ -26,7 +26,7 @@ def _dropout(out, x, key, threshold, factor, zero, begin, batch):
         out[t, b, j] = x[t, b, j] * factor if _hash(position, key) <= threshold else zero
 
 
-def dropout(out, x, key, keep, begin, batch, lo, hi):
+def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
     """out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: a probability.
 
     x is rows begin.. of a batch of ``batch`` rows; see `fastrnn.kernels.cpu.dropout`.

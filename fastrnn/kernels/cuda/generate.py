@@ -1,4 +1,6 @@
-"""Drawing tokens: forward one step, draw, feed back; nothing but the random numbers and the tokens is copied."""
+"""Drawing tokens: forward one step, draw, feed back; nothing but the random numbers and the tokens
+is copied.
+"""
 
 import math
 
@@ -31,7 +33,8 @@ def _draw(logits, p, uniforms, n, temperature, top_k, top_p, min_p, tokens):
                 p[b, v] = np.float32(math.exp(exponent)) if exponent > np.float32(-80) else np.float32(0)
                 total += p[b, v]
             for cut in range(2):
-                # the fewest of the likeliest that are top_k, then that hold top_p of the mass; see cpu.generate
+                # the fewest of the likeliest that are top_k, then that hold top_p of the mass; see
+                # cpu.generate
                 count, mass = top_k if cut == 0 else 1, 0.0 if cut == 0 else top_p * total
                 if (cut == 0 and 0 < top_k < V) or (cut == 1 and top_p < 1):
                     low, high = np.float32(0), np.float32(2)
@@ -69,8 +72,10 @@ def _feed(ids, tokens, n):
         ids[0, b] = tokens[n, b]
 
 
-def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, lo, hi):
-    """``tokens`` (N, B) of the host: each drawn after feeding the one before; see `fastrnn.kernels.cpu.generate`."""
+def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, row_lo, row_hi):
+    """``tokens`` (N, B) of the host: each drawn after feeding the one before; see
+    `fastrnn.kernels.cpu.generate`.
+    """
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
@@ -79,8 +84,8 @@ def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, cou
     ids, top = layers[0][3], layers[-1][0]
     for n in range(tokens.shape[0]):
         x = nothing
-        for cell, _, width, row_ids, table, _, w_x, w_h, _ in layers:
-            layer_forward(cell, width, row_ids, table, x, w_x, w_h, none, nowhere, 0, B)
+        for cell, _, gate_width, row_ids, table, _, w_x, w_h, _ in layers:
+            layer_forward(cell, gate_width, row_ids, table, x, w_x, w_h, none, nowhere, 0, B)
             x = cell.h[1:]
         if n >= given:
             output_forward(top.h[1:], w_out, b_out, logits, 0, B)

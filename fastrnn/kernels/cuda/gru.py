@@ -15,7 +15,9 @@ _forward_unit_simplified, _backward_unit_simplified = map(device, simplified_gru
 
 
 class GRU(NamedTuple):
-    """One layer's window. gates (T, B, 4H): blocks n (from x), r, z, n (from h'); h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, 4H), blocks n (from x), r, z, n (from h'); h
+    (T+1, B, H); c (T+1, B, 0).
+    """
 
     gates: Any
     h: Any
@@ -23,7 +25,7 @@ class GRU(NamedTuple):
 
 
 class SimplifiedGRU(NamedTuple):
-    """One layer's window. gates (T, B, 2H): blocks u, n; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, 2H), blocks u, n; h (T+1, B, H); c (T+1, B, 0)."""
 
     gates: Any
     h: Any

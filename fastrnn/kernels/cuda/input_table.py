@@ -8,55 +8,55 @@ from .memory import constant
 
 
 @kernel
-def _table_forward(table, w_ih, b_ih, b_hh, order, one_hot):
+def _table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot):
     V, P = table.shape
-    width = b_ih.size
-    H = width // order.size
+    gate_width = b_ih.size
+    H = gate_width // gate_order.size
     for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
         v, column = i // P, i % P
         total = table.dtype.type(0)
-        if column < width:
-            row = order[column // H] * H + column % H
+        if column < gate_width:
+            row = gate_order[column // H] * H + column % H
             total += b_ih[row]
             if one_hot:
                 total += w_ih[row, v]
-        if column >= P - width:
-            total += b_hh[column - (P - width)]
+        if column >= P - gate_width:
+            total += b_hh[column - (P - gate_width)]
         table[v, column] = total
 
 
-def table_forward(table, w_ih, b_ih, b_hh, order, one_hot, lo, hi):
+def table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot, col_lo, col_hi):
     """table (V, P) from w_ih (G*H, V), or, when not ``one_hot``, (1, P) from the biases alone."""
-    launch(_table_forward, table.size, table, w_ih, b_ih, b_hh, constant(order), one_hot)
+    launch(_table_forward, table.size, table, w_ih, b_ih, b_hh, constant(gate_order), one_hot)
 
 
 @kernel
-def _bias_backward(dtable, db_ih, db_hh, order):
+def _bias_backward(dtable, db_ih, db_hh, gate_order):
     V, P = dtable.shape
-    width = db_ih.size
-    H = width // order.size
+    gate_width = db_ih.size
+    H = gate_width // gate_order.size
     for column in range(cuda.grid(1), P, cuda.gridsize(1)):
         total = dtable.dtype.type(0)
         for v in range(V):
             total += dtable[v, column]
-        if column < width:
-            db_ih[order[column // H] * H + column % H] += total
-        if column >= P - width:
-            db_hh[column - (P - width)] += total
+        if column < gate_width:
+            db_ih[gate_order[column // H] * H + column % H] += total
+        if column >= P - gate_width:
+            db_hh[column - (P - gate_width)] += total
 
 
 @kernel
-def _weights_backward(dtable, dw_ih, order):
-    V, width = dtable.shape[0], dw_ih.shape[0]
-    H = width // order.size
-    for i in range(cuda.grid(1), V * width, cuda.gridsize(1)):
-        v, column = i // width, i % width
-        dw_ih[order[column // H] * H + column % H, v] += dtable[v, column]
+def _weights_backward(dtable, dw_ih, gate_order):
+    V, gate_width = dtable.shape[0], dw_ih.shape[0]
+    H = gate_width // gate_order.size
+    for i in range(cuda.grid(1), V * gate_width, cuda.gridsize(1)):
+        v, column = i // gate_width, i % gate_width
+        dw_ih[gate_order[column // H] * H + column % H, v] += dtable[v, column]
 
 
-def table_backward(dtable, dw_ih, db_ih, db_hh, order, one_hot, lo, hi):
+def table_backward(dtable, dw_ih, db_ih, db_hh, gate_order, one_hot, col_lo, col_hi):
     """Add the table's gradient dtable (V, P) to dw_ih and the biases."""
     V, P = dtable.shape
-    launch(_bias_backward, P, dtable, db_ih, db_hh, constant(order))
+    launch(_bias_backward, P, dtable, db_ih, db_hh, constant(gate_order))
     if one_hot:
-        launch(_weights_backward, V * db_ih.size, dtable, dw_ih, constant(order))
+        launch(_weights_backward, V * db_ih.size, dtable, dw_ih, constant(gate_order))

@@ -1,7 +1,7 @@
 """How kernels are compiled for NVIDIA's GPUs: the one place where `numba.cuda` is imported.
 
-`numba-cuda` brings it; what is used here is what its successor has too. With NUMBA_ENABLE_CUDASIM=1 the same kernels
-run in Python threads, slowly, without a GPU.
+`numba-cuda` brings it; what is used here is what its successor has too. With NUMBA_ENABLE_CUDASIM=1
+the same kernels run in Python threads, slowly, without a GPU.
 """
 
 import warnings
@@ -37,7 +37,9 @@ def missing() -> str | None:
 
 
 def kernel(function: Callable[..., Any], **limits: Any) -> Any:
-    """Compile on first use, and keep the code on disk where that is possible; ``limits``: options of `cuda.jit`."""
+    """Compile on first use, and keep the code on disk where that is possible; ``limits``: options
+    of `cuda.jit`.
+    """
     if SIMULATED:
         return cuda.jit(function)
     if _FOLDER is None:
@@ -51,7 +53,9 @@ def kernel(function: Callable[..., Any], **limits: Any) -> Any:
 
 
 def cooperative(threads: int, blocks: int) -> Callable[[Callable[..., Any]], Any]:
-    """A `kernel` of which ``blocks`` of at most so many threads fit a multiprocessor together, by their registers."""
+    """A `kernel` of which ``blocks`` of at most so many threads fit a multiprocessor together, by
+    their registers.
+    """
     return partial(kernel, launch_bounds=(threads, blocks))
 
 
@@ -61,6 +65,8 @@ def device(function: Callable[..., Any]) -> Any:
 
 
 def launch(compiled: Any, size: int, *args: Any) -> None:
-    """Start a kernel that strides through ``size`` elements with `cuda.grid(1)` and `cuda.gridsize(1)`."""
+    """Start a kernel that strides through ``size`` elements with `cuda.grid(1)` and
+    `cuda.gridsize(1)`.
+    """
     if size:
         compiled[min(-(-size // _THREADS), _MOST_BLOCKS), _THREADS](*args)

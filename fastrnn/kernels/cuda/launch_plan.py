@@ -1,8 +1,10 @@
-"""How a layer's units are divided among the blocks of a cooperative grid, so that their recurrent weights stay on chip.
+"""How a layer's units are divided among the blocks of a cooperative grid, so that their recurrent
+weights stay on chip.
 
-A block has ``units`` units for a whole window and keeps their weights in its shared memory. All blocks of the grid must
-run at once, so registers and shared memory of a multiprocessor bound their number; a layer that does not fit reads its
-weights anew in each step, ``k_resident`` terms at a time.
+A block has ``units`` units for a whole window and keeps their weights in its shared memory. All
+blocks of the grid must run at once, so registers and shared memory of a multiprocessor bound their
+number; a layer that does not fit reads its weights anew in each step, ``k_resident`` terms at a
+time.
 """
 
 import itertools
@@ -14,16 +16,16 @@ from ...errors import BackendError
 from .target import AHEAD, TARGET, Target
 
 _COLUMNS = 4  # sums for each batch row that a thread makes: gates, or units; more would not stay in registers
-# bytes of shared memory that CUDA takes for itself in each block, and of which a block has a multiple (cuda_occupancy.h
-# of the CUDA toolkit: 128 or, on older cards, 256)
+# bytes of shared memory that CUDA takes for itself in each block, and of which a block has a
+# multiple (cuda_occupancy.h of the CUDA toolkit: 128 or, on older cards, 256)
 _TAKEN, _GRAIN = 1024, 256
 
 
 class Grid(NamedTuple):
-    """``each`` units of ``rows`` batch rows, a group, are summed together by slices = each * rows threads, each thread
-    over its share of the terms. ``k_resident`` terms of a column of weights lie in shared memory, the next group's
-    columns
-    ``stride`` numbers further; ``shared``: bytes of it that a block asks for.
+    """``each`` units of ``rows`` batch rows, a group, are summed together by slices = each * rows
+    threads, each thread over its share of the terms. ``k_resident`` terms of a column of weights
+    lie in shared memory, the next group's columns ``stride`` numbers further; ``shared``: bytes of
+    it that a block asks for.
     """
 
     blocks: int
@@ -37,13 +39,16 @@ class Grid(NamedTuple):
 
 
 def columns_together(gates: int) -> list[int]:
-    """Units that a thread may take together, the most first: powers of 2 with at most `_COLUMNS` sums a row."""
+    """Units that a thread may take together, the most first: powers of 2 with at most `_COLUMNS`
+    sums a row.
+    """
     return [each for each in (4, 2, 1) if each * gates <= _COLUMNS] or [1]
 
 
 @cache
 def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target: Target = TARGET) -> Grid:
-    """The grid for a product with ``depth`` terms and ``gates`` columns for each of ``hidden`` units.
+    """The grid for a product with ``depth`` terms and ``gates`` columns for each of ``hidden``
+    units.
 
     Raises `BackendError` for a layer too wide to be divided.
     """
@@ -61,7 +66,9 @@ def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target:
 
 
 def _fitting(batch: int, hidden: int, gates: int, k_resident: int, itemsize: int, target: Target) -> Iterator[Grid]:
-    """Grids whose blocks all run at once; those with most units together, most threads, most units a block first."""
+    """Grids whose blocks all run at once; those with most units together, most threads, most units
+    a block first.
+    """
     spread = -(-hidden // target.multiprocessors)
     few = [most for most in (target.threads, target.threads // 2, target.threads // 4) if most >= target.warp]
     for each, most in itertools.product(columns_together(gates), few):
@@ -84,8 +91,8 @@ def _grid(
 ) -> Grid:
     rows = min(target.rows, 1 << batch.bit_length() - 1)
     slices = rows * each
-    # weights are read in rounds of slices * AHEAD, those beyond the last as zeros; neighbouring threads read
-    # neighbouring ones, then the next group's, which so lie in other banks
+    # weights are read in rounds of slices * AHEAD, those beyond the last as zeros; neighbouring
+    # threads read neighbouring ones, then the next group's, which so lie in other banks
     together = max(slices * AHEAD, target.warp)
     k_resident = -(-k_resident // together) * together
     stride = each * gates * k_resident + slices % target.warp

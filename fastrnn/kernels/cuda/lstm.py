@@ -14,7 +14,7 @@ _forward_unit, _backward_unit = map(device, lstm(sigmoid, tanh))
 
 
 class LSTM(NamedTuple):
-    """One layer's window. gates (T, B, 4H): blocks i, f, g, o; h and c (T+1, B, H)."""
+    """Arrays of one layer and window: gates (T, B, 4H), blocks i, f, g, o; h and c (T+1, B, H)."""
 
     gates: Any
     h: Any

@@ -1,8 +1,8 @@
 """Large matrix products: cuBLAS where nvmath-python is installed, else a tiled kernel of our own.
 
 A factor is (array, at, row): rows of ``row`` numbers that begin at element ``at`` of the array.
-``as_bfloat16``: both factors may be rounded to bfloat16; their products are added up in float32. cuBLAS does that on
-tensor cores.
+``as_bfloat16``: both factors may be rounded to bfloat16; their products are added up in float32.
+cuBLAS does that on tensor cores.
 """
 
 from functools import cache
@@ -27,7 +27,9 @@ _TILE = SIDE * _EACH
 
 
 def multiply(to, a, b, m, n, k, accumulate, transposed=False, as_bfloat16=False):
-    """C (m, n) = or += A (m, k) B (k, n); ``transposed``: A is stored as (k, m). Each factor as above."""
+    """C (m, n) = or += A (m, k) B (k, n); ``transposed``: A is stored as (k, m). Each factor as
+    above.
+    """
     if not m * n * k:
         return
     if cublas is not None:
@@ -73,7 +75,9 @@ def _unchanged(x):
 
 @cache
 def _product(kind, as_bfloat16):
-    """The kernel for numbers of this type: a block makes a tile of C from slabs of A and B in shared memory."""
+    """The kernel for numbers of this type: a block makes a tile of C from slabs of A and B in
+    shared memory.
+    """
     number = np.dtype(kind).type
     factor = rounded if as_bfloat16 else _unchanged
     sums, slab_a, slab_b = _EACH * _EACH, (SIDE, _TILE + 1), (SIDE, _TILE)

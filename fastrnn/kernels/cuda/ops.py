@@ -1,4 +1,5 @@
-"""Every kernel of the GPU, under the names that a device must bring (see `fastrnn.kernels.backend`).
+"""Every kernel of the GPU, under the names that a device must bring (see
+`fastrnn.kernels.backend`).
 
 Those that only the labelled tasks need are not here yet.
 """

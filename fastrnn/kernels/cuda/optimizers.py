@@ -1,4 +1,6 @@
-"""The gradient's norm and the optimisers on flat arrays; the formulas: `fastrnn.kernels.cpu.optimizers`."""
+"""The gradient's norm and the optimisers on flat arrays; the formulas:
+`fastrnn.kernels.cpu.optimizers`.
+"""
 
 import math
 from functools import cache
@@ -34,7 +36,7 @@ def _sums(kind):
     return sums_of_squares
 
 
-def sums_of_squares(g, sums, lo, hi):
+def sums_of_squares(g, sums, block_lo, block_hi):
     """The sums (blocks,) float64 of each block of g (N,) squared. NaN and infinity come through."""
     _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](g, sums)
 
@@ -50,8 +52,10 @@ def _adamw(p, g, m, v, decay, scale, rate, step, root, b1, b2, rest1, rest2, eps
         p[i] -= rate * decay[i] * p[i] + step * first / (math.sqrt(second) * root + epsilon)
 
 
-def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, lo, hi):
-    """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon 1e-8."""
+def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, block_lo, block_hi):
+    """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon
+    1e-8.
+    """
     f = p.dtype.type
     one, b1, b2 = f(1), f(beta1), f(beta2)
     step, root = f(lr / correction1), f(1 / math.sqrt(correction2))
@@ -64,7 +68,7 @@ def _sgd(p, g, decay, scale, rate):
         p[i] -= rate * (decay[i] * p[i] + scale * g[i])
 
 
-def sgd(p, g, decay, scale, lr, lo, hi):
+def sgd(p, g, decay, scale, lr, block_lo, block_hi):
     """p -= lr * g."""
     f = p.dtype.type
     launch(_sgd, p.size, p, g, decay, f(scale), f(lr))
@@ -78,7 +82,7 @@ def _momentum(p, g, m, decay, scale, rate, keep):
         p[i] -= rate * (decay[i] * p[i] + velocity)
 
 
-def momentum(p, g, m, decay, scale, lr, mu, lo, hi):
+def momentum(p, g, m, decay, scale, lr, mu, block_lo, block_hi):
     """m = mu*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD)."""
     f = p.dtype.type
     launch(_momentum, p.size, p, g, m, decay, f(scale), f(lr), f(mu))
@@ -93,13 +97,13 @@ def _scaled(p, g, v, decay, scale, rate, keep, rest, epsilon):
         p[i] -= rate * (decay[i] * p[i] + gradient / (math.sqrt(second) + epsilon))
 
 
-def rmsprop(p, g, v, decay, scale, lr, rho, lo, hi):
+def rmsprop(p, g, v, decay, scale, lr, rho, block_lo, block_hi):
     """v = rho*v + (1-rho)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton 2012)."""
     f = p.dtype.type
     launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(rho), f(1) - f(rho), f(1e-8))
 
 
-def adagrad(p, g, v, decay, scale, lr, lo, hi):
+def adagrad(p, g, v, decay, scale, lr, block_lo, block_hi):
     """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011)."""
     f = p.dtype.type
     launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(1), f(1), f(1e-10))

@@ -25,7 +25,7 @@ def _put_bias(logits, bias):
         logits[k // B, k % B, i % V] = bias[i % V]
 
 
-def output_forward(y, w, bias, logits, lo, hi):
+def output_forward(y, w, bias, logits, row_lo, row_hi):
     """logits (T, B, V) from y (T, B, H), packed w (H, V) and bias (V,)."""
     T, B, V = logits.shape
     H = y.shape[2]
@@ -34,11 +34,13 @@ def output_forward(y, w, bias, logits, lo, hi):
     multiply((logits, 0, V), *from_y, T * B, V, H, True, as_bfloat16=is_rounded(w))
 
 
-def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
-    """Losses (T, B); logits (T, B, V) become their gradients. dy (T, B, H) is overwritten, unless it has no columns."""
+def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi):
+    """Losses (T, B); logits (T, B, V) become their gradients. dy (T, B, H) is overwritten, unless
+    it has no columns.
+    """
     T, B, V = logits.shape
     H = dy.shape[2]
-    output_forward(y, w, bias, logits, lo, hi)
+    output_forward(y, w, bias, logits, row_lo, row_hi)
     _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, targets, scale, losses)
     from_logits = (logits, 0, V), (numbers(w_back), 0, H)
     multiply((dy, 0, H), *from_logits, T * B, H, V, False, as_bfloat16=is_rounded(w_back))
@@ -46,7 +48,9 @@ def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, lo, hi):
 
 @cache
 def _softmax_cross_entropy(kind):
-    """The kernel for numbers of this type: a block takes one position after another, its threads share V."""
+    """The kernel for numbers of this type: a block takes one position after another, its threads
+    share V.
+    """
     number = np.dtype(kind).type
 
     @kernel
@@ -84,12 +88,13 @@ def _softmax_cross_entropy(kind):
                 gradient = logits[t, b, v] * (scale / total) - (scale if v == target else number(0))
                 logits[t, b, v] = gradient if target >= 0 else number(0)
             if me == 0:
-                # a NaN among the logits reaches the loss through the sum; an infinite one through highest - at_target
+                # a NaN among the logits reaches the loss through the sum; an infinite one through
+                # highest - at_target
                 losses[t, b] = math.log(total) + (highest - at_target) if target >= 0 else number(0)
 
     return softmax_cross_entropy
 
 
-def bias_backward(db, dlogits, lo, hi):
+def bias_backward(db, dlogits, col_lo, col_hi):
     """Add the sum of dlogits (K, V) over K to db (V,)."""
     sum_columns(db, dlogits, len(dlogits), True)

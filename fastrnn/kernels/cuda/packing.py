@@ -1,4 +1,6 @@
-"""Weights in the order in which threads read them: plain matrices (k, n), neighbours in n beside each other."""
+"""Weights in the order in which threads read them: plain matrices (k, n), neighbours in n beside
+each other.
+"""
 
 from .bfloat16 import numbers
 from .jit import cuda, kernel, launch
@@ -16,16 +18,18 @@ def panels(n, dtype):
 
 
 @kernel
-def _pack(matrix, order, block, transposed, packed):
+def _pack(matrix, gate_order, gate_rows, transposed, packed):
     rows, columns = matrix.shape
     for i in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
         if transposed:
             r, column = i % rows, i // rows
         else:
             r, column = i // columns, i % columns
-        packed[i] = matrix[order[r // block] * block + r % block, column]
+        packed[i] = matrix[gate_order[r // gate_rows] * gate_rows + r % gate_rows, column]
 
 
-def pack(matrix, order, block, transposed, packed, start, stop):
-    """Fill ``packed`` from a (R, C) matrix, or its transpose, with its gate blocks in this order; see `cpu.packing`."""
-    launch(_pack, matrix.size, matrix, constant(order), block, transposed, numbers(packed))
+def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
+    """Fill ``packed`` from a (R, C) matrix, or its transpose, with its gate blocks in this
+    gate_order; see `cpu.packing`.
+    """
+    launch(_pack, matrix.size, matrix, constant(gate_order), gate_rows, transposed, numbers(packed))

@@ -1,4 +1,6 @@
-"""The recurrent product inside the cooperative kernels of `walk`: states times weights kept on chip."""
+"""The recurrent product inside the cooperative kernels of `walk`: states times weights kept on
+chip.
+"""
 
 from functools import cache
 
@@ -14,11 +16,12 @@ _U = np.uint64  # of indices in the inner loop: for a signed one Numba also asks
 def product(kind, gates, each, rows):
     """Device functions for numbers of this type: ``sums`` and ``place``.
 
-    A block's units times batch rows are its items, one a thread (more than there are threads are taken in turns, from
-    item ``begin`` on). ``each`` units of ``rows`` rows are made together by slices = each * rows neighbouring threads:
-    thread s takes terms s, s + slices, ... of all of them, reading each weight once for ``rows`` products and each
-    state for ``each * gates``; then the threads exchange their sums, and thread s is left with the totals of one item.
-    All are powers of 2 but the gates.
+    A block's units times batch rows are its items, one a thread (more than there are threads are
+    taken in turns, from item ``begin`` on). ``each`` units of ``rows`` rows are made together by
+    slices = each * rows neighbouring threads: thread s takes terms s, s + slices, ... of all of
+    them, reading each weight once for ``rows`` products and each state for ``each * gates``; then
+    the threads exchange their sums, and thread s is left with the totals of one item. All are
+    powers of 2 but the gates.
     """
     number, slices, columns = np.dtype(kind).type, each * rows, each * gates
     size, read = each * rows * gates, rows * AHEAD
@@ -35,10 +38,11 @@ def product(kind, gates, each, rows):
 
     @device
     def sums(totals, memory, w, source, at, row, B, H, depth, units, k_resident, stride, begin, first):
-        """totals (gates,): of this thread's item, sum over k < depth of source[at + b * row + k] w[k, g * H + j].
+        """totals (gates,): of this thread's item, sum over k < depth of source[at + b * row + k]
+        w[k, g * H + j].
 
-        w (depth, gates * H). ``k_resident`` terms of the block's columns fit into its memory, see `launch_plan.Grid`;
-        if these are all, they are read at the ``first`` step alone.
+        w (depth, gates * H). ``k_resident`` terms of the block's columns fit into its memory, see
+        `launch_plan.Grid`; if these are all, they are read at the ``first`` step alone.
         """
         me, threads = cuda.threadIdx.x, cuda.blockDim.x
         acc, x = cuda.local.array(size, number), cuda.local.array(read, number)

@@ -1,4 +1,5 @@
-"""What a cell must bring so that a layer can be computed; see `fastrnn.kernels.cpu.recurrence` for the arrays.
+"""What a cell must bring so that a layer can be computed; see `fastrnn.kernels.cpu.recurrence` for
+the arrays.
 
     step_forward(gates, h, c, t, b, j)                pre-activations of unit j -> h[t+1, b, j] (and c)
     step_backward(gates, h, c, t, b, j, d_h, dc)      -> gradients of the pre-activations, dc[b, j], and, returned, the
@@ -8,9 +9,10 @@ One thread does one unit j of one batch row b; neighbours in a warp are batch ro
 
 A layer through a window of T time steps, forward and backward.
 
-The product with the input is one large product for all steps. Then all steps in one cooperative launch: a block has its
-units for the whole window, with their recurrent weights in its shared memory (see `grid`), and after each step the grid
-waits, since the next product needs the h (backward: the gate gradients) of all units.
+The product with the input is one large product for all steps. Then all steps in one cooperative
+launch: a block has its units for the whole window, with their recurrent weights in its shared
+memory (see `grid`), and after each step the grid waits, since the next product needs the h
+(backward: the gate gradients) of all units.
 """
 
 from functools import cache
@@ -54,21 +56,24 @@ def _choose_rows(gates, table, ids):
         gates[k // B, k % B, column] = table[ids[k // B, k % B], column]
 
 
-def layer_forward(cell, width, ids, table, x, w_x, w_h, starts, y, lo, hi):
-    """A layer, all rows and steps, as on the CPU. w_x (F, G*H) and w_h (G..H, H) as `pack` leaves them."""
+def layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi):
+    """A layer, all rows and steps, as on the CPU. w_x (F, G*H) and w_h (G..H, H) as `pack` leaves
+    them.
+    """
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]
     launch(_choose_rows, cell.gates.size, cell.gates, table, ids)
-    from_x = (x, 0, F), (numbers(w_x), 0, width)
-    multiply((cell.gates, 0, P), *from_x, T * B, width, F, True, as_bfloat16=is_rounded(w_x))
+    from_x = (x, 0, F), (numbers(w_x), 0, gate_width)
+    multiply((cell.gates, 0, P), *from_x, T * B, gate_width, F, True, as_bfloat16=is_rounded(w_x))
     name = type(cell).__name__
     grid = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
     arrays = cell.gates, cell.h, cell.c, flat(cell.h), numbers(w_h), starts, y
     _start(forward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
 
 
-def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
-    """A layer backward, all rows and steps; leaves the gradients of the pre-activations in ``cell.gates``.
+def layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi):
+    """A layer backward, all rows and steps; leaves the gradients of the pre-activations in
+    ``cell.gates``.
 
     See `fastrnn.kernels.cpu.recurrence`.
     """
@@ -79,7 +84,7 @@ def layer_backward(cell, width, dy, dh, dc, w_x, w_h, dx, starts, lo, hi):
     arrays = cell.gates, cell.h, cell.c, flat(cell.gates), numbers(w_h), starts, dy, dh, dc
     _start(backward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
     from_gates = (cell.gates, 0, P), (numbers(w_x), 0, F)
-    multiply((dx, 0, F), *from_gates, T * B, F, width, False, as_bfloat16=is_rounded(w_x))
+    multiply((dx, 0, F), *from_gates, T * B, F, gate_width, False, as_bfloat16=is_rounded(w_x))
 
 
 def _start(compiled, grid, *arrays):
@@ -88,7 +93,9 @@ def _start(compiled, grid, *arrays):
 
 @cache
 def forward(cell_class, kind, each, rows):
-    """The kernel for a cell, a type of number, and units and batch rows that a thread takes together."""
+    """The kernel for a cell, a type of number, and units and batch rows that a thread takes
+    together.
+    """
     gates_of_h, step_forward, _ = STEPS[cell_class]
     number, number_type = np.dtype(kind).type, numba.from_dtype(np.dtype(kind))
     sums, place = product(kind, gates_of_h, each, rows)
@@ -135,7 +142,8 @@ def backward(cell_class, kind, each, rows):
         grid = cuda.cg.this_grid()
         memory = cuda.shared.array(0, number_type)
         total = cuda.local.array(1, number)
-        # each turn: the gradient that reaches step t through W_hh of step t + 1, then step t itself; t = -1: only that
+        # each turn: the gradient that reaches step t through W_hh of step t + 1, then step t
+        # itself; t = -1: only that
         for turn in range(T + 1):
             t = T - 1 - turn
             for begin in range(0, (B + rows - 1) // rows * rows * units, cuda.blockDim.x):

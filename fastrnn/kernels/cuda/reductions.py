@@ -12,7 +12,9 @@ _WIDE, _DEEP = (2, 2) if SIMULATED else (32, 16)  # columns of a block, and thre
 
 @device
 def add_up(shared, me):
-    """shared[0] becomes the sum of a shared array: one number a thread, a power of 2 of them; ``me``: this one."""
+    """shared[0] becomes the sum of a shared array: one number a thread, a power of 2 of them;
+    ``me``: this one.
+    """
     cuda.syncthreads()
     half = shared.size // 2
     while half > 0:

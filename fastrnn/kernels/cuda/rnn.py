@@ -15,7 +15,9 @@ _forward_unit_relu, _backward_unit_relu = map(device, relu_rnn(sigmoid, tanh))
 
 
 class TanhRNN(NamedTuple):
-    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, H), pre-activations; h (T+1, B, H); c (T+1, B,
+    0).
+    """
 
     gates: Any
     h: Any
@@ -23,7 +25,9 @@ class TanhRNN(NamedTuple):
 
 
 class ReluRNN(NamedTuple):
-    """One layer's window. gates (T, B, H): a; h (T+1, B, H); no c (T+1, B, 0)."""
+    """Arrays of one layer and window: gates (T, B, H), pre-activations; h (T+1, B, H); c (T+1, B,
+    0).
+    """
 
     gates: Any
     h: Any

@@ -1,4 +1,6 @@
-"""What the card is, and the sizes of blocks: small in the simulator, where a thread is one of Python's."""
+"""What the card is, and the sizes of blocks: small in the simulator, where a thread is one of
+Python's.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +14,10 @@ _BFLOAT16_SINCE = (8, 0)  # compute capability of the first tensor cores that ta
 class Target:
     """The card, and ways to multiply besides the exact one, see `nn.products`.
 
-    ``shared``: bytes of shared memory of a multiprocessor, ``block_shared`` what a block may have of it unasked.
-    A block has at most ``threads`` threads, in multiples of ``warp`` >= 4 * rows, and a multiprocessor
-    ``resident_threads`` with 128 registers each. ``rows``: batch rows that a thread takes together, to use each weight
-    that it reads as often.
+    ``shared``: bytes of shared memory of a multiprocessor, ``block_shared`` what a block may have
+    of it unasked. A block has at most ``threads`` threads, in multiples of ``warp`` >= 4 * rows,
+    and a multiprocessor ``resident_threads`` with 128 registers each. ``rows``: batch rows that a
+    thread takes together, to use each weight that it reads as often.
     """
 
     name: str

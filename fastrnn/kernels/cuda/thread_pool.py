@@ -11,6 +11,6 @@ class Pool:
     def __init__(self, threads: int | None = None) -> None:
         self.threads = 1
 
-    def together(self, work: Callable[[Part], None], called_off: Callable[[], None] | None = None) -> None:
+    def together(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
         """Call ``work`` for the only part."""
         work(Part(0, 1))

@@ -1,4 +1,6 @@
-"""Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch row)."""
+"""Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch
+row).
+"""
 
 from .bfloat16 import is_rounded
 from .jit import cuda, kernel, launch
@@ -32,8 +34,10 @@ def _scatter_table(dtable, gates, ids):
         cuda.atomic.add(dtable, (ids[t, b], column), gates[t, b, column])
 
 
-def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, hi):
-    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `fastrnn.kernels.cpu.weight_gradient`."""
+def layer_gradient(dw_ih, dw_hh, dtable, cell, gate_width, ids, x, gate_order, packed_like, col_lo, col_hi):
+    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see
+    `fastrnn.kernels.cpu.weight_gradient`.
+    """
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     if dtable.shape[0] == 1:
@@ -43,16 +47,16 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, width, ids, x, order, like, lo, h
     else:
         copy(dtable, 0)
         launch(_scatter_table, cell.gates.size, dtable, cell.gates, ids)
-    how = {"transposed": True, "as_bfloat16": is_rounded(like)}
-    multiply((dw_hh, 0, H), (cell.gates, P - width, P), (cell.h, 0, H), width, H, T * B, True, **how)
+    how = {"transposed": True, "as_bfloat16": is_rounded(packed_like)}
+    multiply((dw_hh, 0, H), (cell.gates, P - gate_width, P), (cell.h, 0, H), gate_width, H, T * B, True, **how)
     if F:
-        for block, gate in enumerate(order.tolist()):
+        for block, gate in enumerate(gate_order.tolist()):
             to, factor = (dw_ih, gate * H * F, F), (cell.gates, block * H, P)
             multiply(to, factor, (x, 0, F), H, F, T * B, True, **how)
 
 
-def weight_gradient(dw, dz, x, like, lo, hi):
+def weight_gradient(dw, dz, x, packed_like, row_lo, row_hi):
     """Add dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F)."""
     K, V = dz.shape
     F = x.shape[1]
-    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(like))
+    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(packed_like))

@@ -155,13 +155,15 @@ class Tagger(PerStepModel):
     def _insert_spellings(self, rows: Rows) -> None:
         """Copy the encoding of each word next to its embedding, for some batch rows."""
         encoder = self.encoder
-        self.kernels.lookup(encoder.x, encoder.embedding_size, self._spellings[0], self._word_of, *rows)
+        self.kernels.embedding_forward(encoder.x, encoder.embedding_size, self._spellings[0], self._word_of, *rows)
 
     def _gather_spelling(self, part: Part) -> None:
         """Sum the gradient of each distinct word's encoding over its occurrences; some columns."""
         encoder = self.encoder
         columns = part.range(self.spelling.shape.outputs)
-        self.kernels.lookup_backward(self._dspellings[0], encoder.dx, encoder.embedding_size, self._word_of, *columns)
+        self.kernels.embedding_backward(
+            self._dspellings[0], encoder.dx, encoder.embedding_size, self._word_of, *columns
+        )
 
     def _spell_backward(self, words: Rows, dencodings: Array, dropout: Dropout) -> None:
         """Run some words of the group in the stack backward from ``dencodings`` (1, U, W)."""

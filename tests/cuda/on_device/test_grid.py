@@ -47,8 +47,10 @@ def test_every_unit_has_one_block_and_all_blocks_run_at_once(
 
 
 def resident_blocks(card: Target, found: launch_plan.Grid) -> int:
-    """By the rules of the CUDA toolkit's cuda_occupancy.h, for 128 registers a thread: 16 warps of them are the 65,536
-    of a multiprocessor; shared memory with CUDA's own 1 kB, in units of 128 bytes, before capability 8.0 of 256."""
+    """By the rules of the CUDA toolkit's cuda_occupancy.h, for 128 registers a thread: 16 warps of
+    them are the 65,536 of a multiprocessor; shared memory with CUDA's own 1 kB, in units of 128
+    bytes, before capability 8.0 of 256.
+    """
     unit = 256 if card is T4 else 128
     shared = (found.shared + 1024 + unit - 1) // unit * unit
     return min(16 // (found.threads // 32), card.shared // shared, 16)
@@ -64,7 +66,9 @@ def test_shared_memory_is_counted_in_whole_units() -> None:
 @pytest.mark.parametrize("batch", [8, 64, 500])
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 def test_neighbouring_threads_read_other_banks(gates: int, batch: int) -> None:
-    """Shared memory has 32 banks of 4 bytes; a warp that reads other words of one bank waits for each."""
+    """Shared memory has 32 banks of 4 bytes; a warp that reads other words of one bank waits for
+    each.
+    """
     for hidden in (128, 256, 512, 1024):
         found = plan(batch, hidden, gates, hidden, 4, A100)
         slices, groups = found.rows * found.each, found.units // found.each

@@ -72,7 +72,9 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
 @pytest.mark.skipif(not SIMULATED, reason="a card has these sizes always")
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
-    """8 rows and 4 terms together, 32 threads: several groups of units and of rows, turns, and what fills no group."""
+    """8 rows and 4 terms together, 32 threads: several groups of units and of rows, turns, and what
+    fills no group.
+    """
     card = dataclasses.replace(TARGET, threads=32, resident_threads=32, warp=32, rows=8)
     monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan.__wrapped__(*sizes, card))
     monkeypatch.setattr(launch_plan, "AHEAD", 4)
@@ -89,7 +91,9 @@ def test_few_rows(batch, rng):
 
 
 def test_bfloat16_products(rng, monkeypatch):
-    """Within what rounding both factors to 8 bits makes; and no closer, but for cuBLAS, which may round or not."""
+    """Within what rounding both factors to 8 bits makes; and no closer, but for cuBLAS, which may
+    round or not.
+    """
     model, state = make_model("lstm", 2, rng, H, V), make_state("lstm", rng, 2, B, H)
     ids, targets = make_text(rng, T, B, V)
     exact, rounded = (

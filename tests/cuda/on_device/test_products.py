@@ -55,7 +55,9 @@ def _round_all(to, x):
 
 
 def test_rounding_to_bfloat16(rng):
-    """Random numbers, ties to both sides, signs, zeros, numbers below the least normal one; NaN and infinities stay."""
+    """Random numbers, ties to both sides, signs, zeros, numbers below the least normal one; NaN and
+    infinities stay.
+    """
     ties = (rng.integers(0, 0x7F7F, 50).astype(np.uint32) << 16 | 0x8000).view(np.float32)
     x = np.concatenate([rng.normal(size=50) * 10.0 ** rng.integers(-38, 38, 50), [0.0, -0.0, 1e-40]]).astype(np.float32)
     x = np.concatenate([x, ties, -ties])
@@ -68,7 +70,9 @@ def test_rounding_to_bfloat16(rng):
 
 
 class Cublas:
-    """gemm as cuBLAS documents it, on addresses of the host: matrices by columns, ``ld`` from one to the next."""
+    """gemm as cuBLAS documents it, on addresses of the host: matrices by columns, ``ld`` from one
+    to the next.
+    """
 
     Operation = SimpleNamespace(N=0, T=1)
     ComputeType = SimpleNamespace(COMPUTE_32F_FAST_16BF=75)

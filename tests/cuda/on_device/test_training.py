@@ -1,4 +1,6 @@
-"""Optimisers, sampling and whole runs on the GPU or its simulator beside the CPU; checkpoints cross over."""
+"""Optimisers, sampling and whole runs on the GPU or its simulator beside the CPU; checkpoints cross
+over.
+"""
 
 import numpy as np
 import pytest
