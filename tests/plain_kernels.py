@@ -1,11 +1,9 @@
-"""The kernels as plain Python, for runs with ``NUMBA_DISABLE_JIT=1``: so that coverage can see into
-them.
+"""Run the kernels as plain Python under ``NUMBA_DISABLE_JIT=1``, so that coverage can measure them.
 
-With the JIT off Numba calls a kernel's Python function, but two things in it have no Python to run:
-functions that are chosen by type when a kernel is compiled (``overload``) are empty, and those that
-are LLVM code (``intrinsic``) are nothing at all. `install` puts a choice at run time in the place
-of the first, and the arithmetic in NumPy in the place of the second. `fastrnn` itself knows nothing
-of this.
+With the JIT disabled Numba calls a kernel's Python function, but two kinds of functions inside
+kernels have no Python code: those dispatched by type at compile time (``overload``) are empty
+stubs, and those that are LLVM code (``intrinsic``) do not exist. `install` replaces the former by a
+dispatch at run time, and the latter by NumPy code. `fastrnn` itself does not depend on this module.
 """
 
 import importlib
@@ -31,7 +29,7 @@ _tiles = threading.local()  # their rows, as this thread has configured them
 
 
 def install() -> None:
-    """Before anything of `fastrnn.kernels.cpu` is imported, and once."""
+    """Patch the kernels. Call once, before any import from `fastrnn.kernels.cpu`."""
     backend.check_compiler = lambda: None
     original = numba.extending.overload
     numba.extending.overload = _recording(original)
@@ -64,7 +62,9 @@ def _recording(original: Any) -> Any:
 
 
 def _dispatcher(overloads: list[Callable[..., Any]]) -> Callable[..., Any]:
-    """Calls what the first overload that has an answer chooses for the types of these arguments."""
+    """A function that calls the implementation chosen by the first matching overload, by argument
+    types.
+    """
     found: dict[Any, Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
@@ -109,8 +109,8 @@ def _micro_kernel(
 
 
 def _halves(array: Any) -> list[Any]:
-    """The numbers in elements that hold one, or of pairs of bfloat16 the first of each and the
-    second of each.
+    """The numbers of an array of single numbers; of bfloat16 pairs the first numbers and the second
+    numbers.
     """
     if array.dtype == np.uint16:
         return [_widened(array)]
@@ -174,7 +174,7 @@ def _load_count(counts: Any, at: int) -> int:
 
 
 def _pause(long: bool) -> None:
-    """The other threads need the interpreter."""
+    """Give the other threads the interpreter."""
     time.sleep(0)
 
 

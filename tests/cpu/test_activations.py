@@ -67,7 +67,7 @@ def test_accuracy(name, dtype):
 
 @every_function
 def test_a_number_alone_gives_the_same_bits(name, rng):
-    """Vector code and what is left over at the end of a row must not differ."""
+    """Vector code and the scalar remainder of a row must agree."""
     function, x = FUNCTIONS[name][0], rng.normal(scale=3, size=101).astype(np.float32)
     alone = np.concatenate([apply(function, x[n : n + 1].copy()) for n in range(x.size)])
     np.testing.assert_array_equal(apply(function, x), alone)

@@ -1,4 +1,4 @@
-"""A limited address space is refused before LLVM aborts."""
+"""A limited address space is reported before LLVM aborts."""
 
 import subprocess
 import sys

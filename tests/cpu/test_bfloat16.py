@@ -1,4 +1,6 @@
-"""bfloat16: rounding, packing in all forms, and a whole training window with bfloat16 products, or sums of them."""
+"""bfloat16: rounding, packing in all formats, and a training window with bfloat16 or split float32
+products.
+"""
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ def as_float32(bits: np.ndarray) -> np.ndarray:
 
 
 def round_plainly(x: np.ndarray) -> np.ndarray:
-    """To 8 bits of mantissa, nearest, ties to even, with whole numbers."""
+    """Round to 8 significant bits, to nearest, ties to even, in integer arithmetic."""
     bits = x.view(np.uint32).astype(np.uint64)
     return as_float32(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16))
 

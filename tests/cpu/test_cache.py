@@ -1,4 +1,4 @@
-"""Kernels on disk: kept, found again, and never believed when they are not what was written."""
+"""On-disk kernel cache: kernels are saved, found again, and never executed if damaged or outdated."""
 
 import os
 import random
@@ -94,8 +94,8 @@ print(sum(compiled.stats.cache_misses.values()))
 
 
 def _compiles(folder, name, seconds):
-    """A process that compiles a kernel into a folder, or finds it there, and prints how often it
-    compiled.
+    """Start a process that compiles a kernel into a folder, or loads it from there, and prints how
+    often it compiled.
     """
     (folder / "one_slow_kernel.py").write_text("def add(x):\n    return x + 1\n")
     (folder / "cache").mkdir(exist_ok=True)
@@ -146,8 +146,8 @@ def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
 
 
 def test_the_parts_of_numba_that_the_cache_relies_on():
-    """They are not public: a new version of Numba may rename them, and then nothing would be kept,
-    without an error.
+    """They are private: if a new version of Numba renames them, the cache would silently stop
+    working.
     """
     from numba.core import caching, codegen, compiler, config, runtime, serialize
 
@@ -165,7 +165,7 @@ def test_the_parts_of_numba_that_the_cache_relies_on():
 
 
 class Location:
-    """A kernel whose cache is in a place, and what is logged when it is compiled."""
+    """Compiles a kernel with its cache in a given folder and returns the log messages."""
 
     def __init__(self, monkeypatch, caplog):
         monkeypatch.setattr(disk_cache._Warnings, "issued", False)

@@ -1,4 +1,4 @@
-"""What pieces of kernels may do."""
+"""Reference counting of device functions, and memory alignment."""
 
 import gc
 
@@ -21,7 +21,7 @@ from fastrnn.kernels.cpu.recurrence import flat
 
 
 def pieces_without_references() -> list[Dispatcher]:
-    """All compiled functions of this process that count none."""
+    """All compiled device functions of this process, which count no references."""
     found = [each for each in gc.get_objects() if issubclass(type(each), Dispatcher)]
     pieces = [each for each in found if each.targetoptions.get("_nrt") is False and each.overloads]
     return [each for each in pieces if each.targetoptions.get("inline") != "always"]
@@ -35,9 +35,7 @@ def holds_an_array(kind: types.Type) -> bool:
 
 @compiled_only
 def test_no_piece_that_counts_no_references_returns_an_array(rng):
-    """Its caller would give back a reference that nobody took: memory that is freed while it is
-    used.
-    """
+    """The caller would release a reference that was never acquired: use after free."""
     model = make_model("gru", 2, rng, 5, 4)
     network = make_network(model, np.float32, threads=1)
     network.train_step_gradients(

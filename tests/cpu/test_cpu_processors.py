@@ -1,4 +1,4 @@
-"""Processors that may be used: control groups in made-up file trees, ``PYTHON_CPU_COUNT``."""
+"""Usable CPUs: cgroup quotas in synthetic file trees, ``PYTHON_CPU_COUNT``."""
 
 import os
 
@@ -13,7 +13,7 @@ OTHER = "33 23 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n22 1 8
 
 
 def tree(folder, mounts, groups, files):
-    """A file system with these lines in mountinfo and cgroup, and these files."""
+    """Create a file tree with these lines in mountinfo and cgroup, and these files."""
     (folder / "proc/self").mkdir(parents=True)
     (folder / "proc/self/mountinfo").write_text(f"{OTHER}\n{mounts}\n")
     (folder / "proc/self/cgroup").write_text(f"4:memory:/elsewhere\n{groups}\n")

@@ -1,4 +1,4 @@
-"""Drawing a token from logits, against a plain NumPy version; and whole runs of tokens."""
+"""Sampling a token from logits, against a NumPy version; and sampling of sequences."""
 
 import numba
 import numpy as np
@@ -34,9 +34,7 @@ every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=str)
 
 
 def plain_probabilities(logits, temperature, top_k, top_p, min_p):
-    """Probabilities (V,) float64 of what is left after each cut; ties with the last that is kept
-    are kept.
-    """
+    """Probabilities (V,) float64 after each cut; ties with the last token kept are kept."""
     scaled = (logits.astype(np.float64) - logits.max()) / temperature
     p = np.exp(scaled) / np.exp(scaled).sum()
     descending = np.sort(p)[::-1]
@@ -63,7 +61,7 @@ def drawn(logits, uniforms, settings):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_setting
 def test_equals_plain_numpy(settings, dtype, rng):
-    """The random number falls between the sums of probabilities before and after the token."""
+    """The random number lies between the cumulative probabilities before and after the token."""
     for scale in (0.3, 1.0, 4.0):
         for _ in range(1 if PLAIN_PYTHON else 20):
             logits, uniforms = rng.normal(scale=scale, size=V).astype(dtype), rng.random(10)
@@ -84,7 +82,7 @@ def test_frequencies(settings, rng):
 
 @every_setting
 def test_no_token_that_was_cut(settings, rng):
-    """Not at the ends of the range of random numbers either, where rounding shows."""
+    """Also at both ends of the range of random numbers, where rounding matters."""
     for _ in range(3 if PLAIN_PYTHON else 100):
         logits = rng.normal(scale=2, size=V).astype(np.float32)
         p = plain_probabilities(logits, *settings)
@@ -153,7 +151,7 @@ def sampled(model, count, drawing, threads=1, seed=3, length=25):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
-    """Each token feeds the next: in the textbook each was the likeliest, or among the likeliest
+    """Each token feeds the next; by the reference each was the most likely, or one of the top
     three.
     """
     model = make_model(cell, 2, rng, 9, 12)

@@ -1,4 +1,4 @@
-"""Dropout: a mask that is a function of key and position alone."""
+"""Dropout: the mask is a function of key and position only."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,7 @@ def test_share_kept(keep):
 
 
 def test_units_are_independent():
-    """Of neighbours in time, in the batch and in the layer, and of neighbouring keys, a quarter are
-    both kept.
-    """
+    """A quarter of neighbours in time, batch, layer and key are both kept."""
     mask, other = kept(0.5, 6), kept(0.5, 7)
     for pairs in (mask[1:] & mask[:-1], mask[:, 1:] & mask[:, :-1], mask[..., 1:] & mask[..., :-1], mask & other):
         assert within_five_sigma(pairs, 0.25)

@@ -1,6 +1,4 @@
-"""Weight gradients of a window. Factors are small whole numbers, so every sum is exact and known to
-the bit.
-"""
+"""Weight gradients of a window. Factors are small integers, so every sum is exact."""
 
 import numpy as np
 import pytest
@@ -43,7 +41,7 @@ def test_weight_gradient_is_the_same_to_the_bit_in_any_shares(dtype, rng):
 
 
 def make_window(rng, dtype, steps, batch, hidden, features, vocab):
-    """A GRU layer's gate gradients (blocks n, r, z, n) and states, ids, and input."""
+    """Gate gradients (blocks n, r, z, n) and states of a GRU layer, ids, and input."""
     cell = GRU(
         whole(rng, dtype, steps, batch, 4 * hidden),
         whole(rng, dtype, steps + 1, batch, hidden),
@@ -60,8 +58,8 @@ SIZES = [(1, 1, 1, 1), (4, 3, 5, 13), (19, 7, 65, 9), (5, 2, 50, 65), (3, 2, 7, 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @both_types
 def test_layer_gradient(dtype, size, shares, rng):
-    """W_ih in torch.nn's order r, z, n from blocks n, r, z; W_hh from blocks r, z, n; the table
-    from all.
+    """W_ih, in torch.nn's order r, z, n, from blocks n, r, z; W_hh from r, z, n; the table from all
+    blocks.
     """
     (T, B, H, F), V = size, 6
     cell, ids, x = make_window(rng, dtype, T, B, H, F, V if F == 0 else 1)

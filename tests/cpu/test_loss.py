@@ -1,4 +1,4 @@
-"""Softmax cross-entropy of one position, in place, against the textbook."""
+"""Softmax cross-entropy of one position, in place, against the reference implementation."""
 
 import math
 

@@ -1,6 +1,4 @@
-"""Packing and products. Factors are small whole numbers, so every sum is exact and the result is
-known to the bit.
-"""
+"""Packing and products. Factors are small integers, so every sum is exact."""
 
 import itertools
 
@@ -23,8 +21,8 @@ both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @kernel
 def product(a, b, c, n, lo, hi, accumulate):
-    """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): a margin on either side must
-    stay as it is.
+    """C[:, lo:hi, 1:n+1] = A[:, lo:hi] @ B (+ C), C (T, M, >= n+1): the margin on either side must
+    not change.
     """
     T, M, k = a.shape
     width = c.shape[2]
@@ -47,12 +45,12 @@ def whole(rng, dtype, *shape):
 
 
 def in_order(matrix, order, block):
-    """Gate blocks of rows, put in this order."""
+    """Gate blocks of rows, reordered."""
     return np.concatenate([matrix[gate * block : (gate + 1) * block] for gate in order])
 
 
 def packed(matrix, order, block, transposed, shares=1):
-    """`pack` into memory full of NaN, in several shares."""
+    """`pack` into memory full of NaN, divided into ``shares``."""
     k, n = matrix.shape[::-1] if transposed else matrix.shape
     out = np.full(packed_size(k, n, matrix.dtype), np.nan, matrix.dtype)
     cuts = np.linspace(0, panels(n, matrix.dtype), shares + 1).astype(int).tolist()
@@ -62,7 +60,7 @@ def packed(matrix, order, block, transposed, shares=1):
 
 
 def unpacked(data, k, n):
-    """The matrix (k, n) in these panels, and the numbers beside it."""
+    """The matrix (k, n) in these panels, and the padding beside it."""
     lanes = TARGET.bytes_ // data.itemsize
     columns, at = [], 0
     while at < n:
@@ -78,7 +76,7 @@ def unpacked(data, k, n):
 @pytest.mark.parametrize("columns", [1, LANES - 1, LANES + 1, 65, PANEL, PANEL + 1, 2 * PANEL + LANES + 1])
 @both_types
 def test_pack(dtype, columns, shares, transposed, rng):
-    """The GRU's candidate gate comes first for the kernels and last in torch.nn."""
+    """The candidate gate of the GRU comes first in the kernels and last in torch.nn."""
     block = 7
     matrix = whole(rng, dtype, 3 * block, columns)
     expected = in_order(matrix, GRU_ORDER, block)
@@ -113,7 +111,7 @@ def test_product(dtype, size, accumulate, rng):
 
 @both_types
 def test_product_of_some_rows_is_the_same_to_the_bit(dtype, rng):
-    """A row's sum does not depend on the rows beside it, nor on how many there are."""
+    """A row's sum does not depend on the rows beside it or on their number."""
     a, b = rng.normal(size=(2, 13, 37)).astype(dtype), rng.normal(size=(37, 65)).astype(dtype)
     b = packed(b, np.array([0]), 37, False)
     together, apart = np.zeros((2, 2, 13, 67), dtype)

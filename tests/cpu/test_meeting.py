@@ -1,4 +1,4 @@
-"""Threads that meet inside kernels."""
+"""The spin barrier inside kernels."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not BARRIER, reason="threads cannot give way to 
 
 @kernel
 def add_up_the_others(numbers, counts, number, rounds):
-    """Each thread's number becomes the sum of all, again and again: modulo 1009."""
+    """Repeatedly replace each thread's number by the sum of all, modulo 1009."""
     threads = numbers.shape[1]
     for n in range(rounds):
         total = 0
@@ -26,7 +26,7 @@ def add_up_the_others(numbers, counts, number, rounds):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_what_was_written_before_a_meeting_is_read_after_it(threads):
-    """Also with more threads than processors."""
+    """Also with more threads than CPUs."""
     rounds = 2000
     numbers, counts = np.zeros((2, threads), np.int64), barriers(threads)
     numbers[0] = np.arange(threads)

@@ -1,4 +1,4 @@
-"""Where the kernels' arrays lie."""
+"""Alignment and lifetime of the kernels' arrays."""
 
 import gc
 

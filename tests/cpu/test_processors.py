@@ -1,4 +1,4 @@
-"""The same kernels compiled for lesser processors than this one, each in a process and a folder of its own."""
+"""Kernels compiled for older CPUs than this one, each in its own process and folder."""
 
 import os
 import platform
@@ -95,7 +95,7 @@ def test_avx_can_be_switched_off(tmp_path):
 
 
 def run(script, folder, told, *arguments):
-    """Run a script whose Numba is told something, with no kernels compiled yet. Asserts that it succeeds."""
+    """Run a script with these Numba settings and an empty kernel cache. Asserts that it succeeds."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
     environment |= {**told, "FASTRNN_KERNELS": str(folder), "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
     (folder / "script.py").write_text(script)

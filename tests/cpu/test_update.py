@@ -1,4 +1,4 @@
-"""The gradient's norm and each optimiser, against plain NumPy versions over several steps."""
+"""Gradient norm and optimisers, against NumPy versions over several steps."""
 
 import math
 

@@ -1,5 +1,5 @@
-"""``on_device`` needs a GPU or the simulator; without either `test_simulator.py` runs it in a
-process with one.
+"""``on_device`` needs a GPU or the simulator; without both, `test_simulator.py` runs it in a
+subprocess.
 """
 
 import importlib.util

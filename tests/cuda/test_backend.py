@@ -1,5 +1,5 @@
-"""What is said where CUDA cannot be had: what is missing, and how to get it; never another device
-instead.
+"""Errors when CUDA is unavailable: the missing component and how to install it; no fallback to
+another device.
 """
 
 import importlib.util

@@ -1,7 +1,6 @@
-"""Without a card: every kernel compiles to PTX for one, nothing is float64, and PTX has sums in
-registers.
+"""Without a GPU: every kernel compiles to PTX, without float64 arithmetic or local memory.
 
-In a process of its own: it tells numba-cuda of a card that is not there.
+Runs in a subprocess, because it pretends to numba-cuda that there is a GPU.
 """
 
 import importlib.util

@@ -1,5 +1,5 @@
-"""Every test of ``on_device`` on the CUDA simulator, in a process of its own: it is chosen when
-numba is loaded.
+"""Run every test of ``on_device`` on the CUDA simulator, in a subprocess: Numba selects it at
+import.
 """
 
 import importlib.util

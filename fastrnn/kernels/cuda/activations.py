@@ -1,4 +1,4 @@
-"""Sigmoid and tanh by CUDA's own library. Constants are float32: a literal would make everything
+"""Sigmoid and tanh of CUDA's math library. Constants are float32: a literal would promote to
 float64.
 """
 
@@ -19,5 +19,5 @@ def tanh(x):
 
 @device
 def sigmoid(x):
-    """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow."""
+    """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2; this form cannot overflow."""
     return _F(0.5) * math.tanh(_F(0.5) * x) + _F(0.5)

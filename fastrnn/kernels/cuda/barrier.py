@@ -1,4 +1,4 @@
-"""Nobody meets here: the card takes all units of all rows together."""
+"""No barriers between host threads: the GPU computes all units of all rows in one launch."""
 
 from typing import Any
 
@@ -13,4 +13,4 @@ def barriers(threads: int) -> np.ndarray[Any, Any]:
 
 
 def abort(counts: Any) -> None:
-    """Nobody waits."""
+    """Does nothing: no host thread waits."""

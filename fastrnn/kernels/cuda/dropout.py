@@ -10,6 +10,7 @@ _LOW = _U(0xFFFFFFFF)
 
 @device
 def _hash(n, key):
+    """32 random bits of position ``n`` under ``key``, the same as on the CPU."""
     x = ((_U(n) * _U(0x9E3779B1)) & _LOW) ^ _U(key)
     x = ((x ^ (x >> _U(16))) * _U(0x85EBCA6B)) & _LOW
     x = ((x ^ (x >> _U(13))) * _U(0xC2B2AE35)) & _LOW
@@ -27,9 +28,10 @@ def _dropout(out, x, key, threshold, factor, zero, begin, batch):
 
 
 def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
-    """out (T, B, H) = x with dropped units; out may be x. key: uint32; keep: a probability.
+    """out (T, B, H) = dropout of x; out may be x. ``key``: uint32; ``keep``: probability that a
+    unit is kept.
 
-    x is rows begin.. of a batch of ``batch`` rows; see `fastrnn.kernels.cpu.dropout`.
+    x holds rows ``begin``.. of a batch of ``batch`` rows; see `fastrnn.kernels.cpu.dropout`.
     """
     number = x.dtype.type
     threshold = _U(np.uint32(keep * 4294967295.0))

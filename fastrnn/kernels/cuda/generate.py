@@ -1,5 +1,6 @@
-"""Drawing tokens: forward one step, draw, feed back; nothing but the random numbers and the tokens
-is copied.
+"""Sampling of a sequence of tokens: forward one step, sample, feed back.
+
+Only the random numbers and the tokens are copied between host and device.
 """
 
 import math
@@ -68,14 +69,13 @@ def _draw(logits, p, uniforms, n, temperature, top_k, top_p, min_p, tokens):
 
 @kernel
 def _feed(ids, tokens, n):
+    """ids[0] = tokens[n]."""
     for b in range(cuda.grid(1), ids.shape[1], cuda.gridsize(1)):
         ids[0, b] = tokens[n, b]
 
 
 def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, row_lo, row_hi):
-    """``tokens`` (N, B) of the host: each drawn after feeding the one before; see
-    `fastrnn.kernels.cpu.generate`.
-    """
+    """Sample ``tokens`` (N, B), an array of the host; see `fastrnn.kernels.cpu.generate`."""
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)

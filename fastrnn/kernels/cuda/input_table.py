@@ -1,6 +1,6 @@
-"""The input of a layer that needs no product: rows of a table, or the biases alone.
+"""Input of a layer that needs no matrix product: rows of a table, or the biases alone.
 
-See `fastrnn.kernels.cpu.input_table`.
+See `fastrnn.kernels.cpu.input_table`. One thread per element of the table.
 """
 
 from .jit import cuda, kernel, launch
@@ -26,12 +26,13 @@ def _table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot):
 
 
 def table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot, col_lo, col_hi):
-    """table (V, P) from w_ih (G*H, V), or, when not ``one_hot``, (1, P) from the biases alone."""
+    """table (V, P) from w_ih (G*H, V); if not ``one_hot``, table (1, P) from the biases alone."""
     launch(_table_forward, table.size, table, w_ih, b_ih, b_hh, constant(gate_order), one_hot)
 
 
 @kernel
 def _bias_backward(dtable, db_ih, db_hh, gate_order):
+    """db_ih and db_hh (G*H,) += column sums of dtable; one thread per column."""
     V, P = dtable.shape
     gate_width = db_ih.size
     H = gate_width // gate_order.size
@@ -47,6 +48,7 @@ def _bias_backward(dtable, db_ih, db_hh, gate_order):
 
 @kernel
 def _weights_backward(dtable, dw_ih, gate_order):
+    """dw_ih (G*H, V) += dtable[:, :G*H]^T, rows in torch.nn's order."""
     V, gate_width = dtable.shape[0], dw_ih.shape[0]
     H = gate_width // gate_order.size
     for i in range(cuda.grid(1), V * gate_width, cuda.gridsize(1)):

@@ -1,4 +1,4 @@
-"""Arrays on the device, and the ways there and back."""
+"""Arrays on the GPU, and copies to and from the host."""
 
 from functools import cache
 from typing import Any
@@ -18,14 +18,14 @@ def _fill(to, value):
 
 
 def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Zeros of this shape on the device, C-contiguous."""
+    """C-contiguous zeros on the device."""
     array = cuda.device_array(shape, np.dtype(dtype))
     copy(array, 0)
     return array
 
 
 def copy(to: Array, values: Any) -> None:
-    """``to[...] = values``; each of the two may lie here or there, ``values`` may be one number."""
+    """``to[...] = values``; either may be on the host or on the device; ``values`` may be a scalar."""
     if not is_here(to):
         to[...] = to_host(values)
     elif np.ndim(values) == 0:
@@ -37,7 +37,7 @@ def copy(to: Array, values: Any) -> None:
 
 
 def clone(array: Array) -> Array:
-    """A copy that lies where the array does."""
+    """A copy on the same device."""
     if not is_here(array):
         return array.copy()
     other = cuda.device_array(array.shape, array.dtype)
@@ -46,12 +46,12 @@ def clone(array: Array) -> Array:
 
 
 def to_device(array: np.ndarray[Any, Any]) -> Array:
-    """The same numbers where kernels can read them."""
+    """The array on the device."""
     return array if is_here(array) or not array.size else cuda.to_device(np.ascontiguousarray(array))
 
 
 def to_host(array: Array) -> np.ndarray[Any, Any]:
-    """The same numbers as a NumPy array; waits for the kernels that make them."""
+    """The array as a NumPy array; waits for the kernels that compute it."""
     found: np.ndarray[Any, Any] = array.copy_to_host() if is_here(array) else np.asarray(array)
     return found
 
@@ -62,17 +62,17 @@ def is_here(array: Any) -> bool:
 
 
 def flat(array: Array) -> Array:
-    """The same numbers as one dimension."""
+    """View of an array as one dimension."""
     return array.reshape(array.size)
 
 
 def synchronize() -> None:
-    """Wait until all that was started is done."""
+    """Wait until all work started on the device is done."""
     cuda.synchronize()
 
 
 def constant(array: np.ndarray[Any, Any]) -> Array:
-    """A small array of the host as one of the device, copied there once."""
+    """A small array of the host, copied to the device once."""
     return _constant(array.tobytes(), array.dtype.str)
 
 

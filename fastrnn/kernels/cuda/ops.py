@@ -1,7 +1,6 @@
-"""Every kernel of the GPU, under the names that a device must bring (see
-`fastrnn.kernels.backend`).
+"""Public kernels of the GPU, the `fastrnn.kernels.backend.Backend` of this device.
 
-Those that only the labelled tasks need are not here yet.
+Kernels that only supervised tasks use are not implemented.
 """
 
 from .barrier import BARRIER, abort, barriers

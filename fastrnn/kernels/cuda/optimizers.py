@@ -1,6 +1,4 @@
-"""The gradient's norm and the optimisers on flat arrays; the formulas:
-`fastrnn.kernels.cpu.optimizers`.
-"""
+"""Gradient norm and optimisers on flat arrays; formulas: `fastrnn.kernels.cpu.optimizers`."""
 
 import math
 from functools import cache
@@ -37,7 +35,9 @@ def _sums(kind):
 
 
 def sums_of_squares(g, sums, block_lo, block_hi):
-    """The sums (blocks,) float64 of each block of g (N,) squared. NaN and infinity come through."""
+    """sums (blocks,) float64: the sum of squares of each block of g (N,). NaN and infinity
+    propagate.
+    """
     _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](g, sums)
 
 

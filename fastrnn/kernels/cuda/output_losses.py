@@ -1,4 +1,4 @@
-"""The output layer with softmax cross-entropy, forward and backward in one go.
+"""Output layer with softmax cross-entropy, forward and backward in one pass.
 
 See `fastrnn.kernels.cpu.output_losses`.
 """
@@ -35,8 +35,9 @@ def output_forward(y, w, bias, logits, row_lo, row_hi):
 
 
 def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi):
-    """Losses (T, B); logits (T, B, V) become their gradients. dy (T, B, H) is overwritten, unless
-    it has no columns.
+    """losses (T, B); logits (T, B, V) are overwritten with their gradients.
+
+    dy (T, B, H) is overwritten with the gradient of y; with dy (T, B, 0) it is not computed.
     """
     T, B, V = logits.shape
     H = dy.shape[2]

@@ -1,5 +1,6 @@
-"""Weights in the order in which threads read them: plain matrices (k, n), neighbours in n beside
-each other.
+"""Weights in the order in which GPU threads read them: plain row-major (k, n) matrices.
+
+Neighbours in n are adjacent, so reads of neighbouring threads coalesce.
 """
 
 from .bfloat16 import numbers
@@ -8,12 +9,12 @@ from .memory import constant
 
 
 def packed_size(k, n, dtype):
-    """Elements of a packed (k, n) matrix."""
+    """Number of elements of a packed (k, n) matrix."""
     return k * n
 
 
 def panels(n, dtype):
-    """Parts that packing may be divided into: there is one thread, and so one part."""
+    """Units of work of `pack`: 1, as one host thread launches it."""
     return 1
 
 
@@ -29,7 +30,7 @@ def _pack(matrix, gate_order, gate_rows, transposed, packed):
 
 
 def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
-    """Fill ``packed`` from a (R, C) matrix, or its transpose, with its gate blocks in this
-    gate_order; see `cpu.packing`.
+    """Copy a (R, C) matrix, or its transpose, to ``packed``, with gate blocks in ``gate_order``;
+    see `cpu.packing`.
     """
     launch(_pack, matrix.size, matrix, constant(gate_order), gate_rows, transposed, numbers(packed))

@@ -1,4 +1,4 @@
-"""The plain recurrent network for one thread and unit. Equations: `fastrnn.kernels.cpu.rnn`."""
+"""Elman network for one thread and unit. Equations: `fastrnn.kernels.cpu.rnn`."""
 
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ class ReluRNN(NamedTuple):
 
 @device
 def _forward_tanh(gates, h, c, t, b, j):
+    """gates[t] (pre-activation) -> gates[t], h[t+1]."""
     y = _forward_unit_tanh(gates[t, b, j], _F(0))
     gates[t, b, j] = y
     h[t + 1, b, j] = y
@@ -43,12 +44,14 @@ def _forward_tanh(gates, h, c, t, b, j):
 
 @device
 def _backward_tanh(gates, h, c, t, b, j, d_h, dc):
+    """d_h -> gates[t] = gradient; returns 0, as all of h[t] passes through W_hh."""
     gates[t, b, j] = _backward_unit_tanh(gates[t, b, j], d_h, _F(0), _F(1))
     return _F(0)
 
 
 @device
 def _forward_relu(gates, h, c, t, b, j):
+    """gates[t] (pre-activation) -> gates[t], h[t+1]."""
     y = _forward_unit_relu(gates[t, b, j], _F(0))
     gates[t, b, j] = y
     h[t + 1, b, j] = y
@@ -56,6 +59,7 @@ def _forward_relu(gates, h, c, t, b, j):
 
 @device
 def _backward_relu(gates, h, c, t, b, j, d_h, dc):
+    """d_h -> gates[t] = gradient; returns 0, as all of h[t] passes through W_hh."""
     gates[t, b, j] = _backward_unit_relu(gates[t, b, j], d_h, _F(0), _F(1))
     return _F(0)
 

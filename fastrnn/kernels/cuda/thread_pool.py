@@ -1,4 +1,4 @@
-"""The host side of a device that has its own threads: one part, which is everything."""
+"""Host threads of a device that has its own threads: one part, which is all of the work."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from ..cpu.thread_pool import Part
 
 
 class Pool:
-    """One host thread starts the kernels; ``threads`` is taken and not used."""
+    """A single host thread launches the kernels; ``threads`` is ignored."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = 1

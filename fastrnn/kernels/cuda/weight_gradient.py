@@ -13,6 +13,9 @@ _MOST_SEARCHED = 1024  # rows of a table for which every sum searches all ids; b
 
 @kernel
 def _gather_table(dtable, gates, ids):
+    """dtable[v] = sum of gates[t, b] with ids[t, b] = v: deterministic, but each element searches
+    all ids.
+    """
     T, B, P = gates.shape
     V = dtable.shape[0]
     for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
@@ -27,6 +30,7 @@ def _gather_table(dtable, gates, ids):
 
 @kernel
 def _scatter_table(dtable, gates, ids):
+    """dtable[ids[t, b]] += gates[t, b] by atomic additions: fast for many rows, in no fixed order."""
     _, B, P = gates.shape
     for i in range(cuda.grid(1), gates.size, cuda.gridsize(1)):
         k, column = i // P, i % P
@@ -35,9 +39,7 @@ def _scatter_table(dtable, gates, ids):
 
 
 def layer_gradient(dw_ih, dw_hh, dtable, cell, gate_width, ids, x, gate_order, packed_like, col_lo, col_hi):
-    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see
-    `fastrnn.kernels.cpu.weight_gradient`.
-    """
+    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `cpu.weight_gradient`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     if dtable.shape[0] == 1:
@@ -56,7 +58,7 @@ def layer_gradient(dw_ih, dw_hh, dtable, cell, gate_width, ids, x, gate_order, p
 
 
 def weight_gradient(dw, dz, x, packed_like, row_lo, row_hi):
-    """Add dw (V, F) = sum_k dz[k]^T x[k]  for dz (K, V), x (K, F)."""
+    """Add dw (V, F) = sum_k dz[k]^T x[k] for dz (K, V), x (K, F)."""
     K, V = dz.shape
     F = x.shape[1]
     multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(packed_like))

@@ -1,8 +1,8 @@
-"""Two repairs of the simulator, which runs each thread of a block as one of Python's.
+"""Two workarounds for the simulator, which runs each thread of a block as a Python thread.
 
-It waits for them in a busy loop, which must not hold the interpreter for its usual 5 ms. And two
-threads that ask for a shared array at the same time can each get one of their own: here they ask
-one after another.
+It waits for them in a busy loop, which must not hold the interpreter for the default 5 ms. And two
+threads that request a shared array at the same time can each get their own, so requests are
+serialised here.
 """
 
 import sys

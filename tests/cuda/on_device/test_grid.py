@@ -1,4 +1,4 @@
-"""How units are divided among blocks: for cards of all kinds, without one."""
+"""Division of units among blocks, for all kinds of GPUs, without one."""
 
 import dataclasses
 from collections import Counter
@@ -47,9 +47,10 @@ def test_every_unit_has_one_block_and_all_blocks_run_at_once(
 
 
 def resident_blocks(card: Target, found: launch_plan.Grid) -> int:
-    """By the rules of the CUDA toolkit's cuda_occupancy.h, for 128 registers a thread: 16 warps of
-    them are the 65,536 of a multiprocessor; shared memory with CUDA's own 1 kB, in units of 128
-    bytes, before capability 8.0 of 256.
+    """Blocks per multiprocessor by the toolkit's cuda_occupancy.h, for 128 registers a thread.
+
+    16 warps of them fill the 65,536 registers of a multiprocessor. A block takes its shared memory
+    and CUDA's own 1 kB, in units of 128 bytes, or 256 before compute capability 8.0.
     """
     unit = 256 if card is T4 else 128
     shared = (found.shared + 1024 + unit - 1) // unit * unit
@@ -57,7 +58,7 @@ def resident_blocks(card: Target, found: launch_plan.Grid) -> int:
 
 
 def test_shared_memory_is_counted_in_whole_units() -> None:
-    """Without that these were more blocks than can run at once."""
+    """Otherwise these grids would have more blocks than can be resident."""
     for card, batch, hidden, of_unit, depth in ((RTX, 1, 512, 1, 2048), (A100, 4, 1000, 1, 4000)):
         found = plan(batch, hidden, of_unit, depth, 4, card)
         assert found.blocks <= card.multiprocessors * resident_blocks(card, found)
@@ -66,8 +67,8 @@ def test_shared_memory_is_counted_in_whole_units() -> None:
 @pytest.mark.parametrize("batch", [8, 64, 500])
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 def test_neighbouring_threads_read_other_banks(gates: int, batch: int) -> None:
-    """Shared memory has 32 banks of 4 bytes; a warp that reads other words of one bank waits for
-    each.
+    """Shared memory has 32 banks of 4 bytes; different words of one bank are read one after
+    another.
     """
     for hidden in (128, 256, 512, 1024):
         found = plan(batch, hidden, gates, hidden, 4, A100)

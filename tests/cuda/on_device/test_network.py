@@ -1,4 +1,4 @@
-"""The network on the GPU or its simulator against the CPU: losses, gradients, states; all cells."""
+"""Networks on the GPU or its simulator against the CPU: losses, gradients, states; all cells."""
 
 import dataclasses
 

@@ -19,7 +19,7 @@ from fastrnn.kernels.cuda.reductions import sum_columns
 @pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (9, 3, 5), (8, 17, 2)])
 def test_products(m, n, k, accumulate, transposed, rng):
-    """Of parts of wider arrays, also where sizes fill no tile."""
+    """Parts of wider arrays, also with sizes that do not fill a tile."""
     a, b = rng.normal(size=(k, m + 2) if transposed else (m, k + 2)), rng.normal(size=(k, n))
     c = rng.normal(size=(m, n + 1))
     left = a[:, 2:].T if transposed else a[:, 2:]
@@ -40,7 +40,7 @@ def test_bfloat16_products(rng, monkeypatch):
 
 
 def nearest_bfloat16(x):
-    """By search among both neighbours, the even one of two as near."""
+    """Nearest of the two neighbours, of two equally near the even one."""
     down = (x.view(np.uint32) & 0xFFFF0000).view(np.float32)
     up = ((x.view(np.uint32) & 0xFFFF0000) + 0x10000).view(np.float32)
     to_down, to_up = np.abs(x.astype(np.float64) - down), np.abs(up.astype(np.float64) - x)
@@ -70,8 +70,8 @@ def test_rounding_to_bfloat16(rng):
 
 
 class Cublas:
-    """gemm as cuBLAS documents it, on addresses of the host: matrices by columns, ``ld`` from one
-    to the next.
+    """gemm as documented by cuBLAS, on host addresses: column-major matrices, ``ld`` between
+    columns.
     """
 
     Operation = SimpleNamespace(N=0, T=1)
@@ -106,7 +106,7 @@ class Cublas:
 
 
 def matrix(address, ld, rows, columns, dtype):
-    """Numbers at this address, by columns."""
+    """Column-major matrix at this address."""
     assert ld >= rows
     size = (columns - 1) * ld + rows
     kind = ctypes.c_float if dtype == np.float32 else ctypes.c_double

@@ -1,5 +1,5 @@
-"""Optimisers, sampling and whole runs on the GPU or its simulator beside the CPU; checkpoints cross
-over.
+"""Optimisers, sampling and training on the GPU or its simulator against the CPU; checkpoints are
+portable.
 """
 
 import numpy as np
