@@ -35,7 +35,7 @@ ONE_WAY = ("generate", "generate numbers")
 
 
 def make_config(case: str, cell: str = "lstm", bidirectional: bool = False, **settings: Any) -> Config:
-    """Float64, two layers."""
+    """Return a configuration of two layers in float64."""
     tokens = "words" if case.endswith("words") else "chars"
     options: dict[str, Any] = {"layers": 2, "hidden": H, "precision": "float64", "threads": 1} | settings
     return Config(task=case.split()[0], cell=cell, bidirectional=bidirectional, tokens=tokens, **options)
@@ -44,14 +44,14 @@ def make_config(case: str, cell: str = "lstm", bidirectional: bool = False, **se
 def make_task(
     case: str, rng: np.random.Generator, cell: str = "lstm", bidirectional: bool = False, **settings: Any
 ) -> SupervisedModel:
-    """A model with normal random weights."""
+    """Build a model with normally distributed random weights."""
     model = build(make_config(case, cell, bidirectional, **settings), SIGNATURES[case])
     model.parameters.flat[...] = rng.normal(scale=SCALE, size=model.parameters.flat.size)
     return model
 
 
 def make_batch(case: str, rng: np.random.Generator) -> Batch:
-    """Records of `LENGTHS`; some positions are not scored, one record of those that have one answer is not at all."""
+    """Return examples of `LENGTHS`; some positions are not scored, nor is one example of tasks with a single answer."""
     task, rows = case.split()[0], np.arange(B)
     if task == "generate":
         x = rng.integers(K, size=B).astype(np.int32) if case == "generate" else rng.normal(size=(B, K))
@@ -80,7 +80,7 @@ def make_batch(case: str, rng: np.random.Generator) -> Batch:
 
 
 def _targets(rng: np.random.Generator) -> dict[str, Array]:
-    """Target lengths are not in the order of the source's."""
+    """Return decoder inputs and targets; their lengths are not in the order of the source lengths."""
     target_in, target_out = np.zeros((S, B), np.int32), np.full((S, B), -1, np.int32)
     for b, n in enumerate([3, S - 1, 1, 4]):
         ids = rng.integers(1, V, n)
@@ -90,7 +90,7 @@ def _targets(rng: np.random.Generator) -> dict[str, Array]:
 
 
 def _spelling(x: Array, inside: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """The spelling of the different words of x, of 1 to 4 letters."""
+    """Return a spelling of 1 to 4 letters for each distinct word of x."""
     words, where = np.unique(x[inside], return_inverse=True)
     word_of = np.zeros(x.shape, np.int32)
     word_of[inside] = where
@@ -101,7 +101,7 @@ def _spelling(x: Array, inside: Array, rng: np.random.Generator) -> dict[str, Ar
 
 
 def rows_of(batch: Batch, rows: list[int]) -> Batch:
-    """Some records of a batch by themselves, without padding that they do not need."""
+    """Return some examples of a batch, without the padding that they do not need."""
     length = int(batch.lengths[rows].max())
     x = batch.x[rows] if batch.target_in is not None and batch.x.ndim < 3 and batch.x.shape[0] == B else None
     if x is None:
@@ -120,7 +120,7 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
 
 
 def results(model: SupervisedModel, batch: Batch, **dropout: Any) -> dict[str, Array]:
-    """Copies of what learning gives, by name: loss, total, answer and gradients."""
+    """Run a training step and return copies of loss, total, answer and gradients, by name."""
     found = {"loss": np.array(model.train_step_gradients(batch, {}, **dropout))}
     found |= {name: array.copy() for name, array in model.gradients.items()}
     return found | {"total": np.array(model.losses(batch)[0]), "answer": model.predict(batch)}

@@ -1,4 +1,4 @@
-"""Every sequence shape on generated data, small: trained, judged, used. Ordered from one to one to many to many."""
+"""Every task on small generated data: train, evaluate, use. Ordered from one-to-one to many-to-many."""
 
 import math
 from pathlib import Path
@@ -14,8 +14,8 @@ from fastrnn.inference.predictors import TaskModel
 BASE = fastrnn.Config(hidden=32, batch=16, lr=0.01, dropout=0.0, threads=1, seed=2)
 
 
-def trained(lines: list[str] | Path, name: str, folder: Path, **settings: Any) -> TaskModel:
-    """A model trained on a file with these lines."""
+def train_model(lines: list[str] | Path, name: str, folder: Path, **settings: Any) -> TaskModel:
+    """Train a model on a file with these lines."""
     path = lines
     if isinstance(lines, list):
         path = folder / name
@@ -39,7 +39,7 @@ def test_one_to_one_a_bit_and_its_complement(rng, tmp_path):
     """Problem 1 of the lectures."""
     x = bits(rng, 100, 1)
     rows = [f"{b},{1 - b}" for (b,) in x]
-    model = trained(["x,y", *rows], "bits.csv", tmp_path, task="regress", columns="y", cell="dense", epochs=60)
+    model = train_model(["x,y", *rows], "bits.csv", tmp_path, task="regress", columns="y", cell="dense", epochs=60)
     assert model.evaluate(model.records([str(tmp_path / "bits.csv")]))["accuracy"] == 1.0
 
 
@@ -48,7 +48,7 @@ def test_one_to_one_ten_bits_at_once(rng, tmp_path):
     x = bits(rng, 300, 10)
     header = ",".join([f"x{i}" for i in range(10)] + [f"y{i}" for i in range(10)])
     rows = [",".join(map(str, [*row, *(1 - row)])) for row in x]
-    model = trained([header, *rows], "bits.csv", tmp_path, task="regress", columns="y*", cell="dense", epochs=60)
+    model = train_model([header, *rows], "bits.csv", tmp_path, task="regress", columns="y*", cell="dense", epochs=60)
     data = model.part(model.encode(model.records([str(tmp_path / "bits.csv")])), "valid")
     assert model.evaluate(data)["exact"] == 1.0
 
@@ -58,7 +58,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> tuple[TaskModel, Path]:
     """Problem 4 at lengths 1 to 10, padded with -1: a bit is reversed if it equals the output before it."""
     folder, rng = tmp_path_factory.mktemp("synced"), np.random.default_rng(3)
     save_problem_4(folder / "bits.npz", rng, rng.integers(1, 11, 400))
-    return trained(folder / "bits.npz", "", folder, task="regress", epochs=40, batch=32), folder
+    return train_model(folder / "bits.npz", "", folder, task="regress", epochs=40, batch=32), folder
 
 
 def save_problem_4(path: Path, rng: np.random.Generator, lengths: Any) -> None:
@@ -72,34 +72,34 @@ def save_problem_4(path: Path, rng: np.random.Generator, lengths: Any) -> None:
     np.savez(path, x=x, y=y)
 
 
-def test_synced_bits_of_lengths_never_seen(synced):
+def test_synced_bits_of_unseen_lengths(synced):
     model, folder = synced
     save_problem_4(folder / "long.npz", np.random.default_rng(4), [50] * 20)
     assert model.evaluate(model.records([str(folder / "long.npz")]))["exact"] == 1.0
 
 
-def test_steps_one_by_one_are_the_whole_sequence(synced):
+def test_single_steps_agree_with_the_whole_sequence(synced):
     model, folder = synced
-    records = model.records([str(folder / "bits.npz")])
-    for answer in list(model.predict(records))[:5]:
+    examples = model.records([str(folder / "bits.npz")])
+    for answer in list(model.predict(examples))[:5]:
         model.reset()
         steps = [model.step(x) for x in answer.record.x]
         np.testing.assert_allclose(steps, answer.probability, atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["gru", "gru-simplified", "rnn", "rnn-relu", "dense"])
-def test_steps_of_deep_stacks_of_every_cell_are_the_whole_sequence(rng, tmp_path, cell):
+def test_single_steps_of_deep_stacks_agree_for_every_cell(rng, tmp_path, cell):
     save_problem_4(tmp_path / "bits.npz", rng, [7, 3, 9, 1])
-    model = trained(tmp_path / "bits.npz", "", tmp_path, task="regress", cell=cell, layers=2, steps=2, valid=0.25)
+    model = train_model(tmp_path / "bits.npz", "", tmp_path, task="regress", cell=cell, layers=2, steps=2, valid=0.25)
     for answer in model.predict(model.records([str(tmp_path / "bits.npz")])):
         model.reset()
         np.testing.assert_allclose([model.step(x) for x in answer.record.x], answer.probability, atol=1e-6)
 
 
-def test_single_signs_are_tagged_and_stepped_too(rng, tmp_path):
+def test_words_of_one_character_are_tagged_and_stepped(rng, tmp_path):
     """Problem 3, each bit complemented; there are no letters to read."""
     lines = [line for _ in range(60) for line in [*(f"{b} {1 - b}" for b in rng.integers(0, 2, 4)), ""]]
-    model = trained(lines, "bits.txt", tmp_path, task="tag", epochs=20)
+    model = train_model(lines, "bits.txt", tmp_path, task="tag", epochs=20)
     assert model.progress["metrics"]["accuracy"] == 1.0
     assert [model.step(b).argmax() for b in "0110"] == [1, 0, 0, 1]
 
@@ -120,10 +120,10 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> tuple[TaskModel, Path]:
             before = word
             lines.append(f"{word}\t{tag}")
         lines.append("")
-    return trained(lines, "tags.txt", folder, task="tag", epochs=12), folder
+    return train_model(lines, "tags.txt", folder, task="tag", epochs=12), folder
 
 
-def test_tags_of_words_never_seen_come_from_their_letters(tagger):
+def test_unseen_words_are_tagged_by_their_letters(tagger):
     model, folder = tagger
     assert model.progress["metrics"]["accuracy"] > 0.97
     (folder / "new.txt").write_text("the\ndcbabcds\nabababds\n")
@@ -132,7 +132,7 @@ def test_tags_of_words_never_seen_come_from_their_letters(tagger):
     assert min(answer.probability) > 0.5
 
 
-def test_tags_step_by_step_are_those_of_the_sentence(tagger):
+def test_tags_of_single_steps_agree_with_the_sentence(tagger):
     model, folder = tagger
     for answer in list(model.predict(model.records([str(folder / "tags.txt")])))[:5]:
         model.reset()
@@ -140,13 +140,13 @@ def test_tags_step_by_step_are_those_of_the_sentence(tagger):
         np.testing.assert_allclose(steps, answer.probabilities, atol=1e-5)
 
 
-def test_a_bidirectional_tagger_knows_what_comes_after(rng, tmp_path):
-    """The tag of a word is the word after it: no model that reads forward alone can tell it."""
+def test_a_bidirectional_tagger_uses_the_following_words(rng, tmp_path):
+    """The tag of a word is the word after it: no model that reads only forward can predict it."""
     lines = []
     for _ in range(150):
         sentence = rng.choice(["a", "bb"], int(rng.integers(2, 6)))
         lines += [f"{w}\t{n}" for w, n in zip(sentence, [*sentence[1:], "end"], strict=True)] + [""]
-    model = trained(lines, "tags.txt", tmp_path, task="tag", bidirectional=True, layers=2, epochs=15)
+    model = train_model(lines, "tags.txt", tmp_path, task="tag", bidirectional=True, layers=2, epochs=15)
     assert model.progress["metrics"]["accuracy"] == 1.0
     with pytest.raises(ConfigError, match="needs the whole sequence"):
         model.step("a")
@@ -155,7 +155,7 @@ def test_a_bidirectional_tagger_knows_what_comes_after(rng, tmp_path):
 def test_many_to_one_texts(rng, tmp_path):
     """Which of two letters came first, with others in between: memory is needed."""
     lines = [f"{first}\t{first}{middle}" for first in "ab" for middle in words(rng, "abc", 100)]
-    model = trained(lines, "first.tsv", tmp_path, task="classify", epochs=15)
+    model = train_model(lines, "first.tsv", tmp_path, task="classify", epochs=15)
     assert model.progress["metrics"]["accuracy"] == 1.0
     figures = model.evaluate(model.records([str(tmp_path / "first.tsv")]))
     assert figures["confusion"] == [[100, 0], [0, 100]]
@@ -167,7 +167,7 @@ def test_many_to_one_dense_sequences(rng, tmp_path):
     y = rng.integers(0, 3, 240)
     x = rng.normal(0, 0.3, (240, 8, 8)) + np.eye(3)[y][:, None, :].repeat(8, 1) @ np.eye(3, 8)
     np.savez(tmp_path / "x.npz", x=x.astype(np.float32), y=y)
-    model = trained(tmp_path / "x.npz", "", tmp_path, task="classify", bidirectional=True, epochs=8)
+    model = train_model(tmp_path / "x.npz", "", tmp_path, task="classify", bidirectional=True, epochs=8)
     assert model.progress["metrics"]["accuracy"] == 1.0
 
 
@@ -176,10 +176,10 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     """Vowels for one label, consonants for the other."""
     folder, rng = tmp_path_factory.mktemp("writer"), np.random.default_rng(6)
     lines = [f"{label}\t{w}" for label, of in (("soft", "aeiou"), ("hard", "bcdfg")) for w in words(rng, of, 150)]
-    return trained(lines, "names.tsv", folder, task="generate", epochs=12)
+    return train_model(lines, "names.tsv", folder, task="generate", epochs=12)
 
 
-def test_one_to_many_a_label_begins_a_text(writer):
+def test_one_to_many_from_a_label(writer):
     for label, letters in (("soft", "aeiou"), ("hard", "bcdfg")):
         texts = writer.generate(label, count=40, length=20, seed=1)
         written = "".join(texts)
@@ -190,7 +190,7 @@ def test_one_to_many_a_label_begins_a_text(writer):
     assert writer.generate("soft", prime="b", greedy=True)[0] != writer.generate("soft", greedy=True)[0]
 
 
-def test_what_cannot_be_given_is_refused(writer):
+def test_an_invalid_condition_is_rejected(writer):
     with pytest.raises(InputError, match="the model knows hard, soft"):
         writer.generate("sof")
     with pytest.raises(ConfigError, match="use --given"):
@@ -203,7 +203,7 @@ def test_one_to_many_from_numbers(rng, tmp_path):
     lines = [
         f'{{"given": [{v[0]:.2f}, {v[1]:.2f}], "text": "{"ab"[int(v[0] > v[1])] * 4}"}}' for v in rng.random((200, 2))
     ]
-    model = trained(lines, "given.jsonl", tmp_path, task="generate", epochs=10)
+    model = train_model(lines, "given.jsonl", tmp_path, task="generate", epochs=10)
     assert model.generate([0.9, 0.1], greedy=True) == ["bbbb"]
     assert model.generate([0.1, 0.9], greedy=True) == ["aaaa"]
 
@@ -213,7 +213,7 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> tuple[TaskModel, Pat
     """Words and the same words reversed."""
     folder, rng = tmp_path_factory.mktemp("reverse"), np.random.default_rng(7)
     lines = sorted({f"{w}\t{w[::-1]}" for w in words(rng, "abcd", 900, longest=4)})
-    model = trained(lines, "pairs.tsv", folder, task="translate", bidirectional=True, hidden=48, epochs=60)
+    model = train_model(lines, "pairs.tsv", folder, task="translate", bidirectional=True, hidden=48, epochs=60)
     return model, folder
 
 
@@ -223,7 +223,7 @@ def test_many_to_many_of_unseen_words(translator):
     assert list(model.translate(["abcd", "dca"])) == ["dcba", "acd"]
 
 
-def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(translator):
+def test_a_beam_of_one_is_greedy_and_a_wider_beam_is_likelier(translator):
     from fastrnn.inference.decoding import beam_search
     from fastrnn.inference.metrics import written
 
@@ -243,7 +243,7 @@ def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(translator):
 
 
 def logprob(model: TaskModel, batch: Any, texts: list[str]) -> list[float]:
-    """The log-probability of each text as the answer to its record, its end included."""
+    """Return the log-probability of each text as the target of its example, end symbol included."""
     from fastrnn.data.examples.example import Example, ExampleSet, Location
 
     items = [
@@ -258,26 +258,26 @@ def sources(model: TaskModel, batch: Any) -> list[str]:
 
 
 def test_forecast_of_a_wave_runs_free(tmp_path):
-    """Two waves; the error is below a tenth of persistence, and far beyond the horizon the wave goes on."""
+    """Two waves; the error is below a tenth of persistence, and the wave continues far beyond the horizon."""
     t = np.arange(500)
     rows = [f"{5 + 2 * math.sin(i / 4):.5f},{math.cos(i / 6):.5f}" for i in t]
-    model = trained(["a,b", *rows], "wave.csv", tmp_path, task="forecast", horizon=4, seq=40, epochs=30)
-    records = model.records([str(tmp_path / "wave.csv")])
-    figures = model.evaluate(model.part(model.encode(records), "valid"))
+    model = train_model(["a,b", *rows], "wave.csv", tmp_path, task="forecast", horizon=4, seq=40, epochs=30)
+    examples = model.records([str(tmp_path / "wave.csv")])
+    figures = model.evaluate(model.part(model.encode(examples), "valid"))
     assert figures["mae"] < figures["persistence"]["mae"] / 10
-    (ahead,) = model.forecast(records, 30)
+    (ahead,) = model.forecast(examples, 30)
     expected = np.stack([5 + 2 * np.sin(np.arange(500, 530) / 4), np.cos(np.arange(500, 530) / 6)], axis=1)
     assert ahead.shape == (30, 2)
     assert np.abs(ahead - expected).mean() < 0.25
-    np.testing.assert_allclose(model.forecast(records, 3)[0], ahead[:3])
+    np.testing.assert_allclose(model.forecast(examples, 3)[0], ahead[:3])
     with pytest.raises(ConfigError, match="at least 1"):
-        model.forecast(records, 0)
+        model.forecast(examples, 0)
 
 
 def test_regression_in_own_units(rng, tmp_path):
     x = rng.uniform(-1, 1, (400, 2))
     rows = [f"{a:.4f},{b:.4f},{1000 + 300 * a * b:.4f}" for a, b in x]
-    model = trained(
+    model = train_model(
         ["a,b,y", *rows], "xy.csv", tmp_path, task="regress", columns="y", cell="dense", layers=2, epochs=60
     )
     metrics = model.progress["metrics"]
@@ -287,17 +287,17 @@ def test_regression_in_own_units(rng, tmp_path):
     assert abs(answer.value[0, 0] - answer.record.y[0, 0]) < 100
 
 
-def test_answers_come_in_the_order_asked_whatever_their_lengths(tagger):
+def test_predictions_keep_the_order_of_the_inputs(tagger):
     model, folder = tagger
-    records = model.records([str(folder / "tags.txt")])
-    found = list(model.predict(records))
-    assert [answer.record for answer in found] == records.items
-    alone = [next(model.predict([record])) for record in records.items[:20]]
+    examples = model.records([str(folder / "tags.txt")])
+    found = list(model.predict(examples))
+    assert [answer.record for answer in found] == examples.items
+    alone = [next(model.predict([record])) for record in examples.items[:20]]
     assert [answer.value for answer in alone] == [answer.value for answer in found[:20]]
 
 
 @pytest.mark.parametrize(("name", "message"), [("predict", "answers nothing"), ("translate", "not for translate")])
-def test_what_a_model_is_not_for_is_said(writer, name, message):
+def test_a_method_of_another_task_is_rejected(writer, name, message):
     with pytest.raises(ConfigError, match=message):
         list(getattr(writer, name)(["x"]))
 

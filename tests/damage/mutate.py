@@ -48,7 +48,7 @@ SUBJECTS = {
     ),
     "vocabulary": Subject(
         ("data/text/tokenizers.py", "data/examples/symbol_vocab.py", "data/examples/schema.py"),
-        ("data/test_tokens.py", "data/test_words.py", "data/test_symbols.py", "data/test_task_vocabulary.py"),
+        ("data/test_tokens.py", "data/test_words.py", "data/test_symbol_vocab.py", "data/test_schema.py"),
         {},
     ),
     "batching": Subject(

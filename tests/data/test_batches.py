@@ -1,4 +1,4 @@
-"""Training batches are a pure function of their index; evaluation sees every record once."""
+"""Training batches are a pure function of their index; evaluation visits every example once."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> EncodedExamples:
 
 
 @given(batch=st.integers(1, 70), seed=st.integers(0, 9))
-def test_no_record_comes_twice_in_an_epoch(data: EncodedExamples, batch: int, seed: int) -> None:
+def test_no_example_repeats_in_an_epoch(data: EncodedExamples, batch: int, seed: int) -> None:
     batches = Batches(data, batch, seed)
     for epoch in (0, 3):
         rows = [batches.rows(epoch * batches.per_epoch + i) for i in range(batches.per_epoch)]
@@ -39,7 +39,7 @@ def test_no_record_comes_twice_in_an_epoch(data: EncodedExamples, batch: int, se
         assert len(seen) == len(set(seen)) == 500 // batch * batch
 
 
-def test_what_is_left_over_is_another_in_every_epoch(data: EncodedExamples) -> None:
+def test_the_remainder_differs_between_epochs(data: EncodedExamples) -> None:
     batches = Batches(data, 300, 1)
     missing = {frozenset(range(500)) - frozenset(batches.rows(epoch)) for epoch in range(20)}
 
@@ -58,7 +58,7 @@ def test_a_batch_is_a_pure_function_of_its_index(data: EncodedExamples) -> None:
     assert Batches(data, 16, 4).rows(0).tolist() != one.rows(0).tolist()
 
 
-def test_records_of_like_length_are_together(data: EncodedExamples) -> None:
+def test_examples_of_similar_length_share_a_batch(data: EncodedExamples) -> None:
     batches = Batches(data, 16, 1)
     steps = sum(batches.window(i).x.size for i in range(batches.per_epoch))
     tokens = sum(int(batches.window(i).lengths.sum()) for i in range(batches.per_epoch))
@@ -76,14 +76,14 @@ def test_batches_differ_from_epoch_to_epoch(data: EncodedExamples) -> None:
     assert len(together) == 2 * batches.per_epoch
 
 
-def test_few_records_are_one_batch(tmp_path: Path) -> None:
+def test_few_examples_are_one_batch(tmp_path: Path) -> None:
     batches = Batches(make(tmp_path, [3, 1, 2]), 32, 1)
 
     assert (batches.batch, batches.per_epoch) == (3, 1)
     assert sorted(batches.rows(5)) == [0, 1, 2]
 
 
-def test_the_decoder_counts_for_the_length_too(tmp_path: Path) -> None:
+def test_sizes_include_decoder_steps(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "".join(f"x\t{'a' * (n + 1)}\n" for n in range(64)))
     data = dataset(path, "generate")
     batches = Batches(data, 8, 1)
@@ -94,7 +94,7 @@ def test_the_decoder_counts_for_the_length_too(tmp_path: Path) -> None:
     assert batches.seq == 1 + np.mean(np.arange(8, 65, 8))
 
 
-def test_evaluation_sees_every_record_once_in_a_fixed_order(data: EncodedExamples) -> None:
+def test_evaluation_visits_every_example_once_in_a_fixed_order(data: EncodedExamples) -> None:
     rows = [batch.rows for batch in evaluation_batches(data, 64)]
 
     assert sorted(np.concatenate(rows)) == list(range(500))
@@ -102,7 +102,7 @@ def test_evaluation_sees_every_record_once_in_a_fixed_order(data: EncodedExample
     assert [r.tolist() for r in rows] == [batch.rows.tolist() for batch in evaluation_batches(data, 64)]
 
 
-def test_a_window_has_all_records_of_its_batch_or_the_part_asked_for(data: EncodedExamples) -> None:
+def test_a_window_has_all_examples_of_its_batch_or_the_requested_part(data: EncodedExamples) -> None:
     whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
     assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
     assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()
@@ -127,7 +127,7 @@ def test_bounded_batches_have_every_row_once_in_order(sizes: list[tuple[int, int
         )
 
 
-def test_records_of_usual_lengths_are_batched_as_without_a_bound() -> None:
+def test_examples_of_usual_lengths_are_not_affected_by_the_bound() -> None:
     lengths = np.sort(np.random.default_rng(3).integers(1, 2000, 300))
     order = np.arange(300)
 
@@ -136,7 +136,7 @@ def test_records_of_usual_lengths_are_batched_as_without_a_bound() -> None:
     ]
 
 
-def test_a_long_record_does_not_pad_the_short_ones(tmp_path: Path) -> None:
+def test_a_long_example_does_not_pad_the_short_ones(tmp_path: Path) -> None:
     data = make(tmp_path, [5] * 40 + [20_000] + [7] * 40)
     batches = list(evaluation_batches(data))
 

@@ -1,4 +1,4 @@
-"""Padding: to the right, to the left, and parts."""
+"""Ragged sequences: alignment to the right and left, and selection of rows."""
 
 import numpy as np
 from hypothesis import given
@@ -13,7 +13,7 @@ def ragged(sequences: list[list[int]]) -> Ragged:
     return Ragged.from_sequences([np.array(s, np.int32) for s in sequences])
 
 
-def test_right_and_left() -> None:
+def test_align_right_and_left() -> None:
     found = ragged([[1, 2, 3], [], [4]])
     rows = np.arange(3)
 
@@ -22,7 +22,7 @@ def test_right_and_left() -> None:
 
 
 @given(sequences=SEQUENCES, data=st.data())
-def test_every_sequence_stands_at_its_end_of_the_batch(sequences: list[list[int]], data: st.DataObject) -> None:
+def test_sequences_are_aligned_to_the_ends_of_the_batch(sequences: list[list[int]], data: st.DataObject) -> None:
     rows = np.array(data.draw(st.lists(st.integers(0, len(sequences) - 1), min_size=1, max_size=5)))
     found = ragged(sequences)
     right, left, taken = found.align_right(rows, -1), found.align_left(rows, -1), found.take(rows)

@@ -1,4 +1,4 @@
-"""Lines with their places."""
+"""Lines of a text with their locations."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_lines_are_numbered_from_one_wherever_chunks_end(cut: int) -> None:
     assert read("één\r\n\ntwo".encode(), cut) == [(1, "één"), (2, ""), (3, "two")]
 
 
-def test_a_byte_order_mark_is_left_out_at_the_start_alone() -> None:
+def test_a_byte_order_mark_is_dropped_only_at_the_start() -> None:
     assert read("\ufeffa\n\ufeffb".encode()) == [(1, "a"), (2, "\ufeffb")]
 
 
@@ -43,19 +43,19 @@ def test_a_line_ends_with_lf_crlf_or_cr_wherever_chunks_end(end: str, cut: int) 
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100])
-def test_a_carriage_return_among_other_line_ends_is_told_with_its_line(cut: int) -> None:
+def test_a_carriage_return_among_other_line_ends_is_reported_with_its_line(cut: int) -> None:
     told: list[str] = []
 
     assert [line for _, line in read(b"a\nb\nc\rd\ne\rf\n", cut, told)] == ["a", "b", "c", "d", "e", "f"]
     assert [message.split(" ends")[0] for message in told] == ["a.txt: line 3"]
 
 
-def test_what_is_not_utf_8_is_named_by_its_offset() -> None:
+def test_invalid_utf_8_is_reported_with_its_offset() -> None:
     with pytest.raises(InputError, match=r"^a\.txt: not UTF-8 at byte 4 \(0xe9\); save it as UTF-8$"):
         read(b"ab\nc\xe9\n", 2)
 
 
-def test_a_place_shows_file_and_line_readably() -> None:
+def test_a_location_prints_file_and_line() -> None:
     assert str(Location("a\nb.tsv", 3)) == "a\\nb.tsv:3"
     assert str(Location("x.npz")) == "x.npz"
     assert str(Location("a.tsv", 2).error("bad\nfield; mend it")) == "a.tsv:2: bad\\nfield; mend it"

@@ -1,4 +1,4 @@
-"""Zero mean and unit variance, and back."""
+"""Standardization and its inverse."""
 
 import json
 
@@ -22,7 +22,7 @@ def test_scaled_columns_have_zero_mean_and_unit_variance(rng: np.random.Generato
     assert scaled.dtype == np.float32
 
 
-def test_nan_counts_for_nothing() -> None:
+def test_nan_is_ignored() -> None:
     scaling = StandardScaler.fit([np.array([[1.0, np.nan], [3.0, np.nan]]), np.array([[np.nan, np.nan]])])
 
     assert scaling.mean == (2.0, 0.0)
@@ -30,11 +30,11 @@ def test_nan_counts_for_nothing() -> None:
     assert np.isnan(scaling.transform(np.array([[np.nan, 0]]))).tolist() == [[True, False]]
 
 
-def test_a_constant_column_keeps_its_size() -> None:
+def test_a_constant_column_has_deviation_one() -> None:
     assert StandardScaler.fit([np.full((5, 1), 0.1)]).deviation == (1.0,)
 
 
-def test_it_survives_json() -> None:
+def test_json_round_trip() -> None:
     scaling = StandardScaler.fit([np.array([[0.1, 1e9], [0.7, 2e9]])], ("a b", "ü"))
 
     assert scaler_from_mapping(json.loads(json.dumps(scaling.to_mapping()))) == scaling
@@ -63,7 +63,7 @@ SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
         {"dtype": "float16"},
     ],
 )
-def test_an_unsound_one_is_refused(change: dict[str, object]) -> None:
+def test_an_invalid_mapping_is_rejected(change: dict[str, object]) -> None:
     assert scaler_from_mapping(SOUND).size == 1
     with pytest.raises(InputError):
         scaler_from_mapping(SOUND | change)
@@ -73,7 +73,7 @@ def test_an_unsound_one_is_refused(change: dict[str, object]) -> None:
     ("level", "spread"),
     [(0.0, 1e-14), (3e-14, 1e-14), (0.0, 1e-300), (1e-310, 1e-311), (1.7e9, 1.0), (1.7e9, 1e-5), (1e30, 1e28)],
 )
-def test_a_spread_of_any_size_is_the_columns_own(level: float, spread: float) -> None:
+def test_a_spread_of_any_size_is_scaled_to_one(level: float, spread: float) -> None:
     steps = np.arange(50.0) - 24.5
     column = level + spread * steps
     scaling = StandardScaler.fit([column[:20, None], column[20:, None]])
@@ -88,7 +88,7 @@ def test_a_spread_of_any_size_is_the_columns_own(level: float, spread: float) ->
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e-14, 1.7e9 + 0.1, 1e30, 5e-324])
 @pytest.mark.parametrize("count", [1, 3, 100_001])
-def test_a_constant_column_is_safe_whatever_its_size(value: float, count: int) -> None:
+def test_a_constant_column_of_any_magnitude_is_safe(value: float, count: int) -> None:
     column = np.full((count, 1), value)
 
     assert StandardScaler.fit([column]) == StandardScaler((value,), (1.0,))
@@ -97,14 +97,14 @@ def test_a_constant_column_is_safe_whatever_its_size(value: float, count: int) -
     assert not predicted.transform(column).any()
 
 
-def test_a_spread_of_rounding_errors_alone_is_constant() -> None:
+def test_a_spread_of_rounding_errors_counts_as_constant() -> None:
     column = np.array([0.1 + 0.2, 0.3] * 20)[:, None]
 
     assert np.ptp(column) > 0
     assert StandardScaler.fit([column]).deviation == (1.0,)
 
 
-def test_numbers_far_from_a_tiny_spread_are_cut_off_where_float32_can_square_them() -> None:
+def test_scaled_numbers_are_clipped_to_the_range_float32_can_square() -> None:
     scaled = StandardScaler((0.0,), (1e-300,)).transform(np.array([[1e30], [-1e30], [np.nan], [2e-300]]))
 
     assert scaled[:2, 0].tolist() == [np.float32(1e18), np.float32(-1e18)]

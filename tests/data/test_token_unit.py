@@ -1,4 +1,4 @@
-"""Whether texts are cut into words or characters where that is left open."""
+"""Automatic choice between words and characters."""
 
 import random
 
@@ -54,7 +54,7 @@ def test_characters(name: str) -> None:
 
 
 @pytest.mark.parametrize("count", [200, 600, 9000])
-def test_sentences_are_cut_into_words(count: int) -> None:
+def test_sentences_are_split_into_words(count: int) -> None:
     unit = choose_token_unit(sentences(count))
 
     assert unit.tokens == "words"
@@ -76,20 +76,20 @@ def test_some_short_texts_among_sentences_do_not_matter() -> None:
     assert choose_token_unit([*sentences(600), *RNG.choices(LEXICON, k=300)]).tokens == "words"
 
 
-def test_labels_one_after_the_other_are_seen_alike() -> None:
-    """The texts looked at are spread over the data: a file often has all of one class before the next."""
+def test_sorted_labels_are_sampled_evenly() -> None:
+    """Files are often sorted by class, so the sampled texts are spread over the data."""
     single, long = CHARACTERS["single words"], sentences(4500)
     assert choose_token_unit([*long, *single * 20]).tokens == "chars"
     assert choose_token_unit([*single * 10, *long]).tokens == "words"
 
 
-def test_long_texts_are_judged_by_their_beginnings() -> None:
+def test_only_the_start_of_a_long_text_counts() -> None:
     start = sentences(300, words=200)
     assert (
         choose_token_unit([text + " " + " ".join(new_word() for _ in range(500)) for text in start]).tokens == "words"
     )
 
 
-def test_the_choice_is_the_same_for_the_same_texts() -> None:
+def test_the_choice_is_deterministic() -> None:
     texts = sentences()
     assert choose_token_unit(texts) == choose_token_unit(list(texts))

@@ -1,4 +1,4 @@
-"""What a task's model remembers: built from what trains, kept as JSON, and not believed when it is unsound."""
+"""Task schemas: built from training examples, saved as JSON, and validated when loaded."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from fastrnn.nn.spec import ModelSpec, model_spec
 
 
 @pytest.fixture
-def vocabularies(tmp_path: Path) -> dict[str, TaskSchema]:
+def schemas(tmp_path: Path) -> dict[str, TaskSchema]:
     """One of every kind."""
     tags = write(tmp_path, "a.txt", "Harry B\nran O\n\nHarry B\n")
     bits = write(tmp_path, "bits.txt", "0 1\n1 0\n")
@@ -53,8 +53,8 @@ def _images(path: str, folder: Path) -> Any:
     return numericalize(records, TaskSchema.build(records, Config(task="classify", valid=0.0)))
 
 
-def test_signatures(vocabularies: dict[str, TaskSchema]) -> None:
-    found = {name: model_spec(v, v.task) for name, v in vocabularies.items()}
+def test_model_specs(schemas: dict[str, TaskSchema]) -> None:
+    found = {name: model_spec(v, v.task) for name, v in schemas.items()}
 
     assert found == {
         "tag": ModelSpec("tag", tokens=4, characters=7, labels=2),
@@ -71,47 +71,47 @@ def test_signatures(vocabularies: dict[str, TaskSchema]) -> None:
     }
 
 
-def test_every_kind_survives_json(vocabularies: dict[str, TaskSchema]) -> None:
-    for name, vocabulary in vocabularies.items():
-        mapping = json.loads(json.dumps(vocabulary.to_mapping(), allow_nan=False))
+def test_json_round_trip(schemas: dict[str, TaskSchema]) -> None:
+    for name, schema in schemas.items():
+        mapping = json.loads(json.dumps(schema.to_mapping(), allow_nan=False))
 
-        assert schema_from_mapping(mapping) == vocabulary, name
-        assert mapping["kind"] == vocabulary.kind == "task"
-        assert 1 < vocabulary.size < 20
-
-
-def test_labels_are_in_order_numbers_by_value(vocabularies: dict[str, TaskSchema]) -> None:
-    assert vocabularies["classify dense"].labels == ("2", "10")
-    assert vocabularies["classify"].labels == ("neg", "pos")
-    assert vocabularies["tag"].labels == ("B", "O")
+        assert schema_from_mapping(mapping) == schema, name
+        assert mapping["kind"] == schema.kind == "task"
+        assert 1 < schema.size < 20
 
 
-def test_bits_are_not_scaled_and_numbers_are(vocabularies: dict[str, TaskSchema]) -> None:
-    bits, numbers = vocabularies["regress bits"], vocabularies["regress"]
+def test_labels_are_sorted_numbers_by_value(schemas: dict[str, TaskSchema]) -> None:
+    assert schemas["classify dense"].labels == ("2", "10")
+    assert schemas["classify"].labels == ("neg", "pos")
+    assert schemas["tag"].labels == ("B", "O")
+
+
+def test_bits_are_not_scaled_and_numbers_are(schemas: dict[str, TaskSchema]) -> None:
+    bits, numbers = schemas["regress bits"], schemas["regress"]
 
     assert bits.inputs is not None
     assert bits.inputs.mean == (0.0, 0.0)
     assert numbers.outputs is not None
     assert numbers.outputs.mean == (3.0, 6.0)
     assert numbers.outputs.names == ("y", "z")
-    assert vocabularies["classify dense"].inputs is not None
-    assert vocabularies["classify dense"].inputs.deviation == (255.0,) * 4
+    assert schemas["classify dense"].inputs is not None
+    assert schemas["classify dense"].inputs.deviation == (255.0,) * 4
 
 
-def test_the_columns_of_a_table_are_remembered(vocabularies: dict[str, TaskSchema]) -> None:
-    assert vocabularies["regress"].columns == Columns(("x",), ("y", "z"))
-    assert vocabularies["forecast"].columns == Columns(("a", "b"), (), "date")
-    assert vocabularies["classify dense"].columns is None
+def test_the_columns_of_a_table_are_remembered(schemas: dict[str, TaskSchema]) -> None:
+    assert schemas["regress"].columns == Columns(("x",), ("y", "z"))
+    assert schemas["forecast"].columns == Columns(("a", "b"), (), "date")
+    assert schemas["classify dense"].columns is None
 
 
 def test_rare_symbols_are_unknown_to_the_input_but_known_to_the_decoder(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "aab\taab\n"), "translate", min_count=2).schema
+    schema = dataset(write(tmp_path, "a.tsv", "aab\taab\n"), "translate", min_count=2).schema
 
-    assert vocabulary.tokens.known == ("a",)
-    assert vocabulary.target.known == ("a", "b")
+    assert schema.tokens.known == ("a",)
+    assert schema.target.known == ("a", "b")
 
 
-def test_what_validates_is_not_learnt_from(tmp_path: Path) -> None:
+def test_validation_examples_are_not_in_the_schema(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "".join(f"{i % 3}\tword{i}\n" for i in range(50)))
     records = read_records([path], "classify")
     settings = {"task": "classify", "tokens": "words", "min_count": 1, "valid": 0.2, "seed": 5}
@@ -133,19 +133,19 @@ def test_a_series_is_scaled_by_its_training_part(tmp_path: Path) -> None:
     assert scaling.deviation == (1.0,)
 
 
-def test_one_label_is_not_enough(tmp_path: Path) -> None:
+def test_classify_needs_two_labels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.tsv:1: every example has the same label; classify needs at least two"):
         dataset(write(tmp_path, "a.tsv", "x\ta\nx\tb\n"), "classify")
 
 
-def test_no_target_is_not_enough(tmp_path: Path) -> None:
+def test_regress_needs_a_target(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv:2: no target at all; give each example what is to be predicted"):
         dataset(write(tmp_path, "a.csv", "x,y\n1,\n"), "regress", columns="y")
 
 
-def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, TaskSchema]) -> None:
+def test_an_unknown_label_suggests_the_nearest_one(schemas: dict[str, TaskSchema]) -> None:
     with pytest.raises(InputError, match=r"a\.tsv:7: label 'poss' is unknown; did you mean pos\?; the model knows neg"):
-        vocabularies["classify"].label_id("poss", Location("a.tsv", 7))
+        schemas["classify"].label_id("poss", Location("a.tsv", 7))
 
 
 @pytest.mark.parametrize(
@@ -172,40 +172,38 @@ def test_an_unknown_label_names_the_near_one(vocabularies: dict[str, TaskSchema]
         ("translate", {"labels": "a"}),
     ],
 )
-def test_an_unsound_mapping_is_refused(
-    vocabularies: dict[str, TaskSchema], kind: str, change: dict[str, object]
-) -> None:
+def test_an_invalid_mapping_is_rejected(schemas: dict[str, TaskSchema], kind: str, change: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        schema_from_mapping(vocabularies[kind].to_mapping() | change)
+        schema_from_mapping(schemas[kind].to_mapping() | change)
 
 
-def test_a_mapping_with_a_table_missing_is_refused(vocabularies: dict[str, TaskSchema]) -> None:
-    for vocabulary in vocabularies.values():
-        mapping = vocabulary.to_mapping()
+def test_a_mapping_without_a_required_table_is_rejected(schemas: dict[str, TaskSchema]) -> None:
+    for schema in schemas.values():
+        mapping = schema.to_mapping()
         for name in set(mapping) - {"characters", "binary", "date"}:
             with pytest.raises(InputError):
                 schema_from_mapping({key: value for key, value in mapping.items() if key != name})
 
 
 @pytest.mark.parametrize("mapping", [None, [], "task", {}])
-def test_what_is_no_mapping_is_refused(mapping: object) -> None:
+def test_other_types_than_mappings_are_rejected(mapping: object) -> None:
     with pytest.raises(InputError):
         schema_from_mapping(mapping)
 
 
-def test_a_word_of_two_letters_is_read_by_its_letters(tmp_path: Path) -> None:
+def test_words_of_two_letters_have_a_spelling(tmp_path: Path) -> None:
     assert dataset(write(tmp_path, "a.txt", "ab B\nc O\n"), "tag").schema.characters.known == ("a", "b", "c")
     assert dataset(write(tmp_path, "b.txt", "a B\nc O\n"), "tag").schema.characters is None
 
 
 @pytest.mark.parametrize(("tokens", "known"), [("chars", ("a", "b")), ("words", ("aa",))])
-def test_a_writer_of_characters_knows_the_rare_ones(tmp_path: Path, tokens: str, known: tuple[str, ...]) -> None:
+def test_min_count_does_not_apply_to_target_characters(tmp_path: Path, tokens: str, known: tuple[str, ...]) -> None:
     path = write(tmp_path, "a.tsv", "x\taa aa\ny\tb\n")
     target = dataset(path, "generate", tokens=tokens, min_count=2).schema.target
     assert set(known) <= set(target.known) <= {*known, " "}
 
 
-def test_one_example_is_enough_to_learn_from(tmp_path: Path) -> None:
+def test_one_example_is_enough(tmp_path: Path) -> None:
     assert dataset(write(tmp_path, "a.tsv", "x\tab\n"), "generate").schema.labels == ("x",)
     vector = dataset(write(tmp_path, "v.jsonl", '{"given": [1, 2], "text": "ab"}\n'), "generate").schema
     assert vector.inputs.size == 2
@@ -213,7 +211,7 @@ def test_one_example_is_enough_to_learn_from(tmp_path: Path) -> None:
     assert (table.inputs.size, table.outputs.size) == (1, 1)
 
 
-def test_all_of_a_series_is_learnt_from_where_another_file_validates(tmp_path: Path) -> None:
+def test_scaler_uses_the_whole_series_with_a_validation_file(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "a\n" + "1\n3\n" * 5)
     settings = {"seq": 2, "horizon": 1, "valid": 0.5}
     assert dataset(path, "forecast", valid_file="other.csv", **settings).schema.inputs.mean == (2.0,)
@@ -222,7 +220,7 @@ def test_all_of_a_series_is_learnt_from_where_another_file_validates(tmp_path: P
     assert dataset(steep, "forecast", valid_file="other.csv", **settings).schema.inputs.mean == (4.5,)
 
 
-def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dates(tmp_path: Path) -> None:
+def test_forecast_defaults_to_one_step_and_no_calendar(tmp_path: Path) -> None:
     found = dataset(write(tmp_path, "a.csv", "a,b\n" + "1,2\n3,4\n" * 5), "forecast", seq=2).schema
     assert (found.horizon, found.features, model_spec(found, "forecast").labels) == (1, 4, 2)
 
@@ -239,7 +237,7 @@ def test_a_forecast_is_one_step_long_unless_told_and_has_no_calendar_without_dat
         ("0 0.5", False),
     ],
 )
-def test_bits_are_told_from_numbers(tmp_path: Path, targets: str, binary: bool) -> None:
+def test_bits_are_distinguished_from_numbers(tmp_path: Path, targets: str, binary: bool) -> None:
     path = write(tmp_path, "a.csv", "x,y\n" + "".join(f"0.3,{target}\n" for target in targets.split()))
     assert dataset(path, "regress", columns="y").schema.binary == binary
 
@@ -251,16 +249,16 @@ def test_numbers_come_before_other_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "end"), [(12, "l11"), (13, "...")])
-def test_only_a_dozen_labels_are_named(tmp_path: Path, count: int, end: str) -> None:
+def test_an_error_lists_at_most_twelve_labels(tmp_path: Path, count: int, end: str) -> None:
     lines = "".join(f"l{n:02}\ta\n" for n in range(count))
-    vocabulary = dataset(write(tmp_path, "a.tsv", lines), "classify").schema
+    schema = dataset(write(tmp_path, "a.tsv", lines), "classify").schema
     with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):
-        vocabulary.label_id("zz", Location("here"))
+        schema.label_id("zz", Location("here"))
 
 
-def test_labels_of_older_models_are_found_without_their_blanks_and_marks() -> None:
-    vocabulary = TaskSchema("classify", SymbolVocab("chars", "a"), labels=("left ", '"right"', "up", "up "))
+def test_labels_of_older_models_are_found_without_spaces_and_quotes() -> None:
+    schema = TaskSchema("classify", SymbolVocab("chars", "a"), labels=("left ", '"right"', "up", "up "))
 
-    assert [vocabulary.find_label(name) for name in ("left", "right", "left ", '"right"', "up", "up ", "down")] == [
+    assert [schema.find_label(name) for name in ("left", "right", "left ", '"right"', "up", "up ", "down")] == [
         0, 1, 0, 1, 2, 3, None,
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tables of symbols: ids, text, JSON."""
+"""Symbol vocabularies: ids, text, JSON."""
 
 import json
 
@@ -21,18 +21,18 @@ def test_characters_are_sorted_after_the_two_special_ids() -> None:
     assert symbols.start_ids().tolist() == [END]
 
 
-def test_words_are_sorted_by_how_often_they_stand() -> None:
+def test_words_are_sorted_by_frequency() -> None:
     symbols = SymbolVocab.build("words", ["the cat. The the", "cat, the"], min_count=2)
 
     assert symbols.known == ("the", "cat")
     assert symbols.to_ids("The cat, the").tolist() == [UNKNOWN, 3, UNKNOWN, 2]
 
 
-def test_sentence_ends_are_no_words_of_a_record() -> None:
+def test_sentence_ends_are_not_words_of_an_example() -> None:
     assert SymbolVocab.build("words", ["He ran. She sat.\nThey"]).to_ids("ran. She\nsat").tolist().count(END) == 0
 
 
-def test_tokens_are_taken_as_they_are() -> None:
+def test_tokens_are_not_split() -> None:
     symbols = SymbolVocab.build("tokens", [["10 000", "a"], ["a"]])
 
     assert symbols.known == ("a", "10 000")
@@ -40,13 +40,13 @@ def test_tokens_are_taken_as_they_are() -> None:
 
 
 @given(text=TEXT)
-def test_a_text_comes_back(text: str) -> None:
+def test_encode_and_decode_round_trip(text: str) -> None:
     symbols = SymbolVocab.build("chars", [text])
 
     assert symbols.decode(symbols.encode(text)) == text
 
 
-def test_nothing_is_decoded_after_the_end() -> None:
+def test_decoding_stops_at_the_end_symbol() -> None:
     symbols = SymbolVocab("chars", "ab")
     decoder = symbols.decoder()
 
@@ -56,7 +56,7 @@ def test_nothing_is_decoded_after_the_end() -> None:
     assert SymbolVocab("words", ["Hi", ",", "you"]).decode([2, 3, 4]) == "Hi, you"
 
 
-def test_an_unknown_character_of_a_prime_is_an_error_or_left_out() -> None:
+def test_an_unknown_character_of_a_prime_is_an_error_or_skipped() -> None:
     symbols = SymbolVocab("chars", "ab")
 
     with pytest.raises(InputError, match="the text has characters that the model does not know: 'z' \\(once\\)"):
@@ -75,7 +75,7 @@ def test_an_unknown_character_of_a_prime_is_an_error_or_left_out() -> None:
         SymbolVocab("tokens"),
     ],
 )
-def test_a_table_survives_json(symbols: SymbolVocab) -> None:
+def test_json_round_trip(symbols: SymbolVocab) -> None:
     found = symbol_vocab_from_mapping(json.loads(json.dumps(symbols.to_mapping())))
 
     assert found == symbols
@@ -96,18 +96,18 @@ def test_a_table_survives_json(symbols: SymbolVocab) -> None:
         {"unit": "chars", "known": "a", "more": 1},
     ],
 )
-def test_an_unsound_table_is_refused(mapping: object) -> None:
+def test_an_invalid_mapping_is_rejected(mapping: object) -> None:
     with pytest.raises(InputError):
         symbol_vocab_from_mapping(mapping)
 
 
-def test_the_constructor_checks_too() -> None:
+def test_the_constructor_validates() -> None:
     with pytest.raises(InputError, match="single ones"):
         SymbolVocab("chars", ["ab"])
     with pytest.raises(InputError, match="line breaks"):
         SymbolVocab("tokens", ["a\nb"])
 
 
-def test_a_policy_that_is_none_is_refused() -> None:
+def test_an_invalid_policy_is_rejected() -> None:
     with pytest.raises(ConfigError, match="unknown is 'ignore'"):
         SymbolVocab("chars", "ab").encode("ab", "ignore")

@@ -1,4 +1,4 @@
-"""Items that come in their own time."""
+"""Chunks of items that arrive over time."""
 
 import threading
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from fastrnn.data.examples.streaming import StreamedItems, iter_chunks
 from fastrnn.errors import InputError
 
 
-def test_items_that_are_all_there_come_in_full_pieces() -> None:
+def test_available_items_fill_chunks() -> None:
     assert list(iter_chunks(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(iter_chunks([], 3)) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 5000])
-def test_nothing_is_lost_or_turned_round(count: int) -> None:
+def test_chunks_preserve_every_item_and_their_order(count: int) -> None:
     found = list(iter_chunks(StreamedItems(range(count)), 3))
 
     assert [item for piece in found for item in piece] == list(range(count))
@@ -23,7 +23,7 @@ def test_nothing_is_lost_or_turned_round(count: int) -> None:
     assert list(StreamedItems(range(count))) == list(range(count))
 
 
-def test_what_is_there_is_not_held_back() -> None:
+def test_available_items_are_not_held_back() -> None:
     asked = threading.Semaphore(0)
 
     def slow() -> Iterator[int]:
@@ -38,7 +38,7 @@ def test_what_is_there_is_not_held_back() -> None:
     assert next(found, None) is None
 
 
-def test_what_waits_comes_together() -> None:
+def test_waiting_items_arrive_in_one_chunk() -> None:
     done, first = threading.Event(), threading.Event()
 
     def quick() -> Iterator[int]:
@@ -55,7 +55,7 @@ def test_what_waits_comes_together() -> None:
     assert [item for piece in found for item in piece] == list(range(257, 300))
 
 
-def test_an_error_comes_after_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def failing() -> Iterator[int]:
         yield 1
         yield 2

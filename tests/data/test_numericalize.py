@@ -1,4 +1,4 @@
-"""Records to padded batches: every symbol, label and target at its place."""
+"""Examples to padded batches: every symbol, label and target at its position."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def test_tags_and_words_end_at_the_last_step(tmp_path: Path) -> None:
     assert (batch.x.dtype, batch.y.dtype) == (np.int32, np.int32)
 
 
-def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
+def test_each_distinct_word_is_spelled_once(tmp_path: Path) -> None:
     data = dataset(write(tmp_path, "a.txt", "Harry B\nran O\n\nran O\nran O\nan O\n"), "tag")
     batch, letters = whole(data), data.schema.characters
 
@@ -52,10 +52,10 @@ def test_each_different_word_is_spelt_once(tmp_path: Path) -> None:
     assert (batch.spelling[0][-1] != 0).all()
 
 
-def test_words_unknown_to_a_model_are_spelt_in_known_letters(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").schema
-    data = numericalize(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), vocabulary)
-    batch, ids = whole(data), vocabulary.characters.ids
+def test_unknown_words_are_spelled_in_known_letters(tmp_path: Path) -> None:
+    schema = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").schema
+    data = numericalize(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), schema)
+    batch, ids = whole(data), schema.characters.ids
 
     assert batch.x.tolist() == [[1]]
     assert batch.spelling[0][:, 0].tolist() == [ids["n"], ids["a"], ids["r"], 1]
@@ -120,13 +120,13 @@ def test_dense_padding_is_zero_after_scaling_too(tmp_path: Path) -> None:
     assert not np.isnan(batch.y[1:]).any()
 
 
-def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_for(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").schema
+def test_an_unknown_label_is_an_error_unless_targets_are_optional(tmp_path: Path) -> None:
+    schema = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").schema
     path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
 
     with pytest.raises(InputError, match=r"b\.tsv:2: label 'nice' is unknown; the model knows neg, pos$"):
-        numericalize(read_records([path], "classify"), vocabulary)
-    batch = whole(numericalize(read_records([path], "classify", answers=False), vocabulary))
+        numericalize(read_records([path], "classify"), schema)
+    batch = whole(numericalize(read_records([path], "classify", answers=False), schema))
     assert batch.y is not None
     assert (batch.y.tolist(), batch.count) == ([1, -1], 1)
     tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").schema
@@ -134,12 +134,10 @@ def test_a_label_that_the_model_lacks_is_an_error_unless_answers_are_not_asked_f
         numericalize(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
 
 
-def test_without_answers_there_are_no_targets(tmp_path: Path) -> None:
+def test_examples_without_answers_have_no_targets(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "ab\tcde\n")
-    vocabulary = dataset(path, "translate").schema
-    batch = whole(
-        numericalize(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), vocabulary)
-    )
+    schema = dataset(path, "translate").schema
+    batch = whole(numericalize(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), schema))
 
     assert (batch.target_in, batch.target_out, batch.y, batch.count) == (None, None, None, 0)
 
@@ -153,34 +151,34 @@ def test_without_answers_there_are_no_targets(tmp_path: Path) -> None:
         ("regress", "text", "one.tsv:4: a text where the model takes 1 features a step"),
     ],
 )
-def test_what_does_not_fit_a_model_names_its_place(tmp_path: Path, task: str, x: Any, message: str) -> None:
+def test_a_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str, x: Any, message: str) -> None:
     path = (
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
-    vocabulary = dataset(path, task, columns="y" if task == "regress" else None).schema
+    schema = dataset(path, task, columns="y" if task == "regress" else None).schema
     records = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], answers=False)
 
     with pytest.raises(InputError) as error:
-        numericalize(records, vocabulary)
+        numericalize(records, schema)
     assert str(error.value).startswith(message)
     with pytest.raises(ConfigError, match=r"examples of translate; the model is of"):
-        numericalize(ExampleSet("translate", records.items), vocabulary)
+        numericalize(ExampleSet("translate", records.items), schema)
 
 
 def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").schema
+    schema = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").schema
     records = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
 
     with pytest.raises(InputError, match=r"b\.tsv:2: an empty sequence; give at least one token"):
-        numericalize(records, vocabulary)
+        numericalize(records, schema)
 
 
-def test_a_target_that_is_no_bit_is_an_error(tmp_path: Path) -> None:
-    vocabulary = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").schema
+def test_a_target_that_is_not_a_bit_is_an_error(tmp_path: Path) -> None:
+    schema = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").schema
     path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
 
     with pytest.raises(InputError, match=r"b\.csv:3: a target that is no bit; this model predicts 0 or 1"):
-        numericalize(read_records([path], "regress", exact=vocabulary.columns), vocabulary)
+        numericalize(read_records([path], "regress", exact=schema.columns), schema)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +189,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> EncodedExamples:
 
 
 @given(valid=st.floats(0, 0.9), seed=st.integers(0, 9))
-def test_a_split_keeps_every_example_whole(tagged: EncodedExamples, valid: float, seed: int) -> None:
+def test_split_preserves_every_example(tagged: EncodedExamples, valid: float, seed: int) -> None:
     parts = [part for part in tagged.split(valid, seed) if part is not None]
     places = [place.line for part in parts for place in part.places]
     batches = {
@@ -204,13 +202,13 @@ def test_a_split_keeps_every_example_whole(tagged: EncodedExamples, valid: float
         assert batches[place.line][1].spelling is tagged.spelling
 
 
-def test_no_part_to_validate_is_none(tagged: EncodedExamples) -> None:
+def test_an_empty_validation_part_is_none(tagged: EncodedExamples) -> None:
     assert tagged.split(0, 1) == (tagged, None)
     assert len(tagged.sample(7, 1)) == 7
     assert len(tagged.sample(700, 1)) == 40
 
 
-def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
+def test_fingerprints_differ_between_datasets(tmp_path: Path) -> None:
     texts = ["ab c\n\nd e\n", "ab c\nd e\n", "ab c\n\nd c\n", "ab e\n\nd c\n"]
     data = [dataset(write(tmp_path, "a.txt", text), "tag") for text in texts]
 
@@ -220,14 +218,14 @@ def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
     assert classes[0].fingerprint != classes[1].fingerprint
 
 
-def test_the_vocabulary_may_be_an_older_one(tmp_path: Path) -> None:
+def test_an_older_schema_encodes_new_examples(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
-    vocabulary = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
+    schema = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
 
-    assert numericalize(records, vocabulary).schema is vocabulary
+    assert numericalize(records, schema).schema is schema
 
 
-def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:
+def test_the_fingerprint_of_version_0_1_is_unchanged(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.csv", "x,y\n0.1,10.3\n4.7,30.9\n2.2,-7.1\n")], "regress", columns="y")
     inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
     outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
@@ -241,7 +239,7 @@ def test_a_run_of_version_0_1_finds_its_data_again(tmp_path: Path) -> None:
     )
 
 
-def test_outputs_are_scaled_in_float64_and_kept_as_they_are(tmp_path: Path) -> None:
+def test_outputs_are_scaled_in_float64(tmp_path: Path) -> None:
     text = "x,y\n" + "".join(f"{1.7e9 + i:.0f},{1.7e9 + 2 * i:.0f}\n" for i in range(5))
     data = dataset(write(tmp_path, "a.csv", text), "regress", columns="y")
     batch = whole(data)
