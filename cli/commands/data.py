@@ -47,9 +47,7 @@ def list_(as_json: bool) -> None:
     "make", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data make dates --out dates.tsv")
 )
 @click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
-@click.option(
-    "--count", type=int, metavar="N", help="Examples (waves: rows).  [default: set by the dataset]"
-)
+@click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: set by the dataset]")
 @click.option("--seed", type=int, metavar="N", default=1, help="Random seed.  [default: 1]")
 @click.option("--length", type=int, metavar="N", help="Bits of a sequence [default: 10], longest word [default: 12].")
 @click.option("--gap", type=int, metavar="N", default=10, help="Characters to remember over (copy).  [default: 10]")
@@ -66,7 +64,7 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     (3, 4). waves: CSV for `--task forecast`. dates, reverse: TSV for `--task translate`. copy: TSV for `--task
     classify`.
     """
-    from fastrnn.data.synthetic import GENERATORS, Choices
+    from fastrnn.data.synthetic import GENERATORS, SyntheticOptions
     from fastrnn.data.synthetic import make as made
 
     from .. import output
@@ -74,7 +72,7 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     others = [choice for choice in choices if choice not in GENERATORS[name].takes]
     if given := on_command_line(context, *others):
         raise click.UsageError(f"{given[0]} means nothing for {name}; leave it out")
-    lines = made(name, Choices(**choices))
+    lines = made(name, SyntheticOptions(**choices))
     if out is None:
         while some := list(islice(lines, WRITTEN)):
             output.write("".join(some), raw=True)

@@ -62,9 +62,7 @@ def report_options(function: Any) -> Any:
 @options.setting("--scale", float, "Multiply its recurrent weights.", "1.0", FRESH)
 @options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
-@click.option(
-    "--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout)."
-)
+@click.option("--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout).")
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option

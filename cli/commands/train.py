@@ -47,9 +47,7 @@ OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
     type=options.PATH,
     help="Resume a run bit-for-bit; a larger --steps or --epochs extends it, --for adds time.",
 )
-@click.option(
-    "--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary."
-)
+@click.option("--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary.")
 @click.option("--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with settings.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the result.")
 @options.json_option

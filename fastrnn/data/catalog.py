@@ -1,7 +1,6 @@
-"""Public corpora that ``fastrnn data fetch`` brings: where they are, how large, and their checksums.
+"""Catalog of the public corpora of ``fastrnn data fetch``: addresses, sizes and SHA-256 checksums.
 
-Every checksum is that of the file at the address beside it; files on GitHub are named by commit, so that they cannot
-change.
+Files on GitHub are addressed by commit, so they cannot change.
 """
 
 from dataclasses import dataclass
@@ -9,8 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of ``size`` bytes to fetch. ``member``: it is a zip archive, and this one file of ``unpacked`` bytes in it
-    is what is kept, under its own name."""
+    """A file to download.
+
+    Attributes:
+        url: Address.
+        size: Size in bytes.
+        sha256: Checksum of the file at the address.
+        member: If the file is a zip archive: the file in it to keep, under its own name.
+        unpacked: Size of the member in bytes.
+    """
 
     url: str
     size: int
@@ -19,25 +25,31 @@ class RemoteFile:
     unpacked: int = 0
 
     @property
-    def fetched_name(self) -> str:
+    def download_name(self) -> str:
         return self.url.rsplit("/", 1)[1]
 
     @property
-    def kept_name(self) -> str:
-        return self.member or self.fetched_name
+    def local_name(self) -> str:
+        return self.member or self.download_name
 
 
 @dataclass(frozen=True)
 class RemoteCorpus:
-    """``about``: one line. ``given``: the files that stand for its name as an input; all if there are none."""
+    """A public corpus.
+
+    Attributes:
+        about: Description of one line.
+        files: Its files.
+        default_files: The files that its name selects as an input; all if empty.
+    """
 
     about: str
     files: tuple[RemoteFile, ...]
-    given: tuple[str, ...] = ()
+    default_files: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
-        """Bytes to fetch."""
+        """Size of the download in bytes."""
         return sum(file.size for file in self.files)
 
 

@@ -1,10 +1,7 @@
-"""The user's data folder, and the fetched corpora in it as inputs.
+"""Download of public corpora to the user's data folder. No other module opens a network connection.
 
-Fetching public corpora: the only place in the program that opens a connection.
-
-Only https is spoken (and http to the address in ``FASTRNN_MIRROR``, for a mirror in the house). A file grows as
-``NAME.part``, goes on where it broke off (HTTP Range, RFC 9110 section 14), and gets its name only when its size and
-its SHA-256 are right.
+Only https is used, and http for the mirror in ``FASTRNN_MIRROR``. A file is downloaded as ``NAME.part``, resumed after
+an interruption (HTTP Range, RFC 9110 section 14), and renamed once its size and SHA-256 are verified.
 """
 
 import contextlib
@@ -31,7 +28,7 @@ _NO_HOME = "this user has no home directory to keep corpora in; set FASTRNN_DATA
 
 
 def data_folder() -> Path:
-    """Where fetched corpora are kept. Raises `OutputError` for a user without a home directory."""
+    """Return the folder of fetched corpora. Raises `OutputError` for a user without a home directory."""
     folder = user_data_folder()
     if folder is None:
         raise OutputError(_NO_HOME)
@@ -39,31 +36,33 @@ def data_folder() -> Path:
 
 
 def is_fetched(name: str) -> bool:
-    """Whether every file of a corpus of `CORPORA` is here."""
+    """Whether every file of a corpus in `CORPORA` is in the data folder."""
     folder = user_data_folder()
-    return folder is not None and all(os.path.isfile(folder / name / file.kept_name) for file in CORPORA[name].files)
+    return folder is not None and all(os.path.isfile(folder / name / file.local_name) for file in CORPORA[name].files)
 
 
-def fetched_paths(name: str) -> list[str] | None:
-    """The files that ``NAME`` or ``NAME/FILE`` stands for; None if it names no corpus. Raises `InputError` where that
-    is not here."""
+def corpus_paths(name: str) -> list[str] | None:
+    """Return the files of ``NAME`` or ``NAME/FILE``; None if it is not a corpus.
+
+    Raises `InputError` if the corpus has not been fetched.
+    """
     corpus, _, file = name.partition("/")
     if corpus not in CORPORA:
         return None
-    known = [remote.kept_name for remote in CORPORA[corpus].files]
+    known = [remote.local_name for remote in CORPORA[corpus].files]
     if file and file not in known:
         return None
     folder = user_data_folder()
     if folder is None:
         raise InputError(f"{name}: not fetched yet, and {_NO_HOME}")
-    paths = [folder / corpus / kept for kept in ([file] if file else CORPORA[corpus].given or known)]
+    paths = [folder / corpus / kept for kept in ([file] if file else CORPORA[corpus].default_files or known)]
     for path in paths:
-        _check_fetched(path, name, corpus)
+        _require_file(path, name, corpus)
     return [str(path) for path in paths]
 
 
-def _check_fetched(path: Path, name: str, corpus: str) -> None:
-    """Raises `InputError` where this file of a corpus is not here, or may not be looked for."""
+def _require_file(path: Path, name: str, corpus: str) -> None:
+    """Raise `InputError` if this file of a corpus is missing or its folder is not accessible."""
     if os.path.isfile(path):
         return
     try:
@@ -77,37 +76,43 @@ def _check_fetched(path: Path, name: str, corpus: str) -> None:
 Report = Callable[[str, int, int], None]
 
 _TIMEOUT = 30.0  # seconds without a byte
-_TRIES = 4  # in a row without a byte gained, before giving up
+_TRIES = 4  # consecutive attempts without progress
 
 
 def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Path]:
-    """Bring the files of a corpus of `CORPORA` to the user's data folder; those already there are left alone.
+    """Download the files of a corpus in `CORPORA` to the data folder, except those already there.
 
-    ``report(file, bytes, size)`` is called as they come. Raises `ConfigError` for an unknown name, `InputError` for
-    what cannot be fetched or is not what it should be, `OutputError` where it cannot be kept.
+    Args:
+        name: Name of the corpus.
+        report: Called with the file name, the bytes received so far and the size.
+
+    Raises:
+        ConfigError: If the name is unknown.
+        InputError: If a file cannot be downloaded or has a wrong size or checksum.
+        OutputError: If the data folder cannot be written.
     """
     if name not in CORPORA:
         raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
     folder = data_folder() / name
-    _mirror()  # refused before anything is made
+    _mirror()  # validated before the folder is created
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             return [_fetch_file(name, file, folder, report) for file in CORPORA[name].files]
         finally:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # if nothing has come
+                folder.rmdir()  # succeeds only if it is empty
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
         raise OutputError(f"{where}: cannot keep it there: {why}; FASTRNN_DATA can name another folder") from None
 
 
 def _fetch_file(corpus: str, file: RemoteFile, folder: Path, report: Report) -> Path:
-    kept, fetched = folder / file.kept_name, folder / file.fetched_name
+    kept, fetched = folder / file.local_name, folder / file.download_name
     if _size(kept) == (file.unpacked or file.size):
         return kept
     if _size(fetched) != file.size:
-        part = folder / (file.fetched_name + ".part")
+        part = folder / (file.download_name + ".part")
         _download(_address(corpus, file), part, file, report)
         _check_digest(part, file)
         os.replace(part, fetched)
@@ -119,11 +124,11 @@ def _fetch_file(corpus: str, file: RemoteFile, folder: Path, report: Report) -> 
 
 def _address(corpus: str, file: RemoteFile) -> str:
     mirror = _mirror()
-    return f"{mirror}{corpus}/{file.fetched_name}" if mirror else file.url
+    return f"{mirror}{corpus}/{file.download_name}" if mirror else file.url
 
 
 def _mirror() -> str:
-    """The address in ``FASTRNN_MIRROR`` with a slash at its end, or nothing."""
+    """Return the address in ``FASTRNN_MIRROR`` with a slash at its end, or an empty string."""
     mirror = os.environ.get("FASTRNN_MIRROR", "")
     if mirror and not mirror.startswith(("http://", "https://")):
         raise ConfigError(f"FASTRNN_MIRROR is {mirror!r}; it must start with http:// or https://")
@@ -131,7 +136,7 @@ def _mirror() -> str:
 
 
 def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
-    """Let a part grow to its whole size, over as many connections as it takes."""
+    """Download a file to ``part``, resuming until it is complete."""
     tries = 0
     while (done := _size(part)) != file.size:
         if done > file.size:
@@ -141,14 +146,14 @@ def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
             _receive(url, part, done, file, report)
         except (http.client.HTTPException, TimeoutError, ConnectionError, urllib.error.URLError) as error:
             if isinstance(error, urllib.error.HTTPError):
-                if error.code == 416:  # the part does not fit what is there
+                if error.code == 416:  # range not satisfiable: the file on the server has changed
                     part.unlink()
-                raise _refused(url, error) from None
+                raise _http_error(url, error) from None
             reason = getattr(error, "reason", None) or error
             tries = 0 if _size(part) > done else tries + 1
             if tries >= _TRIES:
                 raise InputError(
-                    f"{url}: the connection broke ({reason}); the same command goes on from here"
+                    f"{url}: the connection broke ({reason}); run the same command again to resume"
                 ) from None
         else:
             tries = 0 if _size(part) > done else tries + 1
@@ -157,29 +162,29 @@ def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
 
 
 def _receive(url: str, part: Path, done: int, file: RemoteFile, report: Report) -> None:
-    """Append to a part what one connection brings."""
+    """Append the data of one connection to ``part``."""
     headers = {"User-Agent": "fastrnn", "Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
-    with _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
-        goes_on = answer.status == 206
-        if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+    with _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
+        is_partial = response.status == 206
+        if is_partial and not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
             raise InputError(f"{url}: the server sends another part than the one asked for; try again later")
-        with open(part, "ab" if goes_on else "wb") as out:
-            done = done if goes_on else 0
-            while chunk := _read(answer):
+        with open(part, "ab" if is_partial else "wb") as out:
+            done = done if is_partial else 0
+            while chunk := _read_available(response):
                 done += len(chunk)
                 if done > file.size:
                     out.truncate(0)
                     raise InputError(f"{url}: more than the {file.size:,} bytes it should have; it is not kept")
                 out.write(chunk)
-                report(file.fetched_name, done, file.size)
+                report(file.download_name, done, file.size)
 
 
-def _read(answer: IO[bytes]) -> bytes:
-    """What has come; when the connection breaks, what had come until then."""
+def _read_available(response: IO[bytes]) -> bytes:
+    """Read the available data; if the connection breaks, the data received before."""
     try:
-        return answer.read(CHUNK >> 4)
+        return response.read(CHUNK >> 4)
     except http.client.IncompleteRead as error:
         return error.partial
 
@@ -189,12 +194,14 @@ def _check_digest(part: Path, file: RemoteFile) -> None:
         found = hashlib.file_digest(kept, "sha256").hexdigest()
     if found != file.sha256:
         part.unlink()
-        raise InputError(f"{file.fetched_name}: its SHA-256 is {found}, not {file.sha256}; it is not kept")
+        raise InputError(f"{file.download_name}: its SHA-256 is {found}, not {file.sha256}; it is not kept")
 
 
 def unpack(archive: Path, member: str, size: int, target: Path) -> None:
-    """One file of exactly ``size`` bytes out of a zip archive. Raises `InputError` for any other archive, or one with
-    names that lead out of its folder."""
+    """Extract a member of exactly ``size`` bytes from a zip archive.
+
+    Raises `InputError` if the archive is damaged, lacks this member, or has names that lead out of its folder.
+    """
     part = target.with_name(target.name + ".part")
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -226,15 +233,15 @@ def _size(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0
 
 
-def _refused(url: str, error: urllib.error.HTTPError) -> InputError:
-    """One line about an answer that is no file."""
+def _http_error(url: str, error: urllib.error.HTTPError) -> InputError:
+    """Return the error for an HTTP status that is not a success."""
     if 300 <= error.code < 400:
         return InputError(f"{url}: it leads to another place that is not https; refused")
     return InputError(f"{url}: the server answers {error.code} {error.reason}; try again later")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https and within the mirror; anything else ends as the error it came with."""
+    """Follows redirects to https and within the mirror; raises any other redirect as an `HTTPError`."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         mirror = _mirror()
@@ -244,7 +251,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """One that knows http and https alone: no files, no ftp, no data URLs."""
+    """Return an opener for http and https only, without file, ftp and data URLs."""
     opener = urllib.request.OpenerDirector()
     handlers = (
         urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects,

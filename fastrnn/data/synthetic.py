@@ -1,7 +1,7 @@
-"""Generators of the lectures' examples: bits, waves, dates, copy, reverse. The same seed gives the same bytes.
+"""Generators of synthetic data sets: bits, waves, dates, copy and reverse. The same seed gives the same bytes.
 
-Each yields the lines of a file, with their line breaks. Everything random comes from `random.Random.random`, whose
-sequence for a seed is the same in every version of Python.
+Each generator yields the lines of a file, including line breaks. All randomness comes from `random.Random.random`,
+whose sequence for a seed is the same in every version of Python.
 """
 
 import datetime
@@ -30,8 +30,8 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 
 @dataclass(frozen=True)
-class Choices:
-    """How much is made, and how: see `GENERATORS` for what each generator takes."""
+class SyntheticOptions:
+    """Options of all generators; `GENERATORS` lists those that each generator uses."""
 
     count: int | None = None
     seed: int = 1
@@ -41,40 +41,40 @@ class Choices:
     variable: bool = False
 
 
-def make(name: str, choices: Choices) -> Iterator[str]:
-    """The lines of a file of examples. Raises `ConfigError` for a number that is out of range."""
+def make(name: str, choices: SyntheticOptions) -> Iterator[str]:
+    """Generate the lines of a data file. Raises `ConfigError` for an option out of range."""
     generator = GENERATORS[name]
     _check("count", choices.count, 1, _MOST_EXAMPLES)
     _check("length", choices.length, 1, _LONGEST)
     _check("gap", choices.gap, 0, _LONGEST)
     _check("seed", choices.seed, 0, (1 << 63) - 1)
-    return generator.lines(choices, Draws(f"fastrnn {name} {choices.seed}"))
+    return generator.lines(choices, RandomSource(f"fastrnn {name} {choices.seed}"))
 
 
-class Draws:
-    """Random numbers from a seed."""
+class RandomSource:
+    """Random numbers, reproducible across versions of Python."""
 
     def __init__(self, seed: str) -> None:
         self._random = Random(seed).random
 
-    def within(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer from low to high, both included."""
         return low + int(self._random() * (high - low + 1))
 
-    def of(self, choices: Sequence[T]) -> T:
-        """One of these."""
-        return choices[self.within(0, len(choices) - 1)]
+    def choice(self, choices: Sequence[T]) -> T:
+        """Return a random element."""
+        return choices[self.integer(0, len(choices) - 1)]
 
     def uniform(self, low: float, high: float) -> float:
-        """A number from low to high."""
+        """Return a number between low and high."""
         return low + (high - low) * self._random()
 
     def normal(self) -> float:
-        """A number with mean 0 and standard deviation 1, nearly normal: twelve uniform ones (Irwin-Hall)."""
+        """Return an approximately standard normal number: the sum of twelve uniform ones (Irwin-Hall) minus 6."""
         return sum(self._random() for _ in range(12)) - 6.0
 
 
-def bits(choices: Choices, draw: Draws) -> Iterator[str]:
+def bits(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     """The four problems of bit reversal.
 
     1: one bit, its complement (CSV x1,y1). 2: ten bits at once (CSV x1..x10,y1..y10); variable: padded with -1.
@@ -89,32 +89,31 @@ def bits(choices: Choices, draw: Draws) -> Iterator[str]:
     if choices.problem <= 2:
         yield ",".join([f"{side}{i}" for side in "xy" for i in range(1, width + 1)]) + "\n"
     for _ in range(count):
-        given = [draw.within(0, 1) for _ in range(draw.within(1, width) if choices.variable else width)]
+        given = [rng.integer(0, 1) for _ in range(rng.integer(1, width) if choices.variable else width)]
         if choices.problem <= 2:
             padding = [-1] * (width - len(given))
             yield ",".join(map(str, [*given, *padding, *[1 - bit for bit in given], *padding])) + "\n"
         else:
-            answer = [1 - bit for bit in given] if choices.problem == 3 else reversed_if_equal(given)
-            yield "".join(f"{x} {y}\n" for x, y in zip(given, answer, strict=True)) + "\n"
+            output = [1 - bit for bit in given] if choices.problem == 3 else complement_if_equal(given)
+            yield "".join(f"{x} {y}\n" for x, y in zip(given, output, strict=True)) + "\n"
 
 
-def reversed_if_equal(given: list[int]) -> list[int]:
+def complement_if_equal(given: list[int]) -> list[int]:
     """Problem 4: the complement of each bit that equals the output before it; other bits as they are.
 
-    The first bit has no output before it and is kept. The rule makes every output differ from the one before, so that
-    what must be learnt is to keep the first bit and to alternate.
+    The first bit has no previous output and is kept. By this rule every output differs from the previous one, so the
+    model has to keep the first bit and then alternate.
     """
-    answer = given[:1]
+    output = given[:1]
     for bit in given[1:]:
-        answer.append(1 - bit if bit == answer[-1] else bit)
-    return answer
+        output.append(1 - bit if bit == output[-1] else bit)
+    return output
 
 
-def waves(choices: Choices, draw: Draws) -> Iterator[str]:
-    """Four series of ``count`` hours (CSV date, a, b, c, d): each a sum of two sines of different periods, and a little
-    noise."""
+def waves(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
+    """Four hourly series of length ``count`` (CSV date, a, b, c, d): sums of two sines with a little noise."""
     names = "abcd"
-    shapes = [(draw.uniform(0, 2 * math.pi), draw.uniform(0, 2 * math.pi), draw.uniform(0.3, 0.7)) for _ in names]
+    shapes = [(rng.uniform(0, 2 * math.pi), rng.uniform(0, 2 * math.pi), rng.uniform(0.3, 0.7)) for _ in names]
     start = datetime.datetime(2024, 1, 1)
     yield ",".join(["date", *names]) + "\n"
     for t in range(choices.count or 3000):
@@ -122,57 +121,57 @@ def waves(choices: Choices, draw: Draws) -> Iterator[str]:
         for n, (first, second, size) in enumerate(shapes):
             wave = math.sin(2 * math.pi * t / _PERIODS[n] + first)
             wave += size * math.sin(2 * math.pi * t / _PERIODS[(n + 1) % 4] + second)
-            values.append(10 * (n + 1) + 5 * wave + 0.05 * draw.normal())
+            values.append(10 * (n + 1) + 5 * wave + 0.05 * rng.normal())
         stamp = start + datetime.timedelta(hours=t)
         yield ",".join([stamp.isoformat(" "), *(f"{value:.4f}" for value in values)]) + "\n"
 
 
-def dates(choices: Choices, draw: Draws) -> Iterator[str]:
+def dates(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     """A date as people write it, a tab, and the same date in ISO 8601 (TSV), from 1950 to 2049."""
     first, days = datetime.date(1950, 1, 1), 36525
     for _ in range(choices.count or 10000):
-        date = first + datetime.timedelta(days=draw.within(0, days - 1))
-        written = draw.of(_DATE_STYLES)(date)
-        yield f"{_cased(written, draw)}\t{date.isoformat()}\n"
+        date = first + datetime.timedelta(days=rng.integer(0, days - 1))
+        text = rng.choice(_DATE_STYLES)(date)
+        yield f"{_vary_case(text, rng)}\t{date.isoformat()}\n"
 
 
-def copy(choices: Choices, draw: Draws) -> Iterator[str]:
+def copy(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     """A symbol as the label, a tab, then the text: that symbol, and ``gap`` characters of noise (TSV).
 
-    What classify must remember is ``gap`` steps away when it is asked.
+    A classifier has to remember the symbol for ``gap`` steps.
     """
     for _ in range(choices.count or 2000):
-        symbol = draw.of(_SYMBOLS)
-        yield f"{symbol}\t{symbol}{''.join(draw.of(_SYMBOLS.upper() + _NOISE) for _ in range(choices.gap))}\n"
+        symbol = rng.choice(_SYMBOLS)
+        yield f"{symbol}\t{symbol}{''.join(rng.choice(_SYMBOLS.upper() + _NOISE) for _ in range(choices.gap))}\n"
 
 
-def reverse(choices: Choices, draw: Draws) -> Iterator[str]:
+def reverse(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     """A word of up to 12 letters (``length``), a tab, and the word reversed (TSV)."""
     longest = choices.length or _LONGEST_WORD
     for _ in range(choices.count or 20000):
-        word = "".join(draw.of(LETTERS) for _ in range(draw.within(1, longest)))
+        word = "".join(rng.choice(LETTERS) for _ in range(rng.integer(1, longest)))
         yield f"{word}\t{word[::-1]}\n"
 
 
 @dataclass(frozen=True)
-class Generator:
-    """A generator, what it makes in one line, the ending that its file should have, and what can be chosen."""
+class SyntheticGenerator:
+    """A generator, its description, the file extension of its format, and the options that it uses."""
 
-    lines: Callable[[Choices, Draws], Iterator[str]]
+    lines: Callable[[SyntheticOptions, RandomSource], Iterator[str]]
     about: str
     ending: str
-    takes: tuple[str, ...] = ("count", "seed")  # fields of `Choices` that it looks at
+    takes: tuple[str, ...] = ("count", "seed")  # the fields of `SyntheticOptions` that it uses
 
 
 GENERATORS = {
-    "bits": Generator(
+    "bits": SyntheticGenerator(
         bits, "bit reversal, problems 1 to 4", ".csv (problems 1, 2) or .txt (3, 4)",
         ("count", "seed", "length", "problem", "variable"),
     ),
-    "waves": Generator(waves, "four noisy waves, by the hour", ".csv"),
-    "dates": Generator(dates, "dates as people write them, and in ISO", ".tsv"),
-    "copy": Generator(copy, "a symbol to remember over a gap of noise", ".tsv", ("count", "seed", "gap")),
-    "reverse": Generator(reverse, "words and the same words reversed", ".tsv", ("count", "seed", "length")),
+    "waves": SyntheticGenerator(waves, "four noisy waves, by the hour", ".csv"),
+    "dates": SyntheticGenerator(dates, "dates as people write them, and in ISO", ".tsv"),
+    "copy": SyntheticGenerator(copy, "a symbol to remember over a gap of noise", ".tsv", ("count", "seed", "gap")),
+    "reverse": SyntheticGenerator(reverse, "words and the same words reversed", ".tsv", ("count", "seed", "length")),
 }  # fmt: skip
 
 
@@ -193,8 +192,8 @@ def _weekday(date: datetime.date) -> str:
     return _DAYS[date.weekday()]
 
 
-# Day before month where only numbers tell (31/12/1999), but for the slashes with a four-digit year first. Two-digit
-# years stand for 1950 to 2049.
+# In all-numeric dates the day precedes the month (31/12/1999), unless the year comes first. Two-digit years mean
+# 1950 to 2049.
 _DATE_STYLES: tuple[Callable[[datetime.date], str], ...] = (
     lambda d: f"{d.day} {_month(d)} {d.year}",
     lambda d: f"{_month(d)} {d.day}, {d.year}",
@@ -220,10 +219,10 @@ _DATE_STYLES: tuple[Callable[[datetime.date], str], ...] = (
 )
 
 
-def _cased(written: str, draw: Draws) -> str:
-    """As it is, mostly; or in small or capital letters."""
-    chance = draw.uniform(0, 1)
-    return written.lower() if chance < 0.2 else written.upper() if chance < 0.3 else written
+def _vary_case(text: str, rng: RandomSource) -> str:
+    """Return the text in lower case (20%), in upper case (10%), or unchanged."""
+    chance = rng.uniform(0, 1)
+    return text.lower() if chance < 0.2 else text.upper() if chance < 0.3 else text
 
 
 def _check(name: str, value: int | None, least: int, most: int) -> None:

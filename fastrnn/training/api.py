@@ -14,7 +14,7 @@ from ..checkpoint.run_dir import RunFolder, model_path
 from ..config import Config, parse_duration
 from ..data.examples.example import ExampleSet
 from ..data.text.corpus import Corpus
-from ..data.text.files import Paths, names_of
+from ..data.text.files import Paths, normalize_inputs
 from ..distributed.communicator import Communicator, world
 from ..errors import CheckpointError, ConfigError, InputError
 from ..kernels import backend
@@ -139,7 +139,7 @@ def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
 
 
 def _named(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
-    return inputs if isinstance(inputs, Corpus | ExampleSet) else names_of(inputs)
+    return inputs if isinstance(inputs, Corpus | ExampleSet) else normalize_inputs(inputs)
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.data.catalog import CORPORA
-from fastrnn.data.synthetic import GENERATORS, Choices, make
+from fastrnn.data.synthetic import GENERATORS, SyntheticOptions, make
 from fastrnn.data.text.sources import BUILTIN
 from fastrnn_cli.commands import data
 from fastrnn_cli.main import run
@@ -37,7 +37,7 @@ def test_list_shows_what_is_here_and_what_can_be_fetched(folder: Path, capsys: p
 def test_make_writes_to_standard_output_or_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    expected = "".join(make(name, Choices(count=3, seed=5)))
+    expected = "".join(make(name, SyntheticOptions(count=3, seed=5)))
 
     assert run(["data", "make", name, "--count", "3", "--seed", "5"]) == 0
     assert capsys.readouterr().out == expected
@@ -52,9 +52,9 @@ def test_every_generator_has_its_command() -> None:
 
 def test_options_reach_the_generator(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "make", "bits", "--problem", "2", "--length", "4", "--variable", "--count", "9"]) == 0
-    assert capsys.readouterr().out == "".join(make("bits", Choices(9, length=4, problem=2, variable=True)))
+    assert capsys.readouterr().out == "".join(make("bits", SyntheticOptions(9, length=4, problem=2, variable=True)))
     assert run(["data", "make", "copy", "--gap", "3", "--count", "2"]) == 0
-    assert capsys.readouterr().out == "".join(make("copy", Choices(2, gap=3)))
+    assert capsys.readouterr().out == "".join(make("copy", SyntheticOptions(2, gap=3)))
 
 
 @pytest.mark.parametrize(

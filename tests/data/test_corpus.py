@@ -23,7 +23,7 @@ def test_a_file_is_the_same_however_its_chunks_end(tokens: str, chunk: int, text
     source = corpus_module.Source("x", lambda: (data[i : i + chunk] for i in range(0, len(data), chunk)))
     encoder = corpus_module.ENCODERS[tokens]()
 
-    corpus = corpus_module._encode([source], encoder, corpus_module._Choices(1, None, None, "error"))
+    corpus = corpus_module._encode([source], encoder, corpus_module._EncodingOptions(1, None, None, "error"))
 
     assert text_of(corpus) == text
     assert corpus.fingerprint == corpus_from_text(text, tokens=tokens).fingerprint

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data.text.corpus import read_corpus
-from fastrnn.data.text.encodings import encoding_of, refuse_utf16
+from fastrnn.data.text.encodings import detect_encoding, refuse_utf16
 from fastrnn.errors import InputError
 
 TEXTS = {
@@ -26,13 +26,13 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_wide_encodings_are_recognised_with_a_mark_and_without(text: str, encoding: str) -> None:
-    assert encoding_of(text.encode(encoding)) == encoding[:6].upper()
+    assert detect_encoding(text.encode(encoding)) == encoding[:6].upper()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_other_encodings_are_not_taken_for_them(text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "latin-1", "cp1251", "gb18030", "shift-jis", "euc-kr"):
-        assert encoding_of(text.encode(encoding, "ignore")) is None
+        assert detect_encoding(text.encode(encoding, "ignore")) is None
 
 
 @given(st.text(st.sampled_from("abc \n\t\r\f\ufeffé☃😀")))
@@ -43,7 +43,7 @@ def test_no_readable_text_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("data", [b"a\tb\tc\t" * 9, b"a\nb\nc\n" * 9, b"\0" * 40, b"a few bytes\0" * 9, b"a\0b\0"])
 def test_tabs_line_ends_and_some_nuls_are_no_sign(data: bytes) -> None:
-    assert encoding_of(data) is None
+    assert detect_encoding(data) is None
 
 
 @pytest.mark.parametrize("tokens", ["chars", "words"])

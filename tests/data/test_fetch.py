@@ -186,7 +186,7 @@ def test_no_server_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) 
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("FASTRNN_MIRROR", f"http://127.0.0.1:{free.getsockname()[1]}")
         with pytest.raises(
-            InputError, match=r"the connection broke \(.*refused.*\); the same command goes on from here$"
+            InputError, match=r"the connection broke \(.*refused.*\); run the same command again to resume$"
         ):
             fetch("sea")
 
@@ -355,8 +355,8 @@ def test_without_a_mirror_only_https_is_spoken() -> None:
 def test_every_public_corpus_has_its_checksum_and_its_inputs() -> None:
     assert set(catalog.CORPORA) == {"tinyshakespeare", "names", "text8", "enwik8", "ptb", "mnist"}
     for corpus in catalog.CORPORA.values():
-        kept = [file.kept_name for file in corpus.files]
-        assert set(corpus.given) <= set(kept)
+        kept = [file.local_name for file in corpus.files]
+        assert set(corpus.default_files) <= set(kept)
         assert len(kept) == len(set(kept))
         assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size > 0 for file in corpus.files)
         assert all(bool(file.member) == bool(file.unpacked) for file in corpus.files)
@@ -372,5 +372,5 @@ def test_no_other_part_of_the_program_opens_a_connection() -> None:
         if any(f"import {word}" in path.read_text() or f"from {word}" in path.read_text() for word in words)
     }
 
-    assert found == {"fetch.py", "signals.py"}  # signals: the two ends of a pair that only meet each other
+    assert found == {"download.py", "signals.py"}  # signals: the two ends of a pair that only meet each other
     assert "socket.socketpair()" in (root / "fastrnn/training/signals.py").read_text()

@@ -75,7 +75,7 @@ def test_removed_ids_leave_the_rest_and_move_positions(size: int, rng: np.random
     positions = np.array([0, 6, 7, 8, 13, 14, 20, 59])
     made = filled(ids, size)
 
-    moved = made.kept_before(unwanted, positions)
+    moved = made.positions_after_removal(unwanted, positions)
     made.remove(unwanted)
 
     np.testing.assert_array_equal(made.finish(), ids[~unwanted[ids]])

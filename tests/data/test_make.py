@@ -11,14 +11,14 @@ import pytest
 from record_cases import dataset, examples, write
 
 from fastrnn.data.examples.readers.dispatch import read_records
-from fastrnn.data.synthetic import GENERATORS, Choices, make
+from fastrnn.data.synthetic import GENERATORS, SyntheticOptions, make
 from fastrnn.errors import ConfigError
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def made(name: str, **choices: Any) -> str:
-    return "".join(make(name, Choices(**choices)))
+    return "".join(make(name, SyntheticOptions(**choices)))
 
 
 @pytest.mark.parametrize("name", GENERATORS)

@@ -37,7 +37,7 @@ def test_bytes_are_taken_as_they_are() -> None:
 def test_characters_that_are_not_seen_are_named_and_counted(char: str, name: str, tokens: str) -> None:
     told = remarks(f"{PLAIN}in {char} the {char} middle\n" * 2, tokens=tokens)
 
-    assert told.startswith("the text has characters that are not seen: ")
+    assert told.startswith("the text has invisible characters: ")
     assert name + " (4 times)" in told
 
 
@@ -76,9 +76,9 @@ def test_a_line_end_does_not_run_from_one_file_into_the_next(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "separator", "words"),
     [
-        ("one\n\ntwo\n", "---", "the document separator '---' stands nowhere in the text; each file is one document"),
+        ("one\n\ntwo\n", "---", "the document separator '---' does not occur in the text; each file is one document"),
         ("one\r\n\r\ntwo\r\n", "\n\n", r"Its lines end with \r\n: give '\r\n\r\n'"),
-        ("one\n\ntwo\n", "☃", "'☃' stands nowhere"),
+        ("one\n\ntwo\n", "☃", "'☃' does not occur"),
     ],
 )
 def test_a_separator_that_is_never_found_is_told(text: str, separator: str, words: str) -> None:
@@ -96,13 +96,13 @@ def test_words_find_no_separator_by_other_line_ends() -> None:
 
 
 def test_a_separator_without_a_word_is_told_for_words() -> None:
-    assert "stands nowhere" in remarks("one two  one two\n", separator="  ", tokens="words")
+    assert "does not occur" in remarks("one two  one two\n", separator="  ", tokens="words")
 
 
 def test_a_vocabulary_that_leaves_the_text_unknown_is_told() -> None:
     told = remarks("every word here stands one time only\n", tokens="words", min_count=2)
 
-    assert "88% of the words are <UNK>, as they stand fewer than 2 times (vocabulary of 2)" in told
+    assert "88% of the words are <UNK>, because they occur fewer than 2 times (vocabulary of 2)" in told
     assert "--min-count" in told
     assert remarks("every word here stands one time only\n", tokens="words", min_count=1) == ""
 

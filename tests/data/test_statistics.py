@@ -32,7 +32,7 @@ def test_a_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: py
     monkeypatch.setattr(statistics, "_PIECE", 10)
     monkeypatch.setattr(statistics, "_PIECES", 4)
     corpus = corpus_from_text("a" * 500 + "b" * 500)
-    counts = statistics._counts(corpus, 2)
+    counts = statistics._count_tokens(corpus, 2)
     np.testing.assert_array_equal(counts, [20, 20])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fastrnn.data.download import data_folder, fetch, fetched_paths, is_fetched
+from fastrnn.data.download import corpus_paths, data_folder, fetch, is_fetched
 from fastrnn.errors import InputError, OutputError
 
 
@@ -23,16 +23,16 @@ def test_names_stand_for_files_once_these_are_here(tmp_path: Path, monkeypatch: 
     folder.mkdir()
     (folder / "ptb.valid.txt").write_bytes(b"a b")
 
-    assert fetched_paths("ptb/ptb.valid.txt") == [str(folder / "ptb.valid.txt")]
+    assert corpus_paths("ptb/ptb.valid.txt") == [str(folder / "ptb.valid.txt")]
     with pytest.raises(InputError, match=r"^ptb: not fetched yet; run fastrnn data fetch ptb$"):
-        fetched_paths("ptb")
+        corpus_paths("ptb")
     (folder / "ptb.train.txt").write_bytes(b"a b")
-    assert fetched_paths("ptb") == [str(folder / "ptb.train.txt")]
+    assert corpus_paths("ptb") == [str(folder / "ptb.train.txt")]
 
 
 @pytest.mark.parametrize("name", ["essays", "ptb/other.txt", "ptb/../../etc/passwd", "", "/ptb"])
 def test_other_names_are_not_of_public_corpora(name: str) -> None:
-    assert fetched_paths(name) is None
+    assert corpus_paths(name) is None
 
 
 def _raise(*name: object, **options: object) -> str:
@@ -45,7 +45,7 @@ def test_a_user_without_a_home_directory(answer: object, monkeypatch: pytest.Mon
     monkeypatch.setattr(platformdirs, "user_data_dir", answer)
     assert not is_fetched("text8")
     with pytest.raises(InputError, match=r"^text8: not fetched yet, and this user has no home .* set FASTRNN_DATA"):
-        fetched_paths("text8")
+        corpus_paths("text8")
     with pytest.raises(OutputError, match=r"no home directory .* set FASTRNN_DATA"):
         fetch("text8")
 
@@ -62,4 +62,4 @@ def test_a_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "stat", denied)
     assert not is_fetched("text8")
     with pytest.raises(InputError, match=r"Permission denied; set FASTRNN_DATA to a folder of your own$"):
-        fetched_paths("text8")
+        corpus_paths("text8")

@@ -117,7 +117,7 @@ class _SymbolDecoder(Decoder):
         self._ended = False
 
     def feed(self, ids: IdsLike) -> str:
-        valid_ids = self._symbols._checked(ids).tolist()
+        valid_ids = self._symbols._check_ids(ids).tolist()
         if self._ended:
             return ""
         if END in valid_ids:

@@ -1,4 +1,4 @@
-"""A text as ids, with its vocabulary and the places where documents start."""
+"""Corpus: an encoded text with its tokenizer and the positions where documents start."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ from ...message import quoted
 from ...plain import check_whole, to_plain
 from .corpus_encoder import ENCODERS, CorpusEncoder
 from .decoding import check_unknown, describe, readable, unknown_message
-from .files import Paths, expand, names_of
-from .remarks import names_remark, separator_remark, two_forms_remark, unseen_remark, vocabulary_remark
-from .sources import CHUNK, Progress, Source, watched
+from .files import Paths, expand, normalize_inputs
+from .remarks import invisible_remark, mixed_forms_remark, names_remark, separator_remark, vocabulary_remark
+from .sources import CHUNK, Progress, Source, attach_progress
 from .tokenizers import CharTokenizer, Tokenizer
 
 Positions = npt.NDArray[np.int64]
@@ -29,10 +29,14 @@ Positions = npt.NDArray[np.int64]
 class Corpus:
     """An encoded text of n tokens, n >= 2. Immutable.
 
-    ``ids`` (n,) unsigned, one byte each where V <= 256, else two or four. ``starts``: sorted positions at which a
-    document starts and the state is reset, 0 among them. ``breaks``: those starts which no token before can
-    predict, the first tokens of files; 0 among them. ``skipped``: characters left out, and how often they stood.
-    ``remarks``: what is odd about the text, in sentences.
+    Attributes:
+        ids: Token ids, (n,) unsigned: uint8 if V <= 256, else uint16 or uint32.
+        starts: Sorted positions where a document starts and the state is reset; the first is 0.
+        breaks: The starts that are first tokens of files, which are never predicted; the first is 0.
+        tokenizer: The vocabulary.
+        names: Names of the sources that are not empty.
+        skipped: Characters left out because the vocabulary lacks them, with their counts.
+        remarks: Warnings about the text, one sentence each.
     """
 
     ids: npt.NDArray[Any]
@@ -48,7 +52,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of ids, starts, breaks and vocabulary, computed when first asked for."""
+        """Hash of ids, starts, breaks and vocabulary; computed on first access."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(
             json.dumps([self.tokenizer.to_mapping(), len(self.starts), len(self.breaks)], sort_keys=True).encode()
@@ -68,21 +72,33 @@ def read_corpus(
     unknown: str = "error",
     progress: Progress | None = None,
 ) -> Corpus:
-    """Read and encode files, folders, globs, ``-`` or built-in corpora, in one pass.
+    """Read and encode texts in one pass.
 
-    With ``tokenizer`` its vocabulary (and kind) is kept; characters it lacks raise `InputError`, or are left out with
-    ``unknown="skip"``. A document starts at each file and at each ``separator``, which is its first part.
-    ``progress``: called with the bytes read so far and, where it is known, with how many there are.
-    Raises `InputError` for inputs that cannot be read or hold fewer than 2 tokens.
+    Args:
+        inputs: One or several files, folders, glob patterns, ``"-"`` (standard input) or names of corpora.
+        tokens: Token unit of a new vocabulary: ``"chars"`` (default), ``"bytes"`` or ``"words"``.
+        min_count: Words that occur less often become ``<UNK>`` in a new vocabulary of words. Default 2.
+        separator: Text at which a new document starts; it is the first part of that document. Every file also
+            starts a document. Default: files only.
+        tokenizer: Existing vocabulary to use instead of a new one; it also determines the token unit.
+        unknown: Treatment of characters that ``tokenizer`` lacks: ``"error"`` (default), or ``"skip"`` to omit them.
+        progress: Called with the number of bytes read so far, and the total number or None if that is unknown.
+
+    Returns:
+        The encoded corpus.
+
+    Raises:
+        InputError: If an input cannot be read, has unknown characters, or has fewer than 2 tokens.
+        ConfigError: If an option is invalid.
     """
-    kind = _kind(tokens, tokenizer)
+    kind = _token_kind(tokens, tokenizer)
     left_out: list[str] = []
-    sources = expand(names_of(inputs), kind, left_out)
+    sources = expand(normalize_inputs(inputs), kind, left_out)
     if not sources:
         raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
     if progress is not None:
-        sources = watched(sources, progress)
-    corpus = _encode(sources, ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+        sources = attach_progress(sources, progress)
+    corpus = _encode(sources, ENCODERS[kind](), _EncodingOptions(min_count, separator, tokenizer, unknown))
     remark = names_remark(left_out, "left out of the folder")
     return replace(corpus, remarks=(remark, *corpus.remarks)) if remark else corpus
 
@@ -97,10 +113,27 @@ def corpus_from_text(
     unknown: str = "error",
     name: str = "the text",
 ) -> Corpus:
-    """Encode a text in memory, as `read_corpus` does a file. ``bytes``: its UTF-8."""
+    """Encode a text in memory.
+
+    Args:
+        text: The text. With ``tokens="bytes"`` its UTF-8 encoding is used.
+        tokens: See `read_corpus`, as for the following arguments.
+        min_count: See `read_corpus`.
+        separator: See `read_corpus`.
+        tokenizer: See `read_corpus`.
+        unknown: See `read_corpus`.
+        name: Name of the text in messages.
+
+    Returns:
+        The encoded corpus.
+
+    Raises:
+        InputError: If the text has unknown characters or lone surrogates, or fewer than 2 tokens.
+        ConfigError: If ``text`` is not a string or an option is invalid.
+    """
     if not isinstance(text, str):
         raise ConfigError(f"text must be a text, not {quoted(text)}; read_corpus takes the names of files")
-    kind = _kind(tokens, tokenizer)
+    kind = _token_kind(tokens, tokenizer)
     errors = "surrogateescape" if kind == "bytes" else "strict"
 
     def chunks() -> Iterator[bytes]:
@@ -111,11 +144,11 @@ def corpus_from_text(
                 at = i + error.start
                 raise InputError(f"{name}: lone surrogate {readable(text[at])} at character {at}") from None
 
-    return _encode([Source(name, chunks)], ENCODERS[kind](), _Choices(min_count, separator, tokenizer, unknown))
+    return _encode([Source(name, chunks)], ENCODERS[kind](), _EncodingOptions(min_count, separator, tokenizer, unknown))
 
 
 def split_corpus(corpus: Corpus, valid: float) -> tuple[Corpus, Corpus | None]:
-    """The first ``int((1 - valid) * n)`` tokens, and the tail to validate on; no tail if it has fewer than 2."""
+    """Split off the validation text: the first ``int((1 - valid) * n)`` tokens, and the rest or None if it has < 2."""
     n = len(corpus.ids)
     cut = int((1 - valid) * n)
     if n - cut < 2:
@@ -127,20 +160,23 @@ def split_corpus(corpus: Corpus, valid: float) -> tuple[Corpus, Corpus | None]:
         breaks=corpus.breaks[corpus.breaks < cut],
     )
     tail = replace(
-        corpus, ids=corpus.ids[cut:], starts=_rebased(corpus.starts, cut), breaks=_rebased(corpus.breaks, cut)
+        corpus,
+        ids=corpus.ids[cut:],
+        starts=_shift_positions(corpus.starts, cut),
+        breaks=_shift_positions(corpus.breaks, cut),
     )
     return head, tail
 
 
 @dataclass(frozen=True)
-class _Choices:
+class _EncodingOptions:
     min_count: int
     separator: str | None
     tokenizer: Tokenizer | None
     unknown: str
 
 
-def _kind(tokens: str, tokenizer: Tokenizer | None) -> str:
+def _token_kind(tokens: str, tokenizer: Tokenizer | None) -> str:
     if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
         raise ConfigError(f"tokenizer must be that of a model or corpus, not {quoted(tokenizer)}")
     kind = tokens if tokenizer is None else tokenizer.kind
@@ -151,33 +187,33 @@ def _kind(tokens: str, tokenizer: Tokenizer | None) -> str:
     return kind
 
 
-def _encode(sources: Sequence[Source], encoder: CorpusEncoder, choices: _Choices) -> Corpus:
-    check_unknown(choices.unknown)
-    check_whole("min_count", choices.min_count, 1)
-    if choices.separator is not None:
-        to_plain("separator", choices.separator, str)
+def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _EncodingOptions) -> Corpus:
+    check_unknown(options.unknown)
+    check_whole("min_count", options.min_count, 1)
+    if options.separator is not None:
+        to_plain("separator", options.separator, str)
     what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
-    names, breaks = _read(sources, encoder)
+    names, breaks = _read_sources(sources, encoder)
     _check_length(len(encoder.buffer), what)
-    starts, separators = _document_starts(encoder, breaks, choices.separator)
-    tokenizer = choices.tokenizer or encoder.vocabulary(choices.min_count)
-    remarks = [*_text_remarks(encoder, tokenizer, choices, separators), _empty_remark(sources, names)]
+    starts, separators = _document_starts(encoder, breaks, options.separator)
+    tokenizer = options.tokenizer or encoder.vocabulary(options.min_count)
+    remarks = [*_text_remarks(encoder, tokenizer, options, separators), _empty_remark(sources, names)]
     table = encoder.table(tokenizer)
-    skipped = _unknown(encoder, table) if choices.tokenizer else {}
-    if skipped and choices.unknown == "error":
+    skipped = _count_unknown(encoder, table) if options.tokenizer else {}
+    if skipped and options.unknown == "error":
         raise InputError(unknown_message(skipped, what, getattr(tokenizer, "chars", "")))
     if skipped:
-        starts, breaks = (encoder.buffer.kept_before(table < 0, p) for p in (starts, breaks))
+        starts, breaks = (encoder.buffer.positions_after_removal(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
         _check_known(len(encoder.buffer), skipped, what)
     encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
     ids = encoder.buffer.finish()
-    starts, breaks = (_distinct(p[p < len(ids)]) for p in (starts, breaks))
+    starts, breaks = (_sort_unique(p[p < len(ids)]) for p in (starts, breaks))
     return Corpus(ids, starts, breaks, tokenizer, names, skipped, tuple(r for r in remarks if r))
 
 
-def _read(sources: Sequence[Source], encoder: CorpusEncoder) -> tuple[tuple[str, ...], Positions]:
-    """Feed every source to the encoder: the names of those that are not empty, and where each starts."""
+def _read_sources(sources: Sequence[Source], encoder: CorpusEncoder) -> tuple[tuple[str, ...], Positions]:
+    """Encode all sources; return the names of those that are not empty, and the position where each starts."""
     names, breaks = [], []
     for source in sources:
         start = len(encoder.buffer)
@@ -189,43 +225,43 @@ def _read(sources: Sequence[Source], encoder: CorpusEncoder) -> tuple[tuple[str,
 
 
 def _document_starts(encoder: CorpusEncoder, breaks: Positions, separator: str | None) -> tuple[Positions, int]:
-    """The starts of files and of every separator in them, and how many separators there are; none runs from one file
-    into the next."""
+    """Return the starts of files and of separators, and the number of separators."""
     pattern = encoder.provisional(separator) if separator else None
     if pattern is None or not pattern.size:
         return breaks, 0
+    # file by file, so that no separator spans two files
     bounds = pairwise([*breaks.tolist(), len(encoder.buffer)])
     found = [encoder.buffer.find(pattern, *bound) for bound in bounds]
-    return _distinct(np.concatenate([breaks, *found])), sum(map(len, found))
+    return _sort_unique(np.concatenate([breaks, *found])), sum(map(len, found))
 
 
 def _text_remarks(
-    encoder: CorpusEncoder, tokenizer: Tokenizer, choices: _Choices, separators: int
+    encoder: CorpusEncoder, tokenizer: Tokenizer, options: _EncodingOptions, separators: int
 ) -> Iterator[str | None]:
-    """What is odd about the texts; the vocabulary is remarked on where it is made of them."""
+    """Yield warnings about the texts, and about the vocabulary if it is a new one."""
     yield encoder.ends.remark(tokenizer.kind)
-    yield unseen_remark(encoder.unseen())
-    if choices.separator:
-        yield separator_remark(choices.separator, separators, encoder.ends, tokenizer.kind)
-    if choices.tokenizer is not None:
+    yield invisible_remark(encoder.count_invisible())
+    if options.separator:
+        yield separator_remark(options.separator, separators, encoder.ends, tokenizer.kind)
+    if options.tokenizer is not None:
         return
     if isinstance(tokenizer, CharTokenizer):
-        yield two_forms_remark(tokenizer.chars)
+        yield mixed_forms_remark(tokenizer.chars)
     unknown = 0
     if tokenizer.unknown is not None:
         table = encoder.table(tokenizer)
         unknown = int(encoder.buffer.counts(len(table))[table == tokenizer.unknown].sum())
-    yield vocabulary_remark(tokenizer.size, unknown, len(encoder.buffer), choices.min_count)
+    yield vocabulary_remark(tokenizer.size, unknown, len(encoder.buffer), options.min_count)
 
 
 def _empty_remark(sources: Sequence[Source], names: Sequence[str]) -> str | None:
-    """A sentence about the sources without a token."""
+    """Return a warning about sources without tokens."""
     full = set(names)
     return names_remark([source.name for source in sources if source.name not in full], "empty, so left out")
 
 
-def _unknown(encoder: CorpusEncoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
-    """The tokens that a given vocabulary lacks, and how often each stands in the text."""
+def _count_unknown(encoder: CorpusEncoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Return the tokens that the vocabulary lacks, with their counts."""
     if (table >= 0).all():
         return {}
     counts = encoder.buffer.counts(len(table))
@@ -247,12 +283,13 @@ def _check_known(n: int, skipped: dict[str, int], what: str) -> None:
         )
 
 
-def _rebased(positions: Positions, cut: int) -> Positions:
-    """Positions from ``cut`` on, counted from there, with 0 among them."""
-    return _distinct(np.concatenate([[0], positions[positions >= cut] - cut]))
+def _shift_positions(positions: Positions, cut: int) -> Positions:
+    """Return the positions >= ``cut`` relative to it, and 0."""
+    return _sort_unique(np.concatenate([[0], positions[positions >= cut] - cut]))
 
 
-def _distinct(positions: Positions) -> Positions:
-    """Positions (n,) sorted, each once. `numpy.unique` does the same, but slowly where they are nearly sorted."""
+def _sort_unique(positions: Positions) -> Positions:
+    """Sort positions (n,) and remove duplicates."""
+    # a stable sort is much faster than numpy.unique where they are nearly sorted
     ordered = np.sort(positions, kind="stable")
     return ordered[np.diff(ordered, prepend=-1) > 0]

@@ -1,7 +1,7 @@
-"""Chunks of bytes to provisional ids, before the vocabulary is known.
+"""Encoding of byte chunks to provisional ids, before the vocabulary is known.
 
-One pass over the text collects provisional ids in the narrowest type and what each of them stands for; `IdBuffer.remap`
-then turns them into the ids of the final, sorted vocabulary in place. So the text itself is never in memory.
+One pass over the text collects provisional ids, in the narrowest type, and the token of each. `IdBuffer.remap` then
+maps them in place to the ids of the final, sorted vocabulary, so the text itself is never in memory as a whole.
 """
 
 import abc
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .encodings import refuse_utf16
 from .files import Utf8Decoder
 from .id_buffer import IdBuffer
-from .remarks import ACCIDENTS, LineEnds, unseen
+from .remarks import ACCIDENTS, LineEnds, find_invisible
 from .tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, code_points
 from .words import EOS, UNK, split_words
 
@@ -24,7 +24,7 @@ _LONG_LINE = 1 << 22  # characters without a line break after which words are cu
 
 
 class CorpusEncoder(abc.ABC):
-    """Collects the provisional ids of several texts in `buffer`. ``ends``: their line ends, where they are counted."""
+    """Collects the provisional ids of several texts in ``buffer`` and counts their line ends in ``ends``."""
 
     def __init__(self) -> None:
         self.buffer = IdBuffer()
@@ -32,30 +32,30 @@ class CorpusEncoder(abc.ABC):
 
     @abc.abstractmethod
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Append a text. Raises `InputError` that names it where it is not UTF-8."""
+        """Append a text. Raises `InputError` with its name if it is not UTF-8."""
 
     @abc.abstractmethod
     def provisional(self, text: str) -> npt.NDArray[np.int64] | None:
-        """Ids (n,) of a short text, or nothing if some of it never stood in the texts."""
+        """Return provisional ids (n,) of a short text, or None if a token of it has not occurred."""
 
     @abc.abstractmethod
     def vocabulary(self, min_count: int) -> Tokenizer:
-        """The vocabulary of all the texts."""
+        """Return the vocabulary of all texts."""
 
     @abc.abstractmethod
     def table(self, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-        """Provisional id -> id in a vocabulary of this kind, or -1 where it lacks that token."""
+        """Return the map from provisional id to id in the vocabulary; -1 where it lacks the token."""
 
     @abc.abstractmethod
     def token(self, provisional: int) -> str:
-        """What a provisional id stands for."""
+        """Return the token of a provisional id."""
 
-    def unseen(self) -> Counter[str]:
-        """Characters that are not seen, and how often each stands in the texts."""
+    def count_invisible(self) -> Counter[str]:
+        """Return the invisible characters in the texts, with their counts."""
         return Counter()
 
     def _text_chunks(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks of a text, their line ends counted. Raises `InputError` for UTF-16."""
+        """Yield the chunks of a text and count its line ends. Raises `InputError` for UTF-16."""
         self.ends.start()
         for chunk in refuse_utf16(chunks, name):
             self.ends.feed(chunk)
@@ -94,6 +94,7 @@ class CharEncoder(CorpusEncoder):
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
         utf8 = Utf8Decoder(name)
         for chunk in self._text_chunks(name, chunks):
+            # ASCII bytes are their own provisional ids: no decoding, no copy to code points
             if utf8.between and chunk.isascii():
                 utf8.skip(len(chunk))
                 self._see(set(chunk.translate(None, self._seen_ascii)))
@@ -111,7 +112,7 @@ class CharEncoder(CorpusEncoder):
         self.buffer.append(ids)
 
     def _see(self, new: Iterable[int]) -> None:
-        """Give new code points their provisional ids."""
+        """Assign provisional ids to new code points."""
         for code in new:
             if code < _ASCII:
                 self._ids[code] = code
@@ -133,15 +134,15 @@ class CharEncoder(CorpusEncoder):
         assert isinstance(tokenizer, CharTokenizer)
         known = {char: i for i, char in enumerate(tokenizer.chars)}
         table = np.array([known.get(chr(code), -1) for code in self._codes], np.int64)
-        table[[i for i in range(_ASCII) if self._ids[i] < 0]] = 0  # these stand nowhere
+        table[[i for i in range(_ASCII) if self._ids[i] < 0]] = 0  # ASCII characters that do not occur
         return table
 
     def token(self, provisional: int) -> str:
         return chr(self._codes[provisional])
 
-    def unseen(self) -> Counter[str]:
+    def count_invisible(self) -> Counter[str]:
         codes = [*self._seen_ascii, *self._codes[_ASCII:]]
-        if not (found := unseen("".join(map(chr, codes)))):
+        if not (found := find_invisible("".join(map(chr, codes)))):
             return Counter()
         counts = self.buffer.counts(len(self._codes))
         return Counter({c: int(counts[self._ids[ord(c)]]) for c in found})
@@ -154,7 +155,7 @@ class WordEncoder(CorpusEncoder):
         super().__init__()
         self._ids: defaultdict[str, int] = defaultdict(count().__next__)
         self._eos = self._ids[EOS]
-        self._unseen: Counter[str] = Counter()
+        self._invisible: Counter[str] = Counter()
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
         utf8 = Utf8Decoder(name)
@@ -163,6 +164,7 @@ class WordEncoder(CorpusEncoder):
         for chunk in self._text_chunks(name, chunks):
             line += utf8.feed(chunk)
             cut = line.rfind("\n") + 1
+            # bounds the memory for a text without line breaks
             if not cut and len(line) > _LONG_LINE:
                 cut = line.rfind(" ") + 1 or len(line)
             self._add_text(line[:cut])
@@ -172,7 +174,7 @@ class WordEncoder(CorpusEncoder):
             self._add_tokens([EOS])
 
     def _add_text(self, text: str) -> None:
-        self._unseen.update({c: text.count(c) for c in ACCIDENTS})
+        self._invisible.update({c: text.count(c) for c in ACCIDENTS})
         self._add_tokens(split_words(text))
 
     def _add_tokens(self, tokens: list[str]) -> None:
@@ -185,7 +187,7 @@ class WordEncoder(CorpusEncoder):
         return None if -1 in ids else np.array(ids, np.int64)
 
     def vocabulary(self, min_count: int) -> Tokenizer:
-        """``<EOS>``, ``<UNK>``, then the words seen at least ``min_count`` times, the frequent first."""
+        """Return ``<EOS>``, ``<UNK>`` and the words that occur at least ``min_count`` times, most frequent first."""
         counts = dict(zip(self._ids, self.buffer.counts(len(self._ids)).tolist(), strict=True))
         del counts[EOS]
         frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
@@ -198,8 +200,8 @@ class WordEncoder(CorpusEncoder):
     def token(self, provisional: int) -> str:
         return list(self._ids)[provisional]
 
-    def unseen(self) -> Counter[str]:
-        return self._unseen
+    def count_invisible(self) -> Counter[str]:
+        return self._invisible
 
 
 ENCODERS: dict[str, type[CorpusEncoder]] = {"chars": CharEncoder, "bytes": ByteEncoder, "words": WordEncoder}

@@ -1,4 +1,4 @@
-"""How characters and names are shown in messages: one line, nothing that could disturb a terminal."""
+"""Characters and names in messages: one line each, without control characters."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
@@ -7,7 +7,7 @@ from ...errors import ConfigError
 from ...message import ESCAPES, quoted
 from ...message import readable as readable
 
-# Names of what has none in Unicode, or one that nobody knows it by.
+# Names of characters whose Unicode name is missing or little known.
 _NAMES = {
     "\0": "NUL", "\a": "bell", "\b": "backspace", "\v": "vertical tab", "\f": "form feed", "\x1a": "Ctrl-Z",
     "\x1b": "escape", "\x7f": "delete", "\x85": "next line", "\ufeff": "byte order mark",
@@ -16,7 +16,7 @@ UNKNOWN = ("error", "skip")
 
 
 def label(char: str) -> str:
-    """A character in quotes; one that is not seen by itself as its code point and name.
+    """Return a character in quotes, or its code point and name if it is not visible by itself.
 
     ``'é'``, ``'\\n'``, ``U+0301 combining acute accent``.
     """
@@ -27,12 +27,12 @@ def label(char: str) -> str:
 
 
 def _is_unclear(char: str) -> bool:
-    """Whether a printable character alone is unclear: a combining mark, or the sign for what could not be decoded."""
+    """Whether a printable character is unclear by itself: a combining mark or U+FFFD."""
     return char == "\ufffd" or unicodedata.category(char)[0] == "M"
 
 
 def describe(counts: Mapping[str, int], most: int = 5) -> str:
-    """Characters with how often they stand, the frequent first: ``'é' (12 times), '☃' (once) and 3 more``."""
+    """Return characters with their counts, most frequent first: ``'é' (12 times), '☃' (once) and 3 more``."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     parts = [f"{label(c)} ({'once' if n == 1 else f'{n} times'})" for c, n in ordered[:most]]
     rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
@@ -40,15 +40,16 @@ def describe(counts: Mapping[str, int], most: int = 5) -> str:
 
 
 def unknown_message(counts: Mapping[str, int], what: str, known: Iterable[str] = ()) -> str:
-    """The one line about characters in ``what`` that a vocabulary lacks; ``known``: those that it has."""
-    form = missing_form(counts, set(known))
+    """Return the error message about characters in ``what`` that a vocabulary (``known``) lacks."""
+    form = find_normal_form(counts, set(known))
     advice = f"write it in Unicode normal form {form}, change them" if form else "change them"
     return f"{what} has characters that the model does not know: {describe(counts)}; {advice}, or use --unknown skip"
 
 
-def missing_form(missing: Iterable[str], known: Set[str]) -> str | None:
-    """``NFC`` or ``NFD`` if the vocabulary knows the missing characters in that Unicode normal form, else None."""
+def find_normal_form(missing: Iterable[str], known: Set[str]) -> str | None:
+    """Return ``NFC`` or ``NFD`` if the vocabulary has the missing characters in that normal form, else None."""
     lacked = [c for c in missing if len(c) == 1]
+    # combining marks of known characters: a missing one means that the text is decomposed
     composed = {part for c in known for part in unicodedata.normalize("NFD", c)[1:]}
     if any(c in composed for c in lacked):
         return "NFC"

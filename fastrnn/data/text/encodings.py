@@ -1,4 +1,4 @@
-"""Recognise UTF-16 and UTF-32, with a byte order mark or without, before a text is read as UTF-8."""
+"""Detection of UTF-16 and UTF-32, with or without a byte order mark, before a text is read as UTF-8."""
 
 import codecs
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from ...errors import InputError
 from .decoding import readable
 
-HEAD = 4096  # bytes that are looked at
+HEAD = 4096  # bytes examined
 
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),  # before UTF-16, whose mark is its first half
@@ -14,7 +14,7 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_LEAST = 16  # bytes from which a text without a mark is judged
+_LEAST = 16  # fewest bytes for which a text without a mark is classified
 _MOSTLY = 0.6
 _RARELY = 0.05
 _KANA = 0.15  # share of all bytes
@@ -22,13 +22,14 @@ _BLANKS = b"\t\n\r"
 _CONTROLS = bytes(code for code in range(0x20) if code not in _BLANKS)
 
 
-def encoding_of(head: bytes) -> str | None:
-    """``UTF-16`` or ``UTF-32`` if the first bytes of a text are that, else None."""
+def detect_encoding(head: bytes) -> str | None:
+    """Return ``UTF-16`` or ``UTF-32`` if the first bytes of a text look like it, else None."""
     for mark, name in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return name
     if len(head) < _LEAST:
         return None
+    # shares of NUL bytes at each position of a 4-byte unit
     first, second, third, fourth = (head[i::4].count(0) / len(head[i::4]) for i in range(4))
     if not head.strip(b"\0"):
         return None
@@ -40,7 +41,7 @@ def encoding_of(head: bytes) -> str | None:
 
 
 def refuse_utf16(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The same chunks. Raises `InputError` if they start as UTF-16 or UTF-32 does."""
+    """Yield the same chunks. Raises `InputError` if they start like UTF-16 or UTF-32."""
     head, whole = b"", False
     for chunk in chunks:
         if not whole:
@@ -51,13 +52,13 @@ def refuse_utf16(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _check(head: bytes, name: str) -> None:
-    if encoding := encoding_of(head):
+    if encoding := detect_encoding(head):
         raise InputError(f"{readable(name)}: this is {encoding}, not UTF-8; save it as UTF-8")
 
 
 def _are_upper_halves(part: bytes, others: bytes) -> bool:
-    """Whether every second byte is mostly the same control character: the upper half of UTF-16 units of Latin (NUL),
-    Greek (03), Cyrillic (04), Arabic (06), Devanagari (09, a tab) and so on, which UTF-8 text has never so often."""
+    """Whether ``part``, every second byte, is mostly one control character, as the upper halves of UTF-16 units are."""
+    # NUL for Latin, 03 Greek, 04 Cyrillic, 06 Arabic, 09 (a tab) Devanagari; UTF-8 text never has so many of one
     byte = max(range(0x20), key=part.count)
     if part.count(byte) < _MOSTLY * len(part):
         return False
@@ -65,8 +66,9 @@ def _are_upper_halves(part: bytes, others: bytes) -> bool:
 
 
 def _is_wide_text(head: bytes) -> bool:
-    """Whether the bytes are UTF-16 text of ideographs, kana or Hangul, of which a blank, a digit or a line end has a
-    NUL. Kana alone look like ASCII, but every second byte is a ``0``; the others are not UTF-8."""
+    """Whether the bytes are UTF-16 text of ideographs, kana or Hangul with some NUL bytes."""
+    # The NULs come from blanks, digits or line ends. Kana look like ASCII in which every second byte is a "0"; the
+    # other scripts are not valid UTF-8.
     if b"\0" not in head:
         return False
     for decode, upper in ((codecs.utf_16_le_decode, 1), (codecs.utf_16_be_decode, 0)):
@@ -84,5 +86,5 @@ def _is_utf8(head: bytes) -> bool:
     try:
         head[:-3].decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.end >= len(head) - 3  # only the last character is cut
+        return error.end >= len(head) - 3  # only the last character is incomplete
     return True

@@ -1,8 +1,7 @@
-"""Inputs as the user writes them to sources, and their bytes to text.
+"""Expansion of input names to sources, reading of files, and UTF-8 decoding.
 
-An input is a file, a folder, a glob in quotes, ``-`` for standard input, or the name of a built-in or fetched corpus.
-Files that start like gzip are decompressed, whatever their name. Nothing is changed on the way: byte order marks and
-carriage returns stay.
+An input is a file, a folder, a quoted glob, ``-`` for standard input, or the name of a built-in or fetched corpus.
+Files with a gzip header are decompressed, whatever their name. Byte order marks and carriage returns are kept.
 """
 
 import codecs
@@ -19,20 +18,20 @@ from ...config import nearest
 from ...errors import InputError
 from ...message import quoted
 from ..catalog import CORPORA
-from ..download import fetched_paths
+from ..download import corpus_paths
 from .decoding import readable
-from .encodings import HEAD, encoding_of
+from .encodings import HEAD, detect_encoding
 from .sources import BUILTIN, CHUNK, Source, builtin_sources
 
-# What is read: a file, a folder, a glob, ``-`` or the name of a corpus; or several.
+# One or several of: a file, a folder, a glob, ``-``, the name of a corpus.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _GZIP_MAGIC = b"\x1f\x8b"
-_LONGEST, _LONGEST_LINE = 4096, 255  # characters of a path, and of a name in it, that a system takes
-_SNIFFED = 8192  # bytes looked at to tell a text from other files in a folder
+_LONGEST, _LONGEST_LINE = 4096, 255  # longest path, and longest name in it, in characters
+_SNIFFED = 8192  # bytes examined to distinguish text from other files in a folder
 
 
-def names_of(inputs: Paths) -> list[str]:
-    """Inputs as names, one alone too. Raises `InputError` for what is none."""
+def normalize_inputs(inputs: Paths) -> list[str]:
+    """Return the inputs as a list of names. Raises `InputError` for anything else."""
     several: Any = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     if isinstance(several, bytes | Mapping) or not isinstance(several, Iterable) or hasattr(several, "columns"):
         raise InputError(f"a value of type {type(inputs).__name__} where files are named; give names or paths")
@@ -44,11 +43,11 @@ def names_of(inputs: Paths) -> list[str]:
 
 
 def expand(inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | None = None) -> list[Source]:
-    """The sources that inputs stand for, in the order given; folders and globs sorted by path.
+    """Return the sources of all inputs, in the order given; folders and globs are sorted by path.
 
-    In folders, hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start are left
-    out; the latter, and linked folders, are named in ``left_out``, each with the reason. Raises `InputError` for what
-    is missing or holds no text.
+    Folders omit hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start. The latter,
+    and linked folders, are appended to ``left_out`` with the reason. Raises `InputError` if an input is missing or has
+    no text.
     """
     if list(inputs).count("-") > 1:
         raise InputError("standard input (-) can be read only once; give - once")
@@ -65,7 +64,7 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
         return [_file(name)]
     if name in BUILTIN:
         return builtin_sources(name)
-    fetched = fetched_paths(name)
+    fetched = corpus_paths(name)
     if fetched is not None:
         return [_file(path) for path in fetched]
     if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
@@ -79,8 +78,8 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
 
 
 def is_missing(name: str) -> bool:
-    """Whether `expand` finds nothing of this name."""
-    known = name == "-" or os.path.lexists(name) or name in BUILTIN or fetched_paths(name) is not None
+    """Whether `expand` finds no input of this name."""
+    known = name == "-" or os.path.lexists(name) or name in BUILTIN or corpus_paths(name) is not None
     return not known and not (glob.has_magic(name) and glob.glob(name, recursive=True))
 
 
@@ -116,7 +115,7 @@ def _file(path: str) -> Source:
 
 
 def _size(path: str) -> int | None:
-    """Bytes that a file will give; unknown for what is compressed or no regular file."""
+    """Return the size of a file in bytes; None if it is compressed or not a regular file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -125,8 +124,10 @@ def _size(path: str) -> int | None:
 
 
 def _walk(folder: str, left_out: list[str]) -> list[str]:
-    """Every file under a folder that is not hidden, nor in a hidden folder, sorted by path. Links to folders are not
-    followed, since they may run in a circle, but named in ``left_out``."""
+    """Return all files under a folder, sorted by path, except hidden files and hidden folders.
+
+    Links to folders may form a cycle, so they are not followed but appended to ``left_out``.
+    """
 
     def fail(error: OSError) -> None:
         raise InputError(f"{readable(str(error.filename))}: cannot read this folder: {error.strerror}")
@@ -141,25 +142,25 @@ def _walk(folder: str, left_out: list[str]) -> list[str]:
 
 
 def _parts(path: str) -> list[str]:
-    """What paths are sorted by: folder by folder, so that a folder's files stay together."""
+    """Return the sort key of a path, which keeps the files of a folder together."""
     return path.split(os.sep)
 
 
 def _no_text(path: str) -> str | None:
-    """Why a file in a folder is not read as text, or None."""
+    """Return the reason why a file is not read as text, or None."""
     seen = b""
     for chunk in _read_file(path):
         seen += chunk[:_SNIFFED]
         if len(seen) >= _SNIFFED:
             break
-    encoding = encoding_of(seen[:HEAD])
+    encoding = detect_encoding(seen[:HEAD])
     if encoding is not None:
         return f"{encoding}, not UTF-8"
     return "not text: it has NUL bytes" if b"\0" in seen[:_SNIFFED] else None
 
 
 def _near(name: str) -> str:
-    """A suggestion of the file next to a missing one, or the built-in or public corpus, whose name is most like it."""
+    """Return a suggestion for a missing file: the file or corpus with the most similar name."""
     folder, base = os.path.split(name)
     try:
         known = os.listdir(folder or ".")
@@ -180,10 +181,11 @@ def _read_file(path: str) -> Iterator[bytes]:
 
 
 def _check_unchanged(before: os.stat_result, after: os.stat_result, read: int, name: str) -> None:
-    """A file that only grew, as a log does, gave a text that once stood there; any other change may give a mixture."""
+    """Raise `InputError` if the file was rewritten or truncated while it was read."""
+    # A file that only grew, as a log does, is read as it was at one moment; any other change may give a mixture.
     rewritten = after.st_mtime_ns != before.st_mtime_ns and after.st_size <= before.st_size
     if stat.S_ISREG(after.st_mode) and (rewritten or after.st_size < read):
-        raise InputError(f"{name}: it changed while it was read; try again when nobody writes to it")
+        raise InputError(f"{name}: it changed while it was read; try again when no program writes to it")
 
 
 def _read_standard_input() -> Iterator[bytes]:
@@ -198,8 +200,9 @@ def _read_standard_input() -> Iterator[bytes]:
 
 
 def _chunks(read: Callable[[int], bytes], name: str, must_be_gzip: bool) -> Iterator[bytes]:
-    """The bytes that ``read`` gives, as they come, decompressed if they start as gzip does."""
+    """Yield the bytes from ``read``, decompressed if they have a gzip header."""
     first = read(CHUNK)
+    # a pipe may deliver a single byte, and the gzip magic number has two
     if len(first) == 1:
         first += read(1)
     rest = iter(lambda: read(CHUNK), b"")
@@ -218,7 +221,7 @@ def _after(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Decompressed chunks of at most `CHUNK` bytes; several members in one file are joined, zero padding is skipped."""
+    """Yield decompressed chunks of at most `CHUNK` bytes; members are concatenated, zero padding is skipped."""
     member = None
     try:
         for chunk in chunks:
@@ -237,7 +240,7 @@ def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 class Utf8Decoder:
-    """Strict UTF-8 to text, a chunk at a time: a character may be cut anywhere between two chunks."""
+    """Incremental strict UTF-8 decoder; a character may be split between two chunks."""
 
     def __init__(self, name: str, advice: str = "save it as UTF-8, or use --tokens bytes") -> None:
         self._name = readable(name)
@@ -247,15 +250,15 @@ class Utf8Decoder:
 
     @property
     def between(self) -> bool:
-        """Whether no character is cut at this point."""
+        """Whether the input so far ends between two characters."""
         return not self._pending
 
     def skip(self, count: int) -> None:
-        """Take note of bytes that were decoded elsewhere."""
+        """Advance the offset by bytes that were decoded elsewhere."""
         self._offset += count
 
     def feed(self, chunk: bytes, final: bool = False) -> str:
-        """The whole characters so far. Raises `InputError` that names the offset of the first bad byte."""
+        """Return the complete characters so far. Raises `InputError` with the offset of the first invalid byte."""
         data = self._pending + chunk if self._pending else chunk
         try:
             text, used = codecs.utf_8_decode(data, "strict", final)

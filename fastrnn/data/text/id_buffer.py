@@ -1,4 +1,4 @@
-"""A growing array of ids in the narrowest type that holds them: the memory that an encoded corpus takes."""
+"""A growable array of token ids in the narrowest unsigned type, for the ids of a corpus."""
 
 import sys
 from array import array
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-_PIECE = 1 << 18  # ids worked on at a time: small beside the buffer, large beside a call
+_PIECE = 1 << 18  # ids per step: little memory next to the buffer, much work next to a call
 
 
 def id_type(size: int) -> np.dtype[Any]:
@@ -18,11 +18,11 @@ def id_type(size: int) -> np.dtype[Any]:
 
 
 class IdBuffer:
-    """Ids, appended a piece at a time. Growing moves no data where the system can remap pages."""
+    """Ids, appended piece by piece."""
 
     def __init__(self) -> None:
         self.dtype = id_type(1)
-        self._data = bytearray()
+        self._data = bytearray()  # realloc grows it without copying where the system can remap pages
 
     def __len__(self) -> int:
         return len(self._data) // self.dtype.itemsize
@@ -36,7 +36,7 @@ class IdBuffer:
             self._data += np.ascontiguousarray(array_ids, self.dtype).data
 
     def widen(self, size: int) -> None:
-        """Make room for the ids of a vocabulary of this size."""
+        """Widen the type, if necessary, for the ids of a vocabulary of this size."""
         dtype = id_type(size)
         if dtype.itemsize <= self.dtype.itemsize:
             return
@@ -46,14 +46,14 @@ class IdBuffer:
         self._data, self.dtype = wider, dtype
 
     def counts(self, size: int) -> npt.NDArray[np.int64]:
-        """How often each id of 0..size-1 stands here, (size,)."""
+        """Return the count of each id of 0..size-1, (size,)."""
         total = np.zeros(size, np.int64)
         for _, piece in self._pieces():
             total += np.bincount(piece, minlength=size)
         return total
 
     def find(self, pattern: Array, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Positions (m,) in start..stop-1 at which the ids of ``pattern`` (k,) stand, not overlapping."""
+        """Return the positions (m,) in start..stop-1 of non-overlapping occurrences of ``pattern`` (k,)."""
         ids = np.frombuffer(self._data, self.dtype)[start:stop]
         last = len(ids) - len(pattern) + 1
         found = [np.empty(0, np.int64)]
@@ -76,11 +76,13 @@ class IdBuffer:
         self._rewrite(dtype, lambda piece: _look_up(narrow, piece))
 
     def remove(self, unwanted: npt.NDArray[np.bool_]) -> None:
-        """Take out the ids that ``unwanted[id]`` marks."""
+        """Remove the ids with ``unwanted[id]``."""
         self._rewrite(self.dtype, lambda piece: piece[~unwanted[piece]])
 
-    def kept_before(self, unwanted: npt.NDArray[np.bool_], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Where sorted positions (n,) will be once `remove` has taken out the ids that ``unwanted[id]`` marks, (n,)."""
+    def positions_after_removal(
+        self, unwanted: npt.NDArray[np.bool_], positions: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return the new values of sorted positions (n,) after ``remove(unwanted)``."""
         moved = np.empty_like(positions)
         total = 0
         for start, piece in self._pieces():
@@ -92,25 +94,26 @@ class IdBuffer:
         return moved
 
     def finish(self) -> Array:
-        """The ids (n,), read-only, over the buffer's own memory."""
+        """Return the ids (n,), a read-only view of the buffer."""
         ids = np.frombuffer(self._data, self.dtype)
         ids.flags.writeable = False
         return ids
 
     def _pieces(self) -> Iterator[tuple[int, Array]]:
-        """Position and view of each piece, in order."""
+        """Yield the position and a view of each piece, in order."""
         view = np.frombuffer(self._data, self.dtype)
         for start in range(0, len(view), _PIECE):
             yield start, view[start : start + _PIECE]
 
     def _rewrite(self, dtype: np.dtype[Any], change: Callable[[Array], Array]) -> None:
-        """Replace every piece by its changed form, no larger, in the same memory."""
+        """Replace every piece by ``change(piece)``, which must not be larger, in place."""
         end = self._rewrite_pieces(dtype, change)
         self.dtype = dtype
         del self._data[end:]
 
     def _rewrite_pieces(self, dtype: np.dtype[Any], change: Callable[[Array], Array]) -> int:
-        """The work of `_rewrite`, apart, so that no view is alive when the buffer shrinks. Returns the end in bytes."""
+        """Rewrite the pieces and return the end in bytes."""
+        # a function of its own, because a bytearray cannot shrink while a view of it is alive
         end = 0
         with memoryview(self._data) as target:
             for _, piece in self._pieces():
@@ -121,7 +124,7 @@ class IdBuffer:
 
 
 def _apart(positions: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.int64]:
-    """Sorted positions (m,) without those nearer than ``least`` to the one kept before."""
+    """Drop sorted positions (m,) that are closer than ``least`` to the previous one kept."""
     if (np.diff(positions) >= least).all():
         return positions
     kept = array("q")
@@ -132,7 +135,8 @@ def _apart(positions: npt.NDArray[np.int64], least: int) -> npt.NDArray[np.int64
 
 
 def _look_up(table: Array, ids: Array) -> Array:
-    """``table[ids]``; one byte to one byte by way of `bytes.translate`, several times as fast."""
+    """Return ``table[ids]``."""
+    # bytes.translate is several times as fast for one byte to one byte
     if table.dtype.itemsize == ids.dtype.itemsize == 1:
         full = table.tobytes().ljust(256, b"\0")
         return np.frombuffer(ids.tobytes().translate(full), np.uint8)

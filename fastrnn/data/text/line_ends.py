@@ -1,4 +1,4 @@
-"""Text to lines: a line ends with LF, CRLF or CR, as in Python's universal newlines mode."""
+"""Splitting of text into lines that end with LF, CRLF or CR, as in Python's universal newlines mode."""
 
 from collections.abc import Callable
 
@@ -6,25 +6,25 @@ Tell = Callable[[str], None]
 
 
 def silent(_message: str) -> None:
-    """A `Tell` that shows nothing."""
+    """Ignore a message."""
 
 
 class LineSplitter:
-    """Splits text that comes in pieces into lines without their line ends.
+    """Splits text that arrives in pieces into lines, without their line ends.
 
-    CR LF counts as one end, and so does CR CR LF, which a text-mode copy of a CRLF file makes. A CR alone ends a line
-    too. ``tell`` is called once, with the number of the line, where a text has both LF and CR alone.
+    CR LF is one line end, and so is CR CR LF, the result of copying a CRLF file in text mode. A lone CR is a line end
+    too; if a text has both LF and lone CR, ``tell`` is called once with the number of the first such line.
     """
 
     def __init__(self, tell: Tell = silent) -> None:
         self._tell = tell
         self._rest = ""
-        self._number = 0  # lines given so far
+        self._number = 0  # lines returned so far
         self._lone_cr = 0  # the first line that ends with CR alone
-        self._has_lf = self._told = False
+        self._has_lf = self._reported = False
 
     def feed(self, piece: str, final: bool = False) -> list[str]:
-        """The lines that this piece completes; with ``final`` also a last line that has no end."""
+        """Return the lines that this piece completes; with ``final`` also a last line without a line end."""
         text = self._rest + piece
         held = 0 if final else len(text) - len(text.rstrip("\r"))  # an LF may follow
         if held:
@@ -45,7 +45,7 @@ class LineSplitter:
             at = text.index("\r")
             self._lone_cr = self._lone_cr or self._number + text.count("\n", 0, at) + 1
             text = text.replace("\r", "\n")
-        if self._has_lf and self._lone_cr and not self._told:
-            self._told = True
+        if self._has_lf and self._lone_cr and not self._reported:
+            self._reported = True
             self._tell(f"line {self._lone_cr} ends with a carriage return alone, other lines do not; each is a line")
         return text.split("\n")

@@ -1,4 +1,4 @@
-"""Where text comes from: a source is a name and its bytes, a chunk at a time. Two sources come with Python itself."""
+"""Text sources: a name and its bytes, read in chunks. Two built-in corpora come with Python itself."""
 
 import importlib
 import itertools
@@ -14,7 +14,7 @@ from .line_ends import Tell, silent
 
 CHUNK = 1 << 20
 
-# Called while texts are read, with the bytes so far and, where it is known, with how many there are.
+# Called with the number of bytes read so far, and the total number or None if that is unknown.
 Progress = Callable[[int, int | None], None]
 
 
@@ -22,8 +22,11 @@ Progress = Callable[[int, int | None], None]
 class Source:
     """One text: ``chunks()`` reads its bytes from the start. Reading raises `InputError`.
 
-    ``size``: how many bytes there are, where that is known. ``tell``: where readers report what the user should know
-    about this text.
+    Attributes:
+        name: Name of the text in messages.
+        chunks: Returns an iterator over the bytes.
+        size: Number of bytes, None if unknown.
+        tell: Receives the readers' messages to the user about this text.
     """
 
     name: str
@@ -32,8 +35,8 @@ class Source:
     tell: Tell = silent
 
 
-def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
-    """The same sources; as they are read, ``progress`` is called with the bytes so far and with all there are."""
+def attach_progress(sources: Sequence[Source], progress: Progress) -> list[Source]:
+    """Return the same sources, which call ``progress`` as they are read."""
     sizes = [source.size for source in sources]
     total = None if None in sizes else sum(size for size in sizes if size is not None)
     read = 0
@@ -49,14 +52,14 @@ def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
 
 
 def peek(source: Source) -> tuple[bytes, Source]:
-    """The first chunk of a source, and a source of all its bytes that can be read once."""
+    """Return the first chunk of a source, and a source of all its bytes that can be read only once."""
     chunks = source.chunks()
     first = next(chunks, b"")
     return first, replace(source, chunks=lambda: itertools.chain([first], chunks))
 
 
 def python_docs() -> list[Source]:
-    """The language reference that CPython's ``help()`` shows, its topics in alphabetical order."""
+    """Return the language reference of CPython's ``help()``, its topics in alphabetical order."""
     try:
         topics = importlib.import_module("pydoc_data.topics").topics
     except (ImportError, AttributeError):
@@ -66,7 +69,7 @@ def python_docs() -> list[Source]:
 
 
 def python_source() -> list[Source]:
-    """The standard library's own source, one source a file, in alphabetical order; its tests are left out."""
+    """Return the source code of the standard library without its tests, one source per file, sorted by path."""
     root = Path(sysconfig.get_path("stdlib"))
     paths = [p for p in _python_files(root) if _is_utf8(p)]
     if not paths:
@@ -83,12 +86,12 @@ _LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_
 
 
 def builtin_sources(name: str) -> list[Source]:
-    """The sources under a name of `BUILTIN`. Raises `InputError` where this Python lacks them."""
+    """Return the sources of a name in `BUILTIN`. Raises `InputError` if this Python lacks them."""
     return _SOURCES[name]()
 
 
 def _python_files(root: Path) -> list[Path]:
-    """Every ``.py`` file under a folder but those of tests and installed packages, sorted by path."""
+    """Return all ``.py`` files under a folder except tests and installed packages, sorted by path."""
     paths = []
     for folder, folders, files in os.walk(root):
         folders[:] = [f for f in folders if f not in _LEFT_OUT and not f.startswith(".")]

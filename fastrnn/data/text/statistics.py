@@ -1,4 +1,4 @@
-"""Simple statistics of a corpus: the loss of independent tokens, and a frequent beginning to go on from."""
+"""Simple statistics of a corpus: the unigram loss, and a frequent word to use as a prompt."""
 
 import re
 from collections import Counter
@@ -10,30 +10,30 @@ from .corpus import Corpus
 from .words import UNK
 
 _PIECE = 1 << 18  # tokens counted at a time
-_PIECES = 64  # of them at most, spread over a text
-_READ = 200_000  # tokens that are searched for frequent words
-_WORDS = 0.2  # share of the letters that stand in words before a blank, from which a text is one of words
+_PIECES = 64  # most pieces counted, spread evenly over the text
+_READ = 200_000  # tokens searched for frequent words
+_WORDS = 0.2  # share of letters in words before a blank from which the text counts as separated into words
 _WORD = re.compile(r"[^\W\d_]{2,20}(?= )")
 _PAIR = re.compile(r"(?=([^\W_]{2}))")
 
 
 def unigram_nats(train: Corpus, scored: Corpus | None = None) -> float:
-    """The mean loss of predicting each token of ``scored`` by the frequencies of ``train`` alone, in nats.
+    """Return the mean loss, in nats, of predicting the tokens of ``scored`` by their frequencies in ``train``.
 
-    Without ``scored`` the entropy of those frequencies. One is added to each count, so that no token is impossible.
-    Of a long text, parts that are spread over it are counted.
+    Without ``scored``: the entropy of these frequencies. Add-one smoothing gives every token a positive probability.
+    Only pieces of a long text, spread evenly, are counted.
     """
     size = train.tokenizer.size
-    counts = _counts(train, size) + 1.0
+    counts = _count_tokens(train, size) + 1.0
     logprobs = np.log(counts / counts.sum())
-    weights = _counts(scored if scored is not None else train, size)
+    weights = _count_tokens(scored if scored is not None else train, size)
     return float(-(weights @ logprobs) / weights.sum())
 
 
 def frequent_start(corpus: Corpus) -> str:
-    """A frequent word of the text with the blank after it, or two letters where words are not set apart.
+    """Return the most frequent word with a blank after it, or two letters if the text does not separate words.
 
-    Empty for a text without letters.
+    The result is empty for a text without letters.
     """
     text = corpus.tokenizer.decode(corpus.ids[:_READ]).replace("\ufffd", " ").replace(UNK, " ")
     words: Counter[str] = Counter(_WORD.findall(text))
@@ -44,8 +44,8 @@ def frequent_start(corpus: Corpus) -> str:
     return max(pairs, key=lambda pair: (pairs[pair], pair)) if pairs else ""
 
 
-def _counts(corpus: Corpus, size: int) -> npt.NDArray[np.float64]:
-    """How often each token stands in the text, (V,)."""
+def _count_tokens(corpus: Corpus, size: int) -> npt.NDArray[np.float64]:
+    """Return the count of each token in the text, (V,)."""
     counts = np.zeros(size)
     step = _PIECE * max(1, -(-len(corpus) // (_PIECE * _PIECES)))
     for start in range(0, len(corpus), step):

@@ -1,4 +1,4 @@
-"""Vocabularies: what a token is, text to ids and ids to text.
+"""Tokenizers: vocabularies of characters, bytes or words, which encode text to ids and decode ids to text.
 
 Three kinds, in the table `KINDS`: Unicode characters (code points), bytes (256 ids, any file), and words. V is the
 size of the vocabulary; an id is a whole number from 0 to V-1.
@@ -20,19 +20,19 @@ from .words import EOS, UNK, Detokenizer, split_words
 
 Ids = npt.NDArray[np.int64]
 IdsLike = npt.ArrayLike
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not stand by a byte
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not map to a byte
 _FEW = 32  # up to here plain Python is faster than NumPy; samples are decoded an id at a time
 
 
 class Decoder(abc.ABC):
-    """Ids to text as they come: what `feed` returns, and then `flush`, joined, is `Tokenizer.decode` of all ids."""
+    """Incremental decoder: the results of `feed` and a final `flush`, joined, equal `Tokenizer.decode` of all ids."""
 
     @abc.abstractmethod
     def feed(self, ids: IdsLike) -> str:
-        """The text that these ids complete. Raises `InputError` for an id outside the vocabulary."""
+        """Return the text that these ids complete. Raises `InputError` for an id outside the vocabulary."""
 
     def flush(self) -> str:
-        """What is left at the end: the replacement character for a UTF-8 sequence cut short, else nothing."""
+        """Return the rest: the replacement character for an incomplete UTF-8 sequence, else an empty string."""
         return ""
 
 
@@ -46,33 +46,41 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, text: str, unknown: str = "error") -> Ids:
-        """Ids (n,) of a short text: a prime, a line.
+        """Encode a short text such as a prompt or a line.
 
-        ``unknown``: ``"error"`` raises `InputError` that names the characters which the vocabulary lacks, ``"skip"``
-        leaves them out. Words that are not in the vocabulary always become ``<UNK>``.
+        Args:
+            text: The text.
+            unknown: Treatment of characters that the vocabulary lacks: ``"error"``, or ``"skip"`` to omit them.
+                Unknown words always become ``<UNK>``.
+
+        Returns:
+            Token ids (n,), int64.
+
+        Raises:
+            InputError: If the vocabulary lacks characters and ``unknown`` is ``"error"``.
         """
 
     @abc.abstractmethod
     def decoder(self) -> Decoder:
-        """A fresh streaming decoder."""
+        """Return a new incremental decoder."""
 
     @abc.abstractmethod
     def token_text(self, token: int) -> str:
-        """One token to look at: unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
+        """Return a token for display; unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
 
     @abc.abstractmethod
     def to_mapping(self) -> dict[str, Any]:
-        """What JSON can hold, for `tokenizer_from_mapping`."""
+        """Return a JSON-serialisable mapping for `tokenizer_from_mapping`."""
 
     def decode(self, ids: IdsLike) -> str:
-        """The text of ids (n,). Characters and valid UTF-8 come back exactly; invalid bytes become U+FFFD."""
+        """Decode ids (n,). Characters and valid UTF-8 are restored exactly; invalid bytes become U+FFFD."""
         decoder = self.decoder()
         return decoder.feed(ids) + decoder.flush()
 
     def start_ids(self, separator: str | None = None) -> Ids:
-        """What a sample without a prime feeds to a zero state: the separator if there is one, else a line's end.
+        """Return the ids fed to a zero state without a prompt: the separator, if any, else a line break.
 
-        If the vocabulary knows neither, its first token. Never empty.
+        If the vocabulary has neither: its first token. The result is never empty.
         """
         for text in (separator, "\n"):
             ids = self.encode(text, "skip") if text else np.empty(0, np.int64)
@@ -86,8 +94,8 @@ class Tokenizer(abc.ABC):
     def __hash__(self) -> int:
         return hash((self.kind, self.size))
 
-    def _checked(self, ids: IdsLike) -> Ids:
-        """Ids as int64 (n,). Raises `InputError` outside 0..V-1."""
+    def _check_ids(self, ids: IdsLike) -> Ids:
+        """Return ids as int64 (n,). Raises `InputError` for ids outside 0..V-1."""
         array = np.asarray(ids, dtype=np.int64).reshape(-1)
         few = array.tolist() if array.size < _FEW else [array.min(), array.max()]
         if few and not (min(few) >= 0 and max(few) < self.size):
@@ -195,7 +203,7 @@ KINDS: dict[str, type[Tokenizer]] = {t.kind: t for t in (CharTokenizer, ByteToke
 
 
 def tokenizer_from_mapping(mapping: Mapping[str, Any]) -> Tokenizer:
-    """The reverse of `Tokenizer.to_mapping`. Raises `InputError` if the mapping is not a sound vocabulary."""
+    """Restore a tokenizer from `Tokenizer.to_mapping`. Raises `InputError` if the mapping is not a valid vocabulary."""
     kind = mapping.get("kind") if isinstance(mapping, Mapping) else None
     content = {k: v for k, v in mapping.items() if k != "kind"} if kind is not None else {}
     match kind, content:
@@ -209,7 +217,7 @@ def tokenizer_from_mapping(mapping: Mapping[str, Any]) -> Tokenizer:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """The code points (n,) of a text, surrogates included."""
+    """Return the code points (n,) of a text, including surrogates."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint32, copy=False)
 
 
@@ -218,7 +226,7 @@ class _CharDecoder(Decoder):
         self._tokenizer = tokenizer
 
     def feed(self, ids: IdsLike) -> str:
-        checked = self._tokenizer._checked(ids)
+        checked = self._tokenizer._check_ids(ids)
         if checked.size < _FEW:
             return "".join([self._tokenizer.chars[i] for i in checked.tolist()])
         codes = self._tokenizer._codes[checked]
@@ -231,7 +239,7 @@ class _ByteDecoder(Decoder):
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: IdsLike) -> str:
-        return self._utf8.decode(self._tokenizer._checked(ids).astype(np.uint8).tobytes())
+        return self._utf8.decode(self._tokenizer._check_ids(ids).astype(np.uint8).tobytes())
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
@@ -243,5 +251,5 @@ class _WordDecoder(Decoder):
         self._detokeniser = Detokenizer()
 
     def feed(self, ids: IdsLike) -> str:
-        words: Iterable[str] = (self._tokenizer.words[i] for i in self._tokenizer._checked(ids))
+        words: Iterable[str] = (self._tokenizer.words[i] for i in self._tokenizer._check_ids(ids))
         return self._detokeniser.feed(words)

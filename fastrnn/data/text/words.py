@@ -1,8 +1,8 @@
-"""Text to words and back: what a word is, where a sentence ends, and where the spaces go.
+"""Word tokenization and detokenization.
 
-A token is a word (with its inner apostrophes and hyphens), a number, one ideograph or kana, a mark of punctuation
-or symbol, or `EOS`. `EOS` stands at the end of each line and at a sentence's end inside a line; turned back into
-text it is a line break. Spaces are not kept: `Detokenizer` puts them back by the rules of English typography.
+A token is a word (with inner apostrophes and hyphens), a number, one ideograph or kana, a punctuation mark or symbol,
+or `EOS`. `EOS` marks the end of each line and of each sentence inside a line; it is decoded as a line break. Spaces
+are not kept: `Detokenizer` inserts them by the rules of English typography.
 """
 
 import functools
@@ -30,13 +30,13 @@ _STRAIGHT_QUOTES = ('"', "'")
 
 
 def split_words(text: str) -> list[str]:
-    """The tokens of a text in order; `EOS` for each line break and each sentence's end within a line."""
+    """Split a text into tokens, with `EOS` for each line break and each end of a sentence within a line."""
     marked = _SENTENCE_END.sub(_end_sentence, text)
     return [EOS if token == "\n" else token for token in _token_pattern().findall(marked)]
 
 
 class Detokenizer:
-    """Turns tokens back into text as they come; `EOS` becomes a line break and closes every quotation."""
+    """Incremental conversion of tokens to text; `EOS` becomes a line break and closes every quotation."""
 
     def __init__(self) -> None:
         self._start_line()
@@ -47,7 +47,7 @@ class Detokenizer:
         self._open: set[str] = set()
 
     def feed(self, tokens: Iterable[str]) -> str:
-        """The text that these tokens add, each with the space before it that it needs."""
+        """Return the text of these tokens, with spaces where English typography requires them."""
         return "".join(map(self._add, tokens))
 
     def _add(self, token: str) -> str:
@@ -62,7 +62,7 @@ class Detokenizer:
         return token if glue else " " + token
 
     def _quote(self, token: str) -> tuple[bool, bool]:
-        """Whether a straight quotation mark closes, and whether it opens, a quotation."""
+        """Return whether a straight quotation mark closes, and whether it opens, a quotation."""
         if token not in _STRAIGHT_QUOTES:
             return False, False
         closes = token in self._open
@@ -71,7 +71,7 @@ class Detokenizer:
 
 
 def _end_sentence(match: re.Match[str]) -> str:
-    """The same marks, followed by a line break if a sentence really ends there."""
+    """Return the same marks, followed by a line break unless they belong to an abbreviation."""
     found = match.group()
     first = match.group(1)
     if first is None:
@@ -84,7 +84,7 @@ def _end_sentence(match: re.Match[str]) -> str:
 
 
 def _word_before(text: str, end: int) -> str:
-    """The letters and digits just before a position, the last six at most: more than any abbreviation has."""
+    """Return up to six letters and digits before a position; no abbreviation is longer."""
     start = end
     while start > max(end - 6, 0) and text[start - 1].isalnum():
         start -= 1
@@ -93,7 +93,8 @@ def _word_before(text: str, end: int) -> str:
 
 @functools.cache
 def _token_pattern() -> re.Pattern[str]:
-    """Python's ``\\w`` leaves out the marks that stand on letters (accents, Indic vowels), so they are added here."""
+    """Compile the pattern of a token."""
+    # Python's \w excludes combining marks (accents, Indic vowels), so they are added here
     marks = f"{_mark_ranges()}\u200c\u200d"
     letter = f"[^\\W\\d{_WIDE}]"
     inside = f"[^\\W{_WIDE}]"
@@ -107,7 +108,7 @@ def _token_pattern() -> re.Pattern[str]:
 
 
 def _mark_ranges() -> str:
-    """The combining marks of the basic multilingual plane as the inside of a character class."""
+    """Return the combining marks of the basic multilingual plane as the content of a character class."""
     marks = [c for c in range(0x10000) if unicodedata.category(chr(c)) in ("Mn", "Mc", "Me")]
     ranges: list[list[int]] = []
     for code in marks:

@@ -9,7 +9,7 @@ from ....errors import ConfigError, InputError
 from ....message import quoted
 from ....plain import to_plain
 from ...text.decoding import readable
-from ...text.files import Paths, expand, names_of
+from ...text.files import Paths, expand, normalize_inputs
 from ...text.line_ends import Tell, silent
 from ...text.sources import Source, peek
 from ..example import Example, ExampleSet, Location
@@ -97,7 +97,7 @@ def read_records(
         InputError: For invalid data; the message names file and line.
         ConfigError: For an unknown task or format.
     """
-    inputs = names_of(inputs)
+    inputs = normalize_inputs(inputs)
     options = ReadOptions(task, answers, columns, labels, exact, **more)
     streams = open_records(inputs, options)
     parts = [replace(stream.records, items=[item for item in stream.items if not item.is_blank]) for stream in streams]
@@ -145,7 +145,7 @@ def open_records(inputs: Paths, options: ReadOptions) -> list[Stream]:
     Raises `InputError` for missing or unsuitable files, `ConfigError` for unsuitable options.
     """
     _check_task_and_format(options)
-    sources = _expand_inputs(names_of(inputs), options)
+    sources = _expand_inputs(normalize_inputs(inputs), options)
     _check_source_options(sources, options)
 
     files = [source for source in sources if not isinstance(source, Document)]
