@@ -80,11 +80,11 @@ def flow_report(flow: "GradientFlow", network: "Network", changed: dict[str, flo
 
 def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
     """The surprise at each token, the mean, and the largest with what stands around them."""
-    from fastrnn.diagnostics import most_surprising
+    from fastrnn.diagnostics import find_largest
 
     scored = np.isfinite(nats)
     mean = float(nats[scored].mean())
-    places = most_surprising(nats, PLACES)
+    places = find_largest(nats, PLACES)
     kind = corpus.tokenizer.kind
     shown = [(kind, f"{int(scored.sum()):,}"), ("mean surprise", formatting.loss(mean)), ("most surprising", "")]
     around = [

@@ -225,14 +225,14 @@ def test_many_to_many_of_unseen_words(translator):
 
 def test_a_beam_of_one_is_greedy_and_a_wider_beam_is_likelier(translator):
     from fastrnn.inference.decoding import beam_search
-    from fastrnn.inference.metrics import written
+    from fastrnn.inference.metrics import decode_batch
 
     model, folder = translator
     batch = model.encode(model.records([str(folder / "pairs.tsv")])).batch(np.arange(40))
     target, start = model.tokenizer, model.model.encode(batch)
     texts = {}
     for name, ids in (
-        ("greedy", written(model.model, target, batch)),
+        ("greedy", decode_batch(model.model, target, batch)),
         ("one", beam_search(model.model.decoder, start, 60, 1)),
         ("four", beam_search(model.model.decoder, start, 60, 4)),
     ):

@@ -156,7 +156,7 @@ def _of_model(asked: str, values: dict[str, Any]) -> "Report":
     corpus = diagnostics.head(corpus, **options.given({"length": values["length"]}))
     tokens = diagnostics.token_texts(corpus)
     if asked == "surprise":
-        return inspect_report.surprise_report(diagnostics.surprise(model.network, corpus), corpus, tokens)
+        return inspect_report.surprise_report(diagnostics.compute_surprisal(model.network, corpus), corpus, tokens)
     if asked == "gates":
         return inspect_report.gates_report(diagnostics.saturation(model.network, corpus), model.shape.cell, len(corpus))
     return _units(model, corpus, tokens, values["layer"], values["unit"])
@@ -174,10 +174,10 @@ def _units(
     activations = diagnostics.activations(model.network, corpus)
     signals = diagnostics.signals(tokens, corpus.starts.tolist())
     if unit is None:
-        found = diagnostics.search(activations, signals, layers=None if layer is None else [layer])
+        found = diagnostics.find_units(activations, signals, layers=None if layer is None else [layer])
         return search_report(found, activations[shown], tokens, shown)
     checked_number("unit", unit, model.shape.hidden)
-    found = diagnostics.search(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
+    found = diagnostics.find_units(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
     return unit_report(found, activations[shown], tokens, shown, unit)
 
 

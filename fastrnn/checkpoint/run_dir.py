@@ -42,7 +42,7 @@ class RunFolder:
             make_folder(run.path)
             run._check_free()
             run.log_descriptor = create_log(run.log_path)
-            run._check_nothing_saved()
+            run._check_no_checkpoints()
             remove_stale_files(run.path, exclusive=True)
             fsync_folder(run.path)
         return run
@@ -89,7 +89,7 @@ class RunFolder:
                 raise PermissionError(0, "Permission denied")
 
     def _check_free(self) -> None:
-        self._check_nothing_saved()
+        self._check_no_checkpoints()
         known = _stat_succeeds(self.log_path)
         free = is_abandoned(self.log_path) if known else not _stat_succeeds(self.config_path)
         if not free:
@@ -109,7 +109,7 @@ class RunFolder:
         except ValueError:
             raise OutputError(f"{os.fspath(self.path)!a}: not the name of a folder; choose another --out") from None
 
-    def _check_nothing_saved(self) -> None:
+    def _check_no_checkpoints(self) -> None:
         if _stat_succeeds(self.last) or _stat_succeeds(self.best):
             raise OutputError(self._exists())
 

@@ -1,4 +1,4 @@
-"""The gradient flow as a PNG, drawn by matplotlib, which only the extra ``fastrnn[plot]`` brings."""
+"""Plots of the gradient flow as PNG, with matplotlib from the extra ``fastrnn[plot]``."""
 
 import importlib.util
 import io
@@ -11,13 +11,13 @@ from ..errors import OutputError
 
 
 def check_matplotlib() -> None:
-    """Raises `OutputError` where matplotlib is not installed."""
+    """Raise `OutputError` if matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         raise OutputError("a PNG needs matplotlib, which is not installed here: pip install 'fastrnn[plot]'")
 
 
 def flow_png(curves: Mapping[str, npt.ArrayLike], title: str) -> bytes:
-    """A PNG of curves, label -> (K,) norms at the lags 1..K, on a logarithmic axis; what is 0 is left out."""
+    """Plot curves, label -> (K,) norms at lags 1..K, on a logarithmic axis without zeros; returns a PNG."""
     check_matplotlib()
     from matplotlib.figure import Figure
 
@@ -25,8 +25,8 @@ def flow_png(curves: Mapping[str, npt.ArrayLike], title: str) -> bytes:
     axes = figure.add_subplot()
     for label, values in curves.items():
         norms = np.asarray(values, np.float64)
-        shown = np.where((norms > 0) & np.isfinite(norms), norms, np.nan)
-        axes.plot(np.arange(1, len(norms) + 1), shown, label=label)
+        positive = np.where((norms > 0) & np.isfinite(norms), norms, np.nan)
+        axes.plot(np.arange(1, len(norms) + 1), positive, label=label)
     axes.set_yscale("log")
     axes.set_xlabel("steps back from the loss")
     axes.set_ylabel("norm of the gradient")

@@ -1,8 +1,8 @@
-"""How much a network uses its gates: the share of time steps at which each is nearly shut or nearly open.
+"""Gate saturation: the share of time steps at which each gate is nearly closed or nearly open.
 
 A gate below 0.1 or above 0.9 counts as saturated, as in Karpathy, Johnson and Fei-Fei (2015), "Visualizing and
-understanding recurrent networks". Of the outputs h, in -1..1, those below -0.9 and above 0.9 are counted; of ReLU's,
-those that are 0.
+understanding recurrent networks". For the outputs h in -1..1 the bounds are -0.9 and 0.9; ReLU outputs
+count as saturated when they are 0.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,20 @@ from .trace import trace_hidden_states
 
 Array = npt.NDArray[Any]
 
+# The bounds of a saturated gate.
 GATE = (0.1, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
 class GateSaturation:
-    """One gate ("i", "f", "o", "r", "z", "u"), or the output "h", of one layer, for each unit (H,): its share of steps
-    at or below the lower bound, at or above the upper, and its mean.
+    """The saturation of one gate of one layer, for each unit.
+
+    Attributes:
+        layer: The layer, from 0.
+        gate: "i", "f", "o", "r", "z" or "u", or "h" for the output.
+        low: (H,): the share of steps at or below the lower bound.
+        high: (H,): the share of steps at or above the upper bound.
+        mean: (H,): the mean over all steps.
     """
 
     layer: int
@@ -35,7 +42,7 @@ class GateSaturation:
 
 
 def saturation(network: Network, corpus: Corpus) -> list[GateSaturation]:
-    """Every gate of every layer over a text that is read from its beginning, layer by layer."""
+    """Measure every gate and the output of every layer over a text, from a zero state."""
     cell, hidden = network.shape.cell, network.shape.hidden
     spec = CELLS[cell]
     blocks = spec.sigmoid_gates

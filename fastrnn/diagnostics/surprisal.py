@@ -1,4 +1,4 @@
-"""How surprised a model is at each token of a text: -log P(token | the tokens before), in nats."""
+"""The surprisal of each token of a text: -log P(token | the tokens before), in nats."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from .trace import trace_hidden_states
 Array = npt.NDArray[Any]
 
 
-def surprise(network: Network, corpus: Corpus) -> Array:
-    """Nats (n,) float64 for each token of the corpus; NaN for the first of each file, which nothing comes before."""
+def compute_surprisal(network: Network, corpus: Corpus) -> Array:
+    """The surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
     nats = np.empty(len(corpus) + 1)
     for first, stop in trace_hidden_states(network, corpus):
         nats[first + 1 : stop + 1] = network.losses[:, 0]
@@ -21,7 +21,7 @@ def surprise(network: Network, corpus: Corpus) -> Array:
     return nats[:-1]
 
 
-def most_surprising(nats: Array, count: int) -> list[int]:
-    """The positions of the ``count`` largest, the largest first."""
-    order = np.argsort(-nats, kind="stable")  # NaN comes last
+def find_largest(nats: Array, count: int) -> list[int]:
+    """The positions of the ``count`` largest values, largest first; NaN is ignored."""
+    order = np.argsort(-nats, kind="stable")  # sorts NaN last
     return [int(i) for i in order[: min(count, int(np.isfinite(nats).sum()))]]

@@ -1,4 +1,4 @@
-"""A text read by a network from its first token to its last, so that what it holds at each token can be looked at."""
+"""Running a network over a whole text, so that its states and losses can be inspected at each token."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ STEPS = 128  # tokens of one window
 
 
 def head(corpus: Corpus, length: int = 10_000) -> Corpus:
-    """The first ``length`` tokens of a corpus. Raises `ConfigError` below 2: nothing could be predicted."""
+    """The first ``length`` tokens of a corpus. Raises `ConfigError` for fewer than 2."""
     if length < 2:
         raise ConfigError(f"length is {length}; it must be at least 2")
     starts, breaks = (p[p < length] for p in (corpus.starts, corpus.breaks))
@@ -22,15 +22,16 @@ def head(corpus: Corpus, length: int = 10_000) -> Corpus:
 
 
 def token_texts(corpus: Corpus) -> list[str]:
-    """Each token as text, unprintable ones as they are; a byte that is no character by itself is U+FFFD."""
+    """Decode each token by itself, without escapes; a byte that is not a character is U+FFFD."""
     return [corpus.tokenizer.decode([i]) for i in corpus.ids.tolist()]
 
 
 def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int, int]]:
-    """Run the network over the corpus as one stream, its state carried, and zeroed where a document starts.
+    """Run the network over the corpus as one stream; the state is carried within a document.
 
-    Yields (first, stop) after each window: tokens first..stop-1 have been fed, and ``network.losses`` (T, 1) and the
-    layers' arrays hold that window. The loss at a token is that of the next one; at the last of all it is 0.
+    Yields (first, stop) after each window: tokens first..stop-1 have been fed, and ``network.losses`` (T, 1)
+    and the layers' arrays hold that window. The loss at a token is that of predicting the next one; at the
+    last token of the corpus it is 0.
     """
     targets = np.append(corpus.ids[1:].astype(np.int32), np.int32(-1))
     bounds = np.append(corpus.starts, len(corpus)).tolist()

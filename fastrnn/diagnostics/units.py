@@ -1,7 +1,7 @@
-"""What single hidden units follow: their activations over a text, and a search for those that keep track of something.
+"""Interpretable units: activations over a text, and a search for units that follow a property of the text.
 
 The signals are those of Karpathy, Johnson and Fei-Fei (2015): the position in the line, quotes, indentation, and so
-on. A signal with numbers is compared with a unit by Pearson's correlation r; one with yes and no by the area under the
+on. A numeric signal is compared with a unit by Pearson's correlation r; a yes-or-no signal by the area under the
 ROC curve: the probability that the unit is higher at a random yes than at a random no (Fawcett 2006), 0.5 by chance.
 """
 
@@ -22,7 +22,15 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 @dataclass(frozen=True)
 class Match:
-    """A unit and a signal. measure "r": value in -1..1; "auc": value in 0..1, and 0.5 is nothing."""
+    """How well one unit follows one signal.
+
+    Attributes:
+        signal: The name of the signal.
+        layer: The layer, from 0.
+        unit: The unit, from 0.
+        measure: "r" for Pearson's correlation, "auc" for the area under the ROC curve.
+        value: For "r" in -1..1; for "auc" in 0..1, where 0.5 means no relation.
+    """
 
     signal: str
     layer: int
@@ -32,12 +40,12 @@ class Match:
 
     @property
     def strength(self) -> float:
-        """0: the unit tells nothing of the signal; 1: everything."""
+        """0 for a unit unrelated to the signal, 1 for one that determines it."""
         return abs(self.value) if self.measure == "r" else abs(2 * self.value - 1)
 
 
 def activations(network: Network, corpus: Corpus) -> Array:
-    """The outputs h (L, n, H) of every layer after each token, for a text that is read from its beginning."""
+    """The outputs h (L, n, H) of every layer after each token of a text, from a zero state."""
     shape = network.shape
     found = np.empty((shape.layers, len(corpus), shape.hidden), network.dtype)
     for first, stop in trace_hidden_states(network, corpus):
@@ -47,38 +55,45 @@ def activations(network: Network, corpus: Corpus) -> Array:
 
 
 def signals(tokens: Iterable[str], starts: Collection[int] = ()) -> dict[str, Array]:
-    """What a text is like after each token: name -> (n,), float64 for numbers, bool for yes and no.
+    """Compute the signals of a text after each token.
 
-    ``starts``: positions at which a document starts, and so a new line with nothing open.
+    Args:
+        tokens: The decoded tokens.
+        starts: Positions where a document starts: a new line, outside quotes and brackets.
 
-    "line position": characters since the line began. "indentation": blanks at the line's beginning. "quotes": between
-    double quotes; an empty line ends what was left open. "brackets": within (), [] or {}, likewise. "word": the last
-    character is a letter, a digit or a byte of one.
+    Returns:
+        Name -> (n,), float64 for numbers, bool for yes and no:
+
+        * "line position": characters since the start of the line.
+        * "indentation": spaces and tabs at the start of the line.
+        * "quotes": inside double quotes; an empty line closes them.
+        * "brackets": inside (), [] or {}; an empty line closes them.
+        * "word": the last character is a letter, a digit or a byte of one.
     """
-    reader, rows = _Reader(), []
+    state, rows = _TextState(), []
     for position, token in enumerate(tokens):
         if position in starts:
-            reader = _Reader()
-        rows.append(reader.feed(token))
+            state = _TextState()
+        rows.append(state.read(token))
     columns = zip(*rows, strict=True) if rows else [()] * 5
     kinds = (np.float64, np.float64, np.bool_, np.bool_, np.bool_)
     names = ("line position", "indentation", "quotes", "brackets", "word")
     return {name: np.array(column, kind) for name, column, kind in zip(names, columns, kinds, strict=True)}
 
 
-class _Reader:
-    """Where a text stands, character by character."""
+class _TextState:
+    """The signals at the current character of a text."""
 
     def __init__(self) -> None:
         self.position = self.indentation = self.depth = 0
         self.quoted = self.word = False
 
-    def feed(self, token: str) -> tuple[int, int, bool, bool, bool]:
+    def read(self, token: str) -> tuple[int, int, bool, bool, bool]:
         for char in token:
-            self._feed(char)
+            self._read_char(char)
         return self.position, self.indentation, self.quoted, self.depth > 0, self.word
 
-    def _feed(self, char: str) -> None:
+    def _read_char(self, char: str) -> None:
         self.word = char.isalnum() or char == "\ufffd"
         if char == "\n":
             if self.position == 0:
@@ -95,12 +110,19 @@ class _Reader:
         self.depth = max(0, self.depth + (char in _OPENING) - (char in _CLOSING))
 
 
-def search(
+def find_units(
     values: Array, signals: Mapping[str, Array], most: int = 5, layers: Sequence[int] | None = None
 ) -> dict[str, list[Match]]:
-    """For each signal the ``most`` units that follow it best, the best first; none for a signal that never changes.
+    """Find the units that follow each signal best.
 
-    values (L, n, H) as of `activations`; ``layers``: those to search, by default all.
+    Args:
+        values: (L, n, H) as returned by `activations`.
+        signals: As returned by `signals`.
+        most: The number of units for each signal.
+        layers: The layers to search; None for all.
+
+    Returns:
+        For each signal its best units, best first; an empty list for a constant signal.
     """
     found: dict[str, list[Match]] = {name: [] for name in signals}
     for n in range(len(values)) if layers is None else layers:
@@ -115,7 +137,7 @@ def search(
 
 
 def correlations(values: Array, signal: Array) -> Array:
-    """Pearson's r (H,) of each column of values (n, H) with signal (n,); 0 for a column that never changes."""
+    """Pearson's r (H,) of each column of values (n, H) with signal (n,); 0 for a constant column."""
     x = values - values.mean(axis=0, dtype=np.float64)
     y = signal - signal.mean()
     size = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
@@ -124,9 +146,10 @@ def correlations(values: Array, signal: Array) -> Array:
 
 
 def roc_areas(ranks: Array, signal: Array) -> Array:
-    """The area (H,) under the ROC curve of each unit as a sign of signal (n,) bool, from `column_ranks` (n, H).
+    """The area (H,) under the ROC curve of each unit as a predictor of signal (n,) bool.
 
-    By Mann and Whitney's U: (sum of the ranks of the yes - p (p + 1) / 2) / (p q) for p yes and q no, ties halved.
+    ``ranks`` (n, H) as returned by `column_ranks`. By Mann and Whitney's U, for p true and q false:
+    (sum of the ranks of the true - p (p + 1) / 2) / (p q), ties count half.
     """
     yes = int(signal.sum())
     areas: Array = (ranks[signal].sum(axis=0) - yes * (yes + 1) / 2) / (yes * (len(signal) - yes))
@@ -134,7 +157,7 @@ def roc_areas(ranks: Array, signal: Array) -> Array:
 
 
 def column_ranks(values: Array) -> Array:
-    """Ranks (n, H) from 1 in each column of values (n, H); equal values share the mean of theirs."""
+    """Ranks (n, H) from 1 in each column of values (n, H); equal values get their mean rank."""
     ranks = np.empty(values.shape)
     for j, column in enumerate(values.T):
         _, places, counts = np.unique(column, return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""Networks made on the spot, to see what the cell and the size of its weights do to gradients before any training."""
+"""Untrained networks, to see the effect of the cell and of the size of its weights on gradients."""
 
 import math
 
@@ -9,21 +9,30 @@ from ..config import Config
 from ..errors import ConfigError
 from ..nn.initialisation import initialise
 from ..nn.network import Network
-from .gradient_flow import WARM, Rows, check_amounts
+from .gradient_flow import WARM_UP, Rows, check_amounts
 
-VOCABULARY = 65  # symbols, as many as `fastrnn bench` takes
+VOCABULARY = 65  # symbols, the same number as in `fastrnn bench`
 
 
 def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | None = None) -> Network:
-    """An untrained network: weights as training starts from them, the recurrent ones times ``scale``.
+    """Create a network with the initial weights of a training run.
 
-    ``keep_bias``: the bias of the gate that keeps the state, in place of the usual one: the LSTM's forget gate, the
-    GRU's z; the simplified GRU's u gets its negative, for there u near 0 keeps. Without ``config.hidden``: 64 units.
-    Raises `ConfigError` for a cell that has no such gate, and for numbers that are not finite.
+    Args:
+        config: The configuration; without ``hidden`` the network has 64 units.
+        scale: A factor for the recurrent weights.
+        keep_bias: The bias of the gate that keeps the state, None for the usual one: the LSTM's forget
+            gate, the GRU's z; the simplified GRU's u gets its negative, because there u near 0 keeps.
+
+    Returns:
+        The network.
+
+    Raises:
+        ConfigError: The cell has no such gate, or a number is not finite.
     """
     keep_gate = CELLS[config.cell].keep_gate
     if keep_bias is not None and keep_gate is None:
-        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias goes with {_gated()}")
+        cells = ", ".join(name for name, spec in CELLS.items() if spec.keep_gate)
+        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias goes with {cells}")
     for name, value in (("scale", scale), ("keep_bias", keep_bias or 0.0)):
         if not math.isfinite(value):
             raise ConfigError(f"{name} is {value:g}; it must be a finite number")
@@ -35,18 +44,15 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
         if keep_bias is not None and keep_gate is not None:
             name, sign = keep_gate
             gate = CELLS[config.cell].gates.index(name)
+            # The gate's rows of the stacked bias (gates * H,).
             rows = slice(gate * network.shape.hidden, (gate + 1) * network.shape.hidden)
             network.parameters[f"rnn.bias_ih_l{n}"][rows] = sign * keep_bias
     return network
 
 
 def random_rows(lags: int = 64, rows: int = 32, seed: int = 1) -> Rows:
-    """Random symbols for a fresh network, read from a zero state: some to warm up on, then ``lags``."""
+    """Random symbols for an untrained network: warm-up from a zero state, then ``lags`` steps."""
     check_amounts(lags, rows)
     rng = np.random.default_rng(seed)
-    text = rng.integers(VOCABULARY, size=(WARM + lags + 1, rows)).astype(np.int32)
-    return Rows(text[:-1], text[-1], np.zeros((WARM + 1, rows), np.bool_))
-
-
-def _gated() -> str:
-    return ", ".join(name for name, spec in CELLS.items() if spec.keep_gate)
+    text = rng.integers(VOCABULARY, size=(WARM_UP + lags + 1, rows)).astype(np.int32)
+    return Rows(text[:-1], text[-1], np.zeros((WARM_UP + 1, rows), np.bool_))

@@ -1,4 +1,4 @@
-"""How well a language model predicts a corpus; and what any evaluation comes to."""
+"""Evaluation of a language model on a corpus, and the result of any evaluation."""
 
 import math
 import time
@@ -14,21 +14,28 @@ from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..nn.network import Network
 
 
-def bits_of(nats: float | None, task: str = "language-model") -> float | None:
-    """The loss in bits; None where there is none, and for the squared errors of forecast and regress."""
+def to_bits(nats: float | None, task: str = "language-model") -> float | None:
+    """Convert a loss to bits. None for None and for the squared errors of forecast and regress."""
     return None if nats is None or task in ("forecast", "regress") else nats / math.log(2)
 
 
 def rank(metrics: Mapping[str, float], nats: float) -> tuple[int, float]:
-    """Lower is better: the share of right answers first, in whole per cent, if there is one, then the loss."""
+    """The key by which checkpoints are compared; lower is better.
+
+    First the share of correct answers in whole per cent, if the task has one, then the loss.
+    """
     return -round(100 * metrics.get("exact", metrics.get("accuracy", 0.0))), nats
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``nats`` is the mean loss over ``chars`` predicted positions, for numbers half the squared error.
+    """The result of an evaluation.
 
-    ``metrics``: what else the task is judged by (`fastrnn.inference.metrics`). ``whole``: whether that is of all data.
+    Attributes:
+        chars: The number of predicted positions.
+        nats: The mean loss over them in nats; for numeric targets half the mean squared error.
+        metrics: The other metrics of the task (see `fastrnn.inference.metrics`).
+        whole: Whether all data was evaluated.
     """
 
     chars: int
@@ -38,68 +45,90 @@ class Evaluation:
 
     @property
     def bits(self) -> float:
+        """The mean loss in bits for each position."""
         return self.nats / math.log(2)
 
     @property
     def perplexity(self) -> float:
+        """exp of the mean loss; the loss is capped at 700 nats, so that the result is finite."""
         return math.exp(min(self.nats, 700))
 
 
-# Called before each window or batch with the share of the evaluation that is done; true stops it.
+# Called before each window or batch with the completed share of the evaluation; returns whether to stop.
 Watch = Callable[[float], bool]
 
 
 class Evaluate(Protocol):
-    """Evaluates a model as it is now; None if ``watch`` stopped it. After ``seconds`` the rest is left out."""
+    """Evaluates a model in its current state.
+
+    Returns None if ``watch`` stopped it. After ``seconds`` the rest of the data is skipped.
+    """
 
     def __call__(self, watch: Watch, seconds: float = math.inf) -> Evaluation | None: ...
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """How a model is validated: ``during`` training on a part of the data with the products of training; at the end by
-    ``final``, exactly and on all data, unless ``during`` is just that.
+    """How a model is validated.
+
+    Attributes:
+        during: Validation while training, on a part of the data, with the matmul mode of training.
+        final: Validation at the end, exact and on all data; None if ``during`` is the same.
     """
 
     during: Evaluate
     final: Evaluate | None = None
 
 
-def validated_part(size: int | None, whole: int, unit: str) -> list[str]:
-    """A line of a run's description, if validations while training do not take all data."""
+def describe_subset(size: int | None, whole: int, unit: str) -> list[str]:
+    """A line for a run's description if validation while training uses only a part of the data."""
     if size is None or size >= whole:
         return []
     return [f"validation on {size:,} of {whole:,} {unit} while training, at the end on all that the time allows"]
 
 
-def unwatched(share: float) -> bool:
-    """A `Watch` that does nothing."""
+def never_stop(share: float) -> bool:
+    """A `Watch` that does not stop the evaluation."""
     return False
 
 
 def evaluate(
     network: Network,
     corpus: Corpus,
-    watch: Watch = unwatched,
+    watch: Watch = never_stop,
     group: Communicator = SINGLE_PROCESS,
     *,
     size: int | None = None,
     seconds: float = math.inf,
 ) -> Evaluation | None:
-    """The mean loss over every predicted position, in streams side by side; None if ``watch`` stopped it.
+    """The mean loss over all predicted positions of a corpus, computed in parallel streams.
 
-    ``network`` is used with its own windows and states: give a sibling of one that is being trained. The processes of
-    a ``group`` share the streams; it is stopped for all if it is for one. ``size``: evaluate about so many tokens,
-    taken from all over the corpus. After ``seconds`` the windows that are left are not evaluated.
+    Args:
+        network: The model. Its arrays are overwritten: for a model in training pass a network with
+            shared parameters.
+        corpus: The text.
+        watch: Called before each window; the evaluation stops for all ranks if it returns true on one.
+        group: The ranks that share the streams.
+        size: Evaluate about this many tokens, sampled evenly from the corpus; None for all.
+        seconds: After this time the remaining windows are skipped.
+
+    Returns:
+        The evaluation, or None if ``watch`` stopped it.
     """
-    chars, total, state, gone = 0, 0.0, None, False
-    part = size is not None and size < len(corpus.ids)
-    steps, done, end = evaluation_layout(len(corpus.ids), size).steps, 0, time.monotonic() + seconds
+    chars = 0
+    total = 0.0
+    state = None
+    stopped = False
+    is_partial = size is not None and size < len(corpus.ids)
+    steps = evaluation_layout(len(corpus.ids), size).steps
+    done = 0
+    end = time.monotonic() + seconds
+
     for window in evaluation_windows(corpus, rank=group.rank, ranks=group.size, size=size):
-        if gone := watch(min(1.0, done / steps)):
+        if stopped := watch(min(1.0, done / steps)):
             break
         if chars and time.monotonic() > end:
-            part = True
+            is_partial = True
             break
         done += len(window.x)
         if state is None:
@@ -107,5 +136,7 @@ def evaluate(
         losses = network.loss(window.x, window.y, window.resets, state)
         total += float(losses.sum(dtype=np.float64))
         chars += window.scored
-    total, scored, left, parts = group.all_reduce_sum(total, chars, gone, part)
-    return None if left else Evaluation(int(scored), total / max(1, scored), whole=not parts)
+
+    # One collective call for all ranks, also for those that stopped early: otherwise the others would wait.
+    total, scored, stops, partials = group.all_reduce_sum(total, chars, stopped, is_partial)
+    return None if stops else Evaluation(int(scored), total / max(1, scored), whole=not partials)

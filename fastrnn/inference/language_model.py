@@ -1,4 +1,4 @@
-"""A trained model to use: load, sample, evaluate, score, complete, step."""
+"""Language models for use: load, sample, evaluate, score, complete, step."""
 
 import itertools
 import math
@@ -22,17 +22,21 @@ from ..plain import check_path, check_whole, to_plain
 from .evaluation import Evaluation, evaluate
 from .sampling import Sampler, SamplingParams, check_amounts, check_texts
 
-_LINES = 64  # scored side by side
-_STEPS = 128
-_MOST_COMPLETED = 1000  # continuations, and their tokens
+_LINES = 64  # lines scored in one batch
+_STEPS = 128  # time steps of one call
+_MAX_COMPLETED = 1000  # the most continuations, and the most tokens of one
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class LineScore:
-    """``logprob``: the natural logarithm of the line's probability, the sum over its ``chars`` tokens.
+    """The probability of one line.
 
-    A model of words counts `<EOS>` among them; ``unknown`` of them are `<UNK>`.
+    Attributes:
+        text: The line.
+        chars: The number of its tokens; a model of words counts `<EOS>` as one.
+        logprob: The sum of the tokens' log-probabilities in nats.
+        unknown: The number of tokens that are `<UNK>`.
     """
 
     text: str
@@ -42,13 +46,26 @@ class LineScore:
 
     @property
     def bits_per_char(self) -> float:
+        """The mean loss in bits for each token."""
         return (0.0 - self.logprob) / math.log(2) / max(1, self.chars)
 
 
 class LanguageModel:
-    """A network and its vocabulary. Not for two threads at once.
+    """A trained language model and its vocabulary. Not thread-safe.
 
-    It can be copied and pickled; a copy has forgotten what `step` was fed.
+    It can be copied and pickled; a copy starts `step` from a zero state.
+
+    Args:
+        checkpoint: The checkpoint of a language model.
+        threads: The number of threads; None for the default of this machine.
+        exact: Sample in float32 instead of with weights rounded to bfloat16.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        config: The `Config` of the training run.
+        tokenizer: Maps texts to ids and back.
+        network: The network; its kernels run on the chosen device.
+        progress, corpus: Training progress and training data, as saved in the checkpoint.
     """
 
     def __init__(
@@ -58,11 +75,13 @@ class LanguageModel:
         if not isinstance(checkpoint.tokenizer, Tokenizer):
             raise ConfigError(f"a model for {self.config.task}, not a language model; use `fastrnn predict` or `eval`")
         self.tokenizer: Tokenizer = checkpoint.tokenizer
-        self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
-        self._settings = threads, exact, device
+        self.progress = checkpoint.progress
+        self.corpus = checkpoint.corpus
+        self._settings = threads, exact, device  # arguments of a copy, for pickle
+
         config = self.config
-        here = config.replace(precision=config.dtype, threads=threads, device=device)
-        self.network = Network.from_config(here, self.tokenizer.size)
+        local_config = config.replace(precision=config.dtype, threads=threads, device=device)
+        self.network = Network.from_config(local_config, self.tokenizer.size)
         self.shape = self.network.shape
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
@@ -78,11 +97,21 @@ class LanguageModel:
     def load(
         cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False, device: str = "cpu"
     ) -> "LanguageModel":
-        """From a run folder (its best model) or a file. Raises `CheckpointError`.
+        """Load a language model.
 
-        Texts are drawn with numbers rounded to bfloat16 (see `Sampler`), which is faster; ``exact``: in float32.
-        Measuring (evaluate, score, complete, step) is always exact. ``device``: where to compute, wherever the model
-        was trained. Raises `BackendError` when that is not here.
+        Args:
+            path: A run folder (its best checkpoint is loaded) or a ``.safetensors`` file.
+            threads: The number of threads; None for the default of this machine.
+            exact: Sample in float32; by default weights are rounded to bfloat16, which is faster (see
+                `Sampler`). `evaluate`, `score`, `complete` and `step` are always exact.
+            device: "cpu" or "cuda"; independent of the device of the training.
+
+        Returns:
+            The model.
+
+        Raises:
+            CheckpointError: The file is missing, unreadable, damaged or of another version.
+            BackendError: The device is not available.
         """
         return cls(load(model_path(check_path("path", path))), threads, exact, device)
 
@@ -96,28 +125,50 @@ class LanguageModel:
         stop: str | None = None,
         unknown: str = "error",
         no_unk: bool = False,
-        **drawing: Any,
+        **params: Any,
     ) -> Iterator[list[str]]:
-        """Pieces of ``count`` new texts as they are drawn, one list a moment; ``length`` tokens each, or until
-        ``stop``.
+        """Sample new texts and yield their pieces as they are sampled.
 
-        ``drawing``: the fields of `SamplingParams` (temperature, top_k, top_p, min_p, greedy). The prime is
-        not repeated. Raises `ConfigError` for settings that cannot be, and `InputError` when the vocabulary lacks
-        characters of the prime, unless ``unknown`` is "skip". ``no_unk``: a model of words never draws `<UNK>`.
+        Args:
+            count: The number of texts, sampled in parallel.
+            length: The most tokens of each text.
+            prime: The prompt that each text continues; it is not repeated.
+            seed: The random seed; text i of a seed does not depend on ``count``.
+            stop: End a text before the first occurrence of this string.
+            unknown: "error" or "skip", for characters of the prompt that the vocabulary lacks.
+            no_unk: Never sample `<UNK>` (models of words).
+            **params: The fields of `SamplingParams`: temperature, top_k, top_p, min_p, greedy.
+
+        Yields:
+            A list of ``count`` strings: the next piece of each text, possibly empty.
+
+        Raises:
+            ConfigError: An argument is out of range or of another type.
+            InputError: The vocabulary lacks characters of the prompt and ``unknown`` is "error".
         """
         count, length, seed = check_amounts(count, length, seed)
         check_texts(prime=prime, stop=stop)
         check_unknown(unknown)
-        how = SamplingParams(**drawing)
+        how = SamplingParams(**params)
         sampler = self.sampler.without_unknown() if no_unk else self.sampler
         return sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
 
     def sample(self, length: int = 500, **settings: Any) -> str:
-        """One new text; settings as for `sample_stream`."""
+        """Sample one text of at most ``length`` tokens; other arguments as for `sample_stream`."""
         return "".join(piece[0] for piece in self.sample_stream(1, length, **settings))
 
     def evaluate(self, corpus: Corpus) -> Evaluation:
-        """The mean loss over every predicted position of a corpus that was read with this model's vocabulary."""
+        """Evaluate the model on a text.
+
+        Args:
+            corpus: A text read with this model's vocabulary: ``read_corpus(..., tokenizer=model.tokenizer)``.
+
+        Returns:
+            The mean loss over all predicted positions, computed in the precision of the model.
+
+        Raises:
+            InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
+        """
         if not isinstance(corpus, Corpus):
             raise InputError(f"{quoted(corpus)} is no Corpus; give what read_corpus or corpus_from_text makes")
         if corpus.tokenizer != self.tokenizer:
@@ -127,57 +178,71 @@ class LanguageModel:
         return found
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
-        """The log-probability of each line, as the start of a document: the chain rule over its tokens.
+        """The log-probability of each line as the start of a document, by the chain rule over its tokens.
 
-        For a model of words that is P(sentence), the `<EOS>` at its end included, so that the probabilities of all
-        sentences sum to one. Characters and bytes have no such end. Raises `InputError` for one text in the place of
-        a list of them.
+        For a model of words it is P(sentence), the final `<EOS>` included, so that the probabilities of
+        all sentences sum to one. Models of characters and bytes have no end token.
+
+        Args:
+            lines: The texts, without line ends.
+            unknown: "error" or "skip", for characters that the vocabulary lacks.
+
+        Returns:
+            An iterator of a `LineScore` for each line.
+
+        Raises:
+            InputError: ``lines`` is not a list of strings, or the vocabulary lacks a character.
         """
         if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable) or hasattr(lines, "columns"):
-            what = "one text" if isinstance(lines, str | bytes) else f"a value of type {type(lines).__name__}"
-            raise InputError(f"{what} where a list is needed; give a list of texts")
-        return self._scores(lines, unknown)
+            found = "one text" if isinstance(lines, str | bytes) else f"a value of type {type(lines).__name__}"
+            raise InputError(f"{found} where a list is needed; give a list of texts")
+        return self._score_lines(lines, unknown)
 
-    def _scores(self, lines: Iterable[str], unknown: str) -> Iterator[LineScore]:
+    def _score_lines(self, lines: Iterable[str], unknown: str) -> Iterator[LineScore]:
         network = self.network.with_shared_parameters()
         numbered = enumerate(lines, 1)
         while batch := list(itertools.islice(numbered, _LINES)):
-            coded = [self._coded(line, n, unknown) for n, line in batch]
-            for (_, line), ids, nats in zip(batch, coded, self._nats(network, coded), strict=True):
+            sequences = [self._encode_line(line, n, unknown) for n, line in batch]
+            for (_, line), ids, nats in zip(batch, sequences, self._sum_losses(network, sequences), strict=True):
                 unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
 
-    def _coded(self, line: str, number: int, unknown: str) -> Array:
+    def _encode_line(self, line: str, number: int, unknown: str) -> Array:
         if not isinstance(line, str):
             raise InputError(f"line {number}: a value of type {type(line).__name__} where a text is needed")
         try:
-            return self._ended(self.tokenizer.encode(line, unknown))
+            return self._append_end(self.tokenizer.encode(line, unknown))
         except InputError as error:
             raise InputError(f"line {number}: {error}") from None
 
-    def _ended(self, ids: Array) -> Array:
-        """A sentence with its end, if the vocabulary has one and it does not stand there yet."""
+    def _append_end(self, ids: Array) -> Array:
+        """The ids with the vocabulary's end token, if it has one and the ids do not end with it."""
         end = self.tokenizer.end
         return ids if end is None or (ids.size and ids[-1] == end) else np.append(ids, end)
 
-    def _nats(self, network: Network, coded: list[Array]) -> list[float]:
-        """The sum of the losses of each token sequence after what starts a document; those of like length together."""
-        lengths, found = np.array([len(ids) for ids in coded]), np.zeros(len(coded))
+    def _sum_losses(self, network: Network, sequences: list[Array]) -> list[float]:
+        """The sum of the losses of each token sequence as the start of a document."""
+        lengths = np.array([len(ids) for ids in sequences])
+        found = np.zeros(len(sequences))
+        # Sequences of similar length share a batch, which keeps the padding short.
         for rows in iter_bounded_batches(np.argsort(lengths, kind="stable"), [lengths], _LINES):
-            found[rows] = self._nats_together(network, [coded[row] for row in rows])
+            found[rows] = self._sum_batch_losses(network, [sequences[row] for row in rows])
         nats: list[float] = found.tolist()
         return nats
 
-    def _nats_together(self, network: Network, coded: list[Array]) -> Array:
-        """The same, side by side."""
+    def _sum_batch_losses(self, network: Network, sequences: list[Array]) -> Array:
+        """The same for one batch."""
         start = self.tokenizer.start_ids(self.config.document_separator)
-        steps = len(start) + max(map(len, coded)) - 1
-        x, y = np.zeros((steps, len(coded)), np.int32), np.full((steps, len(coded)), -1, np.int32)
-        for b, ids in enumerate(coded):
-            whole = np.concatenate([start, ids])
-            x[: len(whole) - 1, b] = whole[:-1]
-            y[len(start) - 1 : len(whole) - 1, b] = ids
-        state, total = network.initial_state(len(coded)), np.zeros(len(coded))
+        steps = len(start) + max(map(len, sequences)) - 1
+        x = np.zeros((steps, len(sequences)), np.int32)
+        y = np.full((steps, len(sequences)), -1, np.int32)  # -1: not scored
+        for b, ids in enumerate(sequences):
+            sequence = np.concatenate([start, ids])
+            x[: len(sequence) - 1, b] = sequence[:-1]
+            y[len(start) - 1 : len(sequence) - 1, b] = ids
+
+        state = network.initial_state(len(sequences))
+        total = np.zeros(len(sequences))
         for t in range(0, steps, _STEPS):
             window = slice(t, t + _STEPS)
             losses = network.loss(np.ascontiguousarray(x[window]), np.ascontiguousarray(y[window]), None, state)
@@ -185,31 +250,49 @@ class LanguageModel:
         return total
 
     def complete(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
-        """The ``n`` likeliest continuations of ``length`` tokens with their probabilities, likeliest first.
+        """The likeliest first tokens after a text, each continued greedily.
 
-        Beyond the first token each goes on greedily, up to the end of a sentence, which is shown as `<EOS>`; its
-        probability is that of the whole continuation. Bytes that are no whole character are shown as escapes.
+        A continuation ends with a sentence's `<EOS>`, if the vocabulary has one. Bytes that are not a complete
+        character are escaped.
+
+        Args:
+            text: The text to continue.
+            n: The number of continuations, 1 to 1000.
+            length: The most tokens of each, 1 to 1000.
+            unknown: "error" or "skip", for characters that the vocabulary lacks.
+
+        Returns:
+            Pairs (continuation, probability of the whole continuation), likeliest first.
+
+        Raises:
+            ConfigError: A number is out of range.
+            InputError: The vocabulary lacks a character of the text.
         """
-        return [(shown, math.exp(logprob)) for shown, logprob in self.completions(text, n, length, unknown)]
+        found = self.completions(text, n, length, unknown)
+        return [(continuation, math.exp(logprob)) for continuation, logprob in found]
 
     def completions(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:
-        """As `complete`, with natural log-probabilities, which stay apart where probabilities come near zero."""
-        n, length = check_whole("n", n, 1, _MOST_COMPLETED), check_whole("length", length, 1, _MOST_COMPLETED)
+        """As `complete`, with log-probabilities in nats, which do not underflow for long continuations."""
+        n = check_whole("n", n, 1, _MAX_COMPLETED)
+        length = check_whole("length", length, 1, _MAX_COMPLETED)
         check_texts(text=text)
-        found, prime = [], self.sampler.prime_ids(text, unknown)
+        prime = self.sampler.prime_ids(text, unknown)
+
+        found = []
         first = self._probabilities(prime)
-        reached = self._copied(self._state)
+        state_after_prime = self._copy_state(self._state)
         for token in np.argsort(-first, kind="stable")[:n]:
-            ids, logprob = [int(token)], _log(first[token])
-            self._state = self._copied(reached)
+            ids = [int(token)]
+            logprob = _log_or_infinity(first[token])
+            self._state = self._copy_state(state_after_prime)
             while len(ids) < length and ids[-1] != self.tokenizer.end:
                 after = self.step(ids[-1])
                 ids.append(int(after.argmax()))
-                logprob += _log(after[ids[-1]])
-            found.append((self._shown(ids, length), logprob))
+                logprob += _log_or_infinity(after[ids[-1]])
+            found.append((self._format_continuation(ids, length), logprob))
         return sorted(found, key=lambda pair: -pair[1])
 
-    def _shown(self, ids: list[int], length: int) -> str:
+    def _format_continuation(self, ids: list[int], length: int) -> str:
         if length == 1 or ids[0] == self.tokenizer.end:
             return self.tokenizer.token_text(ids[0])
         if self.tokenizer.kind == "bytes":
@@ -223,16 +306,27 @@ class LanguageModel:
         self.reset()
         return [self.step(int(i)) for i in ids][-1]
 
-    def _copied(self, state: State) -> State:
+    def _copy_state(self, state: State) -> State:
         kernels = self.network.kernels
         return {name: kernels.to_device(kernels.to_host(array).copy()) for name, array in state.items()}
 
     def reset(self) -> None:
-        """Forget what `step` was fed."""
+        """Reset the state of `step` to zero."""
         self._stepper = None
 
     def step(self, x: str | int) -> Array:
-        """Feed one token (a character, a word, or an id); P(next token), (V,) float64. The state is kept."""
+        """Feed one token and return the distribution of the next; the state is carried to the next call.
+
+        Args:
+            x: A character or word of the vocabulary, or a token id.
+
+        Returns:
+            P(next token), shape (V,) float64.
+
+        Raises:
+            InputError: ``x`` is not exactly one known token.
+            ConfigError: ``x`` is neither a str nor an integer.
+        """
         if isinstance(x, str):
             ids = self.tokenizer.encode(x)
             if len(ids) != 1:
@@ -242,12 +336,13 @@ class LanguageModel:
         if not 0 <= token < self.tokenizer.size:
             raise InputError(f"token ids run from 0 to {self.tokenizer.size - 1}; got {token}")
         if self._stepper is None:
-            self._stepper, self._state = self.network.with_shared_parameters(), self.network.initial_state(1)
+            self._stepper = self.network.with_shared_parameters()
+            self._state = self.network.initial_state(1)
         logits = self._stepper.step_logits(np.array([[token]], np.int32), self._state)[0].astype(np.float64)
         exp = np.exp(logits - logits.max())
         probabilities: Array = exp / exp.sum()
         return probabilities
 
 
-def _log(probability: float) -> float:
+def _log_or_infinity(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf

@@ -1,4 +1,4 @@
-"""From a file to the model that it holds, whatever its task."""
+"""Loading a model for use, whatever its task."""
 
 import os
 
@@ -10,9 +10,18 @@ from .predictors import TaskModel
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> LanguageModel | TaskModel:
-    """The model of a run folder (its best one) or of a file. Raises `CheckpointError`.
+    """Load a trained model.
 
-    ``exact``: texts are drawn with the weights as they are, not rounded to bfloat16.
+    Args:
+        path: A run folder (its best checkpoint is loaded) or a ``.safetensors`` file.
+        threads: The number of threads; None for the default of this machine.
+        exact: Sample with float32 weights; by default they are rounded to bfloat16, which is faster.
+
+    Returns:
+        A `LanguageModel`, or a `TaskModel` for the labelled tasks.
+
+    Raises:
+        CheckpointError: The file is missing, unreadable, damaged or of another version.
     """
     checkpoint = load_checkpoint(model_path(check_path("path", path)))
     kind = LanguageModel if checkpoint.config.task == "language-model" else TaskModel

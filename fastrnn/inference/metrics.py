@@ -1,6 +1,6 @@
-"""What the labelled tasks are judged by besides the loss: accuracy, exact answers, errors in the data's own units.
+"""Metrics of the labelled tasks besides the loss: accuracy, exact matches, errors in the data's units.
 
-Letters: T steps, B records, K labels or outputs, S decoder steps.
+Letters: T steps, B examples, K labels or outputs, S decoder steps.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,27 +13,28 @@ from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
 from ..data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
 from ..nn.models import SupervisedModel
-from .decoding import beam_search, greedy, likelier
-from .evaluation import Evaluation, Watch, unwatched
+from .decoding import beam_search, greedy_search, select_likelier
+from .evaluation import Evaluation, Watch, never_stop
 from .sampling import Sampler
 
 Array = np.ndarray[Any, Any]
 
 
 class Metric(Protocol):
-    """Gathers what was predicted for one batch after the other."""
+    """Accumulates a task's metrics over batches."""
 
     def add(self, batch: Batch, predicted: Array) -> None:
-        """Take what `SupervisedModel.predict` gave for a batch with answers."""
+        """Add the output of `SupervisedModel.predict` for a batch with targets."""
 
     def metrics(self) -> dict[str, float]:
-        """What it comes to; nothing before anything was scored."""
+        """The metrics by name; empty before anything was scored."""
 
 
 class ConfusionMatrix:
-    """Counts (K, K): row the true label, column the likeliest one. For tag (T, B, K) and classify (B, K).
+    """Counts (K, K): row the true label, column the predicted one. For tag (T, B, K) and classify (B, K).
 
-    ``unseen`` (U, K): the same for true labels that the model has not learnt; each of these answers is wrong.
+    ``unseen`` (U, K): the same for true labels that were not in the training data; these predictions
+    are all wrong.
     """
 
     def __init__(self, labels: int, unseen: int = 0) -> None:
@@ -42,40 +43,44 @@ class ConfusionMatrix:
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.y is not None
-        answered = predicted.argmax(axis=-1)
-        np.add.at(self.counts, (batch.y[batch.y >= 0], answered[batch.y >= 0]), 1)
+        likeliest = predicted.argmax(axis=-1)
+        np.add.at(self.counts, (batch.y[batch.y >= 0], likeliest[batch.y >= 0]), 1)
         is_unseen = batch.y <= UNSEEN
-        np.add.at(self.unseen, (UNSEEN - batch.y[is_unseen], answered[is_unseen]), 1)
+        np.add.at(self.unseen, (UNSEEN - batch.y[is_unseen], likeliest[is_unseen]), 1)
 
     def metrics(self) -> dict[str, float]:
         total = int(self.counts.sum() + self.unseen.sum())
         return {"accuracy": float(np.trace(self.counts)) / total} if total else {}
 
-    def by_label(self) -> list[dict[str, float]]:
-        """precision, recall, f1 and count of each label; 0 where a quotient has no value."""
-        right, true = np.diag(self.counts), self.counts.sum(axis=1)
-        found = self.counts.sum(axis=0) + self.unseen.sum(axis=0)
+    def label_scores(self) -> list[dict[str, float]]:
+        """Precision, recall, f1 and count of each label; 0 where the denominator is 0."""
+        right = np.diag(self.counts)
+        true = self.counts.sum(axis=1)
+        predicted = self.counts.sum(axis=0) + self.unseen.sum(axis=0)
         return [
             {
-                "precision": float(r / max(1, f)),
+                "precision": float(r / max(1, p)),
                 "recall": float(r / max(1, t)),
-                "f1": float(2 * r / max(1, f + t)),
+                "f1": float(2 * r / max(1, p + t)),
                 "count": int(t),
             }
-            for r, t, f in zip(right, true, found, strict=True)
+            for r, t, p in zip(right, true, predicted, strict=True)
         ]
 
 
 class BinaryAccuracy:
-    """For 0/1 targets: the share of bits, and of whole records, that rounding the probability gets right."""
+    """For 0/1 targets: the share of correct bits, and of examples whose bits are all correct."""
 
     def __init__(self) -> None:
-        self._bits, self._right, self._records, self._exact = 0, 0, 0, 0
+        self._bits = 0
+        self._right = 0
+        self._records = 0
+        self._exact = 0
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.y is not None
         scored = ~np.isnan(batch.y)
-        right = scored & ((predicted > 0.5) == (batch.y > 0.5))
+        right = scored & ((predicted > 0.5) == (batch.y > 0.5))  # (T, B, K)
         self._bits += int(scored.sum())
         self._right += int(right.sum())
         whole = (right == scored).all(axis=(0, 2)) & scored.any(axis=(0, 2))
@@ -92,8 +97,11 @@ class RegressionError:
     """Mean absolute and mean squared error of numbers, in the units of the data. For regress and forecast."""
 
     def __init__(self, difference: Callable[[Batch, Array], Array]) -> None:
-        """``difference``: what was predicted less what came, in the data's units, NaN where nothing is scored."""
-        self._difference, self._count, self._absolute, self._squared = difference, 0, 0.0, 0.0
+        """``difference``: prediction minus truth in the data's units, NaN where nothing is scored."""
+        self._difference = difference
+        self._count = 0
+        self._absolute = 0.0
+        self._squared = 0.0
 
     def add(self, batch: Batch, predicted: Array) -> None:
         errors = self._difference(batch, predicted)
@@ -109,27 +117,28 @@ class RegressionError:
 
 
 class ExactMatch:
-    """The share of decoded sequences (S', B), each up to its first id 0, that are the targets.
+    """The share of decoded sequences (S', B), each up to its first id 0, that equal their targets.
 
-    A target with a symbol that the model cannot write counts as missed.
+    A target with a symbol that the model cannot generate counts as wrong.
     """
 
     def __init__(self) -> None:
-        self._records, self._exact = 0, 0
+        self._records = 0
+        self._exact = 0
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.target_out is not None
         for truth, found in zip(batch.target_out.T, predicted.T, strict=True):
             wanted = truth[truth > END]
             self._records += 1
-            self._exact += bool(UNKNOWN not in wanted and np.array_equal(wanted, _until_end(found)))
+            self._exact += bool(UNKNOWN not in wanted and np.array_equal(wanted, _strip_end(found)))
 
     def metrics(self) -> dict[str, float]:
         return {"exact": self._exact / self._records} if self._records else {}
 
 
 def metric_for(data: EncodedDataset) -> Metric | None:
-    """What a task's answers for these examples are judged by; generate has no right answers."""
+    """The metric of a task for these examples; None for generate, which has no correct answers."""
     vocabulary = data.schema
     if vocabulary.task in ("tag", "classify"):
         return ConfusionMatrix(len(vocabulary.labels), len(data.unseen) if isinstance(data, EncodedExamples) else 0)
@@ -149,63 +158,69 @@ def metric_for(data: EncodedDataset) -> Metric | None:
     return None
 
 
-def answers(model: Any, vocabulary: TaskSchema) -> Callable[[Batch], Array]:
-    """What `Metric.add` takes for a batch: `SupervisedModel.predict`, or for translate the decoder's output (S, B)."""
+def make_predictor(model: Any, vocabulary: TaskSchema) -> Callable[[Batch], Array]:
+    """A function from a batch to the argument of `Metric.add`.
+
+    It is `SupervisedModel.predict`, or for translate the decoded ids (S, B).
+    """
     if vocabulary.task != "translate" or vocabulary.target is None:
         return lambda batch: np.asarray(model.predict(batch))
     target = vocabulary.target
-    return lambda batch: written(model, target, batch)
+    return lambda batch: decode_batch(model, target, batch)
 
 
-def written(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -> Array:
-    """The ids (S, B) of a batch's translations, each of at most `longest` symbols.
+def decode_batch(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -> Array:
+    """The ids (S, B) of a batch's translations, each of at most `max_target_lengths` symbols.
 
-    With a beam that of the two answers, its own and the greedy one, that is likelier.
+    With a beam the likelier of its result and the greedy one.
     """
-    start, most = model.encode(batch), longest(batch)
-    ids = _cut(greedy(Sampler(model.decoder, target, rounded=False, end=END), start, int(most.max())), most)
+    start = model.encode(batch)
+    max_lengths = max_target_lengths(batch)
+    sampler = Sampler(model.decoder, target, rounded=False, end=END)
+    ids = _truncate(greedy_search(sampler, start, int(max_lengths.max())), max_lengths)
     if beam == 1:
         return ids
-    found = _cut(beam_search(model.decoder, start, int(most.max()), beam), most)
-    return likelier(model.decoder, start, found, ids, most)
+    found = _truncate(beam_search(model.decoder, start, int(max_lengths.max()), beam), max_lengths)
+    return select_likelier(model.decoder, start, found, ids, max_lengths)
 
 
-def longest(batch: Batch) -> Array:
-    """The most symbols (B,) of a batch's translations: twice as many as the source has, and 50."""
-    most: Array = 2 * batch.lengths + 50
-    return most
+def max_target_lengths(batch: Batch) -> Array:
+    """The most symbols (B,) of a batch's translations: twice the length of the source plus 50."""
+    max_lengths: Array = 2 * batch.lengths + 50
+    return max_lengths
 
 
-def _cut(ids: Array, most: Array) -> Array:
-    ids[np.arange(len(ids))[:, None] >= most] = END
+def _truncate(ids: Array, max_lengths: Array) -> Array:
+    ids[np.arange(len(ids))[:, None] >= max_lengths] = END
     return ids
 
 
-def evaluate_records(
+def evaluate_examples(
     model: SupervisedModel,
     batches: Iterable[Batch],
-    measure: Metric | None,
+    metric: Metric | None,
     predict: Callable[[Batch], Array],
-    watch: Watch = unwatched,
+    watch: Watch = never_stop,
     count: int = 1,
 ) -> Evaluation | None:
-    """The mean loss over every scored position, and what ``measure`` makes of what ``predict`` says.
+    """The mean loss over all scored positions, and the metrics of ``predict``'s outputs.
 
-    None if ``watch`` stopped it between two of ``count`` batches. The model is used with its own arrays: give a
-    sibling of one that is being trained.
+    Returns None if ``watch`` stopped it between two of ``count`` batches. The model's arrays are
+    overwritten: for a model in training pass one with shared parameters.
     """
-    total, positions = 0.0, 0
+    total = 0.0
+    positions = 0
     for done, batch in enumerate(batches):
         if watch(min(1.0, done / count)):
             return None
         loss, scored = model.losses(batch)
         total += loss
         positions += scored
-        if measure is not None:
-            measure.add(batch, predict(batch))
-    return Evaluation(positions, total / max(1, positions), measure.metrics() if measure else {})
+        if metric is not None:
+            metric.add(batch, predict(batch))
+    return Evaluation(positions, total / max(1, positions), metric.metrics() if metric else {})
 
 
-def _until_end(ids: Array) -> Array:
+def _strip_end(ids: Array) -> Array:
     ends = np.flatnonzero(ids == END)
     return ids[: ends[0]] if ends.size else ids

@@ -1,4 +1,4 @@
-"""What a model of a labelled task says to a record."""
+"""The answer of a labelled task's model to one example."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,15 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says to a record.
+    """The answer to one example. For a blank example all fields but ``record`` are None.
 
-    ``value``: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in their own units, or
-    bits. ``probability``: of the label, of each tag, or that each bit is 1 (T, K); None for other answers.
-    ``probabilities``: of every label (K,), for tag (T, K). ``logprob``: of a translation and its end, in nats, where it
-    was asked for. Of a blank record everything is None.
+    Attributes:
+        record: The example.
+        value: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in the
+            units of the data, or bits.
+        probability: The probability of the label, of each tag, or that each bit is 1 (T, K); else None.
+        probabilities: The probabilities of all labels: classify (K,), tag (T, K).
+        logprob: The log-probability of a translation and its end in nats, if it was requested.
     """
 
     record: Example
@@ -28,18 +31,23 @@ class Prediction:
     logprob: float | None = None
 
 
-def prediction_for(vocabulary: TaskSchema, record: Example, output: Any) -> Prediction:
-    """From what the model says to one record, its padding cut off; for translate the text and its ``logprob``."""
+def make_prediction(vocabulary: TaskSchema, record: Example, output: Any) -> Prediction:
+    """Convert the model's output for one example, without padding; for translate text and ``logprob``."""
     if vocabulary.task == "translate":
         text, logprob = output
         return Prediction(record, text, logprob=logprob)
+
     if vocabulary.task == "regress":
         assert vocabulary.outputs is not None
         if vocabulary.binary:
             return Prediction(record, (output > 0.5).astype(np.int64), output)
         return Prediction(record, vocabulary.outputs.inverse_transform(output))
-    probabilities, best, names = np.exp(output.astype(np.float64)), output.argmax(axis=-1), vocabulary.labels
+
+    # Outputs of tag (T, K) and classify (K,) are log-probabilities.
+    probabilities = np.exp(output.astype(np.float64))
+    best = output.argmax(axis=-1)
+    labels = vocabulary.labels
     if vocabulary.task == "classify":
-        return Prediction(record, names[int(best)], float(probabilities[best]), probabilities)
-    likeliest = probabilities[np.arange(len(best)), best]
-    return Prediction(record, [names[i] for i in best], likeliest.tolist(), probabilities)
+        return Prediction(record, labels[int(best)], float(probabilities[best]), probabilities)
+    best_probabilities = probabilities[np.arange(len(best)), best]
+    return Prediction(record, [labels[i] for i in best], best_probabilities.tolist(), probabilities)

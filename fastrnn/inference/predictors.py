@@ -1,4 +1,4 @@
-"""A trained model of a labelled task to use: load, predict, evaluate, generate, translate, forecast, step."""
+"""Models of the labelled tasks for use: load, predict, evaluate, generate, translate, forecast, step."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -25,31 +25,47 @@ from ..data.text.files import Paths
 from ..data.text.line_ends import Tell, silent
 from ..errors import ConfigError, InputError
 from ..message import quoted
+from ..nn.matmul_mode import EXACT
 from ..nn.models import build
 from ..plain import check_path, check_whole
 from .decoding import log_probabilities
-from .metrics import longest, written
-from .prediction import Prediction, prediction_for
+from .metrics import decode_batch, max_target_lengths
+from .prediction import Prediction, make_prediction
 from .sampling import Sampler, SamplingParams, check_amounts, check_texts
 from .task_evaluation import evaluate_task
 
-_CHUNK = 256  # records that are predicted side by side
-_MOST_STEPS, _MOST_BEAMS = 1_000_000, 1000
+_CHUNK = 256  # examples predicted in one batch
+_MAX_STEPS = 1_000_000
+_MAX_BEAMS = 1000
 Array = np.ndarray[Any, Any]
 
 
 class TaskModel:
-    """A model and its vocabulary. Not for two threads at once.
+    """A trained model of a labelled task and its vocabulary. Not thread-safe.
 
-    It can be copied and pickled; a copy has forgotten what `step` was fed.
+    It can be copied and pickled; a copy starts `step` from a zero state.
+
+    Args:
+        checkpoint: The checkpoint of a labelled task.
+        threads: The number of threads; None for the default of this machine.
+        exact: Sample (task generate) in float32 instead of with weights rounded to bfloat16.
+
+    Attributes:
+        config: The `Config` of the training run.
+        task: "tag", "classify", "translate", "generate", "regress" or "forecast".
+        vocabulary: The `TaskSchema`: symbols, labels, columns and scalers.
+        model: The `SupervisedModel`.
+        progress, corpus: Training progress and training data, as saved in the checkpoint.
     """
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
         config = self.config = checkpoint.config
         if not isinstance(checkpoint.tokenizer, TaskSchema):
             raise ConfigError("a language model; use `fastrnn sample`, `eval`, `score` or `complete`")
-        self.vocabulary, self.task = checkpoint.tokenizer, config.task
-        self.progress, self.corpus = checkpoint.progress, checkpoint.corpus
+        self.vocabulary = checkpoint.tokenizer
+        self.task = config.task
+        self.progress = checkpoint.progress
+        self.corpus = checkpoint.corpus
         self.signature = spec_for(config, self.vocabulary)
         self.model: Any = build(config.replace(precision=config.dtype, threads=threads), self.signature, threads)
         self.model.parameters.assign(checkpoint.parameters)
@@ -64,34 +80,69 @@ class TaskModel:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "TaskModel":
-        """From a run folder (its best model) or a file. Raises `CheckpointError`.
+        """Load a model of a labelled task.
 
-        ``exact`` is for generate alone: texts are drawn in float32, nothing rounded to bfloat16.
+        Args:
+            path: A run folder (its best checkpoint is loaded) or a ``.safetensors`` file.
+            threads: The number of threads; None for the default of this machine.
+            exact: For task generate: sample in float32; by default weights are rounded to bfloat16.
+
+        Returns:
+            The model.
+
+        Raises:
+            CheckpointError: The file is missing, unreadable, damaged or of another version.
+            ConfigError: It is a language model.
         """
         return cls(load(model_path(check_path("path", path))), threads, exact)
 
     @property
     def tokenizer(self) -> SymbolVocab:
-        """The symbols that the model writes. Raises `ConfigError` for a task that writes no text."""
+        """The output vocabulary. Raises `ConfigError` for a task without text output."""
         if self.vocabulary.target is None:
             raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
         return self.vocabulary.target
 
-    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True, **reading: Any) -> ExampleSet:
-        """Read what this model takes from files, folders, globs or ``-``.
+    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True, **options: Any) -> ExampleSet:
+        """Read data for this model into memory.
 
-        ``reading``: ``label``, ``text``, ``format``, ``missing`` and ``tell``, see `_reading`. Raises `InputError`.
+        Args:
+            inputs: Files, folders, globs, or ``-`` for standard input.
+            labels: The file of labels of idx files.
+            answers: Whether the data has targets.
+            **options: label: column or key of the label, by default that of the training, if present.
+                text: column or key of the text, likewise.
+                format: format of all files, by default by their names, else that of the training.
+                missing: treatment of missing values of a series, by default that of the training.
+                tell: function called with each remark on the data.
+
+        Returns:
+            The examples.
+
+        Raises:
+            InputError: The data is missing or malformed; the message names file and line.
+            ConfigError: An option does not apply to this task.
         """
-        return read_records(inputs, self.task, labels=labels, answers=answers, **self._reading(**reading))
+        return read_records(inputs, self.task, labels=labels, answers=answers, **self._read_options(**options))
 
-    def open(self, inputs: Paths, **reading: Any) -> list[Stream]:
-        """The same, opened and read as they are asked for, answers or none; a `Stream` for each file.
+    def open(self, inputs: Paths, **options: Any) -> list[Stream]:
+        """Open data for this model and read it lazily, with or without targets.
 
-        Blank lines are records too (`Example.is_blank`), so that there is an answer for each line.
+        Blank lines are examples too (`Example.is_blank`), so that each line gets an answer.
+
+        Args:
+            inputs: Files, folders, globs, or ``-`` for standard input.
+            **options: As for `records`.
+
+        Returns:
+            A `Stream` for each file.
+
+        Raises:
+            InputError: A file is missing or malformed.
         """
-        return open_records(inputs, ReadOptions(self.task, answers=False, **self._reading(**reading)))
+        return open_records(inputs, ReadOptions(self.task, answers=False, **self._read_options(**options)))
 
-    def _reading(
+    def _read_options(
         self,
         label: str | None = None,
         text: str | None = None,
@@ -99,16 +150,9 @@ class TaskModel:
         missing: str | None = None,
         tell: Tell = silent,
     ) -> dict[str, Any]:
-        """How data for this model is read.
-
-        Args:
-            label: Column or key of the label; None for that of the training, if the data has it.
-            text: Column or key of the text, likewise.
-            format: Format of all files; None for what their names tell, else that of the training.
-            missing: What is done about missing values of a series; None for what the model's training did.
-            tell: Is told what the user should know about the data.
-        """
-        config, known = self.config, frozenset(self.vocabulary.labels)
+        """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
+        config = self.config
+        known = frozenset(self.vocabulary.labels)
         if self.task not in ("classify", "tag") and (label is not None or text is not None):
             raise ConfigError(f"label and text are for classify; this model is for {self.task}")
         required = label is not None or text is not None
@@ -120,16 +164,27 @@ class TaskModel:
                 "format": format, "usual_format": config.format, "tell": tell}  # fmt: skip
 
     def encode(self, records: ExampleSet) -> EncodedDataset:
-        """Records as the model sees them; labels that it has not learnt are kept apart (`EncodedExamples.unseen`).
+        """Convert examples to ids and scaled numbers.
 
-        Raises `InputError` that names file and line.
+        Labels that were not in the training data are kept in `EncodedExamples.unseen`.
+
+        Raises:
+            InputError: An example does not fit the model; the message names file and line.
         """
         return numericalize(records, self.vocabulary, allow_unseen=True)
 
     def part(self, data: EncodedDataset, split: str) -> EncodedDataset:
-        """All of the examples, or those that the model's own training cut off as "train" or "valid".
+        """Select a part of the training data as the training run split it.
 
-        Raises `ConfigError` where it cut nothing off.
+        Args:
+            data: The encoded training data.
+            split: "all", "train" or "valid".
+
+        Returns:
+            The examples of that part.
+
+        Raises:
+            ConfigError: Another ``split``, or the training data was not split.
         """
         if split not in ("all", "train", "valid"):
             raise ConfigError(f"split is {quoted(split)}; it must be all, train or valid")
@@ -145,11 +200,20 @@ class TaskModel:
         return found
 
     def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
-        """The answer to each record, in the order given, as chunks are read. For tag, classify, translate, regress.
+        """Predict the outputs of examples, lazily and in order. For tag, classify, translate, regress.
 
-        ``records``: an `ExampleSet`, or a list of examples or inputs: texts (classify, translate), lists of
-        words (tag), arrays (T, F) or (F,) (regress). ``beam``: how many translations are kept at each step;
-        ``logprobs``: tell how probable they are. Raises `InputError`, `ConfigError`.
+        Args:
+            records: An `ExampleSet`, or examples or inputs: texts (classify, translate), lists of words
+                (tag), arrays (T, F) or (F,) (regress).
+            beam: The number of beams, 1 to 1000; 1 decodes greedily. For translate.
+            logprobs: Also compute the log-probabilities of translations.
+
+        Yields:
+            A `Prediction` for each example.
+
+        Raises:
+            InputError: An example does not fit the model.
+            ConfigError: The task is generate or forecast, or ``beam`` does not apply.
         """
         if self.task == "generate":
             raise ConfigError(
@@ -157,7 +221,7 @@ class TaskModel:
             )
         if self.task == "forecast":
             raise ConfigError("a forecast goes on from the end of a series; use `TaskModel.forecast`")
-        beam = check_whole("beam", beam, 1, _MOST_BEAMS)
+        beam = check_whole("beam", beam, 1, _MAX_BEAMS)
         if beam > 1 and self.task != "translate":
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
         like = records if isinstance(records, ExampleSet) else ExampleSet(self.task, [], answers=False)
@@ -171,39 +235,72 @@ class TaskModel:
         found: list[Prediction | None] = [None] * len(records)
         translates = self.task == "translate"
         for batch in evaluation_batches(self.encode(records)):
-            output: Any = self._translated(batch, beam, logprobs) if translates else self.model.predict(batch)
+            output: Any = self._translate_batch(batch, beam, logprobs) if translates else self.model.predict(batch)
             for b, row in enumerate(batch.rows):
                 steps = output[len(output) - batch.lengths[b] :, b] if self.task in ("tag", "regress") else output[b]
-                found[row] = prediction_for(self.vocabulary, records.items[row], steps)
+                found[row] = make_prediction(self.vocabulary, records.items[row], steps)
         return [answer for answer in found if answer is not None]
 
-    def _translated(self, batch: Batch, beam: int, logprobs: bool) -> list[tuple[str, float | None]]:
-        ids = written(self.model, self.tokenizer, batch, beam)
+    def _translate_batch(self, batch: Batch, beam: int, logprobs: bool) -> list[tuple[str, float | None]]:
+        ids = decode_batch(self.model, self.tokenizer, batch, beam)
         texts = [self.tokenizer.decode(column) for column in ids.T]
         if not logprobs:
             return [(text, None) for text in texts]
-        found = log_probabilities(self.model.decoder, self.model.encode(batch), ids, longest(batch))
+        found = log_probabilities(self.model.decoder, self.model.encode(batch), ids, max_target_lengths(batch))
         return list(zip(texts, found.tolist(), strict=True))
 
     def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
-        """Each line in the other language. Raises `InputError` for an empty one."""
-        self._only("translate")
+        """Translate lines.
+
+        Args:
+            lines: The texts to translate.
+            beam: The number of beams, 1 to 1000; 1 decodes greedily.
+
+        Returns:
+            An iterator of a translation for each line.
+
+        Raises:
+            InputError: A line is empty.
+            ConfigError: The model is not for translate.
+        """
+        self._require_task("translate")
         return (answer.value for answer in self.predict(lines, beam))
 
     def evaluate(self, records: ExampleSet | EncodedDataset | Paths) -> dict[str, Any]:
-        """How well the model does on records with answers, or on files of them; see `evaluate_task`."""
+        """Evaluate the model on examples with targets.
+
+        Args:
+            records: An `ExampleSet`, encoded examples, or files to read.
+
+        Returns:
+            The metrics of the task, see `evaluate_task`.
+
+        Raises:
+            InputError: The data is missing, malformed or does not fit the model.
+        """
         if isinstance(records, EncodedExamples | SlidingWindows):
             return evaluate_task(self.model, records)
         given = records if isinstance(records, ExampleSet) else self.records(records)  # type: ignore[arg-type]
         return evaluate_task(self.model, self.encode(given))
 
     def forecast(self, records: ExampleSet, steps: int) -> list[Array]:
-        """The next ``steps`` rows (steps, C) of each series, in its own units.
+        """Forecast the continuation of series.
 
-        Past the horizon the model runs free: what it said is taken for what came. Raises `InputError`.
+        Beyond the model's horizon its own predictions are the inputs.
+
+        Args:
+            records: The series.
+            steps: The number of rows to forecast.
+
+        Returns:
+            An array (steps, C) for each series, in the units of the data.
+
+        Raises:
+            InputError: There is no series, or one does not fit the model.
+            ConfigError: The model is not for forecast.
         """
-        self._only("forecast")
-        steps = check_whole("steps", steps, 1, _MOST_STEPS)
+        self._require_task("forecast")
+        steps = check_whole("steps", steps, 1, _MAX_STEPS)
         if not isinstance(records, ExampleSet):
             raise InputError(f"{quoted(records)} is no Records; give model.records(FILE, answers=False)")
         if not records.items:
@@ -213,7 +310,7 @@ class TaskModel:
         parts: list[Array] = []
         latest = windows.latest()
         while sum(part.shape[1] for part in parts) < steps:
-            batches = evaluation_batches(latest)  # the series in their order: their windows are equally long
+            batches = evaluation_batches(latest)  # in the order of the series, because their windows are equally long
             found = [latest.inverse_transform(self.model.predict(batch), batch.rows) for batch in batches]
             parts.append(np.concatenate(found))
             latest = latest.extend(parts[-1])
@@ -229,30 +326,44 @@ class TaskModel:
         seed: int = 0,
         stop: str | None = None,
         unknown: str = "error",
-        **drawing: Any,
+        **params: Any,
     ) -> Iterator[list[str]]:
-        """Pieces of ``count`` texts for what is ``given`` (a label, or numbers), as they are drawn.
+        """Sample texts for a given label or numbers; yields their pieces as they are sampled.
 
-        Each has at most ``length`` symbols; otherwise as `LanguageModel.sample_stream`. Raises `InputError` for a
-        label that is unknown.
+        Args:
+            count: The number of texts, sampled in parallel.
+            length: The most symbols of each text.
+            given: The label, or the numbers, that condition the texts.
+            prime: The prompt that each text continues; it is not repeated.
+            seed: The random seed; text i of a seed does not depend on ``count``.
+            stop: End a text before the first occurrence of this string.
+            unknown: "error" or "skip", for characters of the prompt that the vocabulary lacks.
+            **params: The fields of `SamplingParams`.
+
+        Yields:
+            A list of ``count`` strings: the next piece of each text, possibly empty.
+
+        Raises:
+            ConfigError: The model is not for generate, or an argument is out of range.
+            InputError: The label is unknown, or the vocabulary lacks characters of the prompt.
         """
-        self._only("generate")
+        self._require_task("generate")
         count, length, seed = check_amounts(count, length, seed)
         check_texts(prime=prime, stop=stop)
         check_unknown(unknown)
         assert self.vocabulary.target is not None
         sampler = Sampler(self.model.decoder, self.vocabulary.target, rounded=self._rounded, end=END)
-        start = {name: np.repeat(array, count, axis=1) for name, array in self._start(given).items()}
+        start = {name: np.repeat(array, count, axis=1) for name, array in self._initial_state(given).items()}
         return sampler.stream(
-            count, length, prime, SamplingParams(**drawing), seed=seed, stop=stop, unknown=unknown, state=start
+            count, length, prime, SamplingParams(**params), seed=seed, stop=stop, unknown=unknown, state=start
         )
 
     def generate(self, given: Any, count: int = 1, length: int = 500, **settings: Any) -> list[str]:
-        """``count`` new texts for what is given; settings as for `sample_stream`."""
+        """Sample ``count`` texts for a given label or numbers; other arguments as for `sample_stream`."""
         pieces = list(self.sample_stream(count, length, given=given, **settings))
         return ["".join(parts) for parts in zip(*pieces, strict=True)]
 
-    def _start(self, given: Any) -> dict[str, Array]:
+    def _initial_state(self, given: Any) -> dict[str, Array]:
         if given is None:
             known = ", ".join(self.vocabulary.labels[:12]) or "a list of numbers"
             raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
@@ -264,15 +375,23 @@ class TaskModel:
         return start
 
     def reset(self) -> None:
-        """Forget what `step` was fed."""
+        """Reset the state of `step` to zero."""
         self._stepper: Any = None
 
     def step(self, x: Any) -> Array:
-        """The answer to one step, the state kept: x is a word (tag) or numbers (F,) (regress).
+        """Feed one step of a sequence; the state is carried to the next call. For tag and regress.
 
-        P(tag) (K,), or the outputs (K,) in their own units, of bits their probabilities. A whole sequence, step by
-        step, gives what `predict` gives. Raises `InputError` for something else, `ConfigError` for tasks and models
-        that need the whole sequence.
+        A sequence fed step by step gives the same outputs as `predict`.
+
+        Args:
+            x: A word (tag) or numbers of shape (F,) (regress).
+
+        Returns:
+            Shape (K,) float64: P(tag); the outputs in the units of the data; or the probabilities of bits.
+
+        Raises:
+            InputError: ``x`` does not fit the model.
+            ConfigError: The task or a bidirectional model needs the whole sequence.
         """
         if self.task not in ("tag", "regress"):
             raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
@@ -281,7 +400,7 @@ class TaskModel:
         record = step_to_example(x, self.vocabulary)
         batch = self.encode(ExampleSet(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
-            self._stepper = self.model.with_shared_parameters("exact")
+            self._stepper = self.model.with_shared_parameters(EXACT)
             self._state = self._stepper.encoder.stack.zero_state(1)
         output: Array = self._stepper.predict(batch, self._state)[0, 0].astype(np.float64)
         if self.task == "tag":
@@ -290,6 +409,6 @@ class TaskModel:
             return output
         return self.vocabulary.outputs.inverse_transform(output)
 
-    def _only(self, task: str) -> None:
+    def _require_task(self, task: str) -> None:
         if self.task != task:
             raise ConfigError(f"this is a model for {self.task}, not for {task}")

@@ -1,4 +1,4 @@
-"""Novel sequences from a network: draw a token, feed it back, until a length or a stop text."""
+"""Sampling from a network: sample a token, feed it back, until a length or a stop text is reached."""
 
 import time
 from collections.abc import Iterator
@@ -12,19 +12,32 @@ from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError
 from ..message import quoted
 from ..nn.incremental import IncrementalDecoder
-from ..nn.matmul_mode import sampling_mode
+from ..nn.matmul_mode import EXACT, sampling_mode
 from ..nn.network import Network, State
 from ..nn.parameters import Array
 from ..plain import check_whole, to_plain
 
-_CALL_SECONDS = 0.05  # a compiled call draws about so long: short enough to stream, and to hear Ctrl-C
-_MOST_STREAMS = 65536
-_PRIME_STEPS = 1024  # tokens of a prime that one call feeds
+_CALL_SECONDS = 0.05  # target duration of a compiled call: short enough to stream and to react to Ctrl-C
+_MAX_BLOCK = 4096  # tokens of one call
+_MAX_STREAMS = 65536
+_PROMPT_STEPS = 1024  # prompt tokens of one call
+_SUPPRESSED = -1e30  # output bias of a token that must not be sampled
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How a token is drawn from the logits (see `fastrnn.kernels.cpu.generate.draw`). Raises `ConfigError`."""
+    """How a token is sampled from the logits (see `fastrnn.kernels.cpu.generate`).
+
+    Attributes:
+        temperature: Divides the logits; above 0. Below 1 likely tokens become likelier. Default 1.
+        top_k: Sample from the k likeliest tokens only; 0, the default, for all.
+        top_p: Sample from the fewest likeliest tokens whose probabilities sum to p, 0 < p <= 1. Default 1.
+        min_p: Exclude tokens below this fraction of the largest probability, 0 <= p < 1. Default 0.
+        greedy: Always take the likeliest token; the other parameters are ignored. Default False.
+
+    Raises:
+        ConfigError: A value has another type or is out of range.
+    """
 
     temperature: float = 1.0
     top_k: int = 0
@@ -47,63 +60,75 @@ class SamplingParams:
 
     @property
     def numbers(self) -> tuple[float, int, float, float]:
-        """Temperature (0: the likeliest), top_k, top_p and min_p."""
+        """The kernels' arguments: temperature (0 for greedy), top_k, top_p, min_p."""
         return 0.0 if self.greedy else self.temperature, self.top_k, self.top_p, self.min_p
 
 
 def check_amounts(count: int, length: int, seed: int, name: str = "count") -> tuple[int, int, int]:
-    """The same as whole numbers. Raises `ConfigError` unless ``count`` texts, by this name, of ``length`` tokens can be
-    drawn with this seed."""
+    """Check and convert to int the number of texts, their length and the seed. Raises `ConfigError`.
+
+    ``name``: the name of ``count`` in messages.
+    """
     count = check_whole(name, count, 1)
-    if count > _MOST_STREAMS:
-        raise ConfigError(f"{name} is {count}; it must be at most {_MOST_STREAMS}: use several runs, each its --seed")
+    if count > _MAX_STREAMS:
+        raise ConfigError(f"{name} is {count}; it must be at most {_MAX_STREAMS}: use several runs, each its --seed")
     return count, check_whole("length", length, 0), check_whole("seed", seed, 0)
 
 
 def check_texts(**texts: Any) -> None:
-    """Raises `ConfigError` for one of these, by its name, that is neither a text nor None."""
+    """Raise `ConfigError` for an argument that is neither a str nor None."""
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):
             raise ConfigError(f"{name} must be a text, not {quoted(text)}")
 
 
 class StopText:
-    """Lets text through up to the first occurrence of ``stop``, holding back what might be its beginning."""
+    """Passes text on up to the first occurrence of ``stop``; holds back a possible beginning of it."""
 
     def __init__(self, stop: str | None) -> None:
-        self._stop, self._held, self.done = stop, "", False
+        self._stop = stop
+        self._pending = ""
+        self.done = False
 
     def feed(self, text: str) -> str:
+        """Add text; returns the part that is certainly before ``stop``."""
         if self.done or not self._stop:
             return "" if self.done else text
-        text = self._held + text
+        text = self._pending + text
         at = text.find(self._stop)
         if at >= 0:
-            self._held, self.done = "", True
+            self._pending = ""
+            self.done = True
             return text[:at]
-        keep = next(
+        # The longest suffix of the text that is a prefix of the stop text.
+        pending_length = next(
             n
             for n in range(min(len(self._stop) - 1, len(text)), -1, -1)
             if self._stop.startswith(text[len(text) - n :])
         )
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        self._pending = text[len(text) - pending_length :]
+        return text[: len(text) - pending_length]
 
     def flush(self) -> str:
-        """What was held back, at the end."""
-        held, self._held = self._held, ""
-        return held
+        """The pending text, at the end."""
+        pending = self._pending
+        self._pending = ""
+        return pending
 
 
 class Sampler:
-    """Draws from a network, several samples side by side.
+    """Samples several texts side by side from one network.
 
-    Sample i of a seed is the same whatever their number; of a float32 network of more than 256 units on a processor
-    with AMX: whatever their number below 16, and from there on.
+    Text i of a seed does not depend on the number of texts. Exception: with a float32 network of more
+    than 256 units on a processor with AMX, fewer than 16 texts differ from 16 or more.
 
-    ``rounded``: products take the weights of a float32 network as bfloat16, with AMX also the states where that is
-    faster; up to twice as fast for one stream.
-    ``end``: the token that ends a sample, for a decoder; unknown symbols are never drawn then.
+    Args:
+        network: The model.
+        tokenizer: Its vocabulary.
+        separator: The text between two documents, which starts a text without a prompt.
+        rounded: Round float32 weights to bfloat16 in matrix products; with AMX also the states where that is
+            faster. Up to twice as fast for one stream.
+        end: The id of the token that ends a text, for a decoder; unknown symbols are then never sampled.
     """
 
     def __init__(
@@ -114,15 +139,18 @@ class Sampler:
         rounded: bool = True,
         end: int | None = None,
     ) -> None:
-        self.network, self.tokenizer, self.separator, self.rounded = network, tokenizer, separator, rounded
+        self.network = network
+        self.tokenizer = tokenizer
+        self.separator = separator
+        self.rounded = rounded
         self.end = end
-        self._never = UNKNOWN if end is not None else None  # a token that is not drawn
+        self._suppressed = UNKNOWN if end is not None else None  # a token that is never sampled
 
     def without_unknown(self) -> "Sampler":
-        """A sampler of the same network that never draws the vocabulary's ``<UNK>``."""
+        """A sampler of the same network that never samples the vocabulary's ``<UNK>``."""
         sampler = Sampler(self.network, self.tokenizer, self.separator, self.rounded, self.end)
         if self.end is None:
-            sampler._never = self.tokenizer.unknown
+            sampler._suppressed = self.tokenizer.unknown
         return sampler
 
     def stream(
@@ -130,26 +158,27 @@ class Sampler:
         count: int,
         length: int,
         prime: str,
-        drawing: SamplingParams,
+        params: SamplingParams,
         *,
         seed: int = 0,
         stop: str | None = None,
         unknown: str = "error",
         state: State | None = None,
     ) -> Iterator[list[str]]:
-        """Pieces of ``count`` texts of ``length`` tokens each, as they are drawn; the prime is not repeated.
+        """Sample ``count`` texts of ``length`` tokens and yield their pieces as they are sampled.
 
-        A character of which ``length`` leaves some bytes only is left out, so that no text ends within one.
-        ``state``: name -> (L, count, H), where each starts, instead of zeros.
+        The prompt ``prime`` is not repeated. An incomplete UTF-8 character at the end is left out.
+        ``state``: initial states, name -> (L, count, H), instead of zeros.
         """
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
-        fed = self.prime_ids(prime, unknown)
+        prime_ids = self.prime_ids(prime, unknown)
         if prime:
             for decoder in decoders:
-                decoder.feed(fed)  # what follows a word depends on the word
+                decoder.feed(prime_ids)  # the space between two words depends on both
+
         ended = np.zeros(count, bool)
-        for tokens in self.tokens(count, length, fed, drawing, seed, state):
+        for tokens in self.tokens(count, length, prime_ids, params, seed, state):
             yield [
                 s.feed(d.feed(tokens[:, i])) if not s.done else ""
                 for i, (s, d) in enumerate(zip(stops, decoders, strict=True))
@@ -161,53 +190,57 @@ class Sampler:
         yield [s.flush() for s in stops]
 
     def prime_ids(self, prime: str, unknown: str = "error") -> Array:
-        """What is fed before the first draw; for an empty prime what starts a document."""
+        """The ids fed before the first token is sampled; for an empty prompt those that start a document."""
         ids = self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
         if self.end is not None:  # a decoder is fed its end token first
             return np.concatenate([[self.end], ids])
         return ids if ids.size else self.tokenizer.start_ids(self.separator)
 
     def tokens(
-        self, count: int, length: int, prime: Array, drawing: SamplingParams, seed: int, state: State | None = None
+        self, count: int, length: int, prime: Array, params: SamplingParams, seed: int, state: State | None = None
     ) -> Iterator[Array]:
-        """Blocks (n, count) of token ids."""
-        stepper = self._stepper(count)
+        """Sample ``length`` tokens of ``count`` texts; yields blocks (n, count) int32 of ids."""
+        decoder = self._make_decoder(count)
         if state is None:
-            stepper.set_state(self.network.initial_state(1), int(prime[0]))
-            _feed(stepper, prime[1:, None])
-            reached, last, host = stepper.get_state(), prime[-1], self.network.kernels.to_host
-            stepper.set_state(
-                {name: np.repeat(host(array), count, axis=1) for name, array in reached.items()}, int(last)
-            )
+            # All texts start alike: the prompt is fed once, as one stream, and its state copied.
+            decoder.set_state(self.network.initial_state(1), int(prime[0]))
+            _feed_prompt(decoder, prime[1:, None])
+            to_host = self.network.kernels.to_host
+            repeated = {name: np.repeat(to_host(array), count, axis=1) for name, array in decoder.get_state().items()}
+            decoder.set_state(repeated, int(prime[-1]))
         else:
-            stepper.set_state(state, int(prime[0]))
-            _feed(stepper, np.repeat(prime[1:, None], count, axis=1))
+            decoder.set_state(state, int(prime[0]))
+            _feed_prompt(decoder, np.repeat(prime[1:, None], count, axis=1))
+
+        # One generator for each text, so that a text does not depend on the number of texts.
         generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
-        done, block = 0, 8
+        done = 0
+        block = 8
         while done < length:
             block = min(block, length - done)
             uniforms = np.stack([g.random(block) for g in generators], axis=1)
-            drawn = np.empty((block, count), np.int32)
+            tokens = np.empty((block, count), np.int32)
             start = time.perf_counter()
-            stepper.generate(uniforms, drawing.numbers, drawn)
+            decoder.generate(uniforms, params.numbers, tokens)
             seconds = time.perf_counter() - start
             done += block
-            yield drawn
-            block = max(1, min(4096, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
+            yield tokens
+            block = max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
-    def _stepper(self, count: int) -> IncrementalDecoder:
-        """For steps of ``count`` streams; the bias keeps the token that is never drawn out of them."""
-        network, bias = self.network, self.network.parameters["out.bias"]
-        if self._never is not None:
+    def _make_decoder(self, count: int) -> IncrementalDecoder:
+        """A decoder of ``count`` streams; its output bias suppresses the token that is never sampled."""
+        network = self.network
+        bias = network.parameters["out.bias"]
+        if self._suppressed is not None:
             changed = network.kernels.to_host(bias).copy()
-            changed[self._never] = -1e30
+            changed[self._suppressed] = _SUPPRESSED
             bias = network.kernels.to_device(changed)
-        matmul_mode = sampling_mode(network.kernels, network.shape.hidden, count) if self.rounded else "exact"
+        matmul_mode = sampling_mode(network.kernels, network.shape.hidden, count) if self.rounded else EXACT
         return IncrementalDecoder(network.with_shared_parameters(matmul_mode), count, bias)
 
 
-def _feed(stepper: IncrementalDecoder, tokens: Array) -> None:
-    """Tokens (N, B), in calls that end soon enough to hear Ctrl-C."""
-    for at in range(0, len(tokens), _PRIME_STEPS):
-        given = np.ascontiguousarray(tokens[at : at + _PRIME_STEPS], np.int32)
-        stepper.generate(np.zeros(given.shape), SamplingParams().numbers, given, len(given))
+def _feed_prompt(decoder: IncrementalDecoder, tokens: Array) -> None:
+    """Feed prompt tokens (N, B) in calls short enough to react to Ctrl-C."""
+    for at in range(0, len(tokens), _PROMPT_STEPS):
+        given = np.ascontiguousarray(tokens[at : at + _PROMPT_STEPS], np.int32)
+        decoder.generate(np.zeros(given.shape), SamplingParams().numbers, given, len(given))

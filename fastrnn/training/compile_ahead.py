@@ -196,7 +196,7 @@ def compile_task(config: Config, train_first: bool = True) -> None:
     from ..data.examples.example import Example, ExampleSet, Location
     from ..data.examples.numericalize import numericalize
     from ..data.examples.schema import TaskSchema
-    from ..inference.metrics import answers
+    from ..inference.metrics import make_predictor
     from ..nn.models import build
 
     if config.task not in EXAMPLES:
@@ -214,6 +214,6 @@ def compile_task(config: Config, train_first: bool = True) -> None:
     model = build(settings, model_spec(schema, config.task))
     for batch in evaluation_batches(numericalize(examples, schema)):
         if not train_first:
-            answers(model, schema)(batch)
+            make_predictor(model, schema)(batch)
         model.train_step_gradients(batch, {}, keep_prob=0.5)
-        answers(model, schema)(batch)
+        make_predictor(model, schema)(batch)

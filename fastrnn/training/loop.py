@@ -16,7 +16,7 @@ from ..checkpoint.checkpoint import Checkpoint, Encoding, check_readable, load, 
 from ..checkpoint.run_dir import RunFolder, Saver
 from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
-from ..inference.evaluation import Evaluation, Evaluator, bits_of
+from ..inference.evaluation import Evaluation, Evaluator, to_bits
 from .autotune import hardly_trained, too_few, with_steps
 from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd
 from .run_log import NoLog, RunLog
@@ -172,7 +172,7 @@ class Loop:
         sample = self.draw() if self.draw and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid = measured.nats if measured else None
-        bits = bits_of(valid, self.config.task)
+        bits = to_bits(valid, self.config.task)
         metrics = measured.metrics if measured else {}
         self.callback.on_evaluate(EvaluateEnd(progress.step, train, valid, bits, best, sample, metrics))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
@@ -316,7 +316,7 @@ class Loop:
             chars_per_s=round(self._rate.overall or progress.chars / max(seconds, 1e-9), 1),
             train_nats=train,
             valid_nats=best,
-            valid_bits=bits_of(best, self.config.task),
+            valid_bits=to_bits(best, self.config.task),
             best_step=progress.best_step,
             stopped=stopped,
             signal=self.signals.stop if stopped == "signal" else None,

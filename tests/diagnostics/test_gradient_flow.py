@@ -8,7 +8,7 @@ from random_cases import make_model
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.diagnostics.gradient_flow import WARM, Rows, choose_rows, gradient_flow
+from fastrnn.diagnostics.gradient_flow import WARM_UP, Rows, choose_rows, gradient_flow
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.reference import softmax
 
@@ -145,7 +145,7 @@ def test_what_comes_before_a_row_is_read_first(rng):
     chosen = choose_rows(corpus, 6, 1000)
     states = states_before(model, chosen)[0]
     for b, ids in enumerate(chosen.ids.T):
-        position = int(np.flatnonzero(corpus.ids == ids[WARM])[0]) if ids[WARM] != 0 else None
+        position = int(np.flatnonzero(corpus.ids == ids[WARM_UP])[0]) if ids[WARM_UP] != 0 else None
         if position is None:
             assert not states["c"][:, b].any()
             continue
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_said():
     corpus, _ = documents([8, 5])
     with pytest.raises(InputError, match="no document of the text has 9 tokens"):
         choose_rows(corpus, 8)
-    assert choose_rows(corpus, 7).ids.shape == (WARM + 7, 1)
+    assert choose_rows(corpus, 7).ids.shape == (WARM_UP + 7, 1)
     for lags, rows, words in ((0, 1, "lags is 0"), (3, 0, "rows is 0")):
         with pytest.raises(ConfigError, match=words):
             choose_rows(corpus, lags, rows)

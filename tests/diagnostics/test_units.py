@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastrnn.diagnostics import search, signals
+from fastrnn.diagnostics import find_units, signals
 from fastrnn.diagnostics.units import column_ranks, correlations, roc_areas
 
 
@@ -63,7 +63,7 @@ def test_the_search_finds_the_unit_that_follows(rng):
     values[1, :, 4] = np.tanh(1 - known["line position"] / 20)
     values[0, :, 3] = known["quotes"] - 0.5
     values[1, :, 0] = np.where(known["word"], -1, 1) + rng.normal(scale=0.5, size=len(text))
-    found = search(values, known, most=3)
+    found = find_units(values, known, most=3)
     assert all(len(matches) == 3 for matches in found.values())
     best = {name: matches[0] for name, matches in found.items()}
     assert (best["line position"].layer, best["line position"].unit, best["line position"].measure) == (1, 4, "r")
@@ -73,11 +73,11 @@ def test_the_search_finds_the_unit_that_follows(rng):
     assert best["word"].value < 0.05
     strengths = [match.strength for match in found["brackets"]]
     assert strengths == sorted(strengths, reverse=True)
-    assert {match.layer for matches in search(values, known, layers=[0]).values() for match in matches} == {0}
+    assert {match.layer for matches in find_units(values, known, layers=[0]).values() for match in matches} == {0}
 
 
 def test_a_signal_that_never_changes_is_followed_by_no_unit(rng):
-    found = search(rng.normal(size=(1, 3, 2)), signals("abc"))
+    found = find_units(rng.normal(size=(1, 3, 2)), signals("abc"))
     assert not found["quotes"]
     assert not found["word"]
     assert not found["indentation"]

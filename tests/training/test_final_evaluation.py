@@ -10,7 +10,7 @@ import pytest
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
 from fastrnn.data.text.corpus import Corpus, corpus_from_text, split_corpus
-from fastrnn.inference.evaluation import evaluate, unwatched
+from fastrnn.inference.evaluation import evaluate, never_stop
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.load import load as load_model
 from fastrnn.training import autotune, autotune_tasks
@@ -135,7 +135,7 @@ def test_an_evaluation_whose_time_is_over_says_so(corpus):
     from fastrnn.nn.network import Network
 
     network = Network.from_config(SMALL, corpus.tokenizer.size)
-    found, whole = evaluate(network, valid, unwatched, seconds=0.0), evaluate(network, valid)
+    found, whole = evaluate(network, valid, never_stop, seconds=0.0), evaluate(network, valid)
     assert found is not None
     assert whole is not None
     assert (found.whole, whole.whole) == (False, True)

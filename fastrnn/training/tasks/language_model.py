@@ -16,7 +16,7 @@ from ...data.text.tokenizers import Tokenizer, WordTokenizer
 from ...data.text.words import UNK
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError
-from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, evaluate, validated_part
+from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
 from .. import autotune
@@ -76,7 +76,7 @@ class LanguageModelTask:
             f"{documents:,} {'document' if documents == 1 else 'documents'}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
-            *validated_part(config.eval_size, self._valid_tokens, config.tokens or CHARS),
+            *describe_subset(config.eval_size, self._valid_tokens, config.tokens or CHARS),
         ]
 
     def statistics(self) -> dict[str, Any]:

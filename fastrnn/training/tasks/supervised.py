@@ -20,8 +20,8 @@ from ...data.examples.token_unit import choose_token_unit
 from ...data.examples.validation import check_example_set
 from ...data.text.line_ends import Tell
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
-from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, unwatched, validated_part
-from ...inference.metrics import answers, evaluate_records, metric_for
+from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, never_stop
+from ...inference.metrics import evaluate_examples, make_predictor, metric_for
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.models import SupervisedModel, build
 from ...nn.spec import model_spec
@@ -75,7 +75,7 @@ class SupervisedTask:
             f"data {len(self.data):,} {noun}s to learn from, {valid:,} to validate on{labels}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {windows.batch} {noun}s, "
             f"{windows.per_epoch:,} an epoch",
-            *validated_part(config.eval_size, valid, f"{noun}s"),
+            *describe_subset(config.eval_size, valid, f"{noun}s"),
         ]
 
     def statistics(self) -> dict[str, Any]:
@@ -129,8 +129,8 @@ class SupervisedTask:
 
         def judged(data: EncodedDataset, watch: Watch) -> Evaluation | None:
             batches = list(evaluation_batches(data))
-            predict = answers(model, self.tokenizer)
-            return evaluate_records(model, batches, metric_for(data), predict, watch, len(batches))
+            predict = make_predictor(model, self.tokenizer)
+            return evaluate_examples(model, batches, metric_for(data), predict, watch, len(batches))
 
         return evaluate
 
@@ -165,9 +165,9 @@ class SupervisedTask:
             return autotune_tasks.Costs(step, 0.0)
         few = min(len(self.valid), _MEASURED)
         evaluate = self._evaluate(model.with_shared_parameters(), few, config.seed)
-        evaluate(unwatched)  # compiles
+        evaluate(never_stop)  # compiles
         start = time.perf_counter()
-        evaluate(unwatched)
+        evaluate(never_stop)
         return autotune_tasks.Costs(step, self.group.all_reduce_max((time.perf_counter() - start) / few)[0])
 
 

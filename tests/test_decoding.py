@@ -7,8 +7,8 @@ import pytest
 from task_cases import B, make_batch, make_task
 
 from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
-from fastrnn.inference.decoding import beam_search, greedy, log_probabilities
-from fastrnn.inference.metrics import longest, written
+from fastrnn.inference.decoding import beam_search, greedy_search, log_probabilities
+from fastrnn.inference.metrics import decode_batch, max_target_lengths
 from fastrnn.inference.sampling import Sampler
 
 LENGTH = 4
@@ -56,7 +56,7 @@ def make_sampler(model):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_beam_of_one_is_greedy(cell, rng):
     model, state = make_case(rng, cell)
-    found = until_end(greedy(make_sampler(model), state, 12))
+    found = until_end(greedy_search(make_sampler(model), state, 12))
     assert until_end(beam_search(model.decoder, state, 12, 1)) == found
     for b in range(B):
         tokens, last = [0], rows_of(state, [b])
@@ -91,10 +91,10 @@ def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
     for case in range(40):
         model, batch = make_task("translate", rng), make_batch("translate", rng)
         model.parameters.flat[...] *= 3
-        start, most = model.encode(batch), longest(batch)
-        plain = log_probabilities(model.decoder, start, written(model, target, batch), most)
+        start, most = model.encode(batch), max_target_lengths(batch)
+        plain = log_probabilities(model.decoder, start, decode_batch(model, target, batch), most)
         beam = 2 + case % 2
-        answer = log_probabilities(model.decoder, start, written(model, target, batch, beam), most)
+        answer = log_probabilities(model.decoder, start, decode_batch(model, target, batch, beam), most)
         alone = beam_search(model.decoder, start, int(most.max()), beam)
         alone[np.arange(len(alone))[:, None] >= most] = END
         assert (answer >= plain).all()
@@ -126,7 +126,7 @@ def test_rows_do_not_depend_on_each_other(rng):
 def test_searching_leaves_the_states_as_they_were(rng):
     model, state = make_case(rng)
     before = {name: array.copy() for name, array in state.items()}
-    greedy(make_sampler(model), state, 5)
+    greedy_search(make_sampler(model), state, 5)
     beam_search(model.decoder, state, 5, 3)
     for name, array in state.items():
         np.testing.assert_array_equal(array, before[name])

@@ -7,7 +7,7 @@ from random_cases import make_model
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
-from fastrnn.diagnostics import activations, head, most_surprising, surprisal, token_texts
+from fastrnn.diagnostics import activations, compute_surprisal, find_largest, head, token_texts
 from fastrnn.diagnostics.trace import STEPS
 from fastrnn.errors import ConfigError
 from fastrnn.inference.evaluation import evaluate
@@ -28,22 +28,22 @@ def starts_of(corpus):
 
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_surprise_is_minus_the_log_of_the_probability(cell, rng):
+def test_surprisal_is_minus_the_log_of_the_probability(cell, rng):
     model, corpus = make_case(rng, cell)
     assert len(corpus) > 2 * STEPS
     logits, _ = model.forward(corpus.ids[:, None].astype(int), None, starts_of(corpus))
     expected = -np.log(softmax(logits[:, 0])[np.arange(len(corpus) - 1), corpus.ids[1:]][: len(corpus) - 1])
-    nats = surprisal(make_network(model), corpus)
+    nats = compute_surprisal(make_network(model), corpus)
     assert np.isnan(nats[0])
     np.testing.assert_allclose(nats[1:], expected, rtol=1e-9)
     assert nats[1:].mean() == pytest.approx(evaluate(make_network(model), corpus).nats)
 
 
-def test_the_first_of_each_file_has_no_surprise(tmp_path, rng):
+def test_the_first_of_each_file_has_no_surprisal(tmp_path, rng):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text("abc" * 50 + name)
     corpus = read_corpus([str(tmp_path)])
-    nats = surprisal(make_network(make_model("gru", 1, rng, H, corpus.tokenizer.size)), corpus)
+    nats = compute_surprisal(make_network(make_model("gru", 1, rng, H, corpus.tokenizer.size)), corpus)
     assert np.flatnonzero(np.isnan(nats)).tolist() == corpus.breaks.tolist() == [0, 151]
     np.testing.assert_allclose(nats[1:150], nats[152:301])
 
@@ -59,10 +59,10 @@ def test_activations_are_the_textbooks(cell, rng):
         np.testing.assert_allclose(found[:, t], states["h"][:, 0], rtol=1e-9, atol=1e-12)
 
 
-def test_the_most_surprising_come_first():
+def test_the_find_largest_come_first():
     nats = np.array([np.nan, 1.0, 5.0, 0.5, 5.0, 3.0])
-    assert most_surprising(nats, 3) == [2, 4, 5]
-    assert most_surprising(nats, 99) == [2, 4, 5, 1, 3]
+    assert find_largest(nats, 3) == [2, 4, 5]
+    assert find_largest(nats, 99) == [2, 4, 5, 1, 3]
 
 
 def test_the_head_of_a_corpus_keeps_what_starts_in_it():

@@ -102,7 +102,7 @@ def test_a_quick_block_is_followed_by_one_four_times_as_long(sampler, monkeypatc
 def test_the_pieces_in_which_a_prime_is_fed_do_not_show(sampler, monkeypatch):
     whole = drawn(sampler, 1, 30, "abcabcabcabc", GREEDY)
     for steps in (1, 3, 11, 12):
-        monkeypatch.setattr(sampling, "_PRIME_STEPS", steps)
+        monkeypatch.setattr(sampling, "_PROMPT_STEPS", steps)
         assert drawn(sampler, 1, 30, "abcabcabcabc", GREEDY) == whole
 
 
