@@ -1,4 +1,4 @@
-"""Greedy and beam search, against every sequence there is."""
+"""Greedy and beam search, compared with every possible sequence."""
 
 import itertools
 

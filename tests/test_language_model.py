@@ -81,13 +81,13 @@ def test_scores_add_up_to_the_probability_of_a_sentence(model):
 
 def test_a_long_line_among_short_ones_is_scored_apart_with_the_same_bits(model, monkeypatch):
     lines = ["the cat", "the cats were full. " * 1200, "", "apple", "the pear and"]
-    sizes, together = [], LanguageModel._nats_together
+    sizes, together = [], LanguageModel._sum_batch_losses
 
     def watched(self, network, coded):
         sizes.append(sorted(map(len, coded)))
         return together(self, network, coded)
 
-    monkeypatch.setattr(LanguageModel, "_nats_together", watched)
+    monkeypatch.setattr(LanguageModel, "_sum_batch_losses", watched)
     scores = list(model.score(lines))
 
     assert [score.text for score in scores] == lines

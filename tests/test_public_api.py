@@ -1,4 +1,4 @@
-"""The library inside other programs: forks, copies, interrupts, imports, and callers that give something else."""
+"""The library inside other programs: forks, copies, interrupts, imports, arguments of wrong types."""
 
 import ast
 import copy
@@ -252,7 +252,7 @@ class Table(UserDict):  # type: ignore[type-arg]
         (np.array("aab"), "ndarray where a list is needed"),
     ],
 )
-def test_what_is_no_list_of_texts_is_not_answered(folder: Path, values: Any, reason: str) -> None:
+def test_predict_and_score_refuse_anything_but_lists_of_texts(folder: Path, values: Any, reason: str) -> None:
     model = fastrnn.load(folder / "classify", threads=1)
     with pytest.raises(InputError, match=reason):
         list(model.predict(values))  # type: ignore[union-attr]
@@ -271,7 +271,7 @@ class Column:
         return self.values[self.index.index(label)]
 
 
-def test_columns_and_arrays_of_texts_are_answered(folder: Path) -> None:
+def test_columns_and_arrays_of_texts_are_accepted(folder: Path) -> None:
     model: Any = fastrnn.load(folder / "classify", threads=1)
     texts = ["aab", "bba", "ab"]
     expected = [a.value for a in model.predict(texts)]
@@ -320,7 +320,9 @@ CORPUS = fastrnn.corpus_from_text("ab" * 30)
         lambda d: fastrnn.Config.from_mapping("steps"),
     ],
 )
-def test_arguments_of_other_types_are_told(folder: Path, tmp_path: Path, call: Any, monkeypatch: Any) -> None:
+def test_arguments_of_wrong_types_raise_errors_of_one_line(
+    folder: Path, tmp_path: Path, call: Any, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FastRNNError) as caught:
         call(folder)
@@ -359,7 +361,7 @@ def test_arguments_of_other_types_are_told(folder: Path, tmp_path: Path, call: A
         lambda m: m.evaluate(CORPUS),
     ],
 )
-def test_questions_of_other_types_to_a_language_model(folder: Path, call: Any) -> None:
+def test_arguments_of_wrong_types_to_a_language_model(folder: Path, call: Any) -> None:
     model = fastrnn.load(folder / "language-model", threads=1)
     with pytest.raises(FastRNNError) as caught:
         call(model)
@@ -391,14 +393,14 @@ def test_questions_of_other_types_to_a_language_model(folder: Path, call: Any) -
         ("regress", lambda m: m.step("1")),
     ],
 )
-def test_questions_of_other_types_to_other_models(folder: Path, task: str, call: Any) -> None:
+def test_arguments_of_wrong_types_to_task_models(folder: Path, task: str, call: Any) -> None:
     model = fastrnn.load(folder / task, threads=1)
     with pytest.raises(FastRNNError) as caught:
         call(model)
     assert 10 < len(str(caught.value)) < 400
 
 
-def test_numbers_of_numpy_are_taken_as_pythons(folder: Path) -> None:
+def test_numpy_scalars_are_accepted_as_numbers(folder: Path) -> None:
     model: Any = fastrnn.load(folder / "language-model", threads=np.int64(1))
     assert model.sample(np.int32(9), seed=np.uint8(3), temperature=np.float32(0.5)) == model.sample(
         9.0, seed=3, temperature=0.5
@@ -410,7 +412,7 @@ def test_numbers_of_numpy_are_taken_as_pythons(folder: Path) -> None:
     np.testing.assert_array_equal(first, model.step(1))
 
 
-def test_a_text_in_the_place_of_its_name_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path) -> None:
     for call in (fastrnn.train, fastrnn.read_corpus, lambda t: fastrnn.read_records(t, "classify")):
         for text in (TEXT.replace(", ", "\n") * 99, "*" + TEXT * 99, TEXT * 99 + "\0"):
             with pytest.raises(InputError, match=r"is a text, not the name of one") as caught:
@@ -425,13 +427,11 @@ def test_a_text_in_the_place_of_its_name_is_told_in_a_line(tmp_path: Path) -> No
 
 def test_a_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: Path) -> None:
     long = "z" * 50_000
-    (tmp_path / "a.tsv").write_text(f"{long}\taab\n")
     (tmp_path / "b.tsv").write_text(long)
     model: Any = fastrnn.load(folder / "classify", threads=1)
     generator: Any = fastrnn.load(folder / "generate", threads=1)
     written: Any = fastrnn.load(folder / "language-model", threads=1)
     for call in (
-        lambda: model.evaluate(tmp_path / "a.tsv"),
         lambda: model.evaluate(tmp_path / "b.tsv"),
         lambda: generator.generate(long),
         lambda: written.step(long),
@@ -464,7 +464,7 @@ class InterruptAt(Callback):
         (-1, "SIGTERM", "SystemExit(143)", []),
     ],
 )
-def test_an_interrupt_ends_a_loop_of_trainings_if_wanted(
+def test_an_interrupt_ends_a_loop_of_trainings_with_raise_interrupt(
     folder: Path, tmp_path: Path, at: int, number: str, ended: str, saved: list[int]
 ) -> None:
     script = f"""
@@ -504,7 +504,7 @@ if {at} > 0:
     assert found.returncode == 0
 
 
-def test_without_the_option_the_result_tells_of_the_interrupt(tmp_path: Path) -> None:
+def test_without_raise_interrupt_the_result_holds_the_signal(tmp_path: Path) -> None:
     script = f"""
 import signal, fastrnn
 from fastrnn.training.callbacks import Callback
@@ -580,7 +580,7 @@ print([name for name in sys.modules if name.startswith("fastrnn.training")])
 
 @pytest.mark.parametrize("module", ["fastrnn", "fastrnn_cli"])
 @pytest.mark.parametrize("level", ["-O", "-OO"])
-def test_modules_that_run_are_the_program_with_all_its_help(module: str, level: str, tmp_path: Path) -> None:
+def test_python_m_runs_the_program_with_all_its_help(module: str, level: str, tmp_path: Path) -> None:
     def ask(*arguments: str) -> str:
         found = subprocess.run(
             [sys.executable, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=100, check=True
@@ -592,7 +592,7 @@ def test_modules_that_run_are_the_program_with_all_its_help(module: str, level: 
     assert "Train a model on a text" in ask(level, "-m", module, "train", "--help")
 
 
-def test_a_numba_that_does_not_compile_is_told_in_a_line(folder: Path) -> None:
+def test_a_disabled_numba_raises_an_error_of_one_line(folder: Path) -> None:
     for line in ("sample language-model", "train t.txt --out none", "predict classify a.tsv"):
         found = subprocess.run(
             [sys.executable, "-m", "fastrnn", *line.split()],
@@ -608,7 +608,7 @@ def test_a_numba_that_does_not_compile_is_told_in_a_line(folder: Path) -> None:
     assert not (folder / "none").exists()
 
 
-def test_a_launcher_without_mpi4py_is_told_how_to_run_alone(monkeypatch: Any) -> None:
+def test_without_mpi4py_the_error_explains_how_to_run_one_process(monkeypatch: Any) -> None:
     for name in ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "SLURM_NTASKS", "PMIX_RANK"):
         monkeypatch.setenv(name, "0" if name.endswith("RANK") else "6")
     monkeypatch.setitem(sys.modules, "fastrnn.distributed.mpi", None)

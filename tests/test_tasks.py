@@ -296,7 +296,7 @@ def test_predictions_keep_the_order_of_the_inputs(tagger):
     assert [answer.value for answer in alone] == [answer.value for answer in found[:20]]
 
 
-@pytest.mark.parametrize(("name", "message"), [("predict", "answers nothing"), ("translate", "not for translate")])
+@pytest.mark.parametrize(("name", "message"), [("predict", "makes no predictions"), ("translate", "not for translate")])
 def test_a_method_of_another_task_is_rejected(writer, name, message):
     with pytest.raises(ConfigError, match=message):
         list(getattr(writer, name)(["x"]))

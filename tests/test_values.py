@@ -1,4 +1,4 @@
-"""The library asked with plain Python values and paths, without records."""
+"""The library with plain Python values and paths as inputs, without `ExampleSet`."""
 
 from decimal import Decimal
 from pathlib import Path

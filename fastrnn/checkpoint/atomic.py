@@ -72,6 +72,7 @@ def remove_stale_files(folder: str | os.PathLike[str], exclusive: bool = False) 
 def make_folder(folder: str | os.PathLike[str]) -> None:
     """Create a folder and its missing parents, durably. Raises `OSError`."""
     path = Path(folder).absolute()
+    # Each new folder is durable only when its parent has been flushed.
     missing = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for place in missing or [path]:
@@ -116,6 +117,7 @@ def _replace(target: str, folder: str, data: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        # Only after the flush: otherwise a power cut could leave an empty file under the final name.
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -125,6 +127,7 @@ def _replace(target: str, folder: str, data: bytes) -> None:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
+    # os.write may write less than asked, for example when a signal arrives.
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

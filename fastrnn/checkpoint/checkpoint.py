@@ -48,7 +48,7 @@ FORMAT = "fastrnn"
 VERSION = "1"
 
 _KEYS = {"format", "version", *VALUES, "digest", "metadata_digest"}
-_MESSAGE_LENGTH = 300
+_MESSAGE_LENGTH = 300  # a damaged file must not fill the screen
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,7 @@ class Checkpoint:
         """Whether training can be resumed from this checkpoint."""
         if self.config.task == "language-model":
             return bool(self.state)
+        # The examples of the labelled tasks start from zero: only the moments are needed, if there are any.
         return bool(self.optimizer) or not MOMENTS[self.config.optimizer]
 
 
@@ -126,8 +127,10 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
     tensors = dict(checkpoint.parameters)
     tensors |= {f"optimizer.{key}": value for key, value in checkpoint.optimizer.items()}
     tensors |= {f"state.{key}": value for key, value in checkpoint.state.items()}
+    # The digest is of the bytes in the file, which are little-endian on every machine.
     tensors = {key: np.asarray(value, value.dtype.newbyteorder("<"), order="C") for key, value in tensors.items()}
 
+    # The same checks as for reading: a file that could not be loaded must not replace a good one.
     try:
         check_tokens(checkpoint.config, checkpoint.tokenizer)
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
@@ -153,6 +156,7 @@ def check_readable(checkpoint: Checkpoint, name: str = "model") -> None:
         corpus = parse_object(texts, "corpus")
         check_progress(progress)
         check_corpus(corpus)
+        # Values that JSON changes (tuples, keys that are not strings) show when it is serialized again.
         again = Checkpoint(config, parse_encoding(texts, shapes, config), {}, {}, {}, progress, corpus)
         if _serialize_fields(again, shapes) != texts or again.tokenizer != checkpoint.tokenizer:
             raise FormatError("it would be read back differently")
@@ -176,6 +180,7 @@ def _read(file: io.BufferedIOBase, size: int, name: str) -> Checkpoint:
     try:
         return _parse(file, size)
     except (FormatError, ConfigError, InputError) as error:
+        # Names and values from the file can hold line breaks.
         message = " ".join(str(error).split())
         if len(message) > _MESSAGE_LENGTH:
             message = message[: _MESSAGE_LENGTH - 3] + "..."
@@ -200,6 +205,7 @@ def _parse(file: io.BufferedIOBase, size: int) -> Checkpoint:
     check_progress(progress)
     check_corpus(corpus)
 
+    # The digests come before the values: a damaged tensor is reported as damage, not as NaN.
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)

@@ -71,6 +71,7 @@ def parse_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) -> 
     """Parse the vocabulary, whose size is bounded by the shapes of the tensors in the file."""
     if config.task == "language-model":
         return _parse_tokenizer(texts, shapes)
+    # Counted before the vocabulary is built: its memory is bounded by the size of the file.
     most = _max_columns(shapes)
     mapping = parse_object(texts, "tokenizer", most)
     entries = max([_count_entries(mapping.get(name)) for name in ("tokens", "characters", "target", "labels")])

@@ -42,6 +42,7 @@ class RunFolder:
             make_folder(run.path)
             run._check_free()
             run.log_descriptor = create_log(run.log_path)
+            # Checked again under the lock: another run may have saved a checkpoint in between.
             run._check_no_checkpoints()
             remove_stale_files(run.path, exclusive=True)
             fsync_folder(run.path)
@@ -57,6 +58,7 @@ class RunFolder:
                 try:
                     return cls.create(path)
                 except OutputError:
+                    # Another run of the same second took the name: try the next one.
                     if not run._has_run_files():
                         raise
         raise OutputError(f"run folder {name} exists, and many after it; choose one with --out")
@@ -82,6 +84,7 @@ class RunFolder:
             self._check_free()
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.path.stat()  # raises for an invalid name
+            # The folder will be created in its nearest existing parent.
             nearest = next(place for place in (self.path, *self.path.absolute().parents) if os.path.lexists(place))
             if not nearest.is_dir():
                 raise FileExistsError if nearest == self.path else NotADirectoryError(0, "Not a directory")
@@ -90,9 +93,10 @@ class RunFolder:
 
     def _check_free(self) -> None:
         self._check_no_checkpoints()
-        known = _stat_succeeds(self.log_path)
-        free = is_abandoned(self.log_path) if known else not _stat_succeeds(self.config_path)
-        if not free:
+        # Without a log a configuration alone is enough to make it a run.
+        has_log = _stat_succeeds(self.log_path)
+        is_free = is_abandoned(self.log_path) if has_log else not _stat_succeeds(self.config_path)
+        if not is_free:
             raise OutputError(self._exists())
 
     @contextlib.contextmanager
@@ -207,6 +211,7 @@ class Saver:
             self._write(state)
 
     def _write(self, state: bytes, best: bool = False) -> None:
+        # The order matters: see the class. After a failure the best checkpoint stays pending.
         if best:
             self._best = state
         if self._best is not None:

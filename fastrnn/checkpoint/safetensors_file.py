@@ -83,6 +83,7 @@ def read_header(file: io.BufferedIOBase, size: int) -> Header:
     """Read the header of an open file of `size` bytes, up to the first array. Raises `FormatError`."""
     if size == 0:
         raise FormatError("an empty file, not a model")
+    # Eight bytes of length and the opening brace: enough to recognize another kind of file.
     start = file.read(9)
     length = int.from_bytes(start[:8], "little")
     if len(start) < 9 or length > _LONGEST or start[8:] != b"{":
@@ -106,6 +107,7 @@ def check_layout(header: Header) -> dict[str, Entry]:
     Raises `FormatError` if arrays overlap, leave a gap or do not fill the file.
     """
     entries = {name: _parse_entry(name, described) for name, described in header.unchecked.items()}
+    # Sorted by position; an empty array comes before the array that starts at the same position.
     entries = dict(sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)))
     position = 0
     for name, entry in entries.items():

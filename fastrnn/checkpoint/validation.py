@@ -71,6 +71,7 @@ def expected_shapes(config: Config, signature: ModelSpec, names: Iterable[str]) 
     check_sizes(config)
     shapes = dict(parameter_shapes(config, signature))
     count = sum(math.prod(sizes) for sizes in shapes.values())
+    # A model for use has neither moments nor state; one of a kind without the others is damage.
     kinds = {name.partition(".")[0] for name in names}
     if "optimizer" in kinds:
         shapes |= {f"optimizer.{moment}": (count,) for moment in MOMENTS[config.optimizer]}
@@ -103,6 +104,7 @@ def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Conf
 def check_finite(tensors: Mapping[str, Array]) -> None:
     """Raise `FormatError` for NaN and infinity."""
     for name, tensor in tensors.items():
+        # In chunks: isfinite allocates one byte for each number.
         flat = tensor.reshape(-1)
         for start in range(0, flat.size, _CHUNK):
             if not np.isfinite(flat[start : start + _CHUNK]).all():

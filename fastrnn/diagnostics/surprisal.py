@@ -14,6 +14,7 @@ Array = npt.NDArray[Any]
 
 def compute_surprisal(network: Network, corpus: Corpus) -> Array:
     """The surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
+    # The loss at a token is the surprisal of the next one, hence the shift by one.
     nats = np.empty(len(corpus) + 1)
     for first, stop in trace_hidden_states(network, corpus):
         nats[first + 1 : stop + 1] = network.losses[:, 0]

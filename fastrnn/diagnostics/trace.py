@@ -33,6 +33,7 @@ def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int,
     and the layers' arrays hold that window. The loss at a token is that of predicting the next one; at the
     last token of the corpus it is 0.
     """
+    # The last token has no target: -1 is not scored.
     targets = np.append(corpus.ids[1:].astype(np.int32), np.int32(-1))
     bounds = np.append(corpus.starts, len(corpus)).tolist()
     for document, end in pairwise(bounds):

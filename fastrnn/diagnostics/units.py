@@ -96,6 +96,7 @@ class _TextState:
     def _read_char(self, char: str) -> None:
         self.word = char.isalnum() or char == "\ufffd"
         if char == "\n":
+            # An empty line: an unbalanced quote or bracket must not affect the rest of the text.
             if self.position == 0:
                 self.quoted, self.depth = False, 0
             self.position = self.indentation = 0
@@ -126,6 +127,7 @@ def find_units(
     """
     found: dict[str, list[Match]] = {name: [] for name in signals}
     for n in range(len(values)) if layers is None else layers:
+        # The ranks of a layer serve all yes-or-no signals.
         ranks = column_ranks(values[n])
         for name, signal in signals.items():
             if signal.min() < signal.max():

@@ -80,6 +80,7 @@ class LanguageModel:
         self._settings = threads, exact, device  # arguments of a copy, for pickle
 
         config = self.config
+        # Device and threads are those of this machine, not of the training.
         local_config = config.replace(precision=config.dtype, threads=threads, device=device)
         self.network = Network.from_config(local_config, self.tokenizer.size)
         self.shape = self.network.shape
@@ -170,7 +171,7 @@ class LanguageModel:
             InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
         """
         if not isinstance(corpus, Corpus):
-            raise InputError(f"{quoted(corpus)} is no Corpus; give what read_corpus or corpus_from_text makes")
+            raise InputError(f"{quoted(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
         if corpus.tokenizer != self.tokenizer:
             raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
         found = evaluate(self.network.with_shared_parameters(), corpus)
@@ -199,6 +200,7 @@ class LanguageModel:
         return self._score_lines(lines, unknown)
 
     def _score_lines(self, lines: Iterable[str], unknown: str) -> Iterator[LineScore]:
+        # A network of its own: `step` and the sampler keep their states.
         network = self.network.with_shared_parameters()
         numbered = enumerate(lines, 1)
         while batch := list(itertools.islice(numbered, _LINES)):
@@ -236,6 +238,7 @@ class LanguageModel:
         steps = len(start) + max(map(len, sequences)) - 1
         x = np.zeros((steps, len(sequences)), np.int32)
         y = np.full((steps, len(sequences)), -1, np.int32)  # -1: not scored
+        # Column b: the document start, then the line; only the tokens of the line are targets.
         for b, ids in enumerate(sequences):
             sequence = np.concatenate([start, ids])
             x[: len(sequence) - 1, b] = sequence[:-1]
@@ -278,6 +281,7 @@ class LanguageModel:
         check_texts(text=text)
         prime = self.sampler.prime_ids(text, unknown)
 
+        # The text is fed once; each continuation starts from a copy of the state after it.
         found = []
         first = self._probabilities(prime)
         state_after_prime = self._copy_state(self._state)
@@ -290,6 +294,7 @@ class LanguageModel:
                 ids.append(int(after.argmax()))
                 logprob += _log_or_infinity(after[ids[-1]])
             found.append((self._format_continuation(ids, length), logprob))
+        # Greedy continuation can change the order of the first tokens.
         return sorted(found, key=lambda pair: -pair[1])
 
     def _format_continuation(self, ids: list[int], length: int) -> str:
@@ -339,6 +344,7 @@ class LanguageModel:
             self._stepper = self.network.with_shared_parameters()
             self._state = self.network.initial_state(1)
         logits = self._stepper.step_logits(np.array([[token]], np.int32), self._state)[0].astype(np.float64)
+        # Softmax, stable because the largest exponent is 0.
         exp = np.exp(logits - logits.max())
         probabilities: Array = exp / exp.sum()
         return probabilities

@@ -44,6 +44,7 @@ class ConfusionMatrix:
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.y is not None
         likeliest = predicted.argmax(axis=-1)
+        # Targets: ids from 0; -1 for padding; UNSEEN - i for unseen label i.
         np.add.at(self.counts, (batch.y[batch.y >= 0], likeliest[batch.y >= 0]), 1)
         is_unseen = batch.y <= UNSEEN
         np.add.at(self.unseen, (UNSEEN - batch.y[is_unseen], likeliest[is_unseen]), 1)
@@ -79,10 +80,12 @@ class BinaryAccuracy:
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.y is not None
+        # NaN marks padding and missing targets.
         scored = ~np.isnan(batch.y)
         right = scored & ((predicted > 0.5) == (batch.y > 0.5))  # (T, B, K)
         self._bits += int(scored.sum())
         self._right += int(right.sum())
+        # An example is correct if all its scored bits are; (B,)
         whole = (right == scored).all(axis=(0, 2)) & scored.any(axis=(0, 2))
         self._records += int(scored.any(axis=(0, 2)).sum())
         self._exact += int(whole.sum())

@@ -217,15 +217,16 @@ class TaskModel:
         """
         if self.task == "generate":
             raise ConfigError(
-                "a model for generate answers nothing; draw from it: `fastrnn sample MODEL --given LABEL`"
+                "a model for generate makes no predictions; sample from it: `fastrnn sample MODEL --given LABEL`"
             )
         if self.task == "forecast":
-            raise ConfigError("a forecast goes on from the end of a series; use `TaskModel.forecast`")
+            raise ConfigError("a model for forecast continues series; use `TaskModel.forecast`")
         beam = check_whole("beam", beam, 1, _MAX_BEAMS)
         if beam > 1 and self.task != "translate":
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
         like = records if isinstance(records, ExampleSet) else ExampleSet(self.task, [], answers=False)
         asked = records if isinstance(records, ExampleSet | StreamedItems) else iter_examples(records, self.vocabulary)
+        # Blank examples are not fed to the model, but keep their place in the order.
         for chunk in iter_chunks(asked, _CHUNK):
             filled = [record for record in chunk if not record.is_blank]
             answers = iter(self._predict(replace(like, items=filled, answers=False), beam, logprobs) if filled else ())
@@ -236,6 +237,7 @@ class TaskModel:
         translates = self.task == "translate"
         for batch in evaluation_batches(self.encode(records)):
             output: Any = self._translate_batch(batch, beam, logprobs) if translates else self.model.predict(batch)
+            # Outputs of tag and regress are (T, B, K), with the padding before each example.
             for b, row in enumerate(batch.rows):
                 steps = output[len(output) - batch.lengths[b] :, b] if self.task in ("tag", "regress") else output[b]
                 found[row] = make_prediction(self.vocabulary, records.items[row], steps)
@@ -302,11 +304,13 @@ class TaskModel:
         self._require_task("forecast")
         steps = check_whole("steps", steps, 1, _MAX_STEPS)
         if not isinstance(records, ExampleSet):
-            raise InputError(f"{quoted(records)} is no Records; give model.records(FILE, answers=False)")
+            raise InputError(f"{quoted(records)} is not an ExampleSet; give model.records(FILE, answers=False)")
         if not records.items:
             raise InputError("no series was given; give at least one")
         windows = self.encode(replace(records, answers=False))
         assert isinstance(windows, SlidingWindows)
+
+        # Each pass forecasts one horizon and appends it to the inputs of the next.
         parts: list[Array] = []
         latest = windows.latest()
         while sum(part.shape[1] for part in parts) < steps:
@@ -353,6 +357,7 @@ class TaskModel:
         check_unknown(unknown)
         assert self.vocabulary.target is not None
         sampler = Sampler(self.model.decoder, self.vocabulary.target, rounded=self._rounded, end=END)
+        # All texts share the initial state that the encoder computes from the input.
         start = {name: np.repeat(array, count, axis=1) for name, array in self._initial_state(given).items()}
         return sampler.stream(
             count, length, prime, SamplingParams(**params), seed=seed, stop=stop, unknown=unknown, state=start
@@ -366,9 +371,9 @@ class TaskModel:
     def _initial_state(self, given: Any) -> dict[str, Array]:
         if given is None:
             known = ", ".join(self.vocabulary.labels[:12]) or "a list of numbers"
-            raise ConfigError(f"this model writes from something given; use --given (it knows {known})")
+            raise ConfigError(f"this model generates from a given input; use --given (it knows {known})")
         if self.vocabulary.labels and not isinstance(given, str):
-            raise InputError("this model writes from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
+            raise InputError("this model generates from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
         x = given if isinstance(given, str) else to_float64(given, Location("given"))
         records = ExampleSet(self.task, [Example(x, None, Location("given"))], answers=False)
         start: dict[str, Array] = self.model.encode(self.encode(records).batch(np.zeros(1, np.int64)))

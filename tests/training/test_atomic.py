@@ -1,4 +1,4 @@
-"""Files that are old or new, never broken: each promise is tested by doing the damage."""
+"""Atomic file replacement: each guarantee is tested by fault injection."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def calls_of_one_save(path: Path, monkeypatch) -> list[str]:
     return watched.calls
 
 
-def test_it_replaces_and_leaves_nothing_else(tmp_path) -> None:
+def test_the_file_is_replaced_and_no_other_is_left(tmp_path) -> None:
     path = tmp_path / "file"
     for data in (b"", OLD, NEW):
         write_atomic(path, data)
@@ -136,7 +136,7 @@ def name_of(process: int, host: str = "", token: str = "00000000") -> str:
     return f".fastrnn-{host or atomic._HOST}-{process}-{token}-0.tmp"
 
 
-def test_only_litter_of_the_dead_is_removed(tmp_path) -> None:
+def test_only_temporary_files_of_dead_processes_are_removed(tmp_path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     litter = [name_of(dead.pid), name_of(os.getpid()), name_of(2**33 - 1)]
@@ -155,7 +155,7 @@ def test_only_litter_of_the_dead_is_removed(tmp_path) -> None:
     remove_stale_files(tmp_path / "missing")
 
 
-def test_alone_in_a_folder_everything_that_is_not_ours_is_litter(tmp_path) -> None:
+def test_exclusive_removes_all_temporary_files_of_other_processes(tmp_path) -> None:
     kept = [name_of(os.getpid(), token=atomic._TOKEN), ".fastrnn-notes.tmp"]
     litter = [name_of(os.getppid()), name_of(1, host="0123abcd"), name_of(os.getppid(), token=atomic._TOKEN)]
     for name in litter + kept:
@@ -221,7 +221,7 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path) -> None:
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
-def test_processes_are_not_asked_where_that_would_stop_them(monkeypatch) -> None:
+def test_no_signal_is_sent_on_windows(monkeypatch) -> None:
     """On Windows signal 0 is Ctrl-C."""
     assert atomic.process_may_be_alive(os.getpid())
     with monkeypatch.context() as changed:

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read, and by others too; what must not be written is refused."""
+"""Checkpoints: round trips, also with other readers, and refusal of invalid content."""
 
 import dataclasses
 import os
@@ -36,7 +36,7 @@ def test_a_model_for_use_only_has_neither_moments_nor_state() -> None:
     assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
 
 
-def test_training_goes_on_only_from_what_it_needs() -> None:
+def test_training_is_resumable_only_with_what_it_needs() -> None:
     """A language model its state, the labelled tasks the moments of their optimiser, if it has any."""
     adamw, sgd = sample(optimizer="adamw"), sample(optimizer="sgd")
     tagger, plain = (dataclasses.replace(each, config=each.config.replace(task="tag")) for each in (adamw, sgd))
@@ -84,7 +84,7 @@ def test_any_safetensors_reader_can_read_it() -> None:
     np.testing.assert_array_equal(tensors["state.c"], checkpoint.state["c"])
 
 
-def test_what_another_writer_orders_otherwise_is_read() -> None:
+def test_another_order_of_the_header_is_read() -> None:
     checkpoint = sample()
     data = to_bytes(checkpoint)
     metadata = take_apart(data)[0]["__metadata__"]
@@ -159,7 +159,7 @@ def test_nothing_that_is_not_finite_is_written(tmp_path, monkeypatch, value: flo
         ({"state": {"c": np.zeros((2, 3, 5), np.float32)}}, "tensor 'state.h' is missing"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(changes, message: str) -> None:
+def test_invalid_checkpoints_are_not_written(changes, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         to_bytes(dataclasses.replace(sample(), **changes))
 

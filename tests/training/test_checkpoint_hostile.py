@@ -1,4 +1,4 @@
-"""Damaged and hostile files: always `CheckpointError`, one line, and no memory on the word of a header."""
+"""Damaged and hostile files: always a `CheckpointError` of one line, without large allocations."""
 
 import copy
 import json
@@ -56,7 +56,7 @@ def without(key: str, *, metadata: bool = False) -> bytes:
     return put_together(header, BODY)
 
 
-def test_the_workshop_itself_makes_good_files() -> None:
+def test_the_helpers_themselves_make_valid_files() -> None:
     assert_same(from_bytes(sealed(copy.deepcopy(HEADER), BODY)), from_bytes(DATA))
     assert_same(from_bytes(with_texts()), from_bytes(DATA))
 
@@ -364,7 +364,7 @@ def test_a_file_that_claims_more_than_the_disk_holds(tmp_path) -> None:
         load(path)
 
 
-def test_want_of_memory_is_one_line(monkeypatch) -> None:
+def test_out_of_memory_is_one_line(monkeypatch) -> None:
     def empty(shape, dtype):
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""Run folders: made once, found again, and every mistake answered by one line."""
+"""Run folders: creating, opening, and error messages of one line."""
 
 import datetime
 import os
@@ -14,7 +14,7 @@ from fastrnn.errors import CheckpointError, OutputError
 NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)
 
 
-def test_the_names_in_it(tmp_path) -> None:
+def test_the_paths_of_a_run_folder(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "a" / "b")
     places = (run.config_path, run.log_path, run.best, run.last)
     assert [place.name for place in places] == ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"]
@@ -92,7 +92,7 @@ def test_of_runs_that_start_together_one_gets_the_folder(tmp_path) -> None:
     assert sorted(outcomes) == ["made"] + ["refused"] * 7
 
 
-def test_places_where_no_folder_can_be(tmp_path) -> None:
+def test_paths_where_no_folder_can_be_created(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a file of this name exists; choose another --out"):
         RunFolder.create(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""JSON from strangers: the same values as Python's own parser gives, within bounds."""
+"""Safe JSON: the same values as Python's own parser, within bounds."""
 
 import json
 
@@ -20,7 +20,7 @@ _values = st.recursive(
 
 
 @given(_values)
-def test_what_is_dumped_is_parsed(value) -> None:
+def test_dump_and_parse_round_trip(value) -> None:
     text = dump([value], values=1000, depth=20)
     assert text.isascii()
     assert parse(text, values=1000, depth=20) == [value]
@@ -41,7 +41,7 @@ def without_twins(pairs):
 
 
 @given(st.text(alphabet='{}[],:"\\a1 \n', max_size=30))
-def test_what_is_json_is_decided_as_python_does(text: str) -> None:
+def test_the_same_texts_are_json_as_for_python(text: str) -> None:
     strict = outcome(lambda text: parse(text, values=100, depth=30), text)
     assert strict == outcome(lambda text: json.loads(text, object_pairs_hook=without_twins), text)
 

@@ -1,4 +1,4 @@
-"""The safetensors container: the exact bytes, and its limits when writing."""
+"""The safetensors format: the exact bytes, and the limits when writing."""
 
 import io
 
@@ -35,7 +35,7 @@ def test_empty_arrays_and_scalars_come_back() -> None:
     assert found["one"] == 2
 
 
-def test_a_header_that_no_reader_would_take_is_not_written(monkeypatch) -> None:
+def test_a_header_too_long_for_readers_is_not_written(monkeypatch) -> None:
     monkeypatch.setattr(safetensors_file, "MAX_HEADER", 1000)
     with pytest.raises(FormatError, match="need a header of 1024 bytes: too long"):
         encode({}, {"k": "x" * 994})
