@@ -54,7 +54,11 @@ SUBJECTS = {
     "batching": Subject(
         ("data/text/bptt.py", "data/examples/batching.py"), ("data/test_windows.py", "data/test_batches.py"), {}
     ),
-    "sampling": Subject(("inference/sampling.py",), ("test_sampling.py", "test_language_model.py", "test_decoding.py"), {}),
+    "sampling": Subject(
+        ("inference/sampling.py",),
+        ("test_sampling.py", "test_language_model.py", "test_decoding.py"),
+        {},
+    ),
     "drawing": Subject(("kernels/cpu/generate.py",), ("cpu/test_draw.py",), PLAIN),
 }  # fmt: skip
 
