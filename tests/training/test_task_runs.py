@@ -103,7 +103,7 @@ def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_l
         accuracy, nats = next(told)
         return Evaluation(10, nats, {"accuracy": accuracy})
 
-    monkeypatch.setattr(supervised, "evaluate_records", said)
+    monkeypatch.setattr(supervised, "evaluate_examples", said)
     result = train(data("classify", tmp_path), config("classify", eval_every=3), tmp_path / "run")
     assert (result.best_step, result.valid_nats, result.metrics) == (step, best[1], {"accuracy": best[0]})
 
