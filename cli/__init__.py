@@ -1,1 +1,1 @@
-"""The command line: parse, build a configuration, call one function of the library, show."""
+"""Command-line interface: parse options, build a `Config`, call the library, print the result."""

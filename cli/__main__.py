@@ -1,4 +1,4 @@
-"""``python -m fastrnn_cli`` is the program ``fastrnn``."""
+"""Entry point of ``python -m fastrnn_cli``."""
 
 from .main import main
 

@@ -1,4 +1,4 @@
-"""Commands: their help under headings, with an example, and what is looked at before each of them runs."""
+"""Base class of all commands: help grouped in sections, an example, and checks before the command runs."""
 
 import ast
 import inspect
@@ -16,10 +16,10 @@ Function = Callable[..., Any]
 
 
 class SectionCommand(click.Command):
-    """A command whose help shows its options under headings, those without one last."""
+    """Command whose help groups options by section; options without a section come last."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Processes that MPI started together share training, its bench, and a sweep; all else the first does alone."""
+        """Run the command: every MPI rank runs ``train``, ``bench train`` and ``sweep``, only rank 0 the rest."""
         if launcher_rank()[0] and ctx.info_name not in ("train", "sweep"):
             return None
         warn_about_environment()
@@ -37,7 +37,7 @@ class SectionCommand(click.Command):
 
 
 def command(example_line: str) -> Callable[[Function], click.Command]:
-    """A command with headings in its help, and an example at its end."""
+    """Decorator that makes a `SectionCommand` with an example at the end of its help."""
 
     def decorate(function: Function) -> click.Command:
         text = help_text(function)
@@ -48,7 +48,7 @@ def command(example_line: str) -> Callable[[Function], click.Command]:
 
 
 def help_text(function: Function) -> str | None:
-    """The docstring of a command, its help; with ``python -OO``, which leaves docstrings out, from the source."""
+    """Return a command's docstring as its help. ``python -OO`` strips docstrings, so read the source there."""
     if function.__doc__ is not None or sys.flags.optimize < 2:
         return inspect.getdoc(function)
     try:
@@ -60,5 +60,5 @@ def help_text(function: Function) -> str | None:
 
 
 def example(line: str) -> str:
-    """The end of a command's help: one line that runs."""
+    """Format the example at the end of a command's help."""
     return f"\b\nExample:\n  {line}"

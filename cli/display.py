@@ -1,4 +1,4 @@
-"""What is seen of a training run: a live display on a terminal, now and then a plain line elsewhere."""
+"""Displays of a training run: live on a terminal, periodic plain lines elsewhere."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ from fastrnn.training.callbacks import Callback, EvaluateEnd, Planned, StepEnd, 
 from . import formatting
 from .output import note
 
-PLAIN_EVERY = 5.0  # seconds between two plain lines
-TOLD = (0.8, 1.25)  # steps over those told last: outside of it a new plan is told in a plain line
+PLAIN_EVERY = 5.0  # seconds between plain lines
+PLAN_TOLERANCE = (0.8, 1.25)  # new steps / last printed steps: print the plan outside this range
 
 
 class Display(Callback):
-    """A reporter that may hold the terminal for a while: use it in a ``with`` statement. This one shows nothing."""
+    """Callback and context manager that may own the terminal. This base class prints nothing."""
 
-    samples = False  # whether a fresh sample is wanted with every validation
+    samples = False  # whether each evaluation should include a generated sample
 
     def __enter__(self) -> Self:
         return self
@@ -27,17 +27,17 @@ class Display(Callback):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
 
 
 class PlainDisplay(Display):
-    """Plain lines on standard error: what was chosen, every validation, and a step every few seconds."""
+    """Plain lines on standard error: chosen settings, every validation, and a step every few seconds."""
 
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0
-        self._reading: float | None = None  # when the next line about reading is due
-        self._planned = 0  # steps, as told last
+        self._reading: float | None = None  # time of the next line about reading
+        self._planned = 0  # number of steps, as last printed
         self._task, self._unit = "language-model", "chars"
 
     def message(self, text: str) -> None:
@@ -65,14 +65,14 @@ class PlainDisplay(Display):
         self._next = now + self._every
         loss = formatting.loss(step.nats, self._task)
         line = f"step {step.step:,}/{step.steps:,}  epoch {step.epoch:.2f}  train {loss}"
-        if step.chars_per_s:  # not known before the second step
+        if step.chars_per_s:  # unknown before the second step
             speed = f"{step.chars_per_s:,.0f} {self._unit}/s"
             line += f"  {speed}  {formatting.duration(step.seconds_left)} left"
         note(line)
 
     def planned(self, planned: Planned) -> None:
-        """Told where it is much; the lines of the steps have the rest."""
-        if not TOLD[0] <= planned.steps / max(self._planned, 1) <= TOLD[1]:
+        """Print large changes only; the step lines show the current plan."""
+        if not PLAN_TOLERANCE[0] <= planned.steps / max(self._planned, 1) <= PLAN_TOLERANCE[1]:
             note(plan_line(planned, self._planned))
             self._planned = planned.steps
 
@@ -84,13 +84,13 @@ class PlainDisplay(Display):
 
 
 def plan_line(planned: Planned, old: int) -> str:
-    """That the number of steps follows the machine's speed."""
+    """Message for a number of steps adjusted to the measured speed."""
     change = "slower" if planned.steps < old else "faster"
     return f"the machine is {change} than measured: {planned.steps:,} steps, not {old:,}, to end in time"
 
 
 def summary(start: TrainStart) -> list[str]:
-    """What begins: the model, the data, the length of the run, and what was chosen and why."""
+    """Lines that describe a starting run: folder, model, data, and automatic choices with reasons."""
     return [
         f"run {start.run}" if start.run else "run kept in memory",
         f"model {size(start.config)}, {formatting.plural(start.parameters, 'parameter')}",
@@ -100,13 +100,13 @@ def summary(start: TrainStart) -> list[str]:
 
 
 def size(config: Config) -> str:
-    """Such as ``bidirectional lstm, 2 layers of 128``."""
+    """Describe the architecture, e.g. ``bidirectional lstm, 2 layers of 128``."""
     both = "bidirectional " if config.bidirectional else ""
     return f"{both}{config.cell}, {formatting.plural(config.layers, 'layer')} of {config.hidden}"
 
 
 def make_display(quiet: bool) -> Display:
-    """The display that fits: none, live, or plain."""
+    """Choose a display: none with ``quiet``, live on a terminal, plain otherwise."""
     if quiet:
         return Display()
     if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":

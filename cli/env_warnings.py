@@ -1,4 +1,4 @@
-"""What is amiss in the environment but no error: said once, on standard error, before a command runs."""
+"""Warnings about environment variables, printed to standard error before a command runs."""
 
 import dataclasses
 import logging
@@ -9,11 +9,11 @@ from fastrnn.config import Config, key_of, nearest
 from fastrnn.distributed.environment import launcher_rank
 
 _PREFIX = "FASTRNN_"
-_OTHERS = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")
+_OTHER_VARIABLES = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")
 
 
 def warn_about_environment(environment: Mapping[str, str] | None = None) -> None:
-    """Says it; of processes that were started together the first one does. What the library logs later is said too."""
+    """Print warnings and forward the library's log to standard error, on rank 0 only."""
     from .output import note
 
     first = not launcher_rank()[0]
@@ -24,8 +24,8 @@ def warn_about_environment(environment: Mapping[str, str] | None = None) -> None
 
 
 def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:
-    """A line for each variable that nothing reads."""
-    known = {*(key_of(field.name).upper() for field in dataclasses.fields(Config)), *_OTHERS}
+    """Yield a warning for each ``FASTRNN_*`` variable that is not recognized."""
+    known = {*(key_of(field.name).upper() for field in dataclasses.fields(Config)), *_OTHER_VARIABLES}
     for name in sorted(environment):
         word = name.removeprefix(_PREFIX)
         if word != name and word not in known:
@@ -34,7 +34,7 @@ def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 class _Lines(logging.Handler):
-    """Each logged message as one line."""
+    """Log handler that passes each message to a function."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
@@ -45,5 +45,5 @@ class _Lines(logging.Handler):
 
 
 def _show_log(say: Callable[[str], None]) -> None:
-    """From now on say what the library logs: that compiled kernels are not kept."""
+    """Forward the library's log, e.g. the warning that compiled kernels cannot be cached."""
     logging.getLogger("fastrnn").handlers = [_Lines(say)]

@@ -1,4 +1,4 @@
-"""What a labelled task's evaluation comes to, as people read it."""
+"""Text report of the evaluation of a labelled task."""
 
 import math
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Any
 from . import formatting, output
 from .sanitize import visible_name
 
-_MOST = 30  # labels in a table of which was taken for which
+_MOST = 30  # maximum number of labels in a printed confusion matrix
 _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
 
 
 def write_figures(evaluation: Mapping[str, Any], task: str, binary: bool = False) -> None:
-    """Figures, then for labels their precision, recall and F1, and what was taken for what."""
+    """Write metrics; for labels also precision, recall, F1 and the confusion matrix."""
     rows = [
         ("records", formatting.number(evaluation["records"])),
         ("scored", formatting.number(evaluation["positions"])),
@@ -28,14 +28,17 @@ def write_figures(evaluation: Mapping[str, Any], task: str, binary: bool = False
     if "labels" in evaluation:
         output.write("\n" + _by_label(evaluation["labels"]))
         if "unseen" in evaluation:
-            output.write("\n" + _aligned([["not in training", "count"], *(
+            output.write("\n" + _align([["not in training", "count"], *(
                 [label, f"{count:,}"] for label, count in evaluation["unseen"].items())]))  # fmt: skip
         if len(evaluation["labels"]) <= _MOST:
             output.write("\n" + _confusion(list(evaluation["labels"]), evaluation["confusion"]))
 
 
 def _loss(loss: float, task: str, binary: bool) -> list[tuple[str, str]]:
-    """With its unit; of a symbol, for what writes text, the perplexity too. ``binary``: regress predicts bits."""
+    """Format the loss with its unit; add the perplexity for generated text.
+
+    ``binary``: the outputs of a regress model are bits.
+    """
     if task in formatting.NUMBERS and not binary:
         return [("loss", f"{loss:.4f}  (half squared error of scaled numbers)")]
     if task in ("generate", "translate"):
@@ -47,18 +50,18 @@ def _by_label(labels: Mapping[str, Mapping[str, float]]) -> str:
     lines = [["label", "precision", "recall", "F1", "count"]]
     for label, of in labels.items():
         lines.append([label, *(f"{of[name]:.3f}" for name in ("precision", "recall", "f1")), f"{of['count']:,}"])
-    return _aligned(lines)
+    return _align(lines)
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> str:
-    """Rows are the true labels, columns what was answered; none is a dot."""
+    """Format the confusion matrix: rows are true labels, columns predictions, a dot is zero."""
     lines = [["true \\ answered", *labels]]
     for label, row in zip(labels, counts, strict=True):
         lines.append([label, *(f"{count:,}" if count else "." for count in row)])
-    return _aligned(lines)
+    return _align(lines)
 
 
-def _aligned(lines: list[list[str]]) -> str:
+def _align(lines: list[list[str]]) -> str:
     lines = [[visible_name(field) for field in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(

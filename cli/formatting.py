@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Formatting of numbers, losses, metrics and durations."""
 
 import itertools
 import math
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=*#%@"
 SHARES = ("accuracy", "exact")
-NUMBERS = ("forecast", "regress")  # tasks that answer numbers
-_MANY = 1e15  # from here on thousands are not set apart: the digits would not end
-_ALL_DIGITS = 17  # that tell every float64 from its neighbours
+NUMBERS = ("forecast", "regress")  # tasks that predict numbers
+_MANY = 1e15  # no thousands separators from here on: too many digits
+_ALL_DIGITS = 17  # significant digits that round-trip every float64
 
 
 def number(value: object) -> str:
-    """A figure short enough to read: thousands set apart, or four digits that count."""
+    """Format a number with thousands separators, or with four significant digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     thousands = isinstance(value, int) or 1000 <= abs(value) < _MANY
@@ -21,9 +21,9 @@ def number(value: object) -> str:
 
 
 def digits(value: float, spread: float) -> str:
-    """A number of a column with at least seven digits, and as many as tell apart what differs by little in it.
+    """Format a number with at least seven significant digits, enough to resolve a millionth of ``spread``.
 
-    ``spread``: the standard deviation of the column, of which a millionth is told.
+    ``spread``: standard deviation of the column.
     """
     if not (value and math.isfinite(value) and spread > 0):
         return f"{value:.7g}"
@@ -33,34 +33,34 @@ def digits(value: float, spread: float) -> str:
 
 
 def bits(nats: float) -> float:
-    """Nats in bits."""
+    """Convert nats to bits."""
     return nats / math.log(2)
 
 
 def loss(nats: float | None, task: str = "language-model") -> str:
-    """A loss in nats and in bits; for numbers it is half the squared error, which has neither."""
+    """Format a loss in nats and bits. The loss of numeric tasks is half the squared error and has no unit."""
     if nats is None:
         return "-"
     return f"{nats:.4f}" if task in NUMBERS else f"{nats:.4f} nats  {bits(nats):.4f} bits"
 
 
 def unit(task: str, tokens: str | None) -> str:
-    """What a step has many of; ``tokens``: what a text is cut into (None: chars)."""
+    """Unit of throughput for a task. ``tokens``: unit of a text (None: chars)."""
     return tokens or "chars" if task == "language-model" else "targets"
 
 
 def metrics(values: Mapping[str, float]) -> str:
-    """Such as ``accuracy 86.11%`` or ``mae 0.3531  mse 0.2201``."""
+    """Format metrics, e.g. ``accuracy 86.11%`` or ``mae 0.3531  mse 0.2201``."""
     return "  ".join(f"{name} {metric(name, value)}" for name, value in values.items())
 
 
 def metric(name: str, value: float) -> str:
-    """Shares in per cent; errors in the data's own units."""
+    """Format a metric: fractions in percent, errors in the units of the data."""
     return f"{100 * value:.2f}%" if name in SHARES else number(float(value))
 
 
 def duration(seconds: float | None) -> str:
-    """``0:07``, ``12:34``, ``1:02:03``; unknown or endless is ``-``."""
+    """Format seconds as ``0:07``, ``12:34`` or ``1:02:03``; ``-`` if unknown or infinite."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     minutes, rest = divmod(round(max(seconds, 0)), 60)
@@ -69,27 +69,27 @@ def duration(seconds: float | None) -> str:
 
 
 def reading(done: int, total: int | None) -> str:
-    """Such as ``reading: 120 of 617 MB``."""
+    """Format reading progress, e.g. ``reading: 120 of 617 MB``."""
     of = "" if total is None else f" of {total / 1e6:,.0f}"
     return f"reading: {done / 1e6:,.0f}{of} MB"
 
 
 def plural(number: int, noun: str) -> str:
-    """``1 layer``, ``2 layers``; thousands are set apart."""
+    """Format a count and its noun: ``1 layer``, ``2 layers``, ``1,000 layers``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 class Sparkline:
-    """A curve in one line of text. It keeps at most ``2 * room`` means of equal stretches of what was added."""
+    """Curve in one line of text. Memory is bounded: at most ``2 * room`` means of equally long intervals."""
 
     def __init__(self, room: int = 64) -> None:
         self._room = room
         self._means: list[float] = []
-        self._stretch = 1  # values in one mean
+        self._stretch = 1  # values averaged into one mean
         self._sum, self._count = 0.0, 0
 
     def add(self, value: float) -> None:
-        """Take one more value; one that is not finite is passed over."""
+        """Append a value; values that are not finite are ignored."""
         if not math.isfinite(value):
             return
         self._sum, self._count = self._sum + value, self._count + 1
@@ -101,8 +101,8 @@ class Sparkline:
             self._stretch *= 2
 
     def text(self, width: int, bars: str = BARS) -> str:
-        """The curve from its beginning, at most ``width`` characters wide."""
-        points = resampled(self._means, width)
+        """Render the whole curve, at most ``width`` characters wide."""
+        points = resample(self._means, width)
         if not points:
             return ""
         low, high = min(points), max(points)
@@ -110,8 +110,8 @@ class Sparkline:
         return "".join(bars[round((value - low) * scale)] for value in points)
 
 
-def resampled(values: Sequence[float], width: int) -> list[float]:
-    """Means of ``width`` stretches as equal as can be; the values themselves where they are no more than that."""
+def resample(values: Sequence[float], width: int) -> list[float]:
+    """Downsample to the means of ``width`` nearly equal intervals; shorter inputs are returned as they are."""
     if len(values) <= width:
         return list(values)
     edges = [round(i * len(values) / width) for i in range(width + 1)]

@@ -1,4 +1,4 @@
-"""Texts from files or standard input: a prime, lines to score, or a text as a model's vocabulary reads it."""
+"""Input texts from files or standard input: prompts, lines to score, and corpora for a model."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReadingLine:
-    """A line on the terminal, redrawn in place, that says how much is read; nothing elsewhere or for a small text."""
+    """Progress line for reading, redrawn in place. Prints nothing for small texts or without a terminal."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + 1
@@ -28,7 +28,7 @@ class ReadingLine:
         return self
 
     def show(self, done: int, total: int | None) -> None:
-        """So many bytes are read, of ``total`` where that is known."""
+        """Show ``done`` bytes read, of ``total`` if known."""
         now = time.monotonic()
         if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
             self._next = now + 0.25
@@ -39,7 +39,7 @@ class ReadingLine:
             self._write("")
 
     def _write(self, text: str) -> None:
-        """This text in the place of the last one."""
+        """Overwrite the previous text."""
         with contextlib.suppress(OSError):
             sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
             sys.stderr.flush()
@@ -47,15 +47,15 @@ class ReadingLine:
 
 
 def read_whole(path: str, kind: str) -> str:
-    """The whole text of a file, or of standard input for ``-``.
+    """Read a whole file, or standard input for ``-``.
 
-    ``kind`` is the tokenizer's: for ``"bytes"`` any bytes will do. Raises `InputError` that names the file.
+    ``kind`` is the tokenizer's kind; ``"bytes"`` accepts any bytes. Raises `InputError` that names the file.
     """
     return "".join(_pieces(path, kind))
 
 
 def read_lines(path: str, kind: str) -> Iterator[str]:
-    """The lines, without their ends (LF, CRLF or CR), as they come."""
+    """Yield lines without their terminators (LF, CRLF or CR) as they arrive."""
     from fastrnn.data.text.line_ends import LineSplitter
 
     splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
@@ -64,8 +64,8 @@ def read_lines(path: str, kind: str) -> Iterator[str]:
     yield from splitter.feed("", final=True)
 
 
-def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
-    """The corpus that these inputs make with the model's vocabulary and documents; what is skipped is noted."""
+def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
+    """Read a corpus with the model's vocabulary and document separator; report skipped characters."""
     from fastrnn.data.text.corpus import read_corpus
     from fastrnn.data.text.decoding import describe
 
@@ -82,7 +82,7 @@ def read_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Cor
 
 
 def note_remarks(records: "ExampleSet") -> None:
-    """What was decided while reading, and where the dates of a series leap."""
+    """Print the reader's remarks and gaps in the dates of a series."""
     from fastrnn.data.examples.series import describe_gaps
 
     for line in records.remarks:
@@ -92,7 +92,7 @@ def note_remarks(records: "ExampleSet") -> None:
 
 
 def note_unknown(unknowns: int, words: int) -> None:
-    """Warns of words that were read as ``<UNK>``."""
+    """Warn about words that were read as ``<UNK>``."""
     if unknowns:
         output.note(f"{unknowns:,} of {words:,} words are unknown to the model: <UNK>")
 
@@ -106,7 +106,7 @@ def _pieces(path: str, kind: str) -> Iterator[str]:
                 if offset == 0 and kind != "bytes":
                     _check_encoding(line, name)
                 text = _decode(line, kind, name, offset)
-                # A mark of the encoding is no part of the text; a model of bytes learnt it as it stands.
+                # A byte-order mark is not text; byte models were trained on it unchanged.
                 yield text.removeprefix("\ufeff") if offset == 0 and kind != "bytes" else text
                 offset += len(line)
     except OSError as error:
@@ -114,7 +114,7 @@ def _pieces(path: str, kind: str) -> Iterator[str]:
 
 
 def _check_encoding(first: bytes, name: str) -> None:
-    """Raises `InputError` for a text that starts as UTF-16."""
+    """Raise `InputError` for text that starts like UTF-16."""
     from fastrnn.data.text.encodings import refuse_utf16
 
     for _ in refuse_utf16([first], name):

@@ -1,4 +1,4 @@
-"""What ``fastrnn inspect`` found, in every form in which it is shown: figures, curves, a coloured text, JSON, CSV."""
+"""Reports of ``fastrnn inspect``: figures, curves, coloured text, JSON and CSV."""
 
 import csv
 import io
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from fastrnn.diagnostics import GateSaturation, GradientFlow, Match
     from fastrnn.nn.network import Network
 
-PLACES = 8  # most surprising places that are listed
-BEFORE, AFTER = 24, 8  # tokens shown around such a place
+PLACES = 8  # most surprising positions listed
+BEFORE, AFTER = 24, 8  # tokens of context around such a position
 MATCHES = 5  # units listed for each signal
-FOLLOWS = 0.3  # strength of a match from which a unit is said to follow a signal (a medium effect, Cohen 1988)
-LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # whose norms are told in figures
+FOLLOWS = 0.3  # minimum strength of a listed match (a medium effect, Cohen 1988)
+LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # lags whose norms are printed
 
 
 @dataclass(frozen=True)
 class Report:
-    """``facts`` make the JSON, ``rows`` under ``header`` the CSV. ``curves``, which have a ``title``: label -> values
-    over the lags. ``marks``: a number for each of ``tokens``, None where there is none, in ``unit``; ``signed`` if they
-    run from -1 to 1.
+    """One report in every output format.
+
+    ``facts`` become the JSON; ``header`` and ``rows`` the CSV. ``curves`` map a label to values per lag and have a
+    ``title``. ``marks`` holds one number per token in ``unit``, or None; ``signed`` marks range from -1 to 1.
     """
 
     facts: dict[str, Any]
@@ -44,7 +45,7 @@ class Report:
     signed: bool = False
 
     def csv(self) -> str:
-        """The header and the rows; RFC 4180 but for line ends, which are plain."""
+        """Format header and rows as CSV (RFC 4180, but with LF line ends)."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(self.header)
@@ -53,7 +54,10 @@ class Report:
 
 
 def flow_report(flow: "GradientFlow", network: "Network", changed: dict[str, float]) -> Report:
-    """How large the gradient is at each lag, for each layer and kind of state; ``changed`` in an untrained network."""
+    """Report gradient norms per lag, layer and kind of state.
+
+    ``changed``: modified settings of an untrained network.
+    """
     shape = network.shape
     series = [(name, n, norms[n]) for name, norms in flow.norms.items() for n in range(shape.layers)]
     lags = [lag for lag in LAGS if lag < flow.lags] + [flow.lags]
@@ -79,7 +83,7 @@ def flow_report(flow: "GradientFlow", network: "Network", changed: dict[str, flo
 
 
 def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
-    """The surprise at each token, the mean, and the largest with what stands around them."""
+    """Report the surprisal of each token, its mean, and the largest values with their context."""
     from fastrnn.diagnostics import find_largest
 
     scored = np.isfinite(nats)
@@ -87,9 +91,7 @@ def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
     places = find_largest(nats, PLACES)
     kind = corpus.tokenizer.kind
     shown = [(kind, f"{int(scored.sum()):,}"), ("mean surprise", formatting.loss(mean)), ("most surprising", "")]
-    around = [
-        (_joined(tokens[max(0, i - BEFORE) : i], kind), _joined(tokens[i + 1 : i + 1 + AFTER], kind)) for i in places
-    ]
+    around = [(_join(tokens[max(0, i - BEFORE) : i], kind), _join(tokens[i + 1 : i + 1 + AFTER], kind)) for i in places]
     for i, (before, after) in zip(places, around, strict=True):
         shown.append((f"  at {i:,}", f"{formatting.bits(nats[i]):5.1f} bits  {before}»{tokens[i]}«{after}"))
     marks = [float(v) if ok else None for v, ok in zip(nats, scored, strict=True)]
@@ -106,7 +108,7 @@ def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
 
 
 def search_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int) -> Report:
-    """The units that follow each signal best; the CSV has the activations (n, H) of the units of one layer."""
+    """Report the best-matching units per signal; the CSV holds the activations (n, H) of one layer."""
     shown = [("signal", "the units that follow it best: layer/unit and r or area under the ROC curve")]
     for name, matches in found.items():
         shown.append((name, _followers(matches)))
@@ -123,19 +125,19 @@ def search_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str
 
 
 def _followers(matches: "list[Match]") -> str:
-    """The units that follow a signal, best first, or that none does."""
-    told = [f"{m.layer}/{m.unit} {_measured(m)}" for m in matches[:MATCHES] if m.strength >= FOLLOWS]
+    """Format the units that follow a signal, best first, or state that none does."""
+    told = [f"{m.layer}/{m.unit} {_format_match(m)}" for m in matches[:MATCHES] if m.strength >= FOLLOWS]
     if told:
         return "   ".join(told)
     if not matches:
         return "does not change in this text"
-    return f"no unit follows it (the nearest: {matches[0].layer}/{matches[0].unit} {_measured(matches[0])})"
+    return f"no unit follows it (the nearest: {matches[0].layer}/{matches[0].unit} {_format_match(matches[0])})"
 
 
 def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int, unit: int) -> Report:
-    """One unit's activation at each token, values (n, H), and how well it follows each signal: the one match found."""
+    """Report one unit's activation per token, from values (n, H), and its match with each signal."""
     mine = {name: matches[0] for name, matches in found.items() if matches}
-    shown = [("unit", f"{unit} of layer {layer}"), *((name, _measured(m)) for name, m in mine.items())]
+    shown = [("unit", f"{unit} of layer {layer}"), *((name, _format_match(m)) for name, m in mine.items())]
     marks = [float(v) for v in values[:, unit]]
     json = {
         "layer": layer, "unit": unit, "tokens": tokens, "activations": marks,
@@ -147,7 +149,7 @@ def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str],
 
 
 def gates_report(uses: "list[GateSaturation]", cell: str, tokens: int) -> Report:
-    """How often each gate is nearly shut or nearly open, and each output h near its ends."""
+    """Report how often each gate is nearly closed or open, and each output h near its bounds."""
     shown = [("gates", "below 0.1  above 0.9     mean"), *(_use(u) for u in uses if u.gate != "h")]
     ends = "at 0" if CELLS[cell].output_bounds[0] == 0 else "below -0.9  above 0.9     mean"
     shown += [("outputs", ends), *(_use(u) for u in uses if u.gate == "h")]
@@ -164,17 +166,17 @@ def _use(use: "GateSaturation") -> tuple[str, str]:
     return f"layer {use.layer} {use.gate}", f"{use.low.mean():9.1%}  {use.high.mean():9.1%}  {use.mean.mean():7.3f}"
 
 
-def checked_number(name: str, value: int, end: int) -> int:
-    """A layer or unit counted from 0. Raises `ConfigError` outside 0..end-1."""
+def check_index(name: str, value: int, end: int) -> int:
+    """Return a layer or unit index. Raises `ConfigError` outside 0..end-1."""
     if not 0 <= value < end:
         has = f"{name} 0 alone" if end == 1 else f"{name}s 0 to {end - 1}"
         raise ConfigError(f"{name} is {value}; this model has {has}")
     return value
 
 
-def _measured(match: "Match") -> str:
+def _format_match(match: "Match") -> str:
     return f"{match.measure}={match.value:.3f}"
 
 
-def _joined(tokens: Sequence[str], kind: str) -> str:
+def _join(tokens: Sequence[str], kind: str) -> str:
     return (" " if kind == "words" else "").join(tokens)

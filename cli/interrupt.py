@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM end a command at once, also while a kernel is being compiled.
+"""Immediate exit on Ctrl-C and SIGTERM, even while a kernel is being compiled.
 
-Python turns SIGINT into an exception, but only between two instructions of the main thread, which the compiler can
-hold for seconds; and an exception inside one of its callbacks is lost. So a thread waits for the byte that the signal's
-arrival itself writes. Training, which has something to save, sets its own handlers for as long as it runs.
+Python raises KeyboardInterrupt only between two bytecode instructions of the main thread. The compiler can block that
+thread for seconds, and loses exceptions raised inside its callbacks. A second thread therefore waits for the byte that
+`signal.set_wakeup_fd` writes on arrival. Training must save its state and installs its own handlers while it runs.
 """
 
 import _thread
@@ -14,21 +14,21 @@ from types import FrameType
 _WORDS = {signal.SIGINT: b"interrupted", signal.SIGTERM: b"terminated"}
 
 
-def leave_at_once_on_signals() -> None:
-    """From now on SIGINT and SIGTERM end the process with 130 and 143. What the parent ignores stays ignored."""
-    heard = [number for number in _WORDS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    if sys.platform == "win32" or not heard:
+def exit_on_signals() -> None:
+    """Make SIGINT and SIGTERM exit with status 130 and 143. Signals ignored by the parent stay ignored."""
+    handled = [number for number in _WORDS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    if sys.platform == "win32" or not handled:
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in heard:
+    for number in handled:
         signal.signal(number, _ignore)
     _thread.start_new_thread(_watch, (reader,))
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """The thread answers."""
+    """Do nothing: the watching thread handles the signal."""
 
 
 def _watch(reader: int) -> None:

@@ -1,6 +1,6 @@
-"""The program: run one command; whatever ends it becomes an exit status and at most one line.
+"""Entry point of ``fastrnn``: run one command, and turn errors into an exit status and one line.
 
-Nothing but the standard library is imported above the functions, so that an interrupt is answered from the start.
+Only the standard library is imported at module level, so that signal handlers are installed as early as possible.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from .interrupt import leave_at_once_on_signals
+from .interrupt import exit_on_signals
 from .sanitize import visible, visible_line
 
 if TYPE_CHECKING:
@@ -22,36 +22,36 @@ GRACE = 2.0  # seconds
 
 
 def main() -> None:
-    """The console script ``fastrnn``."""
+    """Run the console script ``fastrnn``."""
     started = time.monotonic()
-    _occupy_standard_descriptors()
-    leave_at_once_on_signals()
+    _open_missing_descriptors()
+    exit_on_signals()
     status = run(sys.argv[1:], started)
-    _settle(sys.stderr)
+    _flush_or_discard(sys.stderr)
     if status and _rank() is not None:
-        _leave_the_others(status)
+        _exit_without_finalize(status)
     sys.exit(status)
 
 
 def run(args: Sequence[str], started: float | None = None) -> int:
-    """Run one command line and return its exit status; an error is one line on standard error.
+    """Run one command line and return its exit status; print an error as one line on standard error.
 
-    ``started``: by `time.monotonic` when the program began, from which a time budget counts; now, if not given.
-    With ``FASTRNN_DEBUG=1`` in the environment the traceback stands above that line.
+    ``started``: `time.monotonic` at program start, the origin of a time budget (default: now). With
+    ``FASTRNN_DEBUG=1`` in the environment the traceback precedes the error line.
     """
     status = 0
     try:
-        _tolerate_any_character()
+        _escape_unencodable()
         status = _invoke(list(args), time.monotonic() if started is None else started)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _forget(sys.stdout)
+        _redirect_to_null(sys.stdout)
     except KeyboardInterrupt:
-        _say("interrupted")
+        _print_message("interrupted")
         return INTERRUPTED
     except Exception as error:
-        _let_the_first_speak()
+        _wait_for_rank0()
         return _report(error)
     return status
 
@@ -72,23 +72,23 @@ def _invoke(args: list[str], started: float) -> int:
 
 
 def _rank() -> int | None:
-    """This process's number among those that were started together, or None if it is alone."""
+    """Return this process's MPI rank, or None for a single process."""
     from fastrnn.distributed.environment import launcher_rank
 
     rank, size = launcher_rank()
     return rank if size > 1 else None
 
 
-def _let_the_first_speak() -> None:
-    """What all processes meet the first one tells; it ends, and the launcher the others with it, while these wait."""
+def _wait_for_rank0() -> None:
+    """Delay other ranks. If every rank fails the same way, only rank 0 reports it and the launcher ends the others."""
     if _rank():
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # no word of the launcher's call either
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # end silently when the launcher terminates this rank
         time.sleep(GRACE)
 
 
-def _leave_the_others(status: int) -> NoReturn:
-    """Out without a farewell to MPI, which would wait for processes that wait for this one: the launcher ends them."""
-    _let_the_first_speak()
+def _exit_without_finalize(status: int) -> NoReturn:
+    """Exit without MPI_Finalize, which would deadlock; the launcher terminates the other ranks."""
+    _wait_for_rank0()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, AttributeError, ValueError):
             stream.flush()
@@ -107,16 +107,18 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         return _report_usage(error)
     if isinstance(error, FastRNNError):
-        _say(str(error))
+        _print_message(str(error))
         return error.exit_status
     if isinstance(error, OSError):
-        _settle(sys.stdout)
+        _flush_or_discard(sys.stdout)
         where = f"{error.filename}: " if error.filename is not None else ""
-        _say(f"{where}{error.strerror or error}")
+        _print_message(f"{where}{error.strerror or error}")
     elif isinstance(error, MemoryError):
-        _say(f"not enough memory; use a smaller text, --hidden, --batch or --seq ({error})")
+        _print_message(f"not enough memory; use a smaller text, --hidden, --batch or --seq ({error})")
     else:
-        _say(f"internal error: {type(error).__name__}: {error} (FASTRNN_DEBUG=1 shows where; please report it)")
+        _print_message(
+            f"internal error: {type(error).__name__}: {error} (FASTRNN_DEBUG=1 shows where; please report it)"
+        )
     return 1
 
 
@@ -128,11 +130,11 @@ def _report_usage(error: "click.ClickException") -> int:
         return error.exit_code
     context = error.ctx if isinstance(error, click.UsageError) else None
     more = f" (see {context.command_path} --help)" if context else ""
-    _say(" ".join(error.format_message().split()) + more)
+    _print_message(" ".join(error.format_message().split()) + more)
     return error.exit_code
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     from fastrnn.message import MESSAGE, shorten
 
     _print(f"fastrnn: {visible_line(shorten(message, MESSAGE))}\n")
@@ -140,19 +142,22 @@ def _say(message: str) -> None:
 
 def _print(text: str) -> None:
     if sys.stderr is not None:
-        with contextlib.suppress(OSError):  # nobody reads it: the status still tells
+        with contextlib.suppress(OSError):  # standard error is closed: the exit status still reports the error
             print(visible(text), end="", file=sys.stderr)
 
 
-def _occupy_standard_descriptors() -> None:
-    """Opens those of 0, 1 and 2 that the parent closed: else a file of a run gets that number, and messages with it."""
+def _open_missing_descriptors() -> None:
+    """Open those of descriptors 0, 1 and 2 that the parent closed.
+
+    Otherwise a file of the run would get that number, and messages would be written into it.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
-def _tolerate_any_character() -> None:
-    """A terminal or pipe whose encoding lacks a character gets an escape in its place, never a traceback."""
+def _escape_unencodable() -> None:
+    """Escape characters that the encoding of a terminal or pipe lacks, instead of raising."""
     import io
 
     for stream in (sys.stdout, sys.stderr):
@@ -160,17 +165,17 @@ def _tolerate_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _settle(stream: TextIO | None) -> None:
-    """Writes what is buffered, or gives it up; else Python would try again at its end, and leave with 120."""
+def _flush_or_discard(stream: TextIO | None) -> None:
+    """Flush the stream, or discard its buffer: Python would retry at exit and return status 120."""
     try:
         if stream is not None:
             stream.flush()
     except OSError:
-        _forget(stream)
+        _redirect_to_null(stream)
 
 
-def _forget(stream: TextIO | None) -> None:
-    """Point the stream nowhere: what is still buffered for a closed pipe or a full disk cannot be written."""
+def _redirect_to_null(stream: TextIO | None) -> None:
+    """Redirect the stream to the null device: its buffer cannot be written to a closed pipe or full disk."""
     if stream is None:
         return
     try:

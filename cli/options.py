@@ -1,7 +1,7 @@
-"""Options made from the fields of `fastrnn.config.Config`, in groups.
+"""Command-line options generated from the fields of `fastrnn.config.Config`.
 
-An option that is not given is ``None`` here: the default lives in `Config` alone, and so the command line, then
-``FASTRNN_*`` variables, then a ``--config`` file can stand above it (see `settings`).
+An unset option is ``None`` here: `Config` alone holds the defaults. The command line overrides ``FASTRNN_*``
+variables, which override a ``--config`` file (see `precedence`).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ Decorator = Callable[[Function], Function]
 LENGTHS = ("epochs", "steps", "for_")
 AUTOMATIC = "automatic"
 
-# Section of the help -> the fields whose options stand in it.
+# Help section -> fields whose options it lists.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Model": ("task", "cell", "layers", "hidden", "bidirectional", "init"),
     "Data": (
@@ -40,7 +40,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Machine": ("seed", "threads", "precision", "device"),
 }  # fmt: skip
 
-# Field -> what it is, and what stands in the place of a default that is None.
+# Field -> help text, and the text printed for a default of None.
 HELP: dict[str, tuple[str, str]] = {
     "task": ("Task to train for.", ""),
     "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", ""),
@@ -109,7 +109,7 @@ CHOICES = {
 
 
 class _Name(click.Path):
-    """Whether a path can be read is for the library to say, in its own words; an empty one is a variable not set."""
+    """Non-empty path. The library checks readability; an empty path usually is an unset shell variable."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -132,24 +132,24 @@ _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 
 class SectionOption(click.Option):
-    """An option that belongs under a heading of its command's help."""
+    """Option listed in a section of its command's help."""
 
     def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """The variable, where the value came from there."""
+        """Name the environment variable if the value came from it."""
         if ctx is not None and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
             return f"'{self.envvar}'"
         return super().get_error_hint(ctx)
 
 
 def config_options(*fields: str, section: str | None = None, defaults: Mapping[str, object] | None = None) -> Decorator:
-    """Options for these fields of `Config`, in this order.
+    """Decorator that adds options for these fields of `Config`, in this order.
 
-    The heading of the help is that of the field unless one is given; ``defaults`` are told instead of `Config`'s, where
-    a command hands what is not given to a function with its own.
+    ``section`` overrides the help section of the fields. ``defaults`` replace the printed defaults of `Config` for
+    commands whose library function has its own.
     """
 
     def decorate(function: Function) -> Function:
@@ -162,33 +162,33 @@ def config_options(*fields: str, section: str | None = None, defaults: Mapping[s
 
 
 def section_options(heading: str) -> Decorator:
-    """The options of one section of `SECTIONS`."""
+    """Add the options of one section of `SECTIONS`."""
     return config_options(*SECTIONS[heading])
 
 
 def all_config_options(function: Function) -> Function:
-    """An option for every field of `Config`."""
+    """Add an option for every field of `Config`."""
     for heading in reversed(SECTIONS):
         function = section_options(heading)(function)
     return function
 
 
 def setting(name: str, kind: click.IntRange | type, text: str, default: str, section: str = "Options") -> Decorator:
-    """An option whose default lives in the library function it is handed to; here it is only told."""
+    """Add an option whose default is set by a library function; ``default`` is only printed."""
     metavar = _METAVARS_BY_TYPE[kind] if isinstance(kind, type) else "N"
     shown = f"{text}  [default: {default}]"
     return click.option(name, type=kind, metavar=metavar, help=shown, cls=SectionOption, section=section)
 
 
 def json_option(function: Function) -> Function:
-    """``--json``: the result as one JSON object on one line."""
+    """Add ``--json``: print the result as one JSON object on one line."""
     return click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object on one line.")(
         function
     )
 
 
 def unknown_option(function: Function) -> Function:
-    """``--unknown error|skip``: what to do with characters that the model does not know."""
+    """Add ``--unknown error|skip``: policy for characters outside the model's vocabulary."""
     return click.option(
         "--unknown",
         metavar="POLICY",
@@ -199,23 +199,23 @@ def unknown_option(function: Function) -> Function:
 
 
 def model_argument(function: Function) -> Function:
-    """``MODEL``: a run folder or a model file."""
+    """Add the argument ``MODEL``: a run folder or a model file."""
     return click.argument("model", type=PATH)(function)
 
 
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were given at all."""
+def drop_unset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def unescape(text: str) -> str:
-    r"""The text with ``\n``, ``\t``, ``\r`` and ``\\`` replaced by what they stand for."""
+    r"""Replace the escapes ``\n``, ``\t``, ``\r`` and ``\\`` by the characters they denote."""
     signs = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
     return re.sub(r"\\([ntr\\])", lambda match: signs[match[1]], text)
 
 
-def unescaped(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """A callback: `unescape`, where the option was given."""
+def unescape_callback(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Click callback: `unescape` the value if it is set."""
     return None if value is None else unescape(value)
 
 
@@ -241,12 +241,12 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
         name = field.upper() if choices is not None else _METAVARS.get(field, _METAVARS_BY_TYPE.get(kind))
         attributes["metavar"] = name
     if field == "document_separator":
-        attributes["callback"] = unescaped
+        attributes["callback"] = unescape_callback
     return attributes
 
 
 def _kind(field: str) -> type:
-    """The type of a field's values, `None` set aside."""
+    """Return the type of a field without `None`."""
     hint = typing.get_type_hints(Config)[field]
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kind: type = next(k for k in kinds if k is not types.NoneType)

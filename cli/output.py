@@ -1,4 +1,4 @@
-"""Results to standard output, messages to standard error."""
+"""Output: results to standard output, messages to standard error."""
 
 import contextlib
 import json
@@ -11,9 +11,9 @@ from .sanitize import visible, visible_line
 
 
 def write(text: str, raw: bool = False) -> None:
-    """Text to standard output at once; on a terminal its control characters are made visible unless ``raw``.
+    """Write text to standard output and flush; on a terminal escape control characters unless ``raw``.
 
-    Not `click.echo`: that one takes escape sequences out of what goes to a file.
+    `click.echo` is not used because it strips escape sequences from output to files.
     """
     if sys.stdout is None:
         return
@@ -22,29 +22,29 @@ def write(text: str, raw: bool = False) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether standard output is a terminal."""
+    """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def write_json(values: Mapping[str, Any]) -> None:
-    """One JSON object on one line; what is not finite becomes ``null``."""
+    """Write one JSON object on one line; numbers that are not finite become ``null``."""
     write(to_json(values) + "\n", raw=True)
 
 
 def to_json(values: Mapping[str, Any]) -> str:
-    """The object on one line of ASCII, so that no reader's encoding can spoil it."""
+    """Serialize to one line of ASCII, independent of the reader's encoding."""
     return json.dumps(_finite(values), allow_nan=False)
 
 
 def write_figures(rows: Iterable[tuple[str, str]]) -> None:
-    """Names and values in two columns, one pair a line."""
+    """Write names and values in two columns, one pair per line."""
     shown = [(name, visible_line(value)) for name, value in rows]
     width = max((len(name) for name, _ in shown), default=0)
     write("".join(f"{name:<{width}}  {value}\n" for name, value in shown))
 
 
 def note(message: str) -> None:
-    """One line to standard error. A reader who has gone away is no reason to stop."""
+    """Write one line to standard error; a closed pipe is not an error."""
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""From options, variables and a file to the settings of a `Config`: which of them stands above which."""
+"""Precedence of settings: command line, then environment variables, then configuration file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,29 +8,29 @@ from click.core import ParameterSource
 
 from fastrnn.config import read_config_file
 
-from .options import LENGTHS, given
+from .options import LENGTHS, drop_unset
 
-MACHINE = ("threads", "device")  # what changes where a run is computed, not what it gives
+MACHINE = ("threads", "device")  # settings that do not affect the result of a run
 
 
 def from_source(context: click.Context, values: Mapping[str, Any], source: ParameterSource) -> dict[str, Any]:
-    """The given settings that came from this source: the command line or the environment."""
-    return {n: v for n, v in given(values).items() if context.get_parameter_source(n) is source}
+    """Return the settings from one source: the command line or the environment."""
+    return {n: v for n, v in drop_unset(values).items() if context.get_parameter_source(n) is source}
 
 
 def on_command_line(context: click.Context, *names: str) -> list[str]:
-    """Those of these parameters that stand on the command line, as they are written there; not what a variable says."""
-    told = {p.name: max(p.opts, key=len) for p in context.command.params}
-    return [told[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    """Return the option names of the parameters set on the command line, not by environment variables."""
+    option_names = {p.name: max(p.opts, key=len) for p in context.command.params}
+    return [option_names[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
 
 
-def merged_settings(
+def resolve_settings(
     context: click.Context, values: Mapping[str, Any], config_file: str | None, resuming: bool = False
 ) -> dict[str, Any]:
-    """Settings by precedence: command line, then environment, then file.
+    """Merge settings by precedence: command line, then environment, then file.
 
-    A resumed run has settings of its own, which stand against the environment: only `MACHINE` is taken from there.
-    Raises `fastrnn.errors.ConfigError` for a file that cannot be used.
+    The settings of a resumed run override the environment, except for `MACHINE`. Raises
+    `fastrnn.errors.ConfigError` for an invalid file.
     """
     from_file = read_config_file(config_file) if config_file is not None else {}
     environment = from_source(context, values, ParameterSource.ENVIRONMENT)
@@ -40,7 +40,7 @@ def merged_settings(
 
 
 def merge(*sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Later sources win; the length of the run is one setting, whichever of its three names is used."""
+    """Merge mappings; later ones override. The three options for the length of a run replace each other."""
     merged: dict[str, Any] = {}
     for source in sources:
         if any(name in source for name in LENGTHS):

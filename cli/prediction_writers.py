@@ -1,4 +1,4 @@
-"""Answers of a task model as lines: in the format that they were asked in, a column added, or as JSON."""
+"""Format predictions of a task model: the input format with an added column, or JSON."""
 
 import csv
 import io
@@ -19,31 +19,35 @@ if TYPE_CHECKING:
 _JSON_KEYS = {"classify": "label", "tag": "tags", "translate": "translation", "regress": "outputs"}
 
 
-def written(model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool) -> Iterator[str]:
-    """The text of each answer, in the format of the file that its record comes from.
+def format_predictions(
+    model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool
+) -> Iterator[str]:
+    """Yield each prediction in the format of its input file.
 
-    ``records``: what is known of that file. ``sure``: with a further column, the probability of the answer.
+    ``records`` describes that file. ``sure`` adds a column with the probability of the prediction.
     """
     from fastrnn.data.examples.readers.conll import ConlluRecord
 
     if model.task == "regress":
-        yield from _table(model, found, records, sure)
+        yield from _format_table(model, found, records, sure)
         return
     for answer in found:
         if answer.record.is_blank:
-            yield _blank(answer, records, sure)
+            yield _format_blank(answer, records, sure)
         elif model.task == "translate":
             yield "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
         elif model.task == "classify" and answer.record.raw.lstrip().startswith("{"):
-            yield _object(answer, sure)
+            yield _format_json_object(answer, sure)
         elif model.task == "classify":
-            yield _labelled(answer, records, sure)
+            yield _format_label(answer, records, sure)
         else:
-            yield _conllu(answer, sure) if isinstance(answer.record, ConlluRecord) else _tagged(answer, sure)
+            yield (
+                _format_conllu(answer, sure) if isinstance(answer.record, ConlluRecord) else _format_tags(answer, sure)
+            )
 
 
-def as_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> Iterator[str]:
-    """One JSON object a record. ``sure``: with the probability of every label."""
+def format_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> Iterator[str]:
+    """Yield one JSON object per example. ``sure`` adds the probability of every label."""
     for answer in found:
         record = answer.record
         if record.is_blank:
@@ -53,68 +57,71 @@ def as_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> It
         asked = {"text": record.x} if isinstance(record.x, str) else {}
         name = _JSON_KEYS[model.task]
         value = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
-        said: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
+        result: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
         if answer.probability is not None:
-            said["probability"] = _plain(answer.probability)
+            result["probability"] = _plain(answer.probability)
         if answer.logprob is not None:
-            said["logprob"] = answer.logprob
+            result["logprob"] = answer.logprob
         if sure and answer.probabilities is not None:
-            said["labels"] = list(model.vocabulary.labels)
-            said["probabilities"] = _plain(answer.probabilities)
-        yield to_json(said) + "\n"
+            result["labels"] = list(model.vocabulary.labels)
+            result["probabilities"] = _plain(answer.probabilities)
+        yield to_json(result) + "\n"
 
 
-def forecasts(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
-    """Forecasts (m, C) as one CSV table: of several series the file, dates where the series has them, its columns,
-    each with the digits that it needs."""
+def format_forecasts(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
+    """Yield forecasts (m, C) as one CSV table.
+
+    Columns: the file if there are several series, dates if the series has them, then the values with enough digits
+    to resolve their spread.
+    """
     for number, (record, rows) in enumerate(zip(records, ahead, strict=True)):
         series = record.x
         dates = series.dates_after(len(rows))
         names = [*([series.date or "date"] if dates is not None else []), *series.columns]
         file = [record.place.file] if len(records) > 1 else []
         if number == 0:
-            yield _csv([*([_unused("file", names)] if file else []), *names])
+            yield _csv([*([_unused_name("file", names)] if file else []), *names])
         spread = _spread(model, series)
         for i, row in enumerate(rows):
             date = [] if dates is None else [dates[i]]
             yield _csv([*file, *date, *map(digits, row, spread)])
 
 
-def forecasts_as_json(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
-    """The same as one JSON object for each series, with all digits."""
+def format_forecasts_json(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
+    """Yield one JSON object per series, with full precision."""
     for record, rows in zip(records, ahead, strict=True):
         series = record.x
         dates = series.dates_after(len(rows))
-        said: dict[str, Any] = {"file": record.place.file} if len(records) > 1 else {}
-        said["columns"] = list(series.columns)
+        result: dict[str, Any] = {"file": record.place.file} if len(records) > 1 else {}
+        result["columns"] = list(series.columns)
         if dates is not None:
-            said["times"] = dates
-        yield to_json({**said, "rows": _plain(rows)}) + "\n"
+            result["times"] = dates
+        yield to_json({**result, "rows": _plain(rows)}) + "\n"
 
 
-def _unused(name: str, names: Sequence[str]) -> str:
-    """A column's name that none of the others has."""
+def _unused_name(name: str, names: Sequence[str]) -> str:
+    """Append underscores until the column name is unique."""
     while name in names:
         name += "_"
     return name
 
 
 def _spread(model: "TaskModel", series: "Series") -> list[float]:
-    """How much each column differs from row to row: its deviation in the rows that are seen, if that is less."""
+    """Return the standard deviation per column: of the input window, or of the training data if smaller."""
     assert model.vocabulary.inputs is not None
     latest = series.values[-model.vocabulary.seq :].std(axis=0).tolist()
     pairs = zip(latest, model.vocabulary.inputs.deviation, strict=True)
     return [min(now, usual) if now > 0 else usual for now, usual in pairs]
 
 
-def _blank(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
-    """A blank line, or the header that the reader has prepared, as it is."""
+def _format_blank(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+    """Format a blank line, or the header prepared by the reader, unchanged."""
     raw = answer.record.raw
     return raw + (f"{records.delimiter}probability" if sure and raw.strip() else "") + "\n"
 
 
-def _labelled(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
-    """label TAB text; where a label is there already, the answer comes after the text. For an array the label alone."""
+def _format_label(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+    """Format label TAB text. Put the label after the text if the input has a label; print it alone for arrays."""
     record, label = answer.record, _field(answer.value, records.delimiter)
     more = [f"{answer.probability:.4f}"] if sure else []
     if not record.raw:
@@ -127,7 +134,7 @@ def _labelled(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
 
 
 def _field(text: str, delimiter: str) -> str:
-    """A field of CSV, quoted where it must be; between tabs the text as it is."""
+    """Quote a CSV field if needed; tab-separated fields stay unchanged."""
     if delimiter == "\t":
         return text
     line = io.StringIO()
@@ -135,20 +142,20 @@ def _field(text: str, delimiter: str) -> str:
     return line.getvalue()
 
 
-def _object(answer: "Prediction", sure: bool) -> str:
-    """The object with the answer in it: its ``label``, or if it has one ``predicted``, or ``predicted_2`` ..."""
-    said = json.loads(answer.record.raw)
-    name = "label" if answer.record.y is None else _free_key("predicted", said)
-    said[name] = answer.value
+def _format_json_object(answer: "Prediction", sure: bool) -> str:
+    """Add the prediction to the object as ``label``, or as ``predicted``, ``predicted_2`` ... if it has a label."""
+    result = json.loads(answer.record.raw)
+    name = "label" if answer.record.y is None else _unused_key("predicted", result)
+    result[name] = answer.value
     if sure:
-        said["probability" if "probability" not in said else _free_key(f"{name}_probability", said)] = (
+        result["probability" if "probability" not in result else _unused_key(f"{name}_probability", result)] = (
             answer.probability
         )
-    return to_json(said) + "\n"
+    return to_json(result) + "\n"
 
 
-def _tagged(answer: "Prediction", sure: bool) -> str:
-    """The lines of a sequence between tabs, a token whole, the tag and its probability after what is there."""
+def _format_tags(answer: "Prediction", sure: bool) -> str:
+    """Format a sequence as tab-separated lines, with the tag and its probability appended."""
     from fastrnn.data.examples.readers.conll import split_columns
 
     lines = []
@@ -158,8 +165,8 @@ def _tagged(answer: "Prediction", sure: bool) -> str:
     return "".join(lines) + "\n"
 
 
-def _conllu(answer: "Prediction", sure: bool) -> str:
-    """The sentence with its UPOS column filled in; the probability goes to the last column, MISC."""
+def _format_conllu(answer: "Prediction", sure: bool) -> str:
+    """Fill in the UPOS column of a sentence; the probability goes into the MISC column."""
     from fastrnn.data.examples.readers.conll import ConlluRecord
 
     assert isinstance(answer.record, ConlluRecord)
@@ -177,14 +184,16 @@ def _conllu(answer: "Prediction", sure: bool) -> str:
     return "".join(lines) + "\n"
 
 
-def _table(model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool) -> Iterator[str]:
-    """CSV: the row that was read, and what is predicted, bits if ``sure`` with P(1); for arrays a row a step."""
+def _format_table(
+    model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool
+) -> Iterator[str]:
+    """Yield CSV rows: the input row and the predictions, with P(1) if ``sure``; one row per step for arrays."""
 
     outputs = model.vocabulary.outputs
     assert outputs is not None
     before = records.header or ("record", "step")
     names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
-    header = _csv([*before, *_free(names, before, sure)])
+    header = _csv([*before, *_unused_names(names, before, sure)])
     for number, answer in enumerate(found):
         rows = [list(map(digits, step, outputs.deviation)) for step in answer.value]
         if sure:
@@ -196,8 +205,8 @@ def _table(model: "TaskModel", found: Iterable["Prediction"], records: "ExampleS
         yield (header if number == 0 else "") + "".join(lines)
 
 
-def _free(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
-    """Names for new columns that are not taken: y, y_predicted, y_predicted_2 ...; if ``sure`` their probabilities'."""
+def _unused_names(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
+    """Return unused column names: y, y_predicted, y_predicted_2 ...; with ``sure`` also for probabilities."""
     suffixes = itertools.chain(("", "_predicted"), (f"_predicted_{n}" for n in itertools.count(2)))
     candidates = ([name + suffix for name in names] for suffix in suffixes)
     if sure:
@@ -205,8 +214,8 @@ def _free(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
     return next(found for found in candidates if len({*found, *taken}) == len(found) + len(set(taken)))
 
 
-def _free_key(name: str, taken: Mapping[str, Any]) -> str:
-    """This name, or the first of name_2, name_3 ... that is not taken."""
+def _unused_key(name: str, taken: Mapping[str, Any]) -> str:
+    """Return the name, or the first of name_2, name_3 ... that is unused."""
     names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
     return next(found for found in names if found not in taken)
 

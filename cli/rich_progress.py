@@ -1,4 +1,4 @@
-"""The live display of training: rich is imported here and in `drawing` alone."""
+"""Live training display. Only this module and `terminal_plots` import rich."""
 
 import contextlib
 import time
@@ -19,13 +19,13 @@ from .sanitize import visible, visible_line
 
 FRAMES_PER_SECOND = 8.0
 SAMPLE_LINES = 6
-BAR, GAP = 20, 2  # columns of the progress bar, and between two parts of its line
+BAR, GAP = 20, 2  # width of the progress bar, and of the space between parts of its line
 
 
 class LiveDisplay(Display):
-    """Step, epoch, losses, speed, time left, the loss as a spark line, and the latest sample, redrawn in place.
+    """Step, epoch, losses, speed, time left, a sparkline of the loss and the latest sample, redrawn in place.
 
-    It redraws from the calls it gets, without a thread of its own, so that it takes no time from the kernels.
+    It redraws inside callbacks instead of a thread of its own, to take no time from the kernels.
     """
 
     samples = True
@@ -39,14 +39,14 @@ class LiveDisplay(Display):
         self._step: StepEnd | None = None
         self._evaluated: EvaluateEnd | None = None
         self._best: EvaluateEnd | None = None
-        self._first = 0  # steps, as planned first
+        self._first = 0  # number of steps of the first plan
         self._plan: Planned | None = None
-        self._validated: float | None = None  # share of a validation that is under way
+        self._validated: float | None = None  # completed fraction of the running validation
         self._task, self._unit = "language-model", "chars"
 
     def __enter__(self) -> Self:
         self._live.start()
-        # A second Ctrl-C may end the process without any clean-up, so the cursor is never hidden.
+        # A second Ctrl-C may end the process without clean-up, so never hide the cursor.
         self.console.show_cursor(True)
         return self
 
@@ -62,7 +62,7 @@ class LiveDisplay(Display):
         now = time.monotonic()
         if now < self._next:
             return
-        # The first line comes late, so that a small text does not flicker.
+        # Delay the first line, so that small texts do not flicker.
         self._next = now + (1 / FRAMES_PER_SECOND if self._first_read else 1.0)
         if self._first_read:
             self._reading = formatting.reading(done, total)
@@ -70,7 +70,7 @@ class LiveDisplay(Display):
         self._first_read = True
 
     def _end_reading(self) -> None:
-        """Take the line about reading away."""
+        """Remove the reading progress line."""
         if self._reading:
             self._reading = ""
             self._draw()
@@ -109,7 +109,7 @@ class LiveDisplay(Display):
         self._draw()
 
     def _print(self, text: Text) -> None:
-        with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to lose the run
+        with contextlib.suppress(OSError):  # a closed terminal must not end the run
             self.console.print(text)
 
     def _draw_sometimes(self) -> None:
@@ -148,7 +148,7 @@ class LiveDisplay(Display):
 
 
 def _progress_line(step: StepEnd, unit: str, width: int) -> Table:
-    """What fits beside each other: on a narrow terminal the bar goes first, then the epoch, then the speed."""
+    """Lay out the progress line; a narrow terminal drops the bar first, then the epoch, then the speed."""
     parts = {
         "step": Text.assemble(("step ", "bold"), f"{step.step:,}/{step.steps:,}"),
         "bar": Text(" " * BAR),

@@ -1,4 +1,4 @@
-"""What `Report` holds, drawn: in colour on a terminal, elsewhere as plain text with numbers."""
+"""Plots of a `Report`: in colour on a terminal, elsewhere plain text with numbers."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .formatting import ASCII_BARS, BARS, resampled
+from .formatting import ASCII_BARS, BARS, resample
 from .output import on_terminal, write, write_figures
 from .sanitize import visible_line
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from .inspect_report import Report
 
-LEAST_DECADES = 4  # that bars span, so that a curve which hardly falls looks level
+LEAST_DECADES = 4  # minimum range of the bars, so that a nearly constant curve looks level
 PLAIN_WIDTH = 64
-LARGEST_NATS = 6.0  # a surprise that has the full colour
-LEAST = 0.1  # marks below this share of the full colour have none
+LARGEST_NATS = 6.0  # surprisal drawn in full colour
+LEAST = 0.1  # smaller fractions of the full colour are not coloured
 Colour = tuple[int, int, int]
 PALE, RED, BLUE = (255, 236, 179), (229, 57, 53), (66, 133, 244)
 
 
 def draw(look: "Report", show: int = 1000) -> None:
-    """Figures, curves, and the first ``show`` tokens of a text with their marks."""
+    """Print figures, curves, and the first ``show`` tokens of a text with their marks."""
     write_figures(look.figures)
     console = _console()
     if look.curves:
@@ -38,7 +38,7 @@ def draw(look: "Report", show: int = 1000) -> None:
 
 
 def _console() -> "Console | None":
-    """A terminal that shows colours, or None. rich is imported where there is a terminal alone."""
+    """Return a colour terminal, or None. rich is imported only for a terminal."""
     if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return None
     from rich.console import Console
@@ -48,8 +48,8 @@ def _console() -> "Console | None":
 
 
 def log_bars(values: Sequence[float], low: float, high: float, width: int, bars: str) -> str:
-    """One bar for each of ``width`` stretches, from 10^low to 10^high; a blank for 0, ``?`` for what is no number."""
-    points = resampled([math.log10(v) if v else -math.inf for v in values], width)
+    """Render ``width`` bars from 10^low to 10^high; a blank for 0, ``?`` for NaN."""
+    points = resample([math.log10(v) if v else -math.inf for v in values], width)
     return "".join(_bar((point - low) / (high - low), bars) for point in points)
 
 
@@ -89,14 +89,14 @@ def _colour_bars(label: str, line: str, bars: str, console: "Console") -> None:
 
 
 def _write_marks(look: "Report", show: int) -> None:
-    """One line a token: its position, the token, its number."""
+    """Write one line per token: position, token, value."""
     write(f"position\ttoken\t{look.unit}\n")
     for i, (token, mark) in enumerate(zip(look.tokens[:show], look.marks[:show], strict=True)):
         write(f"{i}\t{visible_line(token)}\t{'-' if mark is None else f'{mark:.4f}'}\n")
 
 
 def _colour_marks(look: "Report", show: int, console: "Console") -> None:
-    """The text itself, each token on the colour of its number; a line's end is a sign and then ends the line."""
+    """Print the text with each token on the colour of its value; show a newline as a symbol and break there."""
     from rich.text import Text
 
     text = Text()

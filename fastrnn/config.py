@@ -1,10 +1,8 @@
-"""Every setting of a run, its default and its limits: the only place where a default lives.
+"""Configuration of a run: every setting, its default and its limits.
 
-`Config` is flat: one field, one key of ``config.toml``, one option of ``fastrnn train``. A field that is
-``None`` is chosen from the corpus and the budget when training starts (`fastrnn.training.autotune`); what is then
-written into the run folder has no ``None`` left that would change the result.
-
-``config.toml`` and ``--config FILE.toml``: settings as text.
+`Config` is flat: each field is a key of ``config.toml`` and an option of ``fastrnn train``. A field that is ``None``
+is chosen from the data and the budget when training starts (`fastrnn.training.autotune`). The configuration saved in
+the run folder has no ``None`` left that would change the result. Defaults are defined only here.
 """
 
 import dataclasses
@@ -27,7 +25,7 @@ from .plain import shown, to_plain
 ALL_CELLS = tuple(CELLS)
 TASKS = ("language-model", "tag", "classify", "generate", "translate", "forecast", "regress")
 TOKENS = ("chars", "bytes", "words")
-# Optimiser -> names of the moments it keeps for each parameter.
+# Optimizer -> names of the moments it stores per parameter.
 MOMENTS: dict[str, tuple[str, ...]] = {
     "adamw": ("m", "v"),
     "sgd": (),
@@ -49,7 +47,58 @@ INITS = ("uniform", "orthogonal")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A model and a run. Immutable; `replace` gives a changed copy. Raises `ConfigError` when impossible."""
+    """Immutable configuration of a model and its training run; `replace` returns a changed copy.
+
+    A field of None is chosen automatically when training starts, unless stated otherwise.
+
+    Args:
+        task: Task to train for, one of `TASKS`. Default ``"language-model"``.
+        cell: Cell of every layer, one of `ALL_CELLS`; ``"dense"`` is not recurrent. Default ``"lstm"``.
+        layers: Number of stacked layers. Default 1.
+        hidden: Hidden units per layer. Default None (automatic).
+        bidirectional: Also process each sequence from its end. Default False.
+        init: Initialization of the recurrent weights, one of `INITS`. Default ``"orthogonal"``.
+        columns: Column names or globs of a CSV file, comma-separated. Default None (every numeric column).
+        missing: Treatment of missing values of a series, one of `MISSING`. Default None (an error).
+        horizon: Number of rows to forecast. Default None (1).
+        labels: File of the labels of an idx file. Default None (no file).
+        label: Column or JSON key of the label, by name or position from 1. Default None (``"label"``).
+        text: Column or JSON key of the text, by name or position from 1. Default None (``"text"``).
+        format: Format of labelled data, one of `FORMATS`. Default None (by file name).
+        tokens: Unit of the text, one of `TOKENS`. Default None (chars; for classify chosen from the texts).
+        min_count: With words: rarer words become ``<UNK>``. Default 2.
+        document_separator: Text that separates documents; the state is reset there. Default None (no separator).
+        valid: Fraction of the data held out for validation. Default 0.1.
+        valid_file: File to validate on instead. Default None (use ``valid``).
+        batch: Parallel streams of a text, or examples per step. Default None (automatic).
+        seq: Time steps per window of truncated BPTT; input rows of a forecast. Default 64.
+        optimizer: One of `OPTIMIZERS`. Default ``"adamw"``.
+        lr: Peak learning rate. Default None (automatic).
+        beta1: Decay rate of the first moment, or momentum. Default 0.9.
+        beta2: Decay rate of the second moment. Default 0.99.
+        weight_decay: Decoupled weight decay. Default 0.0.
+        schedule: Learning-rate schedule, one of `SCHEDULES`. Default ``"cosine"``.
+        warmup: Steps of linear learning-rate warm-up. Default None (automatic).
+        final_lr: Final learning rate of linear and cosine schedules, as a fraction of ``lr``. Default 0.02.
+        clip: Maximum global norm of the gradient; 0 disables clipping. Default 1.0.
+        dropout: Dropout probability between layers and before the output. Default None (automatic).
+        epochs: Length of the run in passes over the data. Default None (automatic).
+        steps: Length of the run in training steps. Default None (automatic).
+        for_: Length of the run as a time budget: 90s, 3m, 1.5h. Default None (automatic).
+        eval_every: Steps between validations. Default None (automatic).
+        eval_size: Tokens or examples per validation during training. Default None (automatic).
+        save_every: Steps between checkpoints. Default None (automatic).
+        patience: Stop after this many validations without improvement. Default None (never).
+        seed: Random seed. Default 1.
+        threads: Number of threads; the result does not depend on it. Default None (every core).
+        precision: One of `PRECISIONS`. Default None (bfloat16 products where they are fast, else float32).
+        device: One of `DEVICES`. Default ``"cpu"``.
+
+    At most one of ``epochs``, ``steps`` and ``for_`` may be set.
+
+    Raises:
+        ConfigError: A value is invalid, or settings are incompatible.
+    """
 
     # the model
     task: str = "language-model"
@@ -89,7 +138,7 @@ class Config:
     epochs: float | None = None
     steps: int | None = None
     for_: str | None = None
-    # looking and saving
+    # evaluation and checkpoints
     eval_every: int | None = None
     eval_size: int | None = None
     save_every: int | None = None
@@ -101,7 +150,7 @@ class Config:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, value in plain_fields({name: getattr(self, name) for name in _hints()}).items():
+        for name, value in convert_fields({name: getattr(self, name) for name in _hints()}).items():
             object.__setattr__(self, name, value)
         lengths = [key_of(n) for n in ("epochs", "steps", "for_") if getattr(self, n) is not None]
         if len(lengths) > 1:
@@ -114,33 +163,48 @@ class Config:
         _check_length(self)
 
     def replace(self, **changes: Any) -> "Config":
-        """A copy with some fields changed, checked like any other. Raises `ConfigError`, of unknown names too."""
+        """Return a validated copy with some fields changed.
+
+        Args:
+            **changes: New values by field name.
+
+        Raises:
+            ConfigError: A name is unknown or a value is invalid.
+        """
         check_names(changes)
         return dataclasses.replace(self, **changes)
 
     @property
     def dtype(self) -> str:
-        """The type of weights and states: float32 too where only the products are bfloat16."""
+        """NumPy dtype of weights and states; with ``precision="bfloat16"`` only matrix products are bfloat16."""
         return self.precision if self.precision == "float64" else "float32"
 
     @property
     def matmul_mode(self) -> str:
-        """How a `Network` multiplies."""
+        """Mode of the matrix products of a `Network`: ``"bfloat16"`` or ``"split"``."""
         return "bfloat16" if self.precision == "bfloat16" else "split"
 
     def to_mapping(self) -> dict[str, Any]:
-        """Keys as in ``config.toml``; fields that are ``None`` are left out."""
+        """Return a mapping with the keys of ``config.toml``, without fields that are ``None``."""
         return {key_of(f.name): v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> "Config":
-        """The reverse of `to_mapping`. Raises `ConfigError` that names an unknown key and the nearest known one."""
-        return cls(**checked_fields(mapping, source))
+        """Create a configuration from the keys of ``config.toml``; inverse of `to_mapping`.
+
+        Args:
+            mapping: Values by configuration key.
+            source: Origin of the mapping, for error messages.
+
+        Raises:
+            ConfigError: A key is unknown (the message suggests the nearest) or a value is invalid.
+        """
+        return cls(**validate_fields(mapping, source))
 
 
 _MOST_STEPS = 10**12
-_MOST_BYTES = 60_000  # of a configuration as JSON, what is chosen later left room for: a reader takes 65,536
-# name -> (least, most, whether the least itself is excluded)
+_MOST_BYTES = 60_000  # maximum size as JSON: a reader accepts 65,536 bytes, automatic choices need the rest
+# name -> (minimum, maximum, whether the minimum itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
     "horizon": (1, 65536, False),
@@ -178,7 +242,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "device": DEVICES,
 }
-# setting -> the tasks that it goes with, and what it is
+# setting -> tasks that accept it, and its description in the error message
 _ONLY_FOR = {
     "columns": (("forecast", "regress", "classify"), "names columns of a table"),
     "missing": (("forecast",), "says what is done about missing values of a series"),
@@ -197,25 +261,25 @@ _WITH_MEMORY = ("language-model", "generate", "translate")
 
 
 def key_of(field: str) -> str:
-    """The configuration key of a field: the same word, without the underscore that avoids a Python keyword."""
+    """Return the configuration key of a field: its name without the underscore that avoids a Python keyword."""
     return field.rstrip("_")
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
-    """``"; did you mean X?"`` for the known word nearest to this one, or nothing."""
+    """Return ``"; did you mean X?"`` for the most similar known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def check_names(fields: typing.Iterable[str]) -> None:
-    """Raises `ConfigError` for a name that is no field of `Config`."""
+    """Raise `ConfigError` for a name that is not a field of `Config`."""
     for name in fields:
         if name not in _hints():
             raise ConfigError(f"unknown setting {quoted(name)}{nearest(str(name), _hints())}")
 
 
-def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by name with the types that they have, each within its own limits. Raises `ConfigError`."""
+def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert values to the types of their fields and check their limits. Raises `ConfigError`."""
     plain = {name: _plain_value(key_of(name), value, _hints()[name]) for name, value in fields.items()}
     for name, value in plain.items():
         if name in _CHOICES:
@@ -225,8 +289,8 @@ def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def checked_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Field names and values of a mapping with configuration keys; names, then types, are checked."""
+def validate_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Convert a mapping of configuration keys to field names and values; check names and types."""
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source}: {quoted(mapping)} is no mapping from keys to values")
     fields = {key_of(f.name): f for f in dataclasses.fields(Config)}
@@ -240,7 +304,7 @@ def checked_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in ``90``, ``90s``, ``3m``, ``1.5h`` or ``2d``. Raises `ConfigError`."""
+    """Parse ``90``, ``90s``, ``3m``, ``1.5h`` or ``2d`` into seconds. Raises `ConfigError`."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
@@ -254,12 +318,12 @@ def parse_duration(text: str) -> float:
 
 @functools.cache
 def _hints() -> dict[str, Any]:
-    """Field -> its annotation."""
+    """Return the type annotation of every field."""
     return typing.get_type_hints(Config)
 
 
 def _plain_value(name: str, value: Any, hint: Any) -> Any:
-    """The value as exactly the type that a field has. Raises `ConfigError`."""
+    """Convert a value to exactly the type of its field. Raises `ConfigError`."""
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and types.NoneType in allowed:
         return None
@@ -284,7 +348,7 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
 
 
 def _check_length(config: Config) -> None:
-    """What is written must be read again: see `fastrnn.checkpoint.metadata`."""
+    """Check that a saved configuration can be read again: see `fastrnn.checkpoint.metadata`."""
     if len(json.dumps(config.to_mapping())) > _MOST_BYTES:
         texts = {key: value for key, value in config.to_mapping().items() if isinstance(value, str)}
         longest = max(texts, key=lambda key: len(texts[key]))
@@ -292,7 +356,7 @@ def _check_length(config: Config) -> None:
 
 
 def _check_task(config: Config) -> None:
-    """Settings that the task cannot have."""
+    """Check that the settings are compatible with the task."""
     task = config.task
     for name, (tasks, what) in _ONLY_FOR.items():
         if getattr(config, name) is not None and task not in tasks:
@@ -308,10 +372,10 @@ def _check_task(config: Config) -> None:
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
-    """Field names and values of a TOML file. Raises `ConfigError` that names the file."""
+    """Read field names and values from a TOML file. Raises `ConfigError` that names the file."""
     try:
         with open(path, "rb") as file:
-            return checked_fields(tomllib.load(file), str(path))
+            return validate_fields(tomllib.load(file), str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this configuration: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -319,7 +383,7 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
 
 
 def to_toml(config: Config) -> str:
-    """The text of ``config.toml``: one ``key = value`` a line."""
+    """Format ``config.toml``: one ``key = value`` per line."""
     return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_mapping().items())
 
 

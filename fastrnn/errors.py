@@ -1,14 +1,14 @@
-"""The few kinds of error a user can meet.
+"""Exceptions raised for user errors.
 
-A message is one line: what was wrong, then what would be right. The command line prints it after
-``fastrnn:`` and leaves with ``exit_status``.
+A message is one line: the problem, then how to fix it. The command line prints it after ``fastrnn:`` and exits with
+``exit_status``.
 """
 
 from .message import MESSAGE, shorten
 
 
 class FastRNNError(Exception):
-    """Anything a user can meet and mend. Its message is of bounded length, whatever it quotes."""
+    """Base class of all errors a user can fix. Long messages are shortened."""
 
     exit_status = 1
 
@@ -17,28 +17,28 @@ class FastRNNError(Exception):
 
 
 class ConfigError(FastRNNError):
-    """A setting is unknown, impossible, or does not go with another."""
+    """A setting is unknown, invalid, or incompatible with another."""
 
     exit_status = 2
 
 
 class InputError(FastRNNError):
-    """A text or a token in it cannot be used."""
+    """Input data cannot be read or contains unknown tokens."""
 
 
 class CheckpointError(FastRNNError):
-    """A model file is missing, damaged, foreign, or of another version."""
+    """A model file is missing, corrupt, of another format, or of another version."""
 
 
 class OutputError(FastRNNError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""
 
 
 class BackendError(FastRNNError):
-    """The device that was asked for is not here."""
+    """The requested device is not available."""
 
 
 class DivergedError(FastRNNError):
-    """Training met NaN or infinity again and again, also with smaller learning rates."""
+    """Training repeatedly produced NaN or infinity, even with smaller learning rates."""
 
     exit_status = 4

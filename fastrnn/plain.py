@@ -1,6 +1,6 @@
-"""Values as Python callers give them (NumPy scalars, paths, decimals) to plain `bool`, `int`, `float` and `str`.
+"""Convert NumPy scalars, paths and decimals to plain `bool`, `int`, `float` and `str`.
 
-Only these can be written to a configuration and read again, so everything else is converted or refused on entry.
+Only these types survive a round trip through a configuration file; other values are converted or rejected.
 """
 
 import math
@@ -12,13 +12,13 @@ from .errors import ConfigError
 from .message import quoted
 
 _WANTED = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-_LARGEST = 1e30  # beyond it no setting is possible, and converting some values takes for ever
+_LARGEST = 1e30  # no setting is larger, and converting huge values (Decimal('1e999999999')) would not end
 
 
 def to_plain(name: str, value: Any, kind: type) -> Any:
-    """The value as exactly this type. Raises `ConfigError` that names it where nothing would be the same.
+    """Convert a value to exactly this type. Raises `ConfigError` if the conversion would change it.
 
-    A whole number may come as ``10.0``, `Decimal` or `Fraction`; a text may come as a path. A `bool` is no number.
+    An integer may be given as ``10.0``, `Decimal` or `Fraction`; a string as a path. A `bool` is not a number.
     """
     found = _unwrap(value)
     try:
@@ -34,7 +34,7 @@ def to_plain(name: str, value: Any, kind: type) -> Any:
 
 
 def check_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """A whole number within these bounds. Raises `ConfigError`."""
+    """Convert to an integer within these bounds. Raises `ConfigError`."""
     found: int = to_plain(name, value, int)
     if found < least:
         raise ConfigError(f"{name} is {shown(found)}; it must be at least {least}")
@@ -44,7 +44,7 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> i
 
 
 def check_path(name: str, value: Any) -> str:
-    """The name of a file or folder, given as text or path. Raises `ConfigError`."""
+    """Convert a string or path to the name of a file or folder. Raises `ConfigError`."""
     found = _unwrap(value)
     if isinstance(found, bytes) or (isinstance(found, os.PathLike) and isinstance(os.fspath(found), bytes)):
         found = os.fsdecode(found)
@@ -54,12 +54,12 @@ def check_path(name: str, value: Any) -> str:
 
 
 def shown(number: float) -> str:
-    """A number for a message; large whole numbers with commas, very large ones in short."""
+    """Format a number for a message: large integers with commas, very large ones in scientific notation."""
     return f"{number:,}" if isinstance(number, int) and 10_000 <= abs(number) < 10**21 else f"{number:.10g}"
 
 
 def _unwrap(value: Any) -> Any:
-    """A NumPy scalar, or an array without dimensions, as Python's own value; other values as they are."""
+    """Convert a NumPy scalar or 0-d array to a Python value; return other values unchanged."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "dtype") and callable(getattr(value, "item", None)):
         return value.item()
     return value
@@ -82,4 +82,4 @@ def _text(value: Any) -> str:
         value = os.fspath(value)
     if not isinstance(value, str):
         raise TypeError
-    return str.__str__(value)  # of a subclass, such as an enumeration's or NumPy's, the text alone
+    return str.__str__(value)  # convert a subclass, such as an enum's or NumPy's, to plain str

@@ -1,4 +1,4 @@
-"""Where the user's corpora and compiled kernels are kept."""
+"""Folders for downloaded corpora and compiled kernels."""
 
 import os
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def user_data_folder() -> Path | None:
-    """``$FASTRNN_DATA`` or the system's folder for a user's data; None for a user without a home directory."""
+    """Return ``$FASTRNN_DATA`` or the platform's user data folder; None without a home directory."""
     import platformdirs
 
     return _chosen_or("FASTRNN_DATA", lambda: platformdirs.user_data_dir("fastrnn", appauthor=False))
 
 
 def user_kernel_folder() -> Path | None:
-    """``$FASTRNN_KERNELS`` or the system's folder for a user's caches; None for a user without a home directory."""
+    """Return ``$FASTRNN_KERNELS`` or the platform's user cache folder; None without a home directory."""
     import platformdirs
 
     return _chosen_or("FASTRNN_KERNELS", lambda: platformdirs.user_cache_dir("fastrnn", appauthor=False))

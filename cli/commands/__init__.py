@@ -1,1 +1,1 @@
-"""One module a command. Each imports the library inside its function, so that help and completion stay quick."""
+"""One module per command. Each imports the library inside its function, to keep help and completion fast."""

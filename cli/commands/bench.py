@@ -10,7 +10,7 @@ from fastrnn.distributed.environment import launcher_rank
 
 from .. import command_base, options
 
-# told here, held by `fastrnn.bench`
+# only printed here; `fastrnn.bench` sets the defaults
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
 
 
@@ -38,10 +38,12 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     from fastrnn.bench import bench_scale, bench_train
 
     if not scale:
-        _show(bench_train(**_checked(values)), as_json)
+        _show(bench_train(**_check_settings(values)), as_json)
         return
     kept = {
-        name: value for name, value in _checked(values).items() if name in ("cell", "precision", "seconds", "device")
+        name: value
+        for name, value in _check_settings(values).items()
+        if name in ("cell", "precision", "seconds", "device")
     }
     _show_scale(bench_scale(**kept), as_json)
 
@@ -59,7 +61,7 @@ def sample(as_json: bool, **values: Any) -> None:
     """Measure sampling speed: every sampled character is fed back."""
     from fastrnn.bench import bench_sample
 
-    _show(bench_sample(**_checked(values)), as_json)
+    _show(bench_sample(**_check_settings(values)), as_json)
 
 
 SCALE = (
@@ -79,7 +81,7 @@ def _show_scale(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
     from .. import output
     from ..formatting import number
 
-    first = not launcher_rank()[0]  # of several processes the first one alone shows anything
+    first = not launcher_rank()[0]  # only rank 0 prints
     if as_json:
         measured = list(rows)
         if first:
@@ -97,15 +99,15 @@ def _show(measured: dict[str, Any], as_json: bool) -> None:
     from ..formatting import number
 
     if launcher_rank()[0]:
-        return  # of several processes the first one alone shows anything
+        return  # only rank 0 prints
     if as_json:
         output.write_json(measured)
     else:
         output.write_figures([(name, number(value)) for name, value in measured.items()])
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given, if a `Config` takes them; the library's own defaults stand for the rest."""
-    settings = options.given(values)
+def _check_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that are set, validated by `Config`; `fastrnn.bench` has defaults for the rest."""
+    settings = options.drop_unset(values)
     Config(**{name: value for name, value in settings.items() if name not in ("seconds", "streams")})
     return settings

@@ -11,7 +11,7 @@ from .. import command_base, options
 
 @command_base.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
-@click.argument("text", callback=options.unescaped)
+@click.argument("text", callback=options.unescape_callback)
 @options.setting("--n", int, "How many to show.", "5")
 @options.setting("--length", int, "Tokens in each.", "1")
 @options.unknown_option
@@ -29,7 +29,7 @@ def command(model: str, text: str, threads: int | None, as_json: bool, **values:
     from .. import output
 
     loaded = LanguageModel.load(model, threads=threads)
-    found = loaded.completions(text, **options.given(values))
+    found = loaded.completions(text, **options.drop_unset(values))
     if as_json:
         completions = [
             {"text": continuation, "probability": math.exp(logprob), "logprob": logprob}
@@ -43,6 +43,6 @@ def command(model: str, text: str, threads: int | None, as_json: bool, **values:
 
 
 def _quoted(continuation: str) -> str:
-    """In quotes; a combining mark at the start stands on a dotted circle, as it would stand on the quote."""
+    """Quote a text. A leading combining mark gets a dotted circle, else it would combine with the quote."""
     marked = unicodedata.category(continuation[:1] or " ")[0] == "M"
     return f"'\u25cc{continuation}'" if marked else f"'{continuation}'"

@@ -1,4 +1,4 @@
-"""``fastrnn data``: list, show, make and fetch."""
+"""``fastrnn data list``, ``show``, ``make`` and ``fetch``."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BEGINNING = 300  # tokens shown
 FREQUENT = 12
-WRITTEN = 1000  # lines at a time
+WRITTEN = 1000  # lines per write
 MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 
@@ -105,7 +105,7 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _progress() -> Callable[[str, int, int], None]:
-    """A plain line now and then."""
+    """Return a callback that prints a progress line at most every two seconds."""
     import time
 
     from ..output import note
@@ -147,7 +147,7 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     from .. import output
     from ..formatting import number
 
-    settings = options.given(values)
+    settings = options.drop_unset(values)
     separator = settings.pop("document_separator", None)
     corpus = read_corpus(texts, separator=separator, **settings)
     facts = _facts(corpus)

@@ -7,7 +7,7 @@ import click
 from fastrnn.config import Config
 
 from .. import command_base, options
-from ..inputs import read_for
+from ..inputs import read_corpus_for
 from .predict import AS_TRAINED
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_jso
 def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, as_json: bool) -> None:
     from .. import output
 
-    corpus = _part(read_for(loaded, texts, unknown), split, loaded.config)
+    corpus = _part(read_corpus_for(loaded, texts, unknown), split, loaded.config)
     result = loaded.evaluate(corpus)
     if as_json:
         output.write_json(

@@ -74,7 +74,7 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
 
 
 def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
-    """The text and its vocabulary, or the records and what they are made of."""
+    """Describe the training data: text and vocabulary, or examples and their sizes."""
     from ..formatting import NUMBERS, plural
 
     tokenizer, corpus, task = checkpoint.tokenizer, checkpoint.corpus, checkpoint.config.task

@@ -7,7 +7,7 @@ import click
 from fastrnn.cells import RECURRENT_CELLS
 
 from .. import command_base, options
-from ..inputs import read_for
+from ..inputs import read_corpus_for
 from ..output import write, write_json
 from ..precedence import on_command_line
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..inspect_report import Report
 
-# look -> what it shows
+# report -> help text
 LOOKS = {
     "surprise": "The text coloured by the surprise at each character, the mean, and the most surprising places.",
     "units": "The hidden units that follow line position, indentation, quotes, brackets and words best.",
@@ -25,12 +25,12 @@ LOOKS = {
     "gates": "How often each gate is nearly shut or nearly open.",
 }
 FRESH = "Gradients of an untrained network, on random characters"
-# what `fastrnn.diagnostics.untrained_network` makes of a `Config` without these
+# only printed here: defaults of `fastrnn.diagnostics.untrained_network`
 DEFAULTS = {"layers": 1, "hidden": 64, "seed": 1, "precision": "float32"}
 
 
 def report_options(function: Any) -> Any:
-    """One flag for each of `LOOKS`."""
+    """Add one flag for each of `LOOKS`."""
     for name, text in reversed(LOOKS.items()):
         option = click.option(f"--{name}", is_flag=True, cls=options.SectionOption, section="What (one)", help=text)
         function = option(function)
@@ -75,7 +75,7 @@ def command(
     TEXT is what train takes. On a terminal the text is coloured; elsewhere each character has a line with its number.
     The CSV of --units holds the activation of every unit of a layer at each character.
     """
-    asked = _asked(values, png)
+    asked = _select_report(values, png)
     _check_options(context, asked, values["fresh"] is not None)
     if as_json and csv == "-":
         raise click.UsageError("--json and --csv - both take standard output; name a file for the CSV")
@@ -83,7 +83,7 @@ def command(
         from fastrnn.diagnostics.plot import check_matplotlib
 
         check_matplotlib()
-    look = _fresh(values) if values["fresh"] is not None else _of_model(asked, values)
+    look = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(asked, values)
     if csv is not None:
         _save(csv, look.csv().encode())
     if png is not None:
@@ -95,11 +95,11 @@ def command(
     elif csv != "-":
         from ..terminal_plots import draw
 
-        draw(look, **options.given({"show": show}))
+        draw(look, **options.drop_unset({"show": show}))
 
 
-def _asked(values: dict[str, Any], png: str | None) -> str:
-    """The one look that was asked for. Raises `click.UsageError` for what does not go together."""
+def _select_report(values: dict[str, Any], png: str | None) -> str:
+    """Return the requested report. Raises `click.UsageError` for incompatible options."""
     fresh, flags = values["fresh"] is not None, [name for name in LOOKS if values[name]]
     if len(flags) > 1:
         raise click.UsageError(f"--{' and --'.join(flags)} are different looks; ask for one")
@@ -119,7 +119,7 @@ def _asked(values: dict[str, Any], png: str | None) -> str:
 
 
 def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
-    """Raises `click.UsageError` for an option on the command line that this look would not look at."""
+    """Raise `click.UsageError` for an option that the report would ignore."""
     if asked != "gradients" and (given := on_command_line(context, "lags", "rows")):
         raise click.UsageError(f"{given[0]} is for --gradients; leave it out")
     if not fresh and (given := on_command_line(context, *DEFAULTS)):
@@ -128,32 +128,32 @@ def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
         raise click.UsageError(f"{given[0]} goes with what shows the text; --gradients does not")
 
 
-def _fresh(values: dict[str, Any]) -> "Report":
+def _inspect_untrained(values: dict[str, Any]) -> "Report":
     from fastrnn.config import Config
     from fastrnn.diagnostics import gradient_flow, random_rows, untrained_network
 
     from ..inspect_report import flow_report
 
-    settings = options.given({name: values[name] for name in (*DEFAULTS, "threads")})
+    settings = options.drop_unset({name: values[name] for name in (*DEFAULTS, "threads")})
     config = Config(cell=values["fresh"], **settings)
-    changed = options.given({name: values[name] for name in ("scale", "keep_bias")})
+    changed = options.drop_unset({name: values[name] for name in ("scale", "keep_bias")})
     network = untrained_network(config, **changed)
-    rows = random_rows(seed=config.seed, **options.given({name: values[name] for name in ("lags", "rows")}))
+    rows = random_rows(seed=config.seed, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
     return flow_report(gradient_flow(network, rows), network, changed)
 
 
-def _of_model(asked: str, values: dict[str, Any]) -> "Report":
+def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
     from fastrnn import diagnostics
     from fastrnn.inference.language_model import LanguageModel
 
     from .. import inspect_report
 
     model = LanguageModel.load(values["model"], threads=values["threads"], exact=True)
-    corpus = read_for(model, values["texts"], values["unknown"])
+    corpus = read_corpus_for(model, values["texts"], values["unknown"])
     if asked == "gradients":
-        rows = diagnostics.choose_rows(corpus, **options.given({name: values[name] for name in ("lags", "rows")}))
+        rows = diagnostics.choose_rows(corpus, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
         return inspect_report.flow_report(diagnostics.gradient_flow(model.network, rows), model.network, {})
-    corpus = diagnostics.head(corpus, **options.given({"length": values["length"]}))
+    corpus = diagnostics.head(corpus, **options.drop_unset({"length": values["length"]}))
     tokens = diagnostics.token_texts(corpus)
     if asked == "surprise":
         return inspect_report.surprise_report(diagnostics.compute_surprisal(model.network, corpus), corpus, tokens)
@@ -167,16 +167,16 @@ def _units(
 ) -> "Report":
     from fastrnn import diagnostics
 
-    from ..inspect_report import checked_number, search_report, unit_report
+    from ..inspect_report import check_index, search_report, unit_report
 
     top = model.shape.layers - 1
-    shown = checked_number("layer", top if layer is None else layer, model.shape.layers)
+    shown = check_index("layer", top if layer is None else layer, model.shape.layers)
     activations = diagnostics.activations(model.network, corpus)
     signals = diagnostics.signals(tokens, corpus.starts.tolist())
     if unit is None:
         found = diagnostics.find_units(activations, signals, layers=None if layer is None else [layer])
         return search_report(found, activations[shown], tokens, shown)
-    checked_number("unit", unit, model.shape.hidden)
+    check_index("unit", unit, model.shape.hidden)
     found = diagnostics.find_units(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
     return unit_report(found, activations[shown], tokens, shown, unit)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
 
 AS_TRAINED = {"label": "as in training", "text": "as in training", "format": "by name"}
-# option -> the tasks that it means something for
+# option -> tasks that use it
 MEANT_FOR = {
     "beam": ("translate",),
     "steps": ("forecast",),
@@ -69,7 +69,7 @@ def command(
 
 
 def _check_options(context: click.Context, task: str) -> None:
-    """Raises `click.UsageError` for an option that this task would not look at."""
+    """Raise `click.UsageError` for an option that the task would ignore."""
     for name, tasks in MEANT_FOR.items():
         if task not in tasks and on_command_line(context, name):
             raise click.UsageError(f"--{name} is for models for {' or '.join(tasks)}; this one is for {task}")
@@ -86,9 +86,9 @@ def _answer(
         note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
         lines = (
-            prediction_writers.as_json(model, found, sure)
+            prediction_writers.format_json(model, found, sure)
             if as_json
-            else prediction_writers.written(model, found, stream.records, sure)
+            else prediction_writers.format_predictions(model, found, stream.records, sure)
         )
         for piece in lines:
             write(piece)
@@ -103,7 +103,7 @@ def _forecast(
 
     records = model.records(inputs, answers=False, tell=note, **reading)
     note_remarks(records)
-    show = prediction_writers.forecasts_as_json if as_json else prediction_writers.forecasts
+    show = prediction_writers.format_forecasts_json if as_json else prediction_writers.format_forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
     for piece in show(model, records.items, ahead):
         write(piece)

@@ -13,7 +13,7 @@ from .. import command_base, options
 if TYPE_CHECKING:
     from fastrnn.data.text.tokenizers import Tokenizer
 
-# option, type, meaning, and the default that `LanguageModel.sample_stream` has
+# option, type, help text, and the default of `LanguageModel.sample_stream`
 SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
     ("--length", click.IntRange(min=0), "Characters (or bytes, or words) to draw.", "500"),
     ("--temperature", float, "Below 1 is more careful, above 1 more daring.", "1.0"),
@@ -26,7 +26,7 @@ SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
 
 
 def sampling_options(function: Any) -> Any:
-    """One option for each of `SETTINGS`."""
+    """Add one option for each of `SETTINGS`."""
     for name, kind, text, default in reversed(SETTINGS):
         function = options.setting(name, kind, text, default, "Sampling")(function)
     return function
@@ -54,12 +54,12 @@ def sampling_options(function: Any) -> Any:
     metavar="TEXT",
     cls=options.SectionOption,
     section="Sampling",
-    callback=options.unescaped,
+    callback=options.unescape_callback,
     help="Stop a sample before this text (\\n and \\t allowed).",
 )
 @click.option("--given", metavar="LABEL", help="Input of a model for generate: a label, or comma-separated numbers.")
 @click.option(
-    "--prime", metavar="TEXT", callback=options.unescaped, help="Text to continue (\\n, \\t and \\\\ allowed)."
+    "--prime", metavar="TEXT", callback=options.unescape_callback, help="Text to continue (\\n, \\t and \\\\ allowed)."
 )
 @click.option("--prime-file", metavar="FILE", type=options.PATH, help="File with the text to continue (-: stdin).")
 @options.unknown_option
@@ -87,7 +87,7 @@ def command(
     from fastrnn.inference.load import load
 
     loaded = load(model, threads=threads, exact=exact)
-    settings = options.given(values)
+    settings = options.drop_unset(values)
     writes_lines = loaded.config.task != "language-model"
     if not settings["no_unk"]:
         del settings["no_unk"]
@@ -100,7 +100,7 @@ def command(
     if prime_file is not None:
         settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)
     chunks = loaded.sample_stream(**settings)
-    shown = _shown_prime(loaded.tokenizer, settings)
+    shown = _decode_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
     if jsonl:
         pieces = _json_lines(chunks, shown, count, settings.get("seed", 0))
@@ -110,7 +110,7 @@ def command(
 
 
 def _given(text: str, model: Any) -> Any:
-    """A label, or for a model that was trained on vectors a list of numbers."""
+    """Parse the value of ``--given``: a label, or numbers for a model trained on vectors."""
     if model.config.task != "generate":
         raise click.UsageError(f"--given is for models for generate; this one is for {model.config.task}")
     if model.vocabulary.labels:
@@ -134,15 +134,15 @@ def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
     return read_whole(path, kind)
 
 
-def _shown_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
-    """The prime as the model reads it. Raises `InputError` for what it does not know, before anything is shown."""
+def _decode_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
+    """Return the prompt as the model reads it. Raises `InputError` for unknown characters, before any output."""
     prime: str = settings.get("prime", "")
     ids = tokenizer.encode(prime, settings["unknown"])
     return prime if tokenizer.kind == "words" else tokenizer.decode(ids)
 
 
 def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
-    """Notes a text at which no sample can stop."""
+    """Warn about a ``--stop`` text that can never be generated."""
     from fastrnn.data.text.decoding import describe
 
     from ..output import note
@@ -157,7 +157,7 @@ def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
 
 
 def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
-    """The first sample as it is drawn, then the others, each under a line with its number if there are several."""
+    """Yield the first sample while it is generated, then the others; number several samples."""
     others = [io.StringIO() for _ in range(count - 1)]
     yield (f"--- 1 ---\n{prime}" if others else prime)
     for first, *rest in chunks:
@@ -169,7 +169,7 @@ def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]
 
 
 def _lines(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
-    """Each sample on a line of its own; a line break within one is written as ``\\n``, and that is told."""
+    """Yield each sample on one line; line breaks are escaped as ``\\n``, with a note on standard error."""
     from ..output import note
 
     told = False
@@ -203,7 +203,7 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
         from fastrnn.checkpoint.atomic import write_atomic
         from fastrnn.errors import OutputError
 
-        if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # said before anything is drawn
+        if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # fail before sampling
             raise OutputError(f"{out}: no such folder to write into")
         text = "".join(pieces)
         write_atomic(out, (text if text.endswith("\n") else text + "\n").encode())

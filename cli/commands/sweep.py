@@ -54,7 +54,7 @@ def command(
     from fastrnn.sweep.trial_store import FileTrialStore, TrialStore
 
     space = read_space(config, texts, trials)
-    expand(space.data, "bytes")  # what is missing is one error, not one in every trial
+    expand(space.data, "bytes")  # report a missing file once, not in every trial
     folder = Path(out or f"runs/sweep-{Path(config).stem}")
     book: TrialStore
     if journal is None:
@@ -71,7 +71,7 @@ def command(
 
 
 class _Progress:
-    """A line for each beginning and each end, on standard error."""
+    """Print a line on standard error when a trial starts and when it ends."""
 
     def __init__(self, trials: int, quiet: bool) -> None:
         self._trials, self._quiet = trials, quiet
@@ -85,7 +85,7 @@ class _Progress:
         self._note(f"trial {number + 1}: another process is still at it; its result will be taken when it has ended")
 
     def tell(self, record: "Example") -> None:
-        self._note(f"trial {record['number'] + 1}: {_came_to(record)}")
+        self._note(f"trial {record['number'] + 1}: {_format_result(record)}")
 
     def _note(self, line: str) -> None:
         from .. import output
@@ -94,7 +94,7 @@ class _Progress:
             output.note(line)
 
 
-def _came_to(record: "Example") -> str:
+def _format_result(record: "Example") -> str:
     from ..formatting import metrics
 
     if "error" in record:
@@ -137,7 +137,7 @@ def _write_table(records: list["Example"]) -> None:
         settings = [number(record["settings"].get(name)) for name in names]
         steps, seconds = record.get("steps"), record.get("seconds")
         shown = ["-" if steps is None else f"{steps:,}", duration(seconds)]
-        rows.append([Path(record["run"]).name, *settings, *shown, _came_to(record)])
+        rows.append([Path(record["run"]).name, *settings, *shown, _format_result(record)])
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [f"{cell:>{width}}" for cell, width in zip(row, [*widths, 0], strict=True)]

@@ -10,16 +10,16 @@ from fastrnn.config import Config
 from fastrnn.distributed.environment import launcher_rank
 
 from .. import command_base, options
-from ..precedence import merged_settings, on_command_line
+from ..precedence import on_command_line, resolve_settings
 
 if TYPE_CHECKING:
     from fastrnn.training.callbacks import Result
 
 DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
-HARDLY = 0.01  # part of a loss that is no difference
+HARDLY = 0.01  # relative difference between losses that is negligible
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
-# What to try on a trained model of a task, with RUN and DATA in the places of its folder and its data.
+# Task -> suggested commands; RUN and DATA are placeholders for the run folder and the data.
 HINTS = {
     "language-model": (
         "sample RUN --length 1000 --temperature 0.7", "eval RUN DATA --split valid", "complete RUN START",
@@ -28,7 +28,7 @@ HINTS = {
     "translate": ("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
     "forecast": ("predict RUN DATA --steps 100", "eval RUN DATA --split valid"),
 }  # fmt: skip
-# option -> the tasks that it means something for; what `Config` knows to belong to a task, it refuses itself
+# option -> tasks that use it; `Config` rejects the other mismatches itself
 MEANT_FOR = {
     "tokens": ("language-model", "classify", "generate", "translate"),
     "min_count": ("language-model", "classify", "generate", "translate", "tag"),
@@ -63,12 +63,12 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves; --resume goes on.
     """
-    first = launcher_rank()[0] == 0  # of several processes it alone shows anything
+    first = launcher_rank()[0] == 0  # only rank 0 prints
     result = _run(context, texts, quiet or not first, values)
     try:
         if first:
             _show(result, as_json, quiet)
-    finally:  # also when nobody reads the result
+    finally:  # also if standard output is closed
         if result.signal is not None:
             context.exit(128 + result.signal)
     if first and not (as_json or quiet):
@@ -82,7 +82,7 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
     out, resumed, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
     if resumed is not None and (out is not None or init_from is not None):
         raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
-    settings = merged_settings(context, values, file, resuming=resumed is not None)
+    settings = resolve_settings(context, values, file, resuming=resumed is not None)
 
     config = Config(**settings) if resumed is None else None
     if config is not None:
@@ -99,7 +99,7 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
 
 
 def _check_options(context: click.Context, task: str) -> None:
-    """Raises `click.UsageError` for an option that this task would not look at."""
+    """Raise `click.UsageError` for an option that the task would ignore."""
     for name, tasks in MEANT_FOR.items():
         if task not in tasks and (given := on_command_line(context, name)):
             raise click.UsageError(f"{given[0]} means nothing for --task {task}; leave it out")
@@ -136,7 +136,7 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
 
 
 def _compare(result: "Result") -> None:
-    """Notes a loss that frequencies alone would have reached."""
+    """Warn about a loss that is no better than predicting by token frequencies."""
     from .. import formatting, output
 
     reached = result.valid_nats if result.valid_nats is not None else result.train_nats

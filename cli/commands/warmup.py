@@ -15,6 +15,8 @@ def command(cell: str | None, precision: str | None, device: str | None) -> None
 
     from ..output import note
 
-    settings = options.given({"precision": precision, "device": device, "cells": None if cell is None else (cell,)})
+    settings = options.drop_unset(
+        {"precision": precision, "device": device, "cells": None if cell is None else (cell,)}
+    )
     for what in warmup(**settings):
         note(what)

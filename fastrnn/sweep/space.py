@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config, checked_fields, key_of, nearest
+from ..config import Config, key_of, nearest, validate_fields
 from ..errors import ConfigError
 
 _DRAWN = 20  # trials, where none are asked for and there is no grid
@@ -112,7 +112,7 @@ def read_space(path: str | Path, data: tuple[str, ...] = (), trials: int | None 
             field, found = _varied(key, value, str(path))
             varied[field] = found
         else:
-            fixed |= checked_fields({key: value}, str(path))
+            fixed |= validate_fields({key: value}, str(path))
     named = own.get("data", [])
     data = data or ((named,) if isinstance(named, str) else tuple(named))
     grid = _combinations(varied)
@@ -150,7 +150,7 @@ def _varied(key: str, value: Any, source: str) -> tuple[str, Choice | Range]:
     if isinstance(value, list):
         if not value:
             raise ConfigError(f"{source}: {key} is an empty list; give its values")
-        fields = [checked_fields({key: item}, source) for item in value]
+        fields = [validate_fields({key: item}, source) for item in value]
         ((field, _),) = fields[0].items()
         return field, Choice(tuple(item[field] for item in fields))
     kind = next(iter(value), "")
@@ -164,8 +164,8 @@ def _varied(key: str, value: Any, source: str) -> tuple[str, Choice | Range]:
     if not (math.isfinite(low) and math.isfinite(high) and low < high) or (kind == "log" and low <= 0):
         least = " greater than 0" if kind == "log" else ""
         raise ConfigError(f"{source}: {key}: a {kind} goes from a number{least} to a greater one, not {low} to {high}")
-    ((field, low),) = checked_fields({key: low}, source).items()
-    high = checked_fields({key: high}, source)[field]
+    ((field, low),) = validate_fields({key: low}, source).items()
+    high = validate_fields({key: high}, source)[field]
     return field, Range(low, high, kind == "log", isinstance(low, int))
 
 

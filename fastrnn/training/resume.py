@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..config import Config, check_names, plain_fields
+from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError
 from ..message import quoted
@@ -25,7 +25,7 @@ def check_changes(changes: Any) -> dict[str, Any]:
     if not isinstance(changes, Mapping):
         raise ConfigError(f"changes must be a dict of settings, not {quoted(changes)}")
     check_names(changes)
-    return plain_fields(changes)
+    return convert_fields(changes)
 
 
 def check_data_is_here(inputs: Sequence[str], run: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from fastrnn.errors import ConfigError
 from fastrnn_cli import formatting
-from fastrnn_cli.inspect_report import checked_number
+from fastrnn_cli.inspect_report import check_index
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
 
 def test_a_number_outside_a_range_is_told_with_the_range() -> None:
     with pytest.raises(ConfigError, match=r"layer is 3; this model has layer 0 alone$"):
-        checked_number("layer", 3, 1)
+        check_index("layer", 3, 1)
     with pytest.raises(ConfigError, match=r"layer is 3; this model has layers 0 to 1$"):
-        checked_number("layer", 3, 2)
+        check_index("layer", 3, 2)
 
 
 def test_units_are_those_of_the_tokens() -> None:

@@ -12,7 +12,7 @@ from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
 from fastrnn_cli.group import COMMANDS
-from fastrnn_cli.precedence import merged_settings
+from fastrnn_cli.precedence import resolve_settings
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 
@@ -26,7 +26,7 @@ def settings_of(args: list[str], env: dict[str, str] | None = None, resuming: bo
     @click.option("--config", "config_file")
     @click.pass_context
     def command(context: click.Context, /, config_file: str | None, **values: Any) -> None:
-        found.update(merged_settings(context, values, config_file, resuming))
+        found.update(resolve_settings(context, values, config_file, resuming))
 
     result = CliRunner().invoke(command, args, env=env or {}, catch_exceptions=False)
     if result.exit_code:

@@ -168,7 +168,7 @@ def test_a_sample_ends_at_an_escaped_stop(tmp_path: Path) -> None:
     whole = invoke(*args).stdout
     assert "\n" in whole
     assert invoke(*args, "--stop", "\\n").stdout == whole.partition("\n")[0] + "\n"
-    assert "\\n, \\t understood" in " ".join(invoke("sample", "--help").stdout.split())
+    assert "\\n and \\t allowed" in " ".join(invoke("sample", "--help").stdout.split())
 
 
 def test_predict_translates_greedily_and_with_a_beam(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fastrnn.checkpoint.checkpoint import Checkpoint, load
 from fastrnn.training.trainer import Trainer
-from fastrnn_cli.interrupt import leave_at_once_on_signals
+from fastrnn_cli.interrupt import exit_on_signals
 from fastrnn_cli.main import run
 
 # In the background of a script SIGINT is ignored, and the children of one that ignores it would ignore it too.
@@ -33,7 +33,7 @@ _TEMPORARY = re.compile(r"\.fastrnn-[0-9a-f]{8}-([0-9]+)-.*\.tmp")
 
 def fastrnn(*arguments: object) -> int:
     """The program in this process, its exit status. Its handlers of signals stay: for children only."""
-    leave_at_once_on_signals()
+    exit_on_signals()
     return run([str(argument) for argument in arguments])
 
 
