@@ -1,4 +1,4 @@
-"""The ways into training: a new run, a new run from old weights, and going on with a run."""
+"""Entry points of training: `train` starts a run, from new or existing weights; `resume` continues one."""
 
 import dataclasses
 import datetime
@@ -24,8 +24,8 @@ from ..plain import check_path
 from . import autotune
 from .callbacks import Callback, Result, TrainStart
 from .compile_ahead import compile_for_run
-from .loop import Loop
-from .resume import FIXED, changed, check_changes, check_data_is_here, check_files_are_here, extended
+from .loop import Loop, RunOutput, Validation
+from .resume import FIXED, apply_changes, check_changes, check_data_is_here, check_files_are_here, extend
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .state import TrainerState
@@ -33,10 +33,10 @@ from .tasks.base import Task, read
 from .time_budget import StepPlanner
 from .trainer import Snapshot, Trainer
 
-_MOST_STEPS = 10**12  # of a run that goes on for some time: as many as that allows
-# What training reads: files, folders, globs, built-in names; or what was read from them.
+_MOST_STEPS = 10**12  # of a run resumed for a given time, whose number of steps only the time limits
+# Files, folders, globs and built-in names; or a data set in memory.
 Inputs = Paths | Corpus | ExampleSet
-_CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # what every run has settled when it starts
+_CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # settings that every checkpoint has
 
 
 def train(
@@ -49,51 +49,66 @@ def train(
     started: float | None = None,
     raise_interrupt: bool = False,
 ) -> Result:
-    """Train a new model on files, folders, globs, built-in names, a `Corpus` or `ExampleSet`, and write to ``out``.
+    """Train a new model.
 
-    ``init_from``: a model whose weights, vocabulary and sizes the new one starts from. ``started``: where a time
-    budget counts from, by `time.monotonic`; now, if that is not given. ``raise_interrupt``: raise `KeyboardInterrupt`
-    after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM), so that a loop of trainings ends; otherwise the
-    `Result` tells of it. Raises `FastRNNError`s: `ConfigError`, `InputError`, `OutputError`, `CheckpointError`,
-    `DivergedError`.
+    Args:
+        inputs: Training data: files, folders, globs or built-in names, or a `Corpus` or `ExampleSet`.
+        config: Settings; those left open are chosen automatically. Default: `Config()`.
+        out: Run folder to create. Default: a new one under ``runs``.
+        init_from: Model file or run folder whose weights, vocabulary and sizes the new model starts from.
+        callback: Receives the events of the run, and can stop it.
+        started: Start of the time budget, by `time.monotonic`. Default: now.
+        raise_interrupt: Raise `KeyboardInterrupt` after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM),
+            so that a loop over trainings ends too. By default ``Result.stopped`` is "signal".
+
+    Returns:
+        The `Result` of the run; its files are in ``Result.run``.
+
+    Raises:
+        ConfigError: A setting is impossible, or contradicts the data or the model to start from.
+        InputError: The data cannot be read or is unsuitable.
+        OutputError: The run folder is in use or cannot be written.
+        CheckpointError: The model to start from cannot be loaded.
+        DivergedError: The loss or the gradient was NaN or infinite again and again.
     """
-    config = _checked_config(config)
+    config = _check_config(config)
     out, init_from = (None if p is None else check_path(n, p) for n, p in (("out", out), ("init_from", init_from)))
-    inputs, group = _named(inputs), world()
+    inputs = _resolve_inputs(inputs)
+    group = world()
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
-        backend.check(config.device, config.task, group.size)  # before anything is read
+        backend.check(config.device, config.task, group.size)  # before the data is read, which may take long
         clock = autotune.TimeBudget(autotune.budget_of(config), group, started)
         if out is not None:
             group.run_on_rank0(RunFolder(out).check_free)
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
-            config = _with_old_sizes(config, old)
-        material = read(inputs, config, old.tokenizer if old else None, callback, group)
-        config = config.replace(tokens=material.tokens)
+            config = _take_model_settings(config, old)
+        task = read(inputs, config, old.tokenizer if old else None, callback, group)
+        config = config.replace(tokens=task.tokens)
         if old is not None:
-            if material.tokenizer != old.tokenizer:  # a corpus that was read by itself
+            if task.tokenizer != old.tokenizer:  # a `Corpus` read by the caller
                 raise InputError(
                     "this corpus has another vocabulary than the model; read it with tokenizer=that of the model"
                 )
-            material.tell_unknown(callback)
+            task.report_unknown(callback)
         _prepare(config, callback, group)
-        if clock.budget is not None and clock.here() < clock.budget / 2:
-            spent = clock.budget - clock.here()
+        if clock.budget is not None and clock.seconds_left_here() < clock.budget / 2:
+            spent = clock.budget - clock.seconds_left_here()
             callback.message(
                 f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s; compiled kernels are kept, "
                 "so a run after this one has that time to learn"
             )
-        made = material.plan(config, clock)
-        trainer = _started(made.config, material, old)
-        folder, opened = _held(group, lambda: _new_folder(out, callback))
+        plan = task.plan(config, clock)
+        trainer = _create_trainer(plan.config, task, old)
+        folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
         with opened as log:
-            evaluator = material.evaluator(trainer.model, made.config)
-            loop = Loop(trainer, material.tokenizer, material.about, evaluator, folder, callback)
-            loop.pace = StepPlanner(clock, made.most_steps, final=evaluator is not None and evaluator.final is not None)
-            loop.eval_every = None if config.eval_every else material.eval_every
-            result = _run(loop, material, signals, log, made.choices)
-    # A signal that came too late for the loop counts too.
+            validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
+            planner = _planner(clock, plan.most_steps, validation)
+            output = RunOutput(folder, log, callback)
+            loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
+            result = _run(loop, task, plan.choices)
+    # `signals.stop` may have been set after the loop looked at it for the last time.
     return signals.finished(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -106,27 +121,44 @@ def resume(
     started: float | None = None,
     raise_interrupt: bool = False,
 ) -> Result:
-    """Go on with a run where its last checkpoint left it: the bits are those of a run that never stopped.
+    """Resume a run from its last checkpoint, bit-for-bit as if it had never stopped.
 
-    ``changes``: a larger ``steps`` or ``epochs`` for the whole run, or ``for_``, so much time from now on; ``threads``,
-    ``eval_every``, ``save_every``, ``patience``, ``device``. ``inputs``: the data, if it is to be found elsewhere now.
-    ``started``, ``raise_interrupt``: as for `train`. Raises `ConfigError` for other changes, before anything of the run
-    is touched, and `InputError` when the data is not the same.
+    Args:
+        run: The run folder.
+        changes: Settings to change: a larger ``steps`` or ``epochs`` of the whole run, or ``for_``, a time from now
+            on; ``threads``, ``eval_every``, ``save_every``, ``patience``, ``device``.
+        inputs: The training data, if it has moved.
+        callback: Receives the events of the run, and can stop it.
+        started: Start of the time budget, by `time.monotonic`. Default: now.
+        raise_interrupt: As for `train`.
+
+    Returns:
+        The `Result` of the whole run.
+
+    Raises:
+        ConfigError: A change is not possible, or the data is not that of the run; the run folder is unchanged.
+        InputError: The data cannot be found or read.
+        OutputError: Another process is training in the run folder, or it cannot be written.
+        CheckpointError: The last checkpoint cannot be loaded or resumed.
+        DivergedError: The loss or the gradient was NaN or infinite again and again.
     """
-    run, changes = check_path("run", run), check_changes(changes)
-    inputs, group = _named(inputs), world()
+    run = check_path("run", run)
+    changes = check_changes(changes)
+    inputs = _resolve_inputs(inputs)
+    group = world()
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         given = changes.get("for_")
         clock = autotune.TimeBudget(parse_duration(given) if given is not None else None, group, started)
-        folder, opened = _held(group, lambda: _old_folder(run, callback))
-        with opened as log:  # nobody else trains in this folder from here on
-            loop, material, planned = _restored(folder, changes, inputs, callback, clock)
-            result = _run(loop, material, signals, log, _going_on(loop, planned, given))
+        folder, opened = _open_on_rank0(group, lambda: _old_folder(run, callback))
+        with opened as log:  # from here on the log's lock keeps other processes out of the folder
+            output = RunOutput(folder, log, callback)
+            loop, task, planned = _restore(output, changes, inputs, clock, signals)
+            result = _run(loop, task, _describe_resumed(loop, planned, given))
     return signals.finished(dataclasses.replace(result, signal=signals.stop))
 
 
-def _checked_config(config: Config | None) -> Config:
+def _check_config(config: Config | None) -> Config:
     if config is not None and not isinstance(config, Config):
         raise ConfigError(f"config must be a fastrnn.Config, not {quoted(config)}; make one with Config(**settings)")
     return config or Config()
@@ -134,16 +166,16 @@ def _checked_config(config: Config | None) -> Config:
 
 def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
     callback.message("preparing kernels (the first time, compiling takes some seconds)")
-    if group.size == 1:  # many processes of a machine share the work already
+    if group.size == 1:  # the processes of a group share the compilation already
         compile_for_run(config, callback.samples)
 
 
-def _named(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
+def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
     return inputs if isinstance(inputs, Corpus | ExampleSet) else normalize_inputs(inputs)
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:
-    """The first process alone tells what happens."""
+    """Return the callback on rank 0, and one that does nothing on the other ranks."""
     return callback if callback is not None and group.rank == 0 else Callback()
 
 
@@ -159,21 +191,23 @@ def _old_folder(run: str | os.PathLike[str], callback: Callback) -> tuple[RunFol
     return folder, log
 
 
-def _held(group: Communicator, make: Callable[[], tuple[RunFolder, RunLog]]) -> tuple[RunFolder, RunLog | NoLog]:
-    """The run folder, and its log, which the first process alone holds and writes."""
-    made: list[tuple[RunFolder, RunLog]] = []
+def _open_on_rank0(
+    group: Communicator, make: Callable[[], tuple[RunFolder, RunLog]]
+) -> tuple[RunFolder, RunLog | NoLog]:
+    """Open the run folder on rank 0, which alone locks and writes the log (collective)."""
+    opened: list[tuple[RunFolder, RunLog]] = []
 
-    def claim() -> str:
-        made.append(make())
-        return str(made[0][0].path)
+    def open_folder() -> str:
+        opened.append(make())
+        return str(opened[0][0].path)
 
-    path = group.run_on_rank0(claim)
-    return made[0] if made else (RunFolder(path), NoLog())
+    path = group.run_on_rank0(open_folder)
+    return opened[0] if opened else (RunFolder(path), NoLog())
 
 
-def _started(config: Config, material: Task, old: Checkpoint | None) -> Trainer:
-    """A trainer before its first step, from new weights or old ones."""
-    trainer = Trainer(material.model(config), material.windows(config), config, material.group)
+def _create_trainer(config: Config, task: Task, old: Checkpoint | None) -> Trainer:
+    """Create a trainer before its first step, with new weights or those of ``old``."""
+    trainer = Trainer(task.model(config), task.windows(config), config, task.group)
     if old is not None:
         trainer.model.parameters.assign(old.parameters)
     else:
@@ -183,8 +217,11 @@ def _started(config: Config, material: Task, old: Checkpoint | None) -> Trainer:
     return trainer
 
 
-def _going_on(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
-    """What a resumed run does, in words. ``planned``: its steps before; ``given``: time from now on."""
+def _describe_resumed(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
+    """Describe a resumed run, one line each.
+
+    ``planned``: the number of steps before; ``given``: the time from now on, if it was resumed for a time.
+    """
     done, steps = loop.trainer.progress.step, loop.trainer.steps
     words = [f"going on from step {done:,}"]
     if given is not None:
@@ -194,66 +231,84 @@ def _going_on(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _restored(
-    folder: RunFolder, changes: dict[str, Any], inputs: Inputs, callback: Callback, clock: autotune.TimeBudget
+def _restore(
+    output: RunOutput,
+    changes: dict[str, Any],
+    inputs: Inputs,
+    clock: autotune.TimeBudget,
+    signals: StopSignals,
 ) -> tuple[Loop, Task, int]:
-    """The loop as its last checkpoint left it, its data, and the steps that it had planned."""
+    """Restore the loop from the last checkpoint. Also returns its task and the number of steps planned before."""
+    folder, _, callback = output
     group = clock.group
+
     saved = group.run_on_rank0(lambda: load(folder.last))
     if not saved.resumable:
         raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
     for name in _CHOSEN:
         if getattr(saved.config, name) is None:
             raise CheckpointError(f"{folder.last}: its config lacks {name}; start anew with --init-from")
-    TrainerState.from_mapping(saved.progress)  # refuses one that no run has written
-    config, length = changed(saved, changes)
+    TrainerState.from_mapping(saved.progress)  # raises for damaged progress, before the data is read
+    config, length = apply_changes(saved, changes)
     backend.check(config.device, config.task, group.size)
-    if not isinstance(inputs, Corpus | ExampleSet) and not len(_named(inputs)):
+    if not isinstance(inputs, Corpus | ExampleSet) and not len(_resolve_inputs(inputs)):
         names: list[str] = saved.corpus.get("inputs", [])
         group.run_on_rank0(lambda: check_data_is_here(names, folder.path))
         inputs = names
     group.run_on_rank0(lambda: check_files_are_here(config))
-    material = read(inputs, config, saved.tokenizer, callback, group)
-    if material.about["fingerprint"] != saved.corpus.get("fingerprint"):
+    task = read(inputs, config, saved.tokenizer, callback, group)
+    if task.about["fingerprint"] != saved.corpus.get("fingerprint"):
         what = "text" if config.task == "language-model" else "data"
         raise ConfigError(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )
     _prepare(config, callback, group)
-    config = extended(saved, config, length, material, clock)
-    trainer = Trainer(material.model(config), material.windows(config), config, group)
+    config = extend(saved, config, length, task, clock)
+    trainer = Trainer(task.model(config), task.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
     state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.save_rollback_point()
-    evaluator = material.evaluator(trainer.model, config)
-    loop = Loop(trainer, saved.tokenizer, saved.corpus, evaluator, folder, callback)
-    if clock.budget is not None:
-        loop.pace = StepPlanner(clock, _MOST_STEPS, final=evaluator is not None and evaluator.final is not None)
-        loop.eval_every = None if "eval_every" in changes else material.eval_every
-    return loop, material, saved.config.steps or 0
+
+    validation = _validation(task, trainer, callback, keep_eval_every="eval_every" in changes)
+    planner = _planner(clock, _MOST_STEPS, validation) if clock.budget is not None else None
+    loop = Loop(trainer, saved.tokenizer, saved.corpus, validation, output, signals, planner)
+    return loop, task, saved.config.steps or 0
 
 
-def _run(loop: Loop, material: Task, signals: StopSignals, log: RunLog | NoLog, choices: tuple[str, ...]) -> Result:
+def _validation(task: Task, trainer: Trainer, callback: Callback, keep_eval_every: bool) -> Validation:
+    return Validation(
+        task.evaluator(trainer.model, trainer.config),
+        None if keep_eval_every else task.eval_every,
+        task.sample_function(trainer.model, trainer.config) if callback.samples else None,
+    )
+
+
+def _planner(clock: autotune.TimeBudget, most_steps: int, validation: Validation) -> StepPlanner:
+    evaluator = validation.evaluator
+    return StepPlanner(clock, most_steps, final=evaluator is not None and evaluator.final is not None)
+
+
+def _run(loop: Loop, task: Task, choices: tuple[str, ...]) -> Result:
+    """Announce the run to the callback and in the log, then train."""
     trainer = loop.trainer
     loop.check_readable()
     loop.write_config()
     start = TrainStart(
         run=str(loop.folder.path),
         parameters=trainer.model.parameters.flat.size,
-        data=tuple(material.describe(loop.config)),
+        data=tuple(task.describe(loop.config)),
         config=loop.config,
         choices=choices,
     )
     loop.callback.on_train_start(start)
-    if loop.callback.samples:
-        loop.draw = material.drawing(trainer.model, loop.config)
-    log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "data": list(start.data),
+    loop.log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "data": list(start.data),
                "parameters": start.parameters, "choices": list(choices)})  # fmt: skip
-    return dataclasses.replace(loop.run(signals, log), **material.statistics())
+    return dataclasses.replace(loop.run(), **task.statistics())
 
 
-def _with_old_sizes(config: Config, old: Checkpoint) -> Config:
+def _take_model_settings(config: Config, old: Checkpoint) -> Config:
+    """Take the settings that old weights and their vocabulary fix. Raises `ConfigError` if ``config`` differs."""
     default = Config()
     for name in FIXED:
         given, was = getattr(config, name), getattr(old.config, name)

@@ -66,9 +66,9 @@ class TimeBudget:
 
     def left(self) -> float:
         """Seconds; in a group all ask together, and hear what is left for the one that started first."""
-        return -self.group.all_reduce_max(-self.here())[0]
+        return -self.group.all_reduce_max(-self.seconds_left_here())[0]
 
-    def here(self) -> float:
+    def seconds_left_here(self) -> float:
         """Seconds that are left for this process."""
         return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
 

@@ -1,4 +1,4 @@
-"""What training tells whoever watches it."""
+"""Callbacks of a training run, the events they receive, and the result of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,15 @@ from ..config import Config
 
 @dataclass(frozen=True)
 class TrainStart:
-    """A run begins: its folder, its size, its data in words, and what was chosen for it and why."""
+    """A run starts.
+
+    Attributes:
+        run: The run folder.
+        parameters: Number of parameters of the model.
+        data: Descriptions of the data and of the length of the run, one line each.
+        config: The complete configuration.
+        choices: The settings that were chosen automatically and why, one line each.
+    """
 
     run: str
     parameters: int
@@ -19,7 +27,18 @@ class TrainStart:
 
 @dataclass(frozen=True)
 class StepEnd:
-    """A training step is done. ``nats`` is smoothed; seconds_left an estimate."""
+    """A training step has ended.
+
+    Attributes:
+        step: Steps so far, from 1.
+        steps: Steps of the whole run.
+        epoch: Passes over the training data so far.
+        nats: Training loss in nats, smoothed; NaN before the first finite one.
+        lr: Learning rate of this step.
+        chars_per_s: Training positions per second; 0 until a step without compilation is timed.
+        seconds_left: Estimated seconds to the last step; NaN while unknown.
+        grad_norm: Norm of the gradient before clipping.
+    """
 
     step: int
     steps: int
@@ -33,7 +52,7 @@ class StepEnd:
 
 @dataclass(frozen=True)
 class Planned:
-    """After ``step`` the number of steps has become ``steps``, to keep a time budget."""
+    """After ``step`` the number of steps changed to ``steps``, to keep the time budget."""
 
     step: int
     steps: int
@@ -41,7 +60,17 @@ class Planned:
 
 @dataclass(frozen=True)
 class EvaluateEnd:
-    """A validation is done: mean losses, whether it is the best so far, a short fresh sample, the task's metrics."""
+    """An evaluation has ended.
+
+    Attributes:
+        step: Steps so far.
+        train_nats: Mean training loss in nats since the evaluation before; NaN if there was no finite one.
+        valid_nats: Mean validation loss in nats; None without validation data.
+        valid_bits: The same in bits; None for forecast and regress.
+        best: Whether this is the best state so far.
+        sample: A short sample of the model; empty unless `Callback.samples` is true.
+        metrics: Metrics of the task by name.
+    """
 
     step: int
     train_nats: float
@@ -54,13 +83,28 @@ class EvaluateEnd:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. ``stopped``: "done", "patience" or "signal" (then ``signal`` is its number).
+    """Result of a training run.
 
-    ``chars``: the positions that were learnt from, of ``tokens`` chars, bytes or words; ``valid_bits``: None for
-    forecast and regress, whose loss is half a squared error; ``metrics``: those of the best state, by
-    `fastrnn.inference.metrics`; ``inputs``: the names of the data; ``split``: whether a part of it was kept to validate
-    on. Of a language model also ``unigram_nats``, the loss of predicting by frequencies alone, on what the best state
-    was measured on; and ``start``, a frequent beginning of its text.
+    Attributes:
+        run: The run folder.
+        steps: Steps done.
+        chars: Training positions processed, counted in ``tokens``.
+        seconds: Wall-clock seconds of all sessions of the run.
+        chars_per_s: Training positions per second.
+        train_nats: Mean training loss in nats before the last evaluation.
+        valid_nats: Validation loss in nats of the best state; None without validation data.
+        valid_bits: The same in bits; None for forecast and regress, whose loss is half a squared error.
+        best_step: Step of the best state.
+        stopped: Why the run ended: "done", "patience", "callback" or "signal".
+        signal: Number of the signal, if one stopped the run.
+        task: The task.
+        tokens: Token unit: "chars", "bytes" or "words".
+        metrics: Metrics of the best state (see `fastrnn.inference.metrics`).
+        inputs: Names of the data.
+        split: Whether part of the data was held out for validation.
+        unigram_nats: Language models only: loss of predicting by token frequencies alone, on the data that
+            ``valid_nats`` was measured on.
+        start: Language models only: a frequent beginning of the text.
     """
 
     run: str
@@ -84,24 +128,38 @@ class Result:
 
 
 class Callback:
-    """Watches nothing; a display overrides what it shows. ``samples``: whether it wants one with every validation."""
+    """Base class of callbacks; every method does nothing.
+
+    In a group of processes only the callback of rank 0 is called. `on_step` and `on_evaluate` can stop the run: when
+    one of them returns True, the state is saved, the best state is evaluated, and ``Result.stopped`` is "callback".
+    An exception raised by a callback ends training where it is and reaches the caller.
+
+    Attributes:
+        samples: Whether to generate a sample with every evaluation.
+    """
 
     samples = False
 
-    def message(self, text: str) -> None: ...
+    def message(self, text: str) -> None:
+        """Called with a remark or a warning, one line, at any time."""
 
     def reading(self, done: int, total: int | None) -> None:
-        """So many bytes of the data are read, of ``total`` where that is known."""
+        """Called while the data is read: ``done`` bytes of ``total``, which is None where it is unknown."""
 
-    def on_train_start(self, start: TrainStart) -> None: ...
+    def on_train_start(self, start: TrainStart) -> None:
+        """Called once before the first step, when data, model and plan are complete."""
 
-    def on_step(self, step: StepEnd) -> None: ...
+    def on_step(self, step: StepEnd) -> bool | None:
+        """Called after every training step. Return True to stop the run."""
 
-    def planned(self, planned: Planned) -> None: ...
+    def planned(self, planned: Planned) -> None:
+        """Called when the number of steps has changed to keep the time budget."""
 
     def validation_mode(self, share: float) -> None:
-        """A validation is under way; so much of it is done, from 0 to 1."""
+        """Called during an evaluation with the share that is done, from 0 to 1."""
 
-    def on_evaluate(self, evaluated: EvaluateEnd) -> None: ...
+    def on_evaluate(self, evaluated: EvaluateEnd) -> bool | None:
+        """Called after every evaluation and its save. Return True to stop the run."""
 
-    def on_train_end(self, result: Result) -> None: ...
+    def on_train_end(self, result: Result) -> None:
+        """Called once when the run has ended and its last state is saved."""

@@ -1,4 +1,4 @@
-"""Training from the first window to the last: evaluate, save, report, stop."""
+"""The training loop: steps, evaluations, checkpoints, callbacks, and the reasons to stop."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,40 +24,71 @@ from .signals import StopSignals
 from .time_budget import StepPlanner, Throughput
 from .trainer import Snapshot, Trainer
 
-_SAVE_SECONDS = 60.0  # between saves of the last state, unless save_every says otherwise
+_SAVE_SECONDS = 60.0  # between saves of the last state, unless `save_every` is set
 _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
 
 
+class Validation(NamedTuple):
+    """How the model is evaluated while it trains.
+
+    ``eval_every``: computes the steps between evaluations when the plan changes; None where the user set them.
+    ``sample``: generates the sample shown with an evaluation; None for none.
+    """
+
+    evaluator: Evaluator | None
+    eval_every: Callable[[Config], int] | None = None
+    sample: Callable[[], str] | None = None
+
+
+class RunOutput(NamedTuple):
+    """Where a run writes and reports to."""
+
+    folder: RunFolder
+    log: RunLog | NoLog
+    callback: Callback
+
+
 class Loop:
-    """Drives a `Trainer` to its last step, or until a signal or the end of patience."""
+    """Runs a `Trainer` until its last step, a signal, a callback or the patience stops it.
+
+    ``tokenizer`` and ``corpus`` (inputs, fingerprint, size of the data) are stored in the checkpoints. ``planner``
+    keeps a time budget.
+    """
 
     def __init__(
         self,
         trainer: Trainer,
         tokenizer: Encoding,
         corpus: dict[str, Any],
-        evaluator: Evaluator | None,
-        folder: RunFolder,
-        callback: Callback,
+        validation: Validation,
+        output: RunOutput,
+        signals: StopSignals,
+        planner: StepPlanner | None = None,
     ) -> None:
-        self.trainer, self.tokenizer, self.corpus, self.evaluator = trainer, tokenizer, corpus, evaluator
-        self.folder, self.callback, self.group = folder, callback, trainer.group
-        self._saver = Saver(folder, callback.message)
-        self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
+        self.trainer = trainer
+        self.tokenizer = tokenizer
+        self.corpus = corpus
+        self.evaluator, self.eval_every, self._sample = validation
+        self.folder, self.log, self.callback = output
+        self.signals = signals
+        self.planner = planner
+        self.group = trainer.group
         self.config: Config = trainer.config
-        self.pace: StepPlanner | None = None  # keeps a time budget
-        self.eval_every: Callable[[Config], int] | None = None  # steps between evaluations, where that is left open
-        self.draw: Callable[[], str] | None = None  # makes the sample that is shown with an evaluation
+
+        self._saver = Saver(self.folder, self.callback.message)
+        self._on_disk: Any = None  # configuration and progress that `last` has, if this process wrote it
         self._started = self._saved = self._logged = time.monotonic()
         self._seconds_before = trainer.progress.seconds
         self._rate = Throughput()
-        self._unsaved = 0.0  # seconds since the last save, the same for all processes
-        self._replan = False  # whether the plan should be looked at, the same for all processes
-        self._final: Evaluation | None = None  # the exact one of the best state
+        self._final: Evaluation | None = None  # the exact evaluation of the best state
 
-    def run(self, signals: StopSignals, log: RunLog | NoLog) -> Result:
-        """To the end. Raises `DivergedError`; whatever happens, the last good state is on disk."""
-        self.signals, self.log = signals, log
+        # Rank 0 decides these three, since the ranks must take the same branch: see `_synchronize`.
+        self._unsaved = 0.0  # seconds since the last save
+        self._replan = False  # whether the number of steps may have to change
+        self._stopped_by_callback = False
+
+    def run(self) -> Result:
+        """Train until something stops the run. Raises `DivergedError`; the last good state is on disk then."""
         try:
             stopped = self._train()
             if stopped != "signal":
@@ -68,20 +99,22 @@ class Loop:
             raise
 
     def _train(self) -> str:
-        """All steps that are left; what ended them."""
+        """Take all steps that are left. Returns the reason for stopping, as in `Result.stopped`."""
         stopped = "done"
         if self.trainer.progress.step == 0:
-            self._save()  # so that whatever ends this process, the run can go on
+            self._save()  # a run that is killed before its first save can be resumed too
         self._compile()
-        if self.pace:
-            self.pace.start()
+        if self.planner:
+            self.planner.start()
+
         while True:
             if self._evaluation_is_due():
                 self._evaluate()
-                if self.pace:
-                    self.pace.evaluated()
-            progress = self.trainer.progress  # going back makes a new one
-            if self._stopped():
+                if self.planner:
+                    self.planner.evaluated()
+
+            progress = self.trainer.progress  # read here, because a rollback replaces the object
+            if self._synchronize():
                 stopped = "signal"
                 break
             if self.config.patience is not None and progress.evals_since_best >= self.config.patience:
@@ -89,11 +122,16 @@ class Loop:
                 break
             if progress.step >= self.trainer.steps:
                 break
-            if self._replan and self._keep_pace():
-                continue  # the last step may be done
+            if self._stopped_by_callback:
+                stopped = "callback"
+                break
+            if self._replan and self._change_steps():
+                continue  # the new number of steps may be reached already
+
             self._step()
-            if self.pace:
-                self.pace.stepped()
+            if self.planner:
+                self.planner.stepped()
+
         self._save(final=True)
         return stopped
 
@@ -104,7 +142,9 @@ class Loop:
         progress = self.trainer.progress
         if not self.signals.urgent:
             self._rate.add(progress.chars - chars, time.perf_counter() - start)
-        self.signals.urgent = False  # the first step may have compiled: nothing to save, and seconds to wait
+        # Until the first step has ended a signal ends the process at once: compiling takes seconds, and there is no
+        # progress to save.
+        self.signals.urgent = False
         if progress.nonfinite_steps or not math.isfinite(nats):
             self.callback.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
         rate = self._rate.per_second
@@ -112,7 +152,7 @@ class Loop:
         epoch = progress.step / self.trainer.windows.per_epoch
         smoothed = progress.smoothed if progress.smoothed is not None else math.nan
         step = StepEnd(progress.step, self.trainer.steps, epoch, smoothed, lr, rate, left, norm)
-        self.callback.on_step(step)
+        self._stopped_by_callback |= bool(self.callback.on_step(step))
         if (now := time.monotonic()) - self._logged >= _LOG_SECONDS:
             self._logged = now
             self.log.write({"event": "step", "step": step.step, "epoch": epoch, "nats": nats, "smoothed": smoothed,
@@ -122,24 +162,30 @@ class Loop:
         if progress.step % every == 0 if every else self._unsaved >= _SAVE_SECONDS:
             self._save()
 
-    def _stopped(self) -> bool:
-        """Whether a signal has come, to any process; they look together, once a step."""
-        replan = self.pace is not None and self.group.rank == 0 and self.pace.due()
+    def _synchronize(self) -> bool:
+        """Agree with the other ranks, once a step, on saving, planning and stopping (collective).
+
+        Returns whether a signal has arrived at any rank.
+        """
+        replan = self.planner is not None and self.group.rank == 0 and self.planner.due()
         unsaved = time.monotonic() - self._saved
-        number, self._unsaved, due = self.group.all_reduce_max(self.signals.stop or 0, unsaved, replan)
+        number, self._unsaved, due, callback = self.group.all_reduce_max(
+            self.signals.stop or 0, unsaved, replan, self._stopped_by_callback
+        )
         self._replan = due > 0
+        self._stopped_by_callback = callback > 0
         if number:
             self.signals.stop = int(number)
         return number > 0
 
     def _compile(self) -> None:
-        """Compiles what validating and drawing need now, while nothing is lost if a signal ends it."""
+        """Compile the kernels for evaluation and sampling now, while a signal that interrupts it loses no progress."""
         for evaluate in (self.evaluator.during, self.evaluator.final) if self.evaluator else ():
-            looks = itertools.count()
+            calls = itertools.count()
             if evaluate is not None:
-                evaluate(functools.partial(self._after_one, looks))
-        if self.draw:
-            self.draw()
+                evaluate(functools.partial(self._stop_after_first, calls))
+        if self._sample:
+            self._sample()
 
     def _evaluation_is_due(self) -> bool:
         progress, every = self.trainer.progress, self.config.eval_every or 1
@@ -148,7 +194,7 @@ class Loop:
 
     def _evaluate(self) -> None:
         self.trainer.broadcast_parameters()
-        if not self._sound():
+        if not self._check_finite():
             return
         measured, took = None, 0.0
         if self.evaluator is not None:
@@ -169,49 +215,57 @@ class Loop:
         if not progress.nonfinite_steps:
             self.trainer.save_rollback_point()
         self._save(best)
-        sample = self.draw() if self.draw and self.signals.stop is None else ""
+        sample = self._sample() if self._sample and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid = measured.nats if measured else None
         bits = to_bits(valid, self.config.task)
         metrics = measured.metrics if measured else {}
-        self.callback.on_evaluate(EvaluateEnd(progress.step, train, valid, bits, best, sample, metrics))
+        end = EvaluateEnd(progress.step, train, valid, bits, best, sample, metrics)
+        self._stopped_by_callback |= bool(self.callback.on_evaluate(end))
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "took": took, "seconds": self._seconds()})  # fmt: skip
 
-    def _after_one(self, looks: Iterator[int], share: float) -> bool:
-        """Ends an evaluation after its first window."""
-        return self.signals.stop is not None or next(looks) > 0
+    def _stop_after_first(self, calls: Iterator[int], share: float) -> bool:
+        """Whether to stop an evaluation: after its first window, or after a signal."""
+        return self.signals.stop is not None or next(calls) > 0
 
     def _watch(self, share: float) -> bool:
-        """Shows how far an evaluation is; whether a signal ends it."""
+        """Report the progress of an evaluation. Returns whether a signal stops it."""
         self.callback.validation_mode(share)
         return self.signals.stop is not None
 
-    def _keep_pace(self) -> bool:
-        """More or fewer steps, where the machine has become faster or slower than the time budget was planned for.
+    def _change_steps(self) -> bool:
+        """Adapt the number of steps to the time budget if the speed of the machine has changed (collective).
 
-        Whether that is so. The schedule and the evaluations follow.
+        The schedule and the evaluations follow. Returns whether the number changed.
         """
-        old, step, pace, every = self.trainer.steps, self.trainer.progress.step, self.pace, self.config.eval_every or 1
-        if pace is None or (steps := self.group.run_on_rank0(lambda: pace.planned(step, old, every))) == old:
+        planner = self.planner
+        if planner is None:
             return False
+        old = self.trainer.steps
+        step = self.trainer.progress.step
+        every = self.config.eval_every or 1
+        steps = self.group.run_on_rank0(lambda: planner.plan_steps(step, old, every))
+        if steps == old:
+            return False
+
         self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
         self.trainer.follow(self.config)
-        with contextlib.suppress(OutputError):  # the saves say when the disk fails; a checkpoint has the steps too
+        with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self.write_config()
         self.callback.planned(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps})
         return True
 
     def _evaluate_best(self) -> None:
-        """The exact evaluation of the best state on all validation data; the file of that state gets its figures too.
+        """Evaluate the best state exactly on all validation data; write the result to the log and to its checkpoint.
 
-        Nothing if the evaluations while training were exact already, or a signal stops it.
+        Does nothing if the evaluations during training were exact already, or if a signal stops it.
         """
         if self.evaluator is None or self.evaluator.final is None or self.trainer.progress.best_nats is None:
             return
-        loaded: list[Checkpoint] = []  # in the first process
+        loaded: list[Checkpoint] = []  # filled on rank 0 only
         if not self.group.run_on_rank0(lambda: self._load_best(loaded)):
             return
         parameters, kernels = self.trainer.model.parameters, self.trainer.model.kernels
@@ -219,7 +273,7 @@ class Loop:
         for best in loaded:
             parameters.assign(best.parameters)
         self.group.broadcast(parameters.flat)
-        seconds = self.group.all_reduce_max(self.pace.final_seconds() if self.pace else math.inf)[0]
+        seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
         start = time.monotonic()
         mine = self.evaluator.final(self._watch, seconds)
         took = time.monotonic() - start
@@ -227,7 +281,7 @@ class Loop:
         if self.group.all_reduce_max(mine is None)[0]:
             return
         self._final = self.group.run_on_rank0(lambda: mine)
-        self.group.run_on_rank0(lambda: self._tell_final(loaded[0], took))
+        self.group.run_on_rank0(lambda: self._record_final(loaded[0], took))
 
     def _load_best(self, loaded: list[Checkpoint]) -> bool:
         try:
@@ -237,9 +291,10 @@ class Loop:
             return False
         return True
 
-    def _tell_final(self, best: Checkpoint, took: float) -> None:
-        """The figures of the final evaluation in the log and in the best state's file."""
-        found, progress = self._final, self.trainer.progress
+    def _record_final(self, best: Checkpoint, took: float) -> None:
+        """Write the final evaluation to the log and to the checkpoint of the best state."""
+        found = self._final
+        progress = self.trainer.progress
         assert found is not None
         self.log.write({"event": "final", "step": progress.best_step, "valid_nats": found.nats, **found.metrics,
                         "scored": found.chars, "took": took, "seconds": self._seconds()})  # fmt: skip
@@ -258,18 +313,18 @@ class Loop:
             self.callback.message(f"{error}; the file keeps the figures of the last validation while training")
 
     def check_readable(self) -> None:
-        """Raises `CheckpointError` where what this run will save could not be read again."""
+        """Raise `CheckpointError` if a checkpoint of this run could not be loaded again (collective)."""
         progress = self.trainer.progress.to_mapping()
         checkpoint = Checkpoint(self.config, self.tokenizer, dict(self.trainer.model.parameters), {}, {},
                                 progress, self.corpus)  # fmt: skip
         self.group.run_on_rank0(lambda: check_readable(checkpoint, str(self.folder.last)))
 
     def write_config(self) -> None:
-        """``config.toml`` of the run folder."""
+        """Write ``config.toml`` into the run folder (collective)."""
         self.group.run_on_rank0(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
 
-    def _sound(self) -> bool:
-        """Whether the state is worth keeping; one that holds NaN or infinity is given up for the last good one."""
+    def _check_finite(self) -> bool:
+        """Whether the state is finite; if it is not, roll back to the last good one (collective)."""
         if self.trainer.is_finite():
             return True
         self.trainer.rollback()
@@ -278,16 +333,17 @@ class Loop:
         return False
 
     def _save(self, best: bool = False, final: bool = False) -> None:
-        """A disk that fails is tried again at the next save; only at the end it is an error."""
-        self._sound()
+        """Save the state (collective). If the disk fails, the next save tries again; only the ``final`` one raises."""
+        self._check_finite()
         self.trainer.progress.seconds = self._seconds()
         snapshot = self.trainer.snapshot()
-        written = self.config, snapshot.progress | {"seconds": 0.0}
-        if self.group.run_on_rank0(lambda: final and written == self._on_disk):
+        # Seconds change without a step; a state that differs in them only is not written again.
+        state_key = self.config, snapshot.progress | {"seconds": 0.0}
+        if self.group.run_on_rank0(lambda: final and state_key == self._on_disk):
             return
         snapshot = dataclasses.replace(snapshot, state=self.group.gather(snapshot.state))
         if self.group.run_on_rank0(lambda: self._write(snapshot, best, final)):
-            self._on_disk = written
+            self._on_disk = state_key
         self._saved = time.monotonic()
 
     def _write(self, snapshot: Snapshot, best: bool, final: bool) -> bool:
@@ -327,13 +383,13 @@ class Loop:
             split=self.evaluator is not None and self.config.valid_file is None,
         )
         self._log_end(stopped)
-        if self.pace and self.pace.budgeted and stopped == "done" and hardly_trained(progress.step):
+        if self.planner and self.planner.budgeted and stopped == "done" and hardly_trained(progress.step):
             self.callback.message(too_few(progress.step))
         self.callback.on_train_end(result)
         return result
 
     def _best_nats(self) -> float | None:
-        """The validation loss of the best state: the exact one, if there is one."""
+        """Validation loss of the best state, in nats: the exact one if it was computed."""
         return self._final.nats if self._final else self.trainer.progress.best_nats
 
     def _best_metrics(self) -> dict[str, float]:

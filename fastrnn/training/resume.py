@@ -1,4 +1,4 @@
-"""What may change when a run goes on: its length, and how it is watched."""
+"""Changes that `resume` allows: the length of a run, and settings that do not affect the model."""
 
 import os
 import shlex
@@ -14,12 +14,12 @@ from ..message import quoted
 from . import autotune
 from .tasks.base import Task
 
-# What old weights and their vocabulary decide, for `train --init-from` too.
+# Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
 
 
 def check_changes(changes: Any) -> dict[str, Any]:
-    """Changes with the types that the settings have. Raises `ConfigError` for unknown names and impossible values."""
+    """Convert changes to the types of the settings. Raises `ConfigError` for unknown names and impossible values."""
     if changes is None:
         return {}
     if not isinstance(changes, Mapping):
@@ -29,7 +29,7 @@ def check_changes(changes: Any) -> dict[str, Any]:
 
 
 def check_data_is_here(inputs: Sequence[str], run: Path) -> None:
-    """Raises `InputError` when data of a run is no longer where the run found it: names may be relative."""
+    """Raise `InputError` if data of a run is missing, for example since its name is relative to another folder."""
     for name in filter(is_missing, inputs):
         raise InputError(
             f"{quoted(name)}: this run's data is not here (looked for in {quoted(os.getcwd())}); go to the folder "
@@ -38,7 +38,7 @@ def check_data_is_here(inputs: Sequence[str], run: Path) -> None:
 
 
 def check_files_are_here(config: Config) -> None:
-    """The same of the other files that a configuration names."""
+    """Raise `InputError` if another file that the configuration names is missing."""
     for field in ("valid_file", "labels"):
         name = getattr(config, field)
         if name is not None and is_missing(name):
@@ -48,36 +48,34 @@ def check_files_are_here(config: Config) -> None:
             )
 
 
-def changed(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """The saved configuration with what may change, and apart from it the new length of the run.
+def apply_changes(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
+    """Return the saved configuration with the changes, and separately the new length of the run.
 
-    Raises `ConfigError` for other changes.
+    Raises `ConfigError` for changes that are not allowed.
     """
     allowed = {"steps", "epochs", "for_", "threads", "eval_every", "save_every", "patience", "device"}
     for name in changes:
         if name not in allowed and changes[name] != getattr(saved.config, name):
-            raise ConfigError(f"{name} cannot change when a run goes on; {_anew(name)}")
+            raise ConfigError(f"{name} cannot be changed with --resume; {_suggest_alternative(name)}")
     length = {name: changes[name] for name in ("steps", "epochs", "for_") if changes.get(name) is not None}
     if len(length) > 1:
         raise ConfigError("give one of --steps, --epochs and --for")
-    saved.config.replace(**{"steps": None, **length})  # raises what a new run would
+    saved.config.replace(**{"steps": None, **length})  # for its checks: raises as for a new run
     _check_not_done(saved, length)
     kept = {name: value for name, value in changes.items() if name in allowed and name not in ("steps", *length)}
     return saved.config.replace(**kept), length
 
 
-def _anew(name: str) -> str:
-    """What to do instead: old weights bear another rate, but not another size."""
+def _suggest_alternative(name: str) -> str:
+    """Suggest another way: existing weights can be trained with another rate, but not with another size."""
     kept = (*FIXED, "columns", "missing", "horizon", "min_count")
     return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 
-def extended(
-    saved: Checkpoint, config: Config, length: dict[str, Any], material: Task, clock: autotune.TimeBudget
-) -> Config:
-    """The configuration with the new length; how often to validate follows it, if it was not chosen by hand.
+def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: Task, clock: autotune.TimeBudget) -> Config:
+    """Return the configuration with the new length; ``eval_every`` follows it, unless the user set it.
 
-    ``clock``: counts the time that is given, if the length is one. Raises `ConfigError` for less than is done.
+    ``clock``: the time budget, if the length is a time. Raises `ConfigError` for fewer steps than are done.
     """
     if not length:
         return config
@@ -86,16 +84,16 @@ def extended(
     if name == "steps":
         new = int(value)
     elif name == "epochs":
-        new = material.steps_of_epochs(config, float(value))
+        new = task.steps_of_epochs(config, float(value))
     else:
-        new = done + material.steps_within(config, clock.left)
+        new = done + task.steps_within(config, clock.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return autotune.with_steps(config, new, done, material.eval_every)
+    return autotune.with_steps(config, new, done, task.eval_every)
 
 
-def _check_not_done(saved: Checkpoint, length: dict[str, Any], told: str | None = None) -> None:
-    """Raises `ConfigError` for fewer steps than the run has had. ``told``: how the length was given."""
+def _check_not_done(saved: Checkpoint, length: dict[str, Any], given: str | None = None) -> None:
+    """Raise `ConfigError` for fewer steps than are done. ``given``: the length as the user gave it."""
     done = int(saved.progress["step"])
     new = int(length.get("steps", max(done, 1)))
     if new < max(done, 1):
-        raise ConfigError(f"{told or f'steps {new}'} is less than the {done} steps that are done; give more")
+        raise ConfigError(f"{given or f'steps {new}'} is less than the {done} steps that are done; give more")

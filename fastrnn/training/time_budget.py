@@ -1,22 +1,23 @@
-"""A time budget is kept while the machine's speed changes: the number of steps follows what the last ones took."""
+"""Keeping a time budget while the speed of the machine changes: the number of steps follows the measured step time."""
 
 import math
 import time
 
 from .autotune import FINAL_SHARE, TimeBudget
 
-_SHARE = 0.99  # of the time that is left; the end of a run takes the rest
-_BAND = (0.97, 1.05)  # steps that fit over steps that are planned: within it the plan stays
-_MEMORY = 0.15  # of the budget: the time over which the speed of the last steps is averaged
-_PAUSE = 0.02  # of the budget, between two changes of the plan, but for the last ones
+_SHARE = 0.99  # of the time left, for steps; the last save takes the rest
+_BAND = (0.97, 1.05)  # steps that fit / steps planned: within it the plan stays
+_MEMORY = 0.15  # of the budget: time constant of the averaged step time
+_PAUSE = 0.02  # of the budget, between two changes of the plan; shorter near the end
 _FEW = 3  # steps before the first change
 _VALIDATION = 0.05  # of the budget, for all evaluations together
 
 
 class StepPlanner:
-    """``most``: steps that a faster machine may take more of, at the most; the planned steps if that is fewer.
+    """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
-    ``final``: whether an exact evaluation of the whole validation data follows the last step.
+    ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
+    validation data follows the last step; time is reserved for it.
     """
 
     def __init__(self, clock: TimeBudget, most: int, final: bool = True) -> None:
@@ -24,9 +25,10 @@ class StepPlanner:
         budget = clock.budget or math.inf
         self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
         self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
-        self._steps, self._seconds, self._count = 0.0, 0.0, 0  # of the last steps, decayed; of all
-        self._evaluation: float | None = None  # seconds of the last one
-        self._validated = 0.0  # seconds of all of them
+        self._steps = self._seconds = 0.0  # number and seconds of the last steps, exponentially decayed
+        self._count = 0  # of all steps
+        self._evaluation: float | None = None  # seconds of the last evaluation
+        self._all_evaluations = 0.0  # seconds of all evaluations
         self._since = self._changed = time.monotonic()
 
     @property
@@ -35,11 +37,11 @@ class StepPlanner:
         return self._clock.budget is not None
 
     def start(self) -> None:
-        """The next step begins now: what came before is no part of it."""
+        """Start the clock of the first step now, so that compilation does not count."""
         self._since = self._changed = time.monotonic()
 
     def stepped(self) -> None:
-        """A step is done, saves and all that came between included."""
+        """Record the end of a step; its time includes saves and everything else since the previous event."""
         now = time.monotonic()
         taken, self._since = now - self._since, now
         decay = math.exp(-taken / self._memory) if self._memory else 0.0
@@ -47,24 +49,25 @@ class StepPlanner:
         self._count += 1
 
     def evaluated(self) -> None:
-        """An evaluation is done, its save included."""
+        """Record the end of an evaluation; its time includes its save."""
         now = time.monotonic()
         self._evaluation, self._since = now - self._since, now
-        self._validated += self._evaluation
+        self._all_evaluations += self._evaluation
 
     def due(self) -> bool:
-        """Whether the plan should be looked at."""
+        """Whether it is time to call `plan_steps`."""
         if self._clock.budget is None or (self._count < _FEW and self._left() > 0):
             return False
         return time.monotonic() - self._changed >= min(self._pause, 0.2 * max(0.0, self._left()))
 
-    def planned(self, step: int, steps: int, eval_every: int) -> int:
-        """The number of steps that ends the run in time, asked after ``step`` of ``steps``; mostly ``steps`` itself."""
+    def plan_steps(self, step: int, steps: int, eval_every: int) -> int:
+        """Return the number of steps that ends the run in time, asked after ``step`` of ``steps`` planned ones."""
         left = steps - step
         if left <= 0 or self._clock.budget is None or not self._steps:
             return steps
-        each, evaluation = self._seconds / self._steps, self._evaluation or 0.0
-        seconds = self._left() * _SHARE - evaluation  # the last step is evaluated
+        each = self._seconds / self._steps
+        evaluation = self._evaluation or 0.0
+        seconds = self._left() * _SHARE - evaluation  # an evaluation follows the last step
         fitting = int(max(0.0, seconds) / (each + evaluation / eval_every))
         if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._most and fitting > left):
             return steps
@@ -72,31 +75,33 @@ class StepPlanner:
         return min(step + fitting, max(steps, self._most))
 
     def final_seconds(self) -> float:
-        """What the exact evaluation at the end may take."""
+        """Return the seconds that the exact evaluation at the end may take."""
         if self._clock.budget is None:
             return math.inf
-        unused = min(_VALIDATION * self._clock.budget - self._validated, self._clock.here())
+        unused = min(_VALIDATION * self._clock.budget - self._all_evaluations, self._clock.seconds_left_here())
         return max(self._reserve, unused)
 
     def _left(self) -> float:
-        """Seconds for steps and their evaluations."""
-        return self._clock.here() - self._reserve
+        """Seconds left for steps and their evaluations."""
+        return self._clock.seconds_left_here() - self._reserve
 
 
 class Throughput:
-    """Positions a second, of the last steps and of all of them; and the time that a step takes."""
+    """Training positions per second, smoothed and overall, and the smoothed time of a step."""
 
     def __init__(self) -> None:
-        self.per_second, self.step_seconds, self._chars, self._seconds = 0.0, 0.0, 0, 0.0
+        self.per_second = self.step_seconds = 0.0
+        self._chars, self._seconds = 0, 0.0
 
     def add(self, chars: int, seconds: float) -> None:
-        """One more step."""
+        """Record a step of ``chars`` positions."""
         self._chars += chars
         self._seconds += seconds
-        now, old = chars / max(seconds, 1e-9), 0.95 if self.per_second else 0.0
-        self.per_second = old * self.per_second + (1 - old) * now
-        self.step_seconds = old * self.step_seconds + (1 - old) * seconds
+        decay = 0.95 if self.per_second else 0.0
+        self.per_second = decay * self.per_second + (1 - decay) * (chars / max(seconds, 1e-9))
+        self.step_seconds = decay * self.step_seconds + (1 - decay) * seconds
 
     @property
     def overall(self) -> float:
+        """Positions per second over all steps; 0 before the first."""
         return self._chars / self._seconds if self._seconds else 0.0

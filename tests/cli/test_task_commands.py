@@ -380,7 +380,7 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["predict", "F/tag", "F/tags.txt", "--beam", "2"], 2, "beam is for models for translate"),
         (["predict", "F/translate", "F/pairs.tsv", "--beam", "0"], 2, "beam is 0; it must be at least 1"),
         (["predict", "F/forecast", "F/short.csv"], 1, "short.csv: 3 rows; to forecast from its end the model needs at"),
-        (["train", "--resume", "F/tag", "--task", "classify"], 2, "task cannot change when a run goes on; train a new"),
+        (["train", "--resume", "F/tag", "--task", "classify"], 2, "task cannot be changed with --resume; train a new"),
         (["predict", "F/forecast", "F/wave.csv", "--probabilities"], 2, "--probabilities is for models for tag or"),
         (["predict", "F/tag", "F/tags.txt", "--steps", "2"], 2, "--steps is for models for forecast"),
         (["predict", "F/forecast", "F/wave.csv", "--steps", "0"], 2, "steps is 0"),

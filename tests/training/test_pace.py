@@ -14,7 +14,7 @@ class FakeClock:
     def __init__(self, budget: float | None) -> None:
         self.budget, self.now = budget, 0.0
 
-    def here(self) -> float:
+    def seconds_left_here(self) -> float:
         assert self.budget is not None
         return self.budget - self.now
 
@@ -37,7 +37,7 @@ def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, eval
             clock.now += evaluation
             pace.evaluated()
         if pace.due():
-            steps = pace.planned(step, steps, 10)
+            steps = pace.plan_steps(step, steps, 10)
         plans.append(steps)
     return plans, clock.now
 
@@ -90,7 +90,7 @@ def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
         for _ in range(5):
             clock.now += 1.0
             pace.stepped()
-        plans.append(pace.planned(5, 500, 100))
+        plans.append(pace.plan_steps(5, 500, 100))
     assert plans[1] == plans[0] - 2
 
 
@@ -100,7 +100,7 @@ def test_without_a_budget_the_plan_stays(monkeypatch):
     pace = StepPlanner(clock, 1000)
     pace.stepped()
     assert not pace.due()
-    assert pace.planned(10, 100, 10) == 100
+    assert pace.plan_steps(10, 100, 10) == 100
 
 
 def test_warm_up_and_evaluations_follow_the_plan():

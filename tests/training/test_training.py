@@ -187,7 +187,7 @@ def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
     with pytest.raises(ConfigError, match="not the one this run was trained on"):
         resume(tmp_path / "run", inputs=corpus_from_text(TEXT + "more"))
     for changes, advice in (({"hidden": 32}, "train a new run without --resume"), ({"lr": 0.5}, "with --init-from")):
-        with pytest.raises(ConfigError, match=f"{next(iter(changes))} cannot change when a run goes on; .*{advice}$"):
+        with pytest.raises(ConfigError, match=f"{next(iter(changes))} cannot be changed with --resume; .*{advice}$"):
             resume(tmp_path / "run", changes, inputs=corpus)
     with pytest.raises(ConfigError, match="less than the 30 steps"):
         resume(tmp_path / "run", {"steps": 10}, inputs=corpus)
@@ -367,25 +367,49 @@ def test_a_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
         train(corpus, SMALL, tmp_path / "run")
 
 
-def test_a_reporter_hears_everything(corpus, tmp_path):
-    heard: list[object] = []
+def test_callback_receives_every_event(corpus, tmp_path):
+    events: list[object] = []
 
     class All(Callback):
         samples = True
 
         def on_step(self, step: StepEnd) -> None:
-            heard.append(step)
+            events.append(step)
 
         def on_evaluate(self, evaluated: EvaluateEnd) -> None:
-            heard.append(evaluated)
+            events.append(evaluated)
 
         def on_train_end(self, result: Result) -> None:
-            heard.append(result)
+            events.append(result)
 
     train(corpus, SMALL, tmp_path / "run", callback=All())
-    steps = [event.step for event in heard if isinstance(event, StepEnd)]
-    samples = [event.sample for event in heard if isinstance(event, EvaluateEnd)]
+    steps = [event.step for event in events if isinstance(event, StepEnd)]
+    samples = [event.sample for event in events if isinstance(event, EvaluateEnd)]
     assert steps == list(range(1, 31))
     assert len(samples) == 5
     assert all(samples)
-    assert isinstance(heard[-1], Result)
+    assert isinstance(events[-1], Result)
+
+
+@pytest.mark.parametrize("method", ["on_step", "on_evaluate"])
+def test_callback_stops_the_run(corpus, tmp_path, method):
+    """The step of the first evaluation, 6, is the one at which either method asks to stop."""
+    seen: list[int] = []
+
+    def stop(self: Callback, event: StepEnd | EvaluateEnd) -> bool:
+        seen.append(event.step)
+        return event.step >= 6
+
+    callback = type("Stop", (Callback,), {method: stop})()
+    config = SMALL.replace(eval_every=6)
+    result = train(corpus, config, tmp_path / "run", callback=callback)
+    assert (result.stopped, result.steps, result.signal) == ("callback", 6, None)
+    assert seen[-1] == 6
+
+    # The stopped run resumes bit-for-bit.
+    resumed = resume(tmp_path / "run", inputs=corpus)
+    train(corpus, config, tmp_path / "whole")
+    assert resumed.stopped == "done"
+    stopped_then_resumed = load(tmp_path / "run" / "last.safetensors").parameters
+    whole = load(tmp_path / "whole" / "last.safetensors").parameters
+    assert all(np.array_equal(stopped_then_resumed[name], whole[name]) for name in whole)

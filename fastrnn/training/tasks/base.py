@@ -1,4 +1,4 @@
-"""What a run learns from: the one place where training asks which task it has."""
+"""The interface of a training task, and `read`, which reads the data of one."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,10 +15,12 @@ from ..trainer import TrainingData
 
 
 class Task(Protocol):
-    """Data, read and split, and what a model of it is made of. Texts and records are two kinds of it.
+    """The data of a run, read and split, and everything that depends on its kind.
 
-    ``tokenizer``: what turns the data into ids. ``about``: inputs, fingerprint and size, for the checkpoint.
-    ``group``: the processes that share the windows. ``tokens``: what a text is cut into, chosen if that was left open.
+    Attributes:
+        tokens: Token unit of texts: "chars", "bytes" or "words".
+        about: Inputs, fingerprint and size of the data, stored in checkpoints.
+        group: The processes that share the batches.
     """
 
     tokens: str
@@ -26,52 +28,56 @@ class Task(Protocol):
     group: Communicator
 
     @property
-    def tokenizer(self) -> Encoding: ...
+    def tokenizer(self) -> Encoding:
+        """The tokenizer, or the schema of examples, which turns the data into ids."""
 
-    def tell_unknown(self, callback: Callback) -> None:
-        """Report what an old model's vocabulary lacks. Raises `InputError` where that is most of the data."""
+    def report_unknown(self, callback: Callback) -> None:
+        """Report tokens that the vocabulary of an old model lacks. Raises `InputError` if they are too many."""
 
     def describe(self, config: Config) -> list[str]:
-        """The data and the length of a run on it, in words."""
+        """Describe the data and the length of the run, one line each; ``config`` is complete."""
 
     def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
-        """What ``config`` leaves open."""
+        """Choose every setting that ``config`` leaves open, within the time budget ``clock``."""
 
     def model(self, config: Config) -> Model:
-        """A model for this data, its parameters all zero."""
+        """Build a model for this data, its parameters all zero."""
 
     def windows(self, config: Config) -> TrainingData:
-        """What the steps of a run read."""
+        """Return the training batches of a run; this process gets its share of each."""
 
     def evaluator(self, model: Any, config: Config) -> Evaluator | None:
-        """Validates a model that is being trained; None if nothing was kept for that."""
+        """Return the evaluator of a model in training; None without validation data."""
 
-    def drawing(self, model: Any, config: Config) -> Callable[[], str] | None:
-        """Shows what a model that is being trained makes."""
+    def sample_function(self, model: Any, config: Config) -> Callable[[], str] | None:
+        """Return a function that generates a short sample of a model in training; None for tasks without one."""
 
     def steps_of_epochs(self, config: Config, epochs: float) -> int:
-        """Steps in so many passes."""
+        """Return the number of steps of ``epochs`` passes over the training data."""
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
-        """Steps that fit, validations included, into the time that is left when a few have been measured."""
+        """Time a few steps; return how many fit, evaluations included, into the time left after that.
+
+        ``seconds_left``: returns the seconds left; every process of the group calls it at the same time.
+        """
 
     def statistics(self) -> dict[str, Any]:
-        """Fields of `Result` that the data alone gives."""
+        """Return the fields of `Result` that depend on the data alone."""
 
     def eval_every(self, config: Config) -> int:
-        """Steps between validations, where that is left open."""
+        """Return the default number of steps between evaluations."""
 
 
 def read(inputs: Any, config: Config, encoding: Any, callback: Callback, group: Communicator = SINGLE_PROCESS) -> Task:
-    """Read and split the data of a task. ``encoding``: an old model's vocabulary to keep, or None.
+    """Read and split the data of a task (collective: rank 0 reads and broadcasts).
 
-    In a group the first process reads, and sends it to the others. Raises `InputError`.
+    ``encoding``: tokenizer or schema of an old model to keep, or None. Raises `InputError`.
     """
     if group.size > 1 and isinstance(inputs, list | tuple) and "-" in inputs:
         raise InputError("standard input may never end under an MPI launcher; put the data into a file and name that")
-    material = group.run_on_rank0(lambda: _read(inputs, config, encoding, callback))
-    material.group = group
-    return material
+    task = group.run_on_rank0(lambda: _read(inputs, config, encoding, callback))
+    task.group = group
+    return task
 
 
 def _read(inputs: Any, config: Config, encoding: Any, callback: Callback) -> Task:

@@ -1,4 +1,4 @@
-"""What a language model is trained on: a text, its split, and its streams."""
+"""The language-model task: a corpus, its split, and its streams."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,12 +22,18 @@ from ...nn.network import Network
 from .. import autotune
 from ..callbacks import Callback
 
-_MOST_DROPPED = 0.1  # of a text, where an old vocabulary is kept: what is left no longer reads like it
-_MOST_UNKNOWN = 0.5  # of its words: each keeps its place, as <UNK>
+# With the vocabulary of an old model, at most this share of the characters may be dropped: above it the text that is
+# left no longer resembles the original.
+_MOST_DROPPED = 0.1
+# The same for words. The limit is higher because an unknown word keeps its place, as <UNK>.
+_MOST_UNKNOWN = 0.5
 
 
 class LanguageModelTask:
-    """A corpus, split. ``tokenizer``: an old model's vocabulary to keep. Raises `InputError`."""
+    """A corpus, read and split (see `Task`).
+
+    ``tokenizer``: tokenizer of an old model to keep. Raises `InputError`.
+    """
 
     group: Communicator = SINGLE_PROCESS
 
@@ -49,8 +55,8 @@ class LanguageModelTask:
         if isinstance(whole.tokenizer, WordTokenizer):
             self._unknown = int(np.count_nonzero(whole.ids == whole.tokenizer.ids[UNK]))
 
-    def tell_unknown(self, callback: Callback) -> None:
-        """What an old vocabulary lacks. Raises `InputError` where too little is left to learn from."""
+    def report_unknown(self, callback: Callback) -> None:
+        """Report tokens that the old vocabulary lacks. Raises `InputError` if too little of the text is left."""
         dropped = sum(self._skipped.values())
         share = dropped / (dropped + self._tokens)
         if share > _MOST_DROPPED:
@@ -60,13 +66,15 @@ class LanguageModelTask:
                 "--init-from, or start from one of this script"
             )
         if self._unknown:
-            told = f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}"
+            message = f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}"
             if self._unknown > _MOST_UNKNOWN * self._tokens:
-                raise InputError(f"{told}; train a new model without --init-from, or start from one of this language")
-            callback.message(told)
+                raise InputError(
+                    f"{message}; train a new model without --init-from, or start from one of this language"
+                )
+            callback.message(message)
 
     def describe(self, config: Config) -> list[str]:
-        """The data and the length of a run on it, in words."""
+        """Describe the data and the length of the run, one line each."""
         windows, documents = self.windows(config), self._documents
         valid = ""
         if self._tokens > len(self.corpus):
@@ -80,29 +88,31 @@ class LanguageModelTask:
         ]
 
     def statistics(self) -> dict[str, Any]:
-        """The loss of frequencies alone, and a frequent beginning."""
+        """Compute the unigram loss, and find a frequent beginning of the text."""
         return {"unigram_nats": unigram_nats(self.corpus, self.valid), "start": frequent_start(self.corpus)}
 
     def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
-        """What ``config`` leaves open."""
+        """Choose every setting that ``config`` leaves open."""
         return autotune.plan(config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock)
 
     def model(self, config: Config) -> Network:
-        """A network for this text, its parameters all zero."""
+        """Build a network for this text, its parameters all zero."""
         return Network.from_config(config, self.tokenizer.size)
 
     def windows(self, config: Config) -> TBPTTStreams:
-        """The streams of a run. Raises `ConfigError` for a text that is too short for them."""
+        """Return the training streams. Raises `ConfigError` if the text is too short for them."""
         assert config.batch is not None
         return TBPTTStreams(self.corpus, config.batch, config.seq, config.seed, self.group.shard(config.batch))
 
     def evaluator(self, model: Network, config: Config) -> Evaluator | None:
-        """Validates a model that is being trained."""
+        """Return the evaluator of a model in training; None without validation data."""
         if self.valid is None:
             return None
         tokens = len(self.valid)
         valid, size = self.valid, config.eval_size
-        if size is None and tokens > autotune.MOST_SIZE:  # a run of an earlier version: it had the first so many
+        if (
+            size is None and tokens > autotune.MOST_SIZE
+        ):  # runs of earlier versions evaluated the first MOST_SIZE tokens
             valid, _ = split_corpus(valid, 1 - autotune.MOST_SIZE / tokens)
         during = self._evaluate(model.with_shared_parameters(), valid, size)
         if (size or len(valid)) >= tokens and model.matmul_mode == EVALUATION_MODE:
@@ -111,35 +121,35 @@ class LanguageModelTask:
         return Evaluator(during, self._evaluate(model.with_shared_parameters(EVALUATION_MODE), self.valid, final))
 
     def _evaluate(self, network: Network, valid: Corpus, size: int | None) -> Evaluate:
-        """Validates this network on so many tokens."""
+        """Return a function that evaluates ``network`` on ``size`` tokens of ``valid``."""
 
-        def evaluated(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
+        def run_evaluation(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
             return evaluate(network, valid, watch, self.group, size=size, seconds=seconds)
 
-        return evaluated
+        return run_evaluation
 
-    def drawing(self, model: Network, config: Config) -> Callable[[], str]:
-        """Makes a short sample of a model that is being trained."""
+    def sample_function(self, model: Network, config: Config) -> Callable[[], str]:
+        """Return a function that generates a short sample of the model."""
         from ...inference.sampling import Sampler, SamplingParams
 
-        def draw() -> str:
+        def generate() -> str:
             sampler = Sampler(model, self.tokenizer, config.document_separator)
             return "".join(
                 chunk[0] for chunk in sampler.stream(1, 120, "", SamplingParams(temperature=0.8), seed=config.seed)
             )
 
-        return draw
+        return generate
 
     def steps_of_epochs(self, config: Config, epochs: float) -> int:
-        """Steps in so many passes."""
+        """Return the number of steps of ``epochs`` passes over the training data."""
         return autotune.steps_of_epochs(config, epochs, len(self.corpus))
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
-        """Steps that fit into the time that is left."""
+        """Time a few steps; return how many fit into the time left after that."""
         return autotune.length_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)[0]
 
     def eval_every(self, config: Config) -> int:
-        """Steps between validations, where that is left open."""
+        """Return the default number of steps between evaluations."""
         return autotune.eval_every(config, self._valid_tokens)
 
 
@@ -156,11 +166,11 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         unknown=skip,
         progress=callback.reading,
     )
-    _tell_skipped(corpus, "the old model does not know them", callback)
+    _report_skipped(corpus, "the old model does not know them", callback)
     return corpus
 
 
-def _tell_skipped(corpus: Corpus, why: str, callback: Callback) -> None:
+def _report_skipped(corpus: Corpus, why: str, callback: Callback) -> None:
     if corpus.skipped:
         dropped = sum(corpus.skipped.values())
         share = f"{dropped:,} of {dropped + len(corpus):,} ({dropped / (dropped + len(corpus)):.2%})"
@@ -179,5 +189,5 @@ def _split(whole: Corpus, config: Config, callback: Callback) -> tuple[Corpus, C
 
 def _read_valid_file(path: str, whole: Corpus, config: Config, callback: Callback) -> Corpus:
     corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
-    _tell_skipped(corpus, f"{readable(path)} has them and the training text has not", callback)
+    _report_skipped(corpus, f"{readable(path)} has them and the training text has not", callback)
     return corpus

@@ -1,4 +1,4 @@
-"""What a labelled task is trained on: records, their vocabulary, the split, and batches."""
+"""The supervised tasks: examples, their schema, the split, and batches."""
 
 import dataclasses
 import math
@@ -29,11 +29,14 @@ from .. import autotune_tasks
 from ..autotune import Plan, TimeBudget
 from ..callbacks import Callback
 
-_MEASURED = 128  # records whose validation is timed
+_MEASURED = 128  # examples whose evaluation is timed
 
 
 class SupervisedTask:
-    """Records, encoded and split. ``encoding``: an old model's vocabulary to keep. Raises `InputError`."""
+    """Examples, encoded and split (see `Task`).
+
+    ``encoding``: schema of an old model to keep. Raises `InputError`.
+    """
 
     group: Communicator = SINGLE_PROCESS
 
@@ -53,21 +56,21 @@ class SupervisedTask:
         self.data: EncodedDataset = whole
         self.valid: EncodedDataset | None = None
         if config.valid_file is not None:
-            valid = config.replace(labels=None)  # those named belong to what is learnt from
-            held = _read([config.valid_file], valid, self.tokenizer, callback.message, is_validation=True)
-            for line in held.remarks:
+            valid = config.replace(labels=None)  # `labels` names the label file of the training data
+            held_out = _read([config.valid_file], valid, self.tokenizer, callback.message, is_validation=True)
+            for line in held_out.remarks:
                 callback.message(line)
-            self.valid = numericalize(held, self.tokenizer, allow_unseen=True)
+            self.valid = numericalize(held_out, self.tokenizer, allow_unseen=True)
             if isinstance(self.valid, EncodedExamples) and self.valid.unseen:
                 callback.message(describe_unseen_labels(self.valid.unseen))
         elif config.valid:
             self.data, self.valid = whole.split(config.valid, config.seed)
 
-    def tell_unknown(self, callback: Callback) -> None:
-        """Unknown words and characters have an id of their own: nothing is left out."""
+    def report_unknown(self, callback: Callback) -> None:
+        """Do nothing: unknown words and characters have an id of their own, so no data is dropped."""
 
     def describe(self, config: Config) -> list[str]:
-        """The data and the length of a run on it, in words."""
+        """Describe the data and the length of the run, one line each."""
         windows, valid = self.windows(config), len(self.valid) if self.valid else 0
         noun = "window" if config.task == "forecast" else "record"
         labels = f", {len(self.tokenizer.labels):,} labels" if self.tokenizer.labels else ""
@@ -79,29 +82,29 @@ class SupervisedTask:
         ]
 
     def statistics(self) -> dict[str, Any]:
-        """Nothing is compared with frequencies."""
+        """Return nothing: these tasks have no baseline by frequencies."""
         return {}
 
     def plan(self, config: Config, clock: TimeBudget) -> Plan:
-        """What ``config`` leaves open."""
+        """Choose every setting that ``config`` leaves open."""
         config, sizes = autotune_tasks.complete_model(config, len(self.data))
         per_epoch = self.windows(config).per_epoch
         config, length = autotune_tasks.complete_length(
-            config, per_epoch, self._validated, clock, lambda: self._measure(config)
+            config, per_epoch, self._valid_examples, clock, lambda: self._measure(config)
         )
         return Plan(config, (*self._choices, *sizes, *length))
 
     def model(self, config: Config) -> SupervisedModel:
-        """A model for these records, its parameters all zero."""
+        """Build a model for these examples, its parameters all zero."""
         return build(config, model_spec(self.tokenizer, config.task), config.threads)
 
     def windows(self, config: Config) -> Batches:
-        """The batches of a run."""
+        """Return the training batches."""
         assert config.batch is not None
         return Batches(self.data, config.batch, config.seed, self.group.shard(min(config.batch, len(self.data))))
 
     def evaluator(self, model: SupervisedModel, config: Config) -> Evaluator | None:
-        """Validates a model that is being trained."""
+        """Return the evaluator of a model in training; None without validation data."""
         if self.valid is None:
             return None
         size = min(config.eval_size or autotune_tasks.usual_size(config, len(self.valid)), len(self.valid))
@@ -112,53 +115,53 @@ class SupervisedTask:
         return Evaluator(during, self._evaluate(model.with_shared_parameters(EVALUATION_MODE), whole, config.seed))
 
     def _evaluate(self, model: SupervisedModel, size: int, seed: int) -> Evaluate:
-        """Validates this model on so many records."""
+        """Return a function that evaluates ``model`` on ``size`` examples."""
         assert self.valid is not None
         whole = self.valid
 
         def evaluate(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
             used, start = size, time.perf_counter()
-            if seconds < math.inf:  # what a few records take says how many there is time for
+            if seconds < math.inf:  # time a few examples first, to find how many fit
                 few = whole.sample(min(size, _MEASURED), seed)
-                if (found := judged(few, watch)) is None or len(few) == size:
+                if (found := evaluate_part(few, watch)) is None or len(few) == size:
                     return found
                 each = (time.perf_counter() - start) / len(few)
                 used = int(self.group.all_reduce_max(-min(size, max(len(few), seconds / each)))[0] * -1)
-            found = judged(whole if used == len(whole) else whole.sample(used, seed), watch)
+            found = evaluate_part(whole if used == len(whole) else whole.sample(used, seed), watch)
             return found and dataclasses.replace(found, whole=used == len(whole))
 
-        def judged(data: EncodedDataset, watch: Watch) -> Evaluation | None:
+        def evaluate_part(data: EncodedDataset, watch: Watch) -> Evaluation | None:
             batches = list(evaluation_batches(data))
             predict = make_predictor(model, self.tokenizer)
             return evaluate_examples(model, batches, metric_for(data), predict, watch, len(batches))
 
         return evaluate
 
-    def drawing(self, model: SupervisedModel, config: Config) -> None:
-        """Nothing is shown while training."""
+    def sample_function(self, model: SupervisedModel, config: Config) -> None:
+        """Return None: no samples are shown while training."""
 
     def steps_of_epochs(self, config: Config, epochs: float) -> int:
-        """Steps in so many passes."""
+        """Return the number of steps of ``epochs`` passes over the training data."""
         return autotune_tasks.steps_of_epochs(self.windows(config).per_epoch, epochs)
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
-        """Steps that fit into the time that is left."""
+        """Time a few steps; return how many fit into the time left after that."""
         per_epoch, most = self.windows(config).per_epoch, 1 << 40
         return autotune_tasks.length_within(
-            config, per_epoch, self._validated, most, seconds_left, lambda: self._measure(config)
+            config, per_epoch, self._valid_examples, most, seconds_left, lambda: self._measure(config)
         ).steps
 
     def eval_every(self, config: Config) -> int:
-        """Steps between validations, where that is left open."""
+        """Return the default number of steps between evaluations."""
         return autotune_tasks.eval_every(config, self.windows(config).per_epoch)
 
     @property
-    def _validated(self) -> int:
-        """Records to validate on."""
+    def _valid_examples(self) -> int:
+        """Number of validation examples."""
         return len(self.valid) if self.valid else 0
 
     def _measure(self, config: Config) -> autotune_tasks.Costs:
-        """Seconds of a training step, and of the validation of a record."""
+        """Time a training step, and the evaluation of an example."""
         model = self.model(config)
         step = autotune_tasks.median_seconds(model, config, self.windows(config), self.group)
         if not self.valid:
@@ -172,7 +175,7 @@ class SupervisedTask:
 
 
 def _choose_tokens(records: ExampleSet, config: Config) -> tuple[str, list[str]]:
-    """What texts are cut into, and in words why, where it was left open."""
+    """Return the token unit of texts, and, if it was chosen here, a line with the reason."""
     if config.tokens is not None:
         return config.tokens, []
     texts = [item.x for item in select_training_examples(records, config) if isinstance(item.x, str)]
@@ -189,7 +192,10 @@ def _read(
     tell: Tell,
     is_validation: bool = False,
 ) -> ExampleSet:
-    """The records of inputs. Of a validation file the columns and the format may be others than those named."""
+    """Read examples.
+
+    The columns and the format of a validation file may differ from those that the configuration names.
+    """
     if isinstance(inputs, ExampleSet):
         check_example_set(inputs, config.task)
         return inputs
