@@ -109,7 +109,7 @@ def train(
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             result = _run(loop, task, plan.choices)
     # `signals.stop` may have been set after the loop looked at it for the last time.
-    return signals.finished(dataclasses.replace(result, signal=signals.stop))
+    return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
 def resume(
@@ -155,7 +155,7 @@ def resume(
             output = RunOutput(folder, log, callback)
             loop, task, planned = _restore(output, changes, inputs, clock, signals)
             result = _run(loop, task, _describe_resumed(loop, planned, given))
-    return signals.finished(dataclasses.replace(result, signal=signals.stop))
+    return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
 def _check_config(config: Config | None) -> Config:

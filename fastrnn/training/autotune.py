@@ -1,4 +1,4 @@
-"""What a user leaves open is chosen here, from the corpus, the budget, and the measured speed of this machine."""
+"""Automatic choice of settings of a language model, from the corpus, the time budget, and the measured speed."""
 
 import dataclasses
 import math
@@ -14,39 +14,43 @@ from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Network
-from .optimizers import Optimizer
+from .timing import median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
-_MEASURED = 512  # hidden units of the model whose speed is measured before a size is chosen
-_SEEN = 2.3  # training positions that a model should see for each of its recurrent weights
-_PROBED = 128  # hidden units of a small model, measured first: it says whether the larger one is worth its time
-_PROBE_SHARE = 0.05  # of the time that is left, for measuring the larger one
-_SHARE = 0.97  # of the time that is left, for steps and evaluations; what speed varies takes the rest
-_EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # of a run
-_VALIDATION = 0.02  # of the time that is left, for the evaluations while training
-FINAL_SHARE = 0.015  # the same for the exact one of the whole validation text at the end
-_SAVED_BYTES = 5e8  # a second, that checkpoints are put together and written with
-_BYTES = 24  # of the two checkpoints of an evaluation, for each parameter
-_LEAST_STEPS = 300  # that a model must be given, or a smaller one is chosen
-_HARDLY = 200  # steps after which a model is hardly trained
-_SHORT = 300_000  # tokens, below which a text is short
-_LARGEST = 512  # hidden units that every text is worth
-_WEIGHTS = 2.5  # recurrent weights for each token of the text that more units may have
-_MOST_EPOCHS = 12  # more passes only learn the text by heart: measured on 100 kB, 465 kB and 1.1 MB
-# Where no time budget asks for measuring, so that a run depends on its settings alone:
-_EVALUATION_COST = 0.4  # of a token, evaluated with the products of training, against one trained token
-_EXACT_COST = 0.8  # the same, evaluated exactly
-_FREE_WORK = 2e11  # multiply-adds of a final evaluation that are always worth it: some seconds
-_LEAST_SIZE = 4096  # tokens of an evaluation that are always worth it
-MOST_SIZE = 1 << 18  # tokens of the largest evaluation while training
+# Choice of the size. A small model is timed first, and the large one only if the time allows it.
+_PROBED = 128  # hidden units of the small model
+_MEASURED = 512  # hidden units of the large model
+_PROBE_SHARE = 0.05  # of the time left, for timing the large model
+_SEEN = 2.3  # training positions per recurrent weight that a model should see
+_LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
+_LARGEST = 512  # hidden units allowed for every text
+_WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
+_SHORT = 300_000  # tokens; below this a text is short
+
+# Choice of the length, as shares of the time left.
+_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
+_VALIDATION = 0.02  # for the evaluations during training
+FINAL_SHARE = 0.015  # for the exact evaluation on the whole validation text at the end
+_EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
+_SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
+_BYTES = 24  # per parameter, of the two checkpoints of an evaluation
+_HARDLY = 200  # steps; a model with fewer is hardly trained
+_MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
+
+# Without a time budget nothing is timed, so that a run depends on its settings alone.
+_EVALUATION_COST = 0.4  # of evaluating a token in the training precision, relative to training on one
+_EXACT_COST = 0.8  # of evaluating a token exactly
+_FREE_WORK = 2e11  # multiply-adds of a final evaluation that are always allowed: some seconds
+_LEAST_SIZE = 4096  # tokens that every evaluation may have
+MOST_SIZE = 1 << 18  # tokens of the largest evaluation during training
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A complete configuration, and in words what was chosen and why.
+    """A complete configuration, and the choices made with their reasons, one line each.
 
-    ``most_steps``: as many make sense if the machine turns out to be faster; 0: not more than planned.
+    ``most_steps``: the number of steps may be raised to this if the machine turns out to be faster; 0: never.
     """
 
     config: Config
@@ -55,8 +59,10 @@ class Plan:
 
 
 class TimeBudget:
-    """The time budget of a run; the same for all processes of a group. ``started``: where it counts from, by
-    `time.monotonic`; now, if that is not given."""
+    """The time budget of a run in seconds (None: unlimited), shared by all processes of a group.
+
+    ``started``: start of the budget, by `time.monotonic`; now by default.
+    """
 
     def __init__(
         self, budget: float | None, group: Communicator = SINGLE_PROCESS, started: float | None = None
@@ -65,24 +71,24 @@ class TimeBudget:
         self._started = time.monotonic() if started is None else started
 
     def left(self) -> float:
-        """Seconds; in a group all ask together, and hear what is left for the one that started first."""
+        """Return the seconds left (collective): those of the process that started first."""
         return -self.group.all_reduce_max(-self.seconds_left_here())[0]
 
     def seconds_left_here(self) -> float:
-        """Seconds that are left for this process."""
+        """Return the seconds left for this process."""
         return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
 
 
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget) -> Plan:
-    """Fill in what ``config`` leaves open, for a training text of so many tokens."""
+    """Choose every setting that ``config`` leaves open, for a training text of ``tokens`` tokens."""
     choices: list[str] = []
-    chosen = config.batch is None
+    smaller_batch = config.batch is None
     batch = config.batch or _batch(tokens, config.seq, clock.group.size)
     config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":
-        choices.append("precision bfloat16: this processor multiplies it fast")
+        choices.append("precision bfloat16: bfloat16 is fast on this CPU")
     if config.hidden is None:
-        config = _with_hidden(config, tokens, vocab, clock, smaller_batch=chosen)
+        config = _choose_hidden(config, tokens, vocab, clock, smaller_batch=smaller_batch)
         choices.append(f"hidden {config.hidden}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
             choices.append(f"batch {config.batch}: more steps within the time")
@@ -90,7 +96,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     steps, size = _length(config, tokens, valid_tokens, vocab, clock)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
-        enough = "; more passes only learn the text by heart (--epochs forces them)" if epochs > most - 0.5 else ""
+        enough = "; more would overfit (--epochs forces them)" if epochs > most - 0.5 else ""
         choices.append(f"steps {steps}: {epochs:.1f} epochs{enough}")
         if clock.budget is not None and hardly_trained(steps):
             choices.append(too_few(steps))
@@ -109,7 +115,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
 
 
 def budget_of(config: Config) -> float | None:
-    """Seconds, when the length of the run is a time: the one asked for, or the default when nothing is."""
+    """Return the time budget in seconds; None if the length is given in steps or epochs."""
     if config.steps is not None or config.epochs is not None:
         return None
     return parse_duration(config.for_ or DEFAULT_BUDGET)
@@ -117,8 +123,10 @@ def budget_of(config: Config) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Seconds that a training step takes, and an evaluation of a text, for each token of it: of a ``part`` with the
-    products of training, and of the ``whole``, exactly."""
+    """Seconds of a training step, and seconds per token of an evaluation.
+
+    ``part``: of an evaluation on part of the text in the training precision; ``whole``: of an exact one on all of it.
+    """
 
     step: float
     part: float = 0.0
@@ -126,7 +134,7 @@ class Speed:
     parameters: int = 0
 
 
-def measure(
+def measure_speed(
     config: Config,
     hidden: int,
     vocab: int,
@@ -134,75 +142,59 @@ def measure(
     group: Communicator = SINGLE_PROCESS,
     valid_tokens: int = 0,
 ) -> Speed:
-    """On random tokens with a model of its own, after first calls that compile: medians of at most so many seconds.
+    """Time a training step, and an evaluation, of a new model of ``hidden`` units on random tokens (collective).
 
-    In a group all measure together, each with its part of the streams, and the slowest counts. ``valid_tokens``: of
-    the text whose evaluation is measured, if any.
+    ``most``: seconds for the timing of a step. ``valid_tokens``: tokens of the validation text, 0 for none. In a group
+    each process has its share of the streams, and the slowest one counts.
     """
     config = config.replace(hidden=hidden)
     assert config.batch is not None
-    lo, hi = group.shard(config.batch)
+    row_lo, row_hi = group.shard(config.batch)
     network = Network.from_config(config, vocab)
-    optimizer = Optimizer(network, config)
     rng = np.random.default_rng(0)
-    network.kernels.copy(network.parameters.flat, rng.uniform(-0.05, 0.05, network.parameters.flat.size))
-    x, y = (rng.integers(0, vocab, (config.seq, hi - lo)).astype(np.int32) for _ in range(2))
-    state = network.initial_state(hi - lo)
+    x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
+    window = Window(x, y, None)
     keep = 1.0 if config.dropout == 0 else 0.9
 
-    window = Window(x, y, None)
-
-    def step() -> None:
-        nats = network.train_step_gradients(window, state, keep)
-        group.all_reduce_gradients(network.gradients.flat, nats, window)
-        optimizer.step(1e-9, optimizer.gradient_norm())
-
-    def evaluation(matmul_mode: str, size: int) -> float:
-        """Seconds a token of a validation text of which so many are scored."""
-        layout, other = evaluation_layout(valid_tokens, size), network.with_shared_parameters(matmul_mode)
-        seq = min(evaluation_seq(layout.streams, vocab), layout.steps)
-        streams = -(-layout.streams // group.size)
-        ids, none = rng.integers(0, vocab, (2, seq, streams)).astype(np.int32), other.initial_state(streams)
-        seconds = _median_seconds(lambda: other.loss(ids[0], ids[1], None, none), most / 4, group)
-        return seconds * layout.steps / seq / min(size, valid_tokens)
-
-    seconds = _median_seconds(step, most, group)
+    seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, keep, most, group)
     if valid_tokens < 2:
         return Speed(seconds, parameters=network.parameters.flat.size)
+
+    def evaluation(matmul_mode: str, size: int) -> float:
+        """Seconds per token of the validation text, of which ``size`` tokens are scored."""
+        layout = evaluation_layout(valid_tokens, size)
+        model = network.with_shared_parameters(matmul_mode)
+        seq = min(evaluation_seq(layout.streams, vocab), layout.steps)
+        streams = -(-layout.streams // group.size)
+        ids = rng.integers(0, vocab, (2, seq, streams)).astype(np.int32)
+        state = model.initial_state(streams)
+        seconds = median_seconds(lambda index: model.loss(ids[0], ids[1], None, state), most / 4, group)
+        return seconds * layout.steps / seq / min(size, valid_tokens)
+
     part = evaluation(network.matmul_mode, min(MOST_SIZE, max(1, valid_tokens - 1)))
     return Speed(seconds, part, evaluation(EVALUATION_MODE, valid_tokens), network.parameters.flat.size)
 
 
-def _median_seconds(call: Callable[[], object], most: float, group: Communicator) -> float:
-    call()
-    times: list[float] = []
-    end = time.monotonic() + most
-    while not times or (len(times) < 30 and group.all_reduce_max(time.monotonic() < end)[0]):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return group.all_reduce_max(float(np.median(times)))[0]
-
-
 def _batch(tokens: int, seq: int, processes: int = 1) -> int:
-    """32 streams; 16 for a short text, which needs more updates a pass; fewer when there are not 16 windows of them.
+    """Choose the batch size: 32 streams, or 16 for a short text, which needs more updates per epoch.
 
-    More if else a process had fewer than 8: with less its products are too thin to be fast.
+    Fewer if the text is shorter than 16 windows of them. More if a process would get fewer than 8: matrices with
+    fewer rows are too thin to multiply fast.
     """
     usual = max(32 if tokens >= _SHORT else 16, 8 * processes if processes > 1 else 0)
     return max(1, min(usual, (tokens - 1) // (16 * seq)))
 
 
 def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:
-    """bfloat16 products where every processor has them: the same loss (see the README) in less time."""
+    """Choose bfloat16 where it is fast on every rank (collective): the same loss (see the README) in less time."""
     lacking = group.all_reduce_max(not backend.load(config.device).TARGET.bfloat16_fast)[0]
     return "float32" if lacking else "bfloat16"
 
 
-def _with_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
-    """The largest size that sees enough text within the budget, and some hundred steps.
+def _choose_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
+    """Choose the largest size that gets enough text and `_LEAST_STEPS` steps within the budget.
 
-    ``smaller_batch``: where the smallest one gets fewer steps than that, it may have fewer streams.
+    ``smaller_batch``: the batch may shrink if even the smallest size gets fewer steps.
     """
     assert config.batch is not None
     streams = config.batch
@@ -214,12 +206,12 @@ def _with_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, sma
     rate = _rate(config, vocab, clock)
     left = max(clock.left(), 1.0)
 
-    def fitting(hidden: int) -> bool:
+    def fits_budget(hidden: int) -> bool:
         chars, weights = rate * left / _work(config, hidden, vocab), _recurrent(hidden, config.layers)
         enough = chars >= _LEAST_STEPS * streams * config.seq and _sees_enough(config, hidden, chars)
         return enough and (hidden <= _LARGEST or weights <= _WEIGHTS * tokens)
 
-    hidden = max(filter(fitting, _LADDER), default=_LADDER[0])
+    hidden = max(filter(fits_budget, _LADDER), default=_LADDER[0])
     batch, chars = streams, rate * left / _work(config, hidden, vocab)
     while smaller_batch and chars < _LEAST_STEPS * batch * config.seq and batch >= 16 * clock.group.size:
         batch //= 2
@@ -227,45 +219,47 @@ def _with_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, sma
 
 
 def _sees_enough(config: Config, hidden: int, chars: float) -> bool:
-    """Whether so many training positions are enough for a model of this size."""
+    """Whether ``chars`` training positions are enough for a model of ``hidden`` units."""
     return chars >= _SEEN * _recurrent(hidden, config.layers)
 
 
 def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:
-    """Multiply-adds a second in training, measured with a model as large as the time allows."""
+    """Measure the multiply-adds per second of training, with the largest model that the time allows (collective)."""
     assert config.batch is not None
     positions = config.batch * config.seq
 
-    def measured(hidden: int, most: float) -> float:
-        seconds = measure(config, hidden, vocab, most, clock.group).step
+    def measure_rate(hidden: int, most: float) -> float:
+        seconds = measure_speed(config, hidden, vocab, most, clock.group).step
         return _work(config, hidden, vocab) * positions / seconds
 
-    rate = measured(_PROBED, 0.1)
+    rate = measure_rate(_PROBED, 0.1)
     large = _work(config, _MEASURED, vocab) * positions / rate
-    return measured(_MEASURED, 0.2) if 3 * large < _PROBE_SHARE * clock.left() else rate
+    return measure_rate(_MEASURED, 0.2) if 3 * large < _PROBE_SHARE * clock.left() else rate
 
 
 def _work(config: Config, hidden: int, vocab: int) -> float:
-    """Multiply-adds a token."""
+    """Multiply-adds per token."""
     gates = CELLS[config.cell].gate_count
     return gates * hidden * hidden * (2 * config.layers - 1) + hidden * vocab
 
 
 def _recurrent(hidden: int, layers: int) -> int:
-    """Weights of an LSTM of this size, but for the ends."""
+    """Recurrent weights of an LSTM of this size: without input table and output layer."""
     return 4 * hidden * hidden * (2 * layers - 1)
 
 
 def _most_epochs(config: Config, tokens: int) -> float:
-    """Passes after which a model of this size only learns the text by heart: fewer the more weights there are for each
-    token, except of a short text, whose passes have few steps."""
+    """Return the number of epochs after which a model of this size overfits.
+
+    Fewer the more weights there are per token, except for a short text, whose epochs have few steps.
+    """
     assert config.hidden is not None
     each = _recurrent(config.hidden, config.layers) / tokens
     return _MOST_EPOCHS if tokens < _SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
 
 
 def _length(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget) -> tuple[int, int | None]:
-    """Steps of the run, and tokens of an evaluation while it trains."""
+    """Return the steps of the run, and the tokens of an evaluation during training."""
     if config.steps is not None or config.epochs is not None:
         steps = config.steps or steps_of_epochs(config, config.epochs or 0.0, tokens)
         return steps, usual_size(config.replace(steps=steps, epochs=None), valid_tokens)
@@ -274,7 +268,7 @@ def _length(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: T
 
 
 def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
-    """Steps in so many passes over a training text of ``tokens``."""
+    """Return the number of steps of ``epochs`` passes over a training text of ``tokens``."""
     assert config.batch is not None
     return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
 
@@ -286,10 +280,10 @@ def length_within(
     vocab: int,
     group: Communicator = SINGLE_PROCESS,
 ) -> tuple[int, int | None]:
-    """Steps, and tokens of an evaluation, that fit into the time that is left when a few have been measured."""
+    """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective)."""
     assert config.batch is not None
     assert config.hidden is not None
-    speed = measure(config, config.hidden, vocab, group=group, valid_tokens=valid_tokens)
+    speed = measure_speed(config, config.hidden, vocab, group=group, valid_tokens=valid_tokens)
     left = max(0.0, seconds_left())
     size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
     used = min(size or 0, valid_tokens)
@@ -297,7 +291,7 @@ def length_within(
     saving = speed.parameters * _BYTES / _SAVED_BYTES
     evaluation = used * (speed.whole if used == valid_tokens else speed.part) + saving
     steps = max(1, int(most / speed.step))
-    for _ in range(3):  # how often it evaluates depends on the steps, and they on that
+    for _ in range(3):  # the number of evaluations depends on the steps, and the steps on it: a fixed-point iteration
         every = config.eval_every or eval_every(config.replace(steps=steps, eval_size=size), valid_tokens)
         evaluations = -(-steps // every)
         steps = max(1, int((most - evaluations * evaluation) / speed.step))
@@ -305,7 +299,7 @@ def length_within(
 
 
 def _affordable_size(config: Config, speed: Speed, left: float, valid_tokens: int) -> int | None:
-    """Tokens that the evaluations while training may have, by measured times; None where there are none."""
+    """Return the tokens of an evaluation during training, by measured speed; None without validation text."""
     if not valid_tokens:
         return None
     seconds = _VALIDATION * left
@@ -317,7 +311,7 @@ def _affordable_size(config: Config, speed: Speed, left: float, valid_tokens: in
 
 
 def usual_size(config: Config, valid_tokens: int) -> int | None:
-    """The same without measuring: for a run whose length is no time."""
+    """Return the tokens of an evaluation during training without timing, for a length that is not a time."""
     assert config.batch is not None
     assert config.steps is not None
     if not valid_tokens:
@@ -327,7 +321,7 @@ def usual_size(config: Config, valid_tokens: int) -> int | None:
 
 
 def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
-    """Tokens of the exact evaluation at the end: all, unless that took long beside the training."""
+    """Return the tokens of the exact evaluation at the end: all, unless that is slow compared with training."""
     assert config.batch is not None
     assert config.steps is not None
     assert config.hidden is not None
@@ -336,12 +330,12 @@ def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
 
 
 def usual_warmup(steps: int) -> int:
-    """Steps of the warm-up of a run, where that is left open."""
+    """Return the default number of warm-up steps."""
     return min(100, steps // 10)
 
 
 def with_steps(config: Config, steps: int, done: int, evaluate_every: Callable[[Config], int]) -> Config:
-    """The same run with another number of steps, after ``done`` of them; what followed from the old number follows."""
+    """Change the number of steps after ``done`` of them; ``eval_every`` and ``warmup`` follow if they were defaults."""
     assert config.steps is not None
     changed = config.replace(steps=steps)
     if config.eval_every == evaluate_every(config):
@@ -352,12 +346,12 @@ def with_steps(config: Config, steps: int, done: int, evaluate_every: Callable[[
 
 
 def hardly_trained(steps: int) -> bool:
-    """Whether a model has seen too little to be of use."""
+    """Whether ``steps`` are too few for a useful model."""
     return steps < _HARDLY
 
 
 def too_few(steps: int) -> str:
-    """What to say of a time budget that allows only so many steps."""
+    """Return a warning about a time budget that allows only ``steps`` steps."""
     return f"only {steps:,} {'step' if steps == 1 else 'steps'}: hardly trained; give more time with --for"
 
 
@@ -369,12 +363,12 @@ def _learning_rate(config: Config) -> float:
 
 
 def _dropout(epochs: float) -> float:
-    """None for a text seen once, 0.4 for seven epochs, at most a half."""
+    """Choose the dropout rate: 0 for one epoch, 0.4 for seven, at most 0.5."""
     return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 7)), 2)
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:
-    """10 evaluations, or up to 40 of the whole validation text, as many as their share of the training pays for."""
+    """Return the default steps between evaluations: 10 in a run, or up to 40 on the whole text if that is cheap."""
     assert config.batch is not None
     assert config.steps is not None
     count = float(_EVALUATIONS)

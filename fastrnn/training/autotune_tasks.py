@@ -1,35 +1,30 @@
-"""What a user leaves open for a labelled task is chosen here, from the number of records, the budget and the speed."""
+"""Automatic choice of settings of a supervised task, from the number of examples, the budget and the speed."""
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..cells import CELLS
 from ..config import Config
-from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from .autotune import TimeBudget, hardly_trained, too_few, usual_warmup
-from .optimizers import Optimizer
 
 HIDDEN = 128
 BATCH = 32
-_LEAST_STEPS = 600  # of a run whose length is chosen, however little data there is
+_LEAST_STEPS = 600  # of a run whose length is chosen here, even with little data
 
 
 @dataclasses.dataclass(frozen=True)
 class Usual:
-    """``dropout``; ``steps`` after which more hardly helped in trials, and in how many ``epochs`` at most."""
+    """Defaults of a task: the dropout rate, and the steps and epochs after which more hardly helped in trials."""
 
     dropout: float
     steps: int
     epochs: float
 
 
-# From trials with the lectures' examples and public data (see the README): what learns a rule wants many steps and no
-# dropout; what learns words from a few thousand sentences knows them by heart after a few epochs.
+# From trials with the lectures' examples and public data (see the README): a model that learns a rule needs many steps
+# and no dropout; one that learns words from a few thousand sentences overfits after a few epochs.
 _USUAL = {
     "tag": Usual(0.4, 2000, 30),
     "classify": Usual(0.4, 6000, 25),
@@ -38,22 +33,22 @@ _USUAL = {
     "forecast": Usual(0.1, 3000, 60),
     "regress": Usual(0.0, 6000, 200),
 }
-_WORDS = Usual(0.6, 6000, 4)  # classify texts by their words
+_WORDS = Usual(0.6, 6000, 4)  # for classifying texts by their words
 _VALIDATIONS = 60  # the most in a run
 _PATIENCE = 15  # validations without improvement
-_SHARE = 0.95  # of the time that is left, for steps and validations
+_SHARE = 0.95  # of the time left, for steps and validations
 _SAVING = 0.05  # seconds to write the checkpoints of a validation
-_VALIDATION = 0.02  # of the time that is left, for the validations while training
-_FINAL = 0.015  # the same for the validation of all records at the end
-_LEAST_RECORDS = 200  # that every validation has, if there are so many
-_VALIDATED = 5000  # records, the most of a validation while training
-_DECODED = 300  # the same where answers have to be written out (translate)
-_FINALLY = 10  # times as many, at the most, are validated at the end
+_VALIDATION = 0.02  # of the time left, for the validations during training
+_FINAL = 0.015  # of the time left, for the validation on all examples at the end
+_LEAST_RECORDS = 200  # every validation has at least this many examples, if there are so many
+_VALIDATED = 5000  # most examples of a validation during training
+_DECODED = 300  # the same for translate, where answers are decoded token by token
+_FINALLY = 10  # the validation at the end has at most this many times more
 _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 0.5}
 
 
 def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
-    """Sizes, rate and dropout filled in, for so many training records; and in words what was chosen."""
+    """Choose sizes, learning rate and dropout for ``records`` training examples; also returns lines on the choices."""
     chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
     chosen["dropout"] = usual(config).dropout
     chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
@@ -66,12 +61,12 @@ def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
 
 
 def usual(config: Config) -> Usual:
-    """What suits a task's data."""
+    """Return the defaults of a task."""
     return _WORDS if config.task == "classify" and config.tokens == "words" else _USUAL[config.task]
 
 
 class Costs(NamedTuple):
-    """Seconds of a training step, and of the validation of a record."""
+    """Seconds of a training step, and of evaluating one example."""
 
     step: float
     record: float
@@ -80,7 +75,10 @@ class Costs(NamedTuple):
 def complete_length(
     config: Config, per_epoch: int, records: int, clock: TimeBudget, measure: Callable[[], Costs]
 ) -> tuple[Config, list[str]]:
-    """Steps, warm-up, validations and patience filled in. ``records``: those to validate on."""
+    """Choose steps, warm-up, validations and patience; also returns lines on the choices.
+
+    ``records``: number of validation examples.
+    """
     words = []
     if config.steps is None and config.epochs is not None:
         config = config.replace(steps=steps_of_epochs(per_epoch, config.epochs), epochs=None)
@@ -107,12 +105,12 @@ def complete_length(
 
 
 def steps_of_epochs(per_epoch: int, epochs: float) -> int:
-    """Steps in so many passes."""
+    """Return the number of steps of ``epochs`` passes."""
     return max(1, math.ceil(epochs * per_epoch))
 
 
 class Length(NamedTuple):
-    """Steps of a run, records of a validation (None: there are none), and steps between validations."""
+    """Steps of a run, examples of a validation (None without validation data), and steps between validations."""
 
     steps: int
     eval_size: int | None
@@ -127,7 +125,7 @@ def length_within(
     seconds_left: Callable[[], float],
     measure: Callable[[], Costs],
 ) -> Length:
-    """At most ``wanted`` steps that fit, validations included, into the time that is left when a few were measured."""
+    """Measure the costs; return at most ``wanted`` steps that fit into the time left, validations included."""
     costs = measure()
     if math.isinf(left := seconds_left()):
         every = config.eval_every or eval_every(config.replace(steps=wanted), per_epoch)
@@ -145,8 +143,10 @@ def length_within(
 def _validations(
     config: Config, per_epoch: int, records: int, steps: int, seconds: float, record: float
 ) -> tuple[int | None, int]:
-    """Records of a validation and steps between two, so that all together take so many seconds: fewer records first,
-    then fewer validations."""
+    """Return the examples of a validation and the steps between two, so that all take ``seconds`` together.
+
+    Reduces the examples first, then the number of validations. ``record``: seconds of one example.
+    """
     every = config.eval_every or eval_every(config.replace(steps=steps), per_epoch)
     if not records:
         return None, every
@@ -160,44 +160,19 @@ def _validations(
 
 
 def usual_size(config: Config, records: int) -> int:
-    """Records of a validation while training, where the time does not matter."""
+    """Return the examples of a validation during training, without a time budget."""
     return min(records, _DECODED if config.task == "translate" else _VALIDATED)
 
 
 def final_size(config: Config, records: int) -> int:
-    """Records of the validation at the end."""
+    """Return the examples of the validation at the end."""
     return min(records, _FINALLY * (_DECODED if config.task == "translate" else _VALIDATED))
 
 
 def eval_every(config: Config, per_epoch: int) -> int:
-    """After each pass, or after more where passes are short."""
+    """Return the default steps between validations: an epoch, or more where epochs are short."""
     assert config.steps is not None
     return max(1, min(config.steps, max(per_epoch, math.ceil(config.steps / _VALIDATIONS))))
-
-
-def median_seconds(
-    model: Any, config: Config, windows: Any, group: Communicator = SINGLE_PROCESS, most: float = 0.6
-) -> float:
-    """A training step of this model on the run's first windows, after one that compiles. Changes its parameters.
-
-    In a group all measure together, and the slowest counts.
-    """
-    optimizer = Optimizer(model, config)
-    lo, hi = windows.part
-    state, keep = model.initial_state(hi - lo), 1 - (config.dropout or 0.0)
-    model.parameters.flat[...] = np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size)
-    times: list[float] = []
-    end = math.inf
-    while len(times) < 4 or (len(times) < 30 and group.all_reduce_max(time.monotonic() < end)[0]):
-        start = time.perf_counter()
-        window = windows.window(len(times))
-        nats = model.train_step_gradients(window, state, keep, 0)
-        group.all_reduce_gradients(model.gradients.flat, nats, window)
-        optimizer.step(1e-9, optimizer.gradient_norm())
-        times.append(time.perf_counter() - start)
-        if len(times) == 1:
-            end = time.monotonic() + most
-    return group.all_reduce_max(float(np.median(times[1:])))[0]
 
 
 def _learning_rate(config: Config) -> float:

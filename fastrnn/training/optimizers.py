@@ -1,4 +1,4 @@
-"""The optimisers: what each remembers between steps, and one step of it on the flat arrays."""
+"""Optimizers: their moments, and an update of the flat parameter array."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,8 @@ import numpy as np
 from ..config import MOMENTS, Config
 from ..nn.models import Model
 
-# optimiser -> the names of its moments: "m" a mean of gradients, "v" a mean (Adagrad: a sum) of their squares.
-
-# optimiser -> what its kernel takes after the learning rate, for update number t = 1, 2, ...
+# Optimizer -> the arguments of its kernel after the learning rate, for update number t = 1, 2, ... AdamW gets the bias
+# corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
 _SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {
     "adamw": lambda c, t: (c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
     "sgd": lambda c, t: (),
@@ -21,14 +20,20 @@ _SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {
 }
 
 
-_FEW_BLOCKS = 64  # whose squares one thread adds up sooner than it wakes another: 0.05 ms
+_FEW_BLOCKS = 64  # one thread sums these in less time than waking another takes: 0.05 ms
 
 
 class Optimizer:
-    """Updates a model's parameters from its gradients. ``updates`` counts the steps taken."""
+    """Updates the parameters of a model from its gradients.
+
+    ``updates``: number of updates so far. ``moments``: arrays by name: "m" is a mean of gradients, "v" a mean (Adagrad:
+    a sum) of their squares.
+    """
 
     def __init__(self, model: Model, config: Config) -> None:
-        self.model, self.config, self.updates = model, config, 0
+        self.model = model
+        self.config = config
+        self.updates = 0
         kernels, flat = model.kernels, model.parameters.flat
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
         self._kernel = getattr(kernels, config.optimizer)
@@ -40,16 +45,20 @@ class Optimizer:
             kernels.copy(self._decay, np.where(biases, 0, config.weight_decay))
 
     def gradient_norm(self) -> float:
-        """The norm of the whole gradient; NaN or infinity if one is in it."""
+        """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
         gradient, sums_of_squares = self.model.gradients.flat, self.model.kernels.sums_of_squares
         if self._blocks <= _FEW_BLOCKS:
             sums_of_squares(gradient, self._sums, 0, self._blocks)
         else:
             self.model.pool.together(lambda part: sums_of_squares(gradient, self._sums, *part.range(self._blocks)))
-        return math.sqrt(total) if (total := float(self.model.kernels.to_host(self._sums).sum())) >= 0 else math.nan
+        total = float(self.model.kernels.to_host(self._sums).sum())
+        return math.sqrt(total) if total >= 0 else math.nan
 
     def step(self, lr: float, norm: float) -> None:
-        """One update with the gradient clipped to ``config.clip`` (0: as it is)."""
+        """Update the parameters, with the gradient clipped to norm ``config.clip`` (0: no clipping).
+
+        ``norm``: the norm of the gradient, from `gradient_norm`.
+        """
         self.updates += 1
         clip = self.config.clip
         scale = clip / norm if clip and norm > clip else 1.0
@@ -60,11 +69,11 @@ class Optimizer:
         )
 
     def to_mapping(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of the moments."""
+        """Copy the moments to the host."""
         return {name: np.array(self.model.kernels.to_host(array)) for name, array in self.moments.items()}
 
     def assign(self, moments: dict[str, np.ndarray[Any, Any]], updates: int) -> None:
-        """Go on from saved moments."""
+        """Set the moments and the number of updates from a checkpoint."""
         for name, array in self.moments.items():
             self.model.kernels.copy(array, moments[name])
         self.updates = updates

@@ -1,4 +1,4 @@
-"""``log.jsonl``: one JSON object a line, each written out at once, that a full disk or a kill leaves readable."""
+"""``log.jsonl``: one JSON object per line, written at once, readable even after a full disk or a kill."""
 
 import contextlib
 import json
@@ -14,15 +14,15 @@ from ..checkpoint.lock import open_log, read_at
 from ..errors import OutputError
 
 _BLOCK = 1 << 16
-_MOST_PENDING = 1 << 20  # bytes kept for a full disk to take later
+_MOST_PENDING = 1 << 20  # bytes kept in memory while the disk is full
 
 
 class RunLog:
-    """Appends to a log, after the last whole line if a kill left half of one.
+    """Appends to a log, after the last complete line if a kill left half of one.
 
     Holds a lock while it is open, so that two processes cannot train in one run folder. Raises `OutputError` if the
-    file cannot be opened or another process holds it. A later write that fails does not raise: `warn` is called, once,
-    with one line, and the records are kept and tried again with the next.
+    file cannot be opened or another process holds the lock. A later write that fails does not raise: `warn` is called
+    once with a line, and the records are kept and written with the next ones.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class RunLog:
         except OSError as error:
             raise OutputError(f"{self._path}: cannot write this log: {error.strerror}") from None
         try:
-            self._end = _whole_lines(self._descriptor)
+            self._end = _complete_length(self._descriptor)
             os.ftruncate(self._descriptor, self._end)
         except OSError as error:
             os.close(self._descriptor)
             raise OutputError(f"{self._path}: cannot write this log: {error.strerror}") from None
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Appends one object; NaN and infinity, which JSON lacks, become null."""
+        """Append one object; NaN and infinity, which JSON lacks, become null."""
         self._pending += json.dumps(_plain(record), allow_nan=False).encode("ascii") + b"\n"
         self._write_pending()
 
     def close(self) -> None:
-        """Tries once more to write what is pending; gives the lock back."""
+        """Try once more to write pending records; release the lock."""
         if self._descriptor >= 0:
             if self._pending:
                 self._write_pending()
@@ -60,7 +60,7 @@ class RunLog:
             try:
                 os.close(descriptor)
             except OSError as error:
-                self._tell(error)
+                self._warn_once(error)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -79,30 +79,30 @@ class RunLog:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            self._failed(error)
+            self._discard_partial(error)
         else:
             self._end += len(self._pending)
             self._pending, self._torn = b"", False
 
-    def _failed(self, error: OSError) -> None:
-        """Takes back what was written of the pending lines, so that the file ends with a whole one."""
+    def _discard_partial(self, error: OSError) -> None:
+        """Truncate a partial write, so that the file ends with a complete line; the records stay pending."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._end)
         if len(self._pending) > _MOST_PENDING:
             self._pending = b""
-        self._tell(error)
+        self._warn_once(error)
 
-    def _tell(self, error: OSError) -> None:
+    def _warn_once(self, error: OSError) -> None:
         if self._warn:
             warn, self._warn = self._warn, None
-            warn(f"{self._path}: cannot write the log ({error.strerror}); training goes on, free some space")
+            warn(f"{self._path}: cannot write the log ({error.strerror}); training continues; free some space")
 
 
 class NoLog:
-    """The same for a process that is not to write one."""
+    """The log of the ranks other than 0: writes nothing."""
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def __enter__(self) -> "NoLog":
         return self
@@ -110,11 +110,11 @@ class NoLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing was opened."""
+        """Do nothing: no file is open."""
 
 
-def _whole_lines(descriptor: int) -> int:
-    """The length of a file up to the end of its last whole line."""
+def _complete_length(descriptor: int) -> int:
+    """Return the length of a file up to the end of its last complete line."""
     end = os.fstat(descriptor).st_size
     while end:
         start = max(0, end - _BLOCK)
@@ -126,7 +126,7 @@ def _whole_lines(descriptor: int) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """The same in JSON's own types."""
+    """Convert a value to the types of JSON."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the factor in [0, 1] by which a step's learning rate is the peak one."""
+"""Learning-rate schedules: the factor in [0, 1] that multiplies the peak learning rate at each step."""
 
 import dataclasses
 import math
@@ -11,22 +11,24 @@ Schedule = Callable[[int, int, int, float], float]
 
 
 def constant(step: int, steps: int, warmup: int, final: float) -> float:
-    """1 after the warm-up."""
+    """Keep 1 after the warm-up."""
     return _ramp(step, warmup)
 
 
 def linear(step: int, steps: int, warmup: int, final: float) -> float:
-    """After the warm-up a straight line from 1 to `final`, which the last step has."""
-    return _ramp(step, warmup) * (1 - (1 - final) * _done(step, steps, warmup))
+    """Fall on a straight line from 1 after the warm-up to `final` at the last step."""
+    return _ramp(step, warmup) * (1 - (1 - final) * _decay_progress(step, steps, warmup))
 
 
 def cosine(step: int, steps: int, warmup: int, final: float) -> float:
-    """After the warm-up half a cosine wave from 1 to `final`, which the last step has (Loshchilov & Hutter, 2017)."""
-    return _ramp(step, warmup) * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * _done(step, steps, warmup))))
+    """Fall on half a cosine from 1 after the warm-up to `final` at the last step (Loshchilov & Hutter, 2017)."""
+    return _ramp(step, warmup) * (
+        final + (1 - final) * 0.5 * (1 + math.cos(math.pi * _decay_progress(step, steps, warmup)))
+    )
 
 
 # name -> f(step, steps, warmup, final): step counts from 0 to steps - 1; warmup is in steps; final is the last factor.
-# "plateau" depends on what was measured, not on the step: `constant` gives its warm-up, `Plateau` its factor.
+# "plateau" depends on the validation loss, not on the step: `constant` gives its warm-up, `Plateau` its factor.
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "linear": linear, "cosine": cosine}
 
 
@@ -41,7 +43,7 @@ class Plateau:
     waited: int = 0
 
     def observe(self, nats: float) -> bool:
-        """Takes a validation loss; true if the factor has become smaller. NaN is no improvement."""
+        """Record a validation loss; return whether the factor was reduced. NaN is no improvement."""
         if nats < (math.inf if self.best is None else self.best):
             self.best, self.waited = nats, 0
             return False
@@ -53,7 +55,7 @@ class Plateau:
         return self.factor < before
 
     def to_mapping(self) -> dict[str, Any]:
-        """What JSON can hold, for a checkpoint's progress."""
+        """Convert to a mapping for JSON, stored in the progress of a checkpoint."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -63,21 +65,21 @@ class Plateau:
             plateau = cls(**mapping)
             whole = type(plateau.patience) is int and type(plateau.waited) is int
             best = 0.0 if plateau.best is None else plateau.best
-            sound = whole and plateau.patience >= 1 and plateau.waited >= 0 and math.isfinite(best)
-            sound = sound and 0 <= plateau.final <= 1 and 0 <= plateau.factor <= 1
+            is_valid = whole and plateau.patience >= 1 and plateau.waited >= 0 and math.isfinite(best)
+            is_valid = is_valid and 0 <= plateau.final <= 1 and 0 <= plateau.factor <= 1
         except TypeError:
-            sound = False
-        if not sound:
+            is_valid = False
+        if not is_valid:
             raise CheckpointError("the plateau schedule in this checkpoint is damaged; use another copy")
         return plateau
 
 
 def _ramp(step: int, warmup: int) -> float:
-    """The warm-up: 1/warmup, 2/warmup, ... 1."""
+    """Return the factor of the warm-up: 1/warmup, 2/warmup, ... 1."""
     return min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
 
 
-def _done(step: int, steps: int, warmup: int) -> float:
-    """The share of the way from the end of the warm-up to the last step."""
+def _decay_progress(step: int, steps: int, warmup: int) -> float:
+    """Return the share of steps done between the end of the warm-up and the last step, from 0 to 1."""
     last = steps - 1
     return min(1.0, max(0, step - warmup) / (last - warmup)) if last > warmup else 0.0

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks the training loop to save and stop, the second leaves at once."""
+"""SIGINT and SIGTERM: the first asks the training loop to save and stop, the second ends the process at once."""
 
 import contextlib
 import os
@@ -19,69 +19,69 @@ _contexts: "weakref.WeakSet[StopSignals]" = weakref.WeakSet()
 class StopSignals:
     """A context in which the first signal sets `stop` to its number and the second ends the process with 128 + number.
 
-    While `urgent` is true the first already ends it: for times that have nothing to save, such as compiling. Python
-    runs its own handlers only between two instructions of the main thread, which compiled code can hold for seconds;
-    so a thread watches the descriptor to which the signal's arrival itself is written.
+    While `urgent` is true the first signal ends it already: for phases with nothing to save, such as compiling. Python
+    runs signal handlers only between two bytecode instructions of the main thread, and compiled code can run for
+    seconds without one; so a thread watches the wakeup descriptor, which is written when the signal arrives.
 
     A signal that the parent process ignores (``nohup``, a job in the background of a script) stays ignored. Outside
     the main thread, where Python allows no handlers, the context does nothing.
     """
 
     def __init__(self, urgent: bool = False, raises: bool = False) -> None:
-        """``raises``: never end the process; where it would end, raise what Python does for these signals."""
+        """``raises``: instead of ending the process, raise `KeyboardInterrupt` or `SystemExit`, as Python does."""
         self.stop: int | None = None
         self.urgent = urgent
         self._raises = raises
-        self._heard: frozenset[int] = frozenset()
+        self._handled: frozenset[int] = frozenset()
         _contexts.add(self)
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._listen()
+            self._install_handlers()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._heard:
+        if not self._handled:
             return
-        # The descriptor goes first: the handlers before ours may rely on theirs, and not hear of a signal between.
+        # Restore the descriptor first: the previous handlers may rely on theirs, and would miss a signal in between.
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        self._heard = frozenset()
-        self._writer.shutdown(socket.SHUT_WR)  # the watcher reads the end, and returns
+        self._handled = frozenset()
+        self._writer.shutdown(socket.SHUT_WR)  # the watcher reads end of file, and returns
         self._watcher.join()
         self._writer.close()
         self._reader.close()
 
-    def _listen(self) -> None:
-        self._heard = frozenset(n for n in _SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None))
-        if not self._heard:
+    def _install_handlers(self) -> None:
+        self._handled = frozenset(n for n in _SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None))
+        if not self._handled:
             return
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._watcher = threading.Thread(target=self._watch, name="stop-signals", daemon=True)
         self._watcher.start()
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._handlers: dict[int, Any] = {number: signal.signal(number, self._note) for number in self._heard}
+        self._handlers: dict[int, Any] = {number: signal.signal(number, self._handle) for number in self._handled}
 
-    def finished(self, result: Result) -> Result:
-        """The result of what was stopped; or, if wanted, `KeyboardInterrupt` or `SystemExit` in its place."""
+    def return_or_raise(self, result: Result) -> Result:
+        """Return ``result``; or, with ``raises``, raise the exception of the signal that has arrived."""
         if self._raises and self.stop is not None:
             raise _exception(self.stop)
         return result
 
     def forget(self) -> None:
-        """In a child process after a fork: no thread watches here, and the descriptor is the parent's as well."""
-        if self._heard:
+        """Remove the handlers in a child process after a fork: it has no watcher, and shares the descriptor."""
+        if self._handled:
             with contextlib.suppress(ValueError):  # not the main thread
                 signal.set_wakeup_fd(-1)
                 for number, handler in self._handlers.items():
                     signal.signal(number, handler)
-            self._heard = frozenset()
+            self._handled = frozenset()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         again = self.stop is not None
         self.stop = number
         if self._raises and (again or self.urgent):
@@ -91,8 +91,8 @@ class StopSignals:
         count = 0
         while numbers := self._reader.recv(64):
             for number in numbers:
-                count += number in self._heard
-                if number in self._heard and not self._raises and (count > 1 or self.urgent):
+                count += number in self._handled
+                if number in self._handled and not self._raises and (count > 1 or self.urgent):
                     _leave(number, "before training began" if self.urgent else "at once; the last saved state is whole")
 
 
@@ -110,9 +110,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _leave(number: int, how: str) -> None:
-    """Ends the process without cleaning up, but for the cursor that a live display may have hidden."""
+    """End the process without cleaning up, except for the cursor, which a live display may have hidden."""
     with contextlib.suppress(OSError, ValueError):
-        if select.select([], [2], [], 0)[1]:  # a reader that has stopped must not keep us
+        if select.select([], [2], [], 0)[1]:  # never block on a reader that has stopped
             line = f"fastrnn: stopped by {signal.Signals(number).name} {how}\n"
             os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + line.encode())
     os._exit(128 + number)

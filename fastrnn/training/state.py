@@ -1,4 +1,4 @@
-"""Where a run is: what a checkpoint tells of it, and which of its states is the best."""
+"""Progress of a run as stored in checkpoints, and the choice of the best state."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ _KEYS = {"evals_since_best": "waited", "nonfinite_steps": "bad_steps", "rollback
 
 @dataclasses.dataclass
 class TrainerState:
-    """Where a run is. JSON keeps it exactly."""
+    """Progress of a run; JSON stores it exactly."""
 
     step: int = 0
     updates: int = 0
@@ -37,7 +37,7 @@ class TrainerState:
     metrics: dict[str, float] | None = None  # of the best state; language models have none
 
     def to_mapping(self) -> dict[str, Any]:
-        """What JSON can hold, for `from_mapping`."""
+        """Convert to a mapping for JSON; the reverse of `from_mapping`."""
         mapping = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         if self.metrics is None:
             del mapping["metrics"]
@@ -57,10 +57,10 @@ class TrainerState:
         return cls(**{fields.get(key, key): value for key, value in mapping.items()})
 
     def judge(self, measured: Evaluation | None) -> bool:
-        """Note an evaluation; whether its state is the best so far. Without validation the latest is.
+        """Record an evaluation; return whether its state is the best so far. Without validation data the last one is.
 
-        The best is that with the lowest validation loss; where answers are right or wrong, that with most of them right
-        (in trials up to 3 points more than by the loss, which grows again while accuracy still does). Their share is
+        The best state has the lowest validation loss, or, for tasks with right and wrong answers, the highest accuracy
+        (in trials up to 3 points more than by the loss, which rises again while accuracy still improves). Accuracy is
         rounded to whole per cent, since a smaller difference may be chance; among equals the loss decides.
         """
         if measured is None:

@@ -1,4 +1,4 @@
-"""One run's moving parts: a step, the guard against NaN, and what must be kept to go on bit for bit."""
+"""A training step, the guard against NaN, and the state needed to resume bit-for-bit."""
 
 import dataclasses
 import math
@@ -14,14 +14,14 @@ from .optimizers import Optimizer
 from .schedules import SCHEDULES, Plateau
 from .state import TrainerState
 
-_BAD_STEPS = 3  # in a row, before going back
-_RETURNS = 3  # before giving up
+_MOST_NONFINITE_STEPS = 3  # in a row, then roll back
+_MOST_ROLLBACKS = 3  # then give up
 _SMOOTHING = 0.02  # weight of a new loss in the smoothed one
 
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A state that training can go back to, or on from."""
+    """A copy of the training state, for rollbacks and checkpoints."""
 
     parameters: np.ndarray[Any, Any]
     moments: dict[str, np.ndarray[Any, Any]]
@@ -30,28 +30,28 @@ class Snapshot:
 
 
 class TrainingData(Protocol):
-    """What a run reads, step by step: `fastrnn.data.text.bptt.TBPTTStreams` of a text, or batches of records."""
+    """Training batches by step: `fastrnn.data.text.bptt.TBPTTStreams` of a text, or batches of examples."""
 
     @property
     def per_epoch(self) -> int:
-        """Steps in one pass over the data."""
+        """Steps of one epoch."""
 
     @property
     def batch(self) -> int:
-        """Streams or records in a step, of all processes together."""
+        """Streams or examples in a step, of all processes together."""
 
     @property
     def part(self) -> tuple[int, int]:
-        """Those lo..hi of them that are in this process's windows."""
+        """The range (lo, hi) of them in the windows of this process."""
 
     def window(self, index: int) -> Any:
-        """What step ``index`` learns from, a pure function of the index; a `TrainingWindow`."""
+        """Return the `TrainingWindow` of step ``index``: a pure function of the index, so that a run can be resumed."""
 
 
 class Trainer:
-    """Trains a model on windows of its data; ``config`` is complete (see `auto`).
+    """Trains a model on windows of its data; ``config`` is complete (see `autotune`).
 
-    In a ``group`` each process has its part of the windows, and all of them the same parameters.
+    In a ``group`` each process has its share of the windows, and all have the same parameters.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class Trainer:
         assert config.warmup is not None
         assert config.dropout is not None
         self.model, self.windows, self.config, self.group = model, windows, config, group
-        self.steps, self.lr, self.warmup, self.keep_prob = config.steps, config.lr, config.warmup, 1 - config.dropout
+        self.steps = config.steps
+        self.lr = config.lr
+        self.warmup = config.warmup
+        self.keep_prob = 1 - config.dropout
         self.optimizer = Optimizer(model, config)
         lo, hi = windows.part
         self._batch_slice = (lo, windows.batch)
@@ -72,22 +75,22 @@ class Trainer:
         self._good = self.snapshot()
 
     def follow(self, config: Config) -> None:
-        """Take over the number of steps and the warm-up of a configuration that has changed."""
+        """Use the number of steps and the warm-up of a changed configuration."""
         assert config.steps is not None
         assert config.warmup is not None
         self.config, self.steps, self.warmup = config, config.steps, config.warmup
 
     def learning_rate(self) -> float:
-        """The rate of the next step."""
+        """Return the learning rate of the next step."""
         schedule = SCHEDULES.get(self.config.schedule, SCHEDULES["constant"])
         factor = schedule(self.progress.step, self.steps, self.warmup, self.config.final_lr)
         return self.lr * factor * self.progress.lr_scale * (self.plateau.factor if self.plateau else 1.0)
 
     def step(self) -> tuple[float, float]:
-        """One window forward and backward, and one update. Returns the loss in nats and the gradient's norm.
+        """Train on one window (collective). Returns the loss in nats and the gradient norm.
 
-        If either is NaN or infinite, the step is skipped; after three such steps in a row training goes back to the
-        last good state with half the learning rate. Raises `DivergedError` when that did not help three times.
+        If either is NaN or infinite, the update is skipped; after three such steps in a row the trainer rolls back to
+        the last good state with half the learning rate. Raises `DivergedError` after three rollbacks.
         """
         progress = self.progress
         before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
@@ -110,38 +113,39 @@ class Trainer:
         progress.step += 1
         progress.updates = self.optimizer.updates
         progress.chars += count
-        if progress.nonfinite_steps >= _BAD_STEPS:
+        if progress.nonfinite_steps >= _MOST_NONFINITE_STEPS:
             self.rollback()
         return nats, norm
 
     def is_finite(self) -> bool:
-        """Whether parameters, moments and state are all finite."""
+        """Whether parameters, moments and state are finite on all ranks (collective)."""
         arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *self.state.values())
         bad = any(not np.isfinite(self.model.kernels.to_host(array)).all() for array in arrays)
         return not self.group.all_reduce_max(bad)[0]
 
     def rollback(self) -> None:
-        """To the last good state, with half the learning rate. Raises `DivergedError` after three times."""
-        scale, returns = self.progress.lr_scale / 2, self.progress.rollbacks + 1
-        if returns > _RETURNS:
+        """Restore the last good state and halve the learning rate. Raises `DivergedError` after three rollbacks."""
+        scale = self.progress.lr_scale / 2
+        rollbacks = self.progress.rollbacks + 1
+        if rollbacks > _MOST_ROLLBACKS:
             raise DivergedError(
                 f"training diverged at step {self.progress.step}: the loss or its gradient was NaN or infinite again "
                 "and again, also at an eighth of the learning rate; use a smaller --lr"
             )
         self.restore(self._good)
-        self.progress.lr_scale, self.progress.rollbacks = scale, returns
+        self.progress.lr_scale, self.progress.rollbacks = scale, rollbacks
 
     def broadcast_parameters(self) -> None:
-        """Every process goes on from the first one's parameters: unlike processors may round them otherwise."""
+        """Broadcast the parameters of rank 0: processors of different types may have rounded them differently."""
         self.group.broadcast(self.model.parameters.flat, *self.optimizer.moments.values())
 
     def save_rollback_point(self) -> None:
-        """Come back here if what follows diverges."""
+        """Make the current state the one that `rollback` restores."""
         snapshot = self.snapshot()
         self._good = dataclasses.replace(snapshot, progress=snapshot.progress | {"bad_steps": 0})
 
     def snapshot(self) -> Snapshot:
-        """A copy of everything that changes."""
+        """Copy everything that training changes."""
         self.progress.plateau = self.plateau.to_mapping() if self.plateau else None
         host = self.model.kernels.to_host
         state = {name: np.array(host(array)) for name, array in self.state.items()}
@@ -149,7 +153,7 @@ class Trainer:
         return Snapshot(parameters, self.optimizer.to_mapping(), state, self.progress.to_mapping())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot, bit for bit."""
+        """Continue from a snapshot, bit-for-bit."""
         kernels = self.model.kernels
         kernels.copy(self.model.parameters.flat, snapshot.parameters)
         self.progress = TrainerState.from_mapping(snapshot.progress)
@@ -160,5 +164,5 @@ class Trainer:
 
 
 def _key(seed: int, step: int) -> int:
-    """The key of a step's dropout masks."""
+    """Return the key of the dropout masks of a step."""
     return (seed * 0x9E3779B1 + step * 0x85EBCA77) & 0xFFFFFFFF

@@ -11,7 +11,7 @@ from fastrnn.training import autotune
     [(100_000, 512, 12), (460_000, 512, 7.9), (1_000_000, 768, 7.8), (3_000_000, 1024, 10.1), (10_000_000, 1024, 12)],
 )
 def test_a_long_time_is_not_spent_on_learning_the_text_by_heart(tokens, hidden, passes, monkeypatch):
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     made = autotune.plan(Config(), tokens, tokens // 9, 65, autotune.TimeBudget(36_000.0))
     config = made.config
     assert config.hidden == hidden
@@ -20,13 +20,13 @@ def test_a_long_time_is_not_spent_on_learning_the_text_by_heart(tokens, hidden, 
 
 
 def test_passes_that_are_asked_for_are_made(monkeypatch):
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, autotune.TimeBudget(None)).config
     assert config.steps * config.batch * config.seq / 1e6 == pytest.approx(40, abs=0.1)
 
 
 @pytest.mark.parametrize(("layers", "passes"), [(1, 12), (2, 10.2), (3, 7.9)])
 def test_the_weights_of_all_layers_count(layers, passes, monkeypatch):
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, autotune.TimeBudget(36_000.0)).config
     assert config.steps * config.batch * config.seq / 780_000 == pytest.approx(passes, abs=0.1)

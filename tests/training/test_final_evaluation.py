@@ -152,7 +152,7 @@ def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vo
         token = (8 * hidden * hidden + 5 * hidden * vocab) * 1e-10
         return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
 
-    monkeypatch.setattr(autotune, "measure", measured)
+    monkeypatch.setattr(autotune, "measure_speed", measured)
     tokens, valid = 3_000_000, 300_000
     config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, autotune.TimeBudget(budget)).config
     speed = measured(config, config.hidden, vocab)
@@ -182,7 +182,7 @@ def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, v
         work = 4 * hidden * hidden + hidden * vocab
         return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
-    monkeypatch.setattr(autotune, "measure", measured)
+    monkeypatch.setattr(autotune, "measure_speed", measured)
     short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, autotune.TimeBudget(s)) for s in (40.0, 4000.0))
     assert short.config.hidden < long.config.hidden
     assert short.config.steps >= 150
@@ -190,7 +190,7 @@ def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, v
 
 
 def test_a_time_for_few_steps_says_so(monkeypatch):
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
     made = autotune.plan(Config(), 2_000_000, 1000, 65, autotune.TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
     few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, autotune.TimeBudget(None))

@@ -80,7 +80,7 @@ def test_a_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: i
         run_log.write({"step": step})
         assert records(path) == [{"step": n} for n in range(len(records(path)))]
     assert len(warnings) == 1
-    assert warnings[0].endswith("cannot write the log (No space left on device); training goes on, free some space")
+    assert warnings[0].endswith("cannot write the log (No space left on device); training continues; free some space")
     disk.room = 10**6
     run_log.write({"step": 6})
     run_log.close()

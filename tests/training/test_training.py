@@ -127,7 +127,7 @@ def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
 def test_a_run_goes_on_for_a_time_whatever_it_had_before(corpus, tmp_path, monkeypatch):
     """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     path = tmp_path / "run" / "last.safetensors"
     monkeypatch.setattr(Loop, "_seconds", lambda loop: 3600.0)
     resume(tmp_path / "run", {"steps": 31}, inputs=corpus)
@@ -151,7 +151,7 @@ class Starts(Callback):
 
 
 def test_a_time_that_shortens_a_run_says_so(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(autotune, "measure", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
     resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, callback=starts)

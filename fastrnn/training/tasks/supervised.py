@@ -28,6 +28,7 @@ from ...nn.spec import model_spec
 from .. import autotune_tasks
 from ..autotune import Plan, TimeBudget
 from ..callbacks import Callback
+from ..timing import median_step_seconds
 
 _MEASURED = 128  # examples whose evaluation is timed
 
@@ -163,7 +164,11 @@ class SupervisedTask:
     def _measure(self, config: Config) -> autotune_tasks.Costs:
         """Time a training step, and the evaluation of an example."""
         model = self.model(config)
-        step = autotune_tasks.median_seconds(model, config, self.windows(config), self.group)
+        windows = self.windows(config)
+        row_lo, row_hi = windows.part
+        keep = 1 - (config.dropout or 0.0)
+        # Windows differ in length, so at least three are timed.
+        step = median_step_seconds(model, config, windows.window, row_hi - row_lo, keep, group=self.group, least=3)
         if not self.valid:
             return autotune_tasks.Costs(step, 0.0)
         few = min(len(self.valid), _MEASURED)
