@@ -589,7 +589,7 @@ def test_python_m_runs_the_program_with_all_its_help(module: str, level: str, tm
 
     for command in ("train", "predict"):
         assert ask(level, "-m", module, command, "--help") == ask("-m", "fastrnn_cli", command, "--help")
-    assert "Train a model on a text" in ask(level, "-m", module, "train", "--help")
+    assert "Train a model on text" in ask(level, "-m", module, "train", "--help")
 
 
 def test_a_disabled_numba_raises_an_error_of_one_line(folder: Path) -> None:

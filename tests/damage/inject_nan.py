@@ -8,6 +8,7 @@ written, and at the end, all numbers in both checkpoints and in their progress a
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import tempfile
@@ -115,13 +116,14 @@ def infect(when: str, damage: Any, times: int, first: int) -> None:
 
     def running(loop: Loop, *arguments: Any) -> Any:
         evaluator = loop.evaluator
+        assert evaluator is not None
 
-        def evaluated(stopped: Callable[[], bool]) -> Any:
-            found = evaluator(stopped) if evaluator else None
+        def evaluated(watch: Callable[[float], bool]) -> Any:
+            found = evaluator.during(watch)
             bad = found is not None and when == "evaluation" and due(loop.trainer.progress.step)
             return type(found)(found.chars, damage, found.metrics) if found is not None and bad else found
 
-        loop.evaluator = evaluated
+        loop.evaluator = dataclasses.replace(evaluator, during=evaluated)
         return run(loop, *arguments)
 
     Trainer.step, Optimizer.gradient_norm = stepped, normed  # type: ignore[method-assign]

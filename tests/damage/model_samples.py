@@ -42,7 +42,15 @@ PROGRESS = {
 def task_model(task: str) -> bytes:
     """A checkpoint of a labelled task with random numbers."""
     vocabulary, settings = TASKS[task]
-    options = {"hidden": 3, "cell": "gru", "optimizer": "momentum", "steps": 9, "lr": 0.1, "warmup": 0} | settings
+    options = {
+        "tokens": "chars",
+        "hidden": 3,
+        "cell": "gru",
+        "optimizer": "momentum",
+        "steps": 9,
+        "lr": 0.1,
+        "warmup": 0,
+    } | settings
     config = Config(task=task, batch=2, dropout=0.0, eval_every=9, **options)
     shapes = parameter_shapes(config, spec_for(config, vocabulary))
     rng = np.random.default_rng(0)

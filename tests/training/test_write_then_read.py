@@ -262,7 +262,7 @@ def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> N
         ({"for_": 20}, "for must be a text"),
         ({"stepz": 40}, "unknown setting 'stepz'; did you mean steps"),
         ({5: 40}, "unknown setting 5"),
-        ({"hidden": 5}, "hidden cannot change"),
+        ({"hidden": 5}, "hidden cannot be changed"),
         ([("steps", 40)], "changes must be a dict"),
     ],
 )
