@@ -20,6 +20,8 @@ COMMANDS = {
     "bench": "Measure training and sampling speed on this machine.",
     "data": "List, show, generate or download datasets.",
     "warmup": "Compile all kernels ahead of time.",
+    "completion": "Print a shell's completion script.",
+    "help": "Show the help of a command.",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from fastrnn import config as configuration
 from fastrnn.config import Config, key_of
@@ -117,7 +118,27 @@ class _Name(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _TextName(_Name):
+    """Path of a text or the name of a corpus; the shell completes both."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from .completion import complete_text
+
+        return complete_text(incomplete)
+
+
+class _ModelName(_Name):
+    """Run folder or model file; the shell completes run folders first."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from .completion import complete_model
+
+        return complete_model(incomplete)
+
+
 PATH = _Name(readable=False)
+TEXT = _TextName(readable=False)
+MODEL = _ModelName(readable=False)
 _METAVARS = {
     "document_separator": "TEXT",
     "valid_file": "FILE",
@@ -200,7 +221,7 @@ def unknown_option(function: Function) -> Function:
 
 def model_argument(function: Function) -> Function:
     """Add the argument ``MODEL``: a run folder or a model file."""
-    return click.argument("model", type=PATH)(function)
+    return click.argument("model", type=MODEL)(function)
 
 
 def drop_unset(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _megabytes(size: int) -> str:
 
 
 @command.command("show", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data show python-docs"))
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.PATH)
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.TEXT)
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
 @options.json_option

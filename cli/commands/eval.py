@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @command_base.command("fastrnn eval runs/try python-docs --split valid")
 @options.model_argument
-@click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.PATH)
+@click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.TEXT)
 @click.option(
     "--split",
     type=click.Choice(["all", "train", "valid"]),

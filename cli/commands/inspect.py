@@ -38,8 +38,8 @@ def report_options(function: Any) -> Any:
 
 
 @command_base.command("fastrnn inspect runs/try python-docs --units")
-@click.argument("model", required=False, type=options.PATH)
-@click.argument("texts", metavar="TEXT...", nargs=-1, type=options.PATH)
+@click.argument("model", required=False, type=options.MODEL)
+@click.argument("texts", metavar="TEXT...", nargs=-1, type=options.TEXT)
 @report_options
 @options.setting("--length", int, "Characters (bytes, words) to read; --gradients reads all.", "10000", "Text")
 @options.setting("--show", click.IntRange(min=0), "Number of tokens to show.", "1000", "Text")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import command_base, options
+from ..completion import complete_label
 
 if TYPE_CHECKING:
     from fastrnn.data.text.tokenizers import Tokenizer
@@ -57,7 +58,12 @@ def sampling_options(function: Any) -> Any:
     callback=options.unescape_callback,
     help="Stop a sample before this text (\\n and \\t allowed).",
 )
-@click.option("--given", metavar="LABEL", help="Input of a model for generate: a label, or comma-separated numbers.")
+@click.option(
+    "--given",
+    metavar="LABEL",
+    shell_complete=complete_label,
+    help="Input of a model for generate: a label, or comma-separated numbers.",
+)
 @click.option(
     "--prime", metavar="TEXT", callback=options.unescape_callback, help="Text to continue (\\n, \\t and \\\\ allowed)."
 )

@@ -16,7 +16,7 @@ SWEEP = click.IntRange(1)
 
 @command_base.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
 @click.argument("config", type=options.PATH)
-@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
+@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @click.option("--out", type=options.PATH, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
 @options.setting("--jobs", SWEEP, "Runs at the same time; they share the processors.", "1")
 @options.setting("--trials", SWEEP, "How many settings to try.", "the whole grid; 20 where a range varies")

@@ -38,16 +38,18 @@ OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
 @command_base.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
-@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.PATH)
+@click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @options.all_config_options
 @click.option("--out", type=options.PATH, help="Run folder to create.  [default: runs/DATE]")
 @click.option(
     "--resume",
     metavar="RUN",
-    type=options.PATH,
+    type=options.MODEL,
     help="Resume a run bit-for-bit; a larger --steps or --epochs extends it, --for adds time.",
 )
-@click.option("--init-from", metavar="MODEL", type=options.PATH, help="Start from this model's weights and vocabulary.")
+@click.option(
+    "--init-from", metavar="MODEL", type=options.MODEL, help="Start from this model's weights and vocabulary."
+)
 @click.option("--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with settings.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the result.")
 @options.json_option
