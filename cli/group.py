@@ -60,9 +60,9 @@ class Program(click.Group):
 
 HELP = """Train and sample recurrent networks, at the speed your CPU can really give.
 
-MODEL is a run folder (its best model) or a model file; TEXT is a file, a folder, a glob, a .gz file, - for standard
-input, or the name of a built-in text. Results go to standard output, messages to standard error. Every setting can
-also come from the environment (FASTRNN_HIDDEN=256).
+MODEL is a run folder (its best model) or a model file; TEXT is a file (also compressed), a folder, a glob, - for
+standard input, or the name of a built-in text. Results go to standard output, messages to standard error. Every
+setting can also come from the environment (FASTRNN_HIDDEN=256).
 
 Example:  fastrnn train --for 2m
 """

@@ -134,8 +134,8 @@ def _megabytes(size: int) -> str:
 def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> None:
     """Show the size, vocabulary, documents and beginning of a text.
 
-    TEXT is what train takes: files, folders, globs, .gz, -, or a built-in text. With --text the text itself goes to
-    standard output.
+    TEXT is what train takes: files (also compressed), folders, globs, -, or a built-in text. With --text the text
+    itself goes to standard output.
     """
     if whole:
         if as_json:

@@ -57,11 +57,11 @@ OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, quiet: bool, **values: Any) -> None:
     """Train a model on text or labelled data.
 
-    DATA is a file, a folder, a glob, a .gz file, or - for standard input; several are read in a stable order. It is a
-    text; without DATA the built-in corpus python-docs is used. With --task tag it is .conllu or lines of token and
-    tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz; generate: the
-    same, the text being learnt from the label; translate: lines of source, tab, target; forecast and regress: .csv
-    with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
+    DATA is a file (also compressed), a folder, a glob, or - for standard input; several are read in a stable order.
+    It is a text; without DATA the built-in corpus python-docs is used. With --task tag it is .conllu or lines of
+    token and tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz;
+    generate: the same, the text being learnt from the label; translate: lines of source, tab, target; forecast and
+    regress: .csv with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves; --resume goes on.
     """

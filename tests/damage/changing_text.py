@@ -22,7 +22,7 @@ import numpy as np
 import fastrnn
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
-from fastrnn.data.text import files
+from fastrnn.data.text import compression, files
 from fastrnn.errors import ConfigError, FastRNNError, InputError
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, StepEnd
@@ -131,7 +131,7 @@ def while_reading(base: Path, times: int, seed: int = 0) -> str:
         path, change = base / name, CHANGES[i % len(CHANGES)]
         path.write_text(content)
         opened = _changing(path, change, rng.randrange(4))
-        with mock.patch.object(files, "CHUNK", 600), mock.patch.object(files, "open", opened, create=True):
+        with mock.patch.object(compression, "CHUNK", 600), mock.patch.object(files, "open", opened, create=True):
             try:
                 fastrnn.train([str(path)], config.replace(steps=2), base / f"run{i}")
                 assert np.isfinite(load(base / f"run{i}" / "last.safetensors").parameters["out.bias"]).all()

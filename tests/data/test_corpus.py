@@ -8,8 +8,8 @@ from corpus_cases import KINDS, text_of, written
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastrnn.data.text import compression, files
 from fastrnn.data.text import corpus as corpus_module
-from fastrnn.data.text import files as text_module
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
 from fastrnn.data.text.tokenizers import CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError, InputError
@@ -33,7 +33,7 @@ def test_words_are_the_same_however_chunks_end(tmp_path: Path, monkeypatch: pyte
     text = "It was café. We left\nat 3.14, don't\n\nyou see?"
     whole = corpus_from_text(text, tokens="words", min_count=1)
     for chunk in (1, 2, 3, 7):
-        monkeypatch.setattr(text_module, "CHUNK", chunk)
+        monkeypatch.setattr(compression, "CHUNK", chunk)
         corpus = read_corpus(written(tmp_path, text), tokens="words", min_count=1)
         assert corpus.fingerprint == whole.fingerprint
     assert text_of(whole) == "It was café.\nWe left\nat 3.14, don't\n\nyou see?\n"
@@ -81,7 +81,7 @@ def test_the_last_line_of_words_ends_too(tmp_path: Path) -> None:
 
 def test_a_long_line_of_words_is_cut_at_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastrnn.data.text.corpus_encoder._LONG_LINE", 10)
-    monkeypatch.setattr(text_module, "CHUNK", 7)
+    monkeypatch.setattr(compression, "CHUNK", 7)
     text = "alpha beta gamma delta epsilon zeta eta theta iota kappa"
 
     corpus = read_corpus(written(tmp_path, text), tokens="words", min_count=1)
@@ -142,7 +142,7 @@ def test_several_empty_texts_are_an_error_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tokens", ["chars", "words"])
 def test_invalid_utf8_is_named_with_its_offset(tokens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "CHUNK", 4)
+    monkeypatch.setattr(compression, "CHUNK", 4)
     names = written(tmp_path, "good\n", b"abcd\xc3\xa9f\xffg")
 
     with pytest.raises(
@@ -152,7 +152,7 @@ def test_invalid_utf8_is_named_with_its_offset(tokens: str, tmp_path: Path, monk
 
 
 def test_a_character_cut_by_a_chunk_of_ascii_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "CHUNK", 4)
+    monkeypatch.setattr(compression, "CHUNK", 4)
 
     with pytest.raises(
         InputError, match=r"0\.txt: not UTF-8 at byte 3 \(0xe2\); save it as UTF-8, or use --tokens bytes$"
@@ -191,6 +191,6 @@ def test_a_lone_surrogate_in_memory_is_an_error() -> None:
 def test_a_built_in_corpus_is_read_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = corpus_module.Source("python-docs", lambda: iter([b"the docs"]))
-    monkeypatch.setattr(text_module, "builtin_sources", lambda name: [source] if name == "python-docs" else [])
+    monkeypatch.setattr(files, "builtin_sources", lambda name: [source] if name == "python-docs" else [])
 
     assert text_of(read_corpus(["python-docs"])) == "the docs"

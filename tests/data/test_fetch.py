@@ -307,6 +307,7 @@ def lying(content: bytes, size: int) -> bytes:
         (zipped(sea=b"12345")[:40], "not a sound zip archive"),
         (b"", "not a sound zip archive"),
     ],
+    ids=["parent", "root", "inner parent", "other file", "other size", "false size", "cut", "empty"],  # not by the time
 )
 def test_an_unsound_archive_is_not_unpacked(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "in").mkdir()

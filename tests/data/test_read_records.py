@@ -78,7 +78,11 @@ def test_several_inputs_are_one_list(tmp_path: Path) -> None:
     ("task", "name", "message"),
     [
         ("tag", "a.csv", "tag does not read this kind of file; it reads .conllu, .conllup, .txt, .tsv, .conll, .bio,"),
-        ("forecast", "a.tsv", "forecast does not read this kind of file; it reads .csv (each also with .gz)"),
+        (
+            "forecast",
+            "a.tsv",
+            "forecast does not read this kind of file; it reads .csv (each also compressed: .gz, .bz2, .xz, .zst)",
+        ),
         (
             "classify",
             "a.pkl",

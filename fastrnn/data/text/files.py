@@ -1,7 +1,8 @@
 """Expansion of input names to sources, reading of files, and UTF-8 decoding.
 
 An input is a file, a folder, a quoted glob, ``-`` for standard input, or the name of a built-in or fetched corpus.
-Files with a gzip header are decompressed, whatever their name. Byte order marks and carriage returns are kept.
+Compressed files are decompressed, and the files of a zip archive are read like those of a folder (`compression`). Byte
+order marks and carriage returns are kept.
 """
 
 import codecs
@@ -9,8 +10,7 @@ import glob
 import os
 import stat
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,13 +19,13 @@ from ...errors import InputError
 from ...message import quoted
 from ..catalog import CORPORA
 from ..download import corpus_paths
+from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
 from .decoding import readable
 from .encodings import HEAD, detect_encoding
-from .sources import BUILTIN, CHUNK, Source, builtin_sources
+from .sources import BUILTIN, Source, builtin_sources
 
 # One or several of: a file, a folder, a glob, ``-``, the name of a corpus.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-_GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST, _LONGEST_LINE = 4096, 255  # longest path, and longest name in it, in characters
 _SNIFFED = 8192  # bytes examined to distinguish text from other files in a folder
 
@@ -61,12 +61,12 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
     if os.path.isdir(name):
         return _expand_folder(name, tokens, left_out)
     if os.path.lexists(name):
-        return [_file(name)]
+        return _expand_file(name, tokens, left_out)
     if name in BUILTIN:
         return builtin_sources(name)
     fetched = corpus_paths(name)
     if fetched is not None:
-        return [_file(path) for path in fetched]
+        return [source for path in fetched for source in _files(path)]
     if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
         raise InputError(
             f"{quoted(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
@@ -87,11 +87,7 @@ def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source
     sources: list[Source] = []
     reasons: list[str] = []
     for path in _walk(folder, reasons):
-        reason = None if tokens == "bytes" else _no_text(path)
-        if reason is None:
-            sources.append(_file(path))
-        else:
-            reasons.append(f"{path} ({reason})")
+        sources += _keep_texts(_files(path), tokens, reasons)
     if not sources:
         why = f" (left out: {readable(reasons[0])})" if reasons else ""
         raise InputError(f"{readable(folder)}: no text in this folder{why}; give one that holds text files")
@@ -102,7 +98,7 @@ def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source
 def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]:
     sources: dict[str, Source] = {}
     for path in sorted(glob.glob(pattern, recursive=True), key=_parts):
-        found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else [_file(path)]
+        found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else _expand_file(path, tokens, left_out)
         sources |= {os.path.normpath(source.name): source for source in found}
     if not sources:
         raise InputError(f"{readable(pattern)}: no file matches this pattern")
@@ -110,8 +106,36 @@ def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]
     return list(sources.values())
 
 
-def _file(path: str) -> Source:
-    return Source(path, partial(_read_file, path), size=_size(path))
+def _expand_file(path: str, tokens: str, left_out: list[str]) -> list[Source]:
+    """Return a file that was named, whatever it holds, or the texts in a zip archive."""
+    found = _files(path)
+    if len(found) == 1:
+        return found
+    sources = _keep_texts(found, tokens, left_out)
+    if not sources:
+        raise InputError(f"{readable(path)}: no text in this zip archive; give one that holds text files")
+    return sources
+
+
+def _files(path: str) -> list[Source]:
+    """Return a file as a source, or each file of a zip archive."""
+    if path.lower().endswith(ZIP_SUFFIX) and os.path.isfile(path):
+        name = readable(path)
+        members = list_members(path, name)
+        return [Source(f"{path}/{member}", partial(read_member, path, member, name)) for member in members]
+    return [Source(path, partial(_read_file, path), size=_size(path))]
+
+
+def _keep_texts(sources: list[Source], tokens: str, left_out: list[str]) -> list[Source]:
+    """Return the sources that are text; the others are appended to ``left_out`` with the reason."""
+    kept = []
+    for source in sources:
+        reason = None if tokens == "bytes" else _no_text(source)
+        if reason is None:
+            kept.append(source)
+        else:
+            left_out.append(f"{source.name} ({reason})")
+    return kept
 
 
 def _size(path: str) -> int | None:
@@ -120,7 +144,7 @@ def _size(path: str) -> int | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) and not path.endswith(".gz") else None
+    return found.st_size if stat.S_ISREG(found.st_mode) and not is_compressed(path) else None
 
 
 def _walk(folder: str, left_out: list[str]) -> list[str]:
@@ -146,10 +170,10 @@ def _parts(path: str) -> list[str]:
     return path.split(os.sep)
 
 
-def _no_text(path: str) -> str | None:
-    """Return the reason why a file is not read as text, or None."""
+def _no_text(source: Source) -> str | None:
+    """Return the reason why a source is not read as text, or None."""
     seen = b""
-    for chunk in _read_file(path):
+    for chunk in source.chunks():
         seen += chunk[:_SNIFFED]
         if len(seen) >= _SNIFFED:
             break
@@ -174,7 +198,7 @@ def _read_file(path: str) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
-            yield from _chunks(file.read, name, path.endswith(".gz"))
+            yield from read_chunks(file.read, name, path)
             _check_unchanged(before, os.fstat(file.fileno()), file.tell() if file.seekable() else 0, name)
     except OSError as error:
         raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None
@@ -194,49 +218,9 @@ def _read_standard_input() -> Iterator[bytes]:
         raise InputError("standard input is closed; give a file")
     stream = getattr(stream, "raw", stream)  # has no lock that a thread still reading at the program's end would hold
     try:
-        yield from _chunks(getattr(stream, "read1", stream.read), "standard input", False)
+        yield from read_chunks(getattr(stream, "read1", stream.read), "standard input")
     except OSError as error:
         raise InputError(f"cannot read standard input: {error.strerror or error}") from None
-
-
-def _chunks(read: Callable[[int], bytes], name: str, must_be_gzip: bool) -> Iterator[bytes]:
-    """Yield the bytes from ``read``, decompressed if they have a gzip header."""
-    first = read(CHUNK)
-    # a pipe may deliver a single byte, and the gzip magic number has two
-    if len(first) == 1:
-        first += read(1)
-    rest = iter(lambda: read(CHUNK), b"")
-    if first.startswith(_GZIP_MAGIC):
-        yield from _gunzip(_after(first, rest), name)
-    elif must_be_gzip and first:
-        raise InputError(f"{name}: not gzip, in spite of its name; rename it if it is plain text")
-    else:
-        yield from _after(first, rest)
-
-
-def _after(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest
-
-
-def _gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Yield decompressed chunks of at most `CHUNK` bytes; members are concatenated, zero padding is skipped."""
-    member = None
-    try:
-        for chunk in chunks:
-            while chunk:
-                if member is None:
-                    chunk = chunk.lstrip(b"\0")
-                    member = zlib.decompressobj(31) if chunk else None
-                    continue
-                yield member.decompress(chunk, CHUNK)
-                chunk = member.unused_data if member.eof else member.unconsumed_tail
-                member = None if member.eof else member
-    except zlib.error as error:
-        raise InputError(f"{name}: damaged gzip: {error}") from None
-    if member is not None:
-        raise InputError(f"{name}: damaged gzip: it ends too early")
 
 
 class Utf8Decoder:

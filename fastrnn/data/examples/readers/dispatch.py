@@ -316,7 +316,7 @@ def _is_readable(name: str, options: ReadOptions) -> bool:
 
 
 def _describe_endings(task: str) -> str:
-    return ", ".join(formats.list_endings(task)) + " (each also with .gz)"
+    return ", ".join(formats.list_endings(task)) + " (each also compressed: .gz, .bz2, .xz, .zst)"
 
 
 def _require_examples(examples: Iterable[Example], source: Source) -> Iterator[Example]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+from ...text.compression import strip_suffix
 from ...text.sources import Source, peek
 from ..example import Example
 from . import conll, json_pairs, text_pairs
@@ -136,10 +137,10 @@ def resolve_suffix(name: str, task: str, format: str | None, usual_format: str |
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file name without .gz: ``.tsv``, ``.idx`` (also for ``t10k-images-idx3-ubyte``), ``-``."""
+    """The ending of a file name, before that of a compressed format: ``.tsv``, ``-``, ``.idx`` of MNIST's names."""
     if name == "standard input" or _is_pipe(name):
         return "-"
-    path = PurePath(name.lower().removesuffix(".gz"))
+    path = PurePath(strip_suffix(name.lower()))
     # MNIST's files are called t10k-images-idx3-ubyte or t10k-images.idx3-ubyte.
     if any(mark in path.name for mark in ("-idx", ".idx")):
         return ".idx"

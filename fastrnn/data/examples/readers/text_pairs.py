@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from ...text.compression import strip_suffix
 from ...text.sources import Source
 from ..example import Example, Location, read_lines
 from .delimited import Row, describe_count, make_blank_example, read_tsv_rows, require_text
@@ -16,7 +17,7 @@ _PAIR_HEADERS = {("source", "target"), ("src", "tgt"), ("src", "trg"), ("input",
 
 def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
     """One example per line; the file name without its ending is the label. Without ``answers``: no label."""
-    label = PurePath(source.name.removesuffix(".gz")).stem.strip() if answers else None
+    label = PurePath(strip_suffix(source.name)).stem.strip() if answers else None
     for place, line in read_lines(source):
         if line.strip():
             yield Example(line, label, place, line)
