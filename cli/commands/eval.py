@@ -66,7 +66,7 @@ def command(
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")
         reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing}
-        records = loaded.records(texts, labels, tell=note, **reading)
+        records = loaded.records(texts, labels, report=note, **reading)
         _evaluate_task(loaded, records, split, as_json)
     else:
         for name, value in (("label", label), ("text", text), ("format", format)):

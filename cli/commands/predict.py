@@ -82,7 +82,7 @@ def _answer(
     from ..inputs import note_remarks
     from ..output import note, write
 
-    for stream in model.open(inputs, tell=note, **reading):
+    for stream in model.open(inputs, report=note, **reading):
         note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
         lines = (
@@ -101,7 +101,7 @@ def _forecast(
     from ..inputs import note_remarks
     from ..output import note, write
 
-    records = model.records(inputs, answers=False, tell=note, **reading)
+    records = model.records(inputs, answers=False, report=note, **reading)
     note_remarks(records)
     show = prediction_writers.format_forecasts_json if as_json else prediction_writers.format_forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)

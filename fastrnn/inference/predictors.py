@@ -22,7 +22,7 @@ from ..data.examples.streaming import StreamedItems, iter_chunks
 from ..data.examples.symbol_vocab import END, SymbolVocab
 from ..data.text.decoding import check_unknown
 from ..data.text.files import Paths
-from ..data.text.line_ends import Tell, silent
+from ..data.text.line_ends import Report, ignore_report
 from ..errors import ConfigError, InputError
 from ..message import quoted
 from ..nn.matmul_mode import EXACT
@@ -114,7 +114,7 @@ class TaskModel:
                 text: column or key of the text, likewise.
                 format: format of all files, by default by their names, else that of the training.
                 missing: treatment of missing values of a series, by default that of the training.
-                tell: function called with each remark on the data.
+                report: function called with each remark on the data.
 
         Returns:
             The examples.
@@ -148,7 +148,7 @@ class TaskModel:
         text: str | None = None,
         format: str | None = None,
         missing: str | None = None,
-        tell: Tell = silent,
+        report: Report = ignore_report,
     ) -> dict[str, Any]:
         """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
         config = self.config
@@ -161,7 +161,7 @@ class TaskModel:
             label or config.label, text or config.text, known=known, takes_text=takes_text, required=required
         )
         return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
-                "format": format, "usual_format": config.format, "tell": tell}  # fmt: skip
+                "format": format, "usual_format": config.format, "report": report}  # fmt: skip
 
     def encode(self, records: ExampleSet) -> EncodedDataset:
         """Convert examples to ids and scaled numbers.

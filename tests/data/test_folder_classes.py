@@ -12,7 +12,7 @@ from fastrnn.data.examples.readers.dispatch import read_records
 def read(folder: Path, *inputs: str, **reading: Any) -> tuple[list[tuple[Any, Any]], list[str]]:
     """Text and label of each record, and what was told, with paths from the folder."""
     told: list[str] = []
-    records = read_records([str(folder / name) for name in inputs], "classify", tell=told.append, **reading)
+    records = read_records([str(folder / name) for name in inputs], "classify", report=told.append, **reading)
     return [(r.x, r.y) for r in records], [message.replace(f"{folder}/", "") for message in told]
 
 

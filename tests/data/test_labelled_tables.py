@@ -16,7 +16,7 @@ from fastrnn.errors import ConfigError, InputError
 
 def told_by(path: str, task: str = "classify", **reading: Any) -> tuple[list[tuple[Any, Any]], list[str]]:
     told: list[str] = []
-    found = examples(path, task, tell=told.append, **reading)
+    found = examples(path, task, report=told.append, **reading)
     return found, [message.rsplit("/", 1)[-1] for message in told]
 
 
@@ -137,7 +137,7 @@ def test_the_line_of_a_row_is_the_one_that_it_starts_in(tmp_path: Path) -> None:
 def test_csv_of_numbers_gives_named_inputs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "width,id,height,kind\n1,7,2.5,oak\n3,8,0,elm\n")
     told: list[str] = []
-    records = read_records([path], "classify", columns="width,height", fields=Fields("kind"), tell=told.append)
+    records = read_records([path], "classify", columns="width,height", fields=Fields("kind"), report=told.append)
 
     assert records.inputs == ("width", "height")
     assert [(r.x.tolist(), r.y) for r in records] == [([[1, 2.5]], "oak"), ([[3, 0]], "elm")]

@@ -3,14 +3,14 @@
 import pytest
 
 from fastrnn.data.examples.example import Location, read_lines
-from fastrnn.data.text.line_ends import silent
+from fastrnn.data.text.line_ends import ignore_report
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
 
 def read(data: bytes, cut: int = 1 << 20, told: list[str] | None = None) -> list[tuple[int, str]]:
-    tell = silent if told is None else told.append
-    source = Source("a.txt", lambda: iter([data[i : i + cut] for i in range(0, len(data), cut)]), tell=tell)
+    report = ignore_report if told is None else told.append
+    source = Source("a.txt", lambda: iter([data[i : i + cut] for i in range(0, len(data), cut)]), report=report)
     return [(place.line, line) for place, line in read_lines(source)]
 
 

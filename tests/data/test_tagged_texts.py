@@ -146,8 +146,8 @@ def test_a_token_with_a_blank_needs_a_tab_where_no_tag_follows(tmp_path: Path) -
 def test_a_header_and_one_long_sequence_are_told(tmp_path: Path) -> None:
     told: list[str] = []
 
-    assert examples(write(tmp_path, "a.txt", "Token\tTag\na\tX\n"), "tag", tell=told.append) == [(["a"], ["X"])]
-    examples(write(tmp_path, "b.txt", "a X\n" * 600), "tag", tell=told.append)
+    assert examples(write(tmp_path, "a.txt", "Token\tTag\na\tX\n"), "tag", report=told.append) == [(["a"], ["X"])]
+    examples(write(tmp_path, "b.txt", "a X\n" * 600), "tag", report=told.append)
     assert [message.split(": ", 1)[1] for message in told] == [
         "read as column names, not as a token and its tag",
         "one sequence of 600 tokens; a blank line ends a sequence",

@@ -97,7 +97,7 @@ def read_lines(source: Source) -> Iterator[tuple[Location, str]]:
     A byte order mark at the start is dropped. Raises `InputError` if the text is not UTF-8.
     """
     utf8 = Utf8Decoder(source.name, "save it as UTF-8")
-    splitter = LineSplitter(lambda message: source.tell(f"{readable(source.name)}: {message}"))
+    splitter = LineSplitter(lambda message: source.report(f"{readable(source.name)}: {message}"))
     number = 0
     for text, is_last in _decode_chunks(source, utf8):
         for line in splitter.feed(text, is_last):

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def silent(_message: str) -> None:
+def ignore_report(_message: str) -> None:
     """Ignore a message."""
 
 
@@ -13,11 +13,11 @@ class LineSplitter:
     """Splits text that arrives in pieces into lines, without their line ends.
 
     CR LF is one line end, and so is CR CR LF, the result of copying a CRLF file in text mode. A lone CR is a line end
-    too; if a text has both LF and lone CR, ``tell`` is called once with the number of the first such line.
+    too; if a text has both LF and lone CR, ``report`` is called once with the number of the first such line.
     """
 
-    def __init__(self, tell: Tell = silent) -> None:
-        self._tell = tell
+    def __init__(self, report: Report = ignore_report) -> None:
+        self._report = report
         self._rest = ""
         self._number = 0  # lines returned so far
         self._lone_cr = 0  # the first line that ends with CR alone
@@ -47,5 +47,5 @@ class LineSplitter:
             text = text.replace("\r", "\n")
         if self._has_lf and self._lone_cr and not self._reported:
             self._reported = True
-            self._tell(f"line {self._lone_cr} ends with a carriage return alone, other lines do not; each is a line")
+            self._report(f"line {self._lone_cr} ends with a carriage return alone, other lines do not; each is a line")
         return text.split("\n")

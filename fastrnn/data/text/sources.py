@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import InputError
-from .line_ends import Tell, silent
+from .line_ends import Report, ignore_report
 
 CHUNK = 1 << 20
 
@@ -26,13 +26,13 @@ class Source:
         name: Name of the text in messages.
         chunks: Returns an iterator over the bytes.
         size: Number of bytes, None if unknown.
-        tell: Receives the readers' messages to the user about this text.
+        report: Receives the readers' messages to the user about this text.
     """
 
     name: str
     chunks: Callable[[], Iterator[bytes]]
     size: int | None = None
-    tell: Tell = silent
+    report: Report = ignore_report
 
 
 def attach_progress(sources: Sequence[Source], progress: Progress) -> list[Source]:

@@ -18,7 +18,7 @@ from ...data.examples.series import describe_gaps
 from ...data.examples.symbol_vocab import CHARS
 from ...data.examples.token_unit import choose_token_unit
 from ...data.examples.validation import check_example_set
-from ...data.text.line_ends import Tell
+from ...data.text.line_ends import Report
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, never_stop
 from ...inference.metrics import evaluate_examples, make_predictor, metric_for
@@ -194,7 +194,7 @@ def _read(
     inputs: Sequence[str] | ExampleSet,
     config: Config,
     vocabulary: TaskSchema | None,
-    tell: Tell,
+    report: Report,
     is_validation: bool = False,
 ) -> ExampleSet:
     """Read examples.
@@ -214,5 +214,5 @@ def _read(
         fields=Fields(config.label, config.text, required=not is_validation),
         format=None if is_validation else config.format,
         usual_format=config.format,
-        tell=tell,
+        report=report,
     )

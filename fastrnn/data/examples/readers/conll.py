@@ -140,7 +140,7 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
             continue
         # Column names can only come before the first sequence.
         if not sequences and _is_header(block[0]):
-            source.tell(f"{place}: read as column names, not as a token and its tag")
+            source.report(f"{place}: read as column names, not as a token and its tag")
             if not answers:
                 yield make_blank_example(place, block[0] + "\tpredicted")
             place = Location(place.file, place.line + 1)
@@ -150,12 +150,12 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
         example, has_predictions = _parse_sequence(place, block, answers, fields)
         if has_predictions and not has_reported:
             has_reported = True
-            source.tell(f"{place}: the columns after the second are read as predictions and left out")
+            source.report(f"{place}: the columns after the second are read as predictions and left out")
         sequences += 1
         longest = max(longest, len(block))
         yield example
     if sequences == 1 and longest > _LONG_SEQUENCE:
-        source.tell(f"{readable(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
+        source.report(f"{readable(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
 
 
 def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:

@@ -45,12 +45,12 @@ def _read_unquoted_tsv(source: Source) -> Iterator[Row]:
     for place, line in read_lines(source):
         if not has_reported and '""' in line and _DOUBLED.search(line):
             has_reported = True
-            source.tell(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
+            source.report(f"{place}: quotation marks are read as part of the text; the file does not begin as quoted")
         yield Row(place, line, line.split(TAB))
 
 
 def _read_quoted_tsv(source: Source) -> Iterator[Row]:
-    source.tell(f'{Location(source.name)}: fields in quotation marks are read without the marks ("" means one)')
+    source.report(f'{Location(source.name)}: fields in quotation marks are read without the marks ("" means one)')
     for row in read_quoted_rows(source, TAB):
         yield row._replace(raw=TAB.join(map(_quote_field, row.fields))) if row.fields else row
 

@@ -10,7 +10,7 @@ from ....message import quoted
 from ....plain import to_plain
 from ...text.decoding import readable
 from ...text.files import Paths, expand, normalize_inputs
-from ...text.line_ends import Tell, silent
+from ...text.line_ends import Report, ignore_report
 from ...text.sources import Source, peek
 from ..example import Example, ExampleSet, Location
 from ..streaming import StreamedItems
@@ -39,7 +39,7 @@ class ReadOptions:
         fields: Columns of label and text (classify, generate).
         format: Format of all files, whatever their names: an ending without its dot, or `FOLDERS`.
         usual_format: Format of files whose names have no known ending.
-        tell: Callback for remarks about the data.
+        report: Callback for remarks about the data.
     """
 
     task: str
@@ -51,7 +51,7 @@ class ReadOptions:
     fields: Fields = ANY_FIELDS
     format: str | None = None
     usual_format: str | None = None
-    tell: Tell = silent
+    report: Report = ignore_report
 
     def suffix_of(self, name: str) -> str:
         """The ending that selects the reader of a file."""
@@ -108,7 +108,7 @@ def read_records(
     _check_same_kind(items)
     _check_same_columns(parts)
     if answers and task == "classify":
-        _report_many_labels(items, options.tell)
+        _report_many_labels(items, options.report)
     return replace(parts[0], items=items, remarks=tuple(line for part in parts for line in part.remarks))
 
 
@@ -127,13 +127,13 @@ def _check_same_columns(parts: list[ExampleSet]) -> None:
             raise part.items[0].place.error(f"other columns than those of {parts[0].items[0].place.file}")
 
 
-def _report_many_labels(items: list[Example], tell: Tell) -> None:
+def _report_many_labels(items: list[Example], report: Report) -> None:
     """Report class files about as many as the examples: files may be the examples, and folders the classes."""
     files = {item.place.file for item in items}
     if len(files) >= _MANY_FILES and len(items) < 2 * len(files):
         labels = len({item.y for item in items})
         if labels > len(files) // 2:
-            tell(
+            report(
                 f"{len(files):,} files give {labels:,} labels: each file is a class of its name, each line an example; "
                 f"for a folder a class name the folder above, or use --format {FOLDERS}"
             )
@@ -287,7 +287,7 @@ def _expand_inputs(inputs: Sequence[str], options: ReadOptions) -> list[Source]:
             sources = _expand_folder(name, options)
         else:
             sources = [arrays.refuse_arrays(source) if name == "-" else source for source in expand([name], "bytes")]
-        found += [replace(source, tell=options.tell) for source in sources]
+        found += [replace(source, report=options.report) for source in sources]
     return found
 
 
@@ -299,7 +299,7 @@ def _expand_folder(folder: str, options: ReadOptions) -> list[Source]:
         lambda path: _is_readable(path, options),
         lambda path: has_class_files and options.suffix_of(path) == ".txt",
         classes if has_class_files else False,
-        options.tell,
+        options.report,
     )
     if not sources:
         raise Location(folder).error(

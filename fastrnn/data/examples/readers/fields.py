@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....config import nearest
-from ...text.line_ends import Tell, silent
+from ...text.line_ends import Report, ignore_report
 from ..example import Location
 from .delimited import Row
 
@@ -136,14 +136,14 @@ def make_unique_name(name: str, taken: Sequence[str]) -> str:
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
-def report_columns(header: Header, place: Location, tell: Tell = silent) -> None:
+def report_columns(header: Header, place: Location, report: Report = ignore_report) -> None:
     """Report the columns that are read and those that are left out."""
     label, text = header.label, header.text
     left = [name for i, name in enumerate(header.names) if i not in (label, text)]
     read = [f"{role} from {header.names[i]!r}" for role, i in (("label", label), ("text", text)) if i is not None]
     rest = f"; left out: {list_names(left)}" if left else ""
     first = "no header: positions of columns" if header.is_data else "read as column names"
-    tell(f"{place}: {first}; {', '.join(read)}{rest}")
+    report(f"{place}: {first}; {', '.join(read)}{rest}")
 
 
 def _find_position(

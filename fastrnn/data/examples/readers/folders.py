@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from ...text.decoding import readable
 from ...text.files import expand
-from ...text.line_ends import Tell
+from ...text.line_ends import Report
 from ...text.sources import Source
 from ..example import Location
 
@@ -34,7 +34,7 @@ def folder_sources(
     is_readable: Callable[[str], bool],
     is_class_file: Callable[[str], bool],
     classes: bool | None,
-    tell: Tell,
+    report: Report,
 ) -> list[Source]:
     """The files of a folder that a task reads; files of class folders as `Document`.
 
@@ -43,7 +43,7 @@ def folder_sources(
         is_readable: Whether the task reads a file of this name.
         is_class_file: Whether a file of this name is a class of its own (classify and generate).
         classes: Whether the folders are the classes; None to detect it from the arrangement of the files.
-        tell: Callback for remarks on the classes found and the files left out.
+        report: Callback for remarks on the classes found and the files left out.
     """
     kept: list[Source] = []
     left_out: list[Source] = []
@@ -59,23 +59,23 @@ def folder_sources(
         strays = {source.name for source in class_files} - set(documents)
         left_out += [source for source in kept if source.name in strays]
         kept = [documents.get(source.name, source) for source in kept if source.name not in strays]
-        _report_classes(folder, list(documents.values()), tell)
+        _report_classes(folder, list(documents.values()), report)
     if left_out:
-        _report_left_out(folder, left_out, tell)
+        _report_left_out(folder, left_out, report)
     return kept
 
 
-def _report_classes(folder: str, documents: Sequence[Document], tell: Tell) -> None:
+def _report_classes(folder: str, documents: Sequence[Document], report: Report) -> None:
     counts = Counter(document.label for document in documents)
     listed = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(_MAX_LISTED))
     more = f" and {len(counts) - _MAX_LISTED} more" if len(counts) > _MAX_LISTED else ""
-    tell(f"{Location(folder)}: each folder is a class, each file an example: {readable(listed)}{more}")
+    report(f"{Location(folder)}: each folder is a class, each file an example: {readable(listed)}{more}")
 
 
-def _report_left_out(folder: str, sources: Sequence[Source], tell: Tell) -> None:
+def _report_left_out(folder: str, sources: Sequence[Source], report: Report) -> None:
     names = [os.path.relpath(source.name, folder) for source in sources]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    tell(f"{Location(folder)}: left out {readable(', '.join(names[:_MAX_LISTED]))}{more}")
+    report(f"{Location(folder)}: left out {readable(', '.join(names[:_MAX_LISTED]))}{more}")
 
 
 def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...text.line_ends import Tell
+from ...text.line_ends import Report
 from ...text.sources import Source, peek
 from ..example import LARGEST, Example, Location
 from .column_patterns import match_columns
@@ -64,13 +64,13 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
     if header.text is None and not fields.inputs and fields.columns is None:
         header, rows = _find_text_column(header, rows, fields, first.place)
     if header.text is not None:
-        report_columns(header, first.place, source.tell)
+        report_columns(header, first.place, source.report)
         return LabelledTable(parse_named_rows(first, rows, header, answers, delimiter), (), header.names, delimiter)
 
     if header.is_data:
         rows = itertools.chain([first], rows)
     inputs, rows = _choose_number_columns(header, rows, fields, first.place)
-    _report_number_columns(header, inputs, first.place, source.tell)
+    _report_number_columns(header, inputs, first.place, source.report)
     records = _parse_number_rows(rows, header, inputs, classes, answers)
     if not (answers or header.is_data or classes):
         records = itertools.chain([make_header_example(first, header, delimiter)], records)
@@ -167,11 +167,11 @@ def _find_text_column(
     )
 
 
-def _report_number_columns(header: Header, inputs: Sequence[str], place: Location, tell: Tell) -> None:
+def _report_number_columns(header: Header, inputs: Sequence[str], place: Location, report: Report) -> None:
     label = "" if header.label is None else f"label from {header.names[header.label]!r}, "
     left_out = [name for i, name in enumerate(header.names) if i != header.label and name not in inputs]
     rest = f"; left out: {list_names(left_out)}" if left_out else ""
-    tell(f"{place}: {label}numbers from {list_names(inputs)}{rest}")
+    report(f"{place}: {label}numbers from {list_names(inputs)}{rest}")
 
 
 def _choose_number_columns(

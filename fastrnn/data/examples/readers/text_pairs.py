@@ -54,7 +54,7 @@ def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS
     if header is None:
         yield from _parse_plain_rows(itertools.chain([first], rows), answers, fields, source)
         return
-    report_columns(header, first.place, source.tell)
+    report_columns(header, first.place, source.report)
     yield from parse_named_rows(first, rows, header, answers, "\t")
 
 
@@ -118,7 +118,7 @@ def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source
         more = row.fields[2:]
         if more and fields.are_predictions(more):
             if not has_reported:
-                source.tell(f"{row.place}: the columns after the second are read as predictions and left out")
+                source.report(f"{row.place}: the columns after the second are read as predictions and left out")
             has_reported = True
             more = []
         label, text = _parse_label_and_text([*row.fields[:2], *more], row.place, answers)
@@ -134,7 +134,7 @@ def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
                 yield make_blank_example(row.place, row.raw)
             continue
         if is_first and tuple(field.strip().lower() for field in row.fields) in _PAIR_HEADERS:
-            source.tell(f"{row.place}: read as column names, not as an example")
+            source.report(f"{row.place}: read as column names, not as an example")
             if not answers:
                 yield make_blank_example(row.place, f"{row.raw}\tpredicted")
         elif len(row.fields) == 1 and not answers:
