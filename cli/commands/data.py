@@ -18,7 +18,7 @@ WRITTEN = 1000  # lines per write
 MADE = ("bits", "waves", "dates", "copy", "reverse")
 
 
-@click.group("data", epilog=command_base.example("fastrnn data show python-docs"))
+@click.group("data", epilog=command_base.example("fastrnn data show python-reference"))
 def command() -> None:
     """List, show, generate or download datasets."""
 
@@ -126,7 +126,9 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
-@command.command("show", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data show python-docs"))
+@command.command(
+    "show", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data show python-reference")
+)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.TEXT)
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
 
 
-@command_base.command("fastrnn eval runs/try python-docs --split valid")
+@command_base.command("fastrnn eval runs/try python-reference --split valid")
 @options.model_argument
 @click.argument("texts", metavar="DATA...", nargs=-1, required=True, type=options.TEXT)
 @click.option(

@@ -37,7 +37,7 @@ def report_options(function: Any) -> Any:
     return function
 
 
-@command_base.command("fastrnn inspect runs/try python-docs --units")
+@command_base.command("fastrnn inspect runs/try python-reference --units")
 @click.argument("model", required=False, type=options.MODEL)
 @click.argument("texts", metavar="TEXT...", nargs=-1, type=options.TEXT)
 @report_options

@@ -46,7 +46,7 @@ def command(
       trials = 20
 
     Lists alone are tried in every combination. Each trial is a run folder as `train` makes them. Ctrl-C saves; started
-    again, the sweep goes on. Without DATA the built-in corpus python-docs is used.
+    again, the sweep goes on. Without DATA the built-in corpus python-reference is used.
     """
     from fastrnn.data.text.files import expand
     from fastrnn.sweep.runner import run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrnn.config import Config
+from fastrnn.data.text.sources import DEFAULT_CORPUS
 from fastrnn.distributed.environment import launcher_rank
 
 from .. import command_base, options
@@ -15,7 +16,6 @@ from ..precedence import on_command_line, resolve_settings
 if TYPE_CHECKING:
     from fastrnn.training.callbacks import Result
 
-DEFAULT_TEXT = "python-docs"
 SAMPLE_LENGTH = 300
 HARDLY = 0.01  # relative difference between losses that is negligible
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
@@ -37,7 +37,7 @@ MEANT_FOR = {
 OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
 
 
-@command_base.command("fastrnn train python-docs --hidden 64 --steps 100 --out runs/try")
+@command_base.command("fastrnn train python-reference --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @options.all_config_options
 @click.option("--out", type=options.PATH, help="Run folder to create.  [default: runs/DATE]")
@@ -58,7 +58,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     """Train a model on text or labelled data.
 
     DATA is a file (also compressed), a folder, a glob, or - for standard input; several are read in a stable order.
-    It is a text; without DATA the built-in corpus python-docs is used. With --task tag it is .conllu or lines of
+    It is a text; without DATA the built-in corpus python-reference is used. With --task tag it is .conllu or lines of
     token and tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz;
     generate: the same, the text being learnt from the label; translate: lines of source, tab, target; forecast and
     regress: .csv with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
@@ -110,7 +110,7 @@ def _check_options(context: click.Context, task: str) -> None:
 def _default(config: Config) -> tuple[str, ...]:
     if config.task != "language-model":
         raise click.UsageError(f"--task {config.task} needs data: name its files")
-    return (DEFAULT_TEXT,)
+    return (DEFAULT_CORPUS,)
 
 
 def _show(result: "Result", as_json: bool, quiet: bool) -> None:
@@ -166,7 +166,7 @@ def _sample(result: "Result") -> None:
 def _hints(result: "Result", texts: tuple[str, ...]) -> None:
     from .. import output
 
-    inputs = texts or result.inputs or (DEFAULT_TEXT,)
+    inputs = texts or result.inputs or (DEFAULT_CORPUS,)
     model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
     output.note("Try next:")
     places = {"RUN": model, "DATA": text, "START": shlex.quote(result.start)}

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..data.text.sources import DEFAULT_CORPUS
 from ..distributed.environment import remove_mpi_variables
 from ..errors import FastRNNError
 
@@ -70,7 +71,7 @@ def main() -> int:
     from ..training.api import resume, train
 
     task = json.load(sys.stdin)
-    out, data = task["out"], task["data"] or ["python-docs"]
+    out, data = task["out"], task["data"] or [DEFAULT_CORPUS]
     try:
         if Path(out, "last.safetensors").exists():
             result = resume(out, inputs=data)

@@ -174,7 +174,7 @@ def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) ->
 def test_train_without_a_text_takes_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = training(monkeypatch)
     invoke("train")
-    assert asked.asked["inputs"] == ("python-docs",)
+    assert asked.asked["inputs"] == ("python-reference",)
 
 
 def test_train_ends_with_a_sample_and_what_to_try_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def label_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_train_completes_corpora_and_files(tmp_path: Path) -> None:
     offered = complete("fastrnn train python-", tmp_path)
-    assert {"plain,python-docs", "plain,python-source", "file,python-"} <= set(offered)
+    assert {"plain,python-reference", "plain,python-docs", "plain,python-source", "file,python-"} <= set(offered)
 
 
 def test_model_completes_run_folders_newest_first(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The corpora that come with Python, and what happens where they do not."""
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -73,3 +74,28 @@ def test_a_python_without_source_asks_for_a_text(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(InputError, match=r"no standard library source for python-source; give a text of your own$"):
         builtin_sources("python-source")
+
+
+def repeated_share(text: str, span: int = 32) -> float:
+    """Share of the last tenth that lies in spans of characters which the part before contains."""
+    cut = len(text) * 9 // 10
+    known = {text[i : i + span] for i in range(cut - span)}
+    end = text[cut:]
+    covered = bytearray(len(end))
+    for i in range(len(end) - span + 1):
+        if end[i : i + span] in known:
+            covered[i : i + span] = b"\1" * span
+    return sum(covered) / len(end)
+
+
+def test_python_reference_has_no_tables_and_hardly_repeats_itself() -> None:
+    docs, reference = (
+        b"".join(builtin_sources(name)[0].chunks()).decode() for name in ("python-docs", "python-reference")
+    )
+
+    row = r"(?m)^[+|].*[+|]$"
+    assert re.search(row, docs)
+    assert not re.search(row, reference)
+    assert repeated_share(docs) > 0.2
+    assert repeated_share(reference) < 0.03
+    assert len(reference) > len(docs) / 2
