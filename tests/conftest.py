@@ -1,21 +1,35 @@
 """Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
 
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import plain_kernels
 import pytest
+
+from fastrnn_cli.commands import train
 
 if plain_kernels.WANTED:
     plain_kernels.install()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SIGINT is heard in a background job of a script too, where it is ignored; plain kernels overflow in silence."""
+    """Restore SIGINT, which background jobs of a shell ignore; plain kernels overflow without a warning."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if plain_kernels.WANTED:
         config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_environment() -> Iterator[None]:
+    """Remove the developer's FASTRNN_* settings and set a usual terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm-256color")
+        for parameter in train.command.params:
+            if isinstance(parameter.envvar, str):
+                patch.delenv(parameter.envvar, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -1,0 +1,69 @@
+"""A training step of `bench train --device cuda` beside PyTorch's LSTM with cuDNN on the same card.
+
+    python benchmarks/gpu/speed.py [--seconds 3] [--seq 64] [--precision float32|bfloat16]
+
+Both do one-hot tokens of 65 symbols, forward, loss, backward, clip, Adam, in float32 without TF32 or with bfloat16
+products (PyTorch: autocast), and wait for the card at the end of each step. Prints one line for each size with medians;
+takes about a minute.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+from fastrnn.bench import VOCAB, bench_train
+
+SIZES = ((2, 128), (2, 512), (3, 1024))
+BATCHES = (64, 512)
+
+
+def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float, precision: str) -> float:
+    """Milliseconds of a step of torch.nn.LSTM, the median."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    embed = torch.nn.Embedding(VOCAB, hidden).cuda()  # as the one-hot product: a choice of rows
+    lstm, out = torch.nn.LSTM(hidden, hidden, layers).cuda(), torch.nn.Linear(hidden, VOCAB).cuda()
+    parameters = [p for module in (embed, lstm, out) for p in module.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, fused=True)
+    ids = torch.randint(VOCAB, (seq + 1, batch), device="cuda")
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = out(lstm(embed(ids[:-1]))[0])
+            loss = torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB), ids[1:].reshape(-1))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step()
+        torch.cuda.synchronize()
+
+    for _ in range(5):
+        step()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
+    parser.add_argument("--seq", type=int, default=64)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    arguments = parser.parse_args()
+    print("layers x hidden  batch   fastrnn ms   cuDNN ms   cuDNN / fastrnn")
+    for layers, hidden in SIZES:
+        for batch in BATCHES:
+            sizes, how = (layers, hidden, batch, arguments.seq), (arguments.seconds, arguments.precision)
+            ours = bench_train("lstm", *sizes, precision=how[1], seconds=how[0], device="cuda")
+            theirs = torch_ms(*sizes, *how)
+            ms = ours["ms_per_step"]
+            print(f"{layers} x {hidden:<11} {batch:6} {ms:12.2f} {theirs:10.2f} {theirs / ms:17.2f}  {ours['vectors']}")
+
+
+if __name__ == "__main__":
+    main()

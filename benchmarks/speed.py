@@ -1,0 +1,127 @@
+"""The README's table of training speed on this machine: fastrnn and PyTorch in turn, on the same work and precision.
+
+    pip install fastrnn torch
+    python benchmarks/speed.py                       # every row, about two minutes each
+    python benchmarks/speed.py 'LSTM 2x128' --rounds 1
+
+One step is forward, softmax cross-entropy, backward, clipping at norm 5 and Adam, on random characters of a vocabulary
+of 65, fed one-hot; the state is carried on. PyTorch counts with the faster of its oneDNN and its own kernels. Each
+measurement is a process of its own, and the ratio that of two which followed each other.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+VOCAB, CLIP, RATE = 65, 5.0, 2e-3
+# row -> cell, layers, hidden units, streams, window
+ROWS = {
+    "LSTM 2x128": ("lstm", 2, 128, 50, 50),
+    "LSTM 1x256": ("lstm", 1, 256, 32, 64),
+    "LSTM 2x512": ("lstm", 2, 512, 64, 64),
+    "GRU 2x128": ("gru", 2, 128, 50, 50),
+    "GRU 2x512": ("gru", 2, 512, 64, 64),
+    "RNN 2x128": ("rnn", 2, 128, 50, 50),
+}
+
+
+def fastrnn_rate(row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Characters a second, and the share of the machine's float32 peak."""
+    from fastrnn.bench import bench_train
+
+    found = bench_train(*ROWS[row], precision=precision, seconds=seconds)
+    return {"rate": found["chars_per_s"], "share": found["peak_fraction"]}
+
+
+def torch_rate(row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Characters a second of the faster of the two kinds of kernel."""
+    import torch
+
+    rates = []
+    for onednn in (True, False):
+        torch.backends.mkldnn.set_flags(_enabled=onednn)
+        rates.append(_torch_rate(torch, *ROWS[row], precision == "bfloat16", seconds / 2))
+    return {"rate": max(rates)}
+
+
+def _torch_rate(
+    torch: Any, cell: str, layers: int, hidden: int, batch: int, seq: int, bfloat16: bool, seconds: float
+) -> float:
+    stack = getattr(torch.nn, cell.upper())(VOCAB, hidden, num_layers=layers)
+    head = torch.nn.Linear(hidden, VOCAB)
+    model = torch.nn.ModuleList([stack, head])
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    ids = torch.randint(VOCAB, (seq + 1, batch))
+    carried: Any = None
+
+    def step() -> None:
+        nonlocal carried
+        one_hot = torch.nn.functional.one_hot(ids[:-1], VOCAB).float()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            outputs, state = stack(one_hot, carried)
+            logits = head(outputs)
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[1:].flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        carried = tuple(part.detach() for part in state) if cell == "lstm" else state.detach()
+
+    return seq * batch / _median_seconds(step, seconds)
+
+
+def _median_seconds(step: Callable[[], None], seconds: float) -> float:
+    for _ in range(3):
+        step()
+    times: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+MEASURES = {"fastrnn": fastrnn_rate, "torch": torch_rate}
+
+
+def measured(who: str, row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """What a process of its own finds."""
+    command = [sys.executable, __file__, row, "--only", who, "--precision", precision, "--seconds", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{who} could not run {row}:\n{done.stderr.strip()}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    """The rows that were named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help=", ".join(ROWS))
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--only", choices=MEASURES, help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.only:
+        print(json.dumps(MEASURES[told.only](told.rows[0], told.precision, told.seconds)))
+        return
+    print(f"{'':12}{'fastrnn':>12}{'PyTorch':>12}{'ratio':>8}{'of peak':>9}")
+    for row in told.rows or ROWS:
+        pairs = [
+            [measured(who, row, told.precision, told.seconds) for who in ("fastrnn", "torch")]
+            for _ in range(told.rounds)
+        ]
+        ours, theirs = (statistics.median(pair[n]["rate"] for pair in pairs) for n in (0, 1))
+        ratio = statistics.median(pair[0]["rate"] / pair[1]["rate"] for pair in pairs)
+        print(f"{row:12}{ours:12,.0f}{theirs:12,.0f}{ratio:8.2f}{pairs[-1][0]['share']:9.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

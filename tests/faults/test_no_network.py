@@ -1,0 +1,14 @@
+"""No network, no code: a short run of ``tests/faults/no_network.py``, in a process of its own, since hooks stay."""
+
+import subprocess
+import sys
+
+import no_network
+
+
+def test_what_commands_and_model_files_ask_of_python():
+    call = [sys.executable, no_network.__file__, "--files", "300"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "data fetch did open one" in done.stdout
+    assert "300 model files read" in done.stdout

@@ -1,0 +1,34 @@
+"""What a stranger wrote cannot drive the terminal: a short run of ``tests/faults/terminal.py``."""
+
+import os
+
+import pytest
+
+if os.name != "posix":
+    pytest.skip("needs pseudo-terminals", allow_module_level=True)
+
+import terminal
+
+from fastrnn_cli.sanitize import visible, visible_line
+
+
+def test_commands_on_a_terminal_show_no_raw_control_character(tmp_path):
+    assert "0 raw control characters" in terminal.driven(tmp_path, most=14)
+
+
+def test_every_control_is_made_visible_by_itself():
+    for character in terminal.CONTROLS + terminal.BIDI:
+        assert not terminal.raw(visible(character)), ascii(character)
+        assert not terminal.raw(visible_line(character)), ascii(character)
+        assert len(visible_line(character)) > 0
+
+
+@pytest.mark.parametrize("sequence", terminal.SEQUENCES)
+def test_the_test_would_see_a_sequence_that_is_not_ours(sequence):
+    assert terminal.raw(f"before {sequence} after")
+    assert not terminal.raw(f"before {visible(sequence)} after")
+
+
+@pytest.mark.parametrize("own", ["\x1b[1;38;2;66;133;244m", "\x1b[0m", "\r\x1b[2K", "\x1b[1A", "\r\n", "\x1b[?25h"])
+def test_the_sequences_by_which_we_draw(own):
+    assert not terminal.raw(f"before {own} after")
