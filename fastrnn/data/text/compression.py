@@ -82,7 +82,6 @@ _FORMATS = (
 )
 SUFFIXES = tuple(dict.fromkeys(format.suffix for format in _FORMATS))
 ZIP_SUFFIX = ".zip"
-_LONGEST_MAGIC = max(len(format.magic) for format in _FORMATS)
 
 
 def is_compressed(path: str) -> bool:
@@ -108,8 +107,10 @@ def read_chunks(read: Callable[[int], bytes], name: str, path: str = "") -> Iter
         InputError: The data is damaged, is not in the format of its name, or this Python cannot read it.
     """
     first = read(CHUNK)
-    while 0 < len(first) < _LONGEST_MAGIC and (more := read(_LONGEST_MAGIC - len(first))):
-        first += more  # a pipe may deliver a few bytes at a time
+    # A pipe may deliver a few bytes at a time. Wait for more only while they may begin a magic number: a short line of
+    # a live pipe must be answered before the next one arrives.
+    while first and (missing := _count_missing(first)) and (more := read(missing)):
+        first += more
 
     format = next((format for format in _FORMATS if first.startswith(format.magic)), None)
     expected = next((format for format in _FORMATS if path.lower().endswith(format.suffix)), None)
@@ -120,6 +121,11 @@ def read_chunks(read: Callable[[int], bytes], name: str, path: str = "") -> Iter
         raise InputError(f"{name}: not {expected.name}, in spite of its name; rename it if it is plain text")
     else:
         yield from chunks
+
+
+def _count_missing(first: bytes) -> int:
+    """Return how many bytes must follow to tell whether ``first`` begins one of the magic numbers."""
+    return max((len(format.magic) - len(first) for format in _FORMATS if format.magic.startswith(first)), default=0)
 
 
 def _prepend(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:

@@ -177,3 +177,9 @@ def test_a_damaged_encrypted_or_empty_zip_archive_is_an_error(tmp_path: Path) ->
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):
             read(path)
+
+
+@pytest.mark.parametrize("line", [b"a\n", b"aaa\n", b"BZ is short\n"])
+def test_a_short_line_of_a_live_pipe_is_returned_before_the_next_read(line: bytes) -> None:
+    delivered = iter([line])
+    assert next(compression.read_chunks(lambda size: next(delivered), "standard input")) == line
