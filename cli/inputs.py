@@ -56,7 +56,7 @@ def read_whole(path: str, kind: str) -> str:
 
 def read_lines(path: str, kind: str) -> Iterator[str]:
     """Yield lines without their terminators (LF, CRLF or CR) as they arrive."""
-    from fastrnn.data.text.line_ends import LineSplitter
+    from fastrnn.data.text.decoding import LineSplitter
 
     splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
     for piece in _pieces(path, kind):
@@ -67,7 +67,7 @@ def read_lines(path: str, kind: str) -> Iterator[str]:
 def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
     """Read a corpus with the model's vocabulary and document separator; report skipped characters."""
     from fastrnn.data.text.corpus import read_corpus
-    from fastrnn.data.text.decoding import describe
+    from fastrnn.data.text.remarks import describe_chars
 
     separator = model.config.document_separator
     with ReadingLine() as line:
@@ -75,7 +75,7 @@ def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) 
     for remark in corpus.remarks:
         output.note(remark)
     if corpus.skipped:
-        output.note(f"skipped characters that the model does not know: {describe(corpus.skipped)}")
+        output.note(f"skipped characters that the model does not know: {describe_chars(corpus.skipped)}")
     if corpus.tokenizer.unknown is not None:
         note_unknown(int((corpus.ids == corpus.tokenizer.unknown).sum()), len(corpus))
     return corpus
@@ -115,7 +115,7 @@ def _pieces(path: str, kind: str) -> Iterator[str]:
 
 def _check_encoding(first: bytes, name: str) -> None:
     """Raise `InputError` for text that starts like UTF-16."""
-    from fastrnn.data.text.encodings import refuse_utf16
+    from fastrnn.data.text.decoding import refuse_utf16
 
     for _ in refuse_utf16([first], name):
         pass

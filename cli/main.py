@@ -135,7 +135,7 @@ def _report_usage(error: "click.ClickException") -> int:
 
 
 def _print_message(message: str) -> None:
-    from fastrnn.message import MESSAGE, shorten
+    from fastrnn.errors import MESSAGE, shorten
 
     _print(f"fastrnn: {visible_line(shorten(message, MESSAGE))}\n")
 

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .cells import CELLS
-from .errors import ConfigError
-from .message import quoted
-from .plain import shown, to_plain
+from .errors import ConfigError, quote
+from .plain import format_number, to_plain
 
 ALL_CELLS = tuple(CELLS)
 TASKS = ("language-model", "tag", "classify", "generate", "translate", "forecast", "regress")
@@ -184,13 +183,13 @@ class Config:
         """Mode of the matrix products of a `Network`: ``"bfloat16"`` or ``"split"``."""
         return "bfloat16" if self.precision == "bfloat16" else "split"
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return a mapping with the keys of ``config.toml``, without fields that are ``None``."""
         return {key_of(f.name): v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> "Config":
-        """Create a configuration from the keys of ``config.toml``; inverse of `to_mapping`.
+    def from_dict(cls, mapping: Mapping[str, Any], source: str = "configuration") -> "Config":
+        """Create a configuration from the keys of ``config.toml``; inverse of `to_dict`.
 
         Args:
             mapping: Values by configuration key.
@@ -275,7 +274,7 @@ def check_names(fields: typing.Iterable[str]) -> None:
     """Raise `ConfigError` for a name that is not a field of `Config`."""
     for name in fields:
         if name not in _hints():
-            raise ConfigError(f"unknown setting {quoted(name)}{nearest(str(name), _hints())}")
+            raise ConfigError(f"unknown setting {quote(name)}{nearest(str(name), _hints())}")
 
 
 def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,12 +291,12 @@ def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 def validate_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Convert a mapping of configuration keys to field names and values; check names and types."""
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{source}: {quoted(mapping)} is no mapping from keys to values")
+        raise ConfigError(f"{source}: {quote(mapping)} is no mapping from keys to values")
     fields = {key_of(f.name): f for f in dataclasses.fields(Config)}
     checked = {}
     for key, value in mapping.items():
         if key not in fields:
-            raise ConfigError(f"{source}: unknown key {quoted(key)}{nearest(str(key), fields)}")
+            raise ConfigError(f"{source}: unknown key {quote(key)}{nearest(str(key), fields)}")
         field = fields[key].name
         checked[field] = _plain_value(f"{source}: {key}", value, _hints()[field])
     return checked
@@ -312,7 +311,7 @@ def parse_duration(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ConfigError(f"for: {quoted(text)} is not a duration; write 90s, 3m, 1.5h or 2d")
+        raise ConfigError(f"for: {quote(text)} is not a duration; write 90s, 3m, 1.5h or 2d")
     return seconds
 
 
@@ -329,28 +328,28 @@ def _plain_value(name: str, value: Any, hint: Any) -> Any:
         return None
     found = to_plain(name, value, allowed[0])
     if isinstance(found, str) and any("\ud800" <= c <= "\udfff" for c in found):
-        raise ConfigError(f"{name} is {quoted(found)}, which is not Unicode and cannot be kept; give another text")
+        raise ConfigError(f"{name} is {quote(found)}, which is not Unicode and cannot be kept; give another text")
     return found
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        raise ConfigError(f"{name} {quoted(value)} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
+        raise ConfigError(f"{name} {quote(value)} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
 
 
 def _check_limits(name: str, value: float | None, low: float, high: float, open_low: bool) -> None:
     if value is None:
         return
     if not low <= value <= high or (open_low and value == low):
-        least = f"greater than {shown(low)}" if open_low else f"at least {shown(low)}"
-        most = "" if high == math.inf else f" and at most {shown(high)}"
-        raise ConfigError(f"{name} is {shown(value)}; it must be {least}{most}")
+        least = f"greater than {format_number(low)}" if open_low else f"at least {format_number(low)}"
+        most = "" if high == math.inf else f" and at most {format_number(high)}"
+        raise ConfigError(f"{name} is {format_number(value)}; it must be {least}{most}")
 
 
 def _check_length(config: Config) -> None:
     """Check that a saved configuration can be read again: see `fastrnn.checkpoint.metadata`."""
-    if len(json.dumps(config.to_mapping())) > _MOST_BYTES:
-        texts = {key: value for key, value in config.to_mapping().items() if isinstance(value, str)}
+    if len(json.dumps(config.to_dict())) > _MOST_BYTES:
+        texts = {key: value for key, value in config.to_dict().items() if isinstance(value, str)}
         longest = max(texts, key=lambda key: len(texts[key]))
         raise ConfigError(f"{longest} has {len(texts[longest]):,} characters; that is too long to be kept")
 
@@ -384,7 +383,7 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
 
 def to_toml(config: Config) -> str:
     """Format ``config.toml``: one ``key = value`` per line."""
-    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_mapping().items())
+    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_dict().items())
 
 
 def _toml_value(value: str | int | float) -> str:

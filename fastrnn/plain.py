@@ -8,8 +8,7 @@ import numbers
 import os
 from typing import Any
 
-from .errors import ConfigError
-from .message import quoted
+from .errors import ConfigError, quote
 
 _WANTED = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _LARGEST = 1e30  # no setting is larger, and converting huge values (Decimal('1e999999999')) would not end
@@ -30,16 +29,16 @@ def to_plain(name: str, value: Any, kind: type) -> Any:
             return _whole(found) if kind is int else float(found)
     except (TypeError, ValueError, ArithmeticError):
         pass
-    raise ConfigError(f"{name} must be {_WANTED[kind]}, not {quoted(value)}")
+    raise ConfigError(f"{name} must be {_WANTED[kind]}, not {quote(value)}")
 
 
 def check_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Convert to an integer within these bounds. Raises `ConfigError`."""
     found: int = to_plain(name, value, int)
     if found < least:
-        raise ConfigError(f"{name} is {shown(found)}; it must be at least {least}")
+        raise ConfigError(f"{name} is {format_number(found)}; it must be at least {least}")
     if most is not None and found > most:
-        raise ConfigError(f"{name} is {shown(found)}; it must be at most {most:,}")
+        raise ConfigError(f"{name} is {format_number(found)}; it must be at most {most:,}")
     return found
 
 
@@ -49,11 +48,11 @@ def check_path(name: str, value: Any) -> str:
     if isinstance(found, bytes) or (isinstance(found, os.PathLike) and isinstance(os.fspath(found), bytes)):
         found = os.fsdecode(found)
     if not isinstance(found, str | os.PathLike):
-        raise ConfigError(f"{name} must be the name of a file or folder, not {quoted(value)}")
+        raise ConfigError(f"{name} must be the name of a file or folder, not {quote(value)}")
     return _text(found)
 
 
-def shown(number: float) -> str:
+def format_number(number: float) -> str:
     """Format a number for a message: large integers with commas, very large ones in scientific notation."""
     return f"{number:,}" if isinstance(number, int) and 10_000 <= abs(number) < 10**21 else f"{number:.10g}"
 

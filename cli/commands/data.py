@@ -182,7 +182,8 @@ def _frequent(corpus: "Corpus") -> str:
 
 
 def _print_text(texts: tuple[str, ...]) -> None:
-    from fastrnn.data.text.files import Utf8Decoder, expand
+    from fastrnn.data.text.decoding import Utf8Decoder
+    from fastrnn.data.text.files import expand
 
     from .. import output
 

@@ -43,7 +43,7 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
         "resumable": checkpoint.resumable,
         "progress": checkpoint.progress,
         "corpus": checkpoint.corpus,
-        "config": checkpoint.config.to_mapping(),
+        "config": checkpoint.config.to_dict(),
     }
 
 

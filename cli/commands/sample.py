@@ -149,7 +149,7 @@ def _decode_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:
 
 def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
     """Warn about a ``--stop`` text that can never be generated."""
-    from fastrnn.data.text.decoding import describe
+    from fastrnn.data.text.remarks import describe_chars
 
     from ..output import note
 
@@ -157,7 +157,7 @@ def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
         return
     lacked = {c: stop.count(c) for c in stop if not len(tokenizer.encode(c, "skip"))}
     if lacked:
-        note(f"no sample will stop: the model does not know {describe(lacked)} of --stop")
+        note(f"no sample will stop: the model does not know {describe_chars(lacked)} of --stop")
     elif "\n\n" in stop and len(tokenizer.encode("\r", "skip")):
         note(r"this model knows lines that end with \r\n: if no sample stops, give --stop '\r\n\r\n'")
 

@@ -246,7 +246,7 @@ def _build_metadata(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dic
 def _serialize_fields(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     """The metadata that `VALUES` names, as JSON."""
     return {
-        "config": serialize_object("config", checkpoint.config.to_mapping()),
+        "config": serialize_object("config", checkpoint.config.to_dict()),
         "tokenizer": serialize_encoding(checkpoint.tokenizer, shapes),
         "progress": serialize_object("progress", checkpoint.progress),
         "corpus": serialize_object("corpus", checkpoint.corpus),

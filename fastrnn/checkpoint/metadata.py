@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config import Config
-from ..data.examples.schema import TaskSchema, schema_from_mapping
-from ..data.text.tokenizers import Tokenizer, tokenizer_from_mapping
+from ..data.examples.schema import TaskSchema, schema_from_dict
+from ..data.text.tokenizers import Tokenizer, tokenizer_from_dict
 from ..nn.spec import ModelSpec, model_spec
 from . import safe_json
 from .safetensors_file import FormatError
@@ -62,7 +62,7 @@ def parse_object(texts: Mapping[str, str], key: str, more_values: int = 0) -> di
 def parse_config(texts: Mapping[str, str]) -> Config:
     """Parse the configuration and check that it has a size."""
     mapping = {"tokens": "chars"} | parse_object(texts, "config")  # the default of old files
-    config = Config.from_mapping(mapping, "its config")
+    config = Config.from_dict(mapping, "its config")
     check_sizes(config)
     return config
 
@@ -77,7 +77,7 @@ def parse_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) -> 
     entries = max([_count_entries(mapping.get(name)) for name in ("tokens", "characters", "target", "labels")])
     if entries > most:
         raise FormatError(f"its vocabulary has {entries} entries, more than its tensors allow; use another copy")
-    return schema_from_mapping(mapping)
+    return schema_from_dict(mapping)
 
 
 def serialize_object(key: str, mapping: Mapping[str, Any], more_values: int = 0) -> str:
@@ -96,7 +96,7 @@ def serialize_encoding(encoding: Encoding, shapes: Shapes) -> str:
     most = _max_columns(shapes) if isinstance(encoding, TaskSchema) else _max_entries(shapes)
     if encoding.size > most and encoding.kind != "chars":
         raise FormatError(f"a vocabulary of {encoding.size} is too large for so small a model; use a larger --hidden")
-    return serialize_object("tokenizer", encoding.to_mapping(), most)
+    return serialize_object("tokenizer", encoding.to_dict(), most)
 
 
 def _parse_tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
@@ -109,7 +109,7 @@ def _parse_tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
     tokens = mapping.get("chars", mapping.get("words"))
     found = len(tokens) if isinstance(tokens, (str, list)) else size
     if found == size:  # compared first: a vocabulary takes ten times the memory of its text
-        tokenizer = tokenizer_from_mapping(mapping)
+        tokenizer = tokenizer_from_dict(mapping)
         found = tokenizer.size
     if found != size:
         raise FormatError(f"its vocabulary has {found} tokens, its output {size}; use another copy")

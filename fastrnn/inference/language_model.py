@@ -13,10 +13,9 @@ from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import model_path
 from ..data.examples.dataset import iter_bounded_batches
 from ..data.text.corpus import Corpus
-from ..data.text.decoding import check_unknown
+from ..data.text.remarks import check_unknown
 from ..data.text.tokenizers import Tokenizer
-from ..errors import ConfigError, InputError
-from ..message import quoted
+from ..errors import ConfigError, InputError, quote
 from ..nn.network import Network, State
 from ..plain import check_path, check_whole, to_plain
 from .evaluation import Evaluation, evaluate
@@ -171,7 +170,7 @@ class LanguageModel:
             InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
         """
         if not isinstance(corpus, Corpus):
-            raise InputError(f"{quoted(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
+            raise InputError(f"{quote(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
         if corpus.tokenizer != self.tokenizer:
             raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
         found = evaluate(self.network.with_shared_parameters(), corpus)
@@ -335,7 +334,7 @@ class LanguageModel:
         if isinstance(x, str):
             ids = self.tokenizer.encode(x)
             if len(ids) != 1:
-                raise InputError(f"step takes one token; {quoted(x)} is {len(ids)}")
+                raise InputError(f"step takes one token; {quote(x)} is {len(ids)}")
             x = int(ids[0])
         token: int = to_plain("a token's id", x, int)
         if not 0 <= token < self.tokenizer.size:

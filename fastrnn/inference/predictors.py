@@ -20,11 +20,10 @@ from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
 from ..data.examples.streaming import StreamedItems, iter_chunks
 from ..data.examples.symbol_vocab import END, SymbolVocab
-from ..data.text.decoding import check_unknown
 from ..data.text.files import Paths
-from ..data.text.line_ends import Report, ignore_report
-from ..errors import ConfigError, InputError
-from ..message import quoted
+from ..data.text.remarks import check_unknown
+from ..data.text.sources import Report, ignore_report
+from ..errors import ConfigError, InputError, quote
 from ..nn.matmul_mode import EXACT
 from ..nn.models import build
 from ..plain import check_path, check_whole
@@ -187,7 +186,7 @@ class TaskModel:
             ConfigError: Another ``split``, or the training data was not split.
         """
         if split not in ("all", "train", "valid"):
-            raise ConfigError(f"split is {quoted(split)}; it must be all, train or valid")
+            raise ConfigError(f"split is {quote(split)}; it must be all, train or valid")
         if split == "all":
             return data
         config = self.config
@@ -304,7 +303,7 @@ class TaskModel:
         self._require_task("forecast")
         steps = check_whole("steps", steps, 1, _MAX_STEPS)
         if not isinstance(records, ExampleSet):
-            raise InputError(f"{quoted(records)} is not an ExampleSet; give model.records(FILE, answers=False)")
+            raise InputError(f"{quote(records)} is not an ExampleSet; give model.records(FILE, answers=False)")
         if not records.items:
             raise InputError("no series was given; give at least one")
         windows = self.encode(replace(records, answers=False))

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..data.examples.symbol_vocab import UNKNOWN
 from ..data.text.tokenizers import Tokenizer
-from ..errors import ConfigError
-from ..message import quoted
+from ..errors import ConfigError, quote
 from ..nn.incremental import IncrementalDecoder
 from ..nn.matmul_mode import EXACT, sampling_mode
 from ..nn.network import Network, State
@@ -79,7 +78,7 @@ def check_texts(**texts: Any) -> None:
     """Raise `ConfigError` for an argument that is neither a str nor None."""
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):
-            raise ConfigError(f"{name} must be a text, not {quoted(text)}")
+            raise ConfigError(f"{name} must be a text, not {quote(text)}")
 
 
 class StopText:

@@ -91,7 +91,7 @@ class Space:
         """The whole configuration. Raises `ConfigError`."""
         return Config(**self.fixed | varied)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What JSON can hold; the same for spaces whose trials are the same, but for their number."""
         varied = {name: vars(value) for name, value in self.varied.items()}
         return {"fixed": self.fixed, "varied": varied, "data": list(self.data), "seed": self.seed}

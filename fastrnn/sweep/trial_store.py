@@ -85,7 +85,7 @@ def run_path(folder: Path, number: int) -> str:
 
 def check_folder(folder: Path, space: Space) -> None:
     """Make the folder of a sweep, or see that it is one of these settings. Raises `OutputError`."""
-    told = json.dumps(space.to_mapping()) + "\n"
+    told = json.dumps(space.to_dict()) + "\n"
     path = folder / "sweep.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)

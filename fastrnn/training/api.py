@@ -16,9 +16,8 @@ from ..data.examples.example import ExampleSet
 from ..data.text.corpus import Corpus
 from ..data.text.files import Paths, normalize_inputs
 from ..distributed.communicator import Communicator, world
-from ..errors import CheckpointError, ConfigError, InputError
+from ..errors import CheckpointError, ConfigError, InputError, quote
 from ..kernels import backend
-from ..message import quoted
 from ..nn.initialisation import initialise
 from ..plain import check_path
 from . import autotune
@@ -160,7 +159,7 @@ def resume(
 
 def _check_config(config: Config | None) -> Config:
     if config is not None and not isinstance(config, Config):
-        raise ConfigError(f"config must be a fastrnn.Config, not {quoted(config)}; make one with Config(**settings)")
+        raise ConfigError(f"config must be a fastrnn.Config, not {quote(config)}; make one with Config(**settings)")
     return config or Config()
 
 
@@ -248,7 +247,7 @@ def _restore(
     for name in _CHOSEN:
         if getattr(saved.config, name) is None:
             raise CheckpointError(f"{folder.last}: its config lacks {name}; start anew with --init-from")
-    TrainerState.from_mapping(saved.progress)  # raises for damaged progress, before the data is read
+    TrainerState.from_dict(saved.progress)  # raises for damaged progress, before the data is read
     config, length = apply_changes(saved, changes)
     backend.check(config.device, config.task, group.size)
     if not isinstance(inputs, Corpus | ExampleSet) and not len(_resolve_inputs(inputs)):

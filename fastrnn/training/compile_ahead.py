@@ -81,7 +81,7 @@ def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[
     helper ends (see `run_helper`). Yields None if it cannot be started.
     """
     code = "from fastrnn.training.compile_ahead import run_helper; run_helper()"
-    arguments = json.dumps([settings.to_mapping(), samples])
+    arguments = json.dumps([settings.to_dict(), samples])
     try:
         helper = subprocess.Popen(
             [sys.executable, "-P", "-c", code, arguments],
@@ -106,7 +106,7 @@ def run_helper() -> None:
 
     threading.Thread(target=exit_with_parent, daemon=True).start()
     values, samples = json.loads(sys.argv[1])
-    _compile(Config.from_mapping(values), samples, first=False)
+    _compile(Config.from_dict(values), samples, first=False)
     os._exit(0)  # skip the interpreter's clean-up: the parent is waiting
 
 

@@ -314,7 +314,7 @@ class Loop:
 
     def check_readable(self) -> None:
         """Raise `CheckpointError` if a checkpoint of this run could not be loaded again (collective)."""
-        progress = self.trainer.progress.to_mapping()
+        progress = self.trainer.progress.to_dict()
         checkpoint = Checkpoint(self.config, self.tokenizer, dict(self.trainer.model.parameters), {}, {},
                                 progress, self.corpus)  # fmt: skip
         self.group.run_on_rank0(lambda: check_readable(checkpoint, str(self.folder.last)))

@@ -68,7 +68,7 @@ class Optimizer:
             lambda part: self._kernel(p, g, *moments, self._decay, scale, lr, *settings, *part.range(self._blocks))
         )
 
-    def to_mapping(self) -> dict[str, np.ndarray[Any, Any]]:
+    def to_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Copy the moments to the host."""
         return {name: np.array(self.model.kernels.to_host(array)) for name, array in self.moments.items()}
 

@@ -9,8 +9,7 @@ from typing import Any
 from ..checkpoint.checkpoint import Checkpoint
 from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
-from ..errors import ConfigError, InputError
-from ..message import quoted
+from ..errors import ConfigError, InputError, quote
 from . import autotune
 from .tasks.base import Task
 
@@ -23,7 +22,7 @@ def check_changes(changes: Any) -> dict[str, Any]:
     if changes is None:
         return {}
     if not isinstance(changes, Mapping):
-        raise ConfigError(f"changes must be a dict of settings, not {quoted(changes)}")
+        raise ConfigError(f"changes must be a dict of settings, not {quote(changes)}")
     check_names(changes)
     return convert_fields(changes)
 
@@ -32,7 +31,7 @@ def check_data_is_here(inputs: Sequence[str], run: Path) -> None:
     """Raise `InputError` if data of a run is missing, for example since its name is relative to another folder."""
     for name in filter(is_missing, inputs):
         raise InputError(
-            f"{quoted(name)}: this run's data is not here (looked for in {quoted(os.getcwd())}); go to the folder "
+            f"{quote(name)}: this run's data is not here (looked for in {quote(os.getcwd())}); go to the folder "
             f"where it was started, or name the data: fastrnn train DATA --resume {shlex.quote(str(run))}"
         )
 
@@ -43,7 +42,7 @@ def check_files_are_here(config: Config) -> None:
         name = getattr(config, field)
         if name is not None and is_missing(name):
             raise InputError(
-                f"{quoted(name)}: this run's {field} is not here (looked for in {quoted(os.getcwd())}); go to the "
+                f"{quote(name)}: this run's {field} is not here (looked for in {quote(os.getcwd())}); go to the "
                 "folder where it was started"
             )
 

@@ -54,13 +54,13 @@ class Plateau:
         self.factor = min(self.factor, max(self.final, self.factor / 2))
         return self.factor < before
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Convert to a mapping for JSON, stored in the progress of a checkpoint."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Plateau":
-        """The reverse of `to_mapping`. Raises `CheckpointError` for anything else."""
+    def from_dict(cls, mapping: Mapping[str, Any]) -> "Plateau":
+        """The reverse of `to_dict`. Raises `CheckpointError` for anything else."""
         try:
             plateau = cls(**mapping)
             whole = type(plateau.patience) is int and type(plateau.waited) is int

@@ -36,16 +36,16 @@ class TrainerState:
     plateau: dict[str, Any] | None = None
     metrics: dict[str, float] | None = None  # of the best state; language models have none
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Convert to a mapping for JSON; the reverse of `from_mapping`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to a mapping for JSON; the reverse of `from_dict`."""
         mapping = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         if self.metrics is None:
             del mapping["metrics"]
         return mapping
 
     @classmethod
-    def from_mapping(cls, mapping: dict[str, Any]) -> "TrainerState":
-        """The reverse of `to_mapping`. Raises `CheckpointError` for other names or types."""
+    def from_dict(cls, mapping: dict[str, Any]) -> "TrainerState":
+        """The reverse of `to_dict`. Raises `CheckpointError` for other names or types."""
         names = {_KEYS.get(f.name, f.name) for f in dataclasses.fields(cls)}
         try:
             if set(mapping) | {"metrics"} != names:

@@ -146,21 +146,21 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """Copy everything that training changes."""
-        self.progress.plateau = self.plateau.to_mapping() if self.plateau else None
+        self.progress.plateau = self.plateau.to_dict() if self.plateau else None
         host = self.model.kernels.to_host
         state = {name: np.array(host(array)) for name, array in self.state.items()}
         parameters = np.array(host(self.model.parameters.flat))
-        return Snapshot(parameters, self.optimizer.to_mapping(), state, self.progress.to_mapping())
+        return Snapshot(parameters, self.optimizer.to_dict(), state, self.progress.to_dict())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from a snapshot, bit-for-bit."""
         kernels = self.model.kernels
         kernels.copy(self.model.parameters.flat, snapshot.parameters)
-        self.progress = TrainerState.from_mapping(snapshot.progress)
+        self.progress = TrainerState.from_dict(snapshot.progress)
         self.optimizer.assign(snapshot.moments, self.progress.updates)
         self.state = {name: kernels.to_device(array.copy()) for name, array in snapshot.state.items()}
         if self.plateau and self.progress.plateau:
-            self.plateau = Plateau.from_mapping(self.progress.plateau)
+            self.plateau = Plateau.from_dict(self.progress.plateau)
 
 
 def _key(seed: int, step: int) -> int:

@@ -316,8 +316,8 @@ CORPUS = fastrnn.corpus_from_text("ab" * 30)
         lambda d: fastrnn.read_records(d / "c.txt", None),
         lambda d: fastrnn.read_records(d / "c.txt", ["tag"]),
         lambda d: fastrnn.read_records(d / "d.csv", "regress", columns=["r"]),
-        lambda d: fastrnn.Config.from_mapping({5: 6}),
-        lambda d: fastrnn.Config.from_mapping("steps"),
+        lambda d: fastrnn.Config.from_dict({5: 6}),
+        lambda d: fastrnn.Config.from_dict("steps"),
     ],
 )
 def test_arguments_of_wrong_types_raise_errors_of_one_line(
@@ -440,7 +440,7 @@ def test_a_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: P
         lambda: fastrnn.read_records(tmp_path / f"{long}.tsv", "classify"),
         lambda: fastrnn.Config(task=long),
         lambda: fastrnn.Config().replace(**{long: 1}),
-        lambda: fastrnn.Config.from_mapping({long: 1}),
+        lambda: fastrnn.Config.from_dict({long: 1}),
     ):
         with pytest.raises(FastRNNError) as caught:
             call()

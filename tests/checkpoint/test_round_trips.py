@@ -21,7 +21,7 @@ from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes
 from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, TASKS, Config, to_toml
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.scaling import StandardScaler
-from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.data.examples.series import Series
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
@@ -101,8 +101,8 @@ def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
 @FEW
 @given(configurations())
 def test_every_configuration_comes_back_from_its_file_and_from_a_model(config: Config) -> None:
-    assert all(type(value) in (int, float, str, bool) for value in config.to_mapping().values())
-    assert Config.from_mapping(tomllib.loads(to_toml(config))) == config
+    assert all(type(value) in (int, float, str, bool) for value in config.to_dict().values())
+    assert Config.from_dict(tomllib.loads(to_toml(config))) == config
     encoding = TOKENIZERS[config.tokens] if config.task == "language-model" else VOCABULARIES[config.task]
     checkpoint = checkpoint_of(config, encoding)
     check_readable(checkpoint)
@@ -139,7 +139,7 @@ def test_a_vocabulary_that_is_made_can_be_read_again(task: str, names: list[str]
         if plain:
             raise
         return
-    assert schema_from_mapping(json.loads(json.dumps(found.to_mapping()))) == found
+    assert schema_from_dict(json.loads(json.dumps(found.to_dict()))) == found
     assert from_bytes(to_bytes(checkpoint_of(config, found))).tokenizer == found
 
 

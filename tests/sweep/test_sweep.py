@@ -157,7 +157,7 @@ def test_a_sweep_that_another_process_is_beginning_is_not_a_folder_in_use(folder
 
 def _begin(path: Path, space: Space) -> list[str]:
     before = [entry.name for entry in os.scandir(path)]
-    (path / "sweep.json").write_text(json.dumps(space.to_mapping()) + "\n")
+    (path / "sweep.json").write_text(json.dumps(space.to_dict()) + "\n")
     (path / "0000").mkdir(exist_ok=True)
     return before
 

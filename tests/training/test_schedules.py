@@ -56,7 +56,7 @@ def test_plateau_goes_on_where_it_was(losses: list[float], cut: int) -> None:
     whole, first = Plateau(2, 0.01), Plateau(2, 0.01)
     expected = [whole.observe(loss) for loss in losses]
     found = [first.observe(loss) for loss in losses[:cut]]
-    second = Plateau.from_mapping(json.loads(json.dumps(first.to_mapping())))
+    second = Plateau.from_dict(json.loads(json.dumps(first.to_dict())))
     assert found + [second.observe(loss) for loss in losses[cut:]] == expected
     assert second == whole
 
@@ -70,4 +70,4 @@ def test_plateau_goes_on_where_it_was(losses: list[float], cut: int) -> None:
 )
 def test_a_damaged_plateau_is_refused(changes) -> None:
     with pytest.raises(CheckpointError, match="plateau schedule"):
-        Plateau.from_mapping(Plateau(2, 0.1).to_mapping() | changes)
+        Plateau.from_dict(Plateau(2, 0.1).to_dict() | changes)

@@ -287,7 +287,7 @@ class EncodedExamples:
     @property
     def fingerprint(self) -> str:
         """Hash of schema and examples."""
-        digest = hashlib.blake2b(json.dumps(self.schema.to_mapping(), sort_keys=True).encode(), digest_size=16)
+        digest = hashlib.blake2b(json.dumps(self.schema.to_dict(), sort_keys=True).encode(), digest_size=16)
         for part, flat in self._iter_fingerprinted():
             _update_digest(digest, part.bounds)
             _update_digest(digest, flat)

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...errors import InputError
-from ..text.decoding import readable
-from ..text.files import Utf8Decoder
-from ..text.line_ends import LineSplitter
+from ...errors import InputError, escape
+from ..text.decoding import LineSplitter, Utf8Decoder
 from ..text.sources import Source
 
 # Largest magnitude of a number in a file. float64 can represent its square, and float32 the number itself.
@@ -22,11 +20,11 @@ class Location(NamedTuple):
     line: int = 0
 
     def __str__(self) -> str:
-        return f"{readable(self.file)}:{self.line}" if self.line else readable(self.file)
+        return f"{escape(self.file)}:{self.line}" if self.line else escape(self.file)
 
     def error(self, message: str) -> InputError:
         """Return an error that starts with this location; the message names the problem and a remedy."""
-        return InputError(f"{self}: {readable(message)}")
+        return InputError(f"{self}: {escape(message)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +95,7 @@ def read_lines(source: Source) -> Iterator[tuple[Location, str]]:
     A byte order mark at the start is dropped. Raises `InputError` if the text is not UTF-8.
     """
     utf8 = Utf8Decoder(source.name, "save it as UTF-8")
-    splitter = LineSplitter(lambda message: source.report(f"{readable(source.name)}: {message}"))
+    splitter = LineSplitter(lambda message: source.report(f"{escape(source.name)}: {message}"))
     number = 0
     for text, is_last in _decode_chunks(source, utf8):
         for line in splitter.feed(text, is_last):

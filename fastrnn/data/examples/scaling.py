@@ -75,7 +75,7 @@ class StandardScaler:
     def _arrays(self) -> tuple[Array, Array]:
         return np.array(self.mean), np.array(self.deviation)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible mapping. A missing ``dtype`` means `rounds_to_float32`."""
         mapping = {"mean": list(self.mean), "deviation": list(self.deviation), "names": "\n".join(self.names)}
         return mapping if self.rounds_to_float32 else mapping | {"dtype": "float64"}
@@ -103,8 +103,8 @@ def _fit_column(column: Array, predicted: bool) -> tuple[float, float]:
     return mean, min(1.0, magnitude) if predicted and magnitude else 1.0
 
 
-def scaler_from_mapping(mapping: Any) -> StandardScaler:
-    """Restore a scaler from `StandardScaler.to_mapping`. Raises `InputError` if the mapping is invalid."""
+def scaler_from_dict(mapping: Any) -> StandardScaler:
+    """Restore a scaler from `StandardScaler.to_dict`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or set(mapping) - {"dtype"} != {"mean", "deviation", "names"}:
         raise InputError("a scaling has mean, deviation and names")
     if mapping.get("dtype", "float64") != "float64":

@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...config import Config, nearest
-from ...errors import InputError
-from ...message import quoted, shorten
+from ...errors import InputError, quote, shorten
 from .example import Example, ExampleSet, Location
 from .readers.csv_columns import Columns
-from .scaling import StandardScaler, scaler_from_mapping
+from .scaling import StandardScaler, scaler_from_dict
 from .series import CALENDAR
 from .split import training_rows
-from .symbol_vocab import CHARS, WORDS, SymbolVocab, symbol_vocab_from_mapping
+from .symbol_vocab import CHARS, WORDS, SymbolVocab, symbol_vocab_from_dict
 
 _MAX_LISTED = 12  # labels in a message
 _MAX_STEPS = 65536
@@ -111,7 +110,7 @@ class TaskSchema:
             names = ", ".join(map(shorten, self.labels[:_MAX_LISTED]))
             more = ", ..." if len(self.labels) > _MAX_LISTED else ""
             hint = nearest(label, self.labels)
-            raise place.error(f"label {quoted(label)} is unknown{hint}; the model knows {names}{more}")
+            raise place.error(f"label {quote(label)} is unknown{hint}; the model knows {names}{more}")
         return label_id
 
     def find_label(self, label: str) -> int | None:
@@ -131,13 +130,13 @@ class TaskSchema:
             ids.setdefault(label.strip().strip('"'), i)
         return ids
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Return a JSON-compatible mapping for `schema_from_mapping`, without empty fields."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-compatible mapping for `schema_from_dict`, without empty fields."""
         mapping: dict[str, Any] = {"kind": self.kind, "task": self.task}
         for name in ("tokens", "characters", "target", "inputs", "outputs"):
             table = getattr(self, name)
             if table is not None:
-                mapping[name] = table.to_mapping()
+                mapping[name] = table.to_dict()
         if self.labels:
             mapping["labels"] = "\n".join(self.labels)
         for name in ("binary", "horizon", "seq", "date", "date_order"):
@@ -146,8 +145,8 @@ class TaskSchema:
         return mapping
 
 
-def schema_from_mapping(mapping: Any) -> TaskSchema:
-    """Restore a schema from `TaskSchema.to_mapping`. Raises `InputError` if the mapping is invalid."""
+def schema_from_dict(mapping: Any) -> TaskSchema:
+    """Restore a schema from `TaskSchema.to_dict`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or mapping.get("kind") != TaskSchema.kind:
         raise InputError("not the vocabulary of a labelled task")
     values = {key: value for key, value in mapping.items() if key != "kind"}
@@ -157,10 +156,10 @@ def schema_from_mapping(mapping: Any) -> TaskSchema:
 
     for name in ("tokens", "characters", "target"):
         if name in values:
-            values[name] = symbol_vocab_from_mapping(values[name])
+            values[name] = symbol_vocab_from_dict(values[name])
     for name in ("inputs", "outputs"):
         if name in values:
-            values[name] = scaler_from_mapping(values[name])
+            values[name] = scaler_from_dict(values[name])
     _check_values(values)
     values["labels"] = tuple(values["labels"].split("\n")) if "labels" in values else ()
 
@@ -200,7 +199,7 @@ def _check_fields(schema: TaskSchema) -> None:
 def _check_round_trip(schema: TaskSchema) -> None:
     """Check that a new schema survives saving and loading, so that no model is trained that cannot be loaded."""
     try:
-        loaded = schema_from_mapping(json.loads(json.dumps(schema.to_mapping(), allow_nan=False)))
+        loaded = schema_from_dict(json.loads(json.dumps(schema.to_dict(), allow_nan=False)))
     except (InputError, ValueError) as error:
         raise InputError(f"the vocabulary of this data cannot be kept ({error}); change the data") from None
     if loaded != schema:
@@ -210,12 +209,12 @@ def _check_round_trip(schema: TaskSchema) -> None:
 def check_label(label: Any, place: Location) -> str:
     """Check that a label can be saved, as one line of a text, and return it."""
     if not isinstance(label, str):
-        raise place.error(f"the label is {quoted(label)}, which is no text; give a text such as {quoted(str(label))}")
+        raise place.error(f"the label is {quote(label)}, which is no text; give a text such as {quote(str(label))}")
     if not label or "\n" in label:
         problem = "holds a line break" if label else "is empty"
-        raise place.error(f"the label {quoted(label)} {problem}; give it a name of one line")
+        raise place.error(f"the label {quote(label)} {problem}; give it a name of one line")
     if any("\ud800" <= c <= "\udfff" for c in label):
-        raise place.error(f"the label {quoted(label)} is not Unicode; give it a plain name")
+        raise place.error(f"the label {quote(label)} is not Unicode; give it a plain name")
     return label
 
 
@@ -223,7 +222,7 @@ def check_column_names(names: Sequence[Any], place: Location) -> None:
     """Check that column names can be saved, as lines of a text, and are distinct."""
     for name in names:
         if not isinstance(name, str) or not name or "\n" in name:
-            raise place.error(f"a column is named {quoted(name)}; give it a name of one line")
+            raise place.error(f"a column is named {quote(name)}; give it a name of one line")
     if len(set(names)) != len(names):
         raise place.error("two columns have the same name; give each its own")
 

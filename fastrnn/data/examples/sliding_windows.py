@@ -63,7 +63,7 @@ class SlidingWindows:
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.blake2b(json.dumps(self.schema.to_mapping(), sort_keys=True).encode(), digest_size=16)
+        digest = hashlib.blake2b(json.dumps(self.schema.to_dict(), sort_keys=True).encode(), digest_size=16)
         for array in (self.values, self.dates, self.bounds, self.first):
             # Little-endian, so that a fingerprint is the same on every machine.
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)

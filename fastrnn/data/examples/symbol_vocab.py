@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
-from ..text.decoding import check_unknown, readable, unknown_message
+from ...errors import InputError, escape
+from ..text.remarks import check_unknown, describe_unknown
 from ..text.tokenizers import Decoder, Ids, IdsLike, Tokenizer
 from ..text.words import EOS, UNK, Detokenizer, split_words
 
@@ -41,7 +41,7 @@ class SymbolVocab(Tokenizer):
             raise InputError("the symbols of a vocabulary must be different and not empty")
         if unit == "chars" and any(len(symbol) != 1 for symbol in self.known):
             raise InputError("the characters of a vocabulary must be single ones")
-        # `to_mapping` stores words as lines.
+        # `to_dict` stores words as lines.
         if unit != "chars" and any("\n" in symbol for symbol in self.known):
             raise InputError("the words of a vocabulary cannot hold line breaks")
 
@@ -71,7 +71,7 @@ class SymbolVocab(Tokenizer):
             return ids
         if unknown == "error":
             missing = Counter(c for c in text if c not in self.ids)
-            raise InputError(unknown_message(missing, "the text", self.ids))
+            raise InputError(describe_unknown(missing, "the text", self.ids))
         known: Ids = ids[ids != UNKNOWN]
         return known
 
@@ -79,19 +79,19 @@ class SymbolVocab(Tokenizer):
         return _SymbolDecoder(self)
 
     def token_text(self, token: int) -> str:
-        return (EOS, UNK)[token] if token < _RESERVED else readable(self.known[token - _RESERVED])
+        return (EOS, UNK)[token] if token < _RESERVED else escape(self.known[token - _RESERVED])
 
     def start_ids(self, separator: str | None = None) -> Ids:
         """Return the end symbol, from which a decoder starts."""
         return np.zeros(1, np.int64)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible mapping; the known symbols are one text: characters side by side, words as lines."""
         return {"unit": self.unit, "known": ("" if self.unit == "chars" else "\n").join(self.known)}
 
 
-def symbol_vocab_from_mapping(mapping: Any) -> SymbolVocab:
-    """Restore a vocabulary from `SymbolVocab.to_mapping`. Raises `InputError` if the mapping is invalid."""
+def symbol_vocab_from_dict(mapping: Any) -> SymbolVocab:
+    """Restore a vocabulary from `SymbolVocab.to_dict`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or set(mapping) != {"unit", "known"}:
         raise InputError("a table of symbols has a unit and what is known")
     unit = mapping["unit"]

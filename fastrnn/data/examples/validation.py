@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, InputError
-from ...message import quoted
+from ...errors import ConfigError, InputError, quote
 from .example import LARGEST, Example, ExampleSet, Location
 from .schema import check_label
 from .series import Series
@@ -22,14 +21,14 @@ def check_example_set(examples: ExampleSet, task: str) -> None:
         InputError: There is no example, or one is invalid; the message names it.
     """
     if examples.task != task:
-        raise ConfigError(f"these are examples of {quoted(examples.task)}; the task is {task}: give Config(task=...)")
+        raise ConfigError(f"these are examples of {quote(examples.task)}; the task is {task}: give Config(task=...)")
     if not examples.items:
         raise InputError("no example was given; give at least one")
 
     for number, example in enumerate(examples.items, 1):
         item = Location("item", number)
         if not isinstance(example, Example):
-            raise item.error(f"{quoted(example)} is not an Example")
+            raise item.error(f"{quote(example)} is not an Example")
         if not isinstance(example.place, Location):
             raise item.error("its place is not a Location; give Location(file, line)")
         _CHECKS[task](example, example.place, examples.answers)
@@ -71,7 +70,7 @@ def _check_translate(example: Example, place: Location, needs_target: bool) -> N
 
 def _check_forecast(example: Example, place: Location, needs_target: bool) -> None:
     if not isinstance(example.x, Series):
-        raise place.error(f"{quoted(example.x)} where a Series is needed")
+        raise place.error(f"{quote(example.x)} where a Series is needed")
 
 
 def _check_regress(example: Example, place: Location, needs_target: bool) -> None:
@@ -94,24 +93,24 @@ _CHECKS = {
 
 def _check_text(text: Any, name: str, place: Location) -> None:
     if not isinstance(text, str):
-        raise place.error(f"{name} is {quoted(text)}; give a text")
+        raise place.error(f"{name} is {quote(text)}; give a text")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
         raise place.error(f"{name} holds a lone surrogate, which is not Unicode; give a text without")
 
 
 def _check_words(words: Any, name: str, place: Location) -> None:
     if isinstance(words, str) or not isinstance(words, Sequence) or not words:
-        raise place.error(f"{quoted(words)} where a list of {name} is needed")
+        raise place.error(f"{quote(words)} where a list of {name} is needed")
     for word in words:
         _check_text(word, f"one of its {name}", place)
         if not word or "\n" in word:
-            raise place.error(f"one of its {name} is {quoted(word)}; give texts of one line, none of them empty")
+            raise place.error(f"one of its {name} is {quote(word)}; give texts of one line, none of them empty")
 
 
 def _check_array(array: Any, dimensions: int, name: str, place: Location, allow_nan: bool = False) -> None:
     """Check for a non-empty array of finite numbers, or NaN if ``allow_nan``."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise place.error(f"{name} must be an array of numbers, not {quoted(array)}")
+        raise place.error(f"{name} must be an array of numbers, not {quote(array)}")
     if array.ndim != dimensions or not array.size:
         shape = "(steps, features)" if dimensions == 2 else "(numbers,)"
         raise place.error(f"{name} have shape {array.shape}; give {shape}")

@@ -12,13 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ...config import nearest
-from ...errors import ConfigError, InputError
-from ...message import quoted
+from ...errors import ConfigError, InputError, escape, quote
 from ...plain import check_whole, to_plain
 from .corpus_encoder import ENCODERS, CorpusEncoder
-from .decoding import check_unknown, describe, readable, unknown_message
 from .files import Paths, expand, normalize_inputs
-from .remarks import invisible_remark, mixed_forms_remark, names_remark, separator_remark, vocabulary_remark
+from .remarks import (
+    check_unknown,
+    describe_chars,
+    describe_unknown,
+    invisible_remark,
+    mixed_forms_remark,
+    names_remark,
+    separator_remark,
+    vocabulary_remark,
+)
 from .sources import CHUNK, Progress, Source, attach_progress
 from .tokenizers import CharTokenizer, Tokenizer
 
@@ -55,7 +62,7 @@ class Corpus:
         """Hash of ids, starts, breaks and vocabulary; computed on first access."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(
-            json.dumps([self.tokenizer.to_mapping(), len(self.starts), len(self.breaks)], sort_keys=True).encode()
+            json.dumps([self.tokenizer.to_dict(), len(self.starts), len(self.breaks)], sort_keys=True).encode()
         )
         for part in (self.starts, self.breaks, self.ids):
             digest.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)
@@ -132,7 +139,7 @@ def corpus_from_text(
         ConfigError: If ``text`` is not a string or an option is invalid.
     """
     if not isinstance(text, str):
-        raise ConfigError(f"text must be a text, not {quoted(text)}; read_corpus takes the names of files")
+        raise ConfigError(f"text must be a text, not {quote(text)}; read_corpus takes the names of files")
     kind = _token_kind(tokens, tokenizer)
     errors = "surrogateescape" if kind == "bytes" else "strict"
 
@@ -142,7 +149,7 @@ def corpus_from_text(
                 yield text[i : i + CHUNK].encode("utf-8", errors)
             except UnicodeEncodeError as error:
                 at = i + error.start
-                raise InputError(f"{name}: lone surrogate {readable(text[at])} at character {at}") from None
+                raise InputError(f"{name}: lone surrogate {escape(text[at])} at character {at}") from None
 
     return _encode([Source(name, chunks)], ENCODERS[kind](), _EncodingOptions(min_count, separator, tokenizer, unknown))
 
@@ -178,11 +185,11 @@ class _EncodingOptions:
 
 def _token_kind(tokens: str, tokenizer: Tokenizer | None) -> str:
     if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
-        raise ConfigError(f"tokenizer must be that of a model or corpus, not {quoted(tokenizer)}")
+        raise ConfigError(f"tokenizer must be that of a model or corpus, not {quote(tokenizer)}")
     kind = tokens if tokenizer is None else tokenizer.kind
     if not isinstance(kind, str) or kind not in ENCODERS:
         raise ConfigError(
-            f"tokens {quoted(kind)} is unknown{nearest(str(kind), ENCODERS)} (choices: {', '.join(ENCODERS)})"
+            f"tokens {quote(kind)} is unknown{nearest(str(kind), ENCODERS)} (choices: {', '.join(ENCODERS)})"
         )
     return kind
 
@@ -192,7 +199,7 @@ def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _Encodin
     check_whole("min_count", options.min_count, 1)
     if options.separator is not None:
         to_plain("separator", options.separator, str)
-    what = readable(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
+    what = escape(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
     names, breaks = _read_sources(sources, encoder)
     _check_length(len(encoder.buffer), what)
     starts, separators = _document_starts(encoder, breaks, options.separator)
@@ -201,7 +208,7 @@ def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _Encodin
     table = encoder.table(tokenizer)
     skipped = _count_unknown(encoder, table) if options.tokenizer else {}
     if skipped and options.unknown == "error":
-        raise InputError(unknown_message(skipped, what, getattr(tokenizer, "chars", "")))
+        raise InputError(describe_unknown(skipped, what, getattr(tokenizer, "chars", "")))
     if skipped:
         starts, breaks = (encoder.buffer.positions_after_removal(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
@@ -278,8 +285,8 @@ def _check_known(n: int, skipped: dict[str, int], what: str) -> None:
         total = n + sum(skipped.values())
         known = "none" if n == 0 else "only one"
         raise InputError(
-            f"{what}: the model knows {known} of its {total:,} characters: {describe(skipped)} are unknown to it; use "
-            "a text in characters that it knows, or train a new model"
+            f"{what}: the model knows {known} of its {total:,} characters: {describe_chars(skipped)} are unknown to "
+            "it; use a text in characters that it knows, or train a new model"
         )
 
 

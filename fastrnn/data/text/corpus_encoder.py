@@ -12,8 +12,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from .encodings import refuse_utf16
-from .files import Utf8Decoder
+from .decoding import Utf8Decoder, refuse_utf16
 from .id_buffer import IdBuffer
 from .remarks import ACCIDENTS, LineEnds, find_invisible
 from .tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, code_points

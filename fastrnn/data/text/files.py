@@ -5,7 +5,6 @@ Compressed files are decompressed, and the files of a zip archive are read like 
 order marks and carriage returns are kept.
 """
 
-import codecs
 import glob
 import os
 import stat
@@ -15,13 +14,11 @@ from functools import partial
 from typing import Any
 
 from ...config import nearest
-from ...errors import InputError
-from ...message import quoted
+from ...errors import InputError, escape, quote
 from ..catalog import CORPORA
 from ..download import corpus_paths
 from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
-from .decoding import readable
-from .encodings import HEAD, detect_encoding
+from .decoding import HEAD, detect_encoding
 from .sources import BUILTIN, Source, builtin_sources
 
 # One or several of: a file, a folder, a glob, ``-``, the name of a corpus.
@@ -69,12 +66,12 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
         return [source for path in fetched for source in _files(path)]
     if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
         raise InputError(
-            f"{quoted(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
+            f"{quote(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
             "corpus_from_text makes of it"
         )
     if glob.has_magic(name):
         return _expand_glob(name, tokens, left_out)
-    raise InputError(f"{readable(name) or '(empty)'}: no such file or folder{_near(name)}")
+    raise InputError(f"{escape(name) or '(empty)'}: no such file or folder{_near(name)}")
 
 
 def is_missing(name: str) -> bool:
@@ -89,8 +86,8 @@ def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source
     for path in _walk(folder, reasons):
         sources += _keep_texts(_files(path), tokens, reasons)
     if not sources:
-        why = f" (left out: {readable(reasons[0])})" if reasons else ""
-        raise InputError(f"{readable(folder)}: no text in this folder{why}; give one that holds text files")
+        why = f" (left out: {escape(reasons[0])})" if reasons else ""
+        raise InputError(f"{escape(folder)}: no text in this folder{why}; give one that holds text files")
     left_out += reasons
     return sources
 
@@ -101,7 +98,7 @@ def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]
         found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else _expand_file(path, tokens, left_out)
         sources |= {os.path.normpath(source.name): source for source in found}
     if not sources:
-        raise InputError(f"{readable(pattern)}: no file matches this pattern")
+        raise InputError(f"{escape(pattern)}: no file matches this pattern")
     left_out[:] = dict.fromkeys(left_out)  # a pattern such as ** finds a file in each folder above it
     return list(sources.values())
 
@@ -113,14 +110,14 @@ def _expand_file(path: str, tokens: str, left_out: list[str]) -> list[Source]:
         return found
     sources = _keep_texts(found, tokens, left_out)
     if not sources:
-        raise InputError(f"{readable(path)}: no text in this zip archive; give one that holds text files")
+        raise InputError(f"{escape(path)}: no text in this zip archive; give one that holds text files")
     return sources
 
 
 def _files(path: str) -> list[Source]:
     """Return a file as a source, or each file of a zip archive."""
     if path.lower().endswith(ZIP_SUFFIX) and os.path.isfile(path):
-        name = readable(path)
+        name = escape(path)
         members = list_members(path, name)
         return [Source(f"{path}/{member}", partial(read_member, path, member, name)) for member in members]
     return [Source(path, partial(_read_file, path), size=_size(path))]
@@ -154,7 +151,7 @@ def _walk(folder: str, left_out: list[str]) -> list[str]:
     """
 
     def fail(error: OSError) -> None:
-        raise InputError(f"{readable(str(error.filename))}: cannot read this folder: {error.strerror}")
+        raise InputError(f"{escape(str(error.filename))}: cannot read this folder: {error.strerror}")
 
     paths = []
     for inner, folders, files in os.walk(folder, onerror=fail):
@@ -190,11 +187,11 @@ def _near(name: str) -> str:
         known = os.listdir(folder or ".")
     except (OSError, ValueError):
         known = []
-    return readable(nearest(base, known if folder else [*known, *BUILTIN, *CORPORA]))
+    return escape(nearest(base, known if folder else [*known, *BUILTIN, *CORPORA]))
 
 
 def _read_file(path: str) -> Iterator[bytes]:
-    name = readable(path)
+    name = escape(path)
     try:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
@@ -221,34 +218,3 @@ def _read_standard_input() -> Iterator[bytes]:
         yield from read_chunks(getattr(stream, "read1", stream.read), "standard input")
     except OSError as error:
         raise InputError(f"cannot read standard input: {error.strerror or error}") from None
-
-
-class Utf8Decoder:
-    """Incremental strict UTF-8 decoder; a character may be split between two chunks."""
-
-    def __init__(self, name: str, advice: str = "save it as UTF-8, or use --tokens bytes") -> None:
-        self._name = readable(name)
-        self._advice = advice
-        self._pending = b""
-        self._offset = 0
-
-    @property
-    def between(self) -> bool:
-        """Whether the input so far ends between two characters."""
-        return not self._pending
-
-    def skip(self, count: int) -> None:
-        """Advance the offset by bytes that were decoded elsewhere."""
-        self._offset += count
-
-    def feed(self, chunk: bytes, final: bool = False) -> str:
-        """Return the complete characters so far. Raises `InputError` with the offset of the first invalid byte."""
-        data = self._pending + chunk if self._pending else chunk
-        try:
-            text, used = codecs.utf_8_decode(data, "strict", final)
-        except UnicodeDecodeError as error:
-            at, byte = self._offset + error.start, data[error.start]
-            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {self._advice}") from None
-        self._pending = data[used:]
-        self._offset += used
-        return text

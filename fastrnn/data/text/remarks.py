@@ -1,9 +1,67 @@
-"""Warnings about a text, one sentence each: line ends, invisible characters, separators that do not occur."""
+"""Messages about the characters of a text: unknown or invisible ones, line ends, separators that do not occur."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
-from .decoding import describe, label, readable
+from ...errors import ESCAPES, ConfigError, escape, quote
+
+# Names of characters whose Unicode name is missing or little known.
+_NAMES = {
+    "\0": "NUL", "\a": "bell", "\b": "backspace", "\v": "vertical tab", "\f": "form feed", "\x1a": "Ctrl-Z",
+    "\x1b": "escape", "\x7f": "delete", "\x85": "next line", "\ufeff": "byte order mark",
+}  # fmt: skip
+UNKNOWN = ("error", "skip")
+
+
+def format_char(char: str) -> str:
+    """Return a character in quotes, or its code point and name if it is not visible by itself.
+
+    ``'é'``, ``'\\n'``, ``U+0301 combining acute accent``.
+    """
+    if len(char) != 1 or char in ESCAPES or (char.isprintable() and not _is_unclear(char)):
+        return f"'{escape(char)}'"
+    name = _NAMES.get(char) or unicodedata.name(char, "").lower()
+    return f"U+{ord(char):04X} {name}".rstrip()
+
+
+def _is_unclear(char: str) -> bool:
+    """Whether a printable character is unclear by itself: a combining mark or U+FFFD."""
+    return char == "\ufffd" or unicodedata.category(char)[0] == "M"
+
+
+def describe_chars(counts: Mapping[str, int], most: int = 5) -> str:
+    """Return characters with their counts, most frequent first: ``'é' (12 times), '☃' (once) and 3 more``."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{format_char(c)} ({'once' if n == 1 else f'{n} times'})" for c, n in ordered[:most]]
+    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(parts) + rest
+
+
+def describe_unknown(counts: Mapping[str, int], what: str, known: Iterable[str] = ()) -> str:
+    """Return the error message about characters in ``what`` that a vocabulary (``known``) lacks."""
+    form = find_normal_form(counts, set(known))
+    advice = f"write it in Unicode normal form {form}, change them" if form else "change them"
+    return (
+        f"{what} has characters that the model does not know: {describe_chars(counts)}; {advice}, or use --unknown skip"
+    )
+
+
+def find_normal_form(missing: Iterable[str], known: Set[str]) -> str | None:
+    """Return ``NFC`` or ``NFD`` if the vocabulary has the missing characters in that normal form, else None."""
+    lacked = [c for c in missing if len(c) == 1]
+    # combining marks of known characters: a missing one means that the text is decomposed
+    composed = {part for c in known for part in unicodedata.normalize("NFD", c)[1:]}
+    if any(c in composed for c in lacked):
+        return "NFC"
+    apart = [parts for c in lacked if (parts := unicodedata.normalize("NFD", c)) != c]
+    return "NFD" if any(all(part in known for part in parts) for parts in apart) else None
+
+
+def check_unknown(unknown: str) -> None:
+    """Raises `ConfigError` unless this is a policy for unknown characters."""
+    if not isinstance(unknown, str) or unknown not in UNKNOWN:
+        raise ConfigError(f"unknown is {quote(unknown)}; it must be error or skip")
+
 
 # Characters that display as nothing or as a blank. Joiners (U+200C, U+200D) are excluded: Persian, Indic scripts and
 # emoji need them.
@@ -65,7 +123,7 @@ def find_invisible(chars: str) -> str:
 def invisible_remark(counts: Mapping[str, int]) -> str | None:
     """Return a warning about invisible characters, or None."""
     found = {c: n for c, n in counts.items() if n}
-    return f"the text has invisible characters: {describe(found)}" if found else None
+    return f"the text has invisible characters: {describe_chars(found)}" if found else None
 
 
 def mixed_forms_remark(chars: str) -> str | None:
@@ -74,7 +132,8 @@ def mixed_forms_remark(chars: str) -> str | None:
     for char in chars:
         parts = unicodedata.normalize("NFD", char)
         if len(parts) == 2 and unicodedata.category(parts[1])[0] == "M" and known.issuperset(parts):
-            return f"accents are written in two ways, {label(char)} and {label(parts[1])}; normalise the text to NFC"
+            forms = f"{format_char(char)} and {format_char(parts[1])}"
+            return f"accents are written in two ways, {forms}; normalise the text to NFC"
     return None
 
 
@@ -82,9 +141,9 @@ def separator_remark(separator: str, found: int, ends: LineEnds, kind: str) -> s
     """Return a warning if the document separator does not occur in the text, else None."""
     if found:
         return None
-    remark = f"the document separator '{readable(separator)}' does not occur in the text; each file is one document"
+    remark = f"the document separator '{escape(separator)}' does not occur in the text; each file is one document"
     if kind != "words" and ends.pairs and "\n" in separator.replace("\r\n", ""):
-        better = readable(separator.replace("\r\n", "\n").replace("\n", "\r\n"))
+        better = escape(separator.replace("\r\n", "\n").replace("\n", "\r\n"))
         remark += rf". Its lines end with \r\n: give '{better}'"
     return remark
 
@@ -103,5 +162,5 @@ def names_remark(names: Sequence[str], what: str, most: int = 3) -> str | None:
     """Return a warning that lists files, or None if there are none."""
     if not names:
         return None
-    shown = ", ".join(map(readable, names[:most]))
+    shown = ", ".join(map(escape, names[:most]))
     return f"{what}: {shown}" + (f" and {len(names) - most:,} more" if len(names) > most else "")

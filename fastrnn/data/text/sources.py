@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import InputError
-from .line_ends import Report, ignore_report
 
 CHUNK = 1 << 20
 _GROUP = 5  # words; a passage is repeated if it shares such groups with earlier ones
@@ -19,6 +18,12 @@ _MAX_REPEATED = 0.1  # share of a paragraph's groups
 
 # Called with the number of bytes read so far, and the total number or None if that is unknown.
 Progress = Callable[[int, int | None], None]
+# Called with each message of a reader to the user.
+Report = Callable[[str], None]
+
+
+def ignore_report(_message: str) -> None:
+    """Ignore a message."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import InputError
-from .decoding import check_unknown, readable, unknown_message
+from ...errors import InputError, escape
+from .remarks import check_unknown, describe_unknown
 from .words import EOS, UNK, Detokenizer, split_words
 
 Ids = npt.NDArray[np.int64]
@@ -69,8 +69,8 @@ class Tokenizer(abc.ABC):
         """Return a token for display; unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
 
     @abc.abstractmethod
-    def to_mapping(self) -> dict[str, Any]:
-        """Return a JSON-serialisable mapping for `tokenizer_from_mapping`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-serialisable mapping for `tokenizer_from_dict`."""
 
     def decode(self, ids: IdsLike) -> str:
         """Decode ids (n,). Characters and valid UTF-8 are restored exactly; invalid bytes become U+FFFD."""
@@ -89,7 +89,7 @@ class Tokenizer(abc.ABC):
         return np.zeros(1, np.int64)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tokenizer) and self.to_mapping() == other.to_mapping()
+        return isinstance(other, Tokenizer) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash((self.kind, self.size))
@@ -126,7 +126,7 @@ class CharTokenizer(Tokenizer):
         known = self._codes[np.minimum(ids, self.size - 1)] == codes
         if unknown == "error" and not known.all():
             missing = Counter(c for c, k in zip(text, known, strict=True) if not k)
-            raise InputError(unknown_message(missing, "the text", self.chars))
+            raise InputError(describe_unknown(missing, "the text", self.chars))
         found: Ids = ids[known]
         return found
 
@@ -134,9 +134,9 @@ class CharTokenizer(Tokenizer):
         return _CharDecoder(self)
 
     def token_text(self, token: int) -> str:
-        return readable(self.chars[token])
+        return escape(self.chars[token])
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "chars": self.chars}
 
 
@@ -153,7 +153,7 @@ class ByteTokenizer(Tokenizer):
         except UnicodeEncodeError:
             lone = Counter(_NO_BYTE.findall(text))
             if unknown == "error":
-                raise InputError(unknown_message(lone, "the text")) from None
+                raise InputError(describe_unknown(lone, "the text")) from None
             data = _NO_BYTE.sub("", text).encode("utf-8", "surrogateescape")
         return np.frombuffer(data, np.uint8).astype(np.int64)
 
@@ -162,9 +162,9 @@ class ByteTokenizer(Tokenizer):
 
     def token_text(self, token: int) -> str:
         char = chr(token)
-        return readable(char) if token < 128 else f"\\x{token:02x}"
+        return escape(char) if token < 128 else f"\\x{token:02x}"
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind}
 
 
@@ -193,17 +193,17 @@ class WordTokenizer(Tokenizer):
         return _WordDecoder(self)
 
     def token_text(self, token: int) -> str:
-        return readable(self.words[token])
+        return escape(self.words[token])
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "words": self.words}
 
 
 KINDS: dict[str, type[Tokenizer]] = {t.kind: t for t in (CharTokenizer, ByteTokenizer, WordTokenizer)}
 
 
-def tokenizer_from_mapping(mapping: Mapping[str, Any]) -> Tokenizer:
-    """Restore a tokenizer from `Tokenizer.to_mapping`. Raises `InputError` if the mapping is not a valid vocabulary."""
+def tokenizer_from_dict(mapping: Mapping[str, Any]) -> Tokenizer:
+    """Restore a tokenizer from `Tokenizer.to_dict`. Raises `InputError` if the mapping is not a valid vocabulary."""
     kind = mapping.get("kind") if isinstance(mapping, Mapping) else None
     content = {k: v for k, v in mapping.items() if k != "kind"} if kind is not None else {}
     match kind, content:

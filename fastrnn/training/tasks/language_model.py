@@ -10,12 +10,12 @@ from ...config import Config
 from ...data.examples.symbol_vocab import CHARS
 from ...data.text.bptt import TBPTTStreams
 from ...data.text.corpus import Corpus, read_corpus, split_corpus
-from ...data.text.decoding import describe, readable
+from ...data.text.remarks import describe_chars
 from ...data.text.statistics import frequent_start, unigram_nats
 from ...data.text.tokenizers import Tokenizer, WordTokenizer
 from ...data.text.words import UNK
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
-from ...errors import InputError
+from ...errors import InputError, escape
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
@@ -62,8 +62,8 @@ class LanguageModelTask:
         if share > _MOST_DROPPED:
             raise InputError(
                 f"{share:.0%} of the text ({dropped:,} of {dropped + self._tokens:,} characters) is unknown to the "
-                f"model to start from and would be left out: {describe(self._skipped)}; train a new model without "
-                "--init-from, or start from one of this script"
+                f"model to start from and would be left out: {describe_chars(self._skipped)}; train a new model "
+                "without --init-from, or start from one of this script"
             )
         if self._unknown:
             message = f"{self._unknown:,} of {self._tokens:,} words are unknown to the old model: {UNK}"
@@ -174,7 +174,7 @@ def _report_skipped(corpus: Corpus, why: str, callback: Callback) -> None:
     if corpus.skipped:
         dropped = sum(corpus.skipped.values())
         share = f"{dropped:,} of {dropped + len(corpus):,} ({dropped / (dropped + len(corpus)):.2%})"
-        callback.message(f"left out {share}, because {why}: {describe(corpus.skipped)}")
+        callback.message(f"left out {share}, because {why}: {describe_chars(corpus.skipped)}")
 
 
 def _split(whole: Corpus, config: Config, callback: Callback) -> tuple[Corpus, Corpus | None]:
@@ -189,5 +189,5 @@ def _split(whole: Corpus, config: Config, callback: Callback) -> tuple[Corpus, C
 
 def _read_valid_file(path: str, whole: Corpus, config: Config, callback: Callback) -> Corpus:
     corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
-    _report_skipped(corpus, f"{readable(path)} has them and the training text has not", callback)
+    _report_skipped(corpus, f"{escape(path)} has them and the training text has not", callback)
     return corpus

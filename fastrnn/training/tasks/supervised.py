@@ -18,7 +18,7 @@ from ...data.examples.series import describe_gaps
 from ...data.examples.symbol_vocab import CHARS
 from ...data.examples.token_unit import choose_token_unit
 from ...data.examples.validation import check_example_set
-from ...data.text.line_ends import Report
+from ...data.text.sources import Report
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, never_stop
 from ...inference.metrics import evaluate_examples, make_predictor, metric_for

@@ -3,8 +3,7 @@
 import pytest
 
 from fastrnn.data.examples.example import Location, read_lines
-from fastrnn.data.text.line_ends import ignore_report
-from fastrnn.data.text.sources import Source
+from fastrnn.data.text.sources import Source, ignore_report
 from fastrnn.errors import InputError
 
 

@@ -10,7 +10,7 @@ from example_cases import examples, write
 from fastrnn.config import Config
 from fastrnn.data.examples.readers.dispatch import ReadOptions, open_records, read_records
 from fastrnn.data.examples.readers.fields import Fields
-from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -145,7 +145,7 @@ def test_csv_of_numbers_gives_named_inputs(tmp_path: Path) -> None:
     assert read_records([path], "classify", columns="!i*", fields=Fields("kind")).inputs == ("width", "height")
     with pytest.raises(InputError, match=r"a\.csv: no column 'hight'; did you mean height\?"):
         read_records([path], "classify", columns="hight", fields=Fields("kind"))
-    vocabulary = schema_from_mapping(TaskSchema.build(records, Config(task="classify")).to_mapping())
+    vocabulary = schema_from_dict(TaskSchema.build(records, Config(task="classify")).to_dict())
     assert vocabulary.columns is not None
     assert vocabulary.columns.inputs == ("width", "height")
     other = write(tmp_path, "b.csv", "kind,height,width\nelm,1,2\n")

@@ -14,7 +14,7 @@ from fastrnn.data.examples.dataset import Batch, EncodedExamples
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.numericalize import numericalize
 from fastrnn.data.examples.readers.dispatch import read_records
-from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -230,7 +230,7 @@ def test_the_fingerprint_of_version_0_1_is_unchanged(tmp_path: Path) -> None:
     inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
     outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
     old = {"kind": "task", "task": "regress", "inputs": inputs, "outputs": outputs}
-    data = numericalize(records, schema_from_mapping(old))
+    data = numericalize(records, schema_from_dict(old))
 
     assert data.fingerprint == "0b0f0bdc1ed5bc8fdd1d783fafec3c3c"  # as that version had it
     assert (

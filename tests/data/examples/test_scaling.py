@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastrnn.data.examples.scaling import StandardScaler, scaler_from_mapping
+from fastrnn.data.examples.scaling import StandardScaler, scaler_from_dict
 from fastrnn.errors import InputError
 
 
@@ -37,8 +37,8 @@ def test_a_constant_column_has_deviation_one() -> None:
 def test_json_round_trip() -> None:
     scaling = StandardScaler.fit([np.array([[0.1, 1e9], [0.7, 2e9]])], ("a b", "ü"))
 
-    assert scaler_from_mapping(json.loads(json.dumps(scaling.to_mapping()))) == scaling
-    assert scaler_from_mapping(StandardScaler.identity(2).to_mapping()) == StandardScaler.identity(2)
+    assert scaler_from_dict(json.loads(json.dumps(scaling.to_dict()))) == scaling
+    assert scaler_from_dict(StandardScaler.identity(2).to_dict()) == StandardScaler.identity(2)
 
 
 SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
@@ -64,9 +64,9 @@ SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
     ],
 )
 def test_an_invalid_mapping_is_rejected(change: dict[str, object]) -> None:
-    assert scaler_from_mapping(SOUND).size == 1
+    assert scaler_from_dict(SOUND).size == 1
     with pytest.raises(InputError):
-        scaler_from_mapping(SOUND | change)
+        scaler_from_dict(SOUND | change)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_scaled_numbers_are_clipped_to_the_range_float32_can_square() -> None:
 
 
 def test_a_scaling_of_version_0_1_rounds_to_float32_first() -> None:
-    old = scaler_from_mapping({"mean": [1.7e9], "deviation": [60.0], "names": ""})
+    old = scaler_from_dict({"mean": [1.7e9], "deviation": [60.0], "names": ""})
     number = np.array([[1.7e9 + 77]])
 
     assert old.round_as_trained(number).dtype == np.float32
     assert old.transform(old.round_as_trained(number)) == np.float32((float(np.float32(1.7e9 + 77)) - 1.7e9) / 60)
-    assert "dtype" not in old.to_mapping()
+    assert "dtype" not in old.to_dict()
     new = StandardScaler.fit([np.array([[1.7e9], [1.7e9 + 120]])])
     assert new.round_as_trained(number) is number
-    assert new.to_mapping()["dtype"] == "float64"
+    assert new.to_dict()["dtype"] == "float64"

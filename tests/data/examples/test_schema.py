@@ -13,7 +13,7 @@ from fastrnn.data.examples.example import Location
 from fastrnn.data.examples.numericalize import numericalize
 from fastrnn.data.examples.readers.csv_columns import Columns
 from fastrnn.data.examples.readers.dispatch import read_records
-from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.data.examples.split import split_rows
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.errors import InputError
@@ -73,9 +73,9 @@ def test_model_specs(schemas: dict[str, TaskSchema]) -> None:
 
 def test_json_round_trip(schemas: dict[str, TaskSchema]) -> None:
     for name, schema in schemas.items():
-        mapping = json.loads(json.dumps(schema.to_mapping(), allow_nan=False))
+        mapping = json.loads(json.dumps(schema.to_dict(), allow_nan=False))
 
-        assert schema_from_mapping(mapping) == schema, name
+        assert schema_from_dict(mapping) == schema, name
         assert mapping["kind"] == schema.kind == "task"
         assert 1 < schema.size < 20
 
@@ -174,21 +174,21 @@ def test_an_unknown_label_suggests_the_nearest_one(schemas: dict[str, TaskSchema
 )
 def test_an_invalid_mapping_is_rejected(schemas: dict[str, TaskSchema], kind: str, change: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        schema_from_mapping(schemas[kind].to_mapping() | change)
+        schema_from_dict(schemas[kind].to_dict() | change)
 
 
 def test_a_mapping_without_a_required_table_is_rejected(schemas: dict[str, TaskSchema]) -> None:
     for schema in schemas.values():
-        mapping = schema.to_mapping()
+        mapping = schema.to_dict()
         for name in set(mapping) - {"characters", "binary", "date"}:
             with pytest.raises(InputError):
-                schema_from_mapping({key: value for key, value in mapping.items() if key != name})
+                schema_from_dict({key: value for key, value in mapping.items() if key != name})
 
 
 @pytest.mark.parametrize("mapping", [None, [], "task", {}])
 def test_other_types_than_mappings_are_rejected(mapping: object) -> None:
     with pytest.raises(InputError):
-        schema_from_mapping(mapping)
+        schema_from_dict(mapping)
 
 
 def test_words_of_two_letters_have_a_spelling(tmp_path: Path) -> None:

@@ -125,11 +125,11 @@ def test_a_column_of_dates_that_is_not_understood_is_told(tmp_path: Path) -> Non
 
 def test_the_order_of_day_and_month_is_remembered(tmp_path: Path) -> None:
     from fastrnn.config import Config
-    from fastrnn.data.examples.schema import TaskSchema, schema_from_mapping
+    from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 
     records = read(tmp_path, [f"03/{day:02}/2023,{day}" for day in range(1, 20)])
     vocabulary = TaskSchema.build(records, Config(task="forecast", seq=4))
-    known = schema_from_mapping(vocabulary.to_mapping())
+    known = schema_from_dict(vocabulary.to_dict())
 
     assert known.columns == vocabulary.columns
     later = read(tmp_path, ["04/01/2023,1", "04/02/2023,2"], exact=known.columns)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab, symbol_vocab_from_mapping
+from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab, symbol_vocab_from_dict
 from fastrnn.errors import ConfigError, InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -76,7 +76,7 @@ def test_an_unknown_character_of_a_prime_is_an_error_or_skipped() -> None:
     ],
 )
 def test_json_round_trip(symbols: SymbolVocab) -> None:
-    found = symbol_vocab_from_mapping(json.loads(json.dumps(symbols.to_mapping())))
+    found = symbol_vocab_from_dict(json.loads(json.dumps(symbols.to_dict())))
 
     assert found == symbols
     assert found.known == symbols.known
@@ -98,7 +98,7 @@ def test_json_round_trip(symbols: SymbolVocab) -> None:
 )
 def test_an_invalid_mapping_is_rejected(mapping: object) -> None:
     with pytest.raises(InputError):
-        symbol_vocab_from_mapping(mapping)
+        symbol_vocab_from_dict(mapping)
 
 
 def test_the_constructor_validates() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data.text.corpus import read_corpus
-from fastrnn.data.text.encodings import detect_encoding, refuse_utf16
+from fastrnn.data.text.decoding import detect_encoding, refuse_utf16
 from fastrnn.errors import InputError
 
 TEXTS = {

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data.text import files as text_module
-from fastrnn.data.text.files import Utf8Decoder, expand
+from fastrnn.data.text.decoding import Utf8Decoder
+from fastrnn.data.text.files import expand
 from fastrnn.errors import InputError
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, tokenizer_from_mapping
+from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer, tokenizer_from_dict
 from fastrnn.errors import ConfigError, InputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -154,7 +154,7 @@ def test_a_sample_starts_at_a_separator_or_a_line(tokenizer: Tokenizer, separato
 
 @pytest.mark.parametrize("tokenizer", ALL.values(), ids=list(ALL))
 def test_a_mapping_survives_json(tokenizer: Tokenizer) -> None:
-    again = tokenizer_from_mapping(json.loads(json.dumps(tokenizer.to_mapping())))
+    again = tokenizer_from_dict(json.loads(json.dumps(tokenizer.to_dict())))
 
     assert again == tokenizer
     assert hash(again) == hash(tokenizer)
@@ -221,7 +221,7 @@ def test_vocabularies_differ_by_their_tokens() -> None:
 )
 def test_an_unsound_mapping_is_refused(mapping: object) -> None:
     with pytest.raises(InputError, match="vocabulary"):
-        tokenizer_from_mapping(mapping)  # type: ignore[arg-type]
+        tokenizer_from_dict(mapping)  # type: ignore[arg-type]
 
 
 def test_a_vocabulary_out_of_order_anywhere_is_refused() -> None:

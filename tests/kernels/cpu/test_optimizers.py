@@ -149,7 +149,7 @@ def test_moments_go_out_and_come_back(rng):
     network, optimizer = make_optimizer(rng, optimizer="adamw")
     set_gradient(network, rng)
     optimizer.step(LR, optimizer.gradient_norm())
-    saved, weights = optimizer.to_mapping(), network.parameters.flat.copy()
+    saved, weights = optimizer.to_dict(), network.parameters.flat.copy()
     optimizer.step(LR, optimizer.gradient_norm())
     expected = network.parameters.flat.copy()
     other, again = make_optimizer(rng, optimizer="adamw")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ...text.decoding import readable
+from ....errors import escape
 from ...text.sources import Source
 from ..example import Example, Location, read_lines
 from .delimited import describe_count, make_blank_example
@@ -155,7 +155,7 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
         longest = max(longest, len(block))
         yield example
     if sequences == 1 and longest > _LONG_SEQUENCE:
-        source.report(f"{readable(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
+        source.report(f"{escape(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
 
 
 def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ...text.decoding import readable
+from ....errors import escape
 from ...text.sources import Source
 from ..example import Location, read_lines
 from .column_patterns import match_columns, near_column
@@ -166,7 +166,7 @@ class Table:
 
     def remark(self, text: str) -> None:
         """Add a remark about this file."""
-        self.remarks.append(readable(f"{self.name}: {text}"))
+        self.remarks.append(escape(f"{self.name}: {text}"))
 
     def _open(self) -> Iterator[tuple[Location, str]]:
         return _skip_blank_lines(self._source) if self._kept is None else iter(self._kept)

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ....errors import ConfigError, InputError
-from ....message import quoted
+from ....errors import ConfigError, InputError, escape, quote
 from ....plain import to_plain
-from ...text.decoding import readable
 from ...text.files import Paths, expand, normalize_inputs
-from ...text.line_ends import Report, ignore_report
-from ...text.sources import Source, peek
+from ...text.sources import Report, Source, ignore_report, peek
 from ..example import Example, ExampleSet, Location
 from ..streaming import StreamedItems
 from . import arrays, csv_columns, formats, labelled_table, series, text_pairs
@@ -104,7 +101,7 @@ def read_records(
     items = [item for part in parts for item in part.items]
 
     if not items:
-        raise InputError(f"{readable(', '.join(inputs[:3]))}: no example in it; give at least one")
+        raise InputError(f"{escape(', '.join(inputs[:3]))}: no example in it; give at least one")
     _check_same_kind(items)
     _check_same_columns(parts)
     if answers and task == "classify":
@@ -161,7 +158,7 @@ def _check_task_and_format(options: ReadOptions) -> None:
         if getattr(options, name) is not None:
             to_plain(name, getattr(options, name), str)
     if options.task not in TASKS:
-        raise ConfigError(f"task {quoted(options.task)} has no records (choices: {', '.join(TASKS)})")
+        raise ConfigError(f"task {quote(options.task)} has no records (choices: {', '.join(TASKS)})")
     known = formats.list_formats(options.task)
     if options.format is not None and options.format not in known:
         raise ConfigError(f"{options.task} does not read format {options.format!r} (choices: {', '.join(known)})")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....config import nearest
-from ...text.line_ends import Report, ignore_report
+from ...text.sources import Report, ignore_report
 from ..example import Location
 from .delimited import Row
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ...text.decoding import readable
+from ....errors import escape
 from ...text.files import expand
-from ...text.line_ends import Report
-from ...text.sources import Source
+from ...text.sources import Report, Source
 from ..example import Location
 
 # Files that accompany data. Names that could also be a class are recognised in capitals only.
@@ -69,13 +68,13 @@ def _report_classes(folder: str, documents: Sequence[Document], report: Report) 
     counts = Counter(document.label for document in documents)
     listed = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(_MAX_LISTED))
     more = f" and {len(counts) - _MAX_LISTED} more" if len(counts) > _MAX_LISTED else ""
-    report(f"{Location(folder)}: each folder is a class, each file an example: {readable(listed)}{more}")
+    report(f"{Location(folder)}: each folder is a class, each file an example: {escape(listed)}{more}")
 
 
 def _report_left_out(folder: str, sources: Sequence[Source], report: Report) -> None:
     names = [os.path.relpath(source.name, folder) for source in sources]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    report(f"{Location(folder)}: left out {readable(', '.join(names[:_MAX_LISTED]))}{more}")
+    report(f"{Location(folder)}: left out {escape(', '.join(names[:_MAX_LISTED]))}{more}")
 
 
 def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:

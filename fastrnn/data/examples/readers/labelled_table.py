@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...text.line_ends import Report
-from ...text.sources import Source, peek
+from ...text.sources import Report, Source, peek
 from ..example import LARGEST, Example, Location
 from .column_patterns import match_columns
 from .delimited import TAB, Row, guess_delimiter, read_quoted_rows
