@@ -224,6 +224,24 @@ def model_argument(function: Function) -> Function:
     return click.argument("model", type=MODEL)(function)
 
 
+def newest_model_argument(function: Function) -> Function:
+    """Add the argument ``[MODEL]``, by default the run folder in ``runs`` whose model was saved last."""
+    return click.argument("model", metavar="[MODEL]", type=MODEL, required=False, callback=_newest_run)(function)
+
+
+def _newest_run(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None or context.resilient_parsing:
+        return value
+    from .completion import RUNS, list_runs
+    from .output import note
+
+    found = list_runs()
+    if not found:
+        raise click.UsageError(f"no MODEL was given, and {RUNS}/ holds no run; name a run folder or a model file")
+    note(f"model {found[0]} (the newest run)")
+    return found[0]
+
+
 def drop_unset(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that are not None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @command_base.command("fastrnn info runs/try")
-@options.model_argument
+@options.newest_model_argument
 @options.json_option
 def command(model: str, as_json: bool) -> None:
     """Show a model's architecture and training run.

@@ -10,6 +10,9 @@ import click
 
 from .. import command_base, options
 from ..completion import complete_label
+from ..formatting import plural
+from ..output import note
+from ..precedence import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.text.tokenizers import Tokenizer
@@ -34,7 +37,7 @@ def sampling_options(function: Any) -> Any:
 
 
 @command_base.command("fastrnn sample runs/try --length 200 --temperature 0.8 --seed 7")
-@options.model_argument
+@options.newest_model_argument
 @sampling_options
 @click.option(
     "--greedy",
@@ -74,7 +77,10 @@ def sampling_options(function: Any) -> Any:
 @click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file atomically.")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
 @options.config_options("threads", section="Options")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     model: str,
     prime_file: str | None,
     threads: int | None,
@@ -86,10 +92,12 @@ def command(
 ) -> None:
     """Generate text from a model.
 
+    MODEL is a run folder or a model file; by default the newest run in runs.
     The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
     control characters are made visible unless --raw. A model for generate writes one sample a line, line breaks within
     it as \\n. A model of bytes ends with a whole character.
     """
+    _check_options(context)
     from fastrnn.inference.load import load
 
     loaded = load(model, threads=threads, exact=exact)
@@ -113,6 +121,15 @@ def command(
     else:
         pieces = _lines(chunks, shown, count) if writes_lines else _texts(chunks, shown, count)
     _deliver(pieces, out, raw)
+    if out is not None:
+        note(f"wrote {out} ({plural(count, 'sample')})")
+
+
+def _check_options(context: click.Context) -> None:
+    """Raise `click.UsageError` for options that have no effect together."""
+    given = on_command_line(context, "greedy", "temperature", "top_k", "top_p", "min_p")
+    if "--greedy" in given and len(given) > 1:
+        raise click.UsageError(f"--greedy takes the most probable token, so {given[1]} has no effect; leave one out")
 
 
 def _given(text: str, model: Any) -> Any:
@@ -151,8 +168,6 @@ def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
     """Warn about a ``--stop`` text that can never be generated."""
     from fastrnn.data.text.remarks import describe_chars
 
-    from ..output import note
-
     if tokenizer.kind != "chars":
         return
     lacked = {c: stop.count(c) for c in stop if not len(tokenizer.encode(c, "skip"))}
@@ -176,8 +191,6 @@ def _texts(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]
 
 def _lines(chunks: Iterable[list[str]], prime: str, count: int) -> Iterator[str]:
     """Yield each sample on one line; line breaks are escaped as ``\\n``, with a note on standard error."""
-    from ..output import note
-
     told = False
     for text in _whole(chunks, prime, count):
         line = text.replace("\r", "\\r").replace("\n", "\\n")

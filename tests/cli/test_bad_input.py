@@ -68,6 +68,12 @@ CASES = [
     ("sample writer", 2, "use --given"),
     ("sample classifier", 2, "a model for classify, not for generate"),
     ("sample lm --count 100000000", 2, "count is 100000000; it must be at most 65536"),
+    (
+        "sample lm --greedy --temperature 0.5",
+        2,
+        "--greedy takes the most probable token, so --temperature has no effect",
+    ),
+    ("sample lm --top-k 3 --greedy", 2, "so --top-k has no effect; leave one out"),
     ("sample lm --prime a --prime-file text.txt", 2, "leave one out"),
     ("inspect lm text.txt --lags 3", 2, "--lags is for --gradients"),
     ("inspect lm text.txt --hidden 3", 2, "--hidden is for an untrained network"),

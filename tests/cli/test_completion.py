@@ -92,3 +92,17 @@ def test_help_of_nothing_lists_the_commands_and_of_an_unknown_command_suggests_o
     unknown = runner.invoke(program, ["help", "trian"])
     assert (unknown.exit_code, "did you mean train" in unknown.stderr) == (2, True)
     assert runner.invoke(program, ["help", "train", "more"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["info", "sample"])
+def test_the_newest_run_is_the_default_model(
+    command: str, label_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(label_model)
+    args = [command] if command == "info" else [command, "--given", "spring", "--length", "3"]
+    done = CliRunner().invoke(program, args)
+    assert (done.exit_code, "model runs/seasons (the newest run)\n" in done.stderr) == (0, True)
+
+    monkeypatch.chdir(tmp_path)
+    failed = CliRunner().invoke(program, args)
+    assert (failed.exit_code, "no MODEL was given, and runs/ holds no run" in failed.stderr) == (2, True)

@@ -82,7 +82,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "--hidden", "many"], "'many' is not a valid integer"),
         (["train", "--cell", "lstn"], "'lstn' is not one of"),
         (["train", "--hidden", "0", "text.txt"], "hidden is 0; it must be at least 1"),
-        (["sample"], "Missing argument 'MODEL'. (see fastrnn sample --help)"),
+        (["score"], "Missing argument 'MODEL'. (see fastrnn score --help)"),
         (["train", "--resume", "a", "--out", "b"], "leave out --out"),
         (["train", "--config", "missing.toml"], "missing.toml: cannot read this configuration"),
     ],
