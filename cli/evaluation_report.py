@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import formatting, output
-from .sanitize import visible_name
+from .output import visible_name
 
 _MOST = 30  # maximum number of labels in a printed confusion matrix
 _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}

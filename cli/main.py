@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .interrupt import exit_on_signals
-from .sanitize import visible, visible_line
+from .output import visible, visible_line
 
 if TYPE_CHECKING:
     import click

@@ -1,7 +1,7 @@
 """Command-line options generated from the fields of `fastrnn.config.Config`.
 
 An unset option is ``None`` here: `Config` alone holds the defaults. The command line overrides ``FASTRNN_*``
-variables, which override a ``--config`` file (see `precedence`).
+variables, which override a ``--config`` file (`resolve_settings`).
 """
 
 import dataclasses
@@ -16,13 +16,14 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from fastrnn import config as configuration
-from fastrnn.config import Config, key_of
+from fastrnn.config import Config, key_of, read_config_file
 
 from .command_base import Function
 
 Decorator = Callable[[Function], Function]
 
 LENGTHS = ("epochs", "steps", "for_")
+MACHINE = ("threads", "device")  # settings that do not affect the result of a run
 AUTOMATIC = "automatic"
 
 # Help section -> fields whose options it lists.
@@ -290,3 +291,39 @@ def _kind(field: str) -> type:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kind: type = next(k for k in kinds if k is not types.NoneType)
     return kind
+
+
+def from_source(context: click.Context, values: Mapping[str, Any], source: ParameterSource) -> dict[str, Any]:
+    """Return the settings from one source: the command line or the environment."""
+    return {n: v for n, v in drop_unset(values).items() if context.get_parameter_source(n) is source}
+
+
+def on_command_line(context: click.Context, *names: str) -> list[str]:
+    """Return the option names of the parameters set on the command line, not by environment variables."""
+    option_names = {p.name: max(p.opts, key=len) for p in context.command.params}
+    return [option_names[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+
+
+def resolve_settings(
+    context: click.Context, values: Mapping[str, Any], config_file: str | None, resuming: bool = False
+) -> dict[str, Any]:
+    """Merge settings by precedence: command line, then environment, then file.
+
+    The settings of a resumed run override the environment, except for `MACHINE`. Raises
+    `fastrnn.errors.ConfigError` for an invalid file.
+    """
+    from_file = read_config_file(config_file) if config_file is not None else {}
+    environment = from_source(context, values, ParameterSource.ENVIRONMENT)
+    if resuming:
+        environment = {name: value for name, value in environment.items() if name in MACHINE}
+    return merge(from_file, environment, from_source(context, values, ParameterSource.COMMANDLINE))
+
+
+def merge(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings; later ones override. The three options for the length of a run replace each other."""
+    merged: dict[str, Any] = {}
+    for source in sources:
+        if any(name in source for name in LENGTHS):
+            merged = {name: value for name, value in merged.items() if name not in LENGTHS}
+        merged.update(source)
+    return merged

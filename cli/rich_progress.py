@@ -15,7 +15,7 @@ from fastrnn.training.callbacks import EvaluateEnd, Planned, StepEnd, TrainStart
 
 from . import formatting
 from .display import Display, plan_line, summary
-from .sanitize import visible, visible_line
+from .output import visible, visible_line
 
 FRAMES_PER_SECOND = 8.0
 SAMPLE_LINES = 6

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .formatting import ASCII_BARS, BARS, resample
-from .output import on_terminal, write, write_figures
-from .sanitize import visible_line
+from .output import on_terminal, visible_line, write, write_figures
 
 if TYPE_CHECKING:
     from rich.console import Console

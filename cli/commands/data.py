@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import command_base, options
-from ..precedence import on_command_line
+from ..options import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus

@@ -8,8 +8,8 @@ from fastrnn.cells import RECURRENT_CELLS
 
 from .. import command_base, options
 from ..inputs import read_corpus_for
+from ..options import on_command_line
 from ..output import write, write_json
-from ..precedence import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus
@@ -80,14 +80,14 @@ def command(
     if as_json and csv == "-":
         raise click.UsageError("--json and --csv - both take standard output; name a file for the CSV")
     if png is not None:
-        from fastrnn.diagnostics.plot import check_matplotlib
+        from fastrnn.diagnostics.gradient_flow import check_matplotlib
 
         check_matplotlib()
     look = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(asked, values)
     if csv is not None:
         _save(csv, look.csv().encode())
     if png is not None:
-        from fastrnn.diagnostics.plot import flow_png
+        from fastrnn.diagnostics.gradient_flow import flow_png
 
         _save(png, flow_png(look.curves, look.title))
     if as_json:
@@ -130,7 +130,7 @@ def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
 
 def _inspect_untrained(values: dict[str, Any]) -> "Report":
     from fastrnn.config import Config
-    from fastrnn.diagnostics import gradient_flow, random_rows, untrained_network
+    from fastrnn.diagnostics import compute_gradient_flow, random_rows, untrained_network
 
     from ..inspect_report import flow_report
 
@@ -139,7 +139,7 @@ def _inspect_untrained(values: dict[str, Any]) -> "Report":
     changed = options.drop_unset({name: values[name] for name in ("scale", "keep_bias")})
     network = untrained_network(config, **changed)
     rows = random_rows(seed=config.seed, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
-    return flow_report(gradient_flow(network, rows), network, changed)
+    return flow_report(compute_gradient_flow(network, rows), network, changed)
 
 
 def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
@@ -152,13 +152,15 @@ def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
     corpus = read_corpus_for(model, values["texts"], values["unknown"])
     if asked == "gradients":
         rows = diagnostics.choose_rows(corpus, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
-        return inspect_report.flow_report(diagnostics.gradient_flow(model.network, rows), model.network, {})
+        return inspect_report.flow_report(diagnostics.compute_gradient_flow(model.network, rows), model.network, {})
     corpus = diagnostics.head(corpus, **options.drop_unset({"length": values["length"]}))
     tokens = diagnostics.token_texts(corpus)
     if asked == "surprise":
         return inspect_report.surprise_report(diagnostics.compute_surprisal(model.network, corpus), corpus, tokens)
     if asked == "gates":
-        return inspect_report.gates_report(diagnostics.saturation(model.network, corpus), model.shape.cell, len(corpus))
+        return inspect_report.gates_report(
+            diagnostics.compute_saturation(model.network, corpus), model.shape.cell, len(corpus)
+        )
     return _units(model, corpus, tokens, values["layer"], values["unit"])
 
 
@@ -171,8 +173,8 @@ def _units(
 
     top = model.shape.layers - 1
     shown = check_index("layer", top if layer is None else layer, model.shape.layers)
-    activations = diagnostics.activations(model.network, corpus)
-    signals = diagnostics.signals(tokens, corpus.starts.tolist())
+    activations = diagnostics.compute_activations(model.network, corpus)
+    signals = diagnostics.compute_signals(tokens, corpus.starts.tolist())
     if unit is None:
         found = diagnostics.find_units(activations, signals, layers=None if layer is None else [layer])
         return search_report(found, activations[shown], tokens, shown)

@@ -11,8 +11,8 @@ import click
 from .. import command_base, options
 from ..completion import complete_label
 from ..formatting import plural
+from ..options import on_command_line
 from ..output import note
-from ..precedence import on_command_line
 
 if TYPE_CHECKING:
     from fastrnn.data.text.tokenizers import Tokenizer

@@ -11,7 +11,7 @@ from fastrnn.data.text.sources import DEFAULT_CORPUS
 from fastrnn.distributed.environment import launcher_rank
 
 from .. import command_base, options
-from ..precedence import on_command_line, resolve_settings
+from ..options import on_command_line, resolve_settings
 
 if TYPE_CHECKING:
     from fastrnn.training.callbacks import Result

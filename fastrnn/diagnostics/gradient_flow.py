@@ -11,18 +11,25 @@ The gradient is exact: for each lag k the last k steps are run as a window of th
 that precedes them, and back-propagation gives the gradient of that initial state.
 """
 
+import importlib.util
+import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..cells import CELLS
+from ..config import Config
 from ..data.text.corpus import Corpus
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, OutputError
+from ..nn.initialisation import initialise
 from ..nn.network import Network
 
 WARM_UP = 64  # tokens read before the K analysed steps, so that their first state is a typical one
+VOCABULARY = 65  # symbols, the same number as in `fastrnn bench`
 Ids = npt.NDArray[np.int32]
 Array = npt.NDArray[Any]
 
@@ -34,17 +41,17 @@ class Rows:
     Attributes:
         ids: (W+K, B) int32: W tokens of warm-up, then the K analysed steps.
         targets: (B,) int32: the target of the last step.
-        starts: (W+1, B) bool: whether the state is zeroed before a step, up to the first of the K.
+        resets: (W+1, B) bool: whether the state is zeroed before a step, up to the first of the K.
     """
 
     ids: Ids
     targets: Ids
-    starts: npt.NDArray[np.bool_]
+    resets: npt.NDArray[np.bool_]
 
     @property
     def lags(self) -> int:
         """K, the number of analysed steps."""
-        return len(self.ids) - len(self.starts) + 1
+        return len(self.ids) - len(self.resets) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +119,11 @@ def choose_rows(corpus: Corpus, lags: int = 64, rows: int = 32) -> Rows:
     # Before the beginning of the text its first token is repeated; the document start resets the state.
     at = first + np.arange(-WARM_UP, lags)[:, None]
     ids = np.take(corpus.ids, at, mode="clip").astype(np.int32)
-    starts = np.isin(at[: WARM_UP + 1], corpus.starts)
-    return Rows(ids, corpus.ids[first + lags].astype(np.int32), starts)
+    resets = np.isin(at[: WARM_UP + 1], corpus.starts)
+    return Rows(ids, corpus.ids[first + lags].astype(np.int32), resets)
 
 
-def gradient_flow(network: Network, rows: Rows) -> GradientFlow:
+def compute_gradient_flow(network: Network, rows: Rows) -> GradientFlow:
     """Compute the gradient norms of every layer and lag; overwrites the arrays of ``network``."""
     lags, batch = rows.lags, rows.ids.shape[1]
     ids = rows.ids[-lags:]
@@ -137,14 +144,85 @@ def gradient_flow(network: Network, rows: Rows) -> GradientFlow:
 
 def _collect_states(network: Network, rows: Rows) -> dict[str, Array]:
     """The states that enter the K steps: name -> (L, K, B, H)."""
-    warm = len(rows.starts) - 1
+    warm = len(rows.resets) - 1
     batch = rows.ids.shape[1]
     state = network.initial_state(batch)
     if warm:
         x = np.ascontiguousarray(rows.ids[:warm])
-        network.loss(x, np.full_like(x, -1), np.ascontiguousarray(rows.starts[:warm], np.uint8), state)
+        network.loss(x, np.full_like(x, -1), np.ascontiguousarray(rows.resets[:warm], np.uint8), state)
     for array in state.values():
-        array[:, rows.starts[warm]] = 0
+        array[:, rows.resets[warm]] = 0
     x = np.ascontiguousarray(rows.ids[warm:])
     network.loss(x, np.full_like(x, -1), None, state)
     return {name: np.stack([getattr(layer.cell, name)[:-1] for layer in network.layers]) for name in state}
+
+
+def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | None = None) -> Network:
+    """Create a network with the initial weights of a training run.
+
+    Args:
+        config: The configuration; without ``hidden`` the network has 64 units.
+        scale: A factor for the recurrent weights.
+        keep_bias: The bias of the gate that keeps the state, None for the usual one: the LSTM's forget
+            gate, the GRU's z; the simplified GRU's u gets its negative, because there u near 0 keeps.
+
+    Returns:
+        The network.
+
+    Raises:
+        ConfigError: The cell has no such gate, or a number is not finite.
+    """
+    keep_gate = CELLS[config.cell].keep_gate
+    if keep_bias is not None and keep_gate is None:
+        cells = ", ".join(name for name, spec in CELLS.items() if spec.keep_gate)
+        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias goes with {cells}")
+    for name, value in (("scale", scale), ("keep_bias", keep_bias or 0.0)):
+        if not math.isfinite(value):
+            raise ConfigError(f"{name} is {value:g}; it must be a finite number")
+    config = config if config.hidden is not None else config.replace(hidden=64)
+    network = Network.from_config(config, VOCABULARY)
+    initialise(network.parameters, network.shape, config.init, np.random.default_rng(config.seed))
+    for n in range(config.layers):
+        network.parameters[f"rnn.weight_hh_l{n}"][...] *= scale
+        if keep_bias is not None and keep_gate is not None:
+            name, sign = keep_gate
+            gate = CELLS[config.cell].gates.index(name)
+            # The gate's rows of the stacked bias (gates * H,).
+            rows = slice(gate * network.shape.hidden, (gate + 1) * network.shape.hidden)
+            network.parameters[f"rnn.bias_ih_l{n}"][rows] = sign * keep_bias
+    return network
+
+
+def random_rows(lags: int = 64, rows: int = 32, seed: int = 1) -> Rows:
+    """Random symbols for an untrained network: warm-up from a zero state, then ``lags`` steps."""
+    check_amounts(lags, rows)
+    rng = np.random.default_rng(seed)
+    text = rng.integers(VOCABULARY, size=(WARM_UP + lags + 1, rows)).astype(np.int32)
+    return Rows(text[:-1], text[-1], np.zeros((WARM_UP + 1, rows), np.bool_))
+
+
+def check_matplotlib() -> None:
+    """Raise `OutputError` if matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise OutputError("a PNG needs matplotlib, which is not installed here: pip install 'fastrnn[plot]'")
+
+
+def flow_png(curves: Mapping[str, npt.ArrayLike], title: str) -> bytes:
+    """Plot curves, label -> (K,) norms at lags 1..K, on a logarithmic axis without zeros; returns a PNG."""
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for label, values in curves.items():
+        norms = np.asarray(values, np.float64)
+        positive = np.where((norms > 0) & np.isfinite(norms), norms, np.nan)
+        axes.plot(np.arange(1, len(norms) + 1), positive, label=label)
+    axes.set_yscale("log")
+    axes.set_xlabel("steps back from the loss")
+    axes.set_ylabel("norm of the gradient")
+    axes.set_title(title)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

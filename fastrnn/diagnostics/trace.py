@@ -1,14 +1,18 @@
-"""Running a network over a whole text, so that its states and losses can be inspected at each token."""
+"""States and losses at each token of a text, and the surprisal -log P(token | the tokens before), in nats."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.text.corpus import Corpus
 from ..errors import ConfigError
 from ..nn.network import Network
+
+Array = npt.NDArray[Any]
 
 STEPS = 128  # tokens of one window
 
@@ -43,3 +47,19 @@ def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int,
             x = np.ascontiguousarray(corpus.ids[first:stop, None], np.int32)
             network.loss(x, np.ascontiguousarray(targets[first:stop, None]), None, state)
             yield first, stop
+
+
+def compute_surprisal(network: Network, corpus: Corpus) -> Array:
+    """The surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
+    # The loss at a token is the surprisal of the next one, hence the shift by one.
+    nats = np.empty(len(corpus) + 1)
+    for first, stop in trace_hidden_states(network, corpus):
+        nats[first + 1 : stop + 1] = network.losses[:, 0]
+    nats[corpus.breaks] = np.nan
+    return nats[:-1]
+
+
+def find_largest(nats: Array, count: int) -> list[int]:
+    """The positions of the ``count`` largest values, largest first; NaN is ignored."""
+    order = np.argsort(-nats, kind="stable")  # sorts NaN last
+    return [int(i) for i in order[: min(count, int(np.isfinite(nats).sum()))]]

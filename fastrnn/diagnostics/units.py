@@ -1,8 +1,12 @@
-"""Interpretable units: activations over a text, and a search for units that follow a property of the text.
+"""Units: activations over a text, gate saturation, and a search for units that follow a property of the text.
 
-The signals are those of Karpathy, Johnson and Fei-Fei (2015): the position in the line, quotes, indentation, and so
-on. A numeric signal is compared with a unit by Pearson's correlation r; a yes-or-no signal by the area under the
-ROC curve: the probability that the unit is higher at a random yes than at a random no (Fawcett 2006), 0.5 by chance.
+The signals are those of Karpathy, Johnson and Fei-Fei (2015), "Visualizing and understanding recurrent networks":
+the position in the line, quotes, indentation, and so on. A numeric signal is compared with a unit by Pearson's
+correlation r; a yes-or-no signal by the area under the ROC curve: the probability that the unit is higher at a random
+yes than at a random no (Fawcett 2006), 0.5 by chance.
+
+A gate below 0.1 or above 0.9 counts as saturated, as in that paper. For the outputs h in -1..1 the bounds are -0.9
+and 0.9; ReLU outputs count as saturated when they are 0.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,12 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..cells import CELLS
 from ..data.text.corpus import Corpus
 from ..nn.network import Network
 from .trace import trace_hidden_states
 
 Array = npt.NDArray[Any]
 _OPENING, _CLOSING = "([{", ")]}"
+GATE = (0.1, 0.9)  # bounds of a saturated gate
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Match:
         return abs(self.value) if self.measure == "r" else abs(2 * self.value - 1)
 
 
-def activations(network: Network, corpus: Corpus) -> Array:
+def compute_activations(network: Network, corpus: Corpus) -> Array:
     """The outputs h (L, n, H) of every layer after each token of a text, from a zero state."""
     shape = network.shape
     found = np.empty((shape.layers, len(corpus), shape.hidden), network.dtype)
@@ -54,7 +60,7 @@ def activations(network: Network, corpus: Corpus) -> Array:
     return found
 
 
-def signals(tokens: Iterable[str], starts: Collection[int] = ()) -> dict[str, Array]:
+def compute_signals(tokens: Iterable[str], starts: Collection[int] = ()) -> dict[str, Array]:
     """Compute the signals of a text after each token.
 
     Args:
@@ -117,8 +123,8 @@ def find_units(
     """Find the units that follow each signal best.
 
     Args:
-        values: (L, n, H) as returned by `activations`.
-        signals: As returned by `signals`.
+        values: (L, n, H) as returned by `compute_activations`.
+        signals: As returned by `compute_signals`.
         most: The number of units for each signal.
         layers: The layers to search; None for all.
 
@@ -165,3 +171,42 @@ def column_ranks(values: Array) -> Array:
         _, places, counts = np.unique(column, return_inverse=True, return_counts=True)
         ranks[:, j] = (np.cumsum(counts) - (counts - 1) / 2)[places]
     return ranks
+
+
+@dataclass(frozen=True, eq=False)
+class GateSaturation:
+    """The saturation of one gate of one layer, for each unit.
+
+    Attributes:
+        layer: The layer, from 0.
+        gate: "i", "f", "o", "r", "z" or "u", or "h" for the output.
+        low: (H,): the share of steps at or below the lower bound.
+        high: (H,): the share of steps at or above the upper bound.
+        mean: (H,): the mean over all steps.
+    """
+
+    layer: int
+    gate: str
+    low: Array
+    high: Array
+    mean: Array
+
+
+def compute_saturation(network: Network, corpus: Corpus) -> list[GateSaturation]:
+    """Measure every gate and the output of every layer over a text, from a zero state."""
+    hidden = network.shape.hidden
+    spec = CELLS[network.shape.cell]
+    blocks = spec.sigmoid_gates
+    # (layer, gate) -> (3, H): steps at or below the lower bound, at or above the upper, and the sum
+    sums = {(n, gate): np.zeros((3, hidden)) for n in range(network.shape.layers) for gate in (*blocks, "h")}
+    for _ in trace_hidden_states(network, corpus):
+        for (n, gate), total in sums.items():
+            arrays = network.layers[n].cell
+            if gate == "h":
+                values, (low, high) = arrays.h[1:, 0], spec.output_bounds
+            else:
+                # The columns of this gate in the stacked gates (T, B, gates * H).
+                at = blocks[gate] * hidden
+                values, (low, high) = arrays.gates[:, 0, at : at + hidden], GATE
+            total += [(values <= low).sum(0), (values >= high).sum(0), values.sum(0, dtype=np.float64)]
+    return [GateSaturation(n, gate, *(total / len(corpus))) for (n, gate), total in sums.items()]

@@ -12,7 +12,7 @@ from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
 from fastrnn_cli.group import COMMANDS
-from fastrnn_cli.precedence import resolve_settings
+from fastrnn_cli.options import resolve_settings
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fastrnn_cli.sanitize import visible, visible_line
+from fastrnn_cli.output import visible, visible_line
 
 
 @pytest.mark.parametrize(

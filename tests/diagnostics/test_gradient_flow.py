@@ -8,7 +8,7 @@ from random_cases import make_model
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.diagnostics.gradient_flow import WARM_UP, Rows, choose_rows, gradient_flow
+from fastrnn.diagnostics.gradient_flow import WARM_UP, Rows, choose_rows, compute_gradient_flow
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.reference import softmax
 
@@ -27,9 +27,9 @@ def make_rows(rng, warm=W, lags=K, batch=B):
 
 def states_before(model, rows):
     """The states that each of the K steps starts from, by the textbook."""
-    warm = len(rows.starts) - 1
+    warm = len(rows.resets) - 1
     starts = np.zeros(rows.ids.shape, bool)
-    starts[: warm + 1] = rows.starts
+    starts[: warm + 1] = rows.resets
     states = []
     for t in range(warm, len(rows.ids)):
         state = model.forward(rows.ids[:t], None, starts[:t])[1] if t else model.zero_state(rows.ids.shape[1])
@@ -47,7 +47,7 @@ def last_only(rows, steps):
 @every_cell
 def test_norms_are_those_of_the_textbook(cell, layers, warm, rng):
     model, rows = make_model(cell, layers, rng, H, V), make_rows(rng, warm)
-    flow = gradient_flow(make_network(model), rows)
+    flow = compute_gradient_flow(make_network(model), rows)
     assert (set(flow.norms), flow.lags, flow.rows) == (set(CELLS[cell].states), K, B)
     for lag, state in zip(range(K, 0, -1), states_before(model, rows), strict=True):
         _, dstate = model.backward(rows.ids[-lag:], last_only(rows, lag), state)
@@ -60,7 +60,7 @@ def test_norms_are_those_of_the_textbook(cell, layers, warm, rng):
 def test_norms_are_slopes(cell, rng):
     """Every element of every layer's state, moved a little, three steps before the end."""
     model, rows = make_model(cell, 2, rng, H, V), make_rows(rng, batch=1)
-    flow = gradient_flow(make_network(model), rows)
+    flow = compute_gradient_flow(make_network(model), rows)
     state = states_before(model, rows)[K - 3]
 
     def loss():
@@ -84,7 +84,7 @@ def test_the_plain_network_multiplies_the_lectures_factors(rng):
     for j in range(K, 0, -1):
         gradient = ((1 - s[j] ** 2) * gradient) @ W_hh
         expected.append(np.linalg.norm(gradient))
-    flow = gradient_flow(make_network(model), rows)
+    flow = compute_gradient_flow(make_network(model), rows)
     np.testing.assert_allclose(flow.norms["h"][0], expected, rtol=1e-9)
     assert flow.factor("h", 0) == pytest.approx((expected[-1] / expected[0]) ** (1 / (K - 1)))
 
@@ -93,16 +93,16 @@ def test_the_norm_is_the_mean_of_the_rows_norms(rng):
     model, rows = make_model("gru", 2, rng, H, V), make_rows(rng)
     network = make_network(model)
     alone = [
-        gradient_flow(network, Rows(rows.ids[:, [b]], rows.targets[[b]], rows.starts[:, [b]])).norms["h"]
+        compute_gradient_flow(network, Rows(rows.ids[:, [b]], rows.targets[[b]], rows.resets[:, [b]])).norms["h"]
         for b in range(B)
     ]
-    np.testing.assert_allclose(gradient_flow(network, rows).norms["h"], np.mean(alone, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(compute_gradient_flow(network, rows).norms["h"], np.mean(alone, axis=0), rtol=1e-9)
 
 
 def test_without_recurrent_weights_nothing_goes_back(rng):
     model = make_model("rnn", 1, rng, H, V)
     model.parameters["rnn.weight_hh_l0"][...] = 0
-    flow = gradient_flow(make_network(model), make_rows(rng))
+    flow = compute_gradient_flow(make_network(model), make_rows(rng))
     assert not flow.norms["h"].any()
     assert np.isnan(flow.factor("h", 0))
 
@@ -112,7 +112,7 @@ def test_where_the_gate_keeps_the_state_the_gradient_passes_unchanged(cell, gate
     model = make_model(cell, 1, rng, H, V)
     model.parameters["rnn.weight_hh_l0"][...] *= 1e-9  # the gates' own way back, which is not the gate's
     model.parameters["rnn.bias_ih_l0"][gate * H : (gate + 1) * H] = bias
-    flow = gradient_flow(make_network(model), make_rows(rng))
+    flow = compute_gradient_flow(make_network(model), make_rows(rng))
     norms = flow.norms["c" if cell == "lstm" else "h"][0]
     np.testing.assert_allclose(norms, norms[0], rtol=1e-6)
     assert norms[0] > 0.1

@@ -5,26 +5,26 @@ import struct
 
 import pytest
 
-from fastrnn.diagnostics import plot
+from fastrnn.diagnostics.gradient_flow import flow_png
 from fastrnn.errors import OutputError
 
 
 def test_a_png_is_drawn_whatever_the_numbers():
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     curves = {"layer 0 h": [1.0, 1e-3, 0.0], "layer 1 h": [float("nan"), float("inf"), 2.0]}
-    png = plot.flow_png(curves, "rnn")
+    png = flow_png(curves, "rnn")
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
     assert (width, height) == (1050, 600)
-    assert png != plot.flow_png({"layer 0 h": [1.0, 1.0, 1.0]}, "rnn")
+    assert png != flow_png({"layer 0 h": [1.0, 1.0, 1.0]}, "rnn")
 
 
 def test_all_zeros_are_drawn_too():
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    assert plot.flow_png({"layer 0 h": [0.0, 0.0]}, "rnn").startswith(b"\x89PNG")
+    assert flow_png({"layer 0 h": [0.0, 0.0]}, "rnn").startswith(b"\x89PNG")
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(OutputError, match=r"pip install 'fastrnn\[plot\]'"):
-        plot.flow_png({"h": [1.0]}, "rnn")
+        flow_png({"h": [1.0]}, "rnn")

@@ -7,7 +7,7 @@ from random_cases import make_model
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.diagnostics import activations, saturation
+from fastrnn.diagnostics import compute_activations, compute_saturation
 from fastrnn.reference import sigmoid
 
 H = 5
@@ -21,8 +21,8 @@ def test_shares_are_counted_for_each_gate_and_unit(cell, rng):
     for array in model.parameters.values():
         array *= 2.5  # so that many gates are saturated
     network = make_network(model)
-    uses = {(use.layer, use.gate): use for use in saturation(network, corpus)}
-    h = activations(network, corpus)
+    uses = {(use.layer, use.gate): use for use in compute_saturation(network, corpus)}
+    h = compute_activations(network, corpus)
     assert set(uses) == {(n, gate) for n in (0, 1) for gate in (*ROWS.get(cell, ()), "h")}
     for n in (0, 1):
         w = model.layers[n]

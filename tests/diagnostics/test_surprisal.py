@@ -7,7 +7,7 @@ from random_cases import make_model
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
-from fastrnn.diagnostics import activations, compute_surprisal, find_largest, head, token_texts
+from fastrnn.diagnostics import compute_activations, compute_surprisal, find_largest, head, token_texts
 from fastrnn.diagnostics.trace import STEPS
 from fastrnn.errors import ConfigError
 from fastrnn.inference.evaluation import evaluate
@@ -51,7 +51,7 @@ def test_the_first_of_each_file_has_no_surprisal(tmp_path, rng):
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_activations_are_the_textbooks(cell, rng):
     model, corpus = make_case(rng, cell)
-    found = activations(make_network(model), corpus)
+    found = compute_activations(make_network(model), corpus)
     assert found.shape == (2, len(corpus), H)
     states = model.zero_state(1)
     for t, token in enumerate(corpus.ids.astype(int)):

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from fastrnn.diagnostics import find_units, signals
+from fastrnn.diagnostics import compute_signals, find_units
 from fastrnn.diagnostics.units import column_ranks, correlations, roc_areas
 
 
 def test_line_position_and_indentation():
-    found = signals("ab\n  c d\n\n\tx")
+    found = compute_signals("ab\n  c d\n\n\tx")
     assert found["line position"].tolist() == [1, 2, 0, 1, 2, 3, 4, 5, 0, 0, 1, 2]
     assert found["indentation"].tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 0, 0, 1, 1]
 
 
 def test_quotes_brackets_and_words():
-    found = signals('a "b" “c” f(x[1]) ) d')
+    found = compute_signals('a "b" “c” f(x[1]) ) d')
     inside = {
         "quotes": "..xx..xx.............",
         "brackets": "...........xxxxx.....",
@@ -26,16 +26,16 @@ def test_quotes_brackets_and_words():
 
 def test_an_empty_line_and_a_document_close_what_was_left_open():
     text = 'a "b(\nc\n\nd "e(f'
-    found = signals(text)
+    found = compute_signals(text)
     assert found["quotes"].tolist() == [c == "x" for c in "..xxxxxx...xxxx"]
     assert found["brackets"].tolist() == [c == "x" for c in "....xxxx.....xx"]
-    cut = signals(text, starts=[13])
+    cut = compute_signals(text, starts=[13])
     assert cut["quotes"].tolist() == [c == "x" for c in "..xxxxxx...xx.."]
     assert cut["line position"].tolist()[11:] == [3, 4, 1, 2]
 
 
 def test_signals_of_words_are_those_after_the_word():
-    found = signals(["the", "cat", ".", "\n", "\ufffd"])
+    found = compute_signals(["the", "cat", ".", "\n", "\ufffd"])
     assert found["line position"].tolist() == [3, 6, 7, 0, 1]
     assert found["word"].tolist() == [True, True, False, False, True]
 
@@ -58,7 +58,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
 
 def test_the_search_finds_the_unit_that_follows(rng):
     text = 'he said "yes, it is" and (so)\n  went home\n' * 20
-    known = signals(text)
+    known = compute_signals(text)
     values = rng.normal(size=(2, len(text), 6)).astype(np.float32)
     values[1, :, 4] = np.tanh(1 - known["line position"] / 20)
     values[0, :, 3] = known["quotes"] - 0.5
@@ -77,7 +77,7 @@ def test_the_search_finds_the_unit_that_follows(rng):
 
 
 def test_a_signal_that_never_changes_is_followed_by_no_unit(rng):
-    found = find_units(rng.normal(size=(1, 3, 2)), signals("abc"))
+    found = find_units(rng.normal(size=(1, 3, 2)), compute_signals("abc"))
     assert not found["quotes"]
     assert not found["word"]
     assert not found["indentation"]

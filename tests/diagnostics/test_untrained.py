@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.diagnostics import gradient_flow, random_rows, untrained_network
+from fastrnn.diagnostics import compute_gradient_flow, random_rows, untrained_network
 from fastrnn.errors import ConfigError
 
 LAGS = 32
@@ -13,7 +13,7 @@ LAGS = 32
 def factor(cell, state="h", **changed):
     """What one step back multiplies the gradient by."""
     network = untrained_network(Config(cell=cell, hidden=32, threads=1), **changed)
-    return gradient_flow(network, random_rows(LAGS, 8)).factor(state, 0)
+    return compute_gradient_flow(network, random_rows(LAGS, 8)).factor(state, 0)
 
 
 def test_the_plain_network_vanishes():

@@ -9,7 +9,7 @@ if os.name != "posix":
 
 import terminal
 
-from fastrnn_cli.sanitize import visible, visible_line
+from fastrnn_cli.output import visible, visible_line
 
 
 def test_commands_on_a_terminal_show_no_raw_control_character(tmp_path):

@@ -1,4 +1,4 @@
-"""Columns of dates: detect the notation from the whole column, parse it to instants, format times in it."""
+"""Columns of dates: detect the notation from the whole column and parse it to instants."""
 
 import datetime
 import re
@@ -10,69 +10,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .date_notation import (
+    EPOCH,
+    FULL_MONTH_NAMES,
+    UNITS,
+    Notation,
+    Times,
+    UnixTime,
+    expand_year,
+    find_notation,
+    parse_day,
+    parse_offset,
+    parse_seconds,
+    round_digits,
+)
 from .frequency import frequency_of
 
 Array = npt.NDArray[Any]
-Times = npt.NDArray[np.datetime64]
-
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-# Short and full names; "Sept" is the only common abbreviation of four letters.
-_MONTH_OF = {name[:length].lower(): i for i, name in enumerate(_MONTHS, 1) for length in (3, len(name))} | {"sept": 9}
-# "May" is both short and full, so it does not show which a column writes.
-_FULL_NAMES = {name.lower() for name in _MONTHS if len(name) > 3}
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_CENTURY_TURNS = 69  # two-digit years below it are in the 2000s, as in POSIX strptime
-_UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # digits of a fraction of a second -> NumPy's unit
 _ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
-_EPOCH = datetime.date(1970, 1, 1).toordinal()
-
-# Notations of a day, a week, a month, a quarter or a year. "first" and "second" are day and month in either order.
-_MONTH_NAME = r"(?P<name>[A-Za-z]{3,9})\.?"
-_DAYS = (
-    r"(?P<year>\d{4})(?P<sign>[-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})",
-    r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)(?P<last>\d{4}|\d{2})",
-    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
-    rf"(?P<day>\d{{1,2}})(?:[-/ ]|\. ?){_MONTH_NAME}(?:[-/., ]| ?, )(?P<year>\d{{4}}|\d{{2}})",
-    rf"{_MONTH_NAME}[- ](?P<day>\d{{1,2}})(?P<ordinal>st|nd|rd|th)?(?:, ?| |-)(?P<year>\d{{4}})",
-    rf"(?P<year>\d{{4}})(?P<sign>[-/ ]){_MONTH_NAME}(?P=sign)(?P<day>\d{{1,2}})",
-)
-_PERIODS = (
-    r"(?P<year>\d{4})(?:[-/.]|-?M)(?P<month>\d{1,2})",
-    r"(?P<month>\d{1,2})[-/.](?P<year>\d{4})",
-    r"(?P<year>\d{4})(?P<month>0[1-9]|1[0-2])",
-    rf"{_MONTH_NAME}[-/ ]?(?P<year>\d{{4}})",
-    rf"(?P<year>\d{{4}})[-/ ]?{_MONTH_NAME}",
-    rf"{_MONTH_NAME}[-/ ']*(?P<short_year>)(?P<year>\d{{2}})",
-    r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])",
-    r"(?P<quarter>[1-4])[Qq][-/ ]?(?P<year>\d{4})",
-    r"[Qq](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})",
-    r"(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?",
-    r"(?P<year>\d{4})",
-)
-_DAY_NAME = r"(?:(?P<day_name>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*),? )?"
-_CLOCK = (
-    r"(?:[Tt_]|,? +)(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second_>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
-    r"(?: ?(?P<half>[AaPp]\.?[Mm]\.?))?"
-)
-_PLAIN_CLOCK = r"[Tt ]?(?P<hour>\d{2})(?:(?P<minute>\d{2})(?:(?P<second_>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?)?"
-_OFFSET = r" ?(?P<offset>[Zz]|UTC|GMT|[-+]\d{2}(?::?\d{2})?)"
-_NOTATIONS = tuple(
-    re.compile(pattern, re.ASCII)
-    for pattern in (
-        *(rf"{_DAY_NAME}{day}(?:{_CLOCK}(?:{_OFFSET})?)?" for day in _DAYS),
-        rf"{_DAYS[2]}{_PLAIN_CLOCK}(?:{_OFFSET})?",
-        *_PERIODS,
-    )
-)
 # Groups that some rows of a column may lack.
 _PRECISION = ("hour", "minute", "second_", "fraction")
 
 
 class DateError(Exception):
-    """A field that is not a date in its column's notation. ``row``: its index; ``message``: what is wrong."""
+    """A field is not a date in its column's notation. ``row``: index of the field; ``message``: the problem."""
 
     def __init__(self, row: int, message: str) -> None:
         super().__init__(message)
@@ -100,139 +61,9 @@ class Dates:
         return self.times if self.offsets is None else self.times + self.offsets.astype("timedelta64[s]")
 
 
-@dataclass(frozen=True)
-class UnixTime:
-    """Unix time: numbers of ``unit`` ("s", "ms", "us" or "ns") since 1970, with this many ``decimals``."""
-
-    unit: str
-    decimals: int = 0
-
-    @property
-    def description(self) -> str:
-        """Its name in a message."""
-        return (
-            "Unix time in "
-            + {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[self.unit]
-        )
-
-    def format(self, times: Times, offset: int | None = None) -> list[str]:
-        """Format times as the column writes them."""
-        if self.decimals:
-            ticks = times.astype(f"datetime64[{_unit_of(self.decimals)}]").astype(np.int64).tolist()
-            scale = 10 ** _round_digits(self.decimals)
-            return [f"{tick // scale}.{tick % scale * 10**self.decimals // scale:0{self.decimals}}" for tick in ticks]
-        return [str(tick) for tick in times.astype(f"datetime64[{self.unit}]").astype(np.int64).tolist()]
-
-
-@dataclass(frozen=True)
-class Notation:
-    """The notation in which a column writes its dates.
-
-    Attributes:
-        pattern: The regular expression of a date.
-        example: The column's most precise date, the template for new ones.
-        order: Meaning of the groups "first", "second" and "last", such as ("day", "month", "year").
-        short: Groups written with one digit where one is enough.
-        full_names: Whether names of months are written out.
-        digits: Digits of a fraction of a second.
-    """
-
-    pattern: re.Pattern[str]
-    example: str
-    order: tuple[str, ...] = ()
-    short: frozenset[str] = frozenset()
-    full_names: bool = False
-    digits: int = 0
-
-    @property
-    def period_months(self) -> int:
-        """The length of a period in months: 12 for years, 3 for quarters, 1 for months; 0 for days and weeks."""
-        names = self.pattern.groupindex
-        if "day" in names or "week" in names or self.order:
-            return 0
-        return 3 if "quarter" in names else 1 if "month" in names or "name" in names else 12
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether the dates have a time of day."""
-        match = self.pattern.fullmatch(self.example)
-        return match is not None and match.groupdict().get("hour") is not None
-
-    @property
-    def description(self) -> str:
-        """Its name in a message."""
-        return {12: "years", 3: "quarters", 1: "months"}.get(self.period_months, "dates")
-
-    def format(self, times: Times, offset: int | None = None) -> list[str]:
-        """Format local times, ``offset`` seconds ahead of UTC, as the column writes them."""
-        match = self.pattern.fullmatch(self.example)
-        assert match is not None
-        # Replace the groups of the example one by one, in the order of their positions, and keep the text between.
-        spans = sorted((match.span(name), name) for name in self.pattern.groupindex if match[name])
-        fractions = times.astype("datetime64[ns]").astype(np.int64) % 1_000_000_000 if self.digits else None
-        formatted = []
-        for i, moment in enumerate(times.astype("datetime64[s]").tolist()):
-            if isinstance(moment, int):  # a year after 9999, which datetime cannot represent
-                formatted.append(str(times[i]))
-                continue
-            text, end = [], 0
-            fraction = 0 if fractions is None else int(fractions[i])
-            for (start, stop), name in spans:
-                text += [self.example[end:start], self._format_part(name, match[name], moment, fraction, offset)]
-                end = stop
-            formatted.append("".join(text) + self.example[end:])
-        return formatted
-
-    def _format_part(self, name: str, old: str, moment: datetime.datetime, fraction: int, offset: int | None) -> str:
-        """The text of one group of the pattern; ``old`` is that of the example."""
-        if name == "sign":
-            return old
-        if name == "offset":
-            return _format_offset(old, offset or 0)
-        if name == "name":
-            return _match_case(old, _MONTHS[moment.month - 1][: None if self.full_names else 3])
-        if name == "day_name":
-            return _match_case(old, _WEEKDAYS[moment.weekday()][: None if len(old) > 4 else 3])
-        if name == "half":
-            letter = "A" if moment.hour < 12 else "P"
-            return (letter if old[0].isupper() else letter.lower()) + old[1:]
-        if name == "ordinal":
-            return {1: "st", 2: "nd", 3: "rd"}.get(moment.day % 10 if moment.day // 10 != 1 else 0, "th")
-        if name == "fraction":
-            return f"{fraction:09}"[: self.digits]
-        # All other groups are numbers, padded with zeros to the width that the column uses.
-        number = self._part_number(name, moment)
-        kind = self._part_kind(name)
-        width = len(old) if kind == "year" else 1 if name in self.short or kind in ("quarter", "weekday") else 2
-        return f"{number % 100 if kind == 'year' and len(old) == 2 else number:0{width}}"
-
-    def _part_kind(self, name: str) -> str:
-        positions = ("first", "second", "last")
-        return self.order[positions.index(name)] if name in positions else name
-
-    def _part_number(self, name: str, moment: datetime.datetime) -> int:
-        kind = self._part_kind(name)
-        week = moment.isocalendar()
-        if kind == "hour" and self.pattern.groupindex.get("half") and self._has_half:
-            # Midnight and noon are 12 am and 12 pm.
-            return (moment.hour - 1) % 12 + 1
-        numbers = {
-            # The ISO year of a week differs from the calendar year around 1 January.
-            "year": week.year if "week" in self.pattern.groupindex else moment.year,
-            "month": moment.month, "day": moment.day, "quarter": (moment.month + 2) // 3, "week": week.week,
-            "weekday": week.weekday, "hour": moment.hour, "minute": moment.minute, "second_": moment.second,
-        }  # fmt: skip
-        return numbers[kind]
-
-    @property
-    def _has_half(self) -> bool:
-        match = self.pattern.fullmatch(self.example)
-        return match is not None and match["half"] is not None
-
-
 def is_date(field: str) -> bool:
     """Whether a field is a date in any notation, other than digits alone."""
-    return not field.isdecimal() and _find_notation(field) is not None
+    return not field.isdecimal() and find_notation(field) is not None
 
 
 def read_dates(fields: Sequence[str], order: str = "") -> Dates:
@@ -241,7 +72,7 @@ def read_dates(fields: Sequence[str], order: str = "") -> Dates:
     ``order``: "dmy", "mdy" or "ymd" for a column whose dates are ambiguous. Raises `DateError` for the first row that
     is not in the notation of the rows before, or if day and month cannot be distinguished.
     """
-    pattern = _find_notation(fields[0])
+    pattern = find_notation(fields[0])
     if pattern is None:
         raise DateError(0, _not_a_date(fields[0]))
     column = _DateColumn(pattern, fields)
@@ -261,8 +92,8 @@ def read_unix_times(fields: Sequence[str]) -> Dates:
         number, _, rest = field.partition(".")
         if not (number.isdecimal() and (rest.isdecimal() or not rest)):
             raise DateError(row, _not_a_date(field))
-        ticks.append(int(number) * 10 ** _round_digits(decimals) + int(rest.ljust(_round_digits(decimals), "0") or 0))
-    unit_of_ticks = _UNITS[_round_digits(decimals)] if unit == "s" else unit
+        ticks.append(int(number) * 10 ** round_digits(decimals) + int(rest.ljust(round_digits(decimals), "0") or 0))
+    unit_of_ticks = UNITS[round_digits(decimals)] if unit == "s" else unit
     times = np.frombuffer(ticks, np.int64).astype(f"datetime64[{unit_of_ticks}]")
     return Dates(times, None, UnixTime(unit, decimals if unit == "s" else 0))
 
@@ -291,16 +122,16 @@ class _DateColumn:
         """Parse one more field."""
         match = self.pattern.fullmatch(field)
         if match is None:
-            other = "" if _find_notation(field) is None else ", written like the rows before"
+            other = "" if find_notation(field) is None else ", written like the rows before"
             raise DateError(row, _not_a_date(field) + other)
         groups = match.groupdict()
         try:
             if self._ordered:
-                self._days.append(_parse_day(groups))
+                self._days.append(parse_day(groups))
             else:
                 self._parts.append((int(groups["first"]), int(groups["second"]), int(groups["last"])))
                 self._short_year = self._short_year or len(groups["last"]) == 2
-            self._seconds.append(_parse_seconds(groups))
+            self._seconds.append(parse_seconds(groups))
         except ValueError:
             raise DateError(row, _not_a_date(field)) from None
         self._add_offset(row, field, groups.get("offset"))
@@ -312,14 +143,14 @@ class _DateColumn:
             has = "with an offset from UTC" if offset else "without an offset from UTC"
             raise DateError(row, f"{field[:40]!r} {has}, unlike the rows before; write all dates alike")
         self._has_offset = offset is not None
-        self._offsets.append(_parse_offset(offset) if offset else 0)
+        self._offsets.append(parse_offset(offset) if offset else 0)
 
     def _update_notation(self, field: str, groups: dict[str, str | None]) -> None:
         """Update the details of the notation; the most precise row becomes the example."""
         for names in (("month", "day", "first", "second"), ("hour",)):
             if any(len(groups.get(name) or "00") == 1 for name in names):
                 self._short.update(names)
-        self._full_names = self._full_names or (groups.get("name") or "").lower() in _FULL_NAMES
+        self._full_names = self._full_names or (groups.get("name") or "").lower() in FULL_MONTH_NAMES
         fraction = groups.get("fraction") or ""
         self._fractions.append(fraction)
         self._digits = max(self._digits, len(fraction))
@@ -344,7 +175,7 @@ class _DateColumn:
             readings = " or ".join(_ORDERS[key] for key in found)
             raise DateError(
                 0,
-                f"{self._example[:40]!r}, which may be read {readings}; the column leaves it open: write 2024-02-29",
+                f"{self._example[:40]!r}, which may be read {readings}, and no other date decides; write 2024-02-29",
             )
         return next(iter(found.values()))
 
@@ -358,7 +189,7 @@ class _DateColumn:
             )
 
     def _plausible_orders(self) -> dict[str, Dates]:
-        """The orders of day, month and year that are valid for every row, most plausible only, with their dates.
+        """Return the orders of day, month and year that are valid for every row, most plausible only, with their dates.
 
         Dates with dots have the day first. Other columns prefer orders in which the rows rise or fall, then orders
         without gaps.
@@ -372,7 +203,7 @@ class _DateColumn:
             try:
                 for parts in self._parts:
                     year, month, day = (parts[key.index(letter)] for letter in "ymd")
-                    days.append(datetime.date(_full_year(year), month, day).toordinal() - _EPOCH)
+                    days.append(datetime.date(expand_year(year), month, day).toordinal() - EPOCH)
             except ValueError:
                 failures.append(len(days))
                 continue
@@ -393,7 +224,7 @@ class _DateColumn:
         return found
 
     def _instants(self, days: Array, order: tuple[str, ...]) -> Dates:
-        digits = _round_digits(self._digits)
+        digits = round_digits(self._digits)
         ticks = days * 86400 + np.frombuffer(self._seconds, np.int64)
         offsets = np.frombuffer(self._offsets, np.int64) if self._has_offset else None
         # With offsets the times are kept in UTC: steps stay equal when clocks change.
@@ -403,90 +234,7 @@ class _DateColumn:
         notation = Notation(
             self.pattern, self._example, order, frozenset(self._short), self._full_names, self._digits
         )  # fmt: skip
-        return Dates(ticks.astype(f"datetime64[{_UNITS[digits]}]"), offsets, notation)
-
-
-def _find_notation(field: str) -> re.Pattern[str] | None:
-    """The first notation that matches a field."""
-    for pattern in _NOTATIONS:
-        match = pattern.fullmatch(field)
-        if match is not None and _is_valid(match.groupdict()):
-            return pattern
-    return None
-
-
-def _is_valid(groups: dict[str, str | None]) -> bool:
-    try:
-        _parse_seconds(groups)
-        if "first" not in groups:
-            _parse_day(groups)
-        else:
-            # One number must be a month, the other a day; a last number of two digits may be the day itself.
-            numbers = sorted((int(groups["first"] or 0), int(groups["second"] or 0)))
-            return numbers[0] >= 1 and (len(groups["last"] or "") == 2 or (numbers[0] <= 12 and numbers[1] <= 31))
-    except ValueError:
-        return False
-    return True
-
-
-def _parse_day(groups: dict[str, str | None]) -> int:
-    """The first day of the date's period, in days since 1970. Raises `ValueError`."""
-    year = int(groups["year"] or 0)
-    if groups.get("week"):
-        day = datetime.date.fromisocalendar(year, int(groups["week"] or 0), int(groups.get("weekday") or 1))
-        return day.toordinal() - _EPOCH
-    if groups.get("name"):
-        month = _MONTH_OF.get((groups["name"] or "").lower(), 0)
-    elif groups.get("quarter"):
-        month = 3 * int(groups["quarter"] or 0) - 2
-    else:
-        month = int(groups.get("month") or 1)
-    year = _full_year(year) if len(groups["year"] or "") == 2 else year
-    return datetime.date(year, month, int(groups.get("day") or 1)).toordinal() - _EPOCH
-
-
-def _parse_seconds(groups: dict[str, str | None]) -> int:
-    """Whole seconds since midnight. Raises `ValueError`."""
-    hour, minute, second = (int(groups.get(name) or 0) for name in ("hour", "minute", "second_"))
-    half = groups.get("half")
-    if half:
-        if not 1 <= hour <= 12:
-            raise ValueError
-        # 12 am is hour 0, 12 pm hour 12.
-        hour = hour % 12 + (12 if half[0] in "Pp" else 0)
-    # ISO 8601 writes the end of a day as 24:00.
-    if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second)):
-        raise ValueError
-    return 3600 * hour + 60 * minute + second
-
-
-def _full_year(year: int) -> int:
-    if year >= 100:
-        return year
-    return year + (2000 if year < _CENTURY_TURNS else 1900)
-
-
-def _parse_offset(text: str) -> int:
-    if text[0] not in "+-":
-        return 0
-    digits = text[1:].replace(":", "")
-    seconds = 3600 * int(digits[:2]) + 60 * int(digits[2:] or 0)
-    # The sign holds for the minutes, too: -03:30 is 3.5 hours behind UTC.
-    return -seconds if text[0] == "-" else seconds
-
-
-def _format_offset(old: str, seconds: int) -> str:
-    if old[0] not in "+-" and seconds == 0:
-        return old
-    sign, minutes = "-" if seconds < 0 else "+", abs(seconds) // 60
-    if len(old) == 3 and minutes % 60 == 0:
-        return f"{sign}{minutes // 60:02}"
-    return f"{sign}{minutes // 60:02}{'' if len(old) == 5 else ':'}{minutes % 60:02}"
-
-
-def _match_case(old: str, new: str) -> str:
-    """The new name in the case of the old one."""
-    return new.upper() if old.isupper() else new.lower() if old.islower() else new
+        return Dates(ticks.astype(f"datetime64[{UNITS[digits]}]"), offsets, notation)
 
 
 def _is_monotonic(times: Times) -> bool:
@@ -497,15 +245,6 @@ def _is_monotonic(times: Times) -> bool:
 def _has_gaps(dates: Dates) -> bool:
     times = np.sort(dates.wall)
     return len(times) > 1 and bool(frequency_of(times, times).find_gaps(times, times).any())
-
-
-def _round_digits(digits: int) -> int:
-    """Round digits of a fraction up to those of a NumPy unit: 0, 3, 6 or 9."""
-    return -(-digits // 3) * 3
-
-
-def _unit_of(digits: int) -> str:
-    return _UNITS[_round_digits(digits)]
 
 
 def _not_a_date(field: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .dates import Notation, UnixTime
+from .date_notation import Notation, UnixTime
 from .example import Example
 from .frequency import Frequency, frequency_of
 

@@ -9,9 +9,8 @@ import numpy as np
 from ...config import Config
 from ...data.examples.symbol_vocab import CHARS
 from ...data.text.bptt import TBPTTStreams
-from ...data.text.corpus import Corpus, read_corpus, split_corpus
+from ...data.text.corpus import Corpus, frequent_start, read_corpus, split_corpus, unigram_nats
 from ...data.text.remarks import describe_chars
-from ...data.text.statistics import frequent_start, unigram_nats
 from ...data.text.tokenizers import Tokenizer, WordTokenizer
 from ...data.text.words import UNK
 from ...distributed.communicator import SINGLE_PROCESS, Communicator

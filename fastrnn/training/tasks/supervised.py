@@ -15,8 +15,7 @@ from ...data.examples.readers.dispatch import read_records
 from ...data.examples.readers.fields import Fields
 from ...data.examples.schema import TaskSchema, select_training_examples
 from ...data.examples.series import describe_gaps
-from ...data.examples.symbol_vocab import CHARS
-from ...data.examples.token_unit import choose_token_unit
+from ...data.examples.symbol_vocab import CHARS, choose_token_unit
 from ...data.examples.validation import check_example_set
 from ...data.text.sources import Report
 from ...distributed.communicator import SINGLE_PROCESS, Communicator

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fastrnn.data.examples.token_unit import choose_token_unit
+from fastrnn.data.examples.symbol_vocab import choose_token_unit
 
 RNG = random.Random(7)
 LETTERS = "abcdefghijklmnoprstuvw"

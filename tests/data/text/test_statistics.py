@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fastrnn.data.text import statistics
-from fastrnn.data.text.corpus import corpus_from_text, split_corpus
-from fastrnn.data.text.statistics import frequent_start, unigram_nats
+from fastrnn.data.text import corpus as statistics
+from fastrnn.data.text.corpus import corpus_from_text, frequent_start, split_corpus, unigram_nats
 
 
 def test_independent_letters_of_equal_frequency_have_their_entropy() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ....errors import escape
 from ...text.sources import Source
 from ..example import Location, read_lines
-from .column_patterns import match_columns, near_column
 from .delimited import describe_count
+from .fields import match_columns, near_column
 from .number_formats import (
     DECIMAL_COMMA,
     GROUPED,

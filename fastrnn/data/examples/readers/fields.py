@@ -1,10 +1,13 @@
-"""Which columns of a table, or keys of JSON objects, hold the label and the text."""
+"""Selection of columns: those that hold label and text, and those that match --columns."""
 
+import fnmatch
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ....config import nearest
+from ....errors import InputError
 from ...text.sources import Report, ignore_report
 from ..example import Location
 from .delimited import Row
@@ -20,6 +23,7 @@ _TEXT_NAMES = (
 _PLAIN_LABELS = ("label", "labels", "class", "category", "target", "sentiment")
 _PLAIN_TEXTS = ("text", "texts", "sentence", "review", "content", "message", "comment", "document", "tweet")
 _SHOWN = 8  # names in a message
+_PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
 
 
 @dataclass(frozen=True)
@@ -172,3 +176,53 @@ def _is_probability(field: str) -> bool:
         return 0 <= float(field) <= 1
     except ValueError:
         return False
+
+
+def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that match comma-separated names or globs, in that order, and those excluded by ``!``.
+
+    A name with a comma in it is written in double quotes. Raises `InputError`.
+    """
+    # The value may be one column's name with a comma, * or ! in it.
+    if patterns.strip() in header:
+        return (patterns.strip(),), ()
+    found: dict[str, None] = {}
+    excluded_names: dict[str, None] = {}
+    seen = set()
+    for pattern, excluded in _split_patterns(patterns, header):
+        if (pattern, excluded) in seen:
+            raise InputError(f"--columns names {pattern!r} twice; name each column once")
+        seen.add((pattern, excluded))
+        # An exact name wins over its reading as a glob: names such as "y[1]" are common.
+        names = [name for name in header if name == pattern] or fnmatch.filter(header, pattern)
+        if not names:
+            raise Location(file).error(f"no column {pattern!r}{near_column(pattern, header)}")
+        (excluded_names if excluded else found).update(dict.fromkeys(names))
+    return tuple(name for name in found if name not in excluded_names), tuple(excluded_names)
+
+
+def near_column(name: str, header: Sequence[str]) -> str:
+    """A suggestion for an error message; a name with a comma in it is quoted as --columns requires."""
+    names = [f'"{known}"' if "," in known else known for known in header]
+    parts = [shown for shown in names if name and name in re.split(r"\s*,\s*", shown.strip('"')) and "," in shown]
+    if parts:
+        return f"; did you mean {parts[0]}, with the quotation marks?"
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return nearest(name, names) or f"; there are {shown}"
+
+
+def _split_patterns(patterns: str, header: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The patterns of --columns, and whether each excludes columns."""
+    at = 0
+    while at < len(patterns):
+        match = _PATTERN.match(patterns, at)
+        if match is None:
+            raise InputError(f"--columns {patterns!r}: close the quotation marks, and put a comma after them")
+        at = match.end()
+        excluded, quoted, plain = match.groups()
+        name = quoted.replace('""', '"') if quoted is not None else plain
+        # A column may itself be called "!name".
+        if f"{excluded}{name}" in header:
+            yield f"{excluded}{name}", False
+        elif name:
+            yield name, bool(excluded)

@@ -10,7 +10,6 @@ import numpy as np
 
 from ...text.sources import Report, Source, peek
 from ..example import LARGEST, Example, Location
-from .column_patterns import match_columns
 from .delimited import TAB, Row, guess_delimiter, read_quoted_rows
 from .fields import (
     ANY_FIELDS,
@@ -20,6 +19,7 @@ from .fields import (
     header_by_name,
     header_by_position,
     list_names,
+    match_columns,
     report_columns,
 )
 from .text_pairs import get_label, make_header_example, parse_named_rows
