@@ -119,7 +119,18 @@ class _Name(click.Path):
         return super().convert(value, param, ctx)
 
 
-class _TextName(_Name):
+class _InputName(_Name):
+    """Path of a file to read, or - for standard input."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-" and not (ctx and ctx.resilient_parsing):
+            from .output import note_terminal_input
+
+            note_terminal_input()
+        return super().convert(value, param, ctx)
+
+
+class _TextName(_InputName):
     """Path of a text or the name of a corpus; the shell completes both."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -138,6 +149,7 @@ class _ModelName(_Name):
 
 
 PATH = _Name(readable=False)
+INPUT = _InputName(readable=False)
 TEXT = _TextName(readable=False)
 MODEL = _ModelName(readable=False)
 _METAVARS = {

@@ -3,6 +3,9 @@
 import contextlib
 import json
 import math
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -60,6 +63,21 @@ def note(message: str) -> None:
         return
     with contextlib.suppress(OSError):
         print(visible_line(message), file=sys.stderr, flush=True)
+
+
+def note_terminal_input() -> None:
+    """Tell a user whose terminal is read as input, so that the program does not seem to hang."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        key = "Ctrl-Z and Enter end" if os.name == "nt" else "Ctrl-D ends"
+        note(f"reading from the terminal; {key} the input")
+
+
+def program_name() -> str:
+    """Return how this program is called, for commands that a user can paste."""
+    if shutil.which("fastrnn") is not None:
+        return "fastrnn"
+    script = sys.argv[0]
+    return shlex.quote(script) if os.path.basename(script).startswith("fastrnn") else "python -m fastrnn"
 
 
 def _finite(value: Any) -> Any:

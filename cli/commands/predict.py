@@ -6,6 +6,7 @@ import click
 
 from .. import command_base, options
 from ..options import on_command_line
+from ..output import note_terminal_input
 
 if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
@@ -23,7 +24,7 @@ MEANT_FOR = {
 
 @command_base.command("fastrnn predict runs/tags words.txt")
 @options.model_argument
-@click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.PATH)
+@click.argument("inputs", metavar="[INPUT]...", nargs=-1, type=options.INPUT)
 @click.option("--beam", metavar="N", type=int, default=1, help="Beam width for translations.  [default: 1]")
 @click.option("--steps", metavar="N", type=int, help="Number of rows to forecast.  [default: the horizon]")
 @click.option(
@@ -57,15 +58,18 @@ def command(
     """
     from fastrnn.inference.predictors import TaskModel
 
+    if not inputs:
+        inputs = ("-",)
+        note_terminal_input()
     loaded = TaskModel.load(model, threads=threads)
     _check_options(context, loaded.task)
     if probabilities and loaded.task == "regress" and not loaded.vocabulary.binary:
         raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
     if loaded.task == "forecast":
-        _forecast(loaded, inputs or ("-",), steps, {"missing": missing, "format": format}, as_json)
+        _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_json)
         return
     reading = {"text": text, "format": format}
-    _answer(loaded, inputs or ("-",), reading, beam, probabilities, as_json)
+    _answer(loaded, inputs, reading, beam, probabilities, as_json)
 
 
 def _check_options(context: click.Context, task: str) -> None:

@@ -70,7 +70,7 @@ def sampling_options(function: Any) -> Any:
 @click.option(
     "--prime", metavar="TEXT", callback=options.unescape_callback, help="Text to continue (\\n, \\t and \\\\ allowed)."
 )
-@click.option("--prime-file", metavar="FILE", type=options.PATH, help="File with the text to continue (-: stdin).")
+@click.option("--prime-file", metavar="FILE", type=options.INPUT, help="File with the text to continue (-: stdin).")
 @options.unknown_option
 @click.option("--exact", is_flag=True, help="Sample in float32, without rounding to bfloat16.")
 @click.option("--jsonl", is_flag=True, help='One JSON object per sample: {"index", "text", "seed"}.')

@@ -7,7 +7,7 @@ from .. import command_base, options
 
 @command_base.command("echo 'the apple and pear salad' | fastrnn score runs/try")
 @options.model_argument
-@click.argument("file", default="-", type=options.PATH)
+@click.argument("file", default="-", type=options.INPUT)
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option

@@ -134,7 +134,7 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
     output.write_figures(rows)
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
-        output.note(f"stopped by {name}; go on with: fastrnn train --resume {shlex.quote(result.run)}")
+        output.note(f"stopped by {name}; resume with: {output.program_name()} train --resume {shlex.quote(result.run)}")
 
 
 def _compare(result: "Result") -> None:
@@ -169,10 +169,11 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
     inputs = texts or result.inputs or (DEFAULT_CORPUS,)
     model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
     output.note("Try next:")
+    program = output.program_name()
     places = {"RUN": model, "DATA": text, "START": shlex.quote(result.start)}
     for hint in HINTS.get(result.task, OTHERS):
         if "START" in hint and not result.start:
             continue
         hint = hint if result.split else hint.removesuffix(" --split valid")
-        output.note("  fastrnn " + " ".join(places.get(word, word) for word in hint.split(" ")))
-    output.note(f"  fastrnn train --resume {model} --steps {2 * result.steps}")
+        output.note(f"  {program} " + " ".join(places.get(word, word) for word in hint.split(" ")))
+    output.note(f"  {program} train --resume {model} --steps {2 * result.steps}")

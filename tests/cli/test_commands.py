@@ -238,7 +238,7 @@ def test_a_signal_is_told_and_is_the_exit_status(
     training(monkeypatch, stopped="signal", signal=signal)
     done = CliRunner().invoke(program, ["train"])
     assert done.exit_code == status
-    assert f"stopped by {name}; go on with: fastrnn train --resume runs/x" in done.stderr
+    assert f"stopped by {name}; resume with: fastrnn train --resume runs/x" in done.stderr
     assert "a sample" not in done.stdout
 
 

@@ -139,7 +139,7 @@ def test_a_signal_saves_and_the_run_goes_on(number: int, status: int, folder: Pa
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status
-    assert f"go on with: fastrnn train --resume {shlex.quote(str(out))}".encode() in err
+    assert f"resume with: fastrnn train --resume {shlex.quote(str(out))}".encode() in err
     step = json.loads(invoke("info", str(out / "last.safetensors"), "--json").stdout)["progress"]["step"]
     assert step >= 1
     invoke("train", "--resume", str(out), "--steps", str(step + 2), "--quiet")

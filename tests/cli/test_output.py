@@ -1,10 +1,12 @@
+import io
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 
-from fastrnn_cli import output
+from fastrnn_cli import options, output
 
 
 def test_json_is_one_strict_line_of_ascii() -> None:
@@ -45,3 +47,35 @@ def test_a_reader_of_messages_who_has_gone_away_is_no_error(monkeypatch: pytest.
     output.note("nobody reads this")
     monkeypatch.setattr("sys.stderr", None)
     output.note("nor this")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "is_noted"), [(Terminal("a"), True), (io.StringIO("a"), False), (None, False)])
+def test_reading_from_a_terminal_is_announced(
+    typed: io.StringIO | None, is_noted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", typed)
+    assert options.INPUT.convert("-", None, None) == "-"
+    assert ("reading from the terminal; Ctrl-" in capsys.readouterr().err) == is_noted
+    options.INPUT.convert("file", None, None)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "script", "name"),
+    [
+        ("/bin/fastrnn", "/x/fastrnn", "fastrnn"),
+        (None, "/my env/bin/fastrnn", "'/my env/bin/fastrnn'"),
+        (None, "/x/fastrnn/__main__.py", "python -m fastrnn"),
+    ],
+)
+def test_hints_name_the_program_as_it_was_called(
+    found: str | None, script: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.shutil, "which", lambda _: found)
+    monkeypatch.setattr(sys, "argv", [script])
+    assert output.program_name() == name
