@@ -14,7 +14,7 @@ _INSTALL = {
 }
 
 
-@command_base.command('eval "$(fastrnn completion bash)"')
+@command_base.command("fastrnn completion bash")
 @click.argument("shell", metavar="|".join(SHELLS), type=click.Choice(SHELLS))
 def command(shell: str) -> None:
     """Print a shell's completion script.
