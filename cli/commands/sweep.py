@@ -9,7 +9,7 @@ from .. import command_base, options
 
 if TYPE_CHECKING:
     from fastrnn.sweep.runner import SweepResult
-    from fastrnn.sweep.trial_store import Example
+    from fastrnn.sweep.trial_store import TrialRecord
 
 SWEEP = click.IntRange(1)
 
@@ -18,8 +18,8 @@ SWEEP = click.IntRange(1)
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @click.option("--out", type=options.PATH, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
-@options.setting("--jobs", SWEEP, "Runs at the same time; they share the processors.", "1")
-@options.setting("--trials", SWEEP, "How many settings to try.", "the whole grid; 20 where a range varies")
+@options.setting("--jobs", SWEEP, "Trials to run at the same time; they share the CPUs.", "1")
+@options.setting("--trials", SWEEP, "Number of trials.", "the whole grid, or 20 with a range")
 @click.option(
     "--journal", metavar="FILE", type=options.PATH,
     help="Optuna journal file on a shared disk; run this command on each machine.",
@@ -45,8 +45,8 @@ def command(
       data = ["notes.txt"]
       trials = 20
 
-    Lists alone are tried in every combination. Each trial is a run folder as `train` makes them. Ctrl-C saves; started
-    again, the sweep goes on. Without DATA the built-in corpus python-reference is used.
+    Lists alone are tried in every combination. Each trial has a run folder, as in `train`. Ctrl-C saves the running
+    trials; the same command resumes them. Without DATA the built-in corpus python-reference is used.
     """
     from fastrnn.data.text.files import expand
     from fastrnn.sweep.runner import run
@@ -56,15 +56,15 @@ def command(
     space = read_space(config, texts, trials)
     expand(space.data, "bytes")  # report a missing file once, not in every trial
     folder = Path(out or f"runs/sweep-{Path(config).stem}")
-    book: TrialStore
+    store: TrialStore
     if journal is None:
-        book = FileTrialStore(folder, space)
+        store = FileTrialStore(folder, space)
     else:
         from fastrnn.sweep.optuna_store import OptunaTrialStore
 
-        book = OptunaTrialStore(Path(journal), folder, space)
+        store = OptunaTrialStore(Path(journal), folder, space)
     progress = _Progress(space.trials, quiet)
-    outcome = run(space, book, folder, jobs or 1, progress)
+    outcome = run(space, store, folder, jobs or 1, progress)
     _show(outcome, as_json, space.trials)
     if outcome.signal is not None:
         context.exit(128 + outcome.signal)
@@ -76,15 +76,15 @@ class _Progress:
     def __init__(self, trials: int, quiet: bool) -> None:
         self._trials, self._quiet = trials, quiet
 
-    def begun(self, number: int, varied: dict[str, Any]) -> None:
-        from fastrnn.sweep.space import shown
+    def on_trial_start(self, number: int, varied: dict[str, Any]) -> None:
+        from fastrnn.sweep.space import format_settings
 
-        self._note(f"trial {number + 1} of {self._trials}  {shown(varied)}")
+        self._note(f"trial {number + 1} of {self._trials}  {format_settings(varied)}")
 
-    def waits(self, number: int) -> None:
-        self._note(f"trial {number + 1}: another process is still at it; its result will be taken when it has ended")
+    def on_trial_locked(self, number: int) -> None:
+        self._note(f"trial {number + 1}: another process is still running it; waiting for its result")
 
-    def tell(self, record: "Example") -> None:
+    def on_trial_end(self, record: "TrialRecord") -> None:
         self._note(f"trial {record['number'] + 1}: {_format_result(record)}")
 
     def _note(self, line: str) -> None:
@@ -94,7 +94,7 @@ class _Progress:
             output.note(line)
 
 
-def _format_result(record: "Example") -> str:
+def _format_result(record: "TrialRecord") -> str:
     from ..formatting import metrics
 
     if "error" in record:
@@ -118,14 +118,14 @@ def _show(outcome: "SweepResult", as_json: bool, trials: int) -> None:
     if outcome.best is not None and not as_json:
         output.write(f"\nbest  {outcome.best['run']}\n")
     if outcome.signal is not None:
-        output.note(f"stopped with {len(outcome.trials)} of {trials} trials done; the same command goes on")
+        output.note(f"stopped with {len(outcome.trials)} of {trials} trials done; run the same command to resume")
     elif (left := trials - len(outcome.trials)) > 0:
-        output.note(f"{left} of {trials} trials still run elsewhere")
+        output.note(f"{left} of {trials} trials are still running in other processes")
     elif outcome.best is None:
-        raise InputError("no trial came to a result" + (f": {outcome.trials[0]['error']}" if outcome.trials else ""))
+        raise InputError("every trial failed" + (f": {outcome.trials[0]['error']}" if outcome.trials else ""))
 
 
-def _write_table(records: list["Example"]) -> None:
+def _write_table(records: list["TrialRecord"]) -> None:
     from fastrnn.config import key_of
 
     from .. import output

@@ -1,1 +1,1 @@
-"""Many settings, one run each: `space` (which), `trial` (one), `running` (all), `book` and `journal` (results)."""
+"""Hyper-parameter sweeps: `space` (configurations), `trial` (one run), `runner` (all), stores for the results."""

@@ -1,4 +1,4 @@
-"""A sweep on this machine: some trials at a time, until none is left or a signal comes."""
+"""Run the trials of a sweep on this machine, several at a time, until none is left or a signal arrives."""
 
 import math
 import time
@@ -10,94 +10,108 @@ from ..kernels.cpu.thread_pool import default_threads
 from ..training.signals import StopSignals
 from .space import Space
 from .trial import TrialProcess, score
-from .trial_store import Example, TrialStore, run_path
+from .trial_store import TrialRecord, TrialStore, run_path
 
-_LOOK = 0.1  # seconds between two looks at the trials
-_AGAIN = 2.0  # seconds after which a trial that another process is at is tried again
-_BUSY = "another process is training"  # in a trial's run folder: what a killed sweep has left at work
+_POLL_SECONDS = 0.1  # between two polls of the running trials
+_RETRY_SECONDS = 2.0  # before a trial whose run folder another process has locked is started again
+# Part of the error of a trial whose run folder is locked: a killed sweep leaves its trials running.
+_LOCKED = "another process is training"
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """All trials that have ended, the best first, those that failed last; ``signal``: the one that stopped it."""
+    """Result of a sweep.
 
-    trials: list[Example]
+    Attributes:
+        trials: The finished trials, best first, failed ones last.
+        signal: Number of the signal that stopped the sweep, or None.
+    """
+
+    trials: list[TrialRecord]
     signal: int | None
 
     @property
-    def best(self) -> Example | None:
-        """The best trial, if any came to something."""
+    def best(self) -> TrialRecord | None:
+        """The best trial; None if no trial succeeded."""
         return self.trials[0] if self.trials and math.isfinite(score(self.trials[0])[1]) else None
 
 
 class SweepCallback(Protocol):
-    """Hears what a sweep does."""
+    """Receives the progress of a sweep."""
 
-    def begun(self, number: int, varied: dict[str, Any]) -> None:
-        """A trial begins."""
+    def on_trial_start(self, number: int, varied: dict[str, Any]) -> None:
+        """Called when a trial starts."""
 
-    def waits(self, number: int) -> None:
-        """Another process, which a killed sweep has left, is still at this trial; its result will be taken."""
+    def on_trial_locked(self, number: int) -> None:
+        """Called once for a trial that a process of an earlier, killed sweep still runs; its result will be used."""
 
-    def tell(self, record: Example) -> None:
-        """A trial has ended."""
+    def on_trial_end(self, record: TrialRecord) -> None:
+        """Called when a trial has finished or failed."""
 
 
-def run(space: Space, book: TrialStore, folder: Path, jobs: int, listener: SweepCallback) -> SweepResult:
-    """Run what is left, ``jobs`` at a time; each has its share of the processors.
+def run(space: Space, store: TrialStore, folder: Path, jobs: int, callback: SweepCallback) -> SweepResult:
+    """Run the remaining trials, ``jobs`` at a time; each gets an equal share of the CPUs.
 
-    A signal lets those at work save; started again, the sweep goes on with them.
+    On a signal the running trials save their state and stop; the next call resumes them.
     """
     threads = max(1, default_threads() // jobs)
-    at_work: list[TrialProcess] = []
-    elsewhere: dict[int, tuple[float, dict[str, Any]]] = {}  # trials that others are at: when to look, what they vary
-    told: set[int] = set()
+    running: list[TrialProcess] = []
+    locked: dict[int, tuple[float, dict[str, Any]]] = {}  # number -> (time of the next attempt, varied settings)
+    reported: set[int] = set()
+
     with StopSignals() as signals:
         while True:
-            while len(at_work) < jobs and signals.stop is None and (found := book.next()):
-                listener.begun(*found)
-                at_work.append(_start(space, folder, *found, threads))
-            for number, (when, varied) in list(elsewhere.items()):
-                if len(at_work) < jobs and time.monotonic() >= when:
-                    del elsewhere[number]
-                    at_work.append(_start(space, folder, number, varied, threads))
+            while len(running) < jobs and signals.stop is None and (assigned := store.next()):
+                callback.on_trial_start(*assigned)
+                running.append(_start_trial(space, folder, *assigned, threads))
+            for number, (when, varied) in list(locked.items()):
+                if len(running) < jobs and time.monotonic() >= when:
+                    del locked[number]
+                    running.append(_start_trial(space, folder, number, varied, threads))
+
             if signals.stop is not None:
-                for trial in at_work:
+                for trial in running:
                     trial.stop()
-                for trial in at_work:
-                    _wait(trial, book, listener)
+                for trial in running:
+                    _collect_result(trial, store, callback)
                 break
-            if not at_work and not elsewhere:
+            if not running and not locked:
                 break
-            time.sleep(_LOOK)
-            for trial in [trial for trial in at_work if trial.done()]:
-                at_work.remove(trial)
-                if _wait(trial, book, listener):
-                    if trial.number not in told:
-                        listener.waits(trial.number)
-                        told.add(trial.number)
-                    elsewhere[trial.number] = time.monotonic() + _AGAIN, trial.varied
-    return SweepResult(ranked(book.records()), signals.stop)
+
+            time.sleep(_POLL_SECONDS)
+            for trial in [trial for trial in running if trial.has_ended()]:
+                running.remove(trial)
+                if _collect_result(trial, store, callback):
+                    continue
+                if trial.number not in reported:
+                    callback.on_trial_locked(trial.number)
+                    reported.add(trial.number)
+                locked[trial.number] = time.monotonic() + _RETRY_SECONDS, trial.varied
+    return SweepResult(sort_by_score(store.records()), signals.stop)
 
 
-def ranked(records: list[Example]) -> list[Example]:
-    """The best first."""
+def sort_by_score(records: list[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials, best first."""
     return sorted(records, key=lambda record: (*score(record), record["number"]))
 
 
-def _start(space: Space, folder: Path, number: int, varied: dict[str, Any], threads: int) -> TrialProcess:
+def _start_trial(space: Space, folder: Path, number: int, varied: dict[str, Any], threads: int) -> TrialProcess:
     settings = {"threads": threads} | space.fixed | varied
-    task = {"out": run_path(folder, number), "data": list(space.data), "settings": settings}
-    return TrialProcess(number, varied, task)
+    return TrialProcess(
+        number, varied, {"out": run_path(folder, number), "data": list(space.data), "settings": settings}
+    )
 
 
-def _wait(trial: TrialProcess, book: TrialStore, listener: SweepCallback) -> bool:
-    """The end of a trial; whether it is at work elsewhere. One that a signal has stopped is not over."""
+def _collect_result(trial: TrialProcess, store: TrialStore, callback: SweepCallback) -> bool:
+    """Wait for a trial and store its result; return False if its run folder is locked by another process.
+
+    The result of a trial that a signal stopped is not stored: the trial is not finished.
+    """
     status, result = trial.result()
     if status >= 128 or status < 0:
-        return False
-    if _BUSY in result.get("error", ""):
         return True
-    book.keep(trial.number, trial.varied, result)
-    listener.tell({"number": trial.number, "settings": trial.varied, "run": trial.out, **result})
-    return False
+    if _LOCKED in result.get("error", ""):
+        return False
+    store.save(trial.number, trial.varied, result)
+    callback.on_trial_end({"number": trial.number, "settings": trial.varied, "run": trial.out, **result})
+    return True

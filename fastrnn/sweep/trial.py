@@ -1,7 +1,7 @@
-"""One run of a sweep, in a process of its own: ``python -m fastrnn.sweep.trial``, its task as JSON on standard input.
+"""One trial of a sweep in its own process: ``python -m fastrnn.sweep.trial`` reads a JSON job from standard input.
 
-It goes on with its run folder if something was saved there. The result is one JSON object on standard output, an error
-one line on standard error with the exit status of `fastrnn.errors`.
+It resumes its run folder if that holds a checkpoint. The result is one JSON object on standard output; an error is one
+line on standard error, with the exit status of `fastrnn.errors`.
 """
 
 import json
@@ -20,11 +20,18 @@ RESULT = ("steps", "seconds", "train_nats", "valid_nats", "best_step", "stopped"
 
 
 class TrialProcess:
-    """A trial at work."""
+    """A running trial."""
 
-    def __init__(self, number: int, varied: dict[str, Any], task: dict[str, Any]) -> None:
-        """``task``: ``out``, ``data``, and ``settings`` by field name. In a session of its own: it gets no Ctrl-C."""
-        self.number, self.varied, self.out = number, varied, task["out"]
+    def __init__(self, number: int, varied: dict[str, Any], job: dict[str, Any]) -> None:
+        """Start the process.
+
+        Args:
+            number: Number of the trial.
+            varied: Settings that the sweep varies, by field name.
+            job: Run folder ``out``, input names ``data``, and all ``settings`` by field name.
+        """
+        self.number, self.varied, self.out = number, varied, job["out"]
+        # A session of its own receives no Ctrl-C from the terminal: the runner stops the trial.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fastrnn.sweep.trial"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -32,51 +39,51 @@ class TrialProcess:
         )  # fmt: skip
         assert self._process.stdin is not None
         with self._process.stdin as stdin:
-            stdin.write(json.dumps(task))
+            stdin.write(json.dumps(job))
 
-    def done(self) -> bool:
-        """Whether it has ended."""
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """Let it save and end."""
+        """Ask the trial to save its state and end."""
         self._process.terminate()
 
     def result(self) -> tuple[int, dict[str, Any]]:
-        """Exit status, and what it came to: fields of `RESULT`, or ``error``."""
+        """Wait for the end; return the exit status, and the fields of `RESULT` or ``error`` and ``status``."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         with self._process.stdout as out, self._process.stderr as err:
-            said, complaint = out.read(), err.read()
+            output, errors = out.read(), err.read()
         status = self._process.wait()
         if status == 0:
-            found: dict[str, Any] = json.loads(said)
+            found: dict[str, Any] = json.loads(output)
             return status, found
-        lines = complaint.strip().splitlines() or [f"ended with status {status}"]
+        lines = errors.strip().splitlines() or [f"ended with status {status}"]
         return status, {"error": lines[-1].removeprefix("fastrnn: "), "status": status}
 
 
 def score(result: dict[str, Any]) -> tuple[float, float]:
-    """Lower is better: the share of wrong answers, where there is one, then the loss; infinite for a failure."""
+    """Return the error rate (0 without one) and the loss, the lower the better; infinite for a failed trial."""
     nats = result.get("valid_nats")
     nats = result.get("train_nats") if nats is None else nats
     metrics = result.get("metrics") or {}
-    wrong = 1 - metrics.get("exact", metrics.get("accuracy", 1.0))
-    return (wrong, float(nats)) if nats is not None else (math.inf, math.inf)
+    error_rate = 1 - metrics.get("exact", metrics.get("accuracy", 1.0))
+    return (error_rate, float(nats)) if nats is not None else (math.inf, math.inf)
 
 
 def main() -> int:
-    """Train, and tell."""
+    """Train the job on standard input and print the result."""
     from ..config import Config
     from ..training.api import resume, train
 
-    task = json.load(sys.stdin)
-    out, data = task["out"], task["data"] or [DEFAULT_CORPUS]
+    job = json.load(sys.stdin)
+    out, data = job["out"], job["data"] or [DEFAULT_CORPUS]
     try:
         if Path(out, "last.safetensors").exists():
             result = resume(out, inputs=data)
         else:
-            result = train(data, Config(**task["settings"]), out)
+            result = train(data, Config(**job["settings"]), out)
     except FastRNNError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -84,11 +91,11 @@ def main() -> int:
         print("not enough memory", file=sys.stderr)
         return 1
     found = {name: getattr(result, name) for name in RESULT} | {"metrics": dict(result.metrics)}
-    print(json.dumps({name: None if _no_number(value) else value for name, value in found.items()}))
+    print(json.dumps({name: None if _is_nonfinite(value) else value for name, value in found.items()}))
     return 0 if result.signal is None else 128 + result.signal
 
 
-def _no_number(value: Any) -> bool:
+def _is_nonfinite(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 

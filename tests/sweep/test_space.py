@@ -18,7 +18,7 @@ def test_lists_make_a_grid(tmp_path):
     found = space(tmp_path, 'steps = 5\nhidden = [8, 16]\ncell = ["rnn", "gru", "lstm"]\n[sweep]\ndata = "a.txt"\n')
     assert found.fixed == {"steps": 5}
     assert found.data == ("a.txt",)
-    assert found.trials == found.grid == 6
+    assert found.trials == found.grid_size == 6
     pairs = [(s["hidden"], s["cell"]) for s in map(found.settings, range(6))]
     assert pairs == [(8, "rnn"), (8, "gru"), (8, "lstm"), (16, "rnn"), (16, "gru"), (16, "lstm")]
     assert found.config(found.settings(4)).cell == "gru"
@@ -38,7 +38,7 @@ def test_more_trials_than_the_grid_has_are_the_grid(tmp_path):
 def test_ranges_are_drawn_within_their_ends(tmp_path):
     text = "lr = {log = [1e-4, 1e-2]}\ndropout = {range = [0, 0.5]}\nhidden = {log = [8, 512]}\nlayers = [1, 2]\n"
     found = space(tmp_path, text)
-    assert (found.trials, found.grid) == (20, None)
+    assert (found.trials, found.grid_size) == (20, None)
     drawn = [found.settings(n) for n in range(400)]
     assert drawn == [found.settings(n) for n in range(400)]
     assert all(1e-4 <= s["lr"] <= 1e-2 and 0 <= s["dropout"] <= 0.5 and 8 <= s["hidden"] <= 512 for s in drawn)
@@ -64,9 +64,9 @@ def test_what_the_command_gives_stands_above_the_file(tmp_path):
         ('hidden = [8, "x"]\n', "hidden must be a whole number"),
         ("hidden = [8, 0]\n", "hidden is 0"),
         ("hidden = {log = [8.5, 16]}\n", "hidden must be a whole number"),
-        ("lr = {lin = [1e-4, 1e-2]}\n", "is no range"),
-        ("lr = {log = [1e-4]}\n", "is no range"),
-        ("lr = {log = [1e-4, 1e-2], range = [0, 1]}\n", "is no range"),
+        ("lr = {lin = [1e-4, 1e-2]}\n", "is not a range"),
+        ("lr = {log = [1e-4]}\n", "is not a range"),
+        ("lr = {log = [1e-4, 1e-2], range = [0, 1]}\n", "is not a range"),
         ("lr = {log = [0, 1e-2]}\n", "a number greater than 0"),
         ("lr = {range = [0.5, 0.1]}\n", "to a greater one"),
         ("lr = {range = [0.1, nan]}\n", "to a greater one"),

@@ -66,7 +66,7 @@ def test_a_signal_lets_the_trials_save_and_the_sweep_goes_on(folder):
         wait_for_evaluation(run, at_work)
     at_work.send_signal(signal.SIGTERM)
     assert at_work.wait(LONGEST) == 143
-    assert b"the same command goes on" in at_work.communicate()[1]
+    assert b"run the same command to resume" in at_work.communicate()[1]
     last = [json.loads(run.read_text().splitlines()[-1]) for run in runs]
     assert [line["event"] for line in last] == ["end", "end"]
     assert last[0]["stopped"] == "signal"
@@ -95,7 +95,7 @@ def test_what_failed_is_tried_again_when_its_cause_is_gone(folder):
 
 def test_all_trials_failing_is_an_error(folder):
     (folder / "f.toml").write_text("batch = 4\nsteps = 4\nhidden = 4\nseq = [50000, 60000]\n")
-    assert "no trial came to a result: the text has" in sweep("f.toml", "t.txt", status=1).stderr
+    assert "every trial failed: the text has" in sweep("f.toml", "t.txt", status=1).stderr
 
 
 def test_data_that_is_missing_is_told_once_and_nothing_made(folder):
@@ -120,7 +120,7 @@ def test_a_trial_that_a_killed_sweep_has_left_at_work_is_waited_for(folder):
     said = [again.stderr.readline() for _ in range(3)]
     os.kill(trial, signal.SIGCONT)
     out, rest = again.communicate(timeout=LONGEST)
-    assert any("trial 1: another process is still at it" in line for line in [*said, rest]), (said, rest)
+    assert any("trial 1: another process is still running it" in line for line in [*said, rest]), (said, rest)
     assert [found["steps"] for found in json.loads(out)["trials"]] == [4000, 4000]
     assert again.returncode == 0
 
