@@ -1,8 +1,9 @@
 """Shared by every test. ``tests/`` itself is on the path (pyproject.toml), so tests can ``import gradients``."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
+import kinds
 import numpy as np
 import plain_kernels
 import pytest
@@ -19,6 +20,21 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if plain_kernels.WANTED:
         config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with its kind."""
+    for item in items:
+        kinds.mark_item(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run unit tests, with their fixtures, where they can neither compile nor start processes."""
+    if item.get_closest_marker("unit") is None or plain_kernels.WANTED:
+        return (yield)
+    with kinds.forbid_compilation_and_processes():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -103,6 +103,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch, code
     assert (tmp_path / "file").read_bytes() == NEW
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 def test_killed_at_every_call(tmp_path) -> None:
     """SIGKILL before each call: the file is whole, and the next save clears the litter away."""
@@ -136,6 +137,7 @@ def name_of(process: int, host: str = "", token: str = "00000000") -> str:
     return f".fastrnn-{host or atomic._HOST}-{process}-{token}-0.tmp"
 
 
+@pytest.mark.e2e
 def test_only_temporary_files_of_dead_processes_are_removed(tmp_path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

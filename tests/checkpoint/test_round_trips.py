@@ -161,6 +161,7 @@ def test_a_vocabulary_of_a_text_can_be_read_again(chars: str, words: list[str]) 
         assert from_bytes(to_bytes(checkpoint_of(Config(hidden=2, tokens=kind), tokenizer))).tokenizer == tokenizer
 
 
+@pytest.mark.e2e
 def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
     labels = ["\r", "a\tb", "\x85", "\u2028", " ", "<UNK>", "\ufeff", "\0", "é" * 300, "7", "007"]
     records = ExampleSet(
@@ -244,6 +245,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.e2e
 def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> None:
     resume(run, {"steps": np.float64(8), "eval_every": 3.0, "patience": Decimal(9)})
     config = load(run).config
@@ -251,6 +253,7 @@ def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> N
     assert all(type(value) is int for value in (config.steps, config.eval_every, config.patience))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -199,6 +199,7 @@ def test_the_display_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(display.make_display(quiet=False), display.PlainDisplay)
 
 
+@pytest.mark.e2e
 def test_rich_is_imported_for_a_terminal_only() -> None:
     code = "import sys, fastrnn_cli.display as d; d.make_display(False); sys.exit('rich' in sys.modules)"
     env = dict(os.environ)

@@ -127,6 +127,7 @@ def test_version_is_the_distributions() -> None:
     assert (result.exit_code, result.stdout) == (0, f"fastrnn {version('fastrnn')}\n")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("args", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS), []])
 def test_help_version_and_completion_import_nothing_heavy(args: list[str]) -> None:
     env = dict(os.environ)
@@ -147,6 +148,7 @@ def fastrnn(*args: str, **options: Any) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "fastrnn_cli", *args], stderr=subprocess.PIPE, **options)
 
 
+@pytest.mark.e2e
 def test_a_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
     text = tmp_path / "long.txt"
     text.write_text("many lines\n" * 100_000)
@@ -158,6 +160,7 @@ def test_a_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_one_line() -> None:
     with open("/dev/full", "wb") as full:
@@ -166,6 +169,7 @@ def test_a_full_disk_is_one_line() -> None:
     assert (process.returncode, err) == (1, b"fastrnn: No space left on device\n")
 
 
+@pytest.mark.e2e
 def test_an_output_without_the_character_gets_an_escape(tmp_path: Path) -> None:
     text = tmp_path / "snow.txt"
     text.write_text("☃", encoding="utf-8")

@@ -116,6 +116,7 @@ def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
     assert 0 < len(records(path)) < 12
 
 
+@pytest.mark.e2e
 def test_two_processes_cannot_hold_one_log(tmp_path) -> None:
     pytest.importorskip("fcntl")
     path = tmp_path / "log.jsonl"
