@@ -30,20 +30,20 @@ def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:
         word = name.removeprefix(_PREFIX)
         if word != name and word not in known:
             hint = nearest(word, known).replace("did you mean ", f"did you mean {_PREFIX}")
-            yield f"{name} is not a variable of fastrnn's{hint}"
+            yield f"{name} is not a fastrnn variable{hint}"
 
 
 class _Lines(logging.Handler):
     """Log handler that passes each message to a function."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()
-        self._say = say
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
+        self._write(record.getMessage())
 
 
-def _show_log(say: Callable[[str], None]) -> None:
+def _show_log(write: Callable[[str], None]) -> None:
     """Forward the library's log, e.g. the warning that compiled kernels cannot be cached."""
-    logging.getLogger("fastrnn").handlers = [_Lines(say)]
+    logging.getLogger("fastrnn").handlers = [_Lines(write)]

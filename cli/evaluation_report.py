@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import formatting, output
-from .output import visible_name
+from .output import escape_name
 
 _MOST = 30  # maximum number of labels in a printed confusion matrix
 _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
@@ -62,7 +62,7 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> str:
 
 
 def _align(lines: list[list[str]]) -> str:
-    lines = [[visible_name(field) for field in line] for line in lines]
+    lines = [[escape_name(field) for field in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "  ".join([line[0].ljust(widths[0]), *(f.rjust(w) for f, w in zip(line[1:], widths[1:], strict=True))]) + "\n"

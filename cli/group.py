@@ -58,7 +58,7 @@ class Program(click.Group):
         sys.exit(run(sys.argv[1:] if args is None else args))
 
 
-HELP = """Train and sample recurrent networks, at the speed your CPU can really give.
+HELP = """Train and sample recurrent networks at the full speed of your CPU.
 
 MODEL is a run folder (its best model) or a model file; TEXT is a file (also compressed), a folder, a glob, - for
 standard input, or the name of a built-in text. Results go to standard output, messages to standard error. Every

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLACES = 8  # most surprising positions listed
 BEFORE, AFTER = 24, 8  # tokens of context around such a position
 MATCHES = 5  # units listed for each signal
-FOLLOWS = 0.3  # minimum strength of a listed match (a medium effect, Cohen 1988)
+MIN_STRENGTH = 0.3  # minimum strength of a listed match (a medium effect, Cohen 1988)
 LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # lags whose norms are printed
 
 
@@ -65,12 +65,12 @@ def flow_report(flow: "GradientFlow", network: "Network", changed: dict[str, flo
     title += "".join(f", {name.replace('_', ' ')} {value:g}" for name, value in changed.items())
     shown = [
         ("model", title),
-        ("gradient", f"of the last step's loss by the state so many steps back, mean over {flow.rows:,} windows"),
+        ("gradient", f"norm with respect to the state this many steps back, mean over {flow.rows:,} windows"),
         ("steps back", " ".join(f"{lag:>7}" for lag in lags) + "  each step"),
     ]
     for name, n, norms in series:
-        told = " ".join(f"{norms[lag - 1]:7.1e}" for lag in lags)
-        shown.append((f"layer {n} {name}", f"{told}  x {flow.factor(name, n):.3f}"))
+        columns = " ".join(f"{norms[lag - 1]:7.1e}" for lag in lags)
+        shown.append((f"layer {n} {name}", f"{columns}  x {flow.factor(name, n):.3f}"))
     json = {
         "cell": shape.cell, "layers": shape.layers, "hidden": shape.hidden, **changed, "rows": flow.rows,
         "lags": list(range(1, flow.lags + 1)),
@@ -109,9 +109,9 @@ def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
 
 def search_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int) -> Report:
     """Report the best-matching units per signal; the CSV holds the activations (n, H) of one layer."""
-    shown = [("signal", "the units that follow it best: layer/unit and r or area under the ROC curve")]
+    shown = [("signal", "best units as layer/unit, with r or the area under the ROC curve")]
     for name, matches in found.items():
-        shown.append((name, _followers(matches)))
+        shown.append((name, _format_units(matches)))
     json = {
         "chars": len(tokens),
         "signals": {
@@ -124,14 +124,14 @@ def search_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str
     return Report(json, shown, header, rows)
 
 
-def _followers(matches: "list[Match]") -> str:
-    """Format the units that follow a signal, best first, or state that none does."""
-    told = [f"{m.layer}/{m.unit} {_format_match(m)}" for m in matches[:MATCHES] if m.strength >= FOLLOWS]
-    if told:
-        return "   ".join(told)
+def _format_units(matches: "list[Match]") -> str:
+    """Format the units that follow a signal, best first, or say that there is none."""
+    listed = [f"{m.layer}/{m.unit} {_format_match(m)}" for m in matches[:MATCHES] if m.strength >= MIN_STRENGTH]
+    if listed:
+        return "   ".join(listed)
     if not matches:
-        return "does not change in this text"
-    return f"no unit follows it (the nearest: {matches[0].layer}/{matches[0].unit} {_format_match(matches[0])})"
+        return "constant in this text"
+    return f"no unit follows it (best: {matches[0].layer}/{matches[0].unit} {_format_match(matches[0])})"
 
 
 def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str], layer: int, unit: int) -> Report:
@@ -148,28 +148,31 @@ def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str],
     return Report(json, shown, header, rows, tokens=tokens, marks=list(marks), unit="activation", signed=True)
 
 
-def gates_report(uses: "list[GateSaturation]", cell: str, tokens: int) -> Report:
+def gates_report(gates: "list[GateSaturation]", cell: str, tokens: int) -> Report:
     """Report how often each gate is nearly closed or open, and each output h near its bounds."""
-    shown = [("gates", "below 0.1  above 0.9     mean"), *(_use(u) for u in uses if u.gate != "h")]
+    shown = [("gates", "below 0.1  above 0.9     mean"), *(_format_gate(u) for u in gates if u.gate != "h")]
     ends = "at 0" if CELLS[cell].output_bounds[0] == 0 else "below -0.9  above 0.9     mean"
-    shown += [("outputs", ends), *(_use(u) for u in uses if u.gate == "h")]
-    gates = [
+    shown += [("outputs", ends), *(_format_gate(u) for u in gates if u.gate == "h")]
+    means = [
         {"layer": u.layer, "gate": u.gate, "low": u.low.mean(), "high": u.high.mean(), "mean": u.mean.mean()}
-        for u in uses
+        for u in gates
     ]
-    rows = ((u.layer, u.gate, i, u.low[i], u.high[i], u.mean[i]) for u in uses for i in range(len(u.mean)))
+    rows = ((u.layer, u.gate, i, u.low[i], u.high[i], u.mean[i]) for u in gates for i in range(len(u.mean)))
     header = ("layer", "gate", "unit", "low", "high", "mean")
-    return Report({"cell": cell, "chars": tokens, "gates": gates}, shown, header, rows)
+    return Report({"cell": cell, "chars": tokens, "gates": means}, shown, header, rows)
 
 
-def _use(use: "GateSaturation") -> tuple[str, str]:
-    return f"layer {use.layer} {use.gate}", f"{use.low.mean():9.1%}  {use.high.mean():9.1%}  {use.mean.mean():7.3f}"
+def _format_gate(gate: "GateSaturation") -> tuple[str, str]:
+    return (
+        f"layer {gate.layer} {gate.gate}",
+        f"{gate.low.mean():9.1%}  {gate.high.mean():9.1%}  {gate.mean.mean():7.3f}",
+    )
 
 
 def check_index(name: str, value: int, end: int) -> int:
     """Return a layer or unit index. Raises `ConfigError` outside 0..end-1."""
     if not 0 <= value < end:
-        has = f"{name} 0 alone" if end == 1 else f"{name}s 0 to {end - 1}"
+        has = f"only {name} 0" if end == 1 else f"{name}s 0 to {end - 1}"
         raise ConfigError(f"{name} is {value}; this model has {has}")
     return value
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .interrupt import exit_on_signals
-from .output import visible, visible_line
+from .output import escape_controls, escape_line
 
 if TYPE_CHECKING:
     import click
@@ -137,13 +137,13 @@ def _report_usage(error: "click.ClickException") -> int:
 def _print_message(message: str) -> None:
     from fastrnn.errors import MESSAGE, shorten
 
-    _print(f"fastrnn: {visible_line(shorten(message, MESSAGE))}\n")
+    _print(f"fastrnn: {escape_line(shorten(message, MESSAGE))}\n")
 
 
 def _print(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):  # standard error is closed: the exit status still reports the error
-            print(visible(text), end="", file=sys.stderr)
+            print(escape_controls(text), end="", file=sys.stderr)
 
 
 def _open_missing_descriptors() -> None:

@@ -48,10 +48,10 @@ HELP: dict[str, tuple[str, str]] = {
     "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", ""),
     "layers": ("Number of stacked layers.", ""),
     "hidden": ("Hidden units per layer.", AUTOMATIC),
-    "bidirectional": ("Also process each sequence from its end.", "no"),
+    "bidirectional": ("Also process each sequence backwards.", "no"),
     "columns": (
-        "Columns of a CSV, names or globs with commas: what is forecast, the targets, or (classify) the features. "
-        "!NAME leaves a column out; a name that holds a comma stands in double quotes.",
+        "Columns of a CSV, comma-separated names or globs: the series to forecast, the targets of regress, or the "
+        "features of classify. !NAME excludes a column; put a name that contains a comma in double quotes.",
         "every number",
     ),
     "missing": ("How to fill missing values of a series.", "an error"),
@@ -60,7 +60,7 @@ HELP: dict[str, tuple[str, str]] = {
     "label": ("Column or JSON key of the label: its name, or its position from 1.", "label"),
     "text": ("Column or JSON key of the text: its name, or its position from 1.", "text"),
     "format": (
-        "Format of labelled data, whatever its files are named (folders: each folder a class).",
+        "Format of labelled data, regardless of file names (folders: each folder is a class).",
         "by name",
     ),
     "init": ("Initialization of the recurrent weights.", ""),
@@ -68,7 +68,7 @@ HELP: dict[str, tuple[str, str]] = {
     "min_count": ("Replace words that occur less often by <UNK> (with --tokens words).", ""),
     "document_separator": ("Text that separates documents (\\n and \\t allowed); the state is reset there.", "none"),
     "valid": ("Fraction held out for validation: the end of a text or series, else a random sample.", ""),
-    "valid_file": ("Validate on this file instead of a part of the data.", "none"),
+    "valid_file": ("Validation file, instead of a part of the data.", "none"),
     "epochs": ("Number of epochs.", AUTOMATIC),
     "steps": ("Number of training steps.", AUTOMATIC),
     "for_": ("Time budget (90s, 3m, 1.5h), start-up included; with --resume, additional time.", AUTOMATIC),
@@ -228,7 +228,7 @@ def unknown_option(function: Function) -> Function:
         metavar="POLICY",
         type=click.Choice(["error", "skip"]),
         default="error",
-        help="Characters that the model does not know: error names them and stops, or skip.  [default: error]",
+        help="Policy for characters outside the vocabulary: error or skip.  [default: error]",
     )(function)
 
 

@@ -31,7 +31,7 @@ def write(text: str, raw: bool = False) -> None:
     """
     if sys.stdout is None:
         return
-    sys.stdout.write(text if raw or not on_terminal() else visible(text))
+    sys.stdout.write(text if raw or not on_terminal() else escape_controls(text))
     sys.stdout.flush()
 
 
@@ -52,7 +52,7 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 def write_figures(rows: Iterable[tuple[str, str]]) -> None:
     """Write names and values in two columns, one pair per line."""
-    shown = [(name, visible_line(value)) for name, value in rows]
+    shown = [(name, escape_line(value)) for name, value in rows]
     width = max((len(name) for name, _ in shown), default=0)
     write("".join(f"{name:<{width}}  {value}\n" for name, value in shown))
 
@@ -62,7 +62,7 @@ def note(message: str) -> None:
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError):
-        print(visible_line(message), file=sys.stderr, flush=True)
+        print(escape_line(message), file=sys.stderr, flush=True)
 
 
 def note_terminal_input() -> None:
@@ -90,16 +90,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Replace characters that move the cursor, colour or reorder text; \\n and \\t stay."""
     return text.translate(_TABLE)
 
 
-def visible_line(text: str) -> str:
-    """Like `visible`, but on one line: also replace \\n and \\t."""
+def escape_line(text: str) -> str:
+    """Like `escape_controls`, but on one line: also replace \\n and \\t."""
     return text.translate(_LINE_TABLE)
 
 
-def visible_name(name: str) -> str:
-    """Like `visible_line`, for names that must be distinguishable: also replace unusual spaces."""
+def escape_name(name: str) -> str:
+    """Like `escape_line`, for names that must be distinguishable: also replace unusual spaces."""
     return name.translate(_NAME_TABLE)

@@ -15,7 +15,7 @@ from fastrnn.training.callbacks import EvaluateEnd, Planned, StepEnd, TrainStart
 
 from . import formatting
 from .display import Display, plan_line, summary
-from .output import visible, visible_line
+from .output import escape_controls, escape_line
 
 FRAMES_PER_SECOND = 8.0
 SAMPLE_LINES = 6
@@ -78,7 +78,7 @@ class LiveDisplay(Display):
 
     def message(self, text: str) -> None:
         self._end_reading()
-        self._print(Text(visible_line(text), style="yellow"))
+        self._print(Text(escape_line(text), style="yellow"))
 
     def on_train_start(self, start: TrainStart) -> None:
         self._end_reading()
@@ -86,7 +86,7 @@ class LiveDisplay(Display):
         self._unit = formatting.unit(self._task, start.config.tokens)
         self._first = start.config.steps or 0
         for line in summary(start):
-            word, _, rest = visible_line(line).partition(" ")
+            word, _, rest = escape_line(line).partition(" ")
             self._print(Text.assemble((word, "bold"), " ", rest))
 
     def on_step(self, step: StepEnd) -> None:
@@ -169,5 +169,5 @@ def _progress_line(step: StepEnd, unit: str, width: int) -> Table:
 def _sample_lines(sample: str) -> list[Text]:
     if not sample:
         return []
-    lines = visible(sample).expandtabs(4).splitlines()[:SAMPLE_LINES]
+    lines = escape_controls(sample).expandtabs(4).splitlines()[:SAMPLE_LINES]
     return [Text("sample", style="bold")] + [Text("  " + line, style="dim", no_wrap=True) for line in lines]

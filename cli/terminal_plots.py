@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .formatting import ASCII_BARS, BARS, resample
-from .output import on_terminal, visible_line, write, write_figures
+from .output import escape_line, on_terminal, write, write_figures
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from .inspect_report import Report
 
-LEAST_DECADES = 4  # minimum range of the bars, so that a nearly constant curve looks level
+MIN_DECADES = 4  # minimum range of the bars, so that a nearly constant curve looks level
 PLAIN_WIDTH = 64
-LARGEST_NATS = 6.0  # surprisal drawn in full colour
-LEAST = 0.1  # smaller fractions of the full colour are not coloured
+LARGEST_NATS = 6.0  # surprisal shown in full colour
+MIN_SHARE = 0.1  # smaller fractions of the full colour are not coloured
 Colour = tuple[int, int, int]
 PALE, RED, BLUE = (255, 236, 179), (229, 57, 53), (66, 133, 244)
 
 
-def draw(look: "Report", show: int = 1000) -> None:
+def plot(report: "Report", show: int = 1000) -> None:
     """Print figures, curves, and the first ``show`` tokens of a text with their marks."""
-    write_figures(look.figures)
+    write_figures(report.figures)
     console = _console()
-    if look.curves:
-        _draw_curves(look.curves, console)
-    if look.tokens:
+    if report.curves:
+        _plot_curves(report.curves, console)
+    if report.tokens:
         write("\n")
         if console is None:
-            _write_marks(look, show)
+            _print_values(report, show)
         else:
-            _colour_marks(look, show, console)
+            _print_coloured(report, show, console)
 
 
 def _console() -> "Console | None":
@@ -58,12 +58,12 @@ def _bar(share: float, bars: str) -> str:
     return " " if share == -math.inf else bars[round(min(max(share, 0.0), 1.0) * (len(bars) - 1))]
 
 
-def _draw_curves(curves: dict[str, list[float]], console: "Console | None") -> None:
+def _plot_curves(curves: dict[str, list[float]], console: "Console | None") -> None:
     known = [math.log10(v) for values in curves.values() for v in values if 0 < v < math.inf]
     if not known:
         return
     high = max(known)
-    low = min(*known, high - LEAST_DECADES)
+    low = min(*known, high - MIN_DECADES)
     label = max(map(len, curves)) + 2
     width = PLAIN_WIDTH if console is None else max(console.width - label, 8)
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
@@ -74,10 +74,10 @@ def _draw_curves(curves: dict[str, list[float]], console: "Console | None") -> N
         if console is None:
             write(f"{name:<{label}}{line}\n")
         else:
-            _colour_bars(f"{name:<{label}}", line, bars, console)
+            _print_bars(f"{name:<{label}}", line, bars, console)
 
 
-def _colour_bars(label: str, line: str, bars: str, console: "Console") -> None:
+def _print_bars(label: str, line: str, bars: str, console: "Console") -> None:
     from rich.text import Text
 
     text = Text(label, style="bold")
@@ -87,21 +87,21 @@ def _colour_bars(label: str, line: str, bars: str, console: "Console") -> None:
     console.print(text, soft_wrap=True)
 
 
-def _write_marks(look: "Report", show: int) -> None:
+def _print_values(report: "Report", show: int) -> None:
     """Write one line per token: position, token, value."""
-    write(f"position\ttoken\t{look.unit}\n")
-    for i, (token, mark) in enumerate(zip(look.tokens[:show], look.marks[:show], strict=True)):
-        write(f"{i}\t{visible_line(token)}\t{'-' if mark is None else f'{mark:.4f}'}\n")
+    write(f"position\ttoken\t{report.unit}\n")
+    for i, (token, mark) in enumerate(zip(report.tokens[:show], report.marks[:show], strict=True)):
+        write(f"{i}\t{escape_line(token)}\t{'-' if mark is None else f'{mark:.4f}'}\n")
 
 
-def _colour_marks(look: "Report", show: int, console: "Console") -> None:
+def _print_coloured(report: "Report", show: int, console: "Console") -> None:
     """Print the text with each token on the colour of its value; show a newline as a symbol and break there."""
     from rich.text import Text
 
     text = Text()
-    words = max(map(len, look.tokens)) > 1
-    for token, mark in zip(look.tokens[:show], look.marks[:show], strict=True):
-        text.append(visible_line(token), style=_style(mark, look.signed))
+    words = max(map(len, report.tokens)) > 1
+    for token, mark in zip(report.tokens[:show], report.marks[:show], strict=True):
+        text.append(escape_line(token), style=_style(mark, report.signed))
         text.append("\n" if token == "\n" else " " if words else "")
     console.print(text, soft_wrap=True)
 
@@ -109,7 +109,7 @@ def _colour_marks(look: "Report", show: int, console: "Console") -> None:
 def _style(mark: float | None, signed: bool) -> str:
     share = 0.0 if mark is None else mark if signed else mark / LARGEST_NATS
     size = min(abs(share), 1.0)
-    if size < LEAST:
+    if size < MIN_SHARE:
         return ""
     return f"black on {_hex(_between(PALE, RED if share > 0 else BLUE, size))}"
 

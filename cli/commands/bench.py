@@ -25,15 +25,15 @@ def command() -> None:
 @options.config_options(
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
 )
-@options.setting("--seconds", float, "How long to measure.", "5.0")
-@click.option("--scale", is_flag=True, help="Show how the cost scales with size, window and threads.")
+@options.setting("--seconds", float, "Duration of the measurement in seconds.", "5.0")
+@click.option("--scale", is_flag=True, help="Print how speed scales with size, window and threads.")
 @options.json_option
 def train(as_json: bool, scale: bool, **values: Any) -> None:
     """Measure training speed relative to the machine's peak.
 
-    A full step on random ids of 65 symbols: forward, loss, backward, clip, Adam. With --scale a table of one-layer
-    models, --seconds for each; of the other options it takes --cell, --precision and --device. Under MPI the ranks
-    share the batch, and what they cost each other is shown too.
+    Times full steps on random ids of 65 symbols: forward, loss, backward, clip, Adam. --scale prints a table of
+    one-layer models, each measured for --seconds; it accepts --cell, --precision and --device only. Under MPI the ranks
+    share the batch, and the communication overhead is printed as well.
     """
     from fastrnn.bench import bench_scale, bench_train
 
@@ -54,8 +54,8 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     epilog=command_base.example("fastrnn bench sample --hidden 64 --seconds 1"),
 )
 @options.config_options("cell", "layers", "hidden", "threads", section="Options", defaults=DEFAULTS)
-@options.setting("--streams", int, "Samples drawn side by side.", "1")
-@options.setting("--seconds", float, "How long to measure.", "5.0")
+@options.setting("--streams", int, "Samples generated in parallel.", "1")
+@options.setting("--seconds", float, "Duration of the measurement in seconds.", "5.0")
 @options.json_option
 def sample(as_json: bool, **values: Any) -> None:
     """Measure sampling speed: every sampled character is fed back."""

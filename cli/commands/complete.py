@@ -12,17 +12,17 @@ from .. import command_base, options
 @command_base.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
 @click.argument("text", callback=options.unescape_callback)
-@options.setting("--n", int, "How many to show.", "5")
-@options.setting("--length", int, "Tokens in each.", "1")
+@options.setting("--n", int, "Number of continuations.", "5")
+@options.setting("--length", int, "Tokens per continuation.", "1")
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option
 def command(model: str, text: str, threads: int | None, as_json: bool, **values: Any) -> None:
     """Show the most probable continuations of a text.
 
-    What may come next, likeliest first, each with its probability, or with --length above 1 the natural logarithm of
-    it: characters, or words for a model of words. In TEXT \\n, \\t and \\\\ are understood. With --json {"text",
-    "completions": [{"text", "probability", "logprob"}]}.
+    Prints the most probable next characters (words for a model of words), each with its probability; with --length
+    above 1 continuations of that length with their log-probability (natural logarithm). TEXT may contain the escapes
+    \\n, \\t and \\\\. --json prints {"text", "completions": [{"text", "probability", "logprob"}]}.
     """
     from fastrnn.inference.language_model import LanguageModel
 
@@ -39,10 +39,10 @@ def command(model: str, text: str, threads: int | None, as_json: bool, **values:
         return
     single = values["length"] in (None, 1)
     figures = [f"{math.exp(logprob) if single else logprob:.4f}" for _, logprob in found]
-    output.write_figures(list(zip(figures, (_quoted(continuation) for continuation, _ in found), strict=True)))
+    output.write_figures(list(zip(figures, (_quote(continuation) for continuation, _ in found), strict=True)))
 
 
-def _quoted(continuation: str) -> str:
+def _quote(continuation: str) -> str:
     """Quote a text. A leading combining mark gets a dotted circle, else it would combine with the quote."""
     marked = unicodedata.category(continuation[:1] or " ")[0] == "M"
     return f"'\u25cc{continuation}'" if marked else f"'{continuation}'"

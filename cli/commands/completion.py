@@ -19,15 +19,15 @@ _INSTALL = {
 def command(shell: str) -> None:
     """Print a shell's completion script.
 
-    It completes commands, options, names of corpora, run folders, and labels for --given.
+    The script completes commands, options, names of corpora, run folders, and labels for --given.
     """
     import sys
 
     from .. import output
 
-    made = get_completion_class(shell)
-    assert made is not None, shell
+    shell_class = get_completion_class(shell)
+    assert shell_class is not None, shell
     group = click.get_current_context().find_root().command
-    output.write(made(group, {}, "fastrnn", "_FASTRNN_COMPLETE").source() + "\n", raw=True)
+    output.write(shell_class(group, {}, "fastrnn", "_FASTRNN_COMPLETE").source() + "\n", raw=True)
     if sys.stdout is not None and sys.stdout.isatty():
         output.note(f"To use it, {_INSTALL[shell]}")

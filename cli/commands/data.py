@@ -12,10 +12,10 @@ from ..options import on_command_line
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus
 
-BEGINNING = 300  # tokens shown
-FREQUENT = 12
-WRITTEN = 1000  # lines per write
-MADE = ("bits", "waves", "dates", "copy", "reverse")
+PREVIEW_TOKENS = 300
+FREQUENT_TOKENS = 12
+LINES_PER_WRITE = 1000
+SYNTHETIC = ("bits", "waves", "dates", "copy", "reverse")
 
 
 @click.group("data", epilog=command_base.example("fastrnn data show python-reference"))
@@ -39,20 +39,20 @@ def list_(as_json: bool) -> None:
         rows |= {name: {"about": CORPORA[name].about, "here": here[name]} for name in CORPORA}
         output.write_json(rows)
         return
-    state = {name: "fetched" if here[name] else f"to fetch: {_megabytes(CORPORA[name].size)}" for name in CORPORA}
+    state = {name: "fetched" if here[name] else f"to fetch: {_format_size(CORPORA[name].size)}" for name in CORPORA}
     output.write_figures([*BUILTIN.items(), *((name, f"{CORPORA[name].about}  [{state[name]}]") for name in CORPORA)])
 
 
 @command.command(
     "make", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data make dates --out dates.tsv")
 )
-@click.argument("name", metavar="|".join(MADE), type=click.Choice(MADE))
+@click.argument("name", metavar="|".join(SYNTHETIC), type=click.Choice(SYNTHETIC))
 @click.option("--count", type=int, metavar="N", help="Examples (waves: rows).  [default: set by the dataset]")
 @click.option("--seed", type=int, metavar="N", default=1, help="Random seed.  [default: 1]")
 @click.option("--length", type=int, metavar="N", help="Bits of a sequence [default: 10], longest word [default: 12].")
-@click.option("--gap", type=int, metavar="N", default=10, help="Characters to remember over (copy).  [default: 10]")
+@click.option("--gap", type=int, metavar="N", default=10, help="Length of the gap in characters (copy).  [default: 10]")
 @click.option(
-    "--problem", type=int, metavar="N", default=3, help="Which problem of the lectures, 1 to 4 (bits).  [default: 3]"
+    "--problem", type=int, metavar="N", default=3, help="Problem of the lectures, 1 to 4 (bits).  [default: 3]"
 )
 @click.option("--variable", is_flag=True, help="Sequences of 1 to --length bits (bits).")
 @click.option("--out", type=options.PATH, metavar="FILE", help="Output file.  [default: standard output]")
@@ -65,16 +65,16 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     classify`.
     """
     from fastrnn.data.synthetic import GENERATORS, SyntheticOptions
-    from fastrnn.data.synthetic import make as made
+    from fastrnn.data.synthetic import make as make_lines
 
     from .. import output
 
     others = [choice for choice in choices if choice not in GENERATORS[name].takes]
     if given := on_command_line(context, *others):
-        raise click.UsageError(f"{given[0]} means nothing for {name}; leave it out")
-    lines = made(name, SyntheticOptions(**choices))
+        raise click.UsageError(f"{given[0]} has no effect on {name}; leave it out")
+    lines = make_lines(name, SyntheticOptions(**choices))
     if out is None:
-        while some := list(islice(lines, WRITTEN)):
+        while some := list(islice(lines, LINES_PER_WRITE)):
             output.write("".join(some), raw=True)
         return
     from fastrnn.checkpoint.atomic import write_atomic
@@ -90,21 +90,21 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
 def fetch(names: tuple[str, ...], as_json: bool) -> None:
     """Download public corpora to your data folder: tinyshakespeare, names, text8, enwik8, ptb, mnist.
 
-    Files are checked, and a transfer that broke off goes on where it was. The names then stand wherever a TEXT is
-    asked for. FASTRNN_DATA is the folder, FASTRNN_MIRROR an address to fetch from instead.
+    Checksums are verified, and interrupted downloads are resumed. The names are then accepted wherever a TEXT is.
+    FASTRNN_DATA sets the folder, FASTRNN_MIRROR an alternative address to download from.
     """
-    from fastrnn.data.download import fetch as fetched
+    from fastrnn.data.download import fetch as fetch_corpus
 
     from .. import output
 
-    found = {name: [str(path) for path in fetched(name, _progress())] for name in names}
+    found = {name: [str(path) for path in fetch_corpus(name, _make_progress())] for name in names}
     if as_json:
         output.write_json(found)
     else:
         output.write("".join(f"{path}\n" for paths in found.values() for path in paths))
 
 
-def _progress() -> Callable[[str, int, int], None]:
+def _make_progress() -> Callable[[str, int, int], None]:
     """Return a callback that prints a progress line at most every two seconds."""
     import time
 
@@ -117,12 +117,12 @@ def _progress() -> Callable[[str, int, int], None]:
         now = time.monotonic()
         if now >= next_at or done == size:
             next_at = now + 2.0
-            note(f"{file}  {_megabytes(done)} of {_megabytes(size)}")
+            note(f"{file}  {_format_size(done)} of {_format_size(size)}")
 
     return report
 
 
-def _megabytes(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
@@ -136,12 +136,12 @@ def _megabytes(size: int) -> str:
 def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> None:
     """Show the size, vocabulary, documents and beginning of a text.
 
-    TEXT is what train takes: files (also compressed), folders, globs, -, or a built-in text. With --text the text
-    itself goes to standard output.
+    TEXT is an input as for `train`: files (also compressed), folders, globs, -, or a built-in text. --text writes the
+    text itself to standard output.
     """
     if whole:
         if as_json:
-            raise click.UsageError("--text prints the text itself, --json the figures; ask for one")
+            raise click.UsageError("--text prints the text itself, --json the figures; choose one")
         _print_text(texts)
         return
     from fastrnn.data.text.corpus import read_corpus
@@ -152,16 +152,16 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     settings = options.drop_unset(values)
     separator = settings.pop("document_separator", None)
     corpus = read_corpus(texts, separator=separator, **settings)
-    facts = _facts(corpus)
+    facts = _corpus_facts(corpus)
     if as_json:
         output.write_json(facts)
         return
     output.write_figures([(name, number(value)) for name, value in facts.items()])
-    output.write_figures([("most frequent", _frequent(corpus))])
-    output.write("\n" + corpus.tokenizer.decode(corpus.ids[:BEGINNING]).rstrip("\n") + "\n")
+    output.write_figures([("most frequent", _format_frequent_tokens(corpus))])
+    output.write("\n" + corpus.tokenizer.decode(corpus.ids[:PREVIEW_TOKENS]).rstrip("\n") + "\n")
 
 
-def _facts(corpus: "Corpus") -> dict[str, Any]:
+def _corpus_facts(corpus: "Corpus") -> dict[str, Any]:
     return {
         "files": len(corpus.names),
         "tokens": len(corpus.ids),
@@ -172,11 +172,11 @@ def _facts(corpus: "Corpus") -> dict[str, Any]:
     }
 
 
-def _frequent(corpus: "Corpus") -> str:
+def _format_frequent_tokens(corpus: "Corpus") -> str:
     import numpy as np
 
     counts = np.bincount(corpus.ids, minlength=corpus.tokenizer.size)
-    order = np.argsort(-counts, kind="stable")[:FREQUENT]
+    order = np.argsort(-counts, kind="stable")[:FREQUENT_TOKENS]
     shares = 100 * counts[order] / len(corpus.ids)
     return "  ".join(f"'{corpus.tokenizer.token_text(int(i))}' {s:.1f}%" for i, s in zip(order, shares, strict=True))
 

@@ -11,7 +11,7 @@ from .. import command_base
 def command(context: click.Context, names: tuple[str, ...]) -> None:
     """Show the help of a command.
 
-    It is what `fastrnn COMMAND --help` prints; without COMMAND, what `fastrnn --help` prints.
+    Same as `fastrnn COMMAND --help`; without COMMAND, same as `fastrnn --help`.
     """
     from fastrnn.config import nearest
 

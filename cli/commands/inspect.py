@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from ..inspect_report import Report
 
 # report -> help text
-LOOKS = {
-    "surprise": "The text coloured by the surprise at each character, the mean, and the most surprising places.",
-    "units": "The hidden units that follow line position, indentation, quotes, brackets and words best.",
-    "gradients": "How large the gradient of a step's loss is by the state of each earlier step, for each layer.",
-    "gates": "How often each gate is nearly shut or nearly open.",
+REPORTS = {
+    "surprise": "Surprisal of each character, the mean, and the largest values; colours the text.",
+    "units": "Hidden units that best follow line position, indentation, quotes, brackets and words.",
+    "gradients": "Norm of the gradient of a step's loss with respect to each earlier state, per layer.",
+    "gates": "How often each gate is nearly closed or nearly open.",
 }
-FRESH = "Gradients of an untrained network, on random characters"
+FRESH = "Gradients of an untrained network on random characters"
 # only printed here: defaults of `fastrnn.diagnostics.untrained_network`
 DEFAULTS = {"layers": 1, "hidden": 64, "seed": 1, "precision": "float32"}
 
 
 def report_options(function: Any) -> Any:
-    """Add one flag for each of `LOOKS`."""
-    for name, text in reversed(LOOKS.items()):
-        option = click.option(f"--{name}", is_flag=True, cls=options.SectionOption, section="What (one)", help=text)
+    """Add one flag for each of `REPORTS`."""
+    for name, text in reversed(REPORTS.items()):
+        option = click.option(
+            f"--{name}", is_flag=True, cls=options.SectionOption, section="Report (choose one)", help=text
+        )
         function = option(function)
     return function
 
@@ -43,7 +45,7 @@ def report_options(function: Any) -> Any:
 @report_options
 @options.setting("--length", int, "Characters (bytes, words) to read; --gradients reads all.", "10000", "Text")
 @options.setting("--show", click.IntRange(min=0), "Number of tokens to show.", "1000", "Text")
-@options.setting("--layer", int, "Only this layer, counted from 0.", "all, and the top one shown", "Units")
+@options.setting("--layer", int, "Only this layer, counted from 0.", "search all, show the top one", "Units")
 @options.setting("--unit", int, "Colour the text by this unit, counted from 0.", "none", "Units")
 @options.setting("--lags", int, "Time steps back.", "64", "Gradients")
 @options.setting("--rows", int, "Positions in the text to average over.", "32", "Gradients")
@@ -57,9 +59,9 @@ def report_options(function: Any) -> Any:
 )
 @click.option(
     "--fresh", metavar="CELL", type=click.Choice(RECURRENT_CELLS), cls=options.SectionOption, section=FRESH,
-    help=f"Its cell: {', '.join(RECURRENT_CELLS[:-1])} or {RECURRENT_CELLS[-1]}.",
+    help=f"Cell of the network: {', '.join(RECURRENT_CELLS[:-1])} or {RECURRENT_CELLS[-1]}.",
 )  # fmt: skip
-@options.setting("--scale", float, "Multiply its recurrent weights.", "1.0", FRESH)
+@options.setting("--scale", float, "Factor for the recurrent weights.", "1.0", FRESH)
 @options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
 @click.option("--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout).")
@@ -72,8 +74,8 @@ def command(
 ) -> None:
     """Inspect a model: surprisal, units, gradient flow, gates.
 
-    TEXT is what train takes. On a terminal the text is coloured; elsewhere each character has a line with its number.
-    The CSV of --units holds the activation of every unit of a layer at each character.
+    TEXT is an input as for `train`. On a terminal the text is coloured; otherwise each character and its value are
+    printed on a line. The CSV of --units holds the activation of every unit of a layer at each character.
     """
     asked = _select_report(values, png)
     _check_options(context, asked, values["fresh"] is not None)
@@ -83,38 +85,38 @@ def command(
         from fastrnn.diagnostics.gradient_flow import check_matplotlib
 
         check_matplotlib()
-    look = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(asked, values)
+    report = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(asked, values)
     if csv is not None:
-        _save(csv, look.csv().encode())
+        _save(csv, report.csv().encode())
     if png is not None:
         from fastrnn.diagnostics.gradient_flow import flow_png
 
-        _save(png, flow_png(look.curves, look.title))
+        _save(png, flow_png(report.curves, report.title))
     if as_json:
-        write_json(look.facts)
+        write_json(report.facts)
     elif csv != "-":
-        from ..terminal_plots import draw
+        from ..terminal_plots import plot
 
-        draw(look, **options.drop_unset({"show": show}))
+        plot(report, **options.drop_unset({"show": show}))
 
 
 def _select_report(values: dict[str, Any], png: str | None) -> str:
     """Return the requested report. Raises `click.UsageError` for incompatible options."""
-    fresh, flags = values["fresh"] is not None, [name for name in LOOKS if values[name]]
+    fresh, flags = values["fresh"] is not None, [name for name in REPORTS if values[name]]
     if len(flags) > 1:
-        raise click.UsageError(f"--{' and --'.join(flags)} are different looks; ask for one")
+        raise click.UsageError(f"--{' and --'.join(flags)} are different reports; choose one")
     implied = "gradients" if fresh else "surprise" if values["unit"] is None else "units"
     asked = flags[0] if flags else implied
     if asked != "units" and (values["unit"], values["layer"]) != (None, None):
-        raise click.UsageError("--unit is for --units, and --layer too; leave them out")
+        raise click.UsageError("--unit and --layer are for --units; leave them out")
     if fresh and (asked != "gradients" or values["model"] is not None):
-        raise click.UsageError("--fresh goes with --gradients, on random characters; leave out MODEL and TEXT")
+        raise click.UsageError("--fresh is for --gradients and uses random characters; leave out MODEL and TEXT")
     if not fresh and (values["scale"], values["keep_bias"]) != (None, None):
         raise click.UsageError("--scale and --keep-bias change an untrained network; give --fresh CELL")
     if not fresh and not values["texts"]:
         raise click.UsageError("give MODEL and TEXT, or --fresh CELL")
     if png is not None and asked != "gradients":
-        raise click.UsageError("--png draws --gradients; use --csv for the others")
+        raise click.UsageError("--png plots --gradients; use --csv for other reports")
     return asked
 
 
@@ -125,7 +127,7 @@ def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
     if not fresh and (given := on_command_line(context, *DEFAULTS)):
         raise click.UsageError(f"{given[0]} is for an untrained network; leave it out, or give --fresh CELL")
     if asked == "gradients" and (given := on_command_line(context, "length", "show")):
-        raise click.UsageError(f"{given[0]} goes with what shows the text; --gradients does not")
+        raise click.UsageError(f"{given[0]} is for reports that show the text; leave it out with --gradients")
 
 
 def _inspect_untrained(values: dict[str, Any]) -> "Report":
@@ -161,10 +163,10 @@ def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
         return inspect_report.gates_report(
             diagnostics.compute_saturation(model.network, corpus), model.shape.cell, len(corpus)
         )
-    return _units(model, corpus, tokens, values["layer"], values["unit"])
+    return _inspect_units(model, corpus, tokens, values["layer"], values["unit"])
 
 
-def _units(
+def _inspect_units(
     model: "LanguageModel", corpus: "Corpus", tokens: list[str], layer: int | None, unit: int | None
 ) -> "Report":
     from fastrnn import diagnostics

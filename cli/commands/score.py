@@ -14,9 +14,9 @@ from .. import command_base, options
 def command(model: str, file: str, unknown: str, threads: int | None, as_json: bool) -> None:
     """Print the log-probability of each line.
 
-    For each line of FILE, or of standard input: the natural logarithm of its probability, bits per character (or byte,
-    or word), and the line, with tabs between. A model of words takes the line for a sentence: the <EOS> at its end is
-    one of its words and counts. With --json one object a line: {"text", "chars", "logprob", "bits_per_char", "unit"}.
+    For each line of FILE (default: standard input) prints the natural logarithm of its probability, the bits per
+    character (or byte, or word), and the line, separated by tabs. A model of words scores the line as a sentence,
+    including its final <EOS>. --json prints one object per line: {"text", "chars", "logprob", "bits_per_char", "unit"}.
     """
     from fastrnn.inference.language_model import LanguageModel
 

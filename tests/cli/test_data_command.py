@@ -27,14 +27,15 @@ def test_list_shows_what_is_here_and_what_can_be_fetched(folder: Path, capsys: p
     assert run(["data", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [*BUILTIN, *CORPORA]
-    assert lines[2].endswith("[fetched]")
-    assert lines[4].endswith("[to fetch: 31.3 MB]")
+    endings = {line.split()[0]: line.partition("  [")[2] for line in lines}
+    assert endings["tinyshakespeare"] == "fetched]"
+    assert endings["text8"] == "to fetch: 31.3 MB]"
     assert run(["data", "list", "--json"]) == 0
     here = {name: row["here"] for name, row in json.loads(capsys.readouterr().out).items()}
     assert here == dict.fromkeys([*BUILTIN, *CORPORA], False) | dict.fromkeys([*BUILTIN, "tinyshakespeare"], True)
 
 
-@pytest.mark.parametrize("name", data.MADE)
+@pytest.mark.parametrize("name", data.SYNTHETIC)
 def test_make_writes_to_standard_output_or_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -48,7 +49,7 @@ def test_make_writes_to_standard_output_or_a_file(
 
 
 def test_every_generator_has_its_command() -> None:
-    assert set(data.MADE) == set(GENERATORS)
+    assert set(data.SYNTHETIC) == set(GENERATORS)
 
 
 def test_options_reach_the_generator(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ def test_nothing_is_amiss(tmp_path):
 
 def test_a_misspelt_variable_names_the_near_one():
     (line,) = environment_warnings({"FASTRNN_HIDEN": "20"})
-    assert line == "FASTRNN_HIDEN is not a variable of fastrnn's; did you mean FASTRNN_HIDDEN?"
-    assert list(environment_warnings({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a variable of fastrnn's"]
+    assert line == "FASTRNN_HIDEN is not a fastrnn variable; did you mean FASTRNN_HIDDEN?"
+    assert list(environment_warnings({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a fastrnn variable"]
 
 
 def test_what_the_library_logs_is_a_line(monkeypatch, capsys):

@@ -53,7 +53,7 @@ def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
 
 
 def test_a_number_outside_a_range_is_told_with_the_range() -> None:
-    with pytest.raises(ConfigError, match=r"layer is 3; this model has layer 0 alone$"):
+    with pytest.raises(ConfigError, match=r"layer is 3; this model has only layer 0$"):
         check_index("layer", 3, 1)
     with pytest.raises(ConfigError, match=r"layer is 3; this model has layers 0 to 1$"):
         check_index("layer", 3, 2)

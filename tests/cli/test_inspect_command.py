@@ -95,11 +95,11 @@ def test_units_that_hardly_follow_are_not_listed() -> None:
     def shown(*matches: Match) -> str:
         return dict(search_report({"x": list(matches)}, np.zeros((1, 2)), ["a"], 0).figures)["x"]
 
-    assert shown(match(0.04)) == "no unit follows it (the nearest: 0/3 r=0.040)"
-    assert shown(match(0.55, "auc")) == "no unit follows it (the nearest: 0/3 auc=0.550)"
+    assert shown(match(0.04)) == "no unit follows it (best: 0/3 r=0.040)"
+    assert shown(match(0.55, "auc")) == "no unit follows it (best: 0/3 auc=0.550)"
     assert shown(match(-0.8), match(0.31, unit=1), match(0.29, unit=2)) == "0/3 r=-0.800   0/1 r=0.310"
     assert shown(match(0.1, "auc")) == "0/3 auc=0.100"
-    assert shown() == "does not change in this text"
+    assert shown() == "constant in this text"
 
 
 def test_one_unit_along_the_text(look: tuple[str, ...]) -> None:
@@ -168,15 +168,15 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch: pytest.MonkeyP
     [
         ([], 2, "give MODEL and TEXT, or --fresh CELL"),
         (["RUN"], 2, "give MODEL and TEXT, or --fresh CELL"),
-        (["RUN", "TEXT", "--units", "--gates"], 2, "--units and --gates are different looks"),
-        (["RUN", "TEXT", "--surprise", "--unit", "1"], 2, "--unit is for --units"),
+        (["RUN", "TEXT", "--units", "--gates"], 2, "--units and --gates are different reports"),
+        (["RUN", "TEXT", "--surprise", "--unit", "1"], 2, "--unit and --layer are for --units"),
         (["RUN", "TEXT", "--scale", "2"], 2, "give --fresh CELL"),
         (["RUN", "TEXT", "--fresh", "rnn"], 2, "leave out MODEL and TEXT"),
-        (["--fresh", "rnn", "--units"], 2, "--fresh goes with --gradients"),
+        (["--fresh", "rnn", "--units"], 2, "--fresh is for --gradients"),
         (["--fresh", "rnn", "--keep-bias", "1"], 2, "no gate that keeps"),
         (["--fresh", "rnn", "--lags", "0"], 2, "lags is 0"),
         (["--fresh", "rnn", "--hidden", "0"], 2, "hidden is 0"),
-        (["RUN", "TEXT", "--png", "x.png"], 2, "--png draws --gradients"),
+        (["RUN", "TEXT", "--png", "x.png"], 2, "--png plots --gradients"),
         (["RUN", "TEXT", "--json", "--csv", "-"], 2, "both take standard output"),
         (["RUN", "TEXT", "--unit", "12"], 2, "unit is 12; this model has units 0 to 11"),
         (["RUN", "TEXT", "--units", "--layer", "-1"], 2, "layer is -1; this model has layers 0 to 1"),
@@ -205,7 +205,7 @@ def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
     from fastrnn.diagnostics import choose_rows, head, random_rows, untrained_network
 
     held = {"show": 1000, **inspect_command.DEFAULTS}
-    assert inspect.signature(terminal_plots.draw).parameters["show"].default == 1000
+    assert inspect.signature(terminal_plots.plot).parameters["show"].default == 1000
     for function in (head, choose_rows, random_rows, untrained_network):
         held |= {name: p.default for name, p in inspect.signature(function).parameters.items()}
     for name in ("length", "show", "lags", "rows", "scale", *inspect_command.DEFAULTS):
@@ -219,7 +219,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], l
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=width, highlight=False)
     monkeypatch.setattr(terminal_plots, "_console", lambda: console)
-    terminal_plots.draw(look, show=10)
+    terminal_plots.plot(look, show=10)
     return capsys.readouterr().out + file.getvalue()
 
 

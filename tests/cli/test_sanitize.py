@@ -1,6 +1,6 @@
 import pytest
 
-from fastrnn_cli.output import visible, visible_line
+from fastrnn_cli.output import escape_controls, escape_line
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,13 @@ from fastrnn_cli.output import visible, visible_line
     ],
 )
 def test_what_could_steer_a_terminal_is_shown_as_a_sign(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert escape_controls(text) == shown
 
 
 def test_every_control_character_but_newline_and_tab_is_replaced() -> None:
     controls = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
-    assert [c for c in controls if c in visible(controls)] == ["\t", "\n"]
+    assert [c for c in controls if c in escape_controls(controls)] == ["\t", "\n"]
 
 
 def test_a_line_stays_one_line() -> None:
-    assert visible_line("a\nb\tc\r") == "a␊b␉c␍"
+    assert escape_line("a\nb\tc\r") == "a␊b␉c␍"

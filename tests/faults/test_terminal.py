@@ -9,7 +9,7 @@ if os.name != "posix":
 
 import terminal
 
-from fastrnn_cli.output import visible, visible_line
+from fastrnn_cli.output import escape_controls, escape_line
 
 
 def test_commands_on_a_terminal_show_no_raw_control_character(tmp_path):
@@ -18,15 +18,15 @@ def test_commands_on_a_terminal_show_no_raw_control_character(tmp_path):
 
 def test_every_control_is_made_visible_by_itself():
     for character in terminal.CONTROLS + terminal.BIDI:
-        assert not terminal.raw(visible(character)), ascii(character)
-        assert not terminal.raw(visible_line(character)), ascii(character)
-        assert len(visible_line(character)) > 0
+        assert not terminal.raw(escape_controls(character)), ascii(character)
+        assert not terminal.raw(escape_line(character)), ascii(character)
+        assert len(escape_line(character)) > 0
 
 
 @pytest.mark.parametrize("sequence", terminal.SEQUENCES)
 def test_the_test_would_see_a_sequence_that_is_not_ours(sequence):
     assert terminal.raw(f"before {sequence} after")
-    assert not terminal.raw(f"before {visible(sequence)} after")
+    assert not terminal.raw(f"before {escape_controls(sequence)} after")
 
 
 @pytest.mark.parametrize("own", ["\x1b[1;38;2;66;133;244m", "\x1b[0m", "\r\x1b[2K", "\x1b[1A", "\r\n", "\x1b[?25h"])
