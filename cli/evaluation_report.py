@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from fastrnn.task_specs import TASK_SPECS
+
 from . import formatting, output
 from .output import escape_name
 
@@ -39,9 +41,10 @@ def _loss(loss: float, task: str, binary: bool) -> list[tuple[str, str]]:
 
     ``binary``: the outputs of a regress model are bits.
     """
-    if task in formatting.NUMBERS and not binary:
+    spec = TASK_SPECS[task]
+    if spec.has_numeric_loss and not binary:
         return [("loss", f"{loss:.4f}  (half squared error of scaled numbers)")]
-    if task in ("generate", "translate"):
+    if spec.writes_text:
         return [("loss", f"{formatting.loss(loss)} per symbol"), ("perplexity", f"{math.exp(min(loss, 700)):.4f}")]
     return [("loss", f"{loss:.4f} nats")]
 

@@ -4,10 +4,11 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+from fastrnn.task_specs import TASK_SPECS
+
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=*#%@"
 SHARES = ("accuracy", "exact")
-NUMBERS = ("forecast", "regress")  # tasks that predict numbers
 _MANY = 1e15  # no thousands separators from here on: too many digits
 _ALL_DIGITS = 17  # significant digits that round-trip every float64
 
@@ -41,12 +42,12 @@ def loss(nats: float | None, task: str = "language-model") -> str:
     """Format a loss in nats and bits. The loss of numeric tasks is half the squared error and has no unit."""
     if nats is None:
         return "-"
-    return f"{nats:.4f}" if task in NUMBERS else f"{nats:.4f} nats  {bits(nats):.4f} bits"
+    return f"{nats:.4f}" if TASK_SPECS[task].has_numeric_loss else f"{nats:.4f} nats  {bits(nats):.4f} bits"
 
 
 def unit(task: str, tokens: str | None) -> str:
     """Unit of throughput for a task. ``tokens``: unit of a text (None: chars)."""
-    return tokens or "chars" if task == "language-model" else "targets"
+    return "targets" if TASK_SPECS[task].is_supervised else tokens or "chars"
 
 
 def metrics(values: Mapping[str, float]) -> str:

@@ -13,16 +13,17 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from .cells import CELLS
 from .errors import ConfigError, quote
 from .plain import format_number, to_plain
+from .task_specs import TASK_SPECS, tasks_with_option
 
 ALL_CELLS = tuple(CELLS)
-TASKS = ("language-model", "tag", "classify", "generate", "translate", "forecast", "regress")
+TASKS = tuple(TASK_SPECS)
 TOKENS = ("chars", "bytes", "words")
 # Optimizer -> names of the moments it stores per parameter.
 MOMENTS: dict[str, tuple[str, ...]] = {
@@ -37,10 +38,7 @@ SCHEDULES = ("constant", "linear", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 MISSING = ("interpolate", "last", "drop")
-FORMATS = (
-    "bio", "conll", "conllu", "conllup", "csv", "folders", "idx", "iob2", "json", "jsonl", "ndjson", "npz", "tsv",
-    "txt",
-)  # fmt: skip
+FORMATS = tuple(sorted({name for spec in TASK_SPECS.values() for name in spec.formats}))
 INITS = ("uniform", "orthogonal")
 
 
@@ -229,8 +227,8 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "seed": (0, 2**63 - 1, False),
     "threads": (1, 1024, False),
 }
-_CHOICES = {
-    "task": TASKS,
+_CHOICES: dict[str, Collection[str]] = {
+    "task": TASK_SPECS,
     "cell": ALL_CELLS,
     "missing": MISSING,
     "init": INITS,
@@ -241,22 +239,17 @@ _CHOICES = {
     "precision": PRECISIONS,
     "device": DEVICES,
 }
-# setting -> tasks that accept it, and its description in the error message
-_ONLY_FOR = {
-    "columns": (("forecast", "regress", "classify"), "names columns of a table"),
-    "missing": (("forecast",), "says what is done about missing values of a series"),
-    "horizon": (("forecast",), "is the number of rows to forecast"),
-    "labels": (("classify",), "is the file of labels of an idx file"),
-    "label": (("classify", "generate"), "names the column or key of the label"),
-    "text": (("classify", "generate"), "names the column or key of the text"),
-    "format": (TASKS[1:], "is the format of labelled data"),
-    "document_separator": (("language-model",), "stands between documents of a text"),
+# setting that is an error for tasks without it (`TaskSpec.options`) -> its description in the message
+_TASK_SETTINGS = {
+    "columns": "names columns of a table",
+    "missing": "says what is done about missing values of a series",
+    "horizon": "is the number of rows to forecast",
+    "labels": "is the file of labels of an idx file",
+    "label": "names the column or key of the label",
+    "text": "names the column or key of the text",
+    "format": "is the format of labelled data",
+    "document_separator": "stands between documents of a text",
 }
-_BIDIRECTIONAL = {
-    "language-model": "a language model predicts what comes next; a backward layer would have read it already",
-    "generate": "what is generated comes one token after the other; a backward layer would have read it already",
-}
-_WITH_MEMORY = ("language-model", "generate", "translate")
 
 
 def key_of(field: str) -> str:
@@ -332,7 +325,7 @@ def _plain_value(name: str, value: Any, hint: Any) -> Any:
     return found
 
 
-def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, choices: Collection[str]) -> None:
     if value is not None and value not in choices:
         raise ConfigError(f"{name} {quote(value)} is unknown{nearest(value, choices)} (choices: {', '.join(choices)})")
 
@@ -357,16 +350,18 @@ def _check_length(config: Config) -> None:
 def _check_task(config: Config) -> None:
     """Check that the settings are compatible with the task."""
     task = config.task
-    for name, (tasks, what) in _ONLY_FOR.items():
-        if getattr(config, name) is not None and task not in tasks:
-            raise ConfigError(f"{name} {what}; it goes with --task {' or '.join(tasks)}, not {task}")
-    if config.bidirectional and task in _BIDIRECTIONAL:
-        raise ConfigError(f"bidirectional does not go with --task {task}: {_BIDIRECTIONAL[task]}")
-    if not CELLS[config.cell].is_recurrent and task in _WITH_MEMORY:
+    spec = TASK_SPECS[task]
+    for name, description in _TASK_SETTINGS.items():
+        if getattr(config, name) is not None and name not in spec.options:
+            tasks = " or ".join(tasks_with_option(name))
+            raise ConfigError(f"{name} {description}; it goes with --task {tasks}, not {task}")
+    if config.bidirectional and spec.no_bidirectional is not None:
+        raise ConfigError(f"bidirectional does not go with --task {task}: {spec.no_bidirectional}")
+    if not CELLS[config.cell].is_recurrent and spec.needs_recurrent_cell:
         raise ConfigError(
             f"cell {config.cell} keeps no state from step to step; --task {task} needs one: use a recurrent cell"
         )
-    if config.tokens == "bytes" and task != "language-model":
+    if config.tokens == "bytes" and not spec.takes_bytes:
         raise ConfigError("tokens bytes goes with --task language-model; use chars or words")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrnn.config import Config
+from fastrnn.task_specs import TASK_SPECS, tasks_with_option
 
 from .. import command_base, options
 from ..inputs import read_corpus_for
@@ -58,10 +59,11 @@ def command(
     from ..output import note
 
     loaded = load(model, threads=threads)
-    if labels is not None and loaded.config.task != "classify":
-        raise click.UsageError(f"--labels is for models for classify; this one is for {loaded.config.task}")
-    if missing is not None and loaded.config.task != "forecast":
-        raise click.UsageError(f"--missing is for models for forecast; this one is for {loaded.config.task}")
+    task = loaded.config.task
+    for name, value in (("labels", labels), ("missing", missing)):
+        if value is not None and name not in TASK_SPECS[task].options:
+            tasks = " or ".join(tasks_with_option(name))
+            raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastrnn.task_specs import TASK_SPECS
+
 from .. import command_base, options
 
 if TYPE_CHECKING:
@@ -75,20 +77,23 @@ def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
 
 def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     """Describe the training data: text and vocabulary, or examples and their sizes."""
-    from ..formatting import NUMBERS, plural
+    from fastrnn.data.examples.schema import TaskSchema
 
-    tokenizer, corpus, task = checkpoint.tokenizer, checkpoint.corpus, checkpoint.config.task
+    from ..formatting import plural
+
+    tokenizer, corpus = checkpoint.tokenizer, checkpoint.corpus
     inputs = " ".join("standard input" if name == "-" else name for name in corpus.get("inputs", ())) or "-"
-    if task == "language-model":
+    if not isinstance(tokenizer, TaskSchema):
         return [
             ("vocabulary", f"{tokenizer.size:,} {tokenizer.kind}"),
             ("text", f"{inputs}, {corpus.get('tokens', 0):,} {tokenizer.kind}"),
         ]
     signature = checkpoint.signature
     sizes = ("tokens", "characters", "features", "labels", "target_tokens")
-    names = {n: n.replace("_", " ") for n in sizes} | ({"labels": "outputs"} if task in NUMBERS else {})
-    if task == "generate" and not getattr(tokenizer, "labels", ()):
-        names["labels"] = "numbers given"
+    spec = TASK_SPECS[tokenizer.task]
+    names = {n: n.replace("_", " ") for n in sizes}
+    if not tokenizer.labels:
+        names["labels"] = "outputs" if spec.has_numeric_loss else "numbers given"
     known = ", ".join(f"{getattr(signature, n):,} {names[n]}" for n in sizes if getattr(signature, n))
-    noun = "window" if task == "forecast" else "record"
-    return [("vocabulary", known), ("data", f"{inputs}, {plural(corpus.get('records', 0), noun)}")]
+    records = plural(corpus.get("records", 0), spec.example_noun)
+    return [("vocabulary", known), ("data", f"{inputs}, {records}")]

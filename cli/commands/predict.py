@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastrnn.task_specs import TASK_SPECS, tasks_with_command_option
+
 from .. import command_base, options
 from ..options import on_command_line
 from ..output import note_terminal_input
@@ -12,14 +14,8 @@ if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
 
 AS_TRAINED = {"label": "as in training", "text": "as in training", "format": "by name"}
-# option -> tasks that use it
-MEANT_FOR = {
-    "beam": ("translate",),
-    "steps": ("forecast",),
-    "missing": ("forecast",),
-    "probabilities": ("tag", "classify", "translate", "regress"),
-    "text": ("classify",),
-}
+# options that only some tasks use (`TaskSpec.command_options`)
+TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
 
 
 @command_base.command("fastrnn predict runs/tags words.txt")
@@ -74,9 +70,10 @@ def command(
 
 def _check_options(context: click.Context, task: str) -> None:
     """Raise `click.UsageError` for an option that the task would ignore."""
-    for name, tasks in MEANT_FOR.items():
-        if task not in tasks and on_command_line(context, name):
-            raise click.UsageError(f"--{name} is for models for {' or '.join(tasks)}; this one is for {task}")
+    for name in TASK_OPTIONS:
+        if name not in TASK_SPECS[task].command_options and on_command_line(context, name):
+            tasks = " or ".join(tasks_with_command_option(name))
+            raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
 
 
 def _answer(

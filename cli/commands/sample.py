@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastrnn.task_specs import TASK_SPECS, tasks_with_command_option
+
 from .. import command_base, options
 from ..completion import complete_label
 from ..formatting import plural
@@ -102,7 +104,7 @@ def command(
 
     loaded = load(model, threads=threads, exact=exact)
     settings = options.drop_unset(values)
-    writes_lines = loaded.config.task != "language-model"
+    writes_lines = TASK_SPECS[loaded.config.task].is_supervised
     if not settings["no_unk"]:
         del settings["no_unk"]
     elif writes_lines or loaded.tokenizer.unknown is None:
@@ -134,8 +136,9 @@ def _check_options(context: click.Context) -> None:
 
 def _given(text: str, model: Any) -> Any:
     """Parse the value of ``--given``: a label, or numbers for a model trained on vectors."""
-    if model.config.task != "generate":
-        raise click.UsageError(f"--given is for models for generate; this one is for {model.config.task}")
+    if "given" not in TASK_SPECS[model.config.task].command_options:
+        tasks = " or ".join(tasks_with_command_option("given"))
+        raise click.UsageError(f"--given is for models for {tasks}; this one is for {model.config.task}")
     if model.vocabulary.labels:
         return text
     size = model.vocabulary.inputs.size

@@ -9,6 +9,7 @@ import click
 from fastrnn.config import Config
 from fastrnn.data.text.sources import DEFAULT_CORPUS
 from fastrnn.distributed.environment import launcher_rank
+from fastrnn.task_specs import TASK_SPECS
 
 from .. import command_base, options
 from ..options import on_command_line, resolve_settings
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
 SAMPLE_LENGTH = 300
 HARDLY = 0.01  # relative difference between losses that is negligible
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
-# Task -> suggested commands; RUN and DATA are placeholders for the run folder and the data.
-HINTS = {
-    "language-model": (
-        "sample RUN --length 1000 --temperature 0.7", "eval RUN DATA --split valid", "complete RUN START",
-    ),
-    "generate": ("sample RUN --given LABEL --count 10", "eval RUN DATA --split valid"),
-    "translate": ("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
-    "forecast": ("predict RUN DATA --steps 100", "eval RUN DATA --split valid"),
-}  # fmt: skip
-# option -> tasks that use it; `Config` rejects the other mismatches itself
-MEANT_FOR = {
-    "tokens": ("language-model", "classify", "generate", "translate"),
-    "min_count": ("language-model", "classify", "generate", "translate", "tag"),
-    "seq": ("language-model", "forecast"),
-}
-OTHERS = ("predict RUN DATA", "eval RUN DATA --split valid")
+# options that only some tasks use (`TaskSpec.options`); `Config` rejects the other mismatches itself
+TASK_OPTIONS = ("tokens", "min_count", "seq")
 
 
 @command_base.command("fastrnn train python-reference --hidden 64 --steps 100 --out runs/try")
@@ -75,7 +62,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
             context.exit(128 + result.signal)
     if first and not (as_json or quiet):
         _compare(result)
-        if result.task == "language-model":
+        if not TASK_SPECS[result.task].is_supervised:
             _sample(result)
         _hints(result, texts)
 
@@ -102,13 +89,13 @@ def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: di
 
 def _check_options(context: click.Context, task: str) -> None:
     """Raise `click.UsageError` for an option that the task would ignore."""
-    for name, tasks in MEANT_FOR.items():
-        if task not in tasks and (given := on_command_line(context, name)):
+    for name in TASK_OPTIONS:
+        if name not in TASK_SPECS[task].options and (given := on_command_line(context, name)):
             raise click.UsageError(f"{given[0]} means nothing for --task {task}; leave it out")
 
 
 def _default(config: Config) -> tuple[str, ...]:
-    if config.task != "language-model":
+    if TASK_SPECS[config.task].is_supervised:
         raise click.UsageError(f"--task {config.task} needs data: name its files")
     return (DEFAULT_CORPUS,)
 
@@ -171,7 +158,7 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
     output.note("Try next:")
     program = output.program_name()
     places = {"RUN": model, "DATA": text, "START": shlex.quote(result.start)}
-    for hint in HINTS.get(result.task, OTHERS):
+    for hint in TASK_SPECS[result.task].hints:
         if "START" in hint and not result.start:
             continue
         hint = hint if result.split else hint.removesuffix(" --split valid")

@@ -19,6 +19,7 @@ import numpy as np
 from ..config import MOMENTS, Config
 from ..errors import CheckpointError, ConfigError, InputError
 from ..nn.spec import ModelSpec, parameter_shapes
+from ..task_specs import TASK_SPECS
 from .atomic import write_atomic
 from .metadata import (
     VALUES,
@@ -83,7 +84,7 @@ class Checkpoint:
     @property
     def resumable(self) -> bool:
         """Whether training can be resumed from this checkpoint."""
-        if self.config.task == "language-model":
+        if not TASK_SPECS[self.config.task].is_supervised:
             return bool(self.state)
         # The examples of the labelled tasks start from zero: only the moments are needed, if there are any.
         return bool(self.optimizer) or not MOMENTS[self.config.optimizer]

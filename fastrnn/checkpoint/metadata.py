@@ -11,6 +11,7 @@ from ..config import Config
 from ..data.examples.schema import TaskSchema, schema_from_dict
 from ..data.text.tokenizers import Tokenizer, tokenizer_from_dict
 from ..nn.spec import ModelSpec, model_spec
+from ..task_specs import TASK_SPECS
 from . import safe_json
 from .safetensors_file import FormatError
 from .validation import check_sizes
@@ -37,12 +38,10 @@ def spec_for(config: Config, encoding: Encoding) -> ModelSpec:
 
 def check_tokens(config: Config, encoding: Encoding) -> None:
     """Raise `FormatError` unless the vocabulary is of the kind that the configuration names."""
-    if config.task == "language-model":
-        wanted, found = config.tokens, encoding.kind
-    else:
-        wanted, found = config.task, encoding.task if isinstance(encoding, TaskSchema) else encoding.kind
+    name = "task" if TASK_SPECS[config.task].is_supervised else "tokens"
+    wanted = getattr(config, name)
+    found = encoding.task if isinstance(encoding, TaskSchema) and name == "task" else encoding.kind
     if found != wanted:
-        name = "tokens" if config.task == "language-model" else "task"
         raise FormatError(f"its vocabulary is of {found}, but its config says {name} = {wanted}")
 
 
@@ -69,7 +68,7 @@ def parse_config(texts: Mapping[str, str]) -> Config:
 
 def parse_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) -> Encoding:
     """Parse the vocabulary, whose size is bounded by the shapes of the tensors in the file."""
-    if config.task == "language-model":
+    if not TASK_SPECS[config.task].is_supervised:
         return _parse_tokenizer(texts, shapes)
     # Counted before the vocabulary is built: its memory is bounded by the size of the file.
     most = _max_columns(shapes)

@@ -13,6 +13,7 @@ import numpy as np
 from ..cells import CELLS
 from ..config import MOMENTS, Config
 from ..nn.spec import ModelSpec, parameter_shapes
+from ..task_specs import TASK_SPECS
 from .safetensors_file import Array, FormatError, quote_untrusted, view_bytes
 
 _CHUNK = 1 << 20  # numbers tested at a time, so that no second copy of a large tensor is made
@@ -75,7 +76,7 @@ def expected_shapes(config: Config, signature: ModelSpec, names: Iterable[str]) 
     kinds = {name.partition(".")[0] for name in names}
     if "optimizer" in kinds:
         shapes |= {f"optimizer.{moment}": (count,) for moment in MOMENTS[config.optimizer]}
-    if "state" in kinds and config.task == "language-model":  # examples start from zero
+    if "state" in kinds and not TASK_SPECS[config.task].is_supervised:  # examples start from zero
         if config.batch is None:
             raise FormatError("its config lacks batch, the number of streams in its state")
         assert config.hidden is not None

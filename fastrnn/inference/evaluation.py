@@ -12,11 +12,12 @@ from ..data.text.bptt import evaluation_layout, evaluation_windows
 from ..data.text.corpus import Corpus
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..nn.network import Network
+from ..task_specs import TASK_SPECS
 
 
 def to_bits(nats: float | None, task: str = "language-model") -> float | None:
-    """Convert a loss to bits. None for None and for the squared errors of forecast and regress."""
-    return None if nats is None or task in ("forecast", "regress") else nats / math.log(2)
+    """Convert a loss to bits. None for None and for the squared errors of tasks with numeric targets."""
+    return None if nats is None or TASK_SPECS[task].has_numeric_loss else nats / math.log(2)
 
 
 def rank(metrics: Mapping[str, float], nats: float) -> tuple[int, float]:

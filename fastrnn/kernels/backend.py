@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BackendError
+from ..task_specs import TASK_SPECS
 
 Array = Any  # a NumPy array on the CPU, a device array on CUDA
 
@@ -227,7 +228,7 @@ def check(device: str, task: str = "language-model", processes: int = 1) -> None
     processes.
     """
     kernels = load(device)
-    if task != "language-model" and not kernels.TASKS:
+    if TASK_SPECS[task].is_supervised and not kernels.TASKS:
         raise BackendError(f"device {device} runs language models only; use --device cpu for {task}")
     if processes > 1 and not kernels.PROCESSES:
         raise BackendError(f"device {device} trains in one process only; start without MPI, or use --device cpu")

@@ -20,6 +20,7 @@ from ..errors import CheckpointError, ConfigError, InputError, quote
 from ..kernels import backend
 from ..nn.initialisation import initialise
 from ..plain import check_path
+from ..task_specs import TASK_SPECS
 from . import autotune
 from .callbacks import Callback, Result, TrainStart
 from .compile_ahead import compile_for_run
@@ -257,7 +258,7 @@ def _restore(
     group.run_on_rank0(lambda: check_files_are_here(config))
     task = read(inputs, config, saved.tokenizer, callback, group)
     if task.about["fingerprint"] != saved.corpus.get("fingerprint"):
-        what = "text" if config.task == "language-model" else "data"
+        what = "data" if TASK_SPECS[config.task].is_supervised else "text"
         raise ConfigError(
             f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
         )

@@ -1,12 +1,12 @@
 """Automatic choice of settings of a supervised task, from the number of examples, the budget and the speed."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..cells import CELLS
 from ..config import Config
+from ..task_specs import TASK_SPECS, TrainingDefaults
 from .autotune import TimeBudget, hardly_trained, too_few, usual_warmup
 
 HIDDEN = 128
@@ -14,26 +14,6 @@ BATCH = 32
 _LEAST_STEPS = 600  # of a run whose length is chosen here, even with little data
 
 
-@dataclasses.dataclass(frozen=True)
-class Usual:
-    """Defaults of a task: the dropout rate, and the steps and epochs after which more hardly helped in trials."""
-
-    dropout: float
-    steps: int
-    epochs: float
-
-
-# From trials with the lectures' examples and public data (see the README): a model that learns a rule needs many steps
-# and no dropout; one that learns words from a few thousand sentences overfits after a few epochs.
-_USUAL = {
-    "tag": Usual(0.4, 2000, 30),
-    "classify": Usual(0.4, 6000, 25),
-    "generate": Usual(0.1, 12000, 20),
-    "translate": Usual(0.1, 15000, 60),
-    "forecast": Usual(0.1, 3000, 60),
-    "regress": Usual(0.0, 6000, 200),
-}
-_WORDS = Usual(0.6, 6000, 4)  # for classifying texts by their words
 _VALIDATIONS = 60  # the most in a run
 _PATIENCE = 15  # validations without improvement
 _SHARE = 0.95  # of the time left, for steps and validations
@@ -42,7 +22,7 @@ _VALIDATION = 0.02  # of the time left, for the validations during training
 _FINAL = 0.015  # of the time left, for the validation on all examples at the end
 _LEAST_RECORDS = 200  # every validation has at least this many examples, if there are so many
 _VALIDATED = 5000  # most examples of a validation during training
-_DECODED = 300  # the same for translate, where answers are decoded token by token
+_DECODED = 300  # the same where answers are decoded token by token
 _FINALLY = 10  # the validation at the end has at most this many times more
 _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 0.5}
 
@@ -50,7 +30,7 @@ _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd
 def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
     """Choose sizes, learning rate and dropout for ``records`` training examples; also returns lines on the choices."""
     chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
-    chosen["dropout"] = usual(config).dropout
+    chosen["dropout"] = defaults(config).dropout
     chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     words = [f"{name} {value}" for name, value in chosen.items() if name in ("hidden", "batch", "dropout")]
     config = config.replace(**chosen, for_=None)
@@ -60,9 +40,12 @@ def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
     return config, [", ".join(words)] if words else []
 
 
-def usual(config: Config) -> Usual:
+def defaults(config: Config) -> TrainingDefaults:
     """Return the defaults of a task."""
-    return _WORDS if config.task == "classify" and config.tokens == "words" else _USUAL[config.task]
+    spec = TASK_SPECS[config.task]
+    found = spec.word_defaults if config.tokens == "words" and spec.word_defaults else spec.defaults
+    assert found is not None
+    return found
 
 
 class Costs(NamedTuple):
@@ -83,7 +66,7 @@ def complete_length(
     if config.steps is None and config.epochs is not None:
         config = config.replace(steps=steps_of_epochs(per_epoch, config.epochs), epochs=None)
     elif config.steps is None:
-        most = usual(config)
+        most = defaults(config)
         wanted = max(_LEAST_STEPS, min(most.steps, steps_of_epochs(per_epoch, most.epochs)))
         found = length_within(config, per_epoch, records, wanted, clock.left, measure)
         config = config.replace(steps=found.steps, eval_size=found.eval_size, eval_every=found.eval_every)
@@ -161,12 +144,16 @@ def _validations(
 
 def usual_size(config: Config, records: int) -> int:
     """Return the examples of a validation during training, without a time budget."""
-    return min(records, _DECODED if config.task == "translate" else _VALIDATED)
+    return min(records, _most_validated(config))
 
 
 def final_size(config: Config, records: int) -> int:
     """Return the examples of the validation at the end."""
-    return min(records, _FINALLY * (_DECODED if config.task == "translate" else _VALIDATED))
+    return min(records, _FINALLY * _most_validated(config))
+
+
+def _most_validated(config: Config) -> int:
+    return _DECODED if TASK_SPECS[config.task].decodes_to_validate else _VALIDATED
 
 
 def eval_every(config: Config, per_epoch: int) -> int:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, spec_for, to_bytes
-from fastrnn.config import _CHOICES, _LIMITS, _ONLY_FOR, TASKS, Config, to_toml
+from fastrnn.config import _CHOICES, _LIMITS, _TASK_SETTINGS, TASKS, Config, to_toml
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.scaling import StandardScaler
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
@@ -28,6 +28,7 @@ from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from fastrnn.errors import CheckpointError, ConfigError, InputError
 from fastrnn.inference.load import load
 from fastrnn.nn.spec import parameter_shapes
+from fastrnn.task_specs import TASK_SPECS
 from fastrnn.training.api import resume, train
 
 FEW = settings(max_examples=150, deadline=None, derandomize=True)
@@ -66,7 +67,7 @@ def configurations(draw: st.DrawFn) -> Config:
     hints = typing.get_type_hints(Config)
     names = [f.name for f in dataclasses.fields(Config) if f.name not in chosen]
     for name in draw(st.lists(st.sampled_from(names), unique=True)):
-        if name in _ONLY_FOR and task not in _ONLY_FOR[name][0]:
+        if name in _TASK_SETTINGS and name not in TASK_SPECS[task].options:
             continue
         chosen[name] = draw(_values(name, hints[name]))
     if task not in ("tag", "classify", "forecast", "regress"):

@@ -95,7 +95,7 @@ def test_a_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
     [
         ({"bidirectional": True}, "a backward layer would have read it already"),
         ({"bidirectional": True, "task": "generate"}, "a backward layer would have read it already"),
-        ({"columns": "y*"}, "goes with --task forecast or regress or classify, not language-model"),
+        ({"columns": "y*"}, "goes with --task classify or forecast or regress, not language-model"),
         ({"horizon": 3, "task": "tag"}, "goes with --task forecast, not tag"),
         ({"labels": "x", "task": "tag"}, "goes with --task classify, not tag"),
         ({"document_separator": "x", "task": "tag"}, "goes with --task language-model, not tag"),

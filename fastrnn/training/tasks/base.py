@@ -9,6 +9,7 @@ from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError
 from ...inference.evaluation import Evaluator
 from ...nn.models import Model
+from ...task_specs import TASK_SPECS
 from .. import autotune
 from ..callbacks import Callback
 from ..trainer import TrainingData
@@ -81,7 +82,7 @@ def read(inputs: Any, config: Config, encoding: Any, callback: Callback, group: 
 
 
 def _read(inputs: Any, config: Config, encoding: Any, callback: Callback) -> Task:
-    if config.task == "language-model":
+    if not TASK_SPECS[config.task].is_supervised:
         from .language_model import LanguageModelTask
 
         return LanguageModelTask(inputs, config, encoding, callback)
