@@ -33,8 +33,9 @@ class SimplifiedGRU(NamedTuple):
 
 
 @device
-def _forward(gates, h, c, t, b, j):
+def _forward(cell, t, b, j):
     """gates[t] (pre-activations) -> gates[t], h[t+1]."""
+    gates, h, _ = cell
     H = h.shape[2]
     n, r, z, h_j = _forward_unit(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], h[t, b, j], _F(1)
@@ -46,10 +47,11 @@ def _forward(gates, h, c, t, b, j):
 
 
 @device
-def _backward(gates, h, c, t, b, j, d_h, dc):
+def _backward(cell, t, b, j, d_h, dc):
     """d_h, total gradient of h[t+1] -> gates[t] = gradients; returns the part of h[t]'s that
     bypasses W_hh.
     """
+    gates, h, _ = cell
     H = h.shape[2]
     d_n, d_r, d_z, d_n_h, d_h_before = _backward_unit(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], h[t, b, j], d_h, _F(1)
@@ -62,8 +64,9 @@ def _backward(gates, h, c, t, b, j, d_h, dc):
 
 
 @device
-def _forward_simplified(gates, h, c, t, b, j):
+def _forward_simplified(cell, t, b, j):
     """gates[t] (pre-activations) -> gates[t], h[t+1]."""
+    gates, h, _ = cell
     H = h.shape[2]
     u, n, h_j = _forward_unit_simplified(gates[t, b, j], gates[t, b, H + j], h[t, b, j], _F(1))
     gates[t, b, j] = u
@@ -72,8 +75,9 @@ def _forward_simplified(gates, h, c, t, b, j):
 
 
 @device
-def _backward_simplified(gates, h, c, t, b, j, d_h, dc):
+def _backward_simplified(cell, t, b, j, d_h, dc):
     """d_h -> gates[t] = gradients; returns the part of h[t]'s gradient that bypasses W_hh."""
+    gates, h, _ = cell
     H = h.shape[2]
     d_u, d_n, d_h_before = _backward_unit_simplified(gates[t, b, j], gates[t, b, H + j], h[t, b, j], d_h, _F(1))
     gates[t, b, j] = d_u

@@ -22,8 +22,9 @@ class LSTM(NamedTuple):
 
 
 @device
-def _forward(gates, h, c, t, b, j):
+def _forward(cell, t, b, j):
     """gates[t] (pre-activations) -> gates[t], h[t+1], c[t+1]."""
+    gates, h, c = cell
     H = h.shape[2]
     i, f, g, o, c_j, h_j = _forward_unit(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], c[t, b, j]
@@ -37,10 +38,11 @@ def _forward(gates, h, c, t, b, j):
 
 
 @device
-def _backward(gates, h, c, t, b, j, d_h, dc):
+def _backward(cell, t, b, j, d_h, dc):
     """d_h, dc -> gates[t] = gradients, dc of step t - 1; returns 0, as all of h[t] passes through
     W_hh.
     """
+    gates, h, c = cell
     H = h.shape[2]
     d_i, d_f, d_g, d_o, d_c = _backward_unit(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], c[t, b, j], d_h, dc[b, j],

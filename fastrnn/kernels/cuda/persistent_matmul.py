@@ -1,93 +1,187 @@
-"""The recurrent product inside the cooperative kernels of `walk`: states times weights kept on
-chip.
+"""The recurrent product of a cooperative kernel: a block keeps its weights in shared memory for the
+whole window.
+
+    totals[g] = sum over k < depth of source[row, k] * w[k, g * H + unit]        for an item (row, unit), each gate g
+
+**Thread -> (unit, row, part of the sum).** `launch_plan` gives each block some units and some batch
+rows. ``units_per_thread`` x ``rows_per_thread`` items form a group. Each of the group's ``k_split``
+neighbouring threads adds up every k_split-th term of all its sums, so a weight that is read once
+serves rows_per_thread products, and a state units_per_thread * gates. Then the threads exchange
+their partial sums, and each of the first ones is left with the totals of one item. For
+units_per_thread = 2, rows_per_thread = 2, k_split = 4 and a block of 4 units:
+
+    thread            0      1      2      3    |  4      5      6      7    |  8      9     10     11
+    group             units 0-1, rows 0-1       |  units 2-3, rows 0-1       |  units 0-1, rows 2-3
+    part: terms k     0,4..  1,5..  2,6..  3,7..|  0,4..  1,5..  2,6..  3,7..|  0,4..  1,5..  2,6..  3,7..
+    item: unit, row   0,0    0,1    1,0    1,1  |  2,0    2,1    3,0    3,1  |  0,2    0,3    1,2    1,3
+
+With few rows k_split is larger than a group (one unit may have a whole warp); its last threads then
+have no item. A block with more groups than threads takes them in turns; ``first_item`` is the place
+of thread 0 of a turn in this numbering.
+
+**Shared memory.** A column is one gate of one unit, w[:, g * H + unit].
+
+    units 0-1    | column 0: k_resident terms | column 1 | ... | padding |    ``stride`` numbers
+    units 2-3    | column 0: k_resident terms | column 1 | ... | padding |
+    ...
+    exchange     | a partial sum of each thread | unused |                    rows_per_thread times
+
+The padding, and the unused number, put what neighbouring groups read together into different banks.
 """
 
 from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .jit import cuda, device
 from .target import AHEAD
 
-_U = np.uint64  # of indices in the inner loop: for a signed one Numba also asks whether it counts from the end
+# Index type of the inner loop: for a signed index Numba also tests whether it counts from the end.
+_U = np.uint64
+
+
+class Place(NamedTuple):
+    """What a thread computes in a turn, see `locate` of `product`.
+
+    Args:
+        group: Group of units, counted within the block.
+        part: Part of the sums, 0 to k_split - 1.
+        row0: First of the rows_per_thread rows whose states the thread reads.
+        row: Batch row of its item; B if it has none.
+        unit: Unit of its item.
+    """
+
+    group: Any
+    part: Any
+    row0: Any
+    row: Any
+    unit: Any
+
+
+class Source(NamedTuple):
+    """The left factor of a product, a matrix (B, depth) inside a flat array.
+
+    Args:
+        array: The flat array.
+        first: Index of row 0, term 0.
+        row_stride: Distance of two rows.
+    """
+
+    array: Any
+    first: Any
+    row_stride: Any
 
 
 @cache
-def product(kind, gates, each, rows):
-    """Device functions for numbers of this type: ``sums`` and ``place``.
+def product(kind, gates, units_per_thread, rows_per_thread, k_split):
+    """Return the device functions ``load_weights``, ``locate`` and ``dot`` for numbers of this type.
 
-    A block's units times batch rows are its items, one a thread (more than there are threads are
-    taken in turns, from item ``begin`` on). ``each`` units of ``rows`` rows are made together by
-    slices = each * rows neighbouring threads: thread s takes terms s, s + slices, ... of all of
-    them, reading each weight once for ``rows`` products and each state for ``each * gates``; then
-    the threads exchange their sums, and thread s is left with the totals of one item. All are
-    powers of 2 but the gates.
+    In their arguments, ``tiling`` is a `launch_plan.Tiling`, ``memory`` the block's shared memory
+    and ``w`` (depth, gates * H) the packed weights as a flat array. All threads of a block must
+    call ``load_weights`` and ``dot`` together, as these wait for each other.
     """
-    number, slices, columns = np.dtype(kind).type, each * rows, each * gates
-    size, read = each * rows * gates, rows * AHEAD
+    number = np.dtype(kind).type
+    columns = units_per_thread * gates
+    partial_sums = columns * rows_per_thread
+    states_ahead = rows_per_thread * AHEAD
+    group_items = units_per_thread * rows_per_thread
 
     @device
-    def place(B, units, begin):
-        """Batch row and unit of this thread's item; a row beyond the batch if it has none."""
-        item = begin + cuda.threadIdx.x
-        group, s = item // slices, item % slices
-        groups = units // each
-        row0 = group // groups * rows
-        b = min(row0, B - rows) + s % rows  # the last rows may be some of those before again
-        return b if row0 <= b else B, cuda.blockIdx.x * units + group % groups * each + s // rows
+    def load_weights(memory, w, k0, tiling):
+        """Copy terms k0 to k0 + k_resident of the block's columns; what does not exist is zero."""
+        # A thread stays with its unit, so the loop divides by constants only. Neighbouring threads
+        # have neighbouring units, whose weights are adjacent in w.
+        me = cuda.threadIdx.x
+        lanes = min(tiling.units, cuda.blockDim.x)
+        rows_together = cuda.blockDim.x // lanes
+        first_unit = cuda.blockIdx.x % tiling.unit_blocks * tiling.units
+        existing = (tiling.depth - k0) * gates
+
+        cuda.syncthreads()  # other threads may still read the weights before
+        for u in range(me % lanes, tiling.units, lanes):
+            unit = first_unit + u
+            column0 = u % units_per_thread * gates
+            group0 = u // units_per_thread * tiling.stride
+            # i: row of w as a matrix (depth * gates, H)
+            for i in range(me // lanes, tiling.k_resident * gates, rows_together):
+                to = group0 + (column0 + i % gates) * tiling.k_resident + i // gates
+                exists = i < existing and unit < tiling.hidden
+                memory[to] = w[(k0 * gates + i) * tiling.hidden + unit] if exists else number(0)
+        cuda.syncthreads()
 
     @device
-    def sums(totals, memory, w, source, at, row, B, H, depth, units, k_resident, stride, begin, first):
-        """totals (gates,): of this thread's item, sum over k < depth of source[at + b * row + k]
-        w[k, g * H + j].
+    def locate(first_item, tiling):
+        """Return the `Place` of this thread in the turn that starts at ``first_item``."""
+        item = first_item + cuda.threadIdx.x
+        part = item % k_split
+        unit_groups = tiling.units // units_per_thread
+        group = item // k_split % unit_groups
+        row_in_block = item // k_split // unit_groups * rows_per_thread
+        row0 = cuda.blockIdx.x // tiling.unit_blocks * tiling.rows + row_in_block
 
-        w (depth, gates * H). ``k_resident`` terms of the block's columns fit into its memory, see
-        `launch_plan.Grid`; if these are all, they are read at the ``first`` step alone.
-        """
-        me, threads = cuda.threadIdx.x, cuda.blockDim.x
-        acc, x = cuda.local.array(size, number), cuda.local.array(read, number)
-        item = begin + me
-        group, s = item // slices, item % slices
-        groups = units // each
-        b0 = min(group // groups * rows, B - rows)
-        for i in range(size):
-            acc[i] = number(0)
-        next_row, next_column = _U(row), _U(k_resident)
-        for k0 in range(0, depth, k_resident):
-            if k_resident < depth or (first and begin == 0):
-                cuda.syncthreads()
-                for i in range(me, k_resident * units * gates, threads):
-                    u, g, k = i % units, i // units % gates, i // units // gates
-                    j = cuda.blockIdx.x * units + u
-                    inside = j < H and k0 + k < depth
-                    to = u // each * stride + (u % each * gates + g) * k_resident + k
-                    memory[to] = w[((k0 + k) * gates + g) * H + j] if inside else number(0)
-                cuda.syncthreads()
-            from_source, from_memory = _U(at + b0 * row + k0 + s), _U(group % groups * stride + s)
-            terms = min(k_resident, depth - k0)
-            for k in range(s, terms, slices * AHEAD):
-                for i in range(AHEAD):
-                    for r in range(rows):
-                        x[i * rows + r] = number(0)
-                        if k + i * slices < terms:
-                            x[i * rows + r] = source[from_source + _U(i * slices) + _U(r) * next_row]
-                for i in range(AHEAD):
-                    for q in range(columns):
-                        w_q = memory[from_memory + _U(i * slices) + _U(q) * next_column]
-                        for r in range(rows):
-                            acc[r * columns + q] += x[i * rows + r] * w_q
-                from_source += _U(slices * AHEAD)
-                from_memory += _U(slices * AHEAD)
-        exchange = groups * stride
+        # The last group of rows moves up until it ends at row B; the rows that it shares with the
+        # group before are that group's items.
+        readable = min(row0, tiling.batch - rows_per_thread)
+        row = readable + part % rows_per_thread
+        unit = cuda.blockIdx.x % tiling.unit_blocks * tiling.units + group * units_per_thread + part // rows_per_thread
+        has_item = part < group_items and row_in_block < tiling.rows and row >= row0 and unit < tiling.hidden
+        return Place(group, part, readable, row if has_item else tiling.batch, unit)
+
+    @device
+    def accumulate(acc, memory, source, place, k0, tiling):
+        """acc[row, column] += this thread's part of terms k0 to k0 + k_resident."""
+        states = cuda.local.array(states_ahead, number)
+        row_stride = _U(source.row_stride)
+        column_stride = _U(tiling.k_resident)
+        from_source = _U(source.first + place.row0 * source.row_stride + k0 + place.part)
+        from_memory = _U(place.group * tiling.stride + place.part)
+        terms = min(tiling.k_resident, tiling.depth - k0)
+
+        # AHEAD terms at a time: the reads of the states, from slow memory, overlap.
+        for k in range(place.part, terms, k_split * AHEAD):
+            for i in range(AHEAD):
+                for r in range(rows_per_thread):
+                    states[i * rows_per_thread + r] = number(0)
+                    if k + i * k_split < terms:
+                        at = from_source + _U(i * k_split) + _U(r) * row_stride
+                        states[i * rows_per_thread + r] = source.array[at]
+            for i in range(AHEAD):
+                for q in range(columns):
+                    weight = memory[from_memory + _U(i * k_split) + _U(q) * column_stride]
+                    for r in range(rows_per_thread):
+                        acc[r * columns + q] += states[i * rows_per_thread + r] * weight
+            from_source += _U(k_split * AHEAD)
+            from_memory += _U(k_split * AHEAD)
+
+    @device
+    def exchange(totals, acc, memory, place, tiling):
+        """totals (gates,) = this thread's item, summed over the group's threads."""
+        me = cuda.threadIdx.x
+        row_of_sums = cuda.blockDim.x + 1
+        first = tiling.units // units_per_thread * tiling.stride
+        mine = first + place.part % rows_per_thread * row_of_sums + me - place.part
         for q in range(columns):
-            for r in range(rows):
-                memory[exchange + r * (threads + 1) + me] = acc[r * columns + q]
+            for r in range(rows_per_thread):
+                memory[first + r * row_of_sums + me] = acc[r * columns + q]
             cuda.syncthreads()
-            if s // rows == q // gates:
+            if place.part // rows_per_thread == q // gates:
                 total = number(0)
-                for other in range(slices):
-                    total += memory[exchange + s % rows * (threads + 1) + me - s + other]
+                for other in range(k_split):
+                    total += memory[mine + other]
                 totals[q % gates] = total
             cuda.syncthreads()
 
-    return sums, place
+    @device
+    def dot(totals, memory, w, source, place, tiling):
+        """totals (gates,) = the product for this thread's item; without an item, undefined."""
+        acc = cuda.local.array(partial_sums, number)
+        for i in range(partial_sums):
+            acc[i] = number(0)
+        for k0 in range(0, tiling.depth, tiling.k_resident):
+            if tiling.k_resident < tiling.depth:
+                load_weights(memory, w, k0, tiling)
+            accumulate(acc, memory, source, place, k0, tiling)
+        exchange(totals, acc, memory, place, tiling)
+
+    return load_weights, locate, dot

@@ -1,18 +1,16 @@
-"""What a cell must bring so that a layer can be computed; see `fastrnn.kernels.cpu.recurrence` for
-the arrays.
+"""A recurrent layer through a window of T time steps, forward and backward.
 
-    step_forward(gates, h, c, t, b, j)                pre-activations of unit j -> h[t+1, b, j] (and c)
-    step_backward(gates, h, c, t, b, j, d_h, dc)      -> gradients of the pre-activations, dc[b, j], and, returned, the
-                                                      part of the state's gradient that does not pass through W_hh
-
-One thread does one unit j of one batch row b; neighbours in a warp are batch rows, then units.
-
-A layer through a window of T time steps, forward and backward.
-
-The product with the input is one large product for all steps. Then all steps in one cooperative
-launch: a block has its units for the whole window, with their recurrent weights in its shared
-memory (see `grid`), and after each step the grid waits, since the next product needs the h
+The product with the input is one large product for all steps. Then one cooperative launch does all
+steps: a block keeps its recurrent weights in shared memory for the whole window
+(`persistent_matmul`), and after each step the whole grid waits, since the next product needs the h
 (backward: the gate gradients) of all units.
+
+A cell registers two device functions for one unit j of one batch row b. For its arrays see
+`fastrnn.kernels.cpu.recurrence`.
+
+    step_forward(cell, t, b, j)             pre-activations of unit j in cell.gates -> gates; h[t+1, b, j] (and c)
+    step_backward(cell, t, b, j, d_h, dc)   gates -> gradients of the pre-activations; updates dc[b, j]; returns the
+                                            part of the gradient of h[t] that does not pass through W_hh
 """
 
 from functools import cache
@@ -22,22 +20,37 @@ import numba
 import numpy as np
 
 from .bfloat16 import is_rounded, numbers
+from .cooperative import launch_cooperative
 from .jit import cooperative, cuda, kernel, launch
 from .launch_plan import plan
 from .matmul import multiply
 from .memory import flat
-from .persistent_matmul import product
+from .persistent_matmul import Source, product
 from .target import TARGET
 
 Array = Any
 
 
 class Steps(NamedTuple):
-    """``gates``: G, the blocks of columns that take W_hh h'."""
+    """The device functions of a cell.
+
+    Args:
+        gates: G, the number of gate columns of a unit that take W_hh h.
+        forward: Its ``step_forward``.
+        backward: Its ``step_backward``.
+    """
 
     gates: int
     forward: Any
     backward: Any
+
+
+class Gradients(NamedTuple):
+    """Gradients of a layer's outputs dy (T, B, H) and of its state dh, dc (B, H)."""
+
+    dy: Any
+    dh: Any
+    dc: Any
 
 
 STEPS: dict[str, Steps] = {}
@@ -50,6 +63,7 @@ def register(cell_class: type, gates: int, forward: Any, backward: Any) -> None:
 
 @kernel
 def _choose_rows(gates, table, ids):
+    """gates[t, b] = table[ids[t, b]]."""
     _, B, P = gates.shape
     for i in range(cuda.grid(1), gates.size, cuda.gridsize(1)):
         k, column = i // P, i % P
@@ -57,112 +71,132 @@ def _choose_rows(gates, table, ids):
 
 
 def layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi):
-    """A layer, all rows and steps, as on the CPU. w_x (F, G*H) and w_h (G..H, H) as `pack` leaves
-    them.
+    """Run a layer forward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
+
+    w_x (F, G*H) and w_h (H, G*H) are packed weights.
     """
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]
+
+    # Pre-activations of all steps without the recurrent part.
     launch(_choose_rows, cell.gates.size, cell.gates, table, ids)
-    from_x = (x, 0, F), (numbers(w_x), 0, gate_width)
-    multiply((cell.gates, 0, P), *from_x, T * B, gate_width, F, True, as_bfloat16=is_rounded(w_x))
+    multiply(
+        (cell.gates, 0, P), (x, 0, F), (numbers(w_x), 0, gate_width), T * B, gate_width, F, True,
+        as_bfloat16=is_rounded(w_x),
+    )  # fmt: skip
+
     name = type(cell).__name__
-    grid = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
-    arrays = cell.gates, cell.h, cell.c, flat(cell.h), numbers(w_h), starts, y
-    _start(forward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
+    chosen = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
+    compiled = forward(name, cell.h.dtype.str, *chosen[:4])
+    launch_cooperative(compiled, chosen, cell, flat(cell.h), flat(numbers(w_h)), starts, y)
 
 
 def layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi):
-    """A layer backward, all rows and steps; leaves the gradients of the pre-activations in
-    ``cell.gates``.
+    """Run a layer backward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
-    See `fastrnn.kernels.cpu.recurrence`.
+    Replaces ``cell.gates`` by the gradients of the pre-activations. w_x (G*H, F) and w_h (G*H, H)
+    are packed transposed weights.
     """
     T, B, P = cell.gates.shape
     F, H = dx.shape[2], cell.h.shape[2]
+
     name = type(cell).__name__
-    grid = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
-    arrays = cell.gates, cell.h, cell.c, flat(cell.gates), numbers(w_h), starts, dy, dh, dc
-    _start(backward(name, cell.h.dtype.str, grid.each, grid.rows), grid, *arrays)
-    from_gates = (cell.gates, 0, P), (numbers(w_x), 0, F)
-    multiply((dx, 0, F), *from_gates, T * B, F, gate_width, False, as_bfloat16=is_rounded(w_x))
+    chosen = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
+    compiled = backward(name, cell.h.dtype.str, *chosen[:4])
+    gradients = Gradients(dy, dh, dc)
+    launch_cooperative(compiled, chosen, cell, flat(cell.gates), flat(numbers(w_h)), starts, gradients)
 
-
-def _start(compiled, grid, *arrays):
-    compiled[grid.blocks, grid.threads, 0, grid.shared](*arrays, grid.units, grid.k_resident, grid.stride)
+    multiply(
+        (dx, 0, F), (cell.gates, 0, P), (numbers(w_x), 0, F), T * B, F, gate_width, False,
+        as_bfloat16=is_rounded(w_x),
+    )  # fmt: skip
 
 
 @cache
-def forward(cell_class, kind, each, rows):
-    """The kernel for a cell, a type of number, and units and batch rows that a thread takes
-    together.
-    """
-    gates_of_h, step_forward, _ = STEPS[cell_class]
-    number, number_type = np.dtype(kind).type, numba.from_dtype(np.dtype(kind))
-    sums, place = product(kind, gates_of_h, each, rows)
+def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, residency):
+    """Return the kernel of a cell for a type of number and the plan's compiled-in sizes."""
+    gates_of_h = STEPS[cell_class].gates
+    step_forward = STEPS[cell_class].forward
+    number = np.dtype(kind).type
+    number_type = numba.from_dtype(np.dtype(kind))
+    load_weights, locate, dot = product(kind, gates_of_h, units_per_thread, rows_per_thread, k_split)
 
-    @cooperative(TARGET.threads, TARGET.resident_threads // TARGET.threads)
-    def walk_forward(gates, h, c, flat_h, w_h, starts, y, units, k_resident, stride):
+    @cooperative(TARGET.threads, residency)
+    def recurrence_forward(cell, flat_h, w_h, starts, y, tiling):
+        gates, h, c = cell
         T, B, P = gates.shape
         H = h.shape[2]
         grid = cuda.cg.this_grid()
         memory = cuda.shared.array(0, number_type)
         totals = cuda.local.array(gates_of_h, number)
+        if tiling.k_resident >= tiling.depth:
+            load_weights(memory, w_h, 0, tiling)
+
         for t in range(T):
-            for begin in range(0, (B + rows - 1) // rows * rows * units, cuda.blockDim.x):
-                sums(totals, memory, w_h, flat_h, t * B * H, H, B, H, H, units, k_resident, stride, begin, t == 0)
-                b, j = place(B, units, begin)
-                if b < B and j < H:
+            source = Source(flat_h, t * B * H, H)
+            for first_item in range(0, tiling.items, cuda.blockDim.x):
+                place = locate(first_item, tiling)
+                dot(totals, memory, w_h, source, place, tiling)
+                b = place.row
+                j = place.unit
+                if b < B:
                     if starts.size > 0 and starts[t, b] != 0:
-                        h[t, b, j] = number(0)  # who reads it elsewhere drops what comes of it
+                        # Other threads may read h[t, b, j] at the same time, in either state; what
+                        # they compute from it belongs to row b and is not used.
+                        h[t, b, j] = number(0)
                         if c.shape[2] > 0:
                             c[t, b, j] = number(0)
                     else:
                         for g in range(gates_of_h):
                             gates[t, b, P - (gates_of_h - g) * H + j] += totals[g]
-                    step_forward(gates, h, c, t, b, j)
+                    step_forward(cell, t, b, j)
                     if starts.size > 0:
                         y[t, b, j] = h[t + 1, b, j]
             grid.sync()
 
-    return walk_forward
+    return recurrence_forward
 
 
 @cache
-def backward(cell_class, kind, each, rows):
-    """The kernel backward, like `forward`."""
-    gates_of_h, _, step_backward = STEPS[cell_class]
-    number, number_type = np.dtype(kind).type, numba.from_dtype(np.dtype(kind))
-    sums, place = product(kind, 1, each, rows)
+def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, residency):
+    """Return the kernel of `layer_backward`, like `forward`."""
+    step_backward = STEPS[cell_class].backward
+    number = np.dtype(kind).type
+    number_type = numba.from_dtype(np.dtype(kind))
+    load_weights, locate, dot = product(kind, 1, units_per_thread, rows_per_thread, k_split)
 
-    @cooperative(TARGET.threads, TARGET.resident_threads // TARGET.threads)
-    def walk_backward(gates, h, c, flat_gates, w_h, starts, dy, dh, dc, units, k_resident, stride):
-        T, B, P = gates.shape
-        H = h.shape[2]
-        width = gates_of_h * H
+    @cooperative(TARGET.threads, residency)
+    def recurrence_backward(cell, flat_gates, w_h, starts, gradients, tiling):
+        c = cell.c
+        dy, dh, dc = gradients
+        T, B, P = cell.gates.shape
         grid = cuda.cg.this_grid()
         memory = cuda.shared.array(0, number_type)
         total = cuda.local.array(1, number)
-        # each turn: the gradient that reaches step t through W_hh of step t + 1, then step t
-        # itself; t = -1: only that
+        if tiling.k_resident >= tiling.depth:
+            load_weights(memory, w_h, 0, tiling)
+
+        # Each turn computes the gradient that reaches step t through W_hh of step t + 1, then step t
+        # itself; the last turn, t = -1, only the former.
         for turn in range(T + 1):
             t = T - 1 - turn
-            for begin in range(0, (B + rows - 1) // rows * rows * units, cuda.blockDim.x):
+            source = Source(flat_gates, (t + 1) * B * P + P - tiling.depth, P)
+            for first_item in range(0, tiling.items, cuda.blockDim.x):
+                place = locate(first_item, tiling)
                 total[0] = number(0)
                 if turn > 0:
-                    at = (t + 1) * B * P + P - width
-                    sums(
-                        total, memory, w_h, flat_gates, at, P, B, H, width, units, k_resident, stride, begin, turn == 1
-                    )
-                b, j = place(B, units, begin)
-                if b < B and j < H:
+                    dot(total, memory, w_h, source, place, tiling)
+                b = place.row
+                j = place.unit
+                if b < B:
                     d_h = dh[b, j] + total[0]
                     if turn > 0 and starts.size > 0 and starts[t + 1, b] != 0:
                         d_h = number(0)
                         if c.shape[2] > 0:
                             dc[b, j] = number(0)
                     if turn < T:
-                        d_h = step_backward(gates, h, c, t, b, j, dy[t, b, j] + d_h, dc)
+                        d_h = step_backward(cell, t, b, j, dy[t, b, j] + d_h, dc)
                     dh[b, j] = d_h
             grid.sync()
 
-    return walk_backward
+    return recurrence_backward

@@ -35,32 +35,32 @@ class ReluRNN(NamedTuple):
 
 
 @device
-def _forward_tanh(gates, h, c, t, b, j):
+def _forward_tanh(cell, t, b, j):
     """gates[t] (pre-activation) -> gates[t], h[t+1]."""
-    y = _forward_unit_tanh(gates[t, b, j], _F(0))
-    gates[t, b, j] = y
-    h[t + 1, b, j] = y
+    y = _forward_unit_tanh(cell.gates[t, b, j], _F(0))
+    cell.gates[t, b, j] = y
+    cell.h[t + 1, b, j] = y
 
 
 @device
-def _backward_tanh(gates, h, c, t, b, j, d_h, dc):
+def _backward_tanh(cell, t, b, j, d_h, dc):
     """d_h -> gates[t] = gradient; returns 0, as all of h[t] passes through W_hh."""
-    gates[t, b, j] = _backward_unit_tanh(gates[t, b, j], d_h, _F(0), _F(1))
+    cell.gates[t, b, j] = _backward_unit_tanh(cell.gates[t, b, j], d_h, _F(0), _F(1))
     return _F(0)
 
 
 @device
-def _forward_relu(gates, h, c, t, b, j):
+def _forward_relu(cell, t, b, j):
     """gates[t] (pre-activation) -> gates[t], h[t+1]."""
-    y = _forward_unit_relu(gates[t, b, j], _F(0))
-    gates[t, b, j] = y
-    h[t + 1, b, j] = y
+    y = _forward_unit_relu(cell.gates[t, b, j], _F(0))
+    cell.gates[t, b, j] = y
+    cell.h[t + 1, b, j] = y
 
 
 @device
-def _backward_relu(gates, h, c, t, b, j, d_h, dc):
+def _backward_relu(cell, t, b, j, d_h, dc):
     """d_h -> gates[t] = gradient; returns 0, as all of h[t] passes through W_hh."""
-    gates[t, b, j] = _backward_unit_relu(gates[t, b, j], d_h, _F(0), _F(1))
+    cell.gates[t, b, j] = _backward_unit_relu(cell.gates[t, b, j], d_h, _F(0), _F(1))
     return _F(0)
 
 

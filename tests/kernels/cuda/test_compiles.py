@@ -1,8 +1,10 @@
-"""Without a GPU: every kernel compiles to PTX, without float64 arithmetic or local memory.
+"""Without a GPU: every kernel compiles to PTX, without float64 arithmetic or local memory, and the
+kernels of a training step link to machine code as on a card.
 
 Runs in a subprocess, because it pretends to numba-cuda that there is a GPU.
 """
 
+import functools
 import importlib.util
 import json
 import subprocess
@@ -10,19 +12,24 @@ import sys
 
 import pytest
 
-PROGRAM = """
-import json, re
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
+
+KERNELS = """
+import json, re, struct
 from types import SimpleNamespace
 import numba.cuda.dispatcher as dispatcher
-from numba import cuda, types
+from numba import cuda
+from numba.cuda import types
+from numba.cuda.cudadrv import devices
 
-card = SimpleNamespace(compute_capability=(8, 0), MULTIPROCESSOR_COUNT=108, name="none",
-                       MAX_SHARED_MEMORY_PER_MULTIPROCESSOR=164 * 1024)
+card = SimpleNamespace(compute_capability=(9, 0), MULTIPROCESSOR_COUNT=132, name="none",
+                       MAX_SHARED_MEMORY_PER_MULTIPROCESSOR=228 * 1024, MAX_SHARED_MEMORY_PER_BLOCK_OPTIN=227 * 1024)
 dispatcher.get_current_device = cuda.get_current_device = lambda: card
+devices.get_context = lambda *device: SimpleNamespace(device=card)
 
-from fastrnn.kernels.cuda import (dropout, generate, gru, input_table, launch_plan, lstm, matmul, memory,
+from fastrnn.kernels.cuda import (dropout, generate, gru, input_table, launch_plan, lstm, matmul, memory, ops,
     optimizers, output_losses, packing, recurrence, reductions, rnn, weight_gradient)
-from fastrnn.kernels.cuda.recurrence import STEPS
+from fastrnn.kernels.cuda.recurrence import STEPS, Gradients
 
 f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
 def a(n, kind=f):
@@ -45,32 +52,79 @@ kernels = {
     "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
     "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
 }
-sizes = i, i, i
-for name, steps in STEPS.items():
-    for each in launch_plan.columns_together(steps.gates):
+tiling = types.NamedTuple((i,) * len(launch_plan.Tiling._fields), launch_plan.Tiling)
+gradients = types.NamedTuple((a(3), a(2), a(2)), Gradients)
+for cell_class in ops.CELLS.values():
+    name, cell = cell_class.__name__, types.NamedTuple((a(3),) * 3, cell_class)
+    for units in launch_plan.units_together(STEPS[name].gates):
         for rows in (1, 8):
-            forward = recurrence.forward(name, "<f4", each, rows)
-            kernels[f"{name} forward {each} {rows}"] = (forward, *[a(3)] * 3, a(1), a(1), starts, a(3), *sizes)
-    for each in (4, 1):
-        backward = recurrence.backward(name, "<f4", each, 8)
-        kernels[f"{name} backward {each}"] = (backward, *[a(3)] * 3, a(1), a(1), starts, a(3), a(2), a(2), *sizes)
+            forward = recurrence.forward(name, "<f4", units, rows, 32 if rows == 1 else 8 * units, 1)
+            kernels[f"{name} forward {units} {rows}"] = (forward, cell, a(1), a(1), starts, a(3), tiling)
+    for units in (4, 1):
+        backward = recurrence.backward(name, "<f4", units, 8, 32, 1)
+        kernels[f"{name} backward {units}"] = (backward, cell, a(1), a(1), starts, gradients, tiling)
+"""
+COMPILE = """
 found = {}
 for name, (kernel, *types_) in kernels.items():
-    ptx, _ = cuda.compile_ptx(kernel.py_func, tuple(types_), cc=(8, 0))
+    ptx, _ = cuda.compile_ptx(kernel.py_func, tuple(types_), cc=(9, 0))
     found[name] = {"doubles": len(re.findall("(?:add|mul|fma|div)[.a-z0-9]*[.]f64", ptx)), "local": ".local" in ptx}
+print(json.dumps(found))
+"""
+LINK = """
+def register_and_stack_use(cubin):
+    "Largest values of the functions in an ELF file: section .nv.info, attributes REGCOUNT and FRAME_SIZE."
+    sections_at, = struct.unpack_from("<Q", cubin, 40)
+    size, count, names = struct.unpack_from("<HHH", cubin, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", cubin, sections_at + n * size) for n in range(count)]
+    use = {0x2F: 0, 0x11: 0}
+    for section in sections:
+        if cubin[sections[names][4] + section[0]:].startswith(b".nv.info\\0"):
+            at, end = section[4], section[4] + section[5]
+            while at < end:
+                form, attribute, length = struct.unpack_from("<BBH", cubin, at)
+                at += 4
+                if form == 4:
+                    if attribute in use:
+                        use[attribute] = max(use[attribute], struct.unpack_from("<II", cubin, at)[1])
+                    at += length
+    return use[0x2F], use[0x11]
+
+found = {}
+for name in ("fill", "product", "softmax", "LSTM forward 1 8", "LSTM backward 4", "GRU forward 1 8"):
+    kernel, *types_ = kernels[name]
+    built = dispatcher._Kernel(kernel.py_func, tuple(types_), **kernel.targetoptions)
+    registers, stack = register_and_stack_use(bytes(built._codelibrary.get_cubin(cc=(9, 0, "a")).code))
+    bounds = re.findall(r"[.](?:maxntid|minnctapersm) (\\d+)", built._codelibrary.get_asm_str(cc=(9, 0)))
+    found[name] = {"cooperative": built.cooperative, "bounds": bounds, "registers": registers, "stack": stack}
 print(json.dumps(found))
 """
 DOUBLES = ("draw",)  # probabilities are added up in float64, as on the CPU
 
 
-@pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
-def test_every_kernel_compiles_for_a_card(tmp_path):
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=600)
-    if "libnvvm" in done.stderr or "NvvmSupportError" in done.stderr or "libnvrtc" in done.stderr:
+@functools.cache
+def run(program: str):
+    done = subprocess.run([sys.executable, "-c", KERNELS + program], capture_output=True, text=True, timeout=900)
+    if any(missing in done.stderr for missing in ("libnvvm", "NvvmSupportError", "libnvrtc", "nvJitLink")):
         pytest.skip("the CUDA toolkit's compiler is not installed")
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_every_kernel_compiles_for_a_card():
+    found = run(COMPILE)
     assert len(found) == 21 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
     for name, facts in found.items():
         assert not facts["local"], f"{name} keeps something in local memory"
         assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"
+
+
+def test_kernels_link_as_at_run_time():
+    """With link-time optimisation and launch bounds; registers suffice, so nothing spills to the stack."""
+    for name, facts in run(LINK).items():
+        is_recurrent = "ward" in name
+        assert facts["cooperative"] == is_recurrent
+        assert facts["bounds"] == (["256", "1"] if is_recurrent else []), name
+        # The functions of the CUDA runtime library that a grid-wide wait calls have 16 bytes.
+        assert facts["stack"] <= 16, f"{name} spills: {facts}"
+        assert 0 < facts["registers"] <= 255, name

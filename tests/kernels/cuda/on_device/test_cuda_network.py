@@ -64,7 +64,7 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
     monkeypatch.setattr(recurrence, "plan", plan)
     monkeypatch.setattr("test_network.H", 20)
     computed, expected = both(cell, 1, rng, resets=True, batch=3)
-    assert all(chosen.k_resident < depth for depth, chosen in plans), plans
+    assert all(chosen.tiling.k_resident < depth for depth, chosen in plans), plans
     assert len(plans) == 2
     assert_close(computed, expected, 1e-5)
 
