@@ -47,7 +47,7 @@ def test_two_layers_with_starts_and_dropout(cell, rng):
 def test_sizes_of_many_blocks_and_turns(cell, room, rng, monkeypatch):
     small = dataclasses.replace(TARGET, block_shared=room)
     monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
-    monkeypatch.setattr("test_network.H", 301)
+    monkeypatch.setattr(f"{__name__}.H", 301)
     computed, expected = both(cell, 2, rng, resets=True, batch=77)
     assert_close(computed, expected, 1e-4)
 
@@ -62,7 +62,7 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
         return plans[-1][1]
 
     monkeypatch.setattr(recurrence, "plan", plan)
-    monkeypatch.setattr("test_network.H", 20)
+    monkeypatch.setattr(f"{__name__}.H", 20)
     computed, expected = both(cell, 1, rng, resets=True, batch=3)
     assert all(chosen.tiling.k_resident < depth for depth, chosen in plans), plans
     assert len(plans) == 2
@@ -79,7 +79,7 @@ def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
     monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan.__wrapped__(*sizes, card))
     monkeypatch.setattr(launch_plan, "AHEAD", 4)
     monkeypatch.setattr(persistent_matmul, "AHEAD", 4)
-    monkeypatch.setattr("test_network.H", 5)
+    monkeypatch.setattr(f"{__name__}.H", 5)
     computed, expected = both(cell, 1, rng, resets=True, batch=11)
     assert_close(computed, expected, 1e-5)
 
