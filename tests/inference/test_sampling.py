@@ -280,3 +280,51 @@ def test_bytes_end_with_a_whole_character():
     expected = ["a", "a", "aé", "aé", "aé", "aé☃", "aé☃", "aé☃", "aé☃", "aé☃😀", "aé☃😀b"]
     assert [drawn(Fixed(), 1, n, "x", GREEDY)[0] for n in range(1, 12)] == expected
     assert drawn(Fixed(), 1, 4, "x", GREEDY, stop="é☃") == ["aé"]
+
+
+def test_a_text_without_a_prompt_begins_with_a_line_after_the_warm_up(rng):
+    sampler = Sampler(
+        make_network(make_model("lstm", 1, rng, 12, 5), threads=1), CharTokenizer("\n abc"), rounded=False
+    )
+    prime = sampler.prime_ids("")
+    tokens = np.concatenate(list(sampler.tokens(3, 400, prime, SamplingParams(), 5)))
+    texts = drawn(sampler, 3, 60, "", SamplingParams(), seed=5)
+    for text, column in zip(texts, tokens.T, strict=True):
+        begin = sampler.find_line(column)
+        assert begin >= sampling._WARM_UP
+        assert sampler.tokenizer.decode(column[begin - 1 : begin]) == "\n"
+        assert text == sampler.tokenizer.decode(column[begin : begin + 60])
+    assert drawn(sampler, 1, 60, "", SamplingParams(), seed=5) == texts[:1]
+    assert drawn(sampler, 1, 7, "", SamplingParams(), seed=5) == [texts[0][:7]]
+    assert drawn(sampler, 2, 0, "", SamplingParams()) == ["", ""]
+
+
+def test_no_warm_up_where_training_starts_from_zero_or_a_state_is_given(rng, monkeypatch):
+    tokenizer = CharTokenizer("\n abc")
+    network = make_network(make_model("gru", 1, rng, 12, 5), threads=1)
+
+    def refuse(*_):
+        raise AssertionError("a warm-up")
+
+    monkeypatch.setattr(Sampler, "_skip_warm_up", refuse)
+    separated = Sampler(network, tokenizer, separator="\n\n")
+    assert len(drawn(separated, 1, 9, "", SamplingParams())[0]) == 9
+    assert len(drawn(Sampler(network, tokenizer), 1, 9, "a", SamplingParams())[0]) == 9
+    assert len(drawn(Sampler(network, tokenizer, end=0), 1, 9, "", SamplingParams())[0]) <= 9
+    state = make_state("gru", rng, 1, 1, 12)
+    assert len(drawn(Sampler(network, tokenizer), 1, 9, "", SamplingParams(), state=state)[0]) == 9
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "rest"),
+    [
+        (CharTokenizer("\n ab"), "\n" * 32 + "ab a\nb ", "b "),
+        (CharTokenizer(" ab"), "a" * 33 + " b", "b"),
+        (CharTokenizer("ab"), "a" * 32 + "b", "b"),
+        (ByteTokenizer(), "\n" + "é" * 16 + "a", "a"),  # byte 32 is the second half of a character
+    ],
+)
+def test_a_text_begins_with_a_line_a_word_or_a_whole_character(tokenizer, text, rest):
+    sampler = Sampler(types.SimpleNamespace(), tokenizer)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids[sampler.find_line(ids) :]) == rest
