@@ -237,7 +237,7 @@ def _check_origin(texts: Mapping[str, str]) -> None:
 
 
 def _build_metadata(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dict[str, str]:
-    """All metadata of the file, with both digests."""
+    """Return all metadata of the file, with both digests."""
     shapes = {name: array.shape for name, array in checkpoint.parameters.items()}
     fields = _serialize_fields(checkpoint, shapes)
     texts = {"format": FORMAT, "version": VERSION, **fields, "digest": tensor_digest(tensors)}
@@ -245,7 +245,7 @@ def _build_metadata(checkpoint: Checkpoint, tensors: Mapping[str, Array]) -> dic
 
 
 def _serialize_fields(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """The metadata that `VALUES` names, as JSON."""
+    """Return the metadata that `VALUES` names, as JSON."""
     return {
         "config": serialize_object("config", checkpoint.config.to_dict()),
         "tokenizer": serialize_encoding(checkpoint.tokenizer, shapes),

@@ -30,7 +30,7 @@ _ENTRIES, _ENTRY = 100_000, 200
 
 
 def spec_for(config: Config, encoding: Encoding) -> ModelSpec:
-    """The input and output sizes of a model for this configuration's task and this vocabulary."""
+    """Return the input and output sizes of a model for this configuration's task and this vocabulary."""
     if isinstance(encoding, TaskSchema):
         return model_spec(encoding, config.task)
     return ModelSpec(config.task, tokens=encoding.size)
@@ -116,18 +116,18 @@ def _parse_tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
 
 
 def _max_columns(shapes: Shapes) -> int:
-    """An upper bound of a task vocabulary's entries."""
+    """Return an upper bound of a task vocabulary's entries."""
     # Each token or label has a row or column of a tensor; each dense input has a mean as well.
     return min(2 * sum(sum(shape) for shape in shapes.values() if math.prod(shape)), _max_entries(shapes))
 
 
 def _max_entries(shapes: Shapes) -> int:
-    """The most words or labels allowed in a model of this size."""
+    """Return the most words or labels allowed in a model of this size."""
     return _ENTRIES + 4 * sum(math.prod(shape) for shape in shapes.values()) // _ENTRY
 
 
 def _count_entries(table: Any) -> int:
-    """The number of symbols or labels of a table, counted without creating them.
+    """Return the number of symbols or labels of a table, counted without creating them.
 
     Creating them takes ten times the memory of the text.
     """

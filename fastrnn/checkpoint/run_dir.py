@@ -129,12 +129,12 @@ class RunFolder:
 
 
 def default_name(now: datetime.datetime) -> str:
-    """The default run folder, ``runs/2026-01-31-235959``."""
+    """Return the default run folder, ``runs/2026-01-31-235959``."""
     return os.path.join(PARENT, f"{now:%Y-%m-%d-%H%M%S}")
 
 
 def model_path(path: str | os.PathLike[str]) -> Path:
-    """The model file at a path: the file itself, or the best, else the last checkpoint of a run folder.
+    """Return the model file at a path: the file itself, or the best, else the last checkpoint of a run folder.
 
     Raises `CheckpointError`.
     """

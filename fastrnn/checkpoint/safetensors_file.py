@@ -102,7 +102,7 @@ def read_header(file: io.BufferedIOBase, size: int) -> Header:
 
 
 def check_layout(header: Header) -> dict[str, Entry]:
-    """The entries of all arrays, in the file's order.
+    """Return the entries of all arrays, in the file's order.
 
     Raises `FormatError` if arrays overlap, leave a gap or do not fill the file.
     """
@@ -142,17 +142,17 @@ def read_tensors(file: io.BufferedIOBase, entries: Mapping[str, Entry]) -> dict[
 
 
 def quote_untrusted(text: str, most: int = 60) -> str:
-    """A string of an untrusted file, quoted, escaped and shortened for a message of one line."""
+    """Return a string of an untrusted file, quoted, escaped and shortened for a message of one line."""
     return ascii(text if len(text) <= most else text[: most - 3] + "...")
 
 
 def view_bytes(tensor: Array) -> memoryview:
-    """The bytes of a C-contiguous array, not copied."""
+    """Return the bytes of a C-contiguous array, not copied."""
     return tensor.reshape(-1).view(np.uint8).data
 
 
 def _max_header_length(size: int) -> int:
-    """The longest header accepted in a file of ``size`` bytes.
+    """Return the longest header accepted in a file of ``size`` bytes.
 
     It is MAX_HEADER and 3/8 of the tensors' bytes: a parsed header takes several times its length.
     """

@@ -73,18 +73,18 @@ def _require_file(path: Path, name: str, corpus: str) -> None:
     raise InputError(f"{name}: not fetched yet; run fastrnn data fetch {corpus}")
 
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 _TIMEOUT = 30.0  # seconds without a byte
 _TRIES = 4  # consecutive attempts without progress
 
 
-def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Path]:
+def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list[Path]:
     """Download the files of a corpus in `CORPORA` to the data folder, except those already there.
 
     Args:
         name: Name of the corpus.
-        report: Called with the file name, the bytes received so far and the size.
+        progress: Called with the file name, the bytes received so far and the size.
 
     Raises:
         ConfigError: If the name is unknown.
@@ -98,22 +98,22 @@ def fetch(name: str, report: Report = lambda file, done, size: None) -> list[Pat
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            return [_fetch_file(name, file, folder, report) for file in CORPORA[name].files]
+            return [_fetch_file(name, file, folder, progress) for file in CORPORA[name].files]
         finally:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # succeeds only if it is empty
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
-        raise OutputError(f"{where}: cannot keep it there: {why}; FASTRNN_DATA can name another folder") from None
+        raise OutputError(f"{where}: cannot write there: {why}; set FASTRNN_DATA to another folder") from None
 
 
-def _fetch_file(corpus: str, file: RemoteFile, folder: Path, report: Report) -> Path:
+def _fetch_file(corpus: str, file: RemoteFile, folder: Path, progress: Progress) -> Path:
     kept, fetched = folder / file.local_name, folder / file.download_name
     if _size(kept) == (file.unpacked or file.size):
         return kept
     if _size(fetched) != file.size:
         part = folder / (file.download_name + ".part")
-        _download(_address(corpus, file), part, file, report)
+        _download(_address(corpus, file), part, file, progress)
         _check_digest(part, file)
         os.replace(part, fetched)
     if file.member:
@@ -135,7 +135,7 @@ def _mirror() -> str:
     return mirror.rstrip("/") + "/" if mirror else ""
 
 
-def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
+def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> None:
     """Download a file to ``part``, resuming until it is complete."""
     tries = 0
     while (done := _size(part)) != file.size:
@@ -143,7 +143,7 @@ def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
             part.unlink()
             continue
         try:
-            _receive(url, part, done, file, report)
+            _receive(url, part, done, file, progress)
         except (http.client.HTTPException, TimeoutError, ConnectionError, urllib.error.URLError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 if error.code == 416:  # range not satisfiable: the file on the server has changed
@@ -161,7 +161,7 @@ def _download(url: str, part: Path, file: RemoteFile, report: Report) -> None:
                 raise InputError(f"{url}: it ends after {_size(part):,} of {file.size:,} bytes; try again later")
 
 
-def _receive(url: str, part: Path, done: int, file: RemoteFile, report: Report) -> None:
+def _receive(url: str, part: Path, done: int, file: RemoteFile, progress: Progress) -> None:
     """Append the data of one connection to ``part``."""
     headers = {"User-Agent": "fastrnn", "Accept-Encoding": "identity"}
     if done:
@@ -169,16 +169,16 @@ def _receive(url: str, part: Path, done: int, file: RemoteFile, report: Report) 
     with _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
         is_partial = response.status == 206
         if is_partial and not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
-            raise InputError(f"{url}: the server sends another part than the one asked for; try again later")
+            raise InputError(f"{url}: the server sent another range than requested; try again later")
         with open(part, "ab" if is_partial else "wb") as out:
             done = done if is_partial else 0
             while chunk := _read_available(response):
                 done += len(chunk)
                 if done > file.size:
                     out.truncate(0)
-                    raise InputError(f"{url}: more than the {file.size:,} bytes it should have; it is not kept")
+                    raise InputError(f"{url}: more than the {file.size:,} bytes expected; not kept")
                 out.write(chunk)
-                report(file.download_name, done, file.size)
+                progress(file.download_name, done, file.size)
 
 
 def _read_available(response: IO[bytes]) -> bytes:
@@ -194,7 +194,7 @@ def _check_digest(part: Path, file: RemoteFile) -> None:
         found = hashlib.file_digest(kept, "sha256").hexdigest()
     if found != file.sha256:
         part.unlink()
-        raise InputError(f"{file.download_name}: its SHA-256 is {found}, not {file.sha256}; it is not kept")
+        raise InputError(f"{file.download_name}: its SHA-256 is {found}, not {file.sha256}; not kept")
 
 
 def unpack(archive: Path, member: str, size: int, target: Path) -> None:
@@ -223,10 +223,10 @@ def _copy(source: IO[bytes], out: IO[bytes], size: int, archive: Path) -> None:
     while chunk := source.read(CHUNK):
         done += len(chunk)
         if done > size:
-            raise zipfile.BadZipFile(f"{archive.name} unpacks to more than it says")
+            raise zipfile.BadZipFile(f"{archive.name} unpacks to more bytes than its directory states")
         out.write(chunk)
     if done != size:
-        raise zipfile.BadZipFile(f"{archive.name} unpacks to less than it says")
+        raise zipfile.BadZipFile(f"{archive.name} unpacks to fewer bytes than its directory states")
 
 
 def _size(part: Path) -> int:

@@ -75,7 +75,7 @@ class RandomSource:
 
 
 def bits(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
-    """The four problems of bit reversal.
+    """Yield examples of one of the four bit-reversal problems.
 
     1: one bit, its complement (CSV x1,y1). 2: ten bits at once (CSV x1..x10,y1..y10); variable: padded with -1.
     3: bits one after the other, each complemented. 4: a bit is complemented if it equals the output before it, and else
@@ -111,7 +111,7 @@ def complement_if_equal(given: list[int]) -> list[int]:
 
 
 def waves(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
-    """Four hourly series of length ``count`` (CSV date, a, b, c, d): sums of two sines with a little noise."""
+    """Yield four hourly series of length ``count`` (CSV date, a, b, c, d): sums of two sines with a little noise."""
     names = "abcd"
     shapes = [(rng.uniform(0, 2 * math.pi), rng.uniform(0, 2 * math.pi), rng.uniform(0.3, 0.7)) for _ in names]
     start = datetime.datetime(2024, 1, 1)
@@ -127,7 +127,7 @@ def waves(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
 
 
 def dates(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
-    """A date as people write it, a tab, and the same date in ISO 8601 (TSV), from 1950 to 2049."""
+    """Yield lines of a date as people write it, a tab, and the same date in ISO 8601 (TSV), from 1950 to 2049."""
     first, days = datetime.date(1950, 1, 1), 36525
     for _ in range(choices.count or 10000):
         date = first + datetime.timedelta(days=rng.integer(0, days - 1))
@@ -136,7 +136,7 @@ def dates(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
 
 
 def copy(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
-    """A symbol as the label, a tab, then the text: that symbol, and ``gap`` characters of noise (TSV).
+    """Yield lines of a symbol as the label, a tab, then the text: that symbol, and ``gap`` characters of noise (TSV).
 
     A classifier has to remember the symbol for ``gap`` steps.
     """
@@ -146,7 +146,7 @@ def copy(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
 
 
 def reverse(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
-    """A word of up to 12 letters (``length``), a tab, and the word reversed (TSV)."""
+    """Yield lines of a word of up to 12 letters (``length``), a tab, and the word reversed (TSV)."""
     longest = choices.length or _LONGEST_WORD
     for _ in range(choices.count or 20000):
         word = "".join(rng.choice(LETTERS) for _ in range(rng.integer(1, longest)))

@@ -74,7 +74,7 @@ class GradientFlow:
         return int(self.norms["h"].shape[1])
 
     def factor(self, name: str, layer: int) -> float:
-        """The factor of the gradient for each step back: the geometric mean over lags 1 to K.
+        """Return the factor of the gradient for each step back: the geometric mean over lags 1 to K.
 
         NaN for one lag and for a zero gradient.
         """
@@ -143,7 +143,7 @@ def compute_gradient_flow(network: Network, rows: Rows) -> GradientFlow:
 
 
 def _collect_states(network: Network, rows: Rows) -> dict[str, Array]:
-    """The states that enter the K steps: name -> (L, K, B, H)."""
+    """Return the states that enter the K steps: name -> (L, K, B, H)."""
     warm = len(rows.resets) - 1
     batch = rows.ids.shape[1]
     state = network.initial_state(batch)
@@ -194,7 +194,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
 
 
 def random_rows(lags: int = 64, rows: int = 32, seed: int = 1) -> Rows:
-    """Random symbols for an untrained network: warm-up from a zero state, then ``lags`` steps."""
+    """Return random symbols for an untrained network: warm-up from a zero state, then ``lags`` steps."""
     check_amounts(lags, rows)
     rng = np.random.default_rng(seed)
     text = rng.integers(VOCABULARY, size=(WARM_UP + lags + 1, rows)).astype(np.int32)

@@ -18,7 +18,7 @@ STEPS = 128  # tokens of one window
 
 
 def head(corpus: Corpus, length: int = 10_000) -> Corpus:
-    """The first ``length`` tokens of a corpus. Raises `ConfigError` for fewer than 2."""
+    """Return the first ``length`` tokens of a corpus. Raises `ConfigError` for fewer than 2."""
     if length < 2:
         raise ConfigError(f"length is {length}; it must be at least 2")
     starts, breaks = (p[p < length] for p in (corpus.starts, corpus.breaks))
@@ -50,7 +50,7 @@ def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int,
 
 
 def compute_surprisal(network: Network, corpus: Corpus) -> Array:
-    """The surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
+    """Return the surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
     # The loss at a token is the surprisal of the next one, hence the shift by one.
     nats = np.empty(len(corpus) + 1)
     for first, stop in trace_hidden_states(network, corpus):
@@ -60,6 +60,6 @@ def compute_surprisal(network: Network, corpus: Corpus) -> Array:
 
 
 def find_largest(nats: Array, count: int) -> list[int]:
-    """The positions of the ``count`` largest values, largest first; NaN is ignored."""
+    """Return the positions of the ``count`` largest values, largest first; NaN is ignored."""
     order = np.argsort(-nats, kind="stable")  # sorts NaN last
     return [int(i) for i in order[: min(count, int(np.isfinite(nats).sum()))]]

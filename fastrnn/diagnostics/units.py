@@ -51,7 +51,7 @@ class Match:
 
 
 def compute_activations(network: Network, corpus: Corpus) -> Array:
-    """The outputs h (L, n, H) of every layer after each token of a text, from a zero state."""
+    """Return the outputs h (L, n, H) of every layer after each token of a text, from a zero state."""
     shape = network.shape
     found = np.empty((shape.layers, len(corpus), shape.hidden), network.dtype)
     for first, stop in trace_hidden_states(network, corpus):
@@ -145,7 +145,7 @@ def find_units(
 
 
 def correlations(values: Array, signal: Array) -> Array:
-    """Pearson's r (H,) of each column of values (n, H) with signal (n,); 0 for a constant column."""
+    """Return Pearson's r (H,) of each column of values (n, H) with signal (n,); 0 for a constant column."""
     x = values - values.mean(axis=0, dtype=np.float64)
     y = signal - signal.mean()
     size = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
@@ -154,7 +154,7 @@ def correlations(values: Array, signal: Array) -> Array:
 
 
 def roc_areas(ranks: Array, signal: Array) -> Array:
-    """The area (H,) under the ROC curve of each unit as a predictor of signal (n,) bool.
+    """Return the area (H,) under the ROC curve of each unit as a predictor of signal (n,) bool.
 
     ``ranks`` (n, H) as returned by `column_ranks`. By Mann and Whitney's U, for p true and q false:
     (sum of the ranks of the true - p (p + 1) / 2) / (p q), ties count half.
@@ -165,7 +165,7 @@ def roc_areas(ranks: Array, signal: Array) -> Array:
 
 
 def column_ranks(values: Array) -> Array:
-    """Ranks (n, H) from 1 in each column of values (n, H); equal values get their mean rank."""
+    """Return ranks (n, H) from 1 in each column of values (n, H); equal values get their mean rank."""
     ranks = np.empty(values.shape)
     for j, column in enumerate(values.T):
         _, places, counts = np.unique(column, return_inverse=True, return_counts=True)

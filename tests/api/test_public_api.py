@@ -415,7 +415,7 @@ def test_numpy_scalars_are_accepted_as_numbers(folder: Path) -> None:
 def test_a_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path) -> None:
     for call in (fastrnn.train, fastrnn.read_corpus, lambda t: fastrnn.read_records(t, "classify")):
         for text in (TEXT.replace(", ", "\n") * 99, "*" + TEXT * 99, TEXT * 99 + "\0"):
-            with pytest.raises(InputError, match=r"is a text, not the name of one") as caught:
+            with pytest.raises(InputError, match=r"is a text, not a file name") as caught:
                 call(text)
             assert len(str(caught.value)) < 400
             assert "\n" not in str(caught.value)

@@ -125,7 +125,7 @@ def test_one_name_or_path_is_trained_on(tmp_path: Path, kind: Any, alone: bool) 
 
 
 def test_what_names_no_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a value of type int where a file is named"):
+    with pytest.raises(InputError, match="a value of type int instead of a file name"):
         fastrnn.train([5], fastrnn.Config(**SMALL), tmp_path / "run")  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"notes\.txt: no such file"):
         fastrnn.train("notes.txt", fastrnn.Config(**SMALL), tmp_path / "run")

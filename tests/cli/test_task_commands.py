@@ -284,7 +284,7 @@ def test_predict_tells_a_leap_and_fills_in_missing_values(folder: Path, tmp_path
     lines = FILES["wave.csv"].splitlines()
     data.write_text("\n".join(lines[:100] + lines[103:]))
     done = invoke("predict", run, str(data))
-    assert "gap.csv: at 2024-01-05 06:00 the dates leap by 4:00:00 where a step is 1:00:00" in done.stderr
+    assert "gap.csv: at 2024-01-05 06:00 the dates jump by 4:00:00 where a step is 1:00:00" in done.stderr
     data.write_text("\n".join([*lines[:-1], "2024-01-10 23:00,,1"]))
     assert "--missing interpolate, last or drop" in invoke("predict", run, str(data), status=1).stderr
     done = invoke("predict", run, str(data), "--missing", "last")

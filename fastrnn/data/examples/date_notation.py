@@ -144,7 +144,7 @@ class Notation:
         return formatted
 
     def _format_part(self, name: str, old: str, moment: datetime.datetime, fraction: int, offset: int | None) -> str:
-        """The text of one group of the pattern; ``old`` is that of the example."""
+        """Return the text of one group of the pattern; ``old`` is that of the example."""
         if name == "sign":
             return old
         if name == "offset":
@@ -191,7 +191,7 @@ class Notation:
 
 
 def find_notation(field: str) -> re.Pattern[str] | None:
-    """The first notation that matches a field."""
+    """Return the first notation that matches a field."""
     for pattern in _NOTATIONS:
         match = pattern.fullmatch(field)
         if match is not None and _is_valid(match.groupdict()):
@@ -214,7 +214,7 @@ def _is_valid(groups: dict[str, str | None]) -> bool:
 
 
 def parse_day(groups: dict[str, str | None]) -> int:
-    """The first day of the date's period, in days since 1970. Raises `ValueError`."""
+    """Return the first day of the date's period, in days since 1970. Raises `ValueError`."""
     year = int(groups["year"] or 0)
     if groups.get("week"):
         day = datetime.date.fromisocalendar(year, int(groups["week"] or 0), int(groups.get("weekday") or 1))
@@ -230,7 +230,7 @@ def parse_day(groups: dict[str, str | None]) -> int:
 
 
 def parse_seconds(groups: dict[str, str | None]) -> int:
-    """Whole seconds since midnight. Raises `ValueError`."""
+    """Return whole seconds since midnight. Raises `ValueError`."""
     hour, minute, second = (int(groups.get(name) or 0) for name in ("hour", "minute", "second_"))
     half = groups.get("half")
     if half:
@@ -269,7 +269,7 @@ def _format_offset(old: str, seconds: int) -> str:
 
 
 def _match_case(old: str, new: str) -> str:
-    """The new name in the case of the old one."""
+    """Return the new name in the case of the old one."""
     return new.upper() if old.isupper() else new.lower() if old.islower() else new
 
 

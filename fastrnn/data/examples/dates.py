@@ -161,7 +161,7 @@ class _DateColumn:
             self._detail = detail
 
     def dates(self, order: str) -> Dates:
-        """The column as instants. Raises `DateError` if it is ambiguous and ``order`` does not decide."""
+        """Return the column as instants. Raises `DateError` if it is ambiguous and ``order`` does not decide."""
         if self._ordered:
             dates = self._instants(np.frombuffer(self._days, np.int64), ())
             if "short_year" in self.pattern.groupindex:

@@ -104,7 +104,7 @@ def read_lines(source: Source) -> Iterator[tuple[Location, str]]:
 
 
 def _decode_chunks(source: Source, utf8: Utf8Decoder) -> Iterator[tuple[str, bool]]:
-    """Yield pieces of text, each with whether it is the last."""
+    """Yield (piece of text, whether it is the last)."""
     for chunk in source.chunks():
         yield utf8.feed(chunk), False
     yield utf8.feed(b"", final=True), True

@@ -32,7 +32,7 @@ class Frequency:
     anchor: int | str = 1
 
     def times_after(self, last: np.datetime64, steps: int) -> Times:
-        """The next local times (steps,) after ``last``."""
+        """Return the next local times (steps,) after ``last``."""
         ahead = self.count * np.arange(1, steps + 1)
         if self.kind == "span":
             return _as_times(last + ahead)
@@ -69,7 +69,7 @@ class Frequency:
         return f"one {noun}" if self.count == 1 else f"{self.count} {noun}s"
 
     def _days_of(self, months: Times) -> Times:
-        """The anchor day of each month."""
+        """Return the anchor day of each month."""
         first, end = _month_bounds(months)
         if self.anchor == "end":
             return end
@@ -82,7 +82,7 @@ class Frequency:
 
 
 def frequency_of(times: Times, wall: Times) -> Frequency:
-    """The frequency of at least two rising instants ``times`` with local times ``wall``.
+    """Return the frequency of at least two rising instants ``times`` with local times ``wall``.
 
     Series with one row per day at the same local time have a frequency in days, not in hours: with daylight saving
     time a day can have 23 or 25 hours.
@@ -94,7 +94,7 @@ def frequency_of(times: Times, wall: Times) -> Frequency:
 
 
 def _detect_months(days: Times) -> Frequency | None:
-    """A frequency in months, if the dates have the same position in each month."""
+    """Return a frequency in months, if the dates have the same position in each month."""
     months = days.astype("datetime64[M]")
     if np.diff(months).astype(np.int64).min() < 1:
         return None
@@ -112,7 +112,7 @@ def _detect_months(days: Times) -> Frequency | None:
 
 
 def _detect_weekdays(days: Times) -> Frequency | None:
-    """A frequency in weekdays, if some days of the week never occur."""
+    """Return a frequency in weekdays, if some days of the week never occur."""
     if _lower_median(days) != 1:
         return None
     # 1970-01-01 was a Thursday: day + 3 counts from a Monday.
@@ -127,7 +127,7 @@ def _detect_weekdays(days: Times) -> Frequency | None:
 
 
 def _month_bounds(months: Times) -> tuple[Times, Times]:
-    """The first and the last day of each month."""
+    """Return the first and the last day of each month."""
     return _as_times(months.astype("datetime64[D]")), _as_times((months + 1).astype("datetime64[D]") - _DAY)
 
 
@@ -136,6 +136,6 @@ def _as_times(array: Array) -> Times:
 
 
 def _lower_median(times: Times) -> int:
-    """The median step in the times' unit; of an even number the lower one, so that it is a step that occurs."""
+    """Return the median step in the times' unit; of an even number the lower one, so that it is a step that occurs."""
     between = np.sort(np.diff(times).astype(np.int64))
     return int(between[(len(between) - 1) // 2])

@@ -50,16 +50,16 @@ class Series:
         return len(self.values)
 
     def part(self, start: int, stop: int | None = None) -> "Series":
-        """Rows start to stop - 1."""
+        """Return rows start to stop - 1."""
         return self.rows(np.arange(len(self))[start:stop])
 
     def rows(self, rows: Positions) -> "Series":
-        """The rows with these indices, in this order."""
+        """Return the rows with these indices, in this order."""
         times, offsets = (None if part is None else part[rows] for part in (self.times, self.offsets))
         return replace(self, values=self.values[rows], times=times, offsets=offsets)
 
     def extend(self, values: Array) -> "Series":
-        """The series with ``values`` (m, C) appended, at its own frequency."""
+        """Return the series with ``values`` (m, C) appended, at its own frequency."""
         more = self.times_after(len(values))
         whole = np.concatenate([self.values, values])
         if self.times is None or more is None:
@@ -71,7 +71,7 @@ class Series:
         return replace(self, values=whole, times=times, offsets=offsets, known_frequency=self.frequency)
 
     def times_after(self, count: int) -> Times | None:
-        """The instants (count,) of the next rows, with the last row's offset from UTC."""
+        """Return the instants (count,) of the next rows, with the last row's offset from UTC."""
         wall = self.wall
         frequency = self.frequency
         if self.times is None or wall is None or frequency is None:
@@ -80,7 +80,7 @@ class Series:
         return after
 
     def dates_after(self, count: int) -> list[str] | None:
-        """The times of the next rows in the notation of the column of dates."""
+        """Return the times of the next rows in the notation of the column of dates."""
         after = self.times_after(count)
         return (
             None if after is None else self.format_times(after, None if self.offsets is None else int(self.offsets[-1]))
@@ -107,7 +107,7 @@ class Series:
         return "".join(part[0] for part in self.notation.order) if isinstance(self.notation, Notation) else ""
 
     def gaps(self) -> Positions:
-        """The rows whose distance from the row before differs from one step by more than half a step."""
+        """Return the rows whose distance from the row before differs from one step by more than half a step."""
         if self.times is None or self.wall is None or self.frequency is None or len(self.times) < 2:
             return np.empty(0, np.int64)
         return np.flatnonzero(self.frequency.find_gaps(self.times, self.wall)) + 1
@@ -156,13 +156,13 @@ def describe_gaps(items: Iterable[Example]) -> str | None:
     else:
         leap = f"from {before}"
     return (
-        f"{example.place}: at {here} the dates leap {leap} where a step is {step}{more}; "
-        "the rows are taken as evenly spaced"
+        f"{example.place}: at {here} the dates jump {leap} where a step is {step}{more}; "
+        "the rows are assumed to be evenly spaced"
     )
 
 
 def steps_per_day(series: Series) -> int | None:
-    """The number of rows per day, if it is a whole number of at least two; else None."""
+    """Return the number of rows per day, if it is a whole number of at least two; else None."""
     if series.times is None or series.frequency is None or series.frequency.kind != "span":
         return None
     rows, rest = divmod(int(np.timedelta64(1, "D") / _tick(series.times)), max(1, series.frequency.count))
@@ -170,7 +170,7 @@ def steps_per_day(series: Series) -> int | None:
 
 
 def _tick(times: Times) -> Any:
-    """One tick of the times."""
+    """Return one tick of the times."""
     return np.ones(1, f"timedelta64[{np.datetime_data(times.dtype)[0]}]")[0]
 
 

@@ -1,7 +1,7 @@
 """Sliding windows over time series: the training data of forecast.
 
 Letters: T input steps (``seq``), h predicted steps (``horizon``), C columns, B windows. The target is the change from
-a window's last row, so a model whose output is zero predicts that nothing changes. The input has the changes up to
+a window's last row, so a model whose output is zero predicts no change. The input has the changes up to
 that row and, at every step, the row's level. On ETTh1 (C = 1, 24 hours) the mean squared error is 2.63, against 2.80
 with absolute values in and out and 2.82 with changes alone.
 """
@@ -70,7 +70,7 @@ class SlidingWindows:
         return digest.hexdigest()
 
     def batch(self, rows: Positions) -> Batch:
-        """The windows with these indices as a batch.
+        """Return the windows with these indices as a batch.
 
         x (T, B, 2*C + 4) has the changes up to the last row, that row's level and the calendar features. y (B, h*C)
         has the changes from the last row, NaN beyond the end of a series.
@@ -98,7 +98,7 @@ class SlidingWindows:
         return found
 
     def actual(self, rows: Positions) -> Array:
-        """The actual values (B, h, C) in the series' own units; NaN beyond the end of a series."""
+        """Return the actual values (B, h, C) in the series' own units; NaN beyond the end of a series."""
         at = self._ahead(rows)
         end = self.bounds[np.searchsorted(self.bounds, self.first[rows], "right")]
         found: Array = self.values[np.minimum(at, len(self.values) - 1)]
@@ -107,17 +107,17 @@ class SlidingWindows:
         return found
 
     def persistence(self, rows: Positions) -> Array:
-        """The naive forecast (B, h, C): the last row, repeated."""
+        """Return the naive forecast (B, h, C): the last row, repeated."""
         last = self.values[self.first[rows] + self.schema.seq - 1]
         return np.repeat(last[:, None], self.schema.horizon, axis=1)
 
     def season_length(self) -> int | None:
-        """The number of rows per day, if the dates have one and a window holds a whole day."""
+        """Return the number of rows per day, if the dates have one and a window holds a whole day."""
         rows = steps_per_day(self.series[0])
         return rows if rows is not None and rows <= self.schema.seq else None
 
     def seasonal_naive(self, rows: Positions, period: int) -> Array:
-        """The seasonal naive forecast (B, h, C): the last ``period`` rows, repeated."""
+        """Return the seasonal naive forecast (B, h, C): the last ``period`` rows, repeated."""
         at = self._ahead(rows)
         ahead = np.arange(self.schema.horizon)
         # Step i of the horizon repeats the row one period back, or several where the horizon is longer.
@@ -142,24 +142,24 @@ class SlidingWindows:
         return self.take(np.flatnonzero(train)), self.take(np.flatnonzero(held_out))
 
     def take(self, rows: Positions) -> "SlidingWindows":
-        """The windows with these indices, in this order."""
+        """Return the windows with these indices, in this order."""
         return _replace_first(self, self.first[rows])
 
     def sample(self, count: int, seed: int) -> "SlidingWindows":
-        """A random sample of at most ``count`` windows."""
+        """Return a random sample of at most ``count`` windows."""
         return self.take(sample_rows(len(self), count, seed))
 
     def latest(self) -> "SlidingWindows":
-        """The last window of each series, with its horizon after the end of the data."""
+        """Return the last window of each series, with its horizon after the end of the data."""
         return _replace_first(self, self.bounds[1:] - self.schema.seq)
 
     def extend(self, values: Array) -> "SlidingWindows":
-        """The latest windows after appending predicted ``values`` (series, m, C) to each series."""
+        """Return the latest windows after appending predicted ``values`` (series, m, C) to each series."""
         longer = [one.extend(v) for one, v in zip(self.series, values, strict=True)]
         return _build_windows(longer, self.schema).latest()
 
     def _ahead(self, rows: Positions) -> Positions:
-        """Indices (B, h) of the rows to predict."""
+        """Return indices (B, h) of the rows to predict."""
         return self.first[rows][:, None] + self.schema.seq + np.arange(self.schema.horizon)
 
 

@@ -101,11 +101,11 @@ class SymbolVocab(Tokenizer):
 def symbol_vocab_from_dict(mapping: Any) -> SymbolVocab:
     """Restore a vocabulary from `SymbolVocab.to_dict`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or set(mapping) != {"unit", "known"}:
-        raise InputError("a table of symbols has a unit and what is known")
+        raise InputError("a symbol vocabulary needs the keys unit and known")
     unit = mapping["unit"]
     known = mapping["known"]
     if not isinstance(unit, str) or not isinstance(known, str) or any("\ud800" <= c <= "\udfff" for c in known):
-        raise InputError("a table of symbols has texts without surrogates")
+        raise InputError("the unit and the symbols of a vocabulary must be texts without surrogates")
     return SymbolVocab(unit, known if unit == "chars" or not known else known.split("\n"))
 
 
@@ -117,7 +117,7 @@ def split_symbols(unit: str, text: Any) -> list[str]:
 
 
 class _SymbolDecoder(Decoder):
-    """Converts ids to text up to the first end symbol; an unknown symbol becomes U+FFFD."""
+    """Decode ids up to the first end symbol; an unknown symbol becomes U+FFFD."""
 
     def __init__(self, symbols: SymbolVocab) -> None:
         self._symbols = symbols

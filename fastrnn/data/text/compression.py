@@ -118,7 +118,7 @@ def read_chunks(read: Callable[[int], bytes], name: str, path: str = "") -> Iter
     if format is not None:
         yield from _decompress(chunks, format, name)
     elif expected is not None and first:
-        raise InputError(f"{name}: not {expected.name}, in spite of its name; rename it if it is plain text")
+        raise InputError(f"{name}: not {expected.name}, despite its name; rename it if it is plain text")
     else:
         yield from chunks
 

@@ -195,7 +195,7 @@ class _EncodingOptions:
 
 def _token_kind(tokens: str, tokenizer: Tokenizer | None) -> str:
     if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
-        raise ConfigError(f"tokenizer must be that of a model or corpus, not {quote(tokenizer)}")
+        raise ConfigError(f"tokenizer must be the tokenizer of a model or corpus, not {quote(tokenizer)}")
     kind = tokens if tokenizer is None else tokenizer.kind
     if not isinstance(kind, str) or kind not in ENCODERS:
         raise ConfigError(
@@ -296,7 +296,7 @@ def _check_known(n: int, skipped: dict[str, int], what: str) -> None:
         known = "none" if n == 0 else "only one"
         raise InputError(
             f"{what}: the model knows {known} of its {total:,} characters: {describe_chars(skipped)} are unknown to "
-            "it; use a text in characters that it knows, or train a new model"
+            "it; use a text with known characters, or train a new model"
         )
 
 

@@ -31,11 +31,11 @@ def normalize_inputs(inputs: Paths) -> list[str]:
     """Return the inputs as a list of names. Raises `InputError` for anything else."""
     several: Any = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     if isinstance(several, bytes | Mapping) or not isinstance(several, Iterable) or hasattr(several, "columns"):
-        raise InputError(f"a value of type {type(inputs).__name__} where files are named; give names or paths")
+        raise InputError(f"a value of type {type(inputs).__name__} instead of file names; give names or paths")
     found = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in several]
     for name in found:
         if not isinstance(name, str):
-            raise InputError(f"a value of type {type(name).__name__} where a file is named; give names or paths")
+            raise InputError(f"a value of type {type(name).__name__} instead of a file name; give names or paths")
     return found
 
 
@@ -66,8 +66,8 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
         return [source for path in fetched for source in _files(path)]
     if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
         raise InputError(
-            f"{quote(name)} is a text, not the name of one; write it to a file and name that, or in Python give what "
-            "corpus_from_text makes of it"
+            f"{quote(name)} is a text, not a file name; write it to a file and name that, or in Python use "
+            "corpus_from_text"
         )
     if glob.has_magic(name):
         return _expand_glob(name, tokens, left_out)
@@ -104,7 +104,7 @@ def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]
 
 
 def _expand_file(path: str, tokens: str, left_out: list[str]) -> list[Source]:
-    """Return a file that was named, whatever it holds, or the texts in a zip archive."""
+    """Return a named file, whether it is text or not, or the texts in a zip archive."""
     found = _files(path)
     if len(found) == 1:
         return found

@@ -13,7 +13,7 @@ _PIECE = 1 << 18  # ids per step: little memory next to the buffer, much work ne
 
 
 def id_type(size: int) -> np.dtype[Any]:
-    """The narrowest unsigned type for the ids of a vocabulary of this size."""
+    """Return the narrowest unsigned type for the ids of a vocabulary of this size."""
     return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
 
 
@@ -65,7 +65,7 @@ class IdBuffer:
         return start + _apart(np.concatenate(found), len(pattern))
 
     def last(self) -> int:
-        """The id appended last; the buffer must not be empty."""
+        """Return the id appended last; the buffer must not be empty."""
         return int.from_bytes(self._data[-self.dtype.itemsize :], sys.byteorder)
 
     def remap(self, table: npt.NDArray[np.int64], size: int) -> None:

@@ -208,7 +208,7 @@ def test_json_arrays_and_lines(tmp_path: Path) -> None:
     [
         ('[{"text": "a", "label": "x"}\n{"text": "b"}]', "a.json:2: not JSON; separate the objects"),
         ('[\n{"text": "a"', "a.json:2: not JSON"),
-        ('[{"text": "a", "label": "x"}] 7', "a.json:1: not JSON; something follows the array"),
+        ('[{"text": "a", "label": "x"}] 7', "a.json:1: not JSON; remove the text after the array"),
         ("[7]", "a.json:1: not a JSON object"),
         ("[]", "a.json: no example in it"),
         ('{"body": "a", "kind": "x"}', 'a.json:1: no "label"; a line is {"label": ..., "text": ...}; --label names'),

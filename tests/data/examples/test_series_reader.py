@@ -47,7 +47,7 @@ def test_rows_with_the_newest_first_are_reversed_and_told(tmp_path: Path) -> Non
         (["x,2023-01-05,1", "x,2023-01-04,2", "x,2023-01-03,3", "x,2023-01-03,3"],
          "t.csv:5: 2023-01-03 occurs twice, here and in line 4"),
         (["x,2023-10-29 02:00,1", "x,2023-10-29 02:30,2", "x,2023-10-29 02:00,3"],
-         "where clocks are put back, write the offset from UTC, such as 02:00+01:00"),
+         "for the hour that daylight saving time repeats, write the offset from UTC, such as 02:00+01:00"),
         (["x,2023-01-01,1", "x,,2", "x,2023-01-02,3"], "t.csv:3: column 'date' has no date ('')"),
     ],
 )  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_column_of_dates_that_is_not_understood_is_told(tmp_path: Path) -> Non
 
     assert records.items[0].x.times is None
     assert remark(records).startswith(
-        "column 'date' is not understood as dates ('first of May'); the rows are taken as"
+        "column 'date' could not be parsed as dates ('first of May'); the rows are assumed to be"
     )
 
 

@@ -174,8 +174,8 @@ def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
     told = describe_gaps([*even.items, *gappy.items])
     assert told is not None
     assert told.endswith(
-        "gap.csv: at 2024-01-01 05:00 the dates leap by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
-        "the rows are taken as evenly spaced"
+        "gap.csv: at 2024-01-01 05:00 the dates jump by 3:00:00 where a step is 1:00:00 (and at 1 more rows); "
+        "the rows are assumed to be evenly spaced"
     )
 
 

@@ -88,7 +88,7 @@ def test_damage_is_reported_with_name_and_kind(suffix: str, tmp_path: Path) -> N
     path = tmp_path / f"a{suffix}"
     whole = COMPRESS[suffix](os.urandom(1000))
     for content, message in [
-        (b"plain text", "in spite of its name; rename it if it is plain text$"),
+        (b"plain text", "despite its name; rename it if it is plain text$"),
         (whole[:-9], "damaged .*: it ends too early$"),
         (whole[:40] + b"\xaa" * 40 + whole[80:], "damaged"),
     ]:

@@ -121,7 +121,7 @@ def load_npz(source: Source, answers: bool) -> Arrays:
 
 
 def make_classification_examples(arrays: Arrays, place: Location) -> Iterator[Example]:
-    """One example per row: x (T, F), and as label the whole number or text in y (N,)."""
+    """Yield one example per row: x (T, F), and as label the whole number or text in y (N,)."""
     y = arrays.y
     if y is not None and (y.ndim != 1 or y.dtype.kind not in "iubU"):
         wanted = "labels are one whole number or text for each example"
@@ -132,7 +132,7 @@ def make_classification_examples(arrays: Arrays, place: Location) -> Iterator[Ex
 
 
 def make_regression_examples(arrays: Arrays, place: Location) -> Iterator[Example]:
-    """One example per row: x (T, F) and y (T, K), T = 1 if x is (N, F).
+    """Yield one example per row: x (T, F) and y (T, K), T = 1 if x is (N, F).
 
     Steps at the end whose x is all NaN are padding.
     """
@@ -149,7 +149,7 @@ def make_regression_examples(arrays: Arrays, place: Location) -> Iterator[Exampl
 
 
 def _split_sequences(x: Array, place: Location, name: str) -> Iterator[Array]:
-    """Each example as (T, F): (N, F) is one step, further dimensions are flattened into the features."""
+    """Yield each example as (T, F): (N, F) is one step, further dimensions are flattened into the features."""
     steps = x.reshape(len(x), 1, -1) if x.ndim == 2 else x.reshape(len(x), x.shape[1], -1)
     # Integers cannot be NaN, so there is no padding to cut off and nothing to check.
     if x.dtype.kind != "f":

@@ -125,7 +125,7 @@ def _is_word(number: str, expected: int, place: Location) -> bool:
 
 
 def read_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
-    """A token and its tag on each line, separated by a tab or blanks; a blank line ends the sequence.
+    """Read a token and its tag from each line, separated by a tab or blanks; a blank line ends the sequence.
 
     Without ``answers`` a line may hold a token alone. ``known``: the tags of a trained model; further columns of such
     tags, or of probabilities, are its earlier predictions and are ignored.
@@ -159,7 +159,7 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
 
 
 def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:
-    """The example of a block, and whether it has the columns that prediction adds."""
+    """Return the example of a block, and whether it has the columns that prediction adds."""
     words: list[str] = []
     tags: list[str] = []
     has_predictions = False
@@ -194,7 +194,7 @@ def split_columns(line: str) -> list[str]:
 
 
 def locate_word(record: Example, word: int) -> Location:
-    """The line of the word with this index, counted from 0."""
+    """Return the line of the word with this index, counted from 0."""
     seen = -1
     for n, line in enumerate(record.raw.split("\n")):
         # In two-column files every line is a word.
@@ -239,7 +239,7 @@ def _detect_conllu(whole_lines: list[str]) -> bool | None:
 
 
 def _split_blocks(source: Source, answers: bool) -> Iterator[tuple[Location, list[str]]]:
-    """The lines between blank lines, with the place of the first of them.
+    """Yield the lines between blank lines, with the place of the first of them.
 
     Without ``answers`` there is an empty block for each blank line that ends no block.
     """

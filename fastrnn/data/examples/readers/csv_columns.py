@@ -32,7 +32,7 @@ class Columns:
 
 
 def choose_regression_columns(table: Table, outputs: str | None) -> Columns:
-    """The columns of a regression: the named ones are targets, every other numeric column is an input."""
+    """Return the columns of a regression: the named ones are targets, every other numeric column is an input."""
     if not outputs:
         raise InputError("regress needs the columns to predict; name them with --columns, such as --columns 'y*'")
     targets, left_out = table.match(outputs)
@@ -52,7 +52,7 @@ def choose_regression_columns(table: Table, outputs: str | None) -> Columns:
 
 
 def drop_index_column(table: Table, names: Sequence[str]) -> list[str]:
-    """The names without an unnamed first column that counts the rows. Raises `InputError` if it has other numbers."""
+    """Drop an unnamed first column that counts the rows. Raises `InputError` if it has other numbers."""
     # pandas and R write row numbers as a first column without a name.
     if table.raw_header[0] or table.header[0] not in names or not table.is_numeric(table.header[0]):
         return list(names)
@@ -86,7 +86,7 @@ def _explain_left_out(table: Table, name: str) -> str:
 
 
 def read_regression_rows(table: Table, columns: Columns, answers: bool) -> Iterator[Example]:
-    """One example per row, x (1, F) and y (1, K). A missing target is NaN, a missing input an error."""
+    """Yield one example per row, x (1, F) and y (1, K). A missing target is NaN, a missing input an error."""
     input_indices = table.indices_of(columns.inputs)
     has_outputs = answers or any(name in table.header for name in columns.outputs)
     output_indices = table.indices_of(columns.outputs) if has_outputs else []
@@ -99,7 +99,7 @@ def read_regression_rows(table: Table, columns: Columns, answers: bool) -> Itera
 
 
 def parse_cell(text: str, number_format: NumberFormat, name: str, place: Location, missing: bool = False) -> float:
-    """The number in a cell of column ``name``; NaN for an empty cell if ``missing`` allows it. Raises `InputError`."""
+    """Parse the number in a cell of column ``name``; NaN for an empty cell if ``missing``. Raises `InputError`."""
     try:  # fast path: most fields of a large file are plain numbers
         quick = float(text) if number_format is PLAIN and "_" not in text else math.nan
     except ValueError:
@@ -120,7 +120,7 @@ def parse_cell(text: str, number_format: NumberFormat, name: str, place: Locatio
 
 
 def describe_empty_cell(text: str) -> str:
-    """What is wrong with a field that has no value, for an error message."""
+    """Describe a field without a value for an error message."""
     shown = "NaN" if text.casefold() == "nan" else f"{text!r} where a number should be"
     return f"{shown}; fill it in or leave the row out"
 

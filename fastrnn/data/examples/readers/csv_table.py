@@ -60,7 +60,7 @@ class Profile:
         return sum(self.shapes.values()) + self.others
 
     def share(self, kinds: Iterable[str]) -> float:
-        """The share of the filled fields that has one of these shapes."""
+        """Return the share of the filled fields that has one of these shapes."""
         return sum(self.shapes[shape] for shape in kinds) / max(1, self.filled_count)
 
     @property
@@ -137,27 +137,27 @@ class Table:
         return profile.filled_count > 0 and 2 * profile.share(profile.number_shapes) >= 1
 
     def format_of(self, name: str) -> NumberFormat:
-        """The number format of a column."""
+        """Return the number format of a column."""
         return self._formats.get(name, PLAIN)
 
     def match(self, patterns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The columns that --columns names and those that it excludes, see `match_columns`."""
+        """Return the columns that --columns names and those that it excludes, see `match_columns`."""
         return match_columns(patterns, self.header, self.name)
 
     def indices_of(self, names: Sequence[str]) -> list[int]:
-        """The positions of these columns. Raises `InputError` for one that is missing."""
+        """Return the positions of these columns. Raises `InputError` for one that is missing."""
         for name in names:
             if name not in self.header:
                 raise Location(self.name).error(f"no column {name!r}{near_column(name, self.header)}")
         return [self.header.index(name) for name in names]
 
     def column(self, name: str) -> list[str]:
-        """Every field of a column."""
+        """Return every field of a column."""
         (index,) = self.indices_of([name])
         return [fields[index] for _, _, fields in self.rows()]
 
     def format_as_csv(self, line: str, fields: list[str]) -> str:
-        """A row separated by commas; the line itself if it already is."""
+        """Return a row separated by commas; the line itself if it already is."""
         if self.separator == ",":
             return line
         text = io.StringIO()
@@ -191,7 +191,7 @@ class Table:
         return [text.strip() for text in fields]
 
     def _detect_separator(self, header: str, row: str) -> str:
-        """The first separator that splits header and first row into equally many columns, else commas."""
+        """Return the first separator that splits header and first row into equally many columns, else commas."""
         # In the order of the table, commas first.
         for sign in _SEPARATORS:
             counts = [_count_fields(line, sign) for line in (header, row)]
@@ -202,7 +202,7 @@ class Table:
         return ","
 
     def _name_columns(self, place: Location, names: list[str]) -> tuple[str, ...]:
-        """Column names: an unnamed first column is `INDEX`; `_profile` refuses other unnamed ones, unless empty."""
+        """Return the column names; an unnamed first column is `INDEX`, other unnamed ones are empty (`_profile`)."""
         # A first line of numbers is data: a row would be lost if it were taken for names.
         if all(PLAIN.parse(name) is not None for name in names):
             raise place.error("numbers where column names should be; let the first line name the columns")
@@ -262,13 +262,13 @@ class Table:
 
 
 def _skip_blank_lines(source: Source) -> Iterator[tuple[Location, str]]:
-    """The lines that are not blank, without a first line such as ``sep=;`` written by spreadsheets."""
+    """Yield the lines that are not blank, without a first line such as ``sep=;`` written by spreadsheets."""
     filled = ((place, line) for place, line in read_lines(source) if line.strip())
     return itertools.filterfalse(lambda item: item[0].line == 1 and _SEPARATOR_LINE.fullmatch(item[1]), filled)
 
 
 def _count_fields(line: str, separator: str) -> int:
-    """The number of fields of a line with this separator; 0 if quotation marks do not match."""
+    """Return the number of fields of a line with this separator; 0 if quotation marks do not match."""
     try:
         return len(next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True)))
     except csv.Error:
@@ -276,7 +276,7 @@ def _count_fields(line: str, separator: str) -> int:
 
 
 def _choose_majority_format(profile: Profile, shapes: list[str]) -> NumberFormat:
-    """The number format that fits the most fields."""
+    """Return the number format that fits the most fields."""
     counts: dict[NumberFormat, int] = {}
     for shape in shapes:
         known = choose_format([shape]) or PLAIN

@@ -30,10 +30,10 @@ class Row(NamedTuple):
 
 
 def read_tsv_rows(source: Source) -> Iterator[Row]:
-    """Rows of a tab-separated file.
+    """Yield rows of a tab-separated file.
 
     Quotation marks are part of the text unless the first chunk shows a quoted file (`is_quoted`); then fields are
-    unquoted, which is reported to the user.
+    unquoted, and a message is reported to the user.
     """
     start, source = peek(source)
     text = start.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
@@ -76,7 +76,7 @@ def is_quoted(start: str) -> bool:
 
 
 def _count_quoted_fields(lines: list[str]) -> Iterator[int]:
-    """Fields in each row by CSV quoting; 0 where that fails before the last row, which may be cut off."""
+    """Yield the number of fields in each row by CSV quoting; 0 for an error before the last, cut-off row."""
     try:
         for row in csv.reader((line + "\n" for line in lines), delimiter=TAB, strict=True):
             if row:
@@ -87,11 +87,11 @@ def _count_quoted_fields(lines: list[str]) -> Iterator[int]:
 
 
 def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
-    """Rows with CSV quoting; a quoted field may hold delimiters and line breaks. Raises `InputError`."""
+    """Yield rows with CSV quoting; a quoted field may hold delimiters and line breaks. Raises `InputError`."""
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     pending: list[tuple[Location, str]] = []
 
-    # The csv module pulls as many lines as a row takes: they are kept for the row's place and raw text.
+    # The csv module reads the lines of one row at a time: they are kept for its location and raw text.
     def pull_lines() -> Iterator[str]:
         for place, line in read_lines(source):
             pending.append((place, line))
@@ -113,29 +113,29 @@ def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
 
 
 def guess_delimiter(line: str) -> str:
-    """The delimiter of a header line: the most frequent of comma, semicolon and tab."""
+    """Return the delimiter of a header line: the most frequent of comma, semicolon and tab."""
     return max(_DELIMITERS, key=line.count)
 
 
 def make_blank_example(place: Location, raw: str = "") -> Example:
-    """A line that is not an example; prediction copies it to its output."""
+    """Return the placeholder of a line that is not an example; prediction copies it to its output."""
     return Example(None, None, place, raw)
 
 
 def require_text(field: str, name: str, place: Location) -> str:
-    """The field, which must not be blank. Raises `InputError`."""
+    """Return the field. Raises `InputError` if it is blank."""
     if not field.strip():
         raise place.error(f"the {name} is empty; give it or leave the line out")
     return field
 
 
 def describe_count(columns: int) -> str:
-    """A number of columns in a message."""
+    """Format a number of columns for a message."""
     return "one column" if columns == 1 else f"{columns} columns"
 
 
 def _quote_field(field: str) -> str:
-    """The field as written to a tab-separated file: quoted only if necessary."""
+    """Return the field as written to a tab-separated file: quoted only if necessary."""
     if TAB in field or "\n" in field or field.startswith('"'):
         return '"' + field.replace('"', '""') + '"'
     return field

@@ -74,7 +74,7 @@ class Header:
 
 
 def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
-    """The header in the first row of a tab-separated file; None if that row is an example.
+    """Return the header in the first row of a tab-separated file; None if that row is an example.
 
     A header holds a requested name, or well-known names of both label and text.
     Raises `InputError` if a required name is missing.
@@ -130,12 +130,12 @@ def header_by_position(row: Row, fields: Fields) -> Header:
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Column names for a message, the first few of them."""
+    """Return column names for a message, the first few of them."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def make_unique_name(name: str, taken: Sequence[str]) -> str:
-    """The name, with a number appended if it is taken."""
+    """Return the name, with a number appended if it is taken."""
     numbered = (f"{name}_{i}" for i in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
@@ -167,7 +167,7 @@ def _find_position(
 
 
 def _find_well_known(lowered: Sequence[str], names: Sequence[str]) -> int | None:
-    """The column with the best-known name: ``names`` are in order of preference."""
+    """Return the column with the best-known name: ``names`` are in order of preference."""
     return next((lowered.index(name) for name in names if name in lowered), None)
 
 
@@ -179,7 +179,7 @@ def _is_probability(field: str) -> bool:
 
 
 def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns that match comma-separated names or globs, in that order, and those excluded by ``!``.
+    """Return the columns that match comma-separated names or globs, in that order, and those excluded by ``!``.
 
     A name with a comma in it is written in double quotes. Raises `InputError`.
     """
@@ -202,7 +202,7 @@ def match_columns(patterns: str, header: Sequence[str], file: str) -> tuple[tupl
 
 
 def near_column(name: str, header: Sequence[str]) -> str:
-    """A suggestion for an error message; a name with a comma in it is quoted as --columns requires."""
+    """Return a suggestion for an error message; a name with a comma in it is quoted as --columns requires."""
     names = [f'"{known}"' if "," in known else known for known in header]
     parts = [shown for shown in names if name and name in re.split(r"\s*,\s*", shown.strip('"')) and "," in shown]
     if parts:
@@ -212,7 +212,7 @@ def near_column(name: str, header: Sequence[str]) -> str:
 
 
 def _split_patterns(patterns: str, header: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The patterns of --columns, and whether each excludes columns."""
+    """Yield the patterns of --columns, and whether each excludes columns."""
     at = 0
     while at < len(patterns):
         match = _PATTERN.match(patterns, at)

@@ -35,7 +35,7 @@ def folder_sources(
     classes: bool | None,
     report: Report,
 ) -> list[Source]:
-    """The files of a folder that a task reads; files of class folders as `Document`.
+    """Return the files of a folder that a task reads; files of class folders as `Document`.
 
     Args:
         folder: Name of the folder.
@@ -98,7 +98,7 @@ def _as_document(source: Source) -> Document:
 
 
 def _in_leaf_folders(files: Sequence[Source]) -> list[Source]:
-    """The files in leaf folders, those without files in a folder below; other files accompany the classes."""
+    """Return the files in leaf folders, those without files in a folder below; other files accompany the classes."""
     above = {str(parent) for folder in set(map(_folder_of, files)) for parent in PurePath(folder).parents}
     return [source for source in files if _folder_of(source) not in above]
 

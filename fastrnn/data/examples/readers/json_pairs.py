@@ -19,7 +19,7 @@ _JSON_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 def read_labelled_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
-    """``{"label": ..., "text": ...}`` on each line; other keys are ignored."""
+    """Read ``{"label": ..., "text": ...}`` from each line; other keys are ignored."""
     for place, line, value in _parse_lines(source):
         if value is not None:
             yield _parse_labelled_object(place, line, value, answers, fields)
@@ -28,7 +28,7 @@ def read_labelled_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIEL
 
 
 def read_labelled_json(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
-    """A JSON array of such objects, or one object per line. ``raw`` holds each object on a line of its own."""
+    """Read a JSON array of such objects, or one object per line. ``raw`` holds each object on a line of its own."""
     start, source = peek(source)
     if not start.lstrip(BEFORE_JSON).startswith(b"["):
         yield from read_labelled_jsonl(source, answers, fields)
@@ -55,12 +55,12 @@ def _choose_key(value: dict[str, Any], wanted: str | None, default: str, require
 
 
 def _suggest_option(value: dict[str, Any], wanted: str | None, option: str) -> str:
-    """Advice to name another key, if the object has others."""
+    """Return advice to name another key, if the object has others."""
     return "" if wanted is not None or len(value) < 2 else f"; --{option} names another key"
 
 
 def read_conditioned_jsonl(source: Source, answers: bool) -> Iterator[Example]:
-    """``{"given": [numbers], "text": ...}`` or ``{"label": ..., "text": ...}`` on each line."""
+    """Read ``{"given": [numbers], "text": ...}`` or ``{"label": ..., "text": ...}`` from each line."""
     before = None
     for place, line, value in _parse_lines(source):
         if value is None:
@@ -73,7 +73,7 @@ def read_conditioned_jsonl(source: Source, answers: bool) -> Iterator[Example]:
 
 
 def _find_condition_key(value: dict[str, Any], before: str | None, place: Location) -> str:
-    """ "given" or "label", whichever the object has; it must be that of the lines before."""
+    """Return "given" or "label", whichever the object has. Raises `InputError` if earlier lines have the other."""
     keys = [key for key in ("given", "label") if value.get(key) is not None]
     if len(keys) > 1:
         raise place.error('both "given" and "label"; a text is written from one of them')
@@ -85,7 +85,7 @@ def _find_condition_key(value: dict[str, Any], before: str | None, place: Locati
 
 
 def _parse_lines(source: Source) -> Iterator[tuple[Location, str, dict[str, Any] | None]]:
-    """Place, line and object of each line; None for a blank line."""
+    """Yield location, line and object of each line; None for a blank line."""
     for place, line in read_lines(source):
         if not line.strip():
             yield place, line, None
@@ -98,7 +98,7 @@ def _parse_lines(source: Source) -> Iterator[tuple[Location, str, dict[str, Any]
 
 
 def _parse_array(source: Source) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """The objects of a JSON array, each with the line where it starts. The whole file is held in memory."""
+    """Yield the objects of a JSON array, each with the line where it starts. The whole file is held in memory."""
     text = "\n".join(line for _, line in read_lines(source))
     decoder = json.JSONDecoder()
     at = text.index("[") + 1
@@ -124,7 +124,7 @@ def _parse_array(source: Source) -> Iterator[tuple[Location, dict[str, Any]]]:
             here = Location(source.name, line + text.count("\n", counted, at))
             raise here.error("not JSON; separate the objects of an array by commas, and end it with ]")
     if text[at + 1 :].strip():
-        raise place.error("not JSON; something follows the array")
+        raise place.error("not JSON; remove the text after the array")
 
 
 def _skip_blanks(text: str, at: int) -> int:

@@ -98,7 +98,7 @@ def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: boo
     second = next(rows, None)
     rows = rows if second is None else itertools.chain([second], rows)
     if second is not None and _is_counts_line(first, second, fields):
-        # These files have no column names: the label, which is last, is found under the requested name.
+        # These files have no column names; the label is the last column and gets the requested name.
         features = int(first.fields[1])
         label = "label" if fields.label is None or fields.label.isdecimal() else fields.label
         names = (*(f"x{i + 1}" for i in range(features)), label)
@@ -142,7 +142,7 @@ def _check_names(names: Sequence[str], place: Location) -> None:
 def _find_text_column(
     header: Header, rows: Iterator[Row], fields: Fields, place: Location
 ) -> tuple[Header, Iterator[Row]]:
-    """The header with its only column of texts, if there is one besides the label. May read all rows to find it."""
+    """Find the only column of texts besides the label, if there is one. May read all rows."""
     others = [i for i, name in enumerate(header.names) if i != header.label and name]
     if fields.takes_text:
         if len(others) != 1:
@@ -176,7 +176,7 @@ def _report_number_columns(header: Header, inputs: Sequence[str], place: Locatio
 def _choose_number_columns(
     header: Header, rows: Iterator[Row], fields: Fields, place: Location
 ) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """The columns of numbers to classify by: those of the model, the named ones, or all but the label."""
+    """Return the columns of numbers to classify by: those of the model, the named ones, or all but the label."""
     if fields.inputs:
         missing = [name for name in fields.inputs if name not in header.names]
         if missing:

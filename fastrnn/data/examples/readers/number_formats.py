@@ -20,7 +20,7 @@ def is_missing(field: str) -> bool:
 
 
 def shape_of(field: str) -> str:
-    """The field with every digit replaced by 0. Formats are matched against shapes, of which a column has few."""
+    """Replace every digit of a field by 0. Formats are matched against these shapes, of which a column has few."""
     return field.translate(_ZEROS)
 
 
@@ -32,7 +32,7 @@ class NumberFormat:
     thousands: str = ""
 
     def parse(self, field: str) -> float | None:
-        """The number in a field, or None if it is not a number in this format."""
+        """Return the number in a field, or None if it is not a number in this format."""
         if not self.is_plain:
             if self._pattern.fullmatch(shape_of(field)) is None:
                 return None
@@ -85,7 +85,7 @@ def is_ambiguous(shapes: Iterable[str]) -> bool:
 
 
 def choose_format(shapes: Iterable[str]) -> NumberFormat | None:
-    """The first format that fits all of these shapes."""
+    """Return the first format that fits all of these shapes."""
     found = list(shapes)
     return next((known for known in FORMATS if known.fits(found)), None)
 

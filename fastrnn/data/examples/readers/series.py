@@ -22,7 +22,7 @@ Positions = npt.NDArray[np.int64]
 
 
 def choose_forecast_columns(table: Table, patterns: str | None) -> Columns:
-    """The columns to forecast, by default all numeric ones, and the column of dates."""
+    """Return the columns to forecast, by default all numeric ones, and the column of dates."""
     named, left_out = table.match(patterns) if patterns else ((), ())
     date = find_time_column(table, named, left_out)
     unparsed = [] if date else _find_unparsed_dates(table, {*named, *left_out})
@@ -41,7 +41,7 @@ def choose_forecast_columns(table: Table, patterns: str | None) -> Columns:
 
 
 def read_series(table: Table, columns: Columns, missing: str | None = None) -> Example:
-    """The whole table as one `Series`, its oldest row first.
+    """Return the whole table as one `Series`, its oldest row first.
 
     ``missing``: the policy for missing values, see `impute`. Raises `InputError`.
     """
@@ -76,7 +76,7 @@ class _SeriesRows:
     lines: npt.NDArray[np.int64]
 
     def place(self, row: int) -> Location:
-        """The place of a row in the file."""
+        """Return the place of a row in the file."""
         return Location(self.table.name, int(self.lines[row]))
 
     def read_dates(self, columns: Columns, fields: Sequence[str]) -> Dates:
@@ -94,7 +94,7 @@ class _SeriesRows:
             raise self.place(error.row).error(f"column {columns.date!r} has {error.message}") from None
 
     def sort_by_time(self, found: Series) -> Series:
-        """The series with its oldest row first.
+        """Return the series with its oldest row first.
 
         Raises `InputError` unless the rows are in order or in reverse order.
         """
@@ -111,7 +111,7 @@ class _SeriesRows:
         return found
 
     def _order_error(self, found: Series, row: int, descending: bool) -> Exception:
-        """The error for a row that is not later than the one before, with the likely cause."""
+        """Return the error for a row that is not later than the one before, with the likely cause."""
         assert found.times is not None
         # In a mostly falling series the row that is out of order is the first that rises.
         if descending and found.times[row] != found.times[row - 1]:
@@ -121,7 +121,7 @@ class _SeriesRows:
         return self.place(row).error(message)
 
     def _explain_order(self, found: Series, row: int) -> str:
-        """Why a row is not later than the one before: its time occurs twice, or the rows are not sorted."""
+        """Explain why a row is not later than the one before: its time occurs twice, or the rows are not sorted."""
         assert found.times is not None
         here = _format_time(found, row)
         same = np.flatnonzero(found.times[:row] == found.times[row])
@@ -139,7 +139,7 @@ class _SeriesRows:
         return f"{here} is not later than the row before ({before}); sort the rows by time{_suggest_offset(found)}"
 
     def _find_differing_column(self, row: int) -> tuple[str, str, str] | None:
-        """The first column of text, or named like an id, that differs between a row and the one before."""
+        """Return the first column of text, or named like an id, that differs between a row and the one before."""
         table = self.table
         for name in table.header:
             # A column of numbers distinguishes series only if it is named like an id; values always differ.
@@ -153,7 +153,7 @@ class _SeriesRows:
 
 
 def _explain_change(found: Series, row: int, name: str, before: str, here: str) -> str:
-    """Why a row is not later than the one before: column ``name`` changes from ``before`` to ``here``."""
+    """Explain why a row is not later than the one before: column ``name`` changes from ``before`` to ``here``."""
     change = (
         f"{_format_time(found, row)} is not later than the row before: column {name!r} goes from {before!r} to {here!r}"
     )
@@ -164,20 +164,20 @@ def _explain_change(found: Series, row: int, name: str, before: str, here: str) 
 
 
 def _describe_first(table: Table, names: Sequence[str]) -> str:
-    """An example from the first of these columns with values, for a message."""
+    """Return an example from the first of these columns with values, for a message."""
     filled = [name for name in names if table.profiles[name].example is not None]
     return f" ({filled[0]!r} has {str(table.profiles[filled[0]].example)[:40]!r})" if filled else ""
 
 
 def _find_unparsed_dates(table: Table, known: set[str]) -> list[str]:
-    """Columns named like dates whose fields are not numbers and could not be parsed; a remark is added for each."""
+    """Return the columns that are named like dates but hold neither numbers nor dates; adds a remark for each."""
     found = [name for name in table.header if name not in known and is_time_name(name) and not table.is_numeric(name)]
     for name in found:
         example = table.profiles[name].example
         if example is not None:
             table.remark(
-                f"column {name!r} is not understood as dates ({example[:40]!r}); the rows are taken as evenly "
-                "spaced and in order. Write dates such as 2024-02-29 12:00"
+                f"column {name!r} could not be parsed as dates ({example[:40]!r}); the rows are assumed to be "
+                "evenly spaced and in order. Write dates such as 2024-02-29 12:00"
             )
     return [name for name in found if table.profiles[name].example is not None]
 
@@ -189,12 +189,12 @@ def _format_time(found: Series, row: int) -> str:
 
 
 def _suggest_offset(found: Series) -> str:
-    """Advice on offsets from UTC: local times repeat an hour when clocks are put back in autumn."""
+    """Return advice on offsets from UTC: local times repeat an hour when daylight saving time ends."""
     assert found.times is not None
     days = found.times.astype("datetime64[D]")
     if found.offsets is not None or len(np.unique(found.times - days)) < 2:
         return ""
-    return "; where clocks are put back, write the offset from UTC, such as 02:00+01:00"
+    return "; for the hour that daylight saving time repeats, write the offset from UTC, such as 02:00+01:00"
 
 
 def _report_times_as_values(table: Table, inputs: Sequence[str], date: str | None) -> None:
@@ -212,7 +212,7 @@ def _report_times_as_values(table: Table, inputs: Sequence[str], date: str | Non
 
 
 def impute(series: Series, policy: str | None, table: Table, lines: Positions) -> Series:
-    """The series without missing values (NaN); a remark is added to the table.
+    """Fill in or drop missing values (NaN) of a series; adds a remark to the table.
 
     Rows before the first value of a column are always dropped.
 
@@ -254,7 +254,7 @@ def impute(series: Series, policy: str | None, table: Table, lines: Positions) -
 def _impute_values(
     values: npt.NDArray[np.float64], holes: npt.NDArray[np.bool_], policy: str
 ) -> tuple[Positions, npt.NDArray[np.float64]]:
-    """Indices of the rows to keep, and all values (n, C) with the missing ones filled in."""
+    """Return indices of the rows to keep, and all values (n, C) with the missing ones filled in."""
     rows = np.arange(len(values))
     if policy == "drop":
         return np.flatnonzero(~holes.any(axis=1)), values

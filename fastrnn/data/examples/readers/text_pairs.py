@@ -16,7 +16,7 @@ _PAIR_HEADERS = {("source", "target"), ("src", "tgt"), ("src", "trg"), ("input",
 
 
 def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
-    """One example per line; the file name without its ending is the label. Without ``answers``: no label."""
+    """Yield one example per line; the file name without its ending is the label. Without ``answers``: no label."""
     label = PurePath(strip_suffix(source.name)).stem.strip() if answers else None
     for place, line in read_lines(source):
         if line.strip():
@@ -26,7 +26,7 @@ def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
 
 
 def read_document(source: Source, label: str, answers: bool) -> Example:
-    """A whole file as one example."""
+    """Read a whole file as one example."""
     text = "\n".join(line for _, line in read_lines(source)).strip("\n")
     place = Location(source.name)
     if not text.strip():
@@ -61,7 +61,7 @@ def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS
 def parse_named_rows(
     first: Row, rows: Iterator[Row], header: Header, answers: bool, delimiter: str
 ) -> Iterator[Example]:
-    """The examples of a table with a header; without ``answers`` preceded by the header of the predictions."""
+    """Yield the examples of a table with a header; without ``answers`` preceded by the header of the predictions."""
     if header.is_data:
         rows = itertools.chain([first], rows)
     elif not answers:
@@ -77,7 +77,7 @@ def parse_named_rows(
 
 
 def make_header_example(first: Row, header: Header, delimiter: str) -> Example:
-    """A blank example with the header of the predictions: ``label`` before the columns, or ``predicted`` after them."""
+    """Return a blank example with the header of the predictions: ``label`` first, or ``predicted`` last."""
     if header.label is None:
         names = [make_unique_name("label", header.names), first.raw]
     else:
@@ -92,7 +92,7 @@ def _parse_named_row(row: Row, header: Header, answers: bool) -> Example:
 
 
 def get_label(row: Row, header: Header, answers: bool) -> str | None:
-    """The label of a row, stripped of blanks; with ``answers`` it must not be empty."""
+    """Return the label of a row, stripped of blanks; with ``answers`` it must not be empty."""
     if header.label is None:
         return None
     label = row.fields[header.label].strip()
@@ -104,7 +104,7 @@ def get_label(row: Row, header: Header, answers: bool) -> str | None:
 
 
 def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source: Source) -> Iterator[Example]:
-    """Rows without a header: label, text, and earlier predictions if the labels of a model are known."""
+    """Yield rows without a header: label, text, and earlier predictions if the labels of a model are known."""
     has_reported = False
     for row in rows:
         if row.is_blank:

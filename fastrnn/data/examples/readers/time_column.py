@@ -25,7 +25,7 @@ _UNIX_YEARS = ("1973-01-01", "2100-01-01")
 
 
 def find_time_column(table: Table, named: Sequence[str], left_out: Sequence[str]) -> str | None:
-    """The first column of dates, else the first column of numbers that are times, which is reported."""
+    """Return the first column of dates, else the first column of numbers that are times, with a remark."""
     rest = [name for name in table.header if name not in named and name not in left_out]
     date = next((name for name in rest if _holds_dates(table, name)), None)
     if date is not None:
@@ -61,7 +61,7 @@ def _report_time_column(table: Table, name: str, dates: Dates) -> None:
 
 
 def _parse_numeric_times(table: Table, name: str, leading: bool) -> Dates | None:
-    """The times in a column of numbers, if its name says so, or if it is the first column and has even steps."""
+    """Parse a column of numbers as times, if its name is one of a time, or if it is first and evenly spaced."""
     profile = table.profiles[name]
     by_name = is_time_name(name)
     if not (by_name or leading) or profile.missing or profile.others:
@@ -119,7 +119,7 @@ def is_unix_time(text: str) -> bool:
 
 
 def split_name(name: str) -> set[str]:
-    """The words of a column name in lower case, split at camel case, too."""
+    """Return the words of a column name in lower case, split at camel case, too."""
     return {word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
 
 
