@@ -1,12 +1,13 @@
-"""The README's table of training speed on this machine: fastrnn and PyTorch in turn, on the same work and precision.
+"""Compare the training speed of fastrnn and PyTorch on this machine: the table of training speed.
 
     pip install fastrnn torch
     python benchmarks/speed.py                       # every row, about two minutes each
     python benchmarks/speed.py 'LSTM 2x128' --rounds 1
 
-One step is forward, softmax cross-entropy, backward, clipping at norm 5 and Adam, on random characters of a vocabulary
-of 65, fed one-hot; the state is carried on. PyTorch counts with the faster of its oneDNN and its own kernels. Each
-measurement is a process of its own, and the ratio that of two which followed each other.
+One step is: forward, softmax cross-entropy, backward, clipping at norm 5 and Adam, on random characters of a vocabulary
+of 65 with one-hot inputs; the state carries to the next step. PyTorch is measured with oneDNN and with its own kernels,
+and the faster counts. The two programs run in turn, each measurement in a process of its own; the ratio is the median
+of those of consecutive measurements.
 """
 
 import argparse
@@ -30,26 +31,26 @@ ROWS = {
 }
 
 
-def fastrnn_rate(row: str, precision: str, seconds: float) -> dict[str, Any]:
-    """Characters a second, and the share of the machine's float32 peak."""
+def measure_fastrnn(row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Return characters per second, and the fraction of the machine's float32 peak."""
     from fastrnn.bench import bench_train
 
     found = bench_train(*ROWS[row], precision=precision, seconds=seconds)
     return {"rate": found["chars_per_s"], "share": found["peak_fraction"]}
 
 
-def torch_rate(row: str, precision: str, seconds: float) -> dict[str, Any]:
-    """Characters a second of the faster of the two kinds of kernel."""
+def measure_torch(row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Return characters per second with the faster of oneDNN and PyTorch's own kernels."""
     import torch
 
     rates = []
     for onednn in (True, False):
         torch.backends.mkldnn.set_flags(_enabled=onednn)
-        rates.append(_torch_rate(torch, *ROWS[row], precision == "bfloat16", seconds / 2))
+        rates.append(_measure_torch(torch, *ROWS[row], precision == "bfloat16", seconds / 2))
     return {"rate": max(rates)}
 
 
-def _torch_rate(
+def _measure_torch(
     torch: Any, cell: str, layers: int, hidden: int, batch: int, seq: int, bfloat16: bool, seconds: float
 ) -> float:
     stack = getattr(torch.nn, cell.upper())(VOCAB, hidden, num_layers=layers)
@@ -87,11 +88,11 @@ def _median_seconds(step: Callable[[], None], seconds: float) -> float:
     return statistics.median(times)
 
 
-MEASURES = {"fastrnn": fastrnn_rate, "torch": torch_rate}
+MEASURES = {"fastrnn": measure_fastrnn, "torch": measure_torch}
 
 
-def measured(who: str, row: str, precision: str, seconds: float) -> dict[str, Any]:
-    """What a process of its own finds."""
+def measure(who: str, row: str, precision: str, seconds: float) -> dict[str, Any]:
+    """Measure in a new process and return its result."""
     command = [sys.executable, __file__, row, "--only", who, "--precision", precision, "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -101,22 +102,22 @@ def measured(who: str, row: str, precision: str, seconds: float) -> dict[str, An
 
 
 def main() -> None:
-    """The rows that were named, or all."""
+    """Print the given rows, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help=", ".join(ROWS))
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--only", choices=MEASURES, help=argparse.SUPPRESS)
-    told = parser.parse_args()
-    if told.only:
-        print(json.dumps(MEASURES[told.only](told.rows[0], told.precision, told.seconds)))
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(MEASURES[options.only](options.rows[0], options.precision, options.seconds)))
         return
     print(f"{'':12}{'fastrnn':>12}{'PyTorch':>12}{'ratio':>8}{'of peak':>9}")
-    for row in told.rows or ROWS:
+    for row in options.rows or ROWS:
         pairs = [
-            [measured(who, row, told.precision, told.seconds) for who in ("fastrnn", "torch")]
-            for _ in range(told.rounds)
+            [measure(who, row, options.precision, options.seconds) for who in ("fastrnn", "torch")]
+            for _ in range(options.rounds)
         ]
         ours, theirs = (statistics.median(pair[n]["rate"] for pair in pairs) for n in (0, 1))
         ratio = statistics.median(pair[0]["rate"] / pair[1]["rate"] for pair in pairs)

@@ -1,9 +1,9 @@
-"""A training step of `bench train --device cuda` beside PyTorch's LSTM with cuDNN on the same card.
+"""Compare a training step of `bench train --device cuda` with PyTorch's LSTM with cuDNN on the same GPU.
 
-    python benchmarks/gpu/speed.py [--seconds 3] [--seq 64] [--precision float32|bfloat16]
+    python benchmarks/gpu/gpu_speed.py [--seconds 3] [--seq 64] [--precision float32|bfloat16]
 
-Both do one-hot tokens of 65 symbols, forward, loss, backward, clip, Adam, in float32 without TF32 or with bfloat16
-products (PyTorch: autocast), and wait for the card at the end of each step. Prints one line for each size with medians;
+A step is: one-hot tokens of 65 symbols, forward, loss, backward, clipping, Adam; in float32 without TF32, or with
+bfloat16 products (PyTorch: autocast). Each step is synchronized at its end. Prints one line for each size with medians;
 takes about a minute.
 """
 
@@ -19,11 +19,11 @@ BATCHES = (64, 512)
 
 
 def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float, precision: str) -> float:
-    """Milliseconds of a step of torch.nn.LSTM, the median."""
+    """Return the median milliseconds of a step of torch.nn.LSTM."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    embed = torch.nn.Embedding(VOCAB, hidden).cuda()  # as the one-hot product: a choice of rows
+    embed = torch.nn.Embedding(VOCAB, hidden).cuda()  # equals the product with one-hot inputs
     lstm, out = torch.nn.LSTM(hidden, hidden, layers).cuda(), torch.nn.Linear(hidden, VOCAB).cuda()
     parameters = [p for module in (embed, lstm, out) for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, fused=True)
