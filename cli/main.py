@@ -117,7 +117,8 @@ def _report(error: Exception) -> int:
         _print_message(f"not enough memory; use a smaller text, --hidden, --batch or --seq ({error})")
     else:
         _print_message(
-            f"internal error: {type(error).__name__}: {error} (FASTRNN_DEBUG=1 shows where; please report it)"
+            f"internal error: {type(error).__name__}: {error} (FASTRNN_DEBUG=1 shows where; please report it with the "
+            "output of fastrnn info --system)"
         )
     return 1
 

@@ -27,19 +27,19 @@ MACHINE = ("threads", "device")  # settings that do not affect the result of a r
 AUTOMATIC = "automatic"
 
 # Help section -> fields whose options it lists.
+COMMON = "Common options"
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Model": ("task", "cell", "layers", "hidden", "bidirectional", "init"),
+    COMMON: ("task", "cell", "layers", "hidden", "for_", "steps", "epochs", "lr", "dropout", "seed"),
+    "Model": ("bidirectional", "init"),
     "Data": (
         "columns", "missing", "horizon", "labels", "label", "text", "format", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
     ),
-    "Length of the run (choose one)": LENGTHS,
     "Optimization": (
-        "batch", "seq", "optimizer", "lr", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
-        "dropout",
+        "batch", "seq", "optimizer", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
     ),
     "Evaluation and checkpoints": ("eval_every", "eval_size", "save_every", "patience"),
-    "Machine": ("seed", "threads", "precision", "device"),
+    "Machine": ("threads", "precision", "device"),
 }  # fmt: skip
 
 # Field -> help text, and the text printed for a default of None.
@@ -69,9 +69,9 @@ HELP: dict[str, tuple[str, str]] = {
     "document_separator": ("Text that separates documents (\\n and \\t allowed); the state is reset there.", "none"),
     "valid": ("Fraction held out for validation: the end of a text or series, else a random sample.", ""),
     "valid_file": ("Validation file, instead of a part of the data.", "none"),
-    "epochs": ("Number of epochs.", AUTOMATIC),
-    "steps": ("Number of training steps.", AUTOMATIC),
-    "for_": ("Time budget (90s, 3m, 1.5h), start-up included; with --resume, additional time.", AUTOMATIC),
+    "epochs": ("Length of the run in epochs; give one of --for, --steps and --epochs.", AUTOMATIC),
+    "steps": ("Length of the run in training steps.", AUTOMATIC),
+    "for_": ("Length of the run as a time budget (90s, 3m, 1.5h), start-up included.", AUTOMATIC),
     "batch": ("Batch size: parallel streams of a text, or examples.", AUTOMATIC),
     "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),
     "optimizer": ("Optimizer.", ""),

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from fastrnn.task_specs import TASK_SPECS
 
 from .. import command_base, options
@@ -10,13 +12,59 @@ if TYPE_CHECKING:
     from fastrnn.checkpoint.checkpoint import Checkpoint
 
 
+_PACKAGES = ("fastrnn", "numpy", "numba", "llvmlite", "click", "rich")
+
+
+def _show_system(context: click.Context, _parameter: click.Parameter, is_set: bool) -> None:
+    """Click callback: print the facts that a bug report needs, and exit."""
+    if not is_set or context.resilient_parsing:
+        return
+    from .. import output
+
+    output.write_figures(_system_rows())
+    context.exit()
+
+
+def _system_rows() -> list[tuple[str, str]]:
+    import os
+    import platform
+    from importlib.metadata import version
+
+    from fastrnn.kernels import backend
+    from fastrnn.user_folders import user_data_folder
+
+    kernels = backend.load("cpu")
+    target = kernels.TARGET
+    precision = "bfloat16 products" if target.bfloat16_fast else "float32"
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("FASTRNN_")]
+    return [
+        *((name, version(name)) for name in _PACKAGES),
+        ("python", f"{platform.python_implementation()} {platform.python_version()}"),
+        ("system", platform.platform()),
+        ("processor", f"{platform.machine()}, {target.name}; default precision {precision}"),
+        ("threads", f"{kernels.default_threads()} of {os.cpu_count()} logical processors"),
+        ("kernel cache", str(kernels.KERNELS or "none")),
+        ("data folder", str(user_data_folder() or "none")),
+        ("variables", " ".join(variables) or "none of FASTRNN_* is set"),
+    ]
+
+
 @command_base.command("fastrnn info runs/try")
 @options.newest_model_argument
+@click.option(
+    "--system",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_system,
+    help="Show versions, processor and folders instead of a model, for a bug report.",
+)
 @options.json_option
 def command(model: str, as_json: bool) -> None:
     """Show a model's architecture and training run.
 
-    The file is checked from end to end: its sizes, its numbers and its digest.
+    MODEL is a run folder or a model file; by default the newest run in runs. The file is checked from end to end: its
+    sizes, its numbers and its digest.
     """
     from fastrnn.checkpoint.checkpoint import load
     from fastrnn.checkpoint.run_dir import model_path

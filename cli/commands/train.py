@@ -27,11 +27,19 @@ TASK_OPTIONS = ("tokens", "min_count", "seq")
 @command_base.command("fastrnn train python-reference --hidden 64 --steps 100 --out runs/try")
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @options.all_config_options
-@click.option("--out", type=options.PATH, help="Run folder to create.  [default: runs/DATE]")
+@click.option(
+    "--out",
+    type=options.PATH,
+    cls=options.SectionOption,
+    section=options.COMMON,
+    help="Run folder to create.  [default: runs/DATE]",
+)
 @click.option(
     "--resume",
     metavar="RUN",
     type=options.MODEL,
+    cls=options.SectionOption,
+    section=options.COMMON,
     help="Resume a run bit-for-bit; a larger --steps or --epochs extends it, --for adds time.",
 )
 @click.option(
@@ -47,10 +55,10 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     DATA is a file (also compressed), a folder, a glob, or - for standard input; several are read in a stable order.
     It is a text; without DATA the built-in corpus python-reference is used. With --task tag it is .conllu or lines of
     token and tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz;
-    generate: the same, the text being learnt from the label; translate: lines of source, tab, target; forecast and
+    generate: the same, the text being generated from the label; translate: lines of source, tab, target; forecast and
     regress: .csv with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
-    --config file. Ctrl-C saves; --resume goes on.
+    --config file. Ctrl-C saves the state; --resume continues from it.
     """
     first = launcher_rank()[0] == 0  # only rank 0 prints
     result = _run(context, texts, quiet or not first, values)

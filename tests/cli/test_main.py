@@ -185,3 +185,15 @@ def test_run_gives_the_status_that_a_command_asks_for(monkeypatch: pytest.Monkey
     monkeypatch.setitem(COMMANDS, "leave", "Leave.")
     monkeypatch.setattr(program, "get_command", lambda *_: click.Command("leave", callback=leave))
     assert run(["leave"]) == 130
+
+
+@pytest.mark.e2e  # the platform module starts a process
+def test_info_shows_the_system_for_a_bug_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTRNN_SEED", "3")
+    done = CliRunner().invoke(program, ["info", "--system"])
+    rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert done.exit_code == 0
+    assert set(rows) >= {"fastrnn", "numpy", "numba", "llvmlite", "python", "processor", "threads"}
+    assert f"Python {sys.version.split()[0]}" in rows["python"].replace("CPython", "Python")
+    assert "FASTRNN_SEED=3" in rows["variables"]
