@@ -43,13 +43,13 @@ class PlainDisplay(Display):
     def message(self, text: str) -> None:
         note(text)
 
-    def reading(self, done: int, total: int | None) -> None:
+    def on_read(self, done: int, total: int | None) -> None:
         now = time.monotonic()
         if self._reading is None:
             self._reading = now + self._every
         elif now >= self._reading:
             self._reading = now + self._every
-            note(formatting.reading(done, total))
+            note(formatting.reading_progress(done, total))
 
     def on_train_start(self, start: TrainStart) -> None:
         self._task = start.config.task
@@ -70,7 +70,7 @@ class PlainDisplay(Display):
             line += f"  {speed}  {formatting.duration(step.seconds_left)} left"
         note(line)
 
-    def planned(self, planned: Planned) -> None:
+    def on_plan_change(self, planned: Planned) -> None:
         """Print large changes only; the step lines show the current plan."""
         if not PLAN_TOLERANCE[0] <= planned.steps / max(self._planned, 1) <= PLAN_TOLERANCE[1]:
             note(plan_line(planned, self._planned))

@@ -69,7 +69,7 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def reading(done: int, total: int | None) -> str:
+def reading_progress(done: int, total: int | None) -> str:
     """Format reading progress, e.g. ``reading: 120 of 617 MB``."""
     of = "" if total is None else f" of {total / 1e6:,.0f}"
     return f"reading: {done / 1e6:,.0f}{of} MB"

@@ -32,7 +32,7 @@ class ReadingLine:
         now = time.monotonic()
         if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
             self._next = now + 0.25
-            self._write(formatting.reading(done, total))
+            self._write(formatting.reading_progress(done, total))
 
     def __exit__(self, *_: object) -> None:
         if self._width:

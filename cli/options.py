@@ -207,7 +207,9 @@ def all_config_options(function: Function) -> Function:
     return function
 
 
-def setting(name: str, kind: click.IntRange | type, text: str, default: str, section: str = "Options") -> Decorator:
+def value_option(
+    name: str, kind: click.IntRange | type, text: str, default: str, section: str = "Options"
+) -> Decorator:
     """Add an option whose default is set by a library function; ``default`` is only printed."""
     metavar = _METAVARS_BY_TYPE[kind] if isinstance(kind, type) else "N"
     shown = f"{text}  [default: {default}]"

@@ -58,18 +58,18 @@ class LiveDisplay(Display):
             self._live.stop()
             self.console.print()
 
-    def reading(self, done: int, total: int | None) -> None:
+    def on_read(self, done: int, total: int | None) -> None:
         now = time.monotonic()
         if now < self._next:
             return
         # Delay the first line, so that small texts do not flicker.
         self._next = now + (1 / FRAMES_PER_SECOND if self._first_read else 1.0)
         if self._first_read:
-            self._reading = formatting.reading(done, total)
+            self._reading = formatting.reading_progress(done, total)
             self._draw()
         self._first_read = True
 
-    def _end_reading(self) -> None:
+    def _clear_reading_line(self) -> None:
         """Remove the reading progress line."""
         if self._reading:
             self._reading = ""
@@ -77,11 +77,11 @@ class LiveDisplay(Display):
         self._next = 0.0
 
     def message(self, text: str) -> None:
-        self._end_reading()
+        self._clear_reading_line()
         self._print(Text(escape_line(text), style="yellow"))
 
     def on_train_start(self, start: TrainStart) -> None:
-        self._end_reading()
+        self._clear_reading_line()
         self._task = start.config.task
         self._unit = formatting.unit(self._task, start.config.tokens)
         self._first = start.config.steps or 0
@@ -94,11 +94,11 @@ class LiveDisplay(Display):
         self._curve.add(step.nats)
         self._draw_sometimes()
 
-    def planned(self, planned: Planned) -> None:
+    def on_plan_change(self, planned: Planned) -> None:
         self._plan = planned
         self._draw_sometimes()
 
-    def validation_mode(self, share: float) -> None:
+    def on_evaluate_progress(self, share: float) -> None:
         self._validated = share
         self._draw_sometimes()
 

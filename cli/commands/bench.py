@@ -25,7 +25,7 @@ def command() -> None:
 @options.config_options(
     "cell", "layers", "hidden", "batch", "seq", "precision", "threads", "device", section="Options", defaults=DEFAULTS
 )
-@options.setting("--seconds", float, "Duration of the measurement in seconds.", "5.0")
+@options.value_option("--seconds", float, "Duration of the measurement in seconds.", "5.0")
 @click.option("--scale", is_flag=True, help="Print how speed scales with size, window and threads.")
 @options.json_option
 def train(as_json: bool, scale: bool, **values: Any) -> None:
@@ -54,8 +54,8 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     epilog=command_base.example("fastrnn bench sample --hidden 64 --seconds 1"),
 )
 @options.config_options("cell", "layers", "hidden", "threads", section="Options", defaults=DEFAULTS)
-@options.setting("--streams", int, "Samples generated in parallel.", "1")
-@options.setting("--seconds", float, "Duration of the measurement in seconds.", "5.0")
+@options.value_option("--streams", int, "Samples generated in parallel.", "1")
+@options.value_option("--seconds", float, "Duration of the measurement in seconds.", "5.0")
 @options.json_option
 def sample(as_json: bool, **values: Any) -> None:
     """Measure sampling speed: every sampled character is fed back."""

@@ -12,8 +12,8 @@ from .. import command_base, options
 @command_base.command("fastrnn complete runs/try 'the clouds are in the '")
 @options.model_argument
 @click.argument("text", callback=options.unescape_callback)
-@options.setting("--n", int, "Number of continuations.", "5")
-@options.setting("--length", int, "Tokens per continuation.", "1")
+@options.value_option("--n", int, "Number of continuations.", "5")
+@options.value_option("--length", int, "Tokens per continuation.", "1")
 @options.unknown_option
 @options.config_options("threads", section="Options")
 @options.json_option

@@ -43,12 +43,12 @@ def report_options(function: Any) -> Any:
 @click.argument("model", required=False, type=options.MODEL)
 @click.argument("texts", metavar="TEXT...", nargs=-1, type=options.TEXT)
 @report_options
-@options.setting("--length", int, "Characters (bytes, words) to read; --gradients reads all.", "10000", "Text")
-@options.setting("--show", click.IntRange(min=0), "Number of tokens to show.", "1000", "Text")
-@options.setting("--layer", int, "Only this layer, counted from 0.", "search all, show the top one", "Units")
-@options.setting("--unit", int, "Colour the text by this unit, counted from 0.", "none", "Units")
-@options.setting("--lags", int, "Time steps back.", "64", "Gradients")
-@options.setting("--rows", int, "Positions in the text to average over.", "32", "Gradients")
+@options.value_option("--length", int, "Characters (bytes, words) to read; --gradients reads all.", "10000", "Text")
+@options.value_option("--show", click.IntRange(min=0), "Number of tokens to show.", "1000", "Text")
+@options.value_option("--layer", int, "Only this layer, counted from 0.", "search all, show the top one", "Units")
+@options.value_option("--unit", int, "Colour the text by this unit, counted from 0.", "none", "Units")
+@options.value_option("--lags", int, "Time steps back.", "64", "Gradients")
+@options.value_option("--rows", int, "Positions in the text to average over.", "32", "Gradients")
 @click.option(
     "--png",
     metavar="FILE",
@@ -61,8 +61,10 @@ def report_options(function: Any) -> Any:
     "--fresh", metavar="CELL", type=click.Choice(RECURRENT_CELLS), cls=options.SectionOption, section=FRESH,
     help=f"Cell of the network: {', '.join(RECURRENT_CELLS[:-1])} or {RECURRENT_CELLS[-1]}.",
 )  # fmt: skip
-@options.setting("--scale", float, "Factor for the recurrent weights.", "1.0", FRESH)
-@options.setting("--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH)
+@options.value_option("--scale", float, "Factor for the recurrent weights.", "1.0", FRESH)
+@options.value_option(
+    "--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH
+)
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
 @click.option("--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout).")
 @options.unknown_option

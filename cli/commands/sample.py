@@ -34,7 +34,7 @@ SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
 def sampling_options(function: Any) -> Any:
     """Add one option for each of `SETTINGS`."""
     for name, kind, text, default in reversed(SETTINGS):
-        function = options.setting(name, kind, text, default, "Sampling")(function)
+        function = options.value_option(name, kind, text, default, "Sampling")(function)
     return function
 
 

@@ -18,8 +18,8 @@ SWEEP = click.IntRange(1)
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
 @click.option("--out", type=options.PATH, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
-@options.setting("--jobs", SWEEP, "Trials to run at the same time; they share the CPUs.", "1")
-@options.setting("--trials", SWEEP, "Number of trials.", "the whole grid, or 20 with a range")
+@options.value_option("--jobs", SWEEP, "Trials to run at the same time; they share the CPUs.", "1")
+@options.value_option("--trials", SWEEP, "Number of trials.", "the whole grid, or 20 with a range")
 @click.option(
     "--journal", metavar="FILE", type=options.PATH,
     help="Optuna journal file on a shared disk; run this command on each machine.",

@@ -26,7 +26,7 @@ class TrainingWindow(Protocol):
         """Number of positions."""
 
     @property
-    def scored(self) -> int:
+    def scored_count(self) -> int:
         """Number of positions that contribute to the loss."""
 
 

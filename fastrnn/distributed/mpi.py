@@ -53,7 +53,7 @@ class MPICommunicator(Communicator):
 
         Ranks are weighted by their number of scored positions, so every scored position has the same weight.
         """
-        scored = window.scored
+        scored = window.scored_count
         start = time.perf_counter()
 
         # The small exchange comes first: it waits for the slowest rank, so that only the all-reduce is timed as such.

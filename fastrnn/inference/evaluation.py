@@ -136,7 +136,7 @@ def evaluate(
             state = network.initial_state(window.x.shape[1])
         losses = network.loss(window.x, window.y, window.resets, state)
         total += float(losses.sum(dtype=np.float64))
-        chars += window.scored
+        chars += window.scored_count
 
     # One collective call for all ranks, also for those that stopped early: otherwise the others would wait.
     total, scored, stops, partials = group.all_reduce_sum(total, chars, stopped, is_partial)

@@ -143,7 +143,7 @@ class Callback:
     def message(self, text: str) -> None:
         """Called with a remark or a warning, one line, at any time."""
 
-    def reading(self, done: int, total: int | None) -> None:
+    def on_read(self, done: int, total: int | None) -> None:
         """Called while the data is read: ``done`` bytes of ``total``, which is None where it is unknown."""
 
     def on_train_start(self, start: TrainStart) -> None:
@@ -152,10 +152,10 @@ class Callback:
     def on_step(self, step: StepEnd) -> bool | None:
         """Called after every training step. Return True to stop the run."""
 
-    def planned(self, planned: Planned) -> None:
+    def on_plan_change(self, planned: Planned) -> None:
         """Called when the number of steps has changed to keep the time budget."""
 
-    def validation_mode(self, share: float) -> None:
+    def on_evaluate_progress(self, share: float) -> None:
         """Called during an evaluation with the share that is done, from 0 to 1."""
 
     def on_evaluate(self, evaluated: EvaluateEnd) -> bool | None:

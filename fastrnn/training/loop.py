@@ -232,7 +232,7 @@ class Loop:
 
     def _watch(self, share: float) -> bool:
         """Report the progress of an evaluation. Returns whether a signal stops it."""
-        self.callback.validation_mode(share)
+        self.callback.on_evaluate_progress(share)
         return self.signals.stop is not None
 
     def _change_steps(self) -> bool:
@@ -254,7 +254,7 @@ class Loop:
         self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self.write_config()
-        self.callback.planned(Planned(step, steps))
+        self.callback.on_plan_change(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps})
         return True
 

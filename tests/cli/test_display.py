@@ -59,7 +59,7 @@ def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str
     shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
     capsys.readouterr()
     for steps in (95, 90, 85, 60, 62, 55):
-        shown.planned(SimpleNamespace(step=10, steps=steps))
+        shown.on_plan_change(SimpleNamespace(step=10, steps=steps))
     assert capsys.readouterr().err == "the machine is slower than measured: 60 steps, not 100, to end in time\n"
 
 
@@ -69,14 +69,14 @@ def test_the_live_display_shows_a_validation_and_the_plan_in_its_place() -> None
     shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
     shown.on_step(step(10))
     for steps in (90, 80, 70):
-        shown.planned(SimpleNamespace(step=10, steps=steps))
-    shown.validation_mode(0.42)
+        shown.on_plan_change(SimpleNamespace(step=10, steps=steps))
+    shown.on_evaluate_progress(0.42)
     text = "".join(str(line) for line in shown._render().renderables if not hasattr(line, "columns"))
     assert "validating: 42%" in text
     assert text.count("steps, not 100") == 1
     assert "70 steps, not 100" in text
     shown.on_evaluate(evaluated(10))
-    assert "validation_mode" not in "".join(str(line) for line in shown._render().renderables)
+    assert "validating" not in "".join(str(line) for line in shown._render().renderables)
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,10 +212,10 @@ def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.Monkey
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     shown = rich_progress.LiveDisplay(console)
     with shown:
-        shown.reading(1_000_000, None)
+        shown.on_read(1_000_000, None)
         assert console.file.getvalue().count("reading") == 0
         clock[0] = 1.5
-        shown.reading(600_000_000, 617_000_000)
+        shown.on_read(600_000_000, 617_000_000)
         assert "reading: 600 of 617 MB" in console.file.getvalue()
         shown.message("compiling")
         assert shown._render().renderables == []
@@ -232,5 +232,5 @@ def test_plain_lines_about_reading_come_now_and_then(
     plain = display.PlainDisplay(every=5.0)
     for second in range(12):
         clock[0] = float(second)
-        plain.reading(second * 1_000_000, None)
+        plain.on_read(second * 1_000_000, None)
     assert capsys.readouterr().err == "reading: 5 MB\nreading: 10 MB\n"

@@ -85,13 +85,13 @@ def test_windows_of_shards_equal_the_whole():
         none = np.zeros_like
         starts = [none(w.x, np.uint8) if w.resets is None else w.resets for w in many]
         np.testing.assert_array_equal(np.hstack(starts), none(one.x, np.uint8) if one.resets is None else one.resets)
-        assert sum(window.scored for window in many) == one.scored
+        assert sum(window.scored_count for window in many) == one.scored_count
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 40])
 def test_evaluation_shards_cover_every_position(ranks):
     text = corpus()
-    whole = sum(window.scored for window in evaluation_windows(text))
-    shares = [sum(w.scored for w in evaluation_windows(text, rank=r, ranks=ranks)) for r in range(ranks)]
+    whole = sum(window.scored_count for window in evaluation_windows(text))
+    shares = [sum(w.scored_count for w in evaluation_windows(text, rank=r, ranks=ranks)) for r in range(ranks)]
     assert sum(shares) == whole
     assert sum(share > 0 for share in shares) == min(ranks, next(evaluation_windows(text)).x.shape[1])

@@ -88,7 +88,7 @@ class StopInFinal(Callback):
     def on_step(self, step: StepEnd) -> None:
         self.done = step.step == self.last
 
-    def validation_mode(self, share: float) -> None:
+    def on_evaluate_progress(self, share: float) -> None:
         if self.done and share == 0:
             self.evaluations += 1
             if self.evaluations == 2:

@@ -170,7 +170,7 @@ class Batch:
         return int(np.count_nonzero(targets >= 0))
 
     @property
-    def scored(self) -> int:
+    def scored_count(self) -> int:
         """Same as `count`; windows of text differ in the two."""
         return self.count
 
@@ -200,7 +200,7 @@ class SplitBatch:
         return sum(part.count for part in self.parts)
 
     @property
-    def scored(self) -> int:
+    def scored_count(self) -> int:
         """Same as `count`; windows of text differ in the two."""
         return self.count
 

@@ -45,7 +45,7 @@ class Window:
         return self.x.size
 
     @property
-    def scored(self) -> int:
+    def scored_count(self) -> int:
         """Number of positions that contribute to the loss."""
         return int(np.count_nonzero(self.y >= 0))
 

@@ -163,7 +163,7 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         separator=config.document_separator,
         tokenizer=tokenizer,
         unknown=skip,
-        progress=callback.reading,
+        progress=callback.on_read,
     )
     _report_skipped(corpus, "the old model does not know them", callback)
     return corpus

@@ -147,7 +147,7 @@ def test_a_long_example_does_not_pad_the_short_ones(tmp_path: Path) -> None:
         window = training.window(index)
         assert window.rows.tolist() == training.rows(index).tolist()
         assert window.lengths.tolist() == data.lengths[window.rows].tolist()
-        assert window.count == window.scored == 27
+        assert window.count == window.scored_count == 27
         assert isinstance(window, SplitBatch) == (40 in window.rows)
         if isinstance(window, SplitBatch):
             assert sum(part.x.size for part in window.parts) < 21_000

@@ -210,8 +210,8 @@ def test_evaluation_takes_as_many_streams_as_the_length_allows(n: int, streams: 
 def test_every_evaluation_window_scores_something(case: tuple[Corpus, int, int, int]) -> None:
     corpus, _, seq, warm = case
     found = list(evaluation_windows(make_corpus(len(corpus)), seq=seq, warm=warm))
-    assert all(window.scored for window in found)
-    assert sum(window.scored for window in found) == len(corpus) - 1
+    assert all(window.scored_count for window in found)
+    assert sum(window.scored_count for window in found) == len(corpus) - 1
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 7])
@@ -237,13 +237,13 @@ def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
 
 def test_the_first_token_of_a_vocabulary_counts_like_any_other() -> None:
     x = np.zeros((2, 2), np.int32)
-    assert Window(x, np.array([[0, -1], [3, 0]], np.int32), None).scored == 3
+    assert Window(x, np.array([[0, -1], [3, 0]], np.int32), None).scored_count == 3
 
 
 def test_the_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
     made = list(evaluation_windows(make_corpus(200), seq=7, warm=5))
-    assert made[-1].scored
+    assert made[-1].scored_count
     assert len(made) == 4  # the longest stream: 5 tokens of warm-up and 20 of its own
 
 
@@ -254,4 +254,4 @@ def test_windows_of_a_large_vocabulary_are_short(most: int, seq: int, monkeypatc
     monkeypatch.setattr(bptt, "_MOST_LOGITS", most)
     found = list(evaluation_windows(make_corpus(50), seq=8, warm=5))
     assert {window.x.shape for window in found} == {(seq, 2)}
-    assert sum(window.scored for window in found) == 49
+    assert sum(window.scored_count for window in found) == 49
