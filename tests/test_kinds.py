@@ -28,24 +28,24 @@ def test_every_path_in_the_table_exists() -> None:
     assert set(kinds.KINDS.values()) <= set(kinds.NAMES)
 
 
-def test_a_test_gets_the_kind_of_its_file_or_nearest_folder() -> None:
+def test_test_gets_the_kind_of_its_file_or_nearest_folder() -> None:
     assert kinds.kind_of_file("kernels/cpu/test_matmul.py") == "kernels"
     assert kinds.kind_of_file("kernels/cpu/test_cpu_count.py") == "unit"
     assert kinds.kind_of_file("test_readme.py") == "e2e"
 
 
-def test_a_folder_without_a_kind_is_an_error() -> None:
+def test_folder_without_a_kind_is_an_error() -> None:
     with pytest.raises(pytest.UsageError, match=r"tests/new/test_x\.py has no kind"):
         kinds.kind_of_file("new/test_x.py")
 
 
-def test_a_marker_of_the_test_itself_overrides_its_file() -> None:
+def test_marker_of_the_test_itself_overrides_its_file() -> None:
     item = make_item("cli/test_main.py", "parametrize", "e2e")
     kinds.mark_item(item)
     assert item.markers == ["parametrize", "e2e"]
 
 
-def test_a_test_of_two_kinds_is_an_error() -> None:
+def test_test_of_two_kinds_is_an_error() -> None:
     with pytest.raises(pytest.UsageError, match="has several kinds: e2e, unit"):
         kinds.mark_item(make_item("cli/test_main.py", "unit", "e2e"))
 
@@ -55,11 +55,11 @@ def test_every_test_of_this_run_has_one_kind(request: pytest.FixtureRequest) -> 
         assert sum(marker.name in kinds.NAMES for marker in item.iter_markers()) == 1, item.nodeid
 
 
-def test_a_unit_test_cannot_compile() -> None:
+def test_unit_test_cannot_compile() -> None:
     with pytest.raises(AssertionError, match="this unit test compiles a kernel"):
         numba.njit(lambda: 1)()
 
 
-def test_a_unit_test_cannot_start_a_process() -> None:
+def test_unit_test_cannot_start_a_process() -> None:
     with pytest.raises(AssertionError, match="this unit test starts a process"):
         subprocess.run([sys.executable, "-c", ""], check=True)

@@ -39,7 +39,7 @@ class Cell(enum.StrEnum):
         ("hidden", None, None),
     ],
 )
-def test_the_same_value_of_another_type_is_converted(name: str, given: Any, kept: Any) -> None:
+def test_equal_value_of_another_type_is_converted(name: str, given: Any, kept: Any) -> None:
     found = getattr(Config(**{name: given}), name)
     assert found == kept
     assert type(found) is type(kept)
@@ -75,42 +75,42 @@ def test_the_same_value_of_another_type_is_converted(name: str, given: Any, kept
         ("document_separator", "x" * 70_000),
     ],
 )
-def test_any_other_value_is_a_configuration_error_that_names_the_setting(name: str, given: Any) -> None:
+def test_wrong_value_raises_config_error_that_names_the_setting(name: str, given: Any) -> None:
     with pytest.raises(ConfigError, match=name.rstrip("_")) as caught:
         Config(**{name: given})
     assert len(str(caught.value)) < 400
 
 
-def test_an_unknown_setting_is_told_with_the_nearest() -> None:
+def test_unknown_setting_error_suggests_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'widht'"):
         Config().replace(widht=3)
     with pytest.raises(ConfigError, match="did you mean hidden"):
         Config().replace(hiden=3)
 
 
-def test_whole_numbers_of_a_file_may_be_written_as_fractions_are(tmp_path: Path) -> None:
+def test_integers_may_be_written_as_floats_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("hidden = 32.0\nlr = 1\n")
     assert read_config_file(tmp_path / "a.toml") == {"hidden": 32, "lr": 1.0}
 
 
-def test_settings_as_text_have_no_types_of_numpy() -> None:
+def test_toml_has_no_numpy_types() -> None:
     assert to_toml(Config(hidden=np.int64(9), lr=np.float64(0.5))) == to_toml(Config(hidden=9, lr=0.5))
 
 
 @pytest.mark.parametrize("settings", [{"temperature": "1"}, {"top_k": 2.5}, {"greedy": 1}, {"top_p": None}])
-def test_how_to_draw_is_checked_too(settings: dict[str, Any]) -> None:
+def test_sampling_params_are_validated(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         SamplingParams(**settings)
 
 
-def test_amounts_are_whole_numbers() -> None:
+def test_sample_amounts_must_be_integers() -> None:
     assert check_amounts(np.int64(2), 3.0, np.uint8(4)) == (2, 3, 4)
     for amounts in (("2", 3, 4), (2, 3.5, 4), (2, 3, None), (True, 3, 4)):
         with pytest.raises(ConfigError, match="must be a whole number"):
             check_amounts(*amounts)  # type: ignore[arg-type]
 
 
-def test_no_message_is_longer_than_a_few_lines() -> None:
+def test_error_messages_have_a_bounded_length() -> None:
     text = "a long story. " * 9000
     for error in (FastRNNError(text), InputError(f"{text}; give less"), ConfigError(ValueError(text))):
         assert len(str(error)) <= 600

@@ -56,7 +56,7 @@ def python(script: str, folder: Path, *options: str, **environment: str) -> subp
 
 
 @fork_only
-def test_a_used_model_works_in_forked_children(folder: Path) -> None:
+def test_used_model_works_in_forked_children(folder: Path) -> None:
     """Every way to ask, in a child of `os.fork`, in a pool's, and in a child of a child."""
     script = """
 import multiprocessing, os, fastrnn
@@ -115,7 +115,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @fork_only
-def test_a_fork_while_other_threads_compute_or_compile(folder: Path) -> None:
+def test_fork_while_other_threads_compute_or_compile(folder: Path) -> None:
     script = """
 import os, threading, fastrnn, numba
 model = fastrnn.load("language-model", threads=2)
@@ -150,7 +150,7 @@ print(statuses)
 
 
 @fork_only
-def test_a_signal_to_a_forked_child_does_not_stop_the_parents_training(folder: Path) -> None:
+def test_signal_to_a_forked_child_does_not_stop_the_parents_training(folder: Path) -> None:
     script = f"""
 import os, signal, time, fastrnn
 from fastrnn.training.callbacks import Callback
@@ -412,7 +412,7 @@ def test_numpy_scalars_are_accepted_as_numbers(folder: Path) -> None:
     np.testing.assert_array_equal(first, model.step(1))
 
 
-def test_a_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path) -> None:
+def test_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path) -> None:
     for call in (fastrnn.train, fastrnn.read_corpus, lambda t: fastrnn.read_records(t, "classify")):
         for text in (TEXT.replace(", ", "\n") * 99, "*" + TEXT * 99, TEXT * 99 + "\0"):
             with pytest.raises(InputError, match=r"is a text, not a file name") as caught:
@@ -425,7 +425,7 @@ def test_a_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path
         assert len(str(caught_.value)) <= 600
 
 
-def test_a_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: Path) -> None:
+def test_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: Path) -> None:
     long = "z" * 50_000
     (tmp_path / "b.tsv").write_text(long)
     model: Any = fastrnn.load(folder / "classify", threads=1)
@@ -464,7 +464,7 @@ class InterruptAt(Callback):
         (-1, "SIGTERM", "SystemExit(143)", []),
     ],
 )
-def test_an_interrupt_ends_a_loop_of_trainings_with_raise_interrupt(
+def test_interrupt_ends_a_loop_of_trainings_with_raise_interrupt(
     folder: Path, tmp_path: Path, at: int, number: str, ended: str, saved: list[int]
 ) -> None:
     script = f"""
@@ -519,7 +519,7 @@ print(run.stopped, run.signal == signal.SIGINT, run.steps)
     assert python(script, tmp_path).stdout == "signal True 1\n"
 
 
-def test_a_run_is_resumed_from_another_folder(folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_run_is_resumed_from_another_folder(folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "start").mkdir()
     (tmp_path / "start" / "words.txt").write_text(TEXT)
     monkeypatch.chdir(tmp_path / "start")
@@ -538,7 +538,7 @@ def test_a_run_is_resumed_from_another_folder(folder: Path, tmp_path: Path, monk
     assert fastrnn.resume("start/run", {"steps": 5}, inputs="start/words.txt").steps == 5
 
 
-def test_the_package_lists_its_names_and_imports_them_on_first_use() -> None:
+def test_package_lists_its_names_and_imports_them_on_first_use() -> None:
     script = """
 import sys, fastrnn
 print(fastrnn.__version__, set(fastrnn.__all__) <= set(dir(fastrnn)), "numpy" in sys.modules)
@@ -567,7 +567,7 @@ def test_type_checkers_and_the_interpreter_import_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("use", ["sample(20)", "predict(['aab'])"])
-def test_a_model_is_used_without_the_training_package(folder: Path, use: str) -> None:
+def test_model_is_used_without_the_training_package(folder: Path, use: str) -> None:
     run = "language-model" if use.startswith("sample") else "classify"
     script = f"""
 import sys, fastrnn
@@ -592,7 +592,7 @@ def test_python_m_runs_the_program_with_all_its_help(module: str, level: str, tm
     assert "Train a model on text" in ask(level, "-m", module, "train", "--help")
 
 
-def test_a_disabled_numba_raises_an_error_of_one_line(folder: Path) -> None:
+def test_disabled_numba_raises_an_error_of_one_line(folder: Path) -> None:
     for line in ("sample language-model", "train t.txt --out none", "predict classify a.tsv"):
         found = subprocess.run(
             [sys.executable, "-m", "fastrnn", *line.split()],

@@ -33,7 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Pat
 
 
 @pytest.mark.parametrize("task", FILES)
-def test_values_are_answered_as_records_are(models: dict[str, tuple[Any, Path]], task: str) -> None:
+def test_python_values_are_predicted_like_examples(models: dict[str, tuple[Any, Path]], task: str) -> None:
     model, path = models[task]
     records = model.records(path, answers=False)
     expected = list(model.predict(records))
@@ -48,7 +48,7 @@ def test_values_are_answered_as_records_are(models: dict[str, tuple[Any, Path]],
     assert [str(a.value) for a in mixed] == [str(a.value) for a in expected[:2]]
 
 
-def test_whole_sequences_of_numbers_are_one_item(models: dict[str, tuple[Any, Path]]) -> None:
+def test_sequence_of_numbers_is_one_example(models: dict[str, tuple[Any, Path]]) -> None:
     (answer,) = models["regress"][0].predict([np.arange(6).reshape(3, 2)])
     assert answer.value.shape == (3, 1)
 
@@ -83,7 +83,7 @@ def test_evaluate_takes_paths(models: dict[str, tuple[Any, Path]], task: str) ->
         ("regress", [np.zeros((0, 2))], r"item:1: numbers of shape \(0, 2\)"),
     ],
 )
-def test_other_values_are_refused(models: dict[str, tuple[Any, Path]], task: str, asked: Any, message: str) -> None:
+def test_wrong_values_are_refused(models: dict[str, tuple[Any, Path]], task: str, asked: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         list(models[task][0].predict(asked))
 
@@ -101,19 +101,19 @@ def test_other_values_are_refused(models: dict[str, tuple[Any, Path]], task: str
         ("regress", [1, NAN], "step: a number that is not finite"),
     ],
 )
-def test_other_steps_are_refused(models: dict[str, tuple[Any, Path]], task: str, x: Any, message: str) -> None:
+def test_wrong_steps_are_refused(models: dict[str, tuple[Any, Path]], task: str, x: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         models[task][0].step(x)
 
 
-def test_records_are_iterated_over() -> None:
+def test_example_set_is_iterable() -> None:
     items = [Example("a", "b", None)]  # type: ignore[arg-type]
     assert list(ExampleSet("classify", items)) == items
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("alone", [True, False])
-def test_one_name_or_path_is_trained_on(tmp_path: Path, kind: Any, alone: bool) -> None:
+def test_train_accepts_one_name_or_path(tmp_path: Path, kind: Any, alone: bool) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("the sea is calm. " * 60)
     inputs = kind(path) if alone else [kind(path)]
@@ -124,7 +124,7 @@ def test_one_name_or_path_is_trained_on(tmp_path: Path, kind: Any, alone: bool) 
     assert len(fastrnn.read_corpus(inputs).ids) == 17 * 60
 
 
-def test_what_names_no_file_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a value of type int instead of a file name"):
         fastrnn.train([5], fastrnn.Config(**SMALL), tmp_path / "run")  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"notes\.txt: no such file"):
@@ -145,7 +145,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_of_every_kind_are_answered_alike(models: dict[str, tuple[Any, Path]], name: str) -> None:
+def test_arrays_of_every_dtype_are_predicted_alike(models: dict[str, tuple[Any, Path]], name: str) -> None:
     model, _ = models["regress"]
 
     np.testing.assert_array_equal(next(model.predict([ARRAYS[name]])).value, next(model.predict([NUMBERS])).value)
@@ -161,7 +161,7 @@ def test_arrays_of_every_kind_are_answered_alike(models: dict[str, tuple[Any, Pa
         (np.array([[np.finfo(np.longdouble).max, 1]]), "a number that is not finite"),
     ],
 )
-def test_arrays_that_hold_no_finite_numbers_are_refused(
+def test_arrays_without_finite_numbers_are_refused(
     models: dict[str, tuple[Any, Path]], value: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

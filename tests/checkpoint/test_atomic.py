@@ -47,7 +47,7 @@ def calls_of_one_save(path: Path, monkeypatch) -> list[str]:
     return watched.calls
 
 
-def test_the_file_is_replaced_and_no_other_is_left(tmp_path) -> None:
+def test_write_replaces_the_file_and_leaves_no_other(tmp_path) -> None:
     path = tmp_path / "file"
     for data in (b"", OLD, NEW):
         write_atomic(path, data)
@@ -55,7 +55,7 @@ def test_the_file_is_replaced_and_no_other_is_left(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_flushed_before_the_rename_and_the_folder_after(tmp_path, monkeypatch) -> None:
+def test_file_is_flushed_before_the_rename_and_its_folder_after(tmp_path, monkeypatch) -> None:
     assert calls_of_one_save(tmp_path / "file", monkeypatch) == [
         *("open", "write", "fsync", "close", "replace"),
         *("open", "fsync", "close"),
@@ -64,7 +64,7 @@ def test_flushed_before_the_rename_and_the_folder_after(tmp_path, monkeypatch) -
 
 @pytest.mark.parametrize("number", range(8))
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR])
-def test_every_call_that_fails(tmp_path, monkeypatch, number: int, code: int) -> None:
+def test_failure_of_any_system_call_keeps_the_old_file(tmp_path, monkeypatch, number: int, code: int) -> None:
     path = tmp_path / "file"
     write_atomic(path, OLD)
 
@@ -94,7 +94,7 @@ def test_short_writes_are_continued(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
-def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch, code: int) -> None:
+def test_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch, code: int) -> None:
     def fail(real, *args, **kwargs):
         raise OSError(code, os.strerror(code))
 
@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch, code
 
 @pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
-def test_killed_at_every_call(tmp_path) -> None:
+def test_kill_before_any_system_call_keeps_a_whole_file(tmp_path) -> None:
     """SIGKILL before each call: the file is whole, and the next save clears the litter away."""
     path = tmp_path / "file"
     path.write_bytes(OLD)
@@ -188,7 +188,7 @@ def test_permissions_follow_the_umask(tmp_path, mask: int, mode: int) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
 
 
-def test_a_link_is_followed(tmp_path) -> None:
+def test_symbolic_link_is_followed(tmp_path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "far" / "file")
     write_atomic(tmp_path / "link", NEW)
@@ -196,7 +196,7 @@ def test_a_link_is_followed(tmp_path) -> None:
     assert (tmp_path / "far" / "file").read_bytes() == NEW
 
 
-def test_only_files_are_replaced(tmp_path) -> None:
+def test_only_regular_files_are_replaced(tmp_path) -> None:
     with pytest.raises(OutputError, match="Is a directory"):
         write_atomic(tmp_path, NEW)
     (tmp_path / "file").touch()
@@ -210,13 +210,13 @@ def test_only_files_are_replaced(tmp_path) -> None:
         write_atomic(tmp_path / ("x" * 300), NEW)
 
 
-def test_a_name_of_the_greatest_length_is_possible(tmp_path) -> None:
+def test_file_name_may_have_the_maximum_length(tmp_path) -> None:
     write_atomic(tmp_path / ("x" * 255), NEW)
     assert (tmp_path / ("x" * 255)).read_bytes() == NEW
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
-def test_a_device_or_pipe_is_not_replaced(tmp_path) -> None:
+def test_device_or_pipe_is_not_replaced(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="Not a regular file"):
         write_atomic(tmp_path / "pipe", NEW)

@@ -31,12 +31,12 @@ def test_round_trip_of_every_optimizer_and_vocabulary(optimizer: str, tokens: st
     assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
 
 
-def test_a_model_for_use_only_has_neither_moments_nor_state() -> None:
+def test_inference_model_has_neither_moments_nor_state() -> None:
     checkpoint = dataclasses.replace(sample(), optimizer={}, state={})
     assert_same(from_bytes(to_bytes(checkpoint)), checkpoint)
 
 
-def test_training_is_resumable_only_with_what_it_needs() -> None:
+def test_resume_requires_moments_and_state() -> None:
     """A language model its state, the labelled tasks the moments of their optimiser, if it has any."""
     adamw, sgd = sample(optimizer="adamw"), sample(optimizer="sgd")
     tagger, plain = (dataclasses.replace(each, config=each.config.replace(task="tag")) for each in (adamw, sgd))
@@ -46,7 +46,7 @@ def test_training_is_resumable_only_with_what_it_needs() -> None:
     assert dataclasses.replace(tagger, optimizer={}).resumable is False
 
 
-def test_arrays_come_back_in_the_flat_order_and_writable() -> None:
+def test_loaded_arrays_are_writable_and_in_flat_order() -> None:
     checkpoint = from_bytes(to_bytes(sample(cell="lstm")))
     assert list(checkpoint.parameters) == list(sample(cell="lstm").parameters)
     for array in (*checkpoint.parameters.values(), *checkpoint.optimizer.values(), *checkpoint.state.values()):
@@ -55,14 +55,14 @@ def test_arrays_come_back_in_the_flat_order_and_writable() -> None:
         assert array.flags.owndata
 
 
-def test_arrays_that_are_not_contiguous_are_written_in_order() -> None:
+def test_non_contiguous_arrays_are_written_in_order() -> None:
     checkpoint = sample()
     weights = checkpoint.parameters["out.weight"]
     twisted = checkpoint.parameters | {"out.weight": np.asfortranarray(weights)}
     assert to_bytes(dataclasses.replace(checkpoint, parameters=twisted)) == to_bytes(checkpoint)
 
 
-def test_the_same_checkpoint_gives_the_same_bytes() -> None:
+def test_same_checkpoint_gives_the_same_bytes() -> None:
     data = to_bytes(sample())
     assert to_bytes(sample()) == data
     assert to_bytes(from_bytes(data)) == data
@@ -84,27 +84,27 @@ def test_any_safetensors_reader_can_read_it() -> None:
     np.testing.assert_array_equal(tensors["state.c"], checkpoint.state["c"])
 
 
-def test_another_order_of_the_header_is_read() -> None:
+def test_header_may_have_any_key_order() -> None:
     checkpoint = sample()
     data = to_bytes(checkpoint)
     metadata = take_apart(data)[0]["__metadata__"]
     assert_same(from_bytes(safetensors.numpy.save(safetensors.numpy.load(data), metadata)), checkpoint)
 
 
-def test_the_digest_is_blake2b_of_names_and_bytes() -> None:
+def test_digest_is_blake2b_of_names_and_bytes() -> None:
     header, body = take_apart(small())
     digests = header["__metadata__"]["digest"], header["__metadata__"]["metadata_digest"]
     again, _ = take_apart(sealed(header, body))
     assert (again["__metadata__"]["digest"], again["__metadata__"]["metadata_digest"]) == digests
 
 
-def test_no_pickle_and_no_code() -> None:
+def test_checkpoint_contains_no_pickle_and_no_code() -> None:
     header, body = take_apart(small())
     assert put_together(header, body)  # JSON and numbers are all there is
     assert len(body) == sum(4 * int(np.prod(claim["shape"])) for name, claim in header.items() if name[0] != "_")
 
 
-def test_save_and_load(tmp_path) -> None:
+def test_saved_file_loads(tmp_path) -> None:
     path = tmp_path / "model.safetensors"
     save(path, sample(seed=1))
     save(path, sample(seed=2))
@@ -115,7 +115,7 @@ def test_save_and_load(tmp_path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_the_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
+def test_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
     before = os.umask(0o027)
     try:
         save(tmp_path / "model", sample())
@@ -126,7 +126,7 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["parameters", "optimizer", "state"])
-def test_nothing_that_is_not_finite_is_written(tmp_path, monkeypatch, value: float, part: str) -> None:
+def test_non_finite_values_are_not_written(tmp_path, monkeypatch, value: float, part: str) -> None:
     monkeypatch.setattr(validation, "_CHUNK", 3)
     path = tmp_path / "model.safetensors"
     save(path, sample())
@@ -165,13 +165,13 @@ def test_invalid_checkpoints_are_not_written(changes, message: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["hidden", "batch"])
-def test_sizes_must_be_settled_before_anything_is_written(field: str) -> None:
+def test_unset_sizes_are_not_written(field: str) -> None:
     checkpoint = sample()
     with pytest.raises(CheckpointError, match=f"its config lacks {field}"):
         to_bytes(dataclasses.replace(checkpoint, config=checkpoint.config.replace(**{field: None})))
 
 
-def test_errors_of_the_file_system_are_one_line(tmp_path) -> None:
+def test_file_system_errors_are_one_line(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="no such model; give a run folder"):
         load(tmp_path / "missing")
     with pytest.raises(CheckpointError, match="a folder; give a run folder"):
@@ -191,13 +191,13 @@ def test_errors_of_the_file_system_are_one_line(tmp_path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path) -> None:
+def test_load_of_a_pipe_does_not_block(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="not a regular file"):
         load(tmp_path / "pipe")
 
 
-def test_a_failing_disk_is_one_line(tmp_path, monkeypatch) -> None:
+def test_disk_failure_is_an_error_of_one_line(tmp_path, monkeypatch) -> None:
     save(tmp_path / "model", sample())
 
     def broken(path, mode):

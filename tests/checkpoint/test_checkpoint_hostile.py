@@ -56,23 +56,23 @@ def without(key: str, *, metadata: bool = False) -> bytes:
     return put_together(header, BODY)
 
 
-def test_the_helpers_themselves_make_valid_files() -> None:
+def test_helpers_make_valid_files() -> None:
     assert_same(from_bytes(sealed(copy.deepcopy(HEADER), BODY)), from_bytes(DATA))
     assert_same(from_bytes(with_texts()), from_bytes(DATA))
 
 
-def test_truncated_at_every_byte() -> None:
+def test_file_truncated_at_any_byte_is_refused() -> None:
     messages = [refused(DATA[:length]) for length in range(len(DATA))]
     assert "an empty file" in messages[0]
     assert "not a safetensors file" in messages[5]
     assert all("truncated" in message for message in messages[9:])
 
 
-def test_bytes_after_the_end() -> None:
+def test_trailing_bytes_are_refused() -> None:
     assert "1 bytes follow the last tensor" in refused(DATA + b"\0")
 
 
-def test_a_flipped_bit_in_every_byte_of_the_header() -> None:
+def test_flipped_bit_in_any_header_byte_is_refused() -> None:
     random = np.random.default_rng(0)
     for place in range(START):
         damaged = bytearray(DATA)
@@ -80,7 +80,7 @@ def test_a_flipped_bit_in_every_byte_of_the_header() -> None:
         refused(bytes(damaged))
 
 
-def test_every_flipped_bit_of_the_tensors() -> None:
+def test_flipped_bit_in_any_tensor_is_refused() -> None:
     for place in range(START, len(DATA)):
         for bit in range(8):
             damaged = bytearray(DATA)
@@ -88,13 +88,13 @@ def test_every_flipped_bit_of_the_tensors() -> None:
             assert "the digest of its tensors does not match" in refused(bytes(damaged))
 
 
-def test_a_changed_letter_of_the_vocabulary_is_noticed() -> None:
+def test_changed_vocabulary_character_is_refused() -> None:
     assert "the digest of its metadata does not match" in refused(DATA.replace(b" ab", b" ac"))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(DATA) - 1), st.binary(max_size=12), st.integers(0, 12)), min_size=1))
-def test_random_cuts_and_pastes(edits) -> None:
+def test_random_cuts_and_pastes_are_refused(edits) -> None:
     damaged = DATA
     for place, paste, cut in edits:
         damaged = damaged[:place] + paste + damaged[place + cut :]
@@ -104,7 +104,7 @@ def test_random_cuts_and_pastes(edits) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
-def test_random_bytes(data: bytes) -> None:
+def test_random_bytes_are_refused(data: bytes) -> None:
     refused(data)
     refused(len(data).to_bytes(8, "little") + data)
     refused(put_together(b"{" + data, BODY))
@@ -119,7 +119,7 @@ _values = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(key=st.sampled_from(["config", "tokenizer", "progress", "corpus"]), data=st.data())
-def test_any_json_in_the_metadata(key: str, data) -> None:
+def test_any_json_in_the_metadata_is_refused_or_valid(key: str, data) -> None:
     known = json.loads(HEADER["__metadata__"][key])
     value = data.draw(_values | st.dictionaries(st.sampled_from(sorted(known)), _values).map(lambda new: known | new))
     file = with_texts(**{key: json.dumps(value)})
@@ -133,7 +133,7 @@ def test_any_json_in_the_metadata(key: str, data) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(name=st.sampled_from(sorted(HEADER)), value=_values, field=st.sampled_from(["dtype", "shape", "data_offsets"]))
-def test_any_json_in_the_header(name: str, value, field: str) -> None:
+def test_any_json_in_the_header_is_refused_or_valid(name: str, value, field: str) -> None:
     header = copy.deepcopy(HEADER)
     header[name] = value
     refused(put_together(header, BODY))
@@ -151,16 +151,16 @@ def with_tensors_cut(*names: str) -> bytes:
 @pytest.mark.parametrize(
     "length", [0, 1, 2, START - 9, START - 7, len(DATA), 100_000_000, 100_000_001, 2**63, 2**64 - 1]
 )
-def test_a_wrong_header_length(length: int) -> None:
+def test_wrong_header_length_is_refused(length: int) -> None:
     refused(length.to_bytes(8, "little") + DATA[8:])
 
 
-def test_a_header_longer_than_the_format_allows(monkeypatch) -> None:
+def test_header_longer_than_the_format_allows_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(safetensors_file, "MAX_HEADER", START // 2)
     assert "bytes: damaged, or another program's" in refused(DATA)
 
 
-def test_a_huge_header_length_costs_no_memory() -> None:
+def test_huge_header_length_costs_no_memory() -> None:
     tracemalloc.start()
     try:
         refused((99_999_999).to_bytes(8, "little") + DATA[8:])
@@ -203,7 +203,7 @@ BRACKETS = 1_000_000
     ],
     ids=range(23),
 )
-def test_hostile_headers(header, message: str) -> None:
+def test_hostile_headers_are_refused(header, message: str) -> None:
     tracemalloc.start()
     try:
         assert message in refused(put_together(header, BODY))
@@ -217,12 +217,12 @@ def test_hostile_headers(header, message: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[", "[]", "1", "null", '"x"', "{} {}", '{"a":1,"a":1}', "[" * 100_000, '{"a":' + "[" * 9, '{"a":NaN}']
 )
-def test_hostile_metadata(key: str, text: str) -> None:
+def test_hostile_metadata_is_refused(key: str, text: str) -> None:
     assert f"its {key} is damaged" in refused(with_texts(**{key: text}))
 
 
 @pytest.mark.parametrize("key", ["config", "tokenizer", "progress", "corpus"])
-def test_crowded_metadata_are_refused_before_they_are_parsed(key: str) -> None:
+def test_oversized_metadata_is_refused_before_parsing(key: str) -> None:
     text = '{"a":[' + "[]," * 300_000 + "[]]}"
     tracemalloc.start()
     try:
@@ -233,7 +233,7 @@ def test_crowded_metadata_are_refused_before_they_are_parsed(key: str) -> None:
     assert peak < 16 * len(text)
 
 
-def test_a_vocabulary_far_too_long_costs_little_memory() -> None:
+def test_vocabulary_far_too_long_costs_little_memory() -> None:
     file = with_json("tokenizer", chars="x" * 4_000_000)
     tracemalloc.start()
     try:
@@ -314,20 +314,20 @@ def test_a_vocabulary_far_too_long_costs_little_memory() -> None:
         (with_tensors_cut("state.h", "optimizer.m", "out.weight"), "tensor 'out.weight' is missing"),
     ],
 )
-def test_wrong_content_under_right_digests(file: bytes, message: str) -> None:
+def test_wrong_content_with_valid_digests_is_refused(file: bytes, message: str) -> None:
     assert message in refused(file)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["out.bias", "optimizer.m", "state.h"])
-def test_not_finite_under_right_digests(name: str, number: float) -> None:
+def test_non_finite_values_with_valid_digests_are_refused(name: str, number: float) -> None:
     start, stop = HEADER[name]["data_offsets"]
     body = BODY[: stop - 4] + np.float32(number).tobytes() + BODY[stop:]
     assert stop > start
     assert f"tensor {name!r} holds NaN or infinity" in refused(sealed(copy.deepcopy(HEADER), body))
 
 
-def test_a_signalling_nan_gives_no_warning() -> None:
+def test_signalling_nan_gives_no_warning() -> None:
     body = BODY[:-4] + (0x7F800001).to_bytes(4, "little")
     assert "holds NaN or infinity" in refused(sealed(copy.deepcopy(HEADER), body))
 
@@ -340,7 +340,7 @@ def test_a_signalling_nan_gives_no_warning() -> None:
         safetensors.numpy.save({}),
     ],
 )
-def test_a_foreign_safetensors_file(foreign: bytes) -> None:
+def test_foreign_safetensors_file_is_refused(foreign: bytes) -> None:
     assert "a safetensors file, but not made by fastrnn" in refused(foreign)
 
 
@@ -348,11 +348,11 @@ def test_a_foreign_safetensors_file(foreign: bytes) -> None:
     "foreign",
     [b"PK\x03\x04" + bytes(100), b"\x80\x04\x95" + bytes(100), b"To be, or not to be.\n" * 9, bytes(100), b"\0"],
 )
-def test_other_files(foreign: bytes) -> None:
+def test_files_of_other_formats_are_refused(foreign: bytes) -> None:
     assert "not a safetensors file; fastrnn reads the models" in refused(foreign)
 
 
-def test_a_file_that_claims_more_than_the_disk_holds(tmp_path) -> None:
+def test_file_that_declares_more_than_the_disk_holds_is_refused(tmp_path) -> None:
     path = tmp_path / "sparse"
     path.write_bytes(DATA)
     try:
@@ -364,7 +364,7 @@ def test_a_file_that_claims_more_than_the_disk_holds(tmp_path) -> None:
         load(path)
 
 
-def test_out_of_memory_is_one_line(monkeypatch) -> None:
+def test_out_of_memory_is_an_error_of_one_line(monkeypatch) -> None:
     def empty(shape, dtype):
         raise MemoryError
 
@@ -372,7 +372,7 @@ def test_out_of_memory_is_one_line(monkeypatch) -> None:
     assert "bytes of memory" in refused(DATA)
 
 
-def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch) -> None:
+def test_file_that_shrinks_while_read_is_refused(tmp_path, monkeypatch) -> None:
     (tmp_path / "model").write_bytes(DATA[:-1])
     fstat = type("Stat", (), {"st_size": len(DATA)})
     monkeypatch.setattr("fastrnn.checkpoint.checkpoint.os.fstat", lambda descriptor: fstat)
@@ -380,7 +380,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch) -> None:
         load(tmp_path / "model")
 
 
-def test_memory_of_a_good_file_is_about_its_size(tmp_path) -> None:
+def test_loading_a_valid_file_allocates_about_its_size(tmp_path) -> None:
     path = tmp_path / "model"
     path.write_bytes(to_bytes(sample(hidden=200)))
     size = path.stat().st_size

@@ -101,7 +101,7 @@ def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
 
 @FEW
 @given(configurations())
-def test_every_configuration_comes_back_from_its_file_and_from_a_model(config: Config) -> None:
+def test_config_round_trips_through_toml_and_checkpoint(config: Config) -> None:
     assert all(type(value) in (int, float, str, bool) for value in config.to_dict().values())
     assert Config.from_dict(tomllib.loads(to_toml(config))) == config
     encoding = TOKENIZERS[config.tokens] if config.task == "language-model" else VOCABULARIES[config.task]
@@ -131,7 +131,7 @@ def _records(task: str, names: list[str]) -> ExampleSet:
 
 @settings(FEW, max_examples=300)
 @given(st.sampled_from(list(VOCABULARIES)), st.lists(ODD, min_size=2, max_size=3), st.sampled_from(["chars", "words"]))
-def test_a_vocabulary_that_is_made_can_be_read_again(task: str, names: list[str], tokens: str) -> None:
+def test_schema_round_trips_through_a_checkpoint(task: str, names: list[str], tokens: str) -> None:
     config = Config(task=task, tokens=tokens, hidden=2, min_count=1, valid=0.0, seq=2)
     plain = all(name and "\n" not in name and not _surrogate(name) for name in names) and len(set(names)) == len(names)
     try:
@@ -150,7 +150,7 @@ def _surrogate(text: str) -> bool:
 
 @FEW
 @given(st.text(st.characters(), max_size=30), st.lists(ODD, max_size=5))
-def test_a_vocabulary_of_a_text_can_be_read_again(chars: str, words: list[str]) -> None:
+def test_tokenizer_round_trips_through_a_checkpoint(chars: str, words: list[str]) -> None:
     for kind, make in (
         ("chars", lambda: CharTokenizer("".join(sorted(set(chars))))),
         ("words", lambda: WordTokenizer(["<EOS>", "<UNK>", *words])),
@@ -163,7 +163,7 @@ def test_a_vocabulary_of_a_text_can_be_read_again(chars: str, words: list[str]) 
 
 
 @pytest.mark.e2e
-def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
+def test_unusual_labels_round_trip_through_a_run(tmp_path: Path) -> None:
     labels = ["\r", "a\tb", "\x85", "\u2028", " ", "<UNK>", "\ufeff", "\0", "é" * 300, "7", "007"]
     records = ExampleSet(
         "classify", [Example("xyz"[: 1 + i % 3], label, Location("given", i)) for i, label in enumerate(labels)]
@@ -186,7 +186,7 @@ def test_odd_but_possible_labels_survive_a_whole_run(tmp_path: Path) -> None:
         ("x", "item:2: 'x' is not an Example"),
     ],
 )
-def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
+def test_examples_that_cannot_be_saved_are_refused_before_the_run_starts(
     record: Any, reason: str, tmp_path: Path
 ) -> None:
     records = ExampleSet("classify", [Example("y", "b", Location("given", 1)), record])
@@ -210,22 +210,20 @@ def test_records_that_cannot_be_kept_are_refused_before_there_is_a_run(
         ("forecast", np.ones((9, 1)), None, "where a Series is needed"),
     ],
 )
-def test_parts_of_records_that_are_not_those_of_the_task(
-    task: str, x: Any, y: Any, reason: str, tmp_path: Path
-) -> None:
+def test_example_fields_of_another_task_are_refused(task: str, x: Any, y: Any, reason: str, tmp_path: Path) -> None:
     records = ExampleSet(task, [Example(x, y, Location("given", 1))] * 3)
     with pytest.raises(InputError, match=reason):
         train(records, Config(task=task, hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
 
 
-def test_records_of_another_task_or_none(tmp_path: Path) -> None:
+def test_examples_of_another_task_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="these are examples of 'tag'; the task is classify"):
         train(ExampleSet("tag", []), Config(task="classify", hidden=4, steps=2), tmp_path / "run")
     with pytest.raises(InputError, match="no example was given"):
         train(ExampleSet("tag", []), Config(task="tag", hidden=4, steps=2), tmp_path / "run")
 
 
-def test_a_model_that_could_not_be_read_again_is_not_trained() -> None:
+def test_model_that_could_not_be_loaded_is_not_trained() -> None:
     """Whatever else may be wrong: the metadata are read back before the first step."""
     tokenizer = WordTokenizer(["<EOS>", "<UNK>", "a"])
     tokenizer.words.append("<EOS>")  # behind the checks' back
@@ -247,7 +245,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.e2e
-def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> None:
+def test_changes_on_resume_are_converted_like_settings(run: Path) -> None:
     resume(run, {"steps": np.float64(8), "eval_every": 3.0, "patience": Decimal(9)})
     config = load(run).config
     assert (config.steps, config.eval_every, config.patience, config.warmup) == (8, 3, 9, 2)
@@ -270,7 +268,7 @@ def test_changes_of_a_resumed_run_are_kept_as_their_settings_are(run: Path) -> N
         ([("steps", 40)], "changes must be a dict"),
     ],
 )
-def test_changes_are_checked_before_anything_of_the_run_is_touched(run: Path, changes: Any, reason: str) -> None:
+def test_changes_on_resume_are_validated_before_the_run_is_modified(run: Path, changes: Any, reason: str) -> None:
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     with pytest.raises(ConfigError, match=reason):
         resume(run, changes)

@@ -14,14 +14,14 @@ from fastrnn.errors import CheckpointError, OutputError
 NOW = datetime.datetime(2026, 1, 31, 23, 59, 7)
 
 
-def test_the_paths_of_a_run_folder(tmp_path) -> None:
+def test_run_folder_has_its_paths(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "a" / "b")
     places = (run.config_path, run.log_path, run.best, run.last)
     assert [place.name for place in places] == ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"]
     assert {place.parent for place in places} == {tmp_path / "a" / "b"}
 
 
-def test_a_run_is_never_overwritten(tmp_path) -> None:
+def test_run_is_never_overwritten(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "r")
     with pytest.raises(OutputError, match=r"r exists, and nothing is saved in it yet; choose another --out"):
         RunFolder.create(tmp_path / "r")
@@ -33,7 +33,7 @@ def test_a_run_is_never_overwritten(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.toml", "log.jsonl", "best.safetensors", "last.safetensors"])
-def test_any_file_of_a_run_makes_it_one(tmp_path, name: str) -> None:
+def test_folder_with_any_run_file_is_a_run(tmp_path, name: str) -> None:
     (tmp_path / name).write_text('{"event": "start"}\n{"event": "step"}\n')
     for refuse in (RunFolder(tmp_path).check_free, lambda: RunFolder.create(tmp_path)):
         with pytest.raises(OutputError, match="exists"):
@@ -42,7 +42,7 @@ def test_any_file_of_a_run_makes_it_one(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("log", ["", '{"event": "start"}\n', '{"event": "start"}\n{"event": "start", "st'])
-def test_a_start_that_was_killed_before_it_saved_is_cleared_away(tmp_path, log: str) -> None:
+def test_remains_of_a_start_killed_before_its_first_save_are_removed(tmp_path, log: str) -> None:
     pytest.importorskip("fcntl")
     first = RunFolder.create(tmp_path / "r")
     first.log_path.write_text(log)
@@ -60,19 +60,19 @@ def test_a_start_that_was_killed_before_it_saved_is_cleared_away(tmp_path, log: 
 
 
 @pytest.mark.parametrize("log", ["notes", "[]\n", "3\n", '{"event": "end"}\n', "{}\n", "[" * 9999 + "\n"])
-def test_a_log_of_anything_else_is_left_alone(tmp_path, log: str) -> None:
+def test_foreign_log_is_left_alone(tmp_path, log: str) -> None:
     (tmp_path / "log.jsonl").write_text(log)
     with pytest.raises(OutputError, match="exists"):
         RunFolder.create(tmp_path)
     assert (tmp_path / "log.jsonl").read_text() == log
 
 
-def test_a_folder_that_holds_no_run_is_used(tmp_path) -> None:
+def test_folder_without_a_run_is_used(tmp_path) -> None:
     (tmp_path / "notes.txt").touch()
     assert RunFolder.create(tmp_path).path == tmp_path
 
 
-def test_of_runs_that_start_together_one_gets_the_folder(tmp_path) -> None:
+def test_only_one_of_concurrent_runs_gets_the_folder(tmp_path) -> None:
     outcomes: list[str] = []
     barrier = threading.Barrier(8)
 
@@ -92,7 +92,7 @@ def test_of_runs_that_start_together_one_gets_the_folder(tmp_path) -> None:
     assert sorted(outcomes) == ["made"] + ["refused"] * 7
 
 
-def test_paths_where_no_folder_can_be_created(tmp_path) -> None:
+def test_path_where_no_folder_can_be_created_is_an_error(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a file of this name exists; choose another --out"):
         RunFolder.create(tmp_path / "file")
@@ -102,7 +102,7 @@ def test_paths_where_no_folder_can_be_created(tmp_path) -> None:
         RunFolder.create(f"{tmp_path}/nul\0")
 
 
-def test_a_parent_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+def test_unwritable_parent_folder_is_an_error(tmp_path, monkeypatch) -> None:
     def refuse(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
@@ -112,7 +112,7 @@ def test_a_parent_that_cannot_be_written(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_parent(tmp_path) -> None:
+def test_read_only_parent_folder_is_an_error(tmp_path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="cannot make this run folder: Permission denied"):
@@ -121,7 +121,7 @@ def test_a_read_only_parent(tmp_path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch) -> None:
+def test_unreadable_folder_is_an_error(tmp_path, monkeypatch) -> None:
     run, real = RunFolder.create(tmp_path / "r"), Path.stat
 
     def stat(self, **kwargs):
@@ -137,21 +137,21 @@ def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch) -> None:
         RunFolder.create(run.path)
 
 
-def test_default_names(tmp_path, monkeypatch) -> None:
+def test_default_run_names_are_unique(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert default_name(NOW) == os.path.join("runs", "2026-01-31-235907")
     paths = [RunFolder.create_default(NOW).path for _ in range(3)]
     assert [path.name for path in paths] == ["2026-01-31-235907", "2026-01-31-235907-2", "2026-01-31-235907-3"]
 
 
-def test_default_names_when_runs_is_a_file(tmp_path, monkeypatch) -> None:
+def test_default_run_name_where_runs_is_a_file_is_an_error(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()
     with pytest.raises(OutputError, match="cannot make this run folder: Not a directory"):
         RunFolder.create_default(NOW)
 
 
-def test_open_finds_a_run_and_clears_it(tmp_path) -> None:
+def test_open_removes_temporary_files_of_the_run(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "r")
     with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so no run to resume"):
         RunFolder.open(run.path)

@@ -41,19 +41,19 @@ def without_twins(pairs):
 
 
 @given(st.text(alphabet='{}[],:"\\a1 \n', max_size=30))
-def test_the_same_texts_are_json_as_for_python(text: str) -> None:
+def test_parser_accepts_the_same_texts_as_python(text: str) -> None:
     strict = outcome(lambda text: parse(text, values=100, depth=30), text)
     assert strict == outcome(lambda text: json.loads(text, object_pairs_hook=without_twins), text)
 
 
 @pytest.mark.parametrize("text", ["[1,2,3]", '{"a":1,"b":2}', '{"a":[]}', '["a","b,[{"]', '{"a":"b","c":"d"}'])
-def test_the_bound_on_values(text: str) -> None:
+def test_number_of_values_is_bounded(text: str) -> None:
     assert parse(text, values=4) == json.loads(text)
     with pytest.raises(ValueError, match="more than 2 values"):
         parse(text, values=2)
 
 
-def test_the_bound_on_depth_is_exact() -> None:
+def test_nesting_depth_is_bounded_exactly() -> None:
     assert parse("[[[]]]", values=9, depth=3) == [[[]]]
     with pytest.raises(ValueError, match="nested more than 3 deep"):
         parse("[[[[]]]]", values=9, depth=3)

@@ -36,7 +36,7 @@ def found(folder: RunFolder) -> tuple[bytes | None, bytes | None]:
     return last, best
 
 
-def test_the_best_goes_before_the_last_state_that_tells_of_it(folder, monkeypatch) -> None:
+def test_best_is_saved_before_the_last_state_that_refers_to_it(folder, monkeypatch) -> None:
     writes, warnings = FailingWrites(monkeypatch), list[str]()
     saver = Saver(folder, warnings.append)
     assert saver.save(b"1")
@@ -46,7 +46,7 @@ def test_the_best_goes_before_the_last_state_that_tells_of_it(folder, monkeypatc
     assert (found(folder), warnings) == ((b"3", b"2"), [])
 
 
-def test_while_the_best_cannot_be_written_last_waits_and_one_warning_is_given(folder, monkeypatch) -> None:
+def test_last_state_is_not_saved_while_best_fails_and_one_warning_is_logged(folder, monkeypatch) -> None:
     FailingWrites(monkeypatch, best=3)
     warnings: list[str] = []
     saver = Saver(folder, warnings.append)
@@ -62,7 +62,7 @@ def test_while_the_best_cannot_be_written_last_waits_and_one_warning_is_given(fo
     assert found(folder) == (b"5", b"4")
 
 
-def test_each_time_that_the_disk_begins_to_fail_is_told(folder, monkeypatch) -> None:
+def test_each_new_disk_failure_is_reported(folder, monkeypatch) -> None:
     writes, warnings = FailingWrites(monkeypatch, last=2), list[str]()
     saver = Saver(folder, warnings.append)
     assert [saver.save(b"x") for _ in range(3)] == [False, False, True]
@@ -71,7 +71,7 @@ def test_each_time_that_the_disk_begins_to_fail_is_told(folder, monkeypatch) -> 
     assert len(warnings) == 2
 
 
-def test_the_end_is_tried_twice_and_then_an_error(folder, monkeypatch) -> None:
+def test_final_save_is_tried_twice_then_raises(folder, monkeypatch) -> None:
     writes = FailingWrites(monkeypatch, last=1)
     saver = Saver(folder, lambda message: None)
     saver.save_or_raise(b"1")
@@ -82,7 +82,7 @@ def test_the_end_is_tried_twice_and_then_an_error(folder, monkeypatch) -> None:
     assert found(folder) == (b"1", None)
 
 
-def test_a_best_state_that_waits_is_written_at_the_end(folder, monkeypatch) -> None:
+def test_pending_best_state_is_saved_at_the_end(folder, monkeypatch) -> None:
     FailingWrites(monkeypatch, best=2)
     saver = Saver(folder, lambda message: None)
     saver.save(b"1", best=True)

@@ -17,14 +17,14 @@ FILES = Path(__file__).parent / "version_1"
 TEXT = "the cat sat on the mat and the dog lay on the log; " * 40
 
 
-def test_a_language_model_samples_and_scores_as_before():
+def test_language_model_of_version_1_samples_and_scores_as_before():
     model = fastrnn.load(FILES / "language_model.safetensors")
     assert model.sample(40, prime="the ", seed=3, temperature=0.7) == " atd dd o cddght hn  yaat et oe ot l oo "
     scores = [line.logprob for line in model.score(["the cat sat", "the dog lay"])]
     np.testing.assert_allclose(scores, [-23.203695058822632, -24.949087381362915], rtol=1e-5)
 
 
-def test_a_classifier_answers_as_before():
+def test_classifier_of_version_1_predicts_as_before():
     model = fastrnn.load(FILES / "classifier.safetensors")
     answers = list(model.predict(["axab", "byba", "aaaa"]))
     assert [answer.value for answer in answers] == ["x", "y", "x"]
@@ -33,7 +33,7 @@ def test_a_classifier_answers_as_before():
 
 
 @pytest.mark.parametrize("name", ["last", "best"])
-def test_a_run_resumes(tmp_path, name):
+def test_run_of_version_1_resumes(tmp_path, name):
     shutil.copy(FILES / "language_model.safetensors", tmp_path / f"{name}.safetensors")
     text = tmp_path / "t.txt"
     text.write_text(TEXT)

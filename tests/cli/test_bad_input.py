@@ -97,7 +97,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "status", "words"), CASES, ids=[case[0] for case in CASES])
-def test_one_line_and_nothing_made(
+def test_bad_input_is_an_error_of_one_line_and_creates_nothing(
     line: str, status: int, words: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -118,28 +118,28 @@ def test_one_line_and_nothing_made(
         ("FASTRNN_BIDIRECTIONAL", "maybe", "Invalid value for 'FASTRNN_BIDIRECTIONAL'"),
     ],
 )
-def test_a_variable_is_named_where_the_value_came_from_there(name: str, value: str, words: str) -> None:
+def test_error_names_the_environment_variable_of_the_value(name: str, value: str, words: str) -> None:
     done = CliRunner().invoke(program, ["train"], env={name: value})
     assert done.exit_code == 2
     assert words in done.stderr
     assert "--" not in done.stderr.partition(" (see ")[0]
 
 
-def test_a_variable_for_training_is_no_contradiction_elsewhere(folder: Path) -> None:
+def test_training_variable_is_ignored_by_other_commands(folder: Path) -> None:
     done = CliRunner().invoke(
         program, ["inspect", str(folder / "lm"), str(folder / "text.txt")], env={"FASTRNN_HIDDEN": "256"}
     )
     assert done.exit_code == 0, done.stderr
 
 
-def test_inputs_of_several_kinds_are_told_apart_by_the_first_that_does_not_fit(folder: Path) -> None:
+def test_mixed_inputs_error_names_the_first_that_does_not_fit(folder: Path) -> None:
     done = CliRunner().invoke(program, ["predict", str(folder / "classifier"), str(folder / "wave.csv")])
     assert done.exit_code == 1
     assert "wave.csv:1: no column is named text; name it with --text: there are" in done.stderr
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])
-def test_the_line_of_progress_fits_the_terminal(width: int) -> None:
+def test_progress_line_fits_the_terminal(width: int) -> None:
     from rich.console import Console
 
     from fastrnn.training.callbacks import StepEnd

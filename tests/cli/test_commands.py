@@ -25,7 +25,7 @@ def invoke(*args: str, text: str | bytes | None = None, env: dict[str, str] | No
     return done
 
 
-def test_sample_writes_the_prime_and_what_is_drawn(model: type[FakeModel]) -> None:
+def test_sample_writes_the_prompt_and_the_continuation(model: type[FakeModel]) -> None:
     done = invoke("sample", "m", "--prime", "Once ", "--length", "3", "--temperature", "0.5", "--threads", "2")
     assert done.stdout == "Once a0b0c0\n"
     assert model.asked["load"] == "m"
@@ -34,7 +34,7 @@ def test_sample_writes_the_prime_and_what_is_drawn(model: type[FakeModel]) -> No
     }  # fmt: skip
 
 
-def test_sample_leaves_what_is_not_given_to_the_library(model: type[FakeModel]) -> None:
+def test_sample_passes_only_given_options(model: type[FakeModel]) -> None:
     invoke("sample", "m")
     assert model.asked == {"load": "m", "threads": None, "greedy": False, "unknown": "error"}
 
@@ -57,20 +57,18 @@ def test_sample_to_a_file(model: type[FakeModel], tmp_path: Path) -> None:
     assert (tmp_path / "s.txt").read_bytes() == "éa0b0c0\n".encode()
 
 
-def test_sample_to_a_folder_that_is_not_there_is_said_first(model: type[FakeModel], tmp_path: Path) -> None:
+def test_sample_to_a_missing_folder_fails_before_sampling(model: type[FakeModel], tmp_path: Path) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--out", str(tmp_path / "no" / "s.txt")])
     assert (done.exit_code, done.stderr) == (1, f"fastrnn: {tmp_path / 'no' / 's.txt'}: no such folder to write into\n")
 
 
-def test_prime_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
+def test_prompt_is_read_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes("é\r\n".encode())
     assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout_bytes == "é\r\na0b0c0\n".encode()
     assert invoke("sample", "m", "--prime-file", "-", text="from a pipe ").stdout == "from a pipe a0b0c0\n"
 
 
-def test_a_prime_understands_line_ends_and_tabs_but_a_file_is_taken_as_it_is(
-    model: type[FakeModel], tmp_path: Path
-) -> None:
+def test_prompt_escapes_are_expanded_but_not_in_a_prompt_file(model: type[FakeModel], tmp_path: Path) -> None:
     assert invoke("sample", "m", "--prime", r"a\nb\tc\\n").stdout == "a\nb\tc\\na0b0c0\n"
     (tmp_path / "p").write_text(r"a\nb")
     assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout == "a\\nba0b0c0\n"
@@ -78,14 +76,14 @@ def test_a_prime_understands_line_ends_and_tabs_but_a_file_is_taken_as_it_is(
     assert model.asked["text"] == "a\nb\t"
 
 
-def test_a_sample_that_ends_its_line_gets_no_second_end(model: type[FakeModel], tmp_path: Path) -> None:
+def test_sample_that_ends_with_a_newline_gets_no_second_one(model: type[FakeModel], tmp_path: Path) -> None:
     assert invoke("sample", "m", "--stop", "x", "--length", "0").stdout.count("\n") == 1
     (tmp_path / "p").write_text("line\n")
     model.letters = ""
     assert invoke("sample", "m", "--prime-file", str(tmp_path / "p")).stdout == "line\n"
 
 
-def test_lines_of_a_model_for_generate_are_single_lines(model: type[FakeModel]) -> None:
+def test_samples_of_a_generate_model_are_single_lines(model: type[FakeModel]) -> None:
     model.task, model.letters = "generate", "\n\r"
     done = invoke("sample", "m", "--count", "2")
     assert done.stdout == "\\n0\\r0\n\\n1\\r1\n"
@@ -95,7 +93,7 @@ def test_lines_of_a_model_for_generate_are_single_lines(model: type[FakeModel]) 
     assert told.stderr == ""
 
 
-def test_a_stop_text_that_can_never_come_is_told(model: type[FakeModel]) -> None:
+def test_stop_text_outside_the_vocabulary_is_reported(model: type[FakeModel]) -> None:
     assert "no sample will stop: the model does not know '#' (2 times) of --stop" in invoke(
         "sample", "m", "--stop", "a##"
     ).stderr  # fmt: skip
@@ -103,7 +101,7 @@ def test_a_stop_text_that_can_never_come_is_told(model: type[FakeModel]) -> None
     assert invoke("sample", "m", "--stop", "ab").stderr == ""
 
 
-def test_forbidding_unknown_words_is_for_models_of_words(model: type[FakeModel]) -> None:
+def test_no_unknown_option_requires_a_word_model(model: type[FakeModel]) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--no-unk"])
     assert (done.exit_code, "--no-unk is for language models of words" in done.stderr) == (2, True)
     model.unknown = 1
@@ -111,18 +109,18 @@ def test_forbidding_unknown_words_is_for_models_of_words(model: type[FakeModel])
     assert model.asked["no_unk"] is True
 
 
-def test_a_prime_the_model_does_not_know_stops_before_anything_is_shown(model: type[FakeModel]) -> None:
+def test_unknown_prompt_is_an_error_before_any_output(model: type[FakeModel]) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--prime", "a#b"])
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", "fastrnn: # is not known\n")
     assert invoke("sample", "m", "--prime", "a#b", "--unknown", "skip").stdout == "aba0b0c0\n"
 
 
-def test_two_primes_are_wrong_usage(model: type[FakeModel]) -> None:
+def test_two_prompts_are_wrong_usage(model: type[FakeModel]) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--prime", "x", "--prime-file", "y"])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
 
 
-def test_sample_on_a_terminal_is_visible_and_ends_its_line(
+def test_sample_on_a_terminal_is_sanitized_and_ends_with_a_newline(
     model: type[FakeModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fastrnn_cli.output.on_terminal", lambda: True)
@@ -150,7 +148,7 @@ def test_complete_shows_logarithms_of_longer_continuations(model: type[FakeModel
     assert invoke("complete", "m", "th", "--length", "12").stdout == "-0.2877  'e'\n-1.3863  '␛'\n"
 
 
-def test_a_combining_mark_stands_on_a_circle(model: type[FakeModel], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_combining_mark_is_shown_on_a_dotted_circle(model: type[FakeModel], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "completions", lambda *_, **__: [("\u0301", 0.0)])
     assert invoke("complete", "m", "cafe").stdout == "1.0000  '\u25cc\u0301'\n"
 
@@ -163,7 +161,7 @@ def training(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeTraining:
     return module
 
 
-def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_passes_inputs_and_config(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = training(monkeypatch)
     invoke("train", "a.txt", "b", "--hidden", "8", "--steps", "3", "--out", "runs/x", "--init-from", "old", "-q")
     assert (asked.asked["inputs"], asked.asked["out"], asked.asked["init_from"]) == (("a.txt", "b"), "runs/x", "old")
@@ -171,20 +169,20 @@ def test_train_hands_over_texts_and_settings(monkeypatch: pytest.MonkeyPatch) ->
     assert (config.hidden, config.steps, config.cell) == (8, 3, "lstm")
 
 
-def test_train_without_a_text_takes_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_without_inputs_uses_the_default_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = training(monkeypatch)
     invoke("train")
     assert asked.asked["inputs"] == ("python-reference",)
 
 
-def test_train_ends_with_a_sample_and_what_to_try_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_ends_with_a_sample_and_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     training(monkeypatch, run="runs/my run")
     done = invoke("train", "my text.txt")
     assert "valid  2.5000 nats  3.6067 bits  (best, at step 8)\n\na sample\n" in done.stdout
     assert "fastrnn eval 'runs/my run' 'my text.txt' --split valid" in done.stderr
 
 
-def test_what_to_try_next_begins_as_the_text_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hints_use_a_prompt_from_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     training(monkeypatch)
     assert "fastrnn complete runs/x 'our '\n" in invoke("train").stderr
     training(monkeypatch, start="")
@@ -202,7 +200,7 @@ def test_what_to_try_next_begins_as_the_text_does(monkeypatch: pytest.MonkeyPatc
         (float("nan"), 1.0, None),
     ],
 )
-def test_a_loss_that_frequencies_alone_reach_is_told(
+def test_loss_no_better_than_unigram_is_reported(
     valid: float | None, train: float, words: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training(monkeypatch, valid_nats=valid, train_nats=train, unigram_nats=1.386294, best_step=1)
@@ -232,7 +230,7 @@ def test_quiet_train_shows_the_result_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("signal", "status", "name"), [(2, 130, "SIGINT"), (15, 143, "SIGTERM")])
-def test_a_signal_is_told_and_is_the_exit_status(
+def test_signal_is_reported_and_sets_the_exit_status(
     signal: int, status: int, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training(monkeypatch, stopped="signal", signal=signal)
@@ -242,7 +240,7 @@ def test_a_signal_is_told_and_is_the_exit_status(
     assert "a sample" not in done.stdout
 
 
-def test_resume_hands_over_changes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_passes_only_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = training(monkeypatch)
     invoke("train", "--resume", "runs/x", "--steps", "20", "-q", env={"FASTRNN_HIDDEN": "9", "FASTRNN_THREADS": "1"})
     assert asked.asked == {"run": "runs/x", "changes": {"steps": 20, "threads": 1}, "inputs": ()}

@@ -95,7 +95,7 @@ def test_help_of_nothing_lists_the_commands_and_of_an_unknown_command_suggests_o
 
 
 @pytest.mark.parametrize("command", ["info", "sample"])
-def test_the_newest_run_is_the_default_model(
+def test_newest_run_is_the_default_model(
     command: str, label_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(label_model)

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.e2e
-def test_list_shows_what_is_here_and_what_can_be_fetched(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_local_and_downloadable_corpora(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "tinyshakespeare").mkdir(parents=True)
     (folder / "tinyshakespeare" / "input.txt").write_bytes(b"text")
 

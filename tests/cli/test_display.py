@@ -49,12 +49,12 @@ def play(shown: display.Display) -> None:
         shown.on_step(step(41))
 
 
-def test_no_speed_is_shown_before_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_speed_is_not_shown_before_it_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     display.PlainDisplay().on_step(step(1, chars_per_s=0.0, seconds_left=float("nan")))
     assert capsys.readouterr().err == "step 1/100  epoch 0.04  train 3.9800 nats  5.7419 bits\n"
 
 
-def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_large_change_of_the_plan_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     shown = display.PlainDisplay()
     shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
     capsys.readouterr()
@@ -63,7 +63,7 @@ def test_a_plan_that_changes_much_is_told_once(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "the machine is slower than measured: 60 steps, not 100, to end in time\n"
 
 
-def test_the_live_display_shows_a_validation_and_the_plan_in_its_place() -> None:
+def test_live_display_shows_validation_and_plan() -> None:
     out = io.StringIO()
     shown = rich_progress.LiveDisplay(Console(file=out, force_terminal=True, width=100))
     shown.on_train_start(SimpleNamespace(**(vars(START) | {"config": START.config.replace(steps=100)})))
@@ -95,7 +95,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_plain_lines_come_every_few_seconds(
+def test_plain_lines_are_printed_every_few_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 1.0, 4.9, 5.0, 9.0, 10.5])
@@ -122,7 +122,7 @@ def written(terminal: Console) -> str:
     return terminal.file.buffer.getvalue().decode(terminal.encoding)  # type: ignore[attr-defined, no-any-return]
 
 
-def test_live_display_shows_it_all() -> None:
+def test_live_display_shows_every_value() -> None:
     terminal = console(TERM="xterm-256color")
     play(rich_progress.LiveDisplay(terminal))
     text = written(terminal)
@@ -132,7 +132,7 @@ def test_live_display_shows_it_all() -> None:
         assert part in text
 
 
-def test_live_display_makes_a_sample_visible_and_takes_no_markup_from_it() -> None:
+def test_live_display_escapes_controls_and_markup_of_a_sample() -> None:
     terminal = console(TERM="xterm-256color")
     with rich_progress.LiveDisplay(terminal) as shown:
         shown.on_evaluate(evaluated(1, sample="[red]x[/red]\x1b[2J\u202e\n"))
@@ -161,13 +161,13 @@ def test_no_color_means_no_color() -> None:
     assert "\x1b[36m" not in written(plain)
 
 
-def test_an_ascii_terminal_gets_ascii_bars() -> None:
+def test_ascii_terminal_gets_ascii_bars() -> None:
     terminal = console(TERM="xterm-256color", encoding="ascii")
     play(rich_progress.LiveDisplay(terminal))
     assert "@%" in written(terminal)
 
 
-def test_a_terminal_that_has_gone_away_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_terminal_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = console(TERM="xterm-256color")
     with rich_progress.LiveDisplay(terminal) as shown:
         shown.on_step(step(1))
@@ -187,7 +187,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_display_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_display_is_chosen_by_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert isinstance(display.make_display(quiet=False), display.PlainDisplay)
     monkeypatch.setattr("sys.stderr", Terminal())
@@ -206,7 +206,7 @@ def test_rich_is_imported_for_a_terminal_only() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, check=False).returncode == 0
 
 
-def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_of_reading_is_shown_and_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(rich_progress.time, "monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
@@ -224,7 +224,7 @@ def test_reading_a_large_text_is_shown_and_taken_away(monkeypatch: pytest.Monkey
         assert "1/100" in console.file.getvalue()
 
 
-def test_plain_lines_about_reading_come_now_and_then(
+def test_progress_of_reading_is_printed_at_intervals(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [0.0]

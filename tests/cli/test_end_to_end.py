@@ -45,7 +45,7 @@ def run(folder: Path) -> str:
     return str(folder / "run")
 
 
-def test_train_tells_the_result_as_json(folder: Path) -> None:
+def test_train_prints_the_result_as_json(folder: Path) -> None:
     out = str(folder / "json")
     done = invoke("train", str(folder / "text.txt"), "--steps", "5", "--out", out, *SMALL, "--json")
     values = json.loads(done.stdout)
@@ -65,7 +65,7 @@ def test_eval_of_the_valid_split_agrees_with_training(folder: Path, run: str) ->
     assert chars[0] + done["chars"] == chars[1] - 1  # the first character of the valid part is not scored
 
 
-def test_eval_names_what_it_skips(folder: Path, run: str) -> None:
+def test_eval_reports_skipped_items(folder: Path, run: str) -> None:
     (folder / "snow.txt").write_text("the ☃ sat", encoding="utf-8")
     assert "☃" in invoke("eval", run, str(folder / "snow.txt"), status=1).stderr
     done = invoke("eval", run, str(folder / "snow.txt"), "--unknown", "skip")
@@ -73,7 +73,7 @@ def test_eval_names_what_it_skips(folder: Path, run: str) -> None:
     assert "nats per char" in done.stdout
 
 
-def test_one_seed_one_text(run: str) -> None:
+def test_same_seed_gives_the_same_text(run: str) -> None:
     texts = [invoke("sample", run, "--length", "50", "--seed", seed).stdout for seed in ("3", "3", "4")]
     assert texts[0] == texts[1] != texts[2]
     assert len(texts[0]) == 50 + 1  # and the end of its line
@@ -88,7 +88,7 @@ def test_complete_and_score_agree(run: str) -> None:
     assert math.exp(scores[1]["logprob"] - scores[0]["logprob"]) == pytest.approx(likeliest["probability"], rel=1e-3)
 
 
-def test_a_model_of_words_is_told_in_words(folder: Path) -> None:
+def test_word_model_is_reported_in_words(folder: Path) -> None:
     run, text = str(folder / "words"), str(folder / "text.txt")
     done = invoke("train", text, "--tokens", "words", "--min-count", "1", "--steps", "3", "--out", run, *SMALL)
     assert " words/s, " in done.stdout
@@ -122,14 +122,14 @@ def test_a_model_of_words_is_told_in_words(folder: Path) -> None:
         (["bench", "train", "--hidden", "0"], 2, "hidden is 0"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(args: list[str], status: int, words: str, run: str) -> None:
+def test_impossible_requests_are_errors_of_one_line(args: list[str], status: int, words: str, run: str) -> None:
     done = invoke(*(arg.replace("RUN", run) for arg in args), status=status)
     assert words in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_the_run_goes_on(number: int, status: int, folder: Path) -> None:
+def test_signal_saves_the_run_and_resume_completes_it(number: int, status: int, folder: Path) -> None:
     out = folder / f"stopped-{number}"
     command = [sys.executable, "-m", "fastrnn_cli", "train", str(folder / "text.txt"), "--steps", "1000000", *SMALL]
     process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -145,12 +145,12 @@ def test_a_signal_saves_and_the_run_goes_on(number: int, status: int, folder: Pa
     invoke("train", "--resume", str(out), "--steps", str(step + 2), "--quiet")
 
 
-def test_complete_can_skip_what_the_model_does_not_know(run: str) -> None:
+def test_complete_can_skip_unknown_characters(run: str) -> None:
     assert "--unknown skip" in invoke("complete", run, "the ☃c", status=1).stderr
     assert invoke("complete", run, "the ☃c", "--unknown", "skip").stdout == invoke("complete", run, "the c").stdout
 
 
-def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
+def test_help_shows_the_defaults_of_the_library() -> None:
     import inspect
 
     from fastrnn.bench import bench_sample, bench_train
@@ -190,7 +190,7 @@ def examples() -> list[str]:
     return lines
 
 
-def test_the_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the\tDET\ncat\tNOUN\n\ncats\tNOUN\n\n" * 8)
     (tmp_path / "sweep.toml").write_text("steps = 2\nhidden = [4, 8]\nbatch = 2\nseq = 8\n")

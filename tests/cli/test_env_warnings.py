@@ -8,18 +8,18 @@ from fastrnn_cli.env_warnings import environment_warnings, warn_about_environmen
 from fastrnn_cli.group import program
 
 
-def test_nothing_is_amiss(tmp_path):
+def test_known_variables_give_no_warning(tmp_path):
     fine = {"FASTRNN_HIDDEN": "8", "FASTRNN_FOR": "3m", "FASTRNN_CONFIG": "a.toml", "FASTRNN_DEBUG": "1", "HOME": "x"}
     assert not list(environment_warnings(fine | {"FASTRNN_KERNELS": str(tmp_path / "new" / "folder")}))
 
 
-def test_a_misspelt_variable_names_the_near_one():
+def test_misspelt_variable_warning_suggests_the_nearest():
     (line,) = environment_warnings({"FASTRNN_HIDEN": "20"})
     assert line == "FASTRNN_HIDEN is not a fastrnn variable; did you mean FASTRNN_HIDDEN?"
     assert list(environment_warnings({"FASTRNN_QXZ": "1"})) == ["FASTRNN_QXZ is not a fastrnn variable"]
 
 
-def test_what_the_library_logs_is_a_line(monkeypatch, capsys):
+def test_library_log_messages_are_single_lines(monkeypatch, capsys):
     warn_about_environment({})
     logging.getLogger("fastrnn").warning("kernels: %s", "a\nb")
     assert capsys.readouterr().err.splitlines() == ["kernels: a␊b"]
@@ -30,7 +30,7 @@ def test_what_the_library_logs_is_a_line(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_it_is_told_before_a_command_and_not_in_its_help(monkeypatch):
+def test_warnings_are_printed_before_a_command_but_not_with_help(monkeypatch):
     monkeypatch.setenv("FASTRNN_HIDEN", "20")
     told = CliRunner().invoke(program, ["data", "list"])
     assert (told.exit_code, told.stderr.count("did you mean FASTRNN_HIDDEN?")) == (0, 1)

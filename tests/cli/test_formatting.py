@@ -11,16 +11,16 @@ from fastrnn_cli.inspect_report import check_index
     ("seconds", "shown"),
     [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (None, "-"), (math.inf, "-")],
 )
-def test_duration(seconds: float | None, shown: str) -> None:
+def test_duration_is_formatted_in_readable_units(seconds: float | None, shown: str) -> None:
     assert formatting.duration(seconds) == shown
 
 
-def test_a_loss_is_told_in_nats_and_in_bits() -> None:
+def test_loss_is_formatted_in_nats_and_bits() -> None:
     assert formatting.loss(2 * math.log(2)) == "1.3863 nats  2.0000 bits"
     assert formatting.loss(None) == "-"
 
 
-def test_plural() -> None:
+def test_plural_follows_the_count() -> None:
     assert [formatting.plural(n, "layer") for n in (1, 2, 1234)] == ["1 layer", "2 layers", "1,234 layers"]
 
 
@@ -32,7 +32,7 @@ def test_spark_of_a_falling_loss_falls_from_the_highest_bar_to_the_lowest() -> N
     assert spark.text(40, formatting.ASCII_BARS) == formatting.ASCII_BARS[::-1]
 
 
-def test_spark_keeps_the_whole_run_in_bounded_room() -> None:
+def test_spark_has_a_bounded_width() -> None:
     spark = formatting.Sparkline(room=8)
     for step in range(10_000):
         spark.add(-step)
@@ -44,7 +44,7 @@ def test_spark_keeps_the_whole_run_in_bounded_room() -> None:
     assert len(spark._means) < 16
 
 
-def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
+def test_spark_handles_empty_constant_and_non_finite_values() -> None:
     spark = formatting.Sparkline()
     assert spark.text(10) == ""
     for value in (math.nan, 1.0, math.inf, 1.0):
@@ -52,7 +52,7 @@ def test_spark_of_nothing_of_a_constant_and_of_what_is_not_finite() -> None:
     assert spark.text(10) == formatting.BARS[0] * 2
 
 
-def test_a_number_outside_a_range_is_told_with_the_range() -> None:
+def test_number_out_of_range_error_shows_the_range() -> None:
     with pytest.raises(ConfigError, match=r"layer is 3; this model has only layer 0$"):
         check_index("layer", 3, 1)
     with pytest.raises(ConfigError, match=r"layer is 3; this model has layers 0 to 1$"):
@@ -83,5 +83,5 @@ def test_units_are_those_of_the_tokens() -> None:
         (math.inf, 1.0, "inf"),
     ],
 )
-def test_digits_follow_the_spread(value: float, spread: float, shown: str) -> None:
+def test_digits_are_chosen_by_the_spread(value: float, spread: float, shown: str) -> None:
     assert formatting.digits(value, spread) == shown

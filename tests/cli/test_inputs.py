@@ -8,19 +8,19 @@ from fastrnn_cli import inputs
 from fastrnn_cli.inputs import ReadingLine, read_lines, read_whole
 
 
-def test_a_whole_text_is_read_as_it_is(tmp_path: Path) -> None:
+def test_text_is_read_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "prime.txt"
     path.write_bytes("é\r\n☃\n".encode())
     assert read_whole(str(path), "chars") == "é\r\n☃\n"
 
 
-def test_lines_come_without_their_ends(tmp_path: Path) -> None:
+def test_lines_are_read_without_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_bytes(b"one\r\n\ntwo\x85three")
     assert list(read_lines(str(path), "bytes")) == ["one", "", "two\udc85three"]
 
 
-def test_invalid_utf8_is_named_with_its_offset(tmp_path: Path) -> None:
+def test_invalid_utf8_error_shows_the_offset(tmp_path: Path) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(b"fine\nab\xff\n")
     lines = read_lines(str(path), "chars")
@@ -31,7 +31,7 @@ def test_invalid_utf8_is_named_with_its_offset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
-def test_utf16_is_named(encoding: str, tmp_path: Path) -> None:
+def test_utf16_error_names_the_encoding(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "wide.txt"
     path.write_bytes("a line to score\nanother\n".encode(encoding))
     with pytest.raises(InputError, match=rf"wide\.txt: this is {encoding[:6].upper()}, not UTF-8; save it as UTF-8"):
@@ -39,7 +39,7 @@ def test_utf16_is_named(encoding: str, tmp_path: Path) -> None:
     assert len(read_whole(str(path), "bytes").encode("utf-8", "surrogateescape")) == path.stat().st_size
 
 
-def test_a_byte_order_mark_is_no_part_of_a_prime_or_a_line(tmp_path: Path) -> None:
+def test_byte_order_mark_is_removed_from_prompts_and_lines(tmp_path: Path) -> None:
     path = tmp_path / "mark.txt"
     path.write_bytes("\ufeffone\n\ufefftwo".encode())
     assert read_whole(str(path), "chars") == "one\n\ufefftwo"
@@ -47,14 +47,14 @@ def test_a_byte_order_mark_is_no_part_of_a_prime_or_a_line(tmp_path: Path) -> No
     assert read_whole(str(path), "bytes").startswith("\ufeff")
 
 
-def test_a_carriage_return_alone_ends_a_line_and_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lone_carriage_return_ends_a_line_and_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "old.txt"
     path.write_bytes(b"one\rtwo\rthree\r\nfour\r\n")
     assert list(read_lines(str(path), "chars")) == ["one", "two", "three", "four"]
     assert "line 1 ends with a carriage return alone" in capsys.readouterr().err
 
 
-def test_a_line_says_how_much_is_read_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -75,12 +75,12 @@ def test_a_line_says_how_much_is_read_on_a_terminal_alone(monkeypatch: pytest.Mo
     assert shown.getvalue() == ""
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_in_place_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\nb")))
     assert list(read_lines("-", "chars")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["missing.txt", "."])
-def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+def test_unreadable_file_error_names_the_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_whole(str(tmp_path / name), "chars")

@@ -51,7 +51,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_surprise_is_the_loss_of_eval(look: tuple[str, ...]) -> None:
+def test_mean_surprisal_equals_the_loss_of_eval(look: tuple[str, ...]) -> None:
     found = json.loads(invoke(*look, "--json").stdout)
     measured = json.loads(invoke("eval", *look[1:3], "--json").stdout)
     assert found["chars"] == measured["chars"] == len(TEXT) - 1
@@ -65,7 +65,7 @@ def test_surprise_is_the_loss_of_eval(look: tuple[str, ...]) -> None:
     assert worst["before"] + worst["token"] + worst["after"] in TEXT
 
 
-def test_surprise_in_plain_lines_and_as_csv(look: tuple[str, ...]) -> None:
+def test_surprisal_is_printed_as_lines_and_csv(look: tuple[str, ...]) -> None:
     lines = invoke(*look, "--surprise", "--show", "26").stdout.splitlines()
     at = lines.index("position\ttoken\tnats")
     assert lines[at + 1] == "0\tt\t-"
@@ -88,7 +88,7 @@ def test_units_are_searched_in_every_layer_or_in_one(look: tuple[str, ...]) -> N
     assert f"word           {best['layer']}/{best['unit']} auc={best['value']:.3f}" in told
 
 
-def test_units_that_hardly_follow_are_not_listed() -> None:
+def test_units_with_low_correlation_are_not_listed() -> None:
     def match(value: float, measure: str = "r", unit: int = 3) -> Match:
         return Match("x", 0, unit, measure, value)
 
@@ -102,7 +102,7 @@ def test_units_that_hardly_follow_are_not_listed() -> None:
     assert shown() == "constant in this text"
 
 
-def test_one_unit_along_the_text(look: tuple[str, ...]) -> None:
+def test_unit_option_shows_one_unit_along_the_text(look: tuple[str, ...]) -> None:
     searched = json.loads(invoke(*look, "--units", "--layer", "0", "--json").stdout)["signals"]["line position"][0]
     args = ("--layer", "0", "--unit", str(searched["unit"]))
     found = json.loads(invoke(*look, *args, "--json").stdout)
@@ -114,7 +114,7 @@ def test_one_unit_along_the_text(look: tuple[str, ...]) -> None:
     assert [float(row[f"l0_{searched['unit']}"]) for row in rows] == pytest.approx(found["activations"])
 
 
-def test_gates_have_shares(look: tuple[str, ...], tmp_path: Path) -> None:
+def test_gates_report_saturation_shares(look: tuple[str, ...], tmp_path: Path) -> None:
     found = json.loads(invoke(*look, "--gates", "--json", "--csv", str(tmp_path / "g.csv")).stdout)
     assert [(g["layer"], g["gate"]) for g in found["gates"]] == [(n, g) for n in (0, 1) for g in "ifoh"]
     rows = rows_of((tmp_path / "g.csv").read_text())
@@ -124,7 +124,7 @@ def test_gates_have_shares(look: tuple[str, ...], tmp_path: Path) -> None:
     assert "layer 1 o" in invoke(*look, "--gates").stdout
 
 
-def test_gradients_of_a_model(look: tuple[str, ...]) -> None:
+def test_gradients_are_reported_for_a_model(look: tuple[str, ...]) -> None:
     found = json.loads(invoke(*look, "--gradients", "--lags", "6", "--rows", "5", "--json").stdout)
     assert (found["rows"], found["lags"]) == (5, [1, 2, 3, 4, 5, 6])
     assert set(found["norms"]) == {"h", "c"}
@@ -135,7 +135,7 @@ def test_gradients_of_a_model(look: tuple[str, ...]) -> None:
     assert [float(row["norm"]) for row in rows if (row["state"], row["layer"]) == ("c", "1")] == pytest.approx(c)
 
 
-def test_a_fresh_network_needs_no_model() -> None:
+def test_untrained_network_needs_no_model() -> None:
     weak, strong = (json.loads(invoke(*FRESH, "--scale", s, "--json").stdout) for s in ("0.5", "4"))
     assert weak["factor"]["h"][0] < 0.6
     assert strong["factor"]["h"][0] > 1.2
@@ -148,7 +148,7 @@ def test_a_fresh_network_needs_no_model() -> None:
     assert list(curve) == sorted(curve, reverse=True)
 
 
-def test_a_png_is_written(tmp_path: Path) -> None:
+def test_plot_option_writes_a_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     invoke(*FRESH, "--png", str(tmp_path / "flow.png"))
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
@@ -187,7 +187,7 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch: pytest.MonkeyP
         (["RUN", "TEXT", "--csv", "missing/x.csv"], 1, "missing/x.csv"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(args: list[str], status: int, words: str, folder: Path) -> None:
+def test_impossible_requests_are_errors_of_one_line(args: list[str], status: int, words: str, folder: Path) -> None:
     places = {"RUN": str(folder / "run"), "TEXT": str(folder / "text.txt")}
     done = invoke("inspect", *(places.get(arg, arg) for arg in args), status=status)
     assert words in done.stderr
@@ -201,7 +201,7 @@ def test_unknown_characters_are_named_or_skipped(folder: Path) -> None:
     assert "".join(json.loads(done.stdout)["tokens"]) == "the  sat"
 
 
-def test_the_defaults_that_help_tells_are_those_of_the_library() -> None:
+def test_help_shows_the_defaults_of_the_library() -> None:
     from fastrnn.diagnostics import choose_rows, head, random_rows, untrained_network
 
     held = {"show": 1000, **inspect_command.DEFAULTS}
@@ -223,9 +223,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], l
     return capsys.readouterr().out + file.getvalue()
 
 
-def test_a_terminal_gets_the_text_in_colour(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_terminal_shows_the_text_in_colour(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     marks = [None, 0.1, 6.0, 60.0, 0.0]
     shown = drawn(monkeypatch, capsys, Report({}, [("mean", "1")], (), (), tokens=list("ab\x1b\nc"), marks=marks))
     red = "\x1b[30;48;2;229;57;53m"
@@ -258,5 +256,5 @@ def test_bars_are_logarithmic(values: list[float], line: str) -> None:
     assert terminal_plots.log_bars(values, -2, 0, width, "▁▂▃▄▅▆▇█") == line
 
 
-def test_nothing_but_zeros_draws_no_curve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zeros_draw_no_curve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert drawn(monkeypatch, capsys, Report({}, [], (), (), curves={"h": [0.0, math.nan]})) == ""

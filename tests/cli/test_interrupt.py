@@ -25,7 +25,7 @@ print("went on")
     ("number", "status", "line"),
     [(signal.SIGINT, 130, b"fastrnn: interrupted\n"), (signal.SIGTERM, 143, b"fastrnn: terminated\n")],
 )
-def test_a_signal_ends_a_busy_process_with_one_line(number: int, status: int, line: bytes) -> None:
+def test_signal_ends_a_busy_process_with_one_line(number: int, status: int, line: bytes) -> None:
     process = subprocess.Popen([sys.executable, "-c", START + BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -34,7 +34,7 @@ def test_a_signal_ends_a_busy_process_with_one_line(number: int, status: int, li
     assert (process.returncode, out, err) == (status, b"", line)
 
 
-def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+def test_signal_ignored_by_the_parent_stays_ignored() -> None:
     ignore = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     send = "os.kill(os.getpid(), signal.SIGINT); print('went on')"
     done = subprocess.run([sys.executable, "-c", ignore + START + send], capture_output=True, timeout=60, check=False)

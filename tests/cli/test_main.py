@@ -44,13 +44,13 @@ def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException, **env: str) -
         (click.UsageError("that is wrong"), 2, "fastrnn: that is wrong (see fastrnn fail --help)\n"),
     ],
 )
-def test_every_end_is_one_line_and_a_status(
+def test_every_error_is_one_line_with_its_exit_status(
     error: BaseException, status: int, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert outcome(monkeypatch, error) == (status, "", line)
 
 
-def test_a_text_instead_of_a_number_does_not_fill_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_invalid_value_is_shortened_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     error = click.BadParameter(f"{'many words ' * 9000} is not a valid integer.", param_hint="'--length'")
     status, _, err = outcome(monkeypatch, error)
     assert (status, err.count("\n")) == (2, 1)
@@ -58,7 +58,7 @@ def test_a_text_instead_of_a_number_does_not_fill_the_screen(monkeypatch: pytest
     assert "is not a valid integer" in err
 
 
-def test_memory_and_mistakes_of_ours_are_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_errors_and_internal_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     for error, words in ((MemoryError("8 GiB"), "not enough memory"), (ZeroDivisionError("x"), "internal error")):
         status, out, err = outcome(monkeypatch, error)
         assert (status, out, err.count("\n")) == (1, "", 1)
@@ -66,7 +66,7 @@ def test_memory_and_mistakes_of_ours_are_one_line_too(monkeypatch: pytest.Monkey
         assert "Traceback" not in err
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_variable_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     status, _, err = outcome(monkeypatch, InputError("no text"), FASTRNN_DEBUG="1")
     assert status == 1
     assert "Traceback" in err
@@ -95,7 +95,7 @@ def test_wrong_usage_is_one_line_and_status_2(args: list[str], words: str) -> No
 
 
 @pytest.mark.parametrize("args", [[], ["bench"], ["data"]])
-def test_a_group_alone_shows_its_help(args: list[str]) -> None:
+def test_command_group_without_a_command_shows_help(args: list[str]) -> None:
     result = CliRunner().invoke(program, args)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("Usage: fastrnn")
@@ -120,7 +120,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
             assert not isinstance(option, click.Option) or option.help
 
 
-def test_version_is_the_distributions() -> None:
+def test_version_is_that_of_the_distribution() -> None:
     from importlib.metadata import version
 
     result = CliRunner().invoke(program, ["--version"])
@@ -149,7 +149,7 @@ def fastrnn(*args: str, **options: Any) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.e2e
-def test_a_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
+def test_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
     text = tmp_path / "long.txt"
     text.write_text("many lines\n" * 100_000)
     process = fastrnn("data", "show", "--text", str(text), stdout=subprocess.PIPE)
@@ -162,7 +162,7 @@ def test_a_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_one_line() -> None:
+def test_full_disk_is_an_error_of_one_line() -> None:
     with open("/dev/full", "wb") as full:
         process = fastrnn("data", "list", stdout=full)
         _, err = process.communicate(timeout=60)
@@ -170,7 +170,7 @@ def test_a_full_disk_is_one_line() -> None:
 
 
 @pytest.mark.e2e
-def test_an_output_without_the_character_gets_an_escape(tmp_path: Path) -> None:
+def test_character_outside_the_output_encoding_is_escaped(tmp_path: Path) -> None:
     text = tmp_path / "snow.txt"
     text.write_text("☃", encoding="utf-8")
     env = dict(os.environ) | {"PYTHONIOENCODING": "ascii"}
@@ -178,7 +178,7 @@ def test_an_output_without_the_character_gets_an_escape(tmp_path: Path) -> None:
     assert process.communicate(timeout=60) == (rb"\u2603", b"")
 
 
-def test_run_gives_the_status_that_a_command_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_returns_the_exit_status_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave() -> None:
         click.get_current_context().exit(130)
 

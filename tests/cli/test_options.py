@@ -44,7 +44,7 @@ def test_every_field_has_one_option_in_one_section() -> None:
         assert by_name[name].envvar == f"FASTRNN_{key_of(name).upper()}"
 
 
-def test_every_help_tells_the_default_that_config_has() -> None:
+def test_help_shows_the_defaults_of_config() -> None:
     by_name = {parameter.name: parameter for parameter in train.command.params}
     for field in dataclasses.fields(Config):
         option = by_name[field.name]
@@ -59,7 +59,7 @@ def test_every_help_tells_the_default_that_config_has() -> None:
 
 
 @pytest.mark.parametrize("field", sorted(options.CHOICES))
-def test_every_choice_is_one_that_config_takes(field: str) -> None:
+def test_option_choices_are_valid_in_config(field: str) -> None:
     tasks = {"missing": "forecast", "format": "tag"}
     for choice in options.CHOICES[field]:
         task = "regress" if choice == "dense" else tasks.get(field)
@@ -68,7 +68,7 @@ def test_every_choice_is_one_that_config_takes(field: str) -> None:
         Config(**{field: "nonsense"})
 
 
-def test_nothing_given_is_nothing_set() -> None:
+def test_options_not_given_are_not_set() -> None:
     assert settings_of([]) == {}
 
 
@@ -78,7 +78,7 @@ def test_values_have_the_types_of_their_fields() -> None:
     assert type(settings_of(["--epochs", "2"])["epochs"]) is float
 
 
-def test_a_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
+def test_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("bidirectional = true\n")
     assert settings_of(["--bidirectional"]) == {"bidirectional": True}
@@ -103,18 +103,18 @@ def test_a_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
         ({"tokens": "bytes", "task": "tag"}, "use chars or words"),
     ],
 )
-def test_what_does_not_go_with_a_task_is_refused(settings: dict[str, Any], words: str) -> None:
+def test_options_of_other_tasks_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Config(**settings)
 
 
-def test_settings_come_back_from_the_file_they_are_written_to(tmp_path: Path) -> None:
+def test_settings_round_trip_through_a_file(tmp_path: Path) -> None:
     config = Config(task="forecast", bidirectional=True, columns='a,"b"', horizon=3, lr=0.5, for_="3m")
     (tmp_path / "config.toml").write_text(to_toml(config))
     assert Config(**read_config_file(tmp_path / "config.toml")) == config
 
 
-def test_command_line_then_environment_then_file(tmp_path: Path) -> None:
+def test_command_line_overrides_environment_overrides_file(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('hidden = 1\nlayers = 1\nseed = 1\ncell = "rnn"\n')
     env = {"FASTRNN_HIDDEN": "2", "FASTRNN_LAYERS": "2", "FASTRNN_CLIP": ""}
@@ -131,7 +131,7 @@ def test_command_line_then_environment_then_file(tmp_path: Path) -> None:
         (["--for", "1m"], {}, {"for_": "1m"}),
     ],
 )
-def test_the_length_of_the_run_is_one_setting_under_three_names(
+def test_steps_epochs_and_time_set_the_same_length(
     args: list[str], env: dict[str, str], expected: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "run.toml"
@@ -139,17 +139,17 @@ def test_the_length_of_the_run_is_one_setting_under_three_names(
     assert settings_of([*args, "--config", str(file)], env) == expected
 
 
-def test_two_lengths_of_one_source_are_left_for_config_to_refuse() -> None:
+def test_two_lengths_from_one_source_reach_config() -> None:
     with pytest.raises(ConfigError, match="epochs and steps both set the length"):
         Config(**settings_of(["--steps", "5", "--epochs", "1"]))
 
 
-def test_a_resumed_run_takes_only_the_machine_from_the_environment() -> None:
+def test_resume_reads_only_machine_settings_from_the_environment() -> None:
     env = {"FASTRNN_HIDDEN": "7", "FASTRNN_THREADS": "2", "FASTRNN_FOR": "3m"}
     assert settings_of(["--steps", "9"], env, resuming=True) == {"threads": 2, "steps": 9}
 
 
-def test_unknown_key_of_a_file_suggests_the_near_one(tmp_path: Path) -> None:
+def test_unknown_key_in_a_file_suggests_the_nearest(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("hiden = 3\n")
     with pytest.raises(ConfigError, match=r"run\.toml: unknown key 'hiden'; did you mean hidden\?"):
@@ -159,12 +159,12 @@ def test_unknown_key_of_a_file_suggests_the_near_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "meant"), [(r"\n\n", "\n\n"), (r"a\tb", "a\tb"), (r"\\n", r"\n"), ("plain", "plain"), (r"\x", r"\x")]
 )
-def test_separator_escapes(written: str, meant: str) -> None:
+def test_document_separator_escapes_are_expanded(written: str, meant: str) -> None:
     assert settings_of(["--document-separator", written]) == {"document_separator": meant}
     assert settings_of([], {"FASTRNN_DOCUMENT_SEPARATOR": written}) == {"document_separator": meant}
 
 
-def test_no_path_is_judged_by_click() -> None:
+def test_paths_are_not_checked_by_click() -> None:
     """A file that cannot be read is the library's error, with status 1 and its words; not wrong usage."""
     paths = []
     for name in COMMANDS:

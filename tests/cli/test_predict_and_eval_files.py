@@ -63,7 +63,7 @@ def accuracy(run: Path, data: Path, *options: str) -> float:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_there_is_an_answer_for_each_line(sides: Path, end: str) -> None:
+def test_predict_writes_one_line_per_input_line(sides: Path, end: str) -> None:
     done = invoke("predict", sides, text=end.join(["", "aaa", "", "", "bb", ""]).encode())
 
     assert done.stdout == "\nright\taaa\n\n\nleft\tbb\n"
@@ -72,11 +72,11 @@ def test_there_is_an_answer_for_each_line(sides: Path, end: str) -> None:
     assert objects[1]["label"] == "right"
 
 
-def test_blank_lines_between_sequences_stay(tags: Path) -> None:
+def test_predict_keeps_blank_lines_between_sequences(tags: Path) -> None:
     assert invoke("predict", tags, text="\na b\t\n\n\n\nc\t\n\n").stdout == "\na b\tX\n\n\n\nc\tY\n\n"
 
 
-def test_a_token_with_a_blank_stays_whole_and_is_read_again(tags: Path, tmp_path: Path) -> None:
+def test_token_with_a_space_round_trips(tags: Path, tmp_path: Path) -> None:
     (tmp_path / "in.tsv").write_text("a b\tX\nc\tY\n\n")
     answered = invoke("predict", tags, tmp_path / "in.tsv", "--probabilities").stdout
     assert [line.split("\t")[:3] for line in answered.splitlines()[:2]] == [["a b", "X", "X"], ["c", "Y", "Y"]]
@@ -88,7 +88,7 @@ def test_a_token_with_a_blank_stays_whole_and_is_read_again(tags: Path, tmp_path
     assert invoke("predict", tags, tmp_path / "out.tsv").stdout.startswith("a b\tX\tX\t")
 
 
-def test_conllu_plus_gets_its_tags(tags: Path, tmp_path: Path) -> None:
+def test_conllu_plus_file_gets_its_tags(tags: Path, tmp_path: Path) -> None:
     text = "# global.columns = FORM UPOS\n# only a comment\n\nc\t_\na b\t_\n\n"
     (tmp_path / "in.conllup").write_text(text)
 
@@ -110,7 +110,7 @@ def test_conllu_plus_gets_its_tags(tags: Path, tmp_path: Path) -> None:
         ("x.jsonl", '{"text": "aa", "label": "right", "predicted": "old"}\n'),
     ],
 )
-def test_what_predict_writes_eval_and_predict_read(sides: Path, tmp_path: Path, name: str, text: str) -> None:
+def test_output_of_predict_is_readable_by_eval_and_predict(sides: Path, tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, newline="")
     answered = invoke("predict", sides, tmp_path / name).stdout
     again = tmp_path / f"again{Path(name).suffix}"
@@ -122,7 +122,7 @@ def test_what_predict_writes_eval_and_predict_read(sides: Path, tmp_path: Path, 
     assert accuracy(sides, twice) == 1
 
 
-def test_files_of_class_folders_are_answered_with_their_names(sides: Path, tmp_path: Path) -> None:
+def test_predictions_for_class_folders_show_file_names(sides: Path, tmp_path: Path) -> None:
     for label, text in (("left", "bb\nb"), ("right", "aa")):
         (tmp_path / "data" / label).mkdir(parents=True)
         (tmp_path / "data" / label / "1.txt").write_text(text)
@@ -136,7 +136,7 @@ def test_files_of_class_folders_are_answered_with_their_names(sides: Path, tmp_p
     assert accuracy(sides, tmp_path / "data") == 1
 
 
-def test_labels_not_learnt_count_as_wrong_and_are_told(sides: Path, tmp_path: Path) -> None:
+def test_unknown_labels_count_as_wrong_and_are_reported(sides: Path, tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("right\taa\nup\tbb\nleft\tbb\nup\tb\n")
     done = invoke("eval", sides, tmp_path / "x.tsv", "--json")
     figures = json.loads(done.stdout)
@@ -147,7 +147,7 @@ def test_labels_not_learnt_count_as_wrong_and_are_told(sides: Path, tmp_path: Pa
     assert "not in training  count\nup                   2\n" in invoke("eval", sides, tmp_path / "x.tsv").stdout
 
 
-def test_a_tag_not_learnt_is_named_by_its_own_line(tags: Path, tmp_path: Path) -> None:
+def test_unknown_tag_is_reported_with_its_line(tags: Path, tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("c\tY\n\na b\tX\nc\tZ\n")
     done = invoke("eval", tags, tmp_path / "x.tsv", "--json")
 
@@ -155,7 +155,7 @@ def test_a_tag_not_learnt_is_named_by_its_own_line(tags: Path, tmp_path: Path) -
     assert f"'Z' ({tmp_path}/x.tsv:4)" in done.stderr
 
 
-def test_a_validation_file_with_a_label_not_learnt_is_told(tmp_path: Path) -> None:
+def test_unknown_label_in_a_validation_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("".join(f"{label}\t{text}\n" for label, text in SIDES))
     (tmp_path / "valid.tsv").write_text("right\taa\nup\tbb\n")
     done = invoke("train", tmp_path / "train.tsv", "--task", "classify", "--valid-file", tmp_path / "valid.tsv", *SMALL,
@@ -164,7 +164,7 @@ def test_a_validation_file_with_a_label_not_learnt_is_told(tmp_path: Path) -> No
     assert "labels that did not occur in training count as wrong" in done.stderr
 
 
-def test_a_table_of_numbers_is_classified(tmp_path: Path) -> None:
+def test_predict_classifies_a_table_of_numbers(tmp_path: Path) -> None:
     rows = "".join(f"{i % 2 * 10 + i % 3},{i},{'elm' if i % 2 else 'oak'}\n" for i in range(60))
     run = train(tmp_path, "classify", "width,id,kind\n" + rows, "trees.csv", "--label", "kind", "--columns", "width")
 
@@ -175,7 +175,7 @@ def test_a_table_of_numbers_is_classified(tmp_path: Path) -> None:
     assert json.loads(resumed.stdout)["steps"] == 35
 
 
-def test_a_table_of_texts_keeps_the_names_of_its_columns(tmp_path: Path) -> None:
+def test_predict_keeps_the_column_names_of_a_table_of_texts(tmp_path: Path) -> None:
     rows = "".join(f'"{text},",{label}\n' for label, text in SIDES)
     run = train(tmp_path, "classify", "body,side\n" + rows, "sides.csv", "--label", "side", "--text", "body")
 
@@ -188,7 +188,7 @@ def test_a_table_of_texts_keeps_the_names_of_its_columns(tmp_path: Path) -> None
     assert invoke("predict", run, text='body\n"b,"\n').stdout == 'label,body\nleft,"b,"\n'
 
 
-def test_a_format_names_what_the_file_does_not(sides: Path, tmp_path: Path) -> None:
+def test_format_option_applies_to_files_without_a_known_ending(sides: Path, tmp_path: Path) -> None:
     (tmp_path / "x.data").write_text('{"text": "aa", "label": "right"}\n')
 
     assert accuracy(sides, tmp_path / "x.data", "--format", "jsonl") == 1

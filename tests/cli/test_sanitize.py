@@ -16,7 +16,7 @@ from fastrnn_cli.output import escape_controls, escape_line
         ("half a pair \ud800", "half a pair <U+D800>"),
     ],
 )
-def test_what_could_steer_a_terminal_is_shown_as_a_sign(text: str, shown: str) -> None:
+def test_terminal_controls_are_shown_as_symbols(text: str, shown: str) -> None:
     assert escape_controls(text) == shown
 
 
@@ -25,5 +25,5 @@ def test_every_control_character_but_newline_and_tab_is_replaced() -> None:
     assert [c for c in controls if c in escape_controls(controls)] == ["\t", "\n"]
 
 
-def test_a_line_stays_one_line() -> None:
+def test_sanitized_line_stays_one_line() -> None:
     assert escape_line("a\nb\tc\r") == "a␊b␉c␍"

@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_train_shows_the_metric_and_what_to_try_next(folder: Path, tmp_path: Path) -> None:
+def test_train_shows_the_metric_and_hints(folder: Path, tmp_path: Path) -> None:
     data = str(folder / "sides.tsv")
     out = str(tmp_path / "my run")
     done = invoke("train", data, "--task", "classify", "--steps", "8", "--out", out, *SMALL)
@@ -83,7 +83,7 @@ def test_train_shows_the_metric_and_what_to_try_next(folder: Path, tmp_path: Pat
         invoke(*shlex.split(hint)[1:])
 
 
-def test_what_to_try_next_leaves_out_a_split_that_was_not_made(folder: Path, tmp_path: Path) -> None:
+def test_hints_omit_a_split_that_was_not_made(folder: Path, tmp_path: Path) -> None:
     data = str(folder / "sides.tsv")
     done = invoke("train", data, "--task", "classify", "--steps", "2", "--valid-file", data, "--out",
                   str(tmp_path / "run"), *SMALL)  # fmt: skip
@@ -109,7 +109,7 @@ def test_predict_classify_puts_the_label_before_its_text(folder: Path) -> None:
     assert 0.5 < float(sure[2]) <= 1
 
 
-def test_what_predict_writes_train_and_eval_read(folder: Path, tmp_path: Path) -> None:
+def test_output_of_predict_is_readable_by_train_and_eval(folder: Path, tmp_path: Path) -> None:
     asked = {
         "classify": ("x.tsv", "aaa\nbb\nab\n"),
         "tag": ("x.txt", "a\nbb\n\nb\n"),
@@ -160,7 +160,7 @@ def test_conllu_and_arrays_on_standard_input(folder: Path, tmp_path: Path) -> No
             assert done.stderr.endswith("arrays (.npz, idx) cannot come from standard input; name their file\n")
 
 
-def test_a_sample_ends_at_an_escaped_stop(tmp_path: Path) -> None:
+def test_sample_ends_at_an_escaped_stop_text(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("ab\n" * 300)
     run = str(tmp_path / "run")
     invoke("train", str(tmp_path / "lines.txt"), "--steps", "60", "--seq", "8", "--out", run, *SMALL, "--quiet")
@@ -177,7 +177,7 @@ def test_predict_translates_greedily_and_with_a_beam(folder: Path) -> None:
         assert done.stdout == "aa\txx\nb\tx\ty\n"
 
 
-def test_predict_tells_how_probable_translations_and_bits_are(folder: Path, tmp_path: Path) -> None:
+def test_predict_shows_probabilities_of_translations_and_bits(folder: Path, tmp_path: Path) -> None:
     text, run = "aa\nb\tx\n", str(folder / "translate")
     for beam in ("1", "3"):
         rows = [line.split("\t") for line in
@@ -204,7 +204,7 @@ def test_predict_tells_how_probable_translations_and_bits_are(folder: Path, tmp_
 
 
 @pytest.mark.parametrize("end", ["close", "interrupt"])
-def test_a_live_pipe_is_answered_as_it_goes(folder: Path, end: str) -> None:
+def test_predict_answers_each_line_of_a_live_pipe_at_once(folder: Path, end: str) -> None:
     command = [sys.executable, "-m", "fastrnn_cli", "predict", str(folder / "classify"), "--threads", "1"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1) as program_:
@@ -241,7 +241,7 @@ def test_predict_dense_arrays(tmp_path: Path) -> None:
         assert invoke("predict", out, str(tmp_path / name)).stdout.startswith(said)
 
 
-def test_labels_belong_to_the_images_that_are_learnt_from(tmp_path: Path) -> None:
+def test_label_file_is_paired_with_the_training_images(tmp_path: Path) -> None:
     x, y = np.tile(np.arange(2, dtype=np.uint8), 8), np.tile(np.arange(2, dtype=np.uint8), 8)
     for name, array in (("x.idx", x.reshape(16, 1, 1)), ("y", y), ("v-images-idx3-ubyte", x[:4].reshape(4, 1, 1)),
                         ("v-labels-idx1-ubyte", y[:4])):  # fmt: skip
@@ -254,7 +254,7 @@ def test_labels_belong_to_the_images_that_are_learnt_from(tmp_path: Path) -> Non
     assert "columns names columns of a CSV" in done.stderr
 
 
-def test_predict_forecasts_the_rows_to_come(folder: Path) -> None:
+def test_predict_forecasts_the_next_rows(folder: Path) -> None:
     run, data = str(folder / "forecast"), str(folder / "wave.csv")
     done = invoke("predict", run, data)
     rows = list(csv.reader(io.StringIO(done.stdout)))
@@ -266,7 +266,7 @@ def test_predict_forecasts_the_rows_to_come(folder: Path) -> None:
     assert len(json.loads(invoke("predict", run, "--steps", "5", "--json", text=FILES["wave.csv"]).stdout)["rows"]) == 5
 
 
-def test_forecasts_of_several_files_stand_in_one_table_with_their_names(folder: Path) -> None:
+def test_forecasts_of_several_files_form_one_table_with_file_names(folder: Path) -> None:
     run, wave, later = str(folder / "forecast"), str(folder / "wave.csv"), str(folder / "later.csv")
     Path(later).write_text(FILES["wave.csv"].replace("2024-", "2025-"))
     rows = list(csv.reader(io.StringIO(invoke("predict", run, wave, later, "--steps", "2").stdout)))
@@ -279,7 +279,7 @@ def test_forecasts_of_several_files_stand_in_one_table_with_their_names(folder: 
     assert said[0]["times"][0] == "2024-01-11 00:00"
 
 
-def test_predict_tells_a_leap_and_fills_in_missing_values(folder: Path, tmp_path: Path) -> None:
+def test_predict_reports_a_gap_and_fills_missing_values(folder: Path, tmp_path: Path) -> None:
     run, data = str(folder / "forecast"), tmp_path / "gap.csv"
     lines = FILES["wave.csv"].splitlines()
     data.write_text("\n".join(lines[:100] + lines[103:]))
@@ -294,7 +294,7 @@ def test_predict_tells_a_leap_and_fills_in_missing_values(folder: Path, tmp_path
     assert "1 row left out" in figures.stderr
 
 
-def test_what_training_did_about_missing_values_predict_does_too(folder: Path, tmp_path: Path) -> None:
+def test_predict_treats_missing_values_as_training_did(folder: Path, tmp_path: Path) -> None:
     data, run = tmp_path / "holes.csv", str(tmp_path / "run")
     data.write_text(FILES["wave.csv"].replace(",7,", ",NA,"))
     train = ("train", str(data), "--task", "forecast", "--seq", "8", "--steps", "1", "--out", run, *SMALL)
@@ -307,7 +307,7 @@ def test_what_training_did_about_missing_values_predict_does_too(folder: Path, t
     assert 'missing = "interpolate"' in (tmp_path / "run" / "config.toml").read_text()
 
 
-def test_predict_streams_whatever_the_size(folder: Path) -> None:
+def test_predict_streams_large_inputs(folder: Path) -> None:
     text = "".join(f"{'ab'[i % 2] * (1 + i % 7)}\n" for i in range(700))
     done = invoke("predict", str(folder / "classify"), text=text).stdout.splitlines()
     assert [line.split("\t")[1] for line in done] == text.split()
@@ -326,7 +326,7 @@ def test_eval_shows_a_table_for_labels(folder: Path) -> None:
     assert (valid["records"], valid["accuracy"]) == (6, 1.0)
 
 
-def test_eval_of_a_forecast_tells_what_it_must_beat(folder: Path) -> None:
+def test_eval_of_a_forecast_shows_baselines(folder: Path) -> None:
     figures = json.loads(invoke("eval", str(folder / "forecast"), str(folder / "wave.csv"), "--json").stdout)
     assert {"mae", "mse", "persistence"} <= figures.keys()
     assert "persistence" in invoke("eval", str(folder / "forecast"), str(folder / "wave.csv")).stdout
@@ -341,7 +341,7 @@ def test_eval_of_a_forecast_tells_what_it_must_beat(folder: Path) -> None:
         ("regress", "bits.csv", r"^loss +[\d.]+ nats$"),
     ],
 )
-def test_eval_tells_the_loss_with_its_unit(task: str, data: str, shown: str, folder: Path) -> None:
+def test_eval_shows_the_loss_with_its_unit(task: str, data: str, shown: str, folder: Path) -> None:
     assert re.search(shown, invoke("eval", str(folder / task), str(folder / data)).stdout, re.MULTILINE)
 
 
@@ -354,7 +354,7 @@ def test_sample_from_a_label_writes_lines(folder: Path) -> None:
     assert "".join(lines).count("b") > 0.8 * len("".join(lines))
 
 
-def test_info_tells_the_task(folder: Path) -> None:
+def test_info_shows_the_task(folder: Path) -> None:
     shown = invoke("info", str(folder / "tag")).stdout
     assert "bidirectional lstm, 1 layer of 8" in shown
     assert "2 labels" in shown
@@ -404,14 +404,14 @@ def test_info_tells_the_task(folder: Path) -> None:
         (["train", "F/tags.txt", "--task", "tag", "--cell", "dense", "--steps", "1"], 2, "use a recurrent cell"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(args: list[str], status: int, words: str, folder: Path) -> None:
+def test_impossible_requests_are_errors_of_one_line(args: list[str], status: int, words: str, folder: Path) -> None:
     done = CliRunner().invoke(program, [arg.replace("F/", f"{folder}/") for arg in args])
     assert (done.exit_code, done.stdout) == (status, ""), done.stderr
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_a_language_model_does_not_predict(tmp_path: Path) -> None:
+def test_language_model_does_not_predict(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("the cat sat. " * 60)
     run = str(tmp_path / "run")
     invoke("train", str(tmp_path / "text.txt"), "--steps", "2", "--seq", "8", "--out", run, *SMALL, "--quiet")
@@ -436,7 +436,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("run", "data"), [("xy", "xy.csv"), ("arrays", "xy.npz")])
-def test_errors_of_large_numbers_are_those_of_what_the_file_says(large: Path, run: str, data: str) -> None:
+def test_regression_errors_of_large_numbers_are_exact(large: Path, run: str, data: str) -> None:
     args = (str(large / run), str(large / data), "--json")
     said = [json.loads(line)["outputs"][0][0] for line in invoke("predict", *args).stdout.splitlines()]
     errors = np.array(said) - [1.6e9 + 7 * (i % 10) for i in range(60)]
@@ -447,7 +447,7 @@ def test_errors_of_large_numbers_are_those_of_what_the_file_says(large: Path, ru
     assert figures["mse"] == pytest.approx(np.square(errors).mean(), rel=1e-6)
 
 
-def test_predicted_numbers_have_the_digits_that_their_spread_needs(large: Path) -> None:
+def test_predicted_numbers_have_digits_by_their_spread(large: Path) -> None:
     table = (str(large / "xy"), str(large / "xy.csv"))
     rows = list(csv.DictReader(io.StringIO(invoke("predict", *table).stdout)))
     exact = [json.loads(line)["outputs"][0][0] for line in invoke("predict", *table, "--json").stdout.splitlines()]
@@ -460,7 +460,7 @@ def test_predicted_numbers_have_the_digits_that_their_spread_needs(large: Path) 
 
 
 @pytest.mark.parametrize("more", [(), ("--probabilities",)])
-def test_predictions_that_are_there_are_not_named_twice(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_existing_prediction_columns_are_not_duplicated(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     run, path = str(folder / "regress"), tmp_path / "x.csv"
     text = "p,q,r\n1,0,0\n0,1,1\n"
     for _ in range(3):
@@ -475,7 +475,7 @@ def test_predictions_that_are_there_are_not_named_twice(folder: Path, tmp_path: 
     assert json.loads(invoke("eval", run, str(path), "--json").stdout)["records"] == 2
 
 
-def test_predicted_labels_that_are_there_stay(folder: Path) -> None:
+def test_existing_predicted_labels_are_kept(folder: Path) -> None:
     run, text = str(folder / "classify"), '{"text": "aaa"}\n'
     for _ in range(3):
         text = invoke("predict", run, "--probabilities", text=text).stdout

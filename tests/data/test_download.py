@@ -99,7 +99,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *files: RemoteFile, given: tuple[str,
     monkeypatch.setitem(CORPORA, "sea", RemoteCorpus("the sea", files, given))
 
 
-def test_a_corpus_is_fetched_once_and_then_an_input(server: Server, tmp_path: Path) -> None:
+def test_corpus_is_downloaded_once_and_then_read_by_name(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^sea: not fetched yet; run fastrnn data fetch sea$"):
         read_corpus(["sea"])
     seen: list[tuple[str, int, int]] = []
@@ -117,7 +117,7 @@ def test_a_corpus_is_fetched_once_and_then_an_input(server: Server, tmp_path: Pa
     assert [p.name for p in path.parent.iterdir()] == ["sea.txt"]
 
 
-def test_the_name_may_stand_for_some_of_the_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corpus_name_may_mean_some_of_its_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.files["/sea/more.txt"] = b"more"
     offer(monkeypatch, file_of("sea.txt", TEXT), file_of("more.txt", b"more"), given=("more.txt",))
 
@@ -126,7 +126,7 @@ def test_the_name_may_stand_for_some_of_the_files(server: Server, monkeypatch: p
     assert len(read_corpus(["sea/sea.txt"])) == len(TEXT)
 
 
-def test_a_transfer_that_breaks_off_goes_on_where_it_was(server: Server) -> None:
+def test_interrupted_transfer_resumes_where_it_stopped(server: Server) -> None:
     def breaking(handler: Handler, content: bytes) -> bool:
         handler.give(content, handler.headers.get("Range"), sent=100_000)
         return True
@@ -138,7 +138,7 @@ def test_a_transfer_that_breaks_off_goes_on_where_it_was(server: Server) -> None
     assert [wanted for _, wanted in server.asked] == [None, "bytes=100000-", "bytes=200000-"]
 
 
-def test_a_later_command_goes_on_too(server: Server, tmp_path: Path) -> None:
+def test_interrupted_transfer_resumes_in_a_later_command(server: Server, tmp_path: Path) -> None:
     part = tmp_path / "data" / "sea" / "sea.txt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(TEXT[:1234])
@@ -149,7 +149,7 @@ def test_a_later_command_goes_on_too(server: Server, tmp_path: Path) -> None:
     assert not part.exists()
 
 
-def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+def test_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_path: Path) -> None:
     def whole(handler: Handler, content: bytes) -> bool:
         handler.give(content, None)
         return True
@@ -162,7 +162,7 @@ def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path)
     assert fetch("sea")[0].read_bytes() == TEXT
 
 
-def test_a_part_that_is_too_long_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+def test_oversized_partial_file_is_downloaded_again(server: Server, tmp_path: Path) -> None:
     part = tmp_path / "data" / "sea" / "sea.txt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(TEXT + b"x")
@@ -170,7 +170,7 @@ def test_a_part_that_is_too_long_is_fetched_anew(server: Server, tmp_path: Path)
     assert fetch("sea")[0].read_bytes() == TEXT
 
 
-def test_a_server_that_never_gets_on_is_given_up(server: Server, tmp_path: Path) -> None:
+def test_stalled_server_is_given_up(server: Server, tmp_path: Path) -> None:
     def nothing(handler: Handler, content: bytes) -> bool:
         handler.give(content, handler.headers.get("Range"), sent=0 if len(server.asked) > 1 else 10)
         return True
@@ -181,7 +181,7 @@ def test_a_server_that_never_gets_on_is_given_up(server: Server, tmp_path: Path)
     assert (tmp_path / "data" / "sea" / "sea.txt.part").read_bytes() == TEXT[:10]
 
 
-def test_no_server_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_an_error_of_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("FASTRNN_MIRROR", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -191,7 +191,7 @@ def test_no_server_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) 
             fetch("sea")
 
 
-def test_another_content_is_not_kept(server: Server, tmp_path: Path) -> None:
+def test_content_with_a_wrong_checksum_is_deleted(server: Server, tmp_path: Path) -> None:
     server.files["/sea/sea.txt"] = TEXT[:-1] + b"!"
 
     with pytest.raises(InputError, match=r"^sea\.txt: its SHA-256 is [0-9a-f]{64}, not [0-9a-f]{64}; not kept$"):
@@ -199,7 +199,7 @@ def test_another_content_is_not_kept(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "sea").exists()
 
 
-def test_more_than_was_promised_is_not_kept(server: Server, tmp_path: Path) -> None:
+def test_content_longer_than_declared_is_deleted(server: Server, tmp_path: Path) -> None:
     server.files["/sea/sea.txt"] = TEXT + bytes(1 << 20)
 
     with pytest.raises(InputError, match=r"sea\.txt: more than the 208,000 bytes expected; not kept$"):
@@ -210,7 +210,7 @@ def test_more_than_was_promised_is_not_kept(server: Server, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://localhost:1/x", "data:,x", "//localhost:1/x"]
 )
-def test_redirects_to_other_places_are_refused(server: Server, target: str) -> None:
+def test_redirects_to_other_hosts_are_refused(server: Server, target: str) -> None:
     server.behave = lambda handler, content: handler.redirect(target)
 
     with pytest.raises(InputError, match=r"sea\.txt: it leads to another place that is not https; refused$"):
@@ -218,14 +218,14 @@ def test_redirects_to_other_places_are_refused(server: Server, target: str) -> N
     assert len(server.asked) == 1
 
 
-def test_a_redirect_within_the_mirror_is_followed(server: Server) -> None:
+def test_redirect_within_the_mirror_is_followed(server: Server) -> None:
     server.files["/sea/elsewhere"] = TEXT
     server.behave = lambda handler, content: handler.path == "/sea/sea.txt" and handler.redirect("/sea/elsewhere")
 
     assert fetch("sea")[0].read_bytes() == TEXT
 
 
-def test_redirects_without_end_are_refused(server: Server) -> None:
+def test_endless_redirects_are_refused(server: Server) -> None:
     server.behave = lambda handler, content: handler.redirect("/sea/sea.txt")
 
     with pytest.raises(InputError):
@@ -233,14 +233,14 @@ def test_redirects_without_end_are_refused(server: Server) -> None:
     assert len(server.asked) < 20
 
 
-def test_a_missing_file_is_told(server: Server) -> None:
+def test_missing_file_on_the_server_is_reported(server: Server) -> None:
     server.files.clear()
 
     with pytest.raises(InputError, match=r"sea\.txt: the server answers 404 Not Found; try again later$"):
         fetch("sea")
 
 
-def test_a_range_that_does_not_fit_starts_anew_next_time(server: Server, tmp_path: Path) -> None:
+def test_invalid_range_restarts_the_next_download(server: Server, tmp_path: Path) -> None:
     def refuse(handler: Handler, content: bytes) -> bool:
         if handler.headers.get("Range"):
             handler.send_error(416)
@@ -256,7 +256,7 @@ def test_a_range_that_does_not_fit_starts_anew_next_time(server: Server, tmp_pat
     assert fetch("sea")[0].read_bytes() == TEXT
 
 
-def test_another_range_than_asked_for_is_refused(server: Server, tmp_path: Path) -> None:
+def test_range_other_than_requested_is_refused(server: Server, tmp_path: Path) -> None:
     def shifted(handler: Handler, content: bytes) -> bool:
         handler.give(content, "bytes=5-")
         return True
@@ -277,7 +277,7 @@ def zipped(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_one_file_of_an_archive_is_kept(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_file_is_extracted_from_an_archive(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zipped(sea=TEXT, other=b"x")
     server.files["/sea/sea.zip"] = archive
     offer(monkeypatch, file_of("sea.zip", archive, member="sea", unpacked=len(TEXT)))
@@ -309,7 +309,7 @@ def lying(content: bytes, size: int) -> bytes:
     ],
     ids=["parent", "root", "inner parent", "other file", "other size", "false size", "cut", "empty"],  # not by the time
 )
-def test_an_unsound_archive_is_not_unpacked(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_archive_is_not_unpacked(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "in").mkdir()
     archive = tmp_path / "in" / "a.zip"
     archive.write_bytes(content)
@@ -320,21 +320,19 @@ def test_an_unsound_archive_is_not_unpacked(tmp_path: Path, content: bytes, mess
     assert {p.name for p in tmp_path.rglob("*")} == {"in", "a.zip"}
 
 
-def test_an_unknown_name_suggests_the_near_one() -> None:
+def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError, match="no corpus 'enwick8'; did you mean enwik8"):
         fetch("enwick8")
 
 
-def test_a_mirror_must_be_http(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirror_must_be_http(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTRNN_MIRROR", "file:///srv")
 
     with pytest.raises(ConfigError, match="FASTRNN_MIRROR is 'file:///srv'; it must start with http:// or https://"):
         fetch("sea")
 
 
-def test_a_folder_that_cannot_be_written_is_told(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_folder_is_reported(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("FASTRNN_DATA", str(tmp_path / "file"))
 
@@ -342,7 +340,7 @@ def test_a_folder_that_cannot_be_written_is_told(
         fetch("sea")
 
 
-def test_without_a_mirror_only_https_is_spoken() -> None:
+def test_only_https_is_used_without_a_mirror() -> None:
     urls = [file.url for corpus in CORPORA.values() for file in corpus.files]
 
     assert all(url.startswith("https://") for url in urls)
@@ -363,7 +361,7 @@ def test_every_public_corpus_has_its_checksum_and_its_inputs() -> None:
         assert all(bool(file.member) == bool(file.unpacked) for file in corpus.files)
 
 
-def test_no_other_part_of_the_program_opens_a_connection() -> None:
+def test_no_other_module_opens_a_connection() -> None:
     root = Path(fetching.__file__).parents[2]
     words = ("urllib", "socket", "http.client", "ftplib", "smtplib", "requests")
     found = {

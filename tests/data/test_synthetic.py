@@ -22,7 +22,7 @@ def made(name: str, **choices: Any) -> str:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+def test_same_seed_gives_the_same_bytes(name: str) -> None:
     assert made(name, count=20) == made(name, count=20, seed=1)
     assert made(name, count=20) != made(name, count=20, seed=2)
 
@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
         ("reverse", "c4ef8a79b9b29284"),
     ],
 )
-def test_bytes_are_the_same_everywhere(name: str, digest: str) -> None:
+def test_generated_bytes_are_the_same_on_every_platform(name: str, digest: str) -> None:
     assert hashlib.sha256(made(name, count=50).encode()).hexdigest()[:16] == digest
 
 
@@ -103,7 +103,7 @@ def iso(written: str) -> str:
     return datetime.date(number, month, day).isoformat()
 
 
-def test_dates_mean_what_they_say(tmp_path: Path) -> None:
+def test_date_pairs_are_equal_dates(tmp_path: Path) -> None:
     found = examples(write(tmp_path, "a.tsv", made("dates", count=3000)), "translate")
 
     assert [iso(written) for written, _ in found] == [target for _, target in found]
@@ -112,7 +112,7 @@ def test_dates_mean_what_they_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gap", [0, 25])
-def test_copy_asks_for_its_first_symbol_after_the_gap(tmp_path: Path, gap: int) -> None:
+def test_copy_target_is_its_first_symbol_after_the_gap(tmp_path: Path, gap: int) -> None:
     found = examples(write(tmp_path, "a.tsv", made("copy", gap=gap, count=200)), "classify")
 
     assert {y for _, y in found} == set("abcdefgh")
@@ -121,7 +121,7 @@ def test_copy_asks_for_its_first_symbol_after_the_gap(tmp_path: Path, gap: int) 
         assert not set(x[1:]) & set("abcdefgh")
 
 
-def test_reverse_turns_words_round(tmp_path: Path) -> None:
+def test_reverse_reverses_words(tmp_path: Path) -> None:
     found = examples(write(tmp_path, "a.tsv", made("reverse", count=400)), "translate")
 
     assert all(target == source[::-1] for source, target in found)

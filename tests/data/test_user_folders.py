@@ -10,14 +10,14 @@ from fastrnn.data.download import corpus_paths, data_folder, fetch, is_fetched
 from fastrnn.errors import InputError, OutputError
 
 
-def test_the_folder_is_the_systems_or_the_chosen_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_folder_is_the_default_or_the_configured_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTRNN_DATA", raising=False)
     assert data_folder().name == "fastrnn"
     monkeypatch.setenv("FASTRNN_DATA", str(tmp_path))
     assert data_folder() == tmp_path
 
 
-def test_names_stand_for_files_once_these_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corpus_names_resolve_once_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTRNN_DATA", str(tmp_path))
     folder = tmp_path / "ptb"
     folder.mkdir()
@@ -31,7 +31,7 @@ def test_names_stand_for_files_once_these_are_here(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", ["essays", "ptb/other.txt", "ptb/../../etc/passwd", "", "/ptb"])
-def test_other_names_are_not_of_public_corpora(name: str) -> None:
+def test_other_names_are_no_public_corpora(name: str) -> None:
     assert corpus_paths(name) is None
 
 
@@ -40,7 +40,7 @@ def _raise(*name: object, **options: object) -> str:
 
 
 @pytest.mark.parametrize("answer", [_raise, lambda *name, **options: "~/.local/share/fastrnn"])
-def test_a_user_without_a_home_directory(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_home_directory_gets_an_error(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTRNN_DATA", raising=False)
     monkeypatch.setattr(platformdirs, "user_data_dir", answer)
     assert not is_fetched("text8")
@@ -50,7 +50,7 @@ def test_a_user_without_a_home_directory(answer: object, monkeypatch: pytest.Mon
         fetch("text8")
 
 
-def test_a_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsearchable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTRNN_DATA", str(tmp_path))
     asked = os.stat
 

@@ -45,7 +45,7 @@ def last_only(rows, steps):
 
 @pytest.mark.parametrize(("layers", "warm"), [(1, W), (2, W), (3, 0)])
 @every_cell
-def test_norms_are_those_of_the_textbook(cell, layers, warm, rng):
+def test_norms_equal_the_textbook(cell, layers, warm, rng):
     model, rows = make_model(cell, layers, rng, H, V), make_rows(rng, warm)
     flow = compute_gradient_flow(make_network(model), rows)
     assert (set(flow.norms), flow.lags, flow.rows) == (set(CELLS[cell].states), K, B)
@@ -57,7 +57,7 @@ def test_norms_are_those_of_the_textbook(cell, layers, warm, rng):
 
 
 @every_cell
-def test_norms_are_slopes(cell, rng):
+def test_norms_are_central_differences(cell, rng):
     """Every element of every layer's state, moved a little, three steps before the end."""
     model, rows = make_model(cell, 2, rng, H, V), make_rows(rng, batch=1)
     flow = compute_gradient_flow(make_network(model), rows)
@@ -71,7 +71,7 @@ def test_norms_are_slopes(cell, rng):
         assert relative_error(flow.norms[name][:, 2], np.linalg.norm(slopes, axis=1)) < 1e-6
 
 
-def test_the_plain_network_multiplies_the_lectures_factors(rng):
+def test_gradient_of_the_rnn_is_the_product_of_jacobians(rng):
     """dE/ds_k = dE/ds_T times the product over j of diag(1 - s_j^2) W, step by step."""
     model, rows = make_model("rnn", 1, rng, H, V), make_rows(rng, batch=1)
     W_hh, W_out = model.parameters["rnn.weight_hh_l0"], model.parameters["out.weight"]
@@ -89,7 +89,7 @@ def test_the_plain_network_multiplies_the_lectures_factors(rng):
     assert flow.factor("h", 0) == pytest.approx((expected[-1] / expected[0]) ** (1 / (K - 1)))
 
 
-def test_the_norm_is_the_mean_of_the_rows_norms(rng):
+def test_norm_is_the_mean_of_the_rows_norms(rng):
     model, rows = make_model("gru", 2, rng, H, V), make_rows(rng)
     network = make_network(model)
     alone = [
@@ -99,7 +99,7 @@ def test_the_norm_is_the_mean_of_the_rows_norms(rng):
     np.testing.assert_allclose(compute_gradient_flow(network, rows).norms["h"], np.mean(alone, axis=0), rtol=1e-9)
 
 
-def test_without_recurrent_weights_nothing_goes_back(rng):
+def test_without_recurrent_weights_no_gradient_flows_back(rng):
     model = make_model("rnn", 1, rng, H, V)
     model.parameters["rnn.weight_hh_l0"][...] = 0
     flow = compute_gradient_flow(make_network(model), make_rows(rng))
@@ -108,7 +108,7 @@ def test_without_recurrent_weights_nothing_goes_back(rng):
 
 
 @pytest.mark.parametrize(("cell", "gate", "bias"), [("gru-simplified", 0, -40.0), ("gru", 1, 40.0), ("lstm", 1, 40.0)])
-def test_where_the_gate_keeps_the_state_the_gradient_passes_unchanged(cell, gate, bias, rng):
+def test_open_forget_gate_passes_the_gradient_unchanged(cell, gate, bias, rng):
     model = make_model(cell, 1, rng, H, V)
     model.parameters["rnn.weight_hh_l0"][...] *= 1e-9  # the gates' own way back, which is not the gate's
     model.parameters["rnn.bias_ih_l0"][gate * H : (gate + 1) * H] = bias
@@ -138,7 +138,7 @@ def test_rows_lie_within_documents_and_are_different(rows):
     assert set(found) <= set(wholes)
 
 
-def test_what_comes_before_a_row_is_read_first(rng):
+def test_context_before_a_row_is_read_first(rng):
     """The state that a row starts from is the one that reading its document from the start leaves."""
     corpus, _ = documents([20, 40, 3])
     model = make_model("lstm", 1, rng, H, corpus.tokenizer.size)
@@ -154,7 +154,7 @@ def test_what_comes_before_a_row_is_read_first(rng):
         np.testing.assert_allclose(states["c"][:, b], expected, rtol=1e-12)
 
 
-def test_what_cannot_be_is_said():
+def test_impossible_requests_are_errors():
     corpus, _ = documents([8, 5])
     with pytest.raises(InputError, match="no document of the text has 9 tokens"):
         choose_rows(corpus, 8)

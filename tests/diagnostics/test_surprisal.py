@@ -39,7 +39,7 @@ def test_surprisal_is_minus_the_log_of_the_probability(cell, rng):
     assert nats[1:].mean() == pytest.approx(evaluate(make_network(model), corpus).nats)
 
 
-def test_the_first_of_each_file_has_no_surprisal(tmp_path, rng):
+def test_first_of_each_file_has_no_surprisal(tmp_path, rng):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text("abc" * 50 + name)
     corpus = read_corpus([str(tmp_path)])
@@ -49,7 +49,7 @@ def test_the_first_of_each_file_has_no_surprisal(tmp_path, rng):
 
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_activations_are_the_textbooks(cell, rng):
+def test_activations_equal_the_textbook(cell, rng):
     model, corpus = make_case(rng, cell)
     found = compute_activations(make_network(model), corpus)
     assert found.shape == (2, len(corpus), H)
@@ -59,13 +59,13 @@ def test_activations_are_the_textbooks(cell, rng):
         np.testing.assert_allclose(found[:, t], states["h"][:, 0], rtol=1e-9, atol=1e-12)
 
 
-def test_the_find_largest_come_first():
+def test_largest_surprisals_come_first():
     nats = np.array([np.nan, 1.0, 5.0, 0.5, 5.0, 3.0])
     assert find_largest(nats, 3) == [2, 4, 5]
     assert find_largest(nats, 99) == [2, 4, 5, 1, 3]
 
 
-def test_the_head_of_a_corpus_keeps_what_starts_in_it():
+def test_head_of_a_corpus_keeps_its_document_starts():
     corpus = corpus_from_text("ab|cd|ef", separator="|")
     part = head(corpus, 4)
     assert (token_texts(part), part.starts.tolist(), part.breaks.tolist()) == (list("ab|c"), [0, 2], [0])
@@ -74,6 +74,6 @@ def test_the_head_of_a_corpus_keeps_what_starts_in_it():
         head(corpus, 1)
 
 
-def test_words_and_bytes_are_texts_too():
+def test_words_and_bytes_are_supported():
     assert token_texts(corpus_from_text("the é.\n", tokens="words", min_count=1)) == ["the", "é", ".", "\n"]
     assert token_texts(corpus_from_text("aé", tokens="bytes")) == ["a", "\ufffd", "\ufffd"]

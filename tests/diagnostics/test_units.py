@@ -24,7 +24,7 @@ def test_quotes_brackets_and_words():
         assert found[name].tolist() == [c == "x" for c in shown], name
 
 
-def test_an_empty_line_and_a_document_close_what_was_left_open():
+def test_empty_lines_and_document_ends_close_quotes_and_brackets():
     text = 'a "b(\nc\n\nd "e(f'
     found = compute_signals(text)
     assert found["quotes"].tolist() == [c == "x" for c in "..xxxxxx...xxxx"]
@@ -40,7 +40,7 @@ def test_signals_of_words_are_those_after_the_word():
     assert found["word"].tolist() == [True, True, False, False, True]
 
 
-def test_correlation_is_pearsons(rng):
+def test_correlation_equals_pearsons(rng):
     values, signal = rng.normal(size=(50, 4)).astype(np.float32), rng.normal(size=50)
     values[:, 2] = 0.25
     values[:, 3] = -2 * signal + 1
@@ -48,7 +48,7 @@ def test_correlation_is_pearsons(rng):
     np.testing.assert_allclose(correlations(values, signal), [*expected, 0, -1], atol=1e-6)
 
 
-def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
+def test_auc_is_the_share_of_ordered_pairs(rng):
     values, signal = rng.integers(4, size=(40, 3)) / 3, rng.random(40) < 0.3
     areas = roc_areas(column_ranks(values), signal)
     for j in range(3):
@@ -56,7 +56,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
         assert areas[j] == pytest.approx(((yes > no) + 0.5 * (yes == no)).mean())
 
 
-def test_the_search_finds_the_unit_that_follows(rng):
+def test_search_finds_the_correlated_unit(rng):
     text = 'he said "yes, it is" and (so)\n  went home\n' * 20
     known = compute_signals(text)
     values = rng.normal(size=(2, len(text), 6)).astype(np.float32)
@@ -76,7 +76,7 @@ def test_the_search_finds_the_unit_that_follows(rng):
     assert {match.layer for matches in find_units(values, known, layers=[0]).values() for match in matches} == {0}
 
 
-def test_a_signal_that_never_changes_is_followed_by_no_unit(rng):
+def test_constant_signal_correlates_with_no_unit(rng):
     found = find_units(rng.normal(size=(1, 3, 2)), compute_signals("abc"))
     assert not found["quotes"]
     assert not found["word"]

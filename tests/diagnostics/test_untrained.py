@@ -16,22 +16,22 @@ def factor(cell, state="h", **changed):
     return compute_gradient_flow(network, random_rows(LAGS, 8)).factor(state, 0)
 
 
-def test_the_plain_network_vanishes():
+def test_gradient_of_the_rnn_vanishes():
     assert factor("rnn", scale=0.5) < 0.5
     assert factor("rnn", scale=0.5) < factor("rnn") < 0.85
 
 
-def test_a_large_weight_explodes():
+def test_gradient_explodes_with_a_large_weight():
     assert 1.2 < factor("rnn", scale=4) < 4
 
 
 @pytest.mark.parametrize(("cell", "state"), [("lstm", "c"), ("gru", "h"), ("gru-simplified", "h")])
-def test_an_open_gate_carries(cell, state):
+def test_open_gate_preserves_the_gradient(cell, state):
     assert factor(cell, state, keep_bias=5.0) == pytest.approx(1, abs=0.02)
     assert factor(cell, state, keep_bias=0.0) < 0.9
 
 
-def test_the_scale_is_for_recurrent_weights_alone():
+def test_scale_applies_to_recurrent_weights_only():
     config = Config(cell="gru", layers=2, hidden=6, threads=1)
     one, three = untrained_network(config), untrained_network(config, scale=3.0)
     for name, array in one.parameters.items():
@@ -39,7 +39,7 @@ def test_the_scale_is_for_recurrent_weights_alone():
 
 
 @pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("gru", 1, 1), ("gru-simplified", 0, -1)])
-def test_the_bias_is_of_the_gate_that_keeps(cell, gate, sign):
+def test_bias_is_that_of_the_forget_gate(cell, gate, sign):
     config = Config(cell=cell, layers=2, hidden=6, threads=1)
     usual, changed = untrained_network(config), untrained_network(config, keep_bias=3.0)
     for n in (0, 1):
@@ -48,7 +48,7 @@ def test_the_bias_is_of_the_gate_that_keeps(cell, gate, sign):
         np.testing.assert_array_equal(changed.parameters[f"rnn.bias_ih_l{n}"], expected)
 
 
-def test_a_seed_gives_the_same_network_and_text():
+def test_seed_gives_the_same_network_and_text():
     config = Config(cell="rnn", threads=1)
     assert untrained_network(config).shape.hidden == 64
     one, same, other = untrained_network(config), untrained_network(config), untrained_network(config.replace(seed=2))
@@ -59,7 +59,7 @@ def test_a_seed_gives_the_same_network_and_text():
 
 
 @pytest.mark.parametrize("cell", ["rnn", "rnn-relu"])
-def test_a_cell_without_gates_has_no_gate_to_open(cell):
+def test_cell_without_gates_has_no_gate_to_open(cell):
     with pytest.raises(ConfigError, match="no gate that keeps"):
         untrained_network(Config(cell=cell, hidden=4), keep_bias=1.0)
     with pytest.raises(ConfigError, match="lags is 0"):

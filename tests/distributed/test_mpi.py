@@ -123,7 +123,7 @@ def wait_until(condition, what: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find the ranks")
 @pytest.mark.parametrize("victim", [0, 2])
-def test_a_killed_rank_leaves_a_loadable_checkpoint_and_no_process(tmp_path, victim):
+def test_killed_rank_leaves_a_loadable_checkpoint_and_no_process(tmp_path, victim):
     run = str(tmp_path / "run")
     command = ranks_command(3, *FASTRNN, "train", "python-docs", *SMALL, "--steps", "1000000", "--save-every", "5",
                             "--eval-every", "1000000", "--quiet", "--out", run)  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_killed_rank_leaves_a_loadable_checkpoint_and_no_process(tmp_path, vic
     assert f'"steps": {done + 3}' in ended.stdout
 
 
-def test_an_error_on_one_rank_ends_all_ranks(tmp_path):
+def test_error_on_one_rank_ends_all_ranks(tmp_path):
     """The other ranks wait for it inside a step; nothing hangs, and the error is printed once."""
     script = (
         "from fastrnn_cli.main import main\n"
@@ -190,7 +190,7 @@ def test_only_rank_0_prints(tmp_path):
         (("-",), "standard input may never end under an MPI launcher"),
     ],
 )
-def test_a_shared_error_is_printed_once(tmp_path, words, line):
+def test_shared_error_is_printed_once(tmp_path, words, line):
     ended = run_ranks(3, *FASTRNN, "train", *words, cwd=tmp_path)
     assert ended.returncode != 0
     assert ended.stderr.count("fastrnn: ") == ended.stderr.count(line) == 1, ended.stderr

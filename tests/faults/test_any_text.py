@@ -15,28 +15,28 @@ def test_random_bytes_are_read_exactly_or_refused(tmp_path):
     any_text.random_files(tmp_path, 250, trained=6, seed=1)
 
 
-def test_random_bytes_as_data_of_the_labelled_tasks(tmp_path):
+def test_random_bytes_as_supervised_data_are_read_or_refused(tmp_path):
     any_text.labelled(tmp_path, 64, seed=1)
 
 
 @pytest.mark.parametrize(("name", "data"), [odd for odd in any_text.odd_texts(300_000) if odd[0] != "all of Unicode"])
-def test_odd_texts(tmp_path, name, data):
+def test_unusual_texts_are_read_exactly_and_train(tmp_path, name, data):
     (tmp_path / "odd").write_bytes(data)
     any_text.reads(tmp_path / "odd", data)
     any_text.trains(tmp_path / "odd", tmp_path / "run", "bytes")
 
 
-def test_all_of_unicode_comes_back(tmp_path):
+def test_all_of_unicode_round_trips(tmp_path):
     data = dict(any_text.odd_texts(0))["all of Unicode"]
     (tmp_path / "odd").write_bytes(data)
     assert any_text.reads(tmp_path / "odd", data) == 3
 
 
-def test_data_that_changes_while_a_run_trains(tmp_path):
+def test_data_changed_during_training_does_not_change_the_run(tmp_path):
     assert "7 runs" in changing_text.while_training(tmp_path, len(changing_text.CHANGES))
 
 
-def test_data_that_changes_while_it_is_read(tmp_path):
+def test_data_changed_while_read_is_refused_or_harmless(tmp_path):
     assert "14 runs" in changing_text.while_reading(tmp_path, 14)
 
 
@@ -50,7 +50,7 @@ def chunks_around(path: Path, change) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", [10, 3 << 20])
-def test_a_file_that_is_rewritten_or_cut_while_it_is_read_is_refused(tmp_path, size):
+def test_file_rewritten_or_truncated_while_read_is_refused(tmp_path, size):
     path = tmp_path / "x.txt"
     for change in (lambda: path.write_bytes(b"b" * size), lambda: os.truncate(path, 5)):
         path.write_bytes(b"a" * size)
@@ -59,7 +59,7 @@ def test_a_file_that_is_rewritten_or_cut_while_it_is_read_is_refused(tmp_path, s
             chunks_around(path, change)
 
 
-def test_a_file_that_grows_or_is_replaced_while_it_is_read_is_what_it_was(tmp_path):
+def test_file_that_grows_or_is_replaced_while_read_gives_its_old_content(tmp_path):
     path, other = tmp_path / "x.txt", tmp_path / "other"
 
     def grow() -> None:

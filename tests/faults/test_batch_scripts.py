@@ -31,13 +31,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("around", "command"), SOME)
-def test_the_status_is_documented_and_there_is_no_traceback(around: str, command: str, folder: Path) -> None:
+def test_exit_status_is_documented_without_a_traceback(around: str, command: str, folder: Path) -> None:
     surroundings = SURROUNDINGS[around]
     done = batch_scripts.run(folder, command, surroundings, f"out-{around}-{command}".replace(" ", "-"))
     assert batch_scripts.wrong(command, surroundings, done) is None
 
 
-def test_the_promise_can_be_broken(folder: Path) -> None:
+def test_checker_detects_a_wrong_status_and_a_traceback(folder: Path) -> None:
     usual = SURROUNDINGS["as usual"]
     done = batch_scripts.run(folder, "an error", usual, "out")
     assert batch_scripts.wrong("info", usual, done) is not None
@@ -58,7 +58,7 @@ def start(folder: Path, out: str, *before: str, **streams: object) -> "subproces
     return process
 
 
-def test_messages_do_not_land_in_files_of_the_run_where_standard_error_is_closed(folder: Path) -> None:
+def test_messages_never_go_to_run_files_when_stderr_is_closed(folder: Path) -> None:
     process = start(folder, "closed", preexec_fn=lambda: os.closerange(0, 3))
     process.terminate()
     assert process.wait(60) == 143
@@ -67,7 +67,7 @@ def test_messages_do_not_land_in_files_of_the_run_where_standard_error_is_closed
     assert CliRunner().invoke(program, ["info", str(folder / "closed")]).exit_code == 0
 
 
-def test_an_interrupted_run_says_so_also_when_nobody_reads_its_result(folder: Path) -> None:
+def test_interrupted_run_reports_it_with_a_closed_stdout(folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = start(folder, "unread", stdout=writer, stderr=writer)
@@ -76,7 +76,7 @@ def test_an_interrupted_run_says_so_also_when_nobody_reads_its_result(folder: Pa
     assert process.wait(60) == 143
 
 
-def test_a_run_under_nohup_outlives_its_terminal(folder: Path) -> None:
+def test_run_under_nohup_survives_its_terminal(folder: Path) -> None:
     nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start(folder, "nohup", "nohup", **nowhere)
     process.send_signal(signal.SIGHUP)
@@ -86,7 +86,7 @@ def test_a_run_under_nohup_outlives_its_terminal(folder: Path) -> None:
     assert process.wait(60) == 143
 
 
-def test_a_thousand_files_as_arguments(folder: Path, tmp_path: Path) -> None:
+def test_a_thousand_files_may_be_arguments(folder: Path, tmp_path: Path) -> None:
     names = [str(tmp_path / f"text{n}.txt") for n in range(1000)]
     for n, name in enumerate(names):
         Path(name).write_text(batch_scripts.TEXT[: 96 + n % 7])

@@ -28,7 +28,7 @@ FAULTS = Path(__file__).parent
         ("send_signals", "--times 2 --cold 0 --second 1", "2 SIGTERM and 2 SIGINT"),
     ],
 )
-def test_a_promise_under_damage(script: str, options: str, said: str) -> None:
+def test_guarantee_holds_under_fault_injection(script: str, options: str, said: str) -> None:
     command = [sys.executable, str(FAULTS / f"{script}.py"), *options.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]

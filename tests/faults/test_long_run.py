@@ -13,7 +13,7 @@ from fastrnn.training.callbacks import Callback, StepEnd
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_resident_memory_of_some_seconds(tmp_path: Path) -> None:
+def test_resident_memory_does_not_grow(tmp_path: Path) -> None:
     for name, arguments in long_run.write_data(tmp_path).items():
         memory = long_run.train_for(arguments, tmp_path / name.replace(" ", "-"), 4.0)
         assert memory.steps > 200
@@ -33,7 +33,7 @@ class Watching(Callback):
 
 
 @pytest.mark.parametrize("task", ["language-model", "classify"])
-def test_no_step_validation_or_save_leaves_anything_behind(task: str, tmp_path: Path) -> None:
+def test_steps_validations_and_saves_leak_no_memory(task: str, tmp_path: Path) -> None:
     data = long_run.write_data(tmp_path)["language model" if task == "language-model" else "classifier"][0]
     config = fastrnn.Config(task=task, hidden=8, batch=4, seq=16, steps=900, threads=1, eval_every=50, save_every=25)
     watching = Watching(300, 900)

@@ -14,11 +14,11 @@ from fastrnn.errors import CheckpointError
 from fastrnn.training.api import resume
 
 
-def test_mutated_files_are_refused_or_sound():
+def test_mutated_files_are_refused_or_valid():
     model_files.mutated(600, seed=1)
 
 
-def test_every_flipped_bit_of_a_tensor_is_noticed():
+def test_flipped_bits_of_tensors_are_detected():
     assert "300 noticed" in model_files.bits(300, seed=1)
 
 
@@ -27,17 +27,17 @@ def test_hostile_files_take_little_time_and_memory():
         model_files.read(file)
 
 
-def test_a_long_header_is_not_even_read():
+def test_oversized_header_is_refused_before_reading():
     for name, file in itertools.takewhile(lambda pair: pair[0].startswith("header"), hostile_files(13_000_000)):
         assert isinstance(model_files.read(file), str), name
 
 
-def test_some_seconds_of_fuzzing():
+def test_fuzzing_finds_no_crash():
     assert "0 crashes" in model_fuzz.fuzzed(2, seed=1)
 
 
 @pytest.mark.parametrize("kind", samples())
-def test_the_sound_files_are_sound(kind):
+def test_sample_files_are_valid(kind):
     data = samples()[kind]
     assert to_bytes(from_bytes(data)) == data
 
@@ -58,7 +58,7 @@ def test_the_sound_files_are_sound(kind):
         ("progress", '"waited":0', '"waited":true'),
     ],
 )
-def test_what_a_run_tells_of_itself_has_its_types(key, old, new):
+def test_wrong_types_in_run_metadata_are_refused(key, old, new):
     header, body = take_apart(samples()["chars"])
     assert old in header["__metadata__"][key]
     header["__metadata__"][key] = header["__metadata__"][key].replace(old, new)
@@ -67,7 +67,7 @@ def test_what_a_run_tells_of_itself_has_its_types(key, old, new):
 
 
 @pytest.mark.parametrize("name", ["steps", "lr", "warmup", "dropout"])
-def test_a_run_without_a_setting_that_every_run_has_does_not_go_on(tmp_path, name):
+def test_run_without_a_required_setting_is_not_resumed(tmp_path, name):
     header, body = take_apart(samples()["chars"])
     config = json.loads(header["__metadata__"]["config"])
     del config[name]

@@ -26,14 +26,14 @@ FAULTS = Path(__file__).parent
         ("def f():\n    return x", {"def f():\n    return None"}),
     ],
 )  # fmt: skip
-def test_each_change_by_itself(source: str, changed: set[str]) -> None:
+def test_mutations_are_applied_one_at_a_time(source: str, changed: set[str]) -> None:
     tree = ast.parse(source)
     before = ast.dump(tree)
     assert {mutant.source.strip() for mutant in mutants(tree)} == changed
     assert ast.dump(tree) == before
 
 
-def test_changes_of_the_batches_are_noticed() -> None:
+def test_mutations_of_batching_are_detected() -> None:
     command = [sys.executable, str(FAULTS / "mutate.py"), "batching", "--every", "60", "--first", "10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import sys
 import no_network
 
 
-def test_what_commands_and_model_files_ask_of_python():
+def test_commands_and_model_files_use_no_network_and_no_code():
     call = [sys.executable, no_network.__file__, "--files", "300"]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -54,7 +54,7 @@ def make_sampler(model):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_beam_of_one_is_greedy(cell, rng):
+def test_beam_of_one_equals_greedy_search(cell, rng):
     model, state = make_case(rng, cell)
     found = until_end(greedy_search(make_sampler(model), state, 12))
     assert until_end(beam_search(model.decoder, state, 12, 1)) == found
@@ -66,7 +66,7 @@ def test_a_beam_of_one_is_greedy(cell, rng):
         assert found[b] == [token for token in tokens if token]
 
 
-def test_a_wide_beam_finds_the_likeliest_of_all(rng):
+def test_wide_beam_finds_the_most_likely_sequence(rng):
     model, state = make_case(rng)
     vocab = model.spec.target_tokens
     found = until_end(beam_search(model.decoder, state, LENGTH, vocab**LENGTH // 8))
@@ -74,7 +74,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all(rng):
         assert found[b] == likeliest(model, rows_of(state, [b]), vocab)
 
 
-def test_a_wider_beam_is_never_worse_here_and_sometimes_better(rng):
+def test_wider_beam_is_never_worse_and_sometimes_better(rng):
     better = 0
     for _ in range(6):
         model, state = make_case(rng)
@@ -86,7 +86,7 @@ def test_a_wider_beam_is_never_worse_here_and_sometimes_better(rng):
     assert better
 
 
-def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
+def test_beam_search_is_never_less_likely_than_greedy_search(rng):
     target, lost, found = SymbolVocab("chars", "abcdef"), 0, 0
     for case in range(40):
         model, batch = make_task("translate", rng), make_batch("translate", rng)
@@ -104,7 +104,7 @@ def test_an_answer_with_a_beam_is_never_less_likely_than_the_greedy_one(rng):
     assert found
 
 
-def test_log_probabilities_end_at_the_end_and_where_the_answer_is_cut_off(rng):
+def test_log_probabilities_stop_at_the_end_symbol_and_at_the_limit(rng):
     model, state = make_case(rng)
     ids = np.array([[3, 0, 2, 5], [4, 6, 7, 5], [0, 2, 3, 5], [5, 5, 4, 0]], np.int32)
     most = np.array([9, 9, 2, 3])
@@ -123,7 +123,7 @@ def test_rows_do_not_depend_on_each_other(rng):
         assert until_end(beam_search(model.decoder, rows_of(state, [b]), 9, 3)) == [whole[b]]
 
 
-def test_searching_leaves_the_states_as_they_were(rng):
+def test_search_leaves_the_states_unchanged(rng):
     model, state = make_case(rng)
     before = {name: array.copy() for name, array in state.items()}
     greedy_search(make_sampler(model), state, 5)

@@ -31,7 +31,7 @@ def model(run: Path) -> LanguageModel:
     return fastrnn.load(run)
 
 
-def test_a_result_knows_what_frequencies_alone_reach_and_how_the_text_begins(tmp_path):
+def test_result_has_the_unigram_loss_and_a_beginning(tmp_path):
     told = []
 
     class Watch(Callback):
@@ -79,7 +79,7 @@ def test_scores_add_up_to_the_probability_of_a_sentence(model):
         assert score.logprob == pytest.approx(logprob, abs=1e-4)
 
 
-def test_a_long_line_among_short_ones_is_scored_apart_with_the_same_bits(model, monkeypatch):
+def test_long_line_is_scored_separately_with_the_same_bits(model, monkeypatch):
     lines = ["the cat", "the cats were full. " * 1200, "", "apple", "the pear and"]
     sizes, together = [], LanguageModel._sum_batch_losses
 
@@ -105,17 +105,17 @@ def test_a_long_line_among_short_ones_is_scored_apart_with_the_same_bits(model, 
         ([None], "line 1: a value of type NoneType where a text is needed"),
     ],
 )
-def test_scores_are_asked_for_with_a_list_of_texts(model, lines, words):
+def test_score_accepts_a_list_of_texts(model, lines, words):
     with pytest.raises(InputError, match=words):
         list(model.score(lines))
 
 
-def test_one_text_is_refused_before_the_first_score_is_asked_for(model):
+def test_score_refuses_a_single_text_at_the_call(model):
     with pytest.raises(InputError):
         model.score("the cat")
 
 
-def test_logarithms_of_completions_stay_apart_where_probabilities_vanish(model):
+def test_log_probabilities_of_completions_do_not_underflow(model):
     short, long = model.completions("the app", 3, length=4), model.completions("the app", 3, length=400)
     assert [p for _, p in model.complete("the app", 3, length=4)] == pytest.approx([math.exp(v) for _, v in short])
     assert long[0][1] < min(value for _, value in short)
@@ -123,18 +123,18 @@ def test_logarithms_of_completions_stay_apart_where_probabilities_vanish(model):
     assert all(math.isfinite(value) for _, value in long)
 
 
-def test_an_empty_line_has_probability_one(model):
+def test_empty_line_has_probability_one(model):
     (score,) = model.score([""])
     assert (score.chars, str(score.logprob), str(score.bits_per_char)) == (0, "0.0", "0.0")
 
 
-def test_the_probabilities_of_all_strings_of_a_length_sum_to_one(model):
+def test_probabilities_of_all_strings_of_a_length_sum_to_one(model):
     chars = model.tokenizer.chars
     pairs = ["".join(pair) for pair in itertools.product(chars, repeat=2)]
     assert sum(math.exp(score.logprob) for score in model.score(pairs)) == pytest.approx(1, abs=1e-4)
 
 
-def test_step_is_the_textbook_step_and_keeps_the_state(model):
+def test_step_equals_the_textbook_and_carries_the_state(model):
     model.reset()
     textbook = reference(model)
     for char in "the cat":
@@ -147,7 +147,7 @@ def test_step_is_the_textbook_step_and_keeps_the_state(model):
         model.step(99)
 
 
-def test_completions_are_the_likeliest_next_tokens(model):
+def test_completions_are_the_most_likely_next_tokens(model):
     model.reset()
     for char in "the app":
         probabilities = model.step(char)
@@ -166,11 +166,11 @@ def test_completions_skip_unknown_characters_when_asked(model):
         model.complete("the app", 0)
 
 
-def test_one_seed_one_text_and_another_seed_another(model):
+def test_same_seed_gives_the_same_text_and_another_seed_another(model):
     assert model.sample(80, seed=3) == model.sample(80, seed=3) != model.sample(80, seed=4)
 
 
-def test_a_sample_does_not_depend_on_how_many_are_drawn_beside_it(model):
+def test_sample_does_not_depend_on_the_number_of_samples(model):
     def texts(count: int) -> list[str]:
         return ["".join(parts) for parts in zip(*model.sample_stream(count, 60, seed=5), strict=True)]
 
@@ -180,21 +180,21 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn_beside_it(model):
     assert len(set(seven)) == 7
 
 
-def test_the_length_is_exact_and_the_prime_not_repeated(model):
+def test_sample_has_the_exact_length_without_the_prompt(model):
     assert len(model.sample(37, prime="the ")) == 37
     assert model.sample(0) == ""
 
 
-def test_a_low_temperature_is_greedy(model):
+def test_low_temperature_is_greedy(model):
     assert model.sample(60, temperature=1e-4, seed=9) == model.sample(60, greedy=True) == model.sample(60, top_k=1)
 
 
-def test_a_prime_continues_as_if_it_had_been_drawn(model):
+def test_prompt_continues_like_sampled_text(model):
     whole = model.sample(50, greedy=True, prime="the ")
     assert model.sample(30, greedy=True, prime="the " + whole[:20]) == whole[20:]
 
 
-def test_rounded_weights_hardly_change_what_is_drawn(run):
+def test_rounded_weights_hardly_change_samples(run):
     """Greedy texts of exact and rounded weights agree in nearly every place, each place judged after the same text."""
     exact, rounded = fastrnn.load(run, exact=True), fastrnn.load(run)
     text = exact.sample(200, prime="the ", temperature=0.5, seed=1)
@@ -211,19 +211,19 @@ def test_sampling_stops_at_the_stop_text(model):
 
 
 @pytest.mark.parametrize("pieces", [["abST", "OPcd"], ["abS", "T", "O", "P"], ["abSTOP"], ["a", "bSTO", "Pq"]])
-def test_a_stop_text_is_found_across_pieces(pieces):
+def test_stop_text_is_found_across_chunks(pieces):
     stop = StopText("STOP")
     assert "".join(stop.feed(piece) for piece in pieces) + stop.flush() == "ab"
     assert stop.done
 
 
-def test_what_only_began_like_a_stop_text_is_let_through():
+def test_prefix_of_a_stop_text_is_emitted():
     stop = StopText("aab")
     assert "".join(map(stop.feed, "aaaaxaa")) + stop.flush() == "aaaaxaa"
     assert not stop.done
 
 
-def test_unknown_characters_in_a_prime_are_named_or_skipped(model):
+def test_unknown_characters_in_a_prompt_are_listed_or_skipped(model):
     with pytest.raises(InputError, match="Q"):
         model.sample(10, prime="the Q")
     assert model.sample(10, prime="the Q", unknown="skip", seed=2) == model.sample(10, prime="the ", seed=2)
@@ -233,13 +233,13 @@ def test_unknown_characters_in_a_prime_are_named_or_skipped(model):
     ("setting", "value"), [("temperature", 0), ("temperature", -1), ("temperature", math.nan), ("top_k", -1),
                            ("top_p", 0), ("top_p", 1.1), ("min_p", 1), ("min_p", -0.1)]
 )  # fmt: skip
-def test_impossible_drawings_are_refused(model, setting, value):
+def test_invalid_sampling_params_are_refused(model, setting, value):
     with pytest.raises(ConfigError, match=setting):
         model.sample(10, **{setting: value})
 
 
 @pytest.mark.parametrize(("setting", "value"), [("seed", -1), ("count", 0), ("length", -1)])
-def test_impossible_amounts_are_refused_before_anything_is_drawn(model, setting, value):
+def test_invalid_amounts_are_refused_before_sampling(model, setting, value):
     with pytest.raises(ConfigError, match=f"{setting} is {value}"):
         model.sample_stream(**{setting: value})
 
@@ -267,7 +267,7 @@ def words(tmp_path_factory):
     return fastrnn.load(out)
 
 
-def test_a_sentence_of_words_is_scored_with_its_end(words):
+def test_sentence_of_words_is_scored_with_its_end(words):
     lines = ["the cat was full", "the gnu", "", "the cat\n"]
     for line, score in zip(lines, words.score(lines), strict=True):
         words.reset()
@@ -280,7 +280,7 @@ def test_a_sentence_of_words_is_scored_with_its_end(words):
         assert score.logprob == pytest.approx(logprob, abs=1e-4)
 
 
-def test_a_continuation_of_words_ends_with_its_sentence(words):
+def test_word_completion_ends_with_its_sentence(words):
     found = [text for text, _ in words.complete("the cat was", n=8, length=12)]
     assert all("\n" not in text for text in found)
     assert all("<EOS>" not in text[: -len("<EOS>")] for text in found)
@@ -300,7 +300,7 @@ def _prefix(words, text):
     return total
 
 
-def test_a_line_that_cannot_be_scored_is_named(run):
+def test_error_names_the_line_that_cannot_be_scored(run):
     model = fastrnn.load(run)
     lines = ["t"] * 70 + ["t\N{SNOWMAN}"]
     with pytest.raises(InputError, match=r"^line 71: the text has characters that the model does not know"):

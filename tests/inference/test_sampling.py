@@ -31,7 +31,7 @@ def drawn(sampler, *args, **settings):
 
 
 @given(pieces=st.lists(st.text("ab", max_size=5)), stop=st.text("ab", max_size=4))
-def test_a_stop_text_ends_a_text_at_its_first_place_however_the_text_comes(pieces, stop):
+def test_stop_text_ends_a_sample_at_its_first_occurrence_for_any_chunks(pieces, stop):
     stopping, text = StopText(stop), "".join(pieces)
     let_through = [stopping.feed(piece) for piece in pieces]
     expected = text.partition(stop)[0] if stop else text
@@ -42,7 +42,7 @@ def test_a_stop_text_ends_a_text_at_its_first_place_however_the_text_comes(piece
         assert stopping.feed("a") == ""
 
 
-def test_no_more_is_held_back_than_could_begin_the_stop_text():
+def test_only_a_possible_prefix_of_the_stop_text_is_held_back():
     stopping = StopText("aab")
     assert [stopping.feed(char) for char in "caabc"] == ["c", "", "", "", ""]
     stopping = StopText("aab")
@@ -70,16 +70,16 @@ def test_amounts_have_limits(amounts, words):
     "settings",
     [{"temperature": 1e-30}, {"top_k": 0}, {"top_k": 1}, {"top_p": 1.0}, {"top_p": 1e-9}, {"min_p": 0.99}],
 )
-def test_the_limits_of_a_drawing_are_allowed(settings):
+def test_limits_of_sampling_params_are_allowed(settings):
     SamplingParams(**settings)
 
 
-def test_an_infinite_temperature_is_refused():
+def test_infinite_temperature_is_refused():
     with pytest.raises(ConfigError, match="temperature is inf"):
         SamplingParams(temperature=float("inf"))
 
 
-def test_blocks_have_the_length_in_all_and_begin_small(sampler):
+def test_block_sizes_start_small_and_add_up_to_the_length(sampler):
     blocks = list(sampler.tokens(3, 50, np.array([2]), SamplingParams(), 0))
     assert len(blocks[0]) == 8
     assert sum(map(len, blocks)) == 50
@@ -88,31 +88,31 @@ def test_blocks_have_the_length_in_all_and_begin_small(sampler):
     assert list(sampler.tokens(1, 0, np.array([2]), SamplingParams(), 0)) == []
 
 
-def test_a_slow_block_is_followed_by_a_shorter_one(sampler, monkeypatch):
+def test_slow_block_is_followed_by_a_shorter_one(sampler, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(sampling.time, "perf_counter", lambda: next(clock))
     assert [len(b) for b in sampler.tokens(1, 12, np.array([2]), SamplingParams(), 0)] == [8, 1, 1, 1, 1]
 
 
-def test_a_quick_block_is_followed_by_one_four_times_as_long(sampler, monkeypatch):
+def test_fast_block_is_followed_by_one_four_times_as_long(sampler, monkeypatch):
     monkeypatch.setattr(sampling.time, "perf_counter", lambda: 1000.0)
     assert [len(b) for b in sampler.tokens(1, 20_000, np.array([2]), GREEDY, 0)][:6] == [8, 32, 128, 512, 2048, 4096]
 
 
-def test_the_pieces_in_which_a_prime_is_fed_do_not_show(sampler, monkeypatch):
+def test_prompt_chunking_does_not_change_samples(sampler, monkeypatch):
     whole = drawn(sampler, 1, 30, "abcabcabcabc", GREEDY)
     for steps in (1, 3, 11, 12):
         monkeypatch.setattr(sampling, "_PROMPT_STEPS", steps)
         assert drawn(sampler, 1, 30, "abcabcabcabc", GREEDY) == whole
 
 
-def test_a_sample_goes_on_from_its_prime(sampler):
+def test_sample_continues_its_prompt(sampler):
     (text,) = drawn(sampler, 1, 30, "abc", GREEDY)
     assert drawn(sampler, 1, 20, "abc" + text[:10], GREEDY) == [text[10:]]
     assert drawn(sampler, 2, 30, "abc", GREEDY) == [text, text]
 
 
-def test_without_a_prime_what_starts_a_document_is_fed(rng):
+def test_without_a_prompt_the_document_start_is_fed(rng):
     network = make_network(make_model("lstm", 1, rng, 9, 12), threads=1)
     plain, other = CharTokenizer(CHARS), CharTokenizer("\n" + CHARS[1:])
     assert Sampler(network, plain).prime_ids("").tolist() == [0]
@@ -123,7 +123,7 @@ def test_without_a_prime_what_starts_a_document_is_fed(rng):
     assert Sampler(network, plain, end=0).prime_ids("").tolist() == [0]
 
 
-def test_what_is_drawn_is_written_as_if_the_prime_stood_before_it(rng):
+def test_sample_is_decoded_in_the_context_of_the_prompt(rng):
     """With a space after a word, and none after an opening bracket."""
     words = WordTokenizer(["<EOS>", "<UNK>", "the", "cat", "sat", "on", "a", "mat", "(", ")", ".", ","])
     sampler = Sampler(make_network(make_model("lstm", 1, rng, 9, 12), threads=1), words, rounded=False)
@@ -133,7 +133,7 @@ def test_what_is_drawn_is_written_as_if_the_prime_stood_before_it(rng):
         assert [prime + text for text in drawn(sampler, 1, 20, prime, SamplingParams(), seed=1)] == [words.decode(ids)]
 
 
-def test_weights_are_rounded_when_asked_and_only_then(rng):
+def test_weights_are_rounded_only_when_requested(rng):
     """Some tokens in ten thousand fall otherwise by it; float32 beside float64 moves hardly one."""
     model = make_model("lstm", 2, rng, 9, 12)
     single, double = (make_network(model, dtype, threads=1) for dtype in (np.float32, np.float64))
@@ -146,7 +146,7 @@ def test_weights_are_rounded_when_asked_and_only_then(rng):
     assert (tokens(single, False) != expected).sum() < (tokens(single, True) != expected).sum()
 
 
-def test_states_given_are_those_after_what_led_to_them(sampler, rng):
+def test_given_states_follow_their_context(sampler, rng):
     """From a state of each stream: the same as the textbook's walk from there."""
     model = make_model("lstm", 2, rng, 9, 12)
     network, state = make_network(model, threads=1), make_state("lstm", rng, 2, 3, 9)
@@ -158,7 +158,7 @@ def test_states_given_are_those_after_what_led_to_them(sampler, rng):
     np.testing.assert_array_equal(tokens, logits[2:].argmax(axis=-1))
 
 
-def test_each_sample_stops_by_itself_and_all_of_them_end_the_stream(sampler):
+def test_samples_stop_independently_and_the_stream_ends_with_the_last(sampler):
     texts = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3)
     stopped = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3, stop="b")
     assert stopped == [text.partition("b")[0] for text in texts]
@@ -166,7 +166,7 @@ def test_each_sample_stops_by_itself_and_all_of_them_end_the_stream(sampler):
     assert ["".join(p) for p in zip(*pieces, strict=True)] == stopped
 
 
-def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
+def test_decoder_stops_at_the_end_symbol_and_never_samples_unknown(rng):
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.bias"][1] = 50.0  # the unknown symbol would be drawn every time
     model.parameters["out.bias"][0] = 1.0
@@ -176,20 +176,20 @@ def test_a_decoder_ends_at_its_end_and_writes_no_unknown_symbol(rng):
     assert len(set(texts)) > 1
 
 
-def test_a_decoder_that_never_draws_its_end_writes_to_the_length(rng):
+def test_decoder_without_an_end_symbol_stops_at_the_length(rng):
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.bias"][0] = -50.0
     decoder = Sampler(make_network(model, threads=1), SymbolVocab("chars", CHARS[:10]), rounded=False, end=0)
     assert [len(text) for text in drawn(decoder, 3, 60, "", SamplingParams())] == [60] * 3
 
 
-def test_a_greedy_drawing_takes_no_notice_of_the_temperature(sampler):
+def test_greedy_sampling_ignores_the_temperature(sampler):
     hot = SamplingParams(temperature=50.0, greedy=True)
     assert drawn(sampler, 1, 40, "ab", hot) == drawn(sampler, 1, 40, "ab", GREEDY)
     assert drawn(sampler, 1, 40, "ab", SamplingParams(temperature=50.0)) != drawn(sampler, 1, 40, "ab", GREEDY)
 
 
-def test_a_seed_draws_the_same_text_and_each_sample_its_own(sampler):
+def test_same_seed_gives_the_same_text_and_samples_differ(sampler):
     texts = drawn(sampler, 3, 40, "ab", SamplingParams(), seed=5)
     assert len(set(texts)) == 3
     assert drawn(sampler, 3, 40, "ab", SamplingParams(), seed=5) == texts
@@ -197,7 +197,7 @@ def test_a_seed_draws_the_same_text_and_each_sample_its_own(sampler):
     assert drawn(sampler, 1, 40, "ab", SamplingParams()) == drawn(sampler, 1, 40, "ab", SamplingParams(), seed=0)
 
 
-def test_small_models_and_many_samples_are_drawn_on_amx_where_it_is():
+def test_sampling_uses_amx_where_available():
     processors = [types.SimpleNamespace(TARGET=types.SimpleNamespace(amx=amx)) for amx in (True, False)]
     cases = [(128, 1), (256, 15), (257, 15), (257, 16), (128, 64)]
     with_amx, without = ([sampling_mode(kernels, *case) for case in cases] for kernels in processors)
@@ -206,7 +206,7 @@ def test_small_models_and_many_samples_are_drawn_on_amx_where_it_is():
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_a_sample_is_the_same_whatever_their_number(exact, rng):
+def test_sample_is_the_same_for_any_number_of_samples(exact, rng):
     network = make_network(make_model("lstm", 2, rng, 33, 40), np.float32, threads=2)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 88)))), rounded=not exact)
     few, many = (
@@ -216,24 +216,24 @@ def test_a_sample_is_the_same_whatever_their_number(exact, rng):
     np.testing.assert_array_equal(few, many[:, :3])
 
 
-def test_the_defaults_change_no_probability():
+def test_defaults_change_no_probability():
     assert SamplingParams() == SamplingParams(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, greedy=False)
 
 
 @pytest.mark.parametrize("pieces", [["ab", "c"], ["a", "bc"], ["xab", "cy"], ["a", "b", "c"], ["aab", "c"]])
-def test_a_stop_text_in_pieces_is_held_back_until_it_is_whole(pieces):
+def test_partial_stop_text_is_held_back_until_complete(pieces):
     stop = StopText("abc")
     shown = "".join(stop.feed(piece) for piece in pieces) + stop.flush()
     assert stop.done
     assert shown == "".join(pieces).partition("abc")[0]
 
 
-def test_weights_are_rounded_unless_told(rng):
+def test_weights_are_rounded_by_default(rng):
     network = make_network(make_model("lstm", 1, rng, 9, 12), np.float32, threads=1)
     assert Sampler(network, CharTokenizer(CHARS)).rounded
 
 
-def test_every_token_of_a_prime_counts(rng):
+def test_every_token_of_a_prompt_is_fed(rng):
     """What comes first is the likeliest after all of it, one step after the other."""
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.weight"] *= 5
@@ -282,7 +282,7 @@ def test_bytes_end_with_a_whole_character():
     assert drawn(Fixed(), 1, 4, "x", GREEDY, stop="é☃") == ["aé"]
 
 
-def test_a_text_without_a_prompt_begins_with_a_line_after_the_warm_up(rng):
+def test_text_without_a_prompt_begins_with_a_line_after_the_warm_up(rng):
     sampler = Sampler(
         make_network(make_model("lstm", 1, rng, 12, 5), threads=1), CharTokenizer("\n abc"), rounded=False
     )
@@ -324,7 +324,7 @@ def test_no_warm_up_where_training_starts_from_zero_or_a_state_is_given(rng, mon
         (ByteTokenizer(), "\n" + "é" * 16 + "a", "a"),  # byte 32 is the second half of a character
     ],
 )
-def test_a_text_begins_with_a_line_a_word_or_a_whole_character(tokenizer, text, rest):
+def test_text_begins_with_a_line_a_word_or_a_whole_character(tokenizer, text, rest):
     sampler = Sampler(types.SimpleNamespace(), tokenizer)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids[sampler.find_line(ids) :]) == rest

@@ -37,7 +37,7 @@ def generate_tokens(monkeypatch, seed, cell, hidden, threads, parts):
 @pytest.mark.parametrize(("threads", "parts"), [(2, 2), (4, 3)])
 @pytest.mark.parametrize("hidden", [48, 71])
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch):
+def test_dividing_units_among_threads_gives_the_same_bits(cell, hidden, threads, parts, monkeypatch):
     """With 71 units the last thread's part is not a multiple of the vector size."""
     alone, state = generate_tokens(monkeypatch, 7, cell, hidden, 1, 1)
     shared, reached = generate_tokens(monkeypatch, 7, cell, hidden, threads, parts)
@@ -46,7 +46,7 @@ def test_sharing_units_changes_no_bit(cell, hidden, threads, parts, monkeypatch)
         np.testing.assert_array_equal(reached[name], array)
 
 
-def test_threads_share_units_of_wide_layers_for_few_streams():
+def test_units_of_wide_layers_are_divided_for_few_streams():
     class Kernels:
         BARRIER = True
 

@@ -32,7 +32,7 @@ def sum_gradients(parts, names):
 
 @pytest.mark.parametrize("cut", [1, 8, 13])
 @every_cell
-def test_windows_with_carried_state_equal_the_whole(cell, cut, rng):
+def test_windows_with_carried_state_equal_the_whole_sequence(cell, cut, rng):
     model, state, ids, targets = make_case(cell, rng)
     network, resets = make_network(model, "float32"), make_resets(T, B)
     whole = run_network(network, ids, targets, state, resets)
@@ -57,7 +57,7 @@ def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
 
 
 @every_cell
-def test_a_batch_is_its_streams_one_by_one(cell, rng):
+def test_batch_equals_its_streams_one_by_one(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
     network, resets = make_network(model, "float32"), make_resets(T, B)
     together = run_network(network, ids, targets, state, resets)
@@ -85,7 +85,7 @@ def test_dropout_gradients_match_central_differences(cell, keep, rng):
     check_gradients(lambda: float(results()["loss"]), {**network.parameters, **state}, gradients, most=8)
 
 
-def test_dropout_depends_on_its_key_alone(rng):
+def test_dropout_depends_only_on_its_key(rng):
     model, state, ids, targets = make_case("lstm", rng)
     network = make_network(model, "float32")
     plain, same, other, none = (
@@ -108,7 +108,7 @@ def test_each_layer_and_each_key_has_its_own_mask(rng):
 
 @pytest.mark.parametrize("at", [1, 8, 12])
 @every_cell
-def test_a_start_splits_the_sequence(cell, at, rng):
+def test_reset_splits_the_sequence(cell, at, rng):
     model, state, ids, targets = make_case(cell, rng)
     network = make_network(model)
     resets = np.zeros((T, B), np.uint8)
@@ -123,7 +123,7 @@ def test_a_start_splits_the_sequence(cell, at, rng):
 
 
 @every_cell
-def test_a_start_changes_no_other_stream(cell, rng):
+def test_reset_changes_no_other_stream(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
     network, resets = make_network(model, "float32"), np.zeros((T, B), np.uint8)
     resets[9, 2] = 1
@@ -152,7 +152,7 @@ def test_unscored_positions_have_no_gradient(cell, rng):
 
 
 @every_cell
-def test_logit_gradients_add_up_to_zero(cell, rng):
+def test_logit_gradients_sum_to_zero(cell, rng):
     model, state, ids, targets = make_case(cell, rng)
     gradient = run_network(make_network(model), ids, targets, state)["out.bias"]
     assert np.abs(gradient).max() > 0.01

@@ -84,7 +84,7 @@ def test_losses_follow_from_the_predictions(case, cell, bidirectional, rng):
 
 
 @every_lstm
-def test_a_batch_equals_its_examples_one_by_one(case, cell, bidirectional, rng):
+def test_batch_equals_its_examples_one_by_one(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional, precision="float32"), make_batch(case, rng)
     whole = model.predict(batch)
     for b, n in enumerate(batch.lengths):
@@ -130,7 +130,7 @@ def test_batches_of_other_sizes_have_no_effect(case, cell, bidirectional, rng):
 
 
 @every_lstm
-def test_a_model_with_shared_parameters_has_its_own_arrays(case, cell, bidirectional, rng):
+def test_model_with_shared_parameters_has_its_own_arrays(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     plain, sibling = results(model, batch), model.with_shared_parameters()
     sibling.train_step_gradients(rows_of(batch, [1]), {})
@@ -183,7 +183,7 @@ def test_word_dropout_depends_on_the_key(rng):
     assert 3 < len(dropped) < 20
 
 
-def test_a_decoder_is_a_language_model_that_starts_from_a_state(rng):
+def test_decoder_is_a_language_model_that_starts_from_a_state(rng):
     for case in ("generate numbers", "translate"):
         model, batch = make_task(case, rng), make_batch(case, rng)
         state, answers = model.encode(batch), model.predict(batch)
@@ -270,7 +270,7 @@ def test_bfloat16_products_are_close_to_the_exact_ones(case, cell, bidirectional
 
 
 @every_lstm
-def test_a_batch_in_parts_gives_the_loss_and_gradient_of_the_whole(case, cell, bidirectional, rng):
+def test_batch_in_parts_gives_the_loss_and_gradient_of_the_whole(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
     parts = SplitBatch(tuple(rows_of(batch, rows) for rows in ([1, 3], [0], [2])))
 

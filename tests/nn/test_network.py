@@ -33,7 +33,7 @@ def test_equals_the_textbook(cell, dtype, layers, rng):
 
 
 @every_cell
-def test_equals_the_textbook_without_starts(cell, rng):
+def test_equals_the_textbook_without_resets(cell, rng):
     model, state, ids, targets, _ = make_case(cell, 2, rng)
     computed = run_network(make_network(model), ids, targets, state)
     assert_close(computed, run_reference(model, ids, targets, state), TOLERANCE["float64"])
@@ -106,7 +106,7 @@ def test_windows_of_other_sizes_have_no_effect(rng):
     assert_same_bits(computed, run_network(make_network(model), ids, targets, state, resets))
 
 
-def test_a_network_with_shared_parameters_has_its_own_window(rng):
+def test_network_with_shared_parameters_has_its_own_window(rng):
     model, state, ids, targets, resets = make_case("lstm", 2, rng)
     network = make_network(model)
     expected = run_network(network, ids, targets, state, resets)

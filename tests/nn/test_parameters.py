@@ -69,7 +69,7 @@ def test_assign(rng):
 
 @every_init
 @every_cell
-def test_everything_is_set_by_the_seed(cell, init):
+def test_all_parameters_depend_on_the_seed(cell, init):
     one, same, other = make_initialised(cell, init), make_initialised(cell, init), make_initialised(cell, init, seed=2)
     assert np.isfinite(one.flat).all()
     np.testing.assert_array_equal(same.flat, one.flat)
@@ -78,7 +78,7 @@ def test_everything_is_set_by_the_seed(cell, init):
 
 @every_init
 @every_cell
-def test_biases_are_zero_but_for_the_forget_gate(cell, init):
+def test_biases_are_zero_except_of_the_forget_gate(cell, init):
     """The sum of its two biases is 1; gates i, f, g, o."""
     parameters = make_initialised(cell, init)
     assert not parameters["out.bias"].any()
@@ -99,7 +99,7 @@ def test_orthogonal(cell):
 
 
 @every_init
-def test_a_relu_network_starts_with_a_scaled_identity(init):
+def test_relu_network_starts_with_a_scaled_identity(init):
     parameters = make_initialised("rnn-relu", init)
     for n in range(L):
         weights = parameters[f"rnn.weight_hh_l{n}"]

@@ -115,7 +115,7 @@ def test_bidirectional_equals_the_textbook(cell, one_hot, layers, rng):
 
 @both_inputs
 @every_cell
-def test_a_padded_row_is_the_row_alone(cell, one_hot, rng):
+def test_padded_row_equals_the_row_alone(cell, one_hot, rng):
     """Bit-for-bit; weight gradients, summed in another order, up to rounding."""
     made = make_stack(cell, 2, rng, one_hot=one_hot, dtype="float32")
     x, zero, dlast = make_input(rng, one_hot, "float32"), made[0].zero_state(B), make_state(made[0], rng)
@@ -181,7 +181,7 @@ def test_gradients_match_central_differences(cell, bidirectional, keep, lengths,
 
 
 @every_cell
-def test_reversed_input_and_exchanged_weights(cell, rng):
+def test_reversed_input_with_exchanged_weights_gives_reversed_output(cell, rng):
     """For one bidirectional layer the output is reversed within each row, and its halves swapped."""
     made = make_stack(cell, 1, rng, dtype="float32")
     stack, parameters, _ = made
@@ -208,7 +208,7 @@ def test_any_number_of_parts_gives_the_same_bits(cell, rng):
     assert_same_bits(nine, one)
 
 
-def test_dense_is_tanh_of_a_linear_map_at_each_step(rng):
+def test_dense_layer_is_tanh_of_a_linear_map(rng):
     made = make_stack("dense", 2, rng, bidirectional=False)
     assert list(made[1]) == [f"rnn.{kind}_ih_l{n}" for n in range(2) for kind in ("weight", "bias")]
     x, dy = make_input(rng, False), rng.normal(size=(T, B, H))
@@ -224,7 +224,7 @@ def test_dense_is_tanh_of_a_linear_map_at_each_step(rng):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_deep_bidirectional_as_torch(cell, rng):
+def test_deep_bidirectional_stack_equals_torch(cell, rng):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     made = make_stack(cell, 2, rng, dtype="float32")
     stack, parameters, _ = made

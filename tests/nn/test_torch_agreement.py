@@ -44,7 +44,7 @@ def run_twin(twin, ids, targets, state):
 
 
 @pytest.mark.parametrize(("cell", "layers"), CASES)
-def test_outputs_and_gradients(cell, layers, rng):
+def test_outputs_and_gradients_equal_torch(cell, layers, rng):
     network, ids, targets = make_case(cell, layers, rng)
     state = make_state(cell, rng, layers, B, H)
     computed = run_network(network, ids, targets, state)
@@ -52,7 +52,7 @@ def test_outputs_and_gradients(cell, layers, rng):
 
 
 @pytest.mark.parametrize(("cell", "layers"), CASES)
-def test_one_step(cell, layers, rng):
+def test_one_step_equals_torch(cell, layers, rng):
     network, ids, _ = make_case(cell, layers, rng)
     twin, state = make_twin(network), network.initial_state(B)
     with torch.no_grad():

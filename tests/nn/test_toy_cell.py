@@ -129,7 +129,7 @@ def cell(monkeypatch):
 
 
 @pytest.mark.skipif(plain_kernels.WANTED, reason="plain kernels include the library's own cells only")
-def test_a_cell_can_be_added_in_one_file(cell, rng):
+def test_toy_cell_works_from_one_file(cell, rng):
     model, state = make_model(cell, 2, rng), make_state(cell, rng, 2, 3, 4)
     ids, targets = make_text(rng)
     resets = make_resets()

@@ -26,7 +26,7 @@ every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @every_cell
-def test_model_gradients(cell, layers, rng):
+def test_model_gradients_match_central_differences(cell, layers, rng):
     model, state = make_model(cell, layers, rng), make_state(cell, rng, layers, B, H)
     (ids, targets), resets = make_text(rng), make_resets()
     gradients, dstate = model.backward(ids, targets, state, resets)
@@ -36,7 +36,7 @@ def test_model_gradients(cell, layers, rng):
 
 
 @every_cell
-def test_layer_gradients(cell, rng):
+def test_layer_gradients_match_central_differences(cell, rng):
     """A layer alone, F and H different, with a gradient on the last state as well as on every output."""
     w, x, state = make_weights(cell, F, H, rng), rng.normal(size=(T, B, F)), make_state(cell, rng, B, H)
     dw, dh, dstate = Weights(*(np.zeros_like(a) for a in w)), rng.normal(size=(T, B, H)), make_state(cell, rng, B, H)
@@ -63,7 +63,7 @@ def test_weight_gradients_add(cell, rng):
         assert np.abs(one).max() > 0
 
 
-def test_gradient_check_sees_a_wrong_sign(rng):
+def test_gradient_check_detects_a_wrong_sign(rng):
     a = rng.normal(size=(2, 3))
     check_gradients(lambda: float((a**3).sum()), {"a": a}, {"a": 3 * a**2})
     wrong = 3 * a**2
@@ -72,7 +72,7 @@ def test_gradient_check_sees_a_wrong_sign(rng):
         check_gradients(lambda: float((a**3).sum()), {"a": a}, {"a": wrong})
 
 
-def test_central_difference_leaves_the_array_as_it_was(rng):
+def test_central_difference_restores_the_array(rng):
     a = rng.normal(size=(2, 3))
     before = a.copy()
     slopes = central_difference(lambda: float((a**2).sum()), a, [4, 0])
@@ -81,7 +81,7 @@ def test_central_difference_leaves_the_array_as_it_was(rng):
 
 
 @every_cell
-def test_windows_with_carried_state_equal_the_whole(cell, rng):
+def test_windows_with_carried_state_equal_the_whole_sequence(cell, rng):
     model, state, (ids, _) = make_model(cell, 2, rng), make_state(cell, rng, 2, B, H), make_text(rng)
     resets = make_resets()
     expected, expected_last = model.forward(ids, state, resets)
@@ -93,7 +93,7 @@ def test_windows_with_carried_state_equal_the_whole(cell, rng):
 
 
 @every_cell
-def test_step_is_forward_one_id_at_a_time(cell, rng):
+def test_steps_equal_forward(cell, rng):
     model, (ids, _) = make_model(cell, 2, rng), make_text(rng)
     expected, _ = model.forward(ids)
     np.testing.assert_allclose(np.stack([model.step(row) for row in ids]), expected, rtol=1e-12)
@@ -104,7 +104,7 @@ def test_step_is_forward_one_id_at_a_time(cell, rng):
 
 
 @every_cell
-def test_a_start_forgets_everything_before(cell, rng):
+def test_reset_clears_the_state(cell, rng):
     model, (ids, targets) = make_model(cell, 2, rng), make_text(rng)
     resets = np.zeros((T, B), bool)
     resets[2, 1] = True
@@ -142,7 +142,7 @@ def test_float32_stays_float32(cell, rng):
 
 
 @every_cell
-def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
+def test_no_scored_position_gives_zero_loss_and_gradient(cell, rng):
     model, (ids, targets) = make_model(cell, 2, rng), make_text(rng)
     targets = np.full_like(targets, -1)
     gradients, dstate = model.backward(ids, targets)
@@ -150,7 +150,7 @@ def test_nothing_scored_is_no_loss_and_no_gradient(cell, rng):
     assert not any(g.any() for g in [*gradients.values(), *dstate.values()])
 
 
-def test_parameters_that_do_not_fit(rng):
+def test_parameters_of_wrong_shapes_are_refused(rng):
     model = make_model("gru", 1, rng)
     good = model.parameters
     with pytest.raises(ConfigError, match=r"out\.bias is missing"):
@@ -161,7 +161,7 @@ def test_parameters_that_do_not_fit(rng):
         Reference(model.shape, {**good, "out.weight": good["out.weight"].T})
 
 
-def test_inputs_that_do_not_fit(rng):
+def test_inputs_of_wrong_shapes_are_refused(rng):
     model, (ids, targets) = make_model("lstm", 1, rng), make_text(rng)
     with pytest.raises(InputError, match="ids must be whole numbers from 0 to 5"):
         model.forward(ids - V)
@@ -184,7 +184,7 @@ def test_docstring_example_runs():
 
 
 @every_cell
-def test_bidirectional_gradients(cell, rng):
+def test_bidirectional_gradients_match_central_differences(cell, rng):
     weights, dw = (tuple(make_weights(cell, F, H, rng) for _ in range(2)) for _ in range(2))
     for array in (*dw[0], *dw[1]):
         array[...] = 0
@@ -206,7 +206,7 @@ def test_bidirectional_gradients(cell, rng):
 
 
 @every_cell
-def test_bidirectional_on_the_reverse_with_exchanged_weights(cell, rng):
+def test_reversed_input_with_exchanged_weights_gives_reversed_output(cell, rng):
     """The output is reversed, its halves exchanged."""
     weights, x = tuple(make_weights(cell, F, H, rng) for _ in range(2)), rng.normal(size=(T, B, F))
     states = tuple(make_state(cell, rng, B, H) for _ in range(2))

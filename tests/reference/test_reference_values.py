@@ -96,7 +96,7 @@ def test_zero_weights_by_hand(cell, h, rng):
     ("cell", "memory", "bias"),
     [("gru-simplified", "h", [-60.0, 0.0]), ("gru", "h", [0.0, 60.0, 0.0]), ("lstm", "c", [-60.0, 60.0, 0.0, 0.0])],
 )
-def test_a_shut_gate_passes_the_gradient_unchanged(cell, memory, bias, rng):
+def test_gates_that_keep_the_state_pass_the_gradient_unchanged(cell, memory, bias, rng):
     """u near 0 (simplified GRU), z near 1 (GRU), i near 0 and f near 1 (LSTM): the memory, and its gradient, stay."""
     w = make_weights(cell, F, H, rng)._replace(b_ih=np.repeat(bias, H))
     dw = Weights(*(np.zeros_like(a) for a in w))
@@ -125,7 +125,7 @@ def test_softmax_of_large_logits():
     np.testing.assert_allclose(softmax(np.array([1000.0, 1000.0, -1000.0])), [0.5, 0.5, 0])
 
 
-def test_logit_gradients_add_up_to_zero(rng):
+def test_logit_gradients_sum_to_zero(rng):
     logits, (_, targets) = rng.normal(size=(T, B, V)), make_text(rng)
     dlogits = cross_entropy_backward(logits, targets)
     np.testing.assert_allclose(dlogits.sum(axis=-1), 0, atol=1e-15)

@@ -31,11 +31,11 @@ def test_part_of_a_grid_has_no_trial_twice(tmp_path):
     assert tried == {tuple(found.settings(n).values()) for n in range(12)}
 
 
-def test_more_trials_than_the_grid_has_are_the_grid(tmp_path):
+def test_trials_beyond_the_grid_size_give_the_whole_grid(tmp_path):
     assert space(tmp_path, "hidden = [1, 2]\n", trials=9).trials == 2
 
 
-def test_ranges_are_drawn_within_their_ends(tmp_path):
+def test_values_of_ranges_lie_within_their_ends(tmp_path):
     text = "lr = {log = [1e-4, 1e-2]}\ndropout = {range = [0, 0.5]}\nhidden = {log = [8, 512]}\nlayers = [1, 2]\n"
     found = space(tmp_path, text)
     assert (found.trials, found.grid_size) == (20, None)
@@ -50,7 +50,7 @@ def test_ranges_are_drawn_within_their_ends(tmp_path):
     assert other.settings(0) != found.settings(0)
 
 
-def test_what_the_command_gives_stands_above_the_file(tmp_path):
+def test_command_line_overrides_the_sweep_file(tmp_path):
     found = space(tmp_path, 'lr = {log = [1e-4, 1e-2]}\n[sweep]\ndata = ["a"]\ntrials = 7\n', data=("b",), trials=3)
     assert (found.data, found.trials) == (("b",), 3)
 
@@ -82,7 +82,7 @@ def test_what_the_command_gives_stands_above_the_file(tmp_path):
         ("hidden = [8, 16\n", "not TOML"),
     ],
 )
-def test_a_wrong_file_is_one_clear_line(tmp_path, text, why):
+def test_invalid_sweep_file_is_an_error_of_one_line(tmp_path, text, why):
     with pytest.raises(ConfigError) as caught:
         space(tmp_path, text)
     assert why in str(caught.value)
@@ -90,6 +90,6 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, text, why):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file(tmp_path):
+def test_missing_sweep_file_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot read this sweep"):
         read_space(tmp_path / "none.toml")

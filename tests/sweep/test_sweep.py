@@ -35,7 +35,7 @@ def sweep(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     return ended
 
 
-def test_a_grid_ends_in_a_table_with_the_best_run(folder):
+def test_grid_ends_with_a_table_and_the_best_run(folder):
     ended = sweep("g.toml", "--jobs", "2")
     lines = ended.stdout.splitlines()
     assert lines[0].split() == ["trial", "hidden", "cell", "steps", "time", "result"]
@@ -50,7 +50,7 @@ def test_a_grid_ends_in_a_table_with_the_best_run(folder):
     assert "trial 4 of 4  hidden=6 cell=gru" in ended.stderr
 
 
-def test_started_again_it_does_only_what_is_left(folder):
+def test_restarted_sweep_runs_only_the_remaining_trials(folder):
     first = json.loads(sweep("g.toml", "--trials", "2", "--json").stdout)
     assert [trial["number"] for trial in sorted(first["trials"], key=lambda t: t["number"])] == [0, 1]
     again = sweep("g.toml", "--trials", "2", "--json")
@@ -58,7 +58,7 @@ def test_started_again_it_does_only_what_is_left(folder):
     assert "trial 1 of" not in again.stderr
 
 
-def test_a_signal_lets_the_trials_save_and_the_sweep_goes_on(folder):
+def test_signal_saves_the_trials_and_the_sweep_resumes(folder):
     (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
     at_work = subprocess.Popen([*SWEEP, "g.toml", "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     runs = [folder / "runs" / "sweep-g" / f"{n:04}" / "log.jsonl" for n in range(2)]
@@ -75,7 +75,7 @@ def test_a_signal_lets_the_trials_save_and_the_sweep_goes_on(folder):
     assert '"going on from step' in runs[0].read_text()
 
 
-def test_a_trial_that_fails_is_told_and_the_others_go_on(folder):
+def test_failed_trial_is_reported_and_others_continue(folder):
     (folder / "f.toml").write_text('batch = 4\nsteps = 4\nhidden = 4\nprecision = "float32"\nseq = [8, 60000]\n')
     ended = sweep("f.toml", "t.txt", "--json")
     found = json.loads(ended.stdout)
@@ -83,7 +83,7 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(folder):
     assert "the text has" in found["trials"][1]["error"]
 
 
-def test_what_failed_is_tried_again_when_its_cause_is_gone(folder):
+def test_failed_trial_is_retried_after_its_cause_is_fixed(folder):
     (folder / "f.toml").write_text('batch = 4\nsteps = 4\nhidden = 4\nprecision = "float32"\nseq = [8, 3000]\n')
     first = json.loads(sweep("f.toml", "t.txt", "--json").stdout)
     assert "error" in first["trials"][1]
@@ -98,14 +98,14 @@ def test_all_trials_failing_is_an_error(folder):
     assert "every trial failed: the text has" in sweep("f.toml", "t.txt", status=1).stderr
 
 
-def test_data_that_is_missing_is_told_once_and_nothing_made(folder):
+def test_missing_data_is_reported_once_and_creates_nothing(folder):
     ended = sweep("g.toml", "nowhere.txt", status=1)
     assert ended.stderr.startswith("fastrnn: nowhere.txt: no such file")
     assert len(ended.stderr.splitlines()) == 1
     assert not (folder / "runs").exists()
 
 
-def test_a_trial_that_a_killed_sweep_has_left_at_work_is_waited_for(folder):
+def test_running_trial_of_a_killed_sweep_is_waited_for(folder):
     (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
     words = ["g.toml", "--trials", "2", "--json"]
     killed = subprocess.Popen([*SWEEP, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -125,7 +125,7 @@ def test_a_trial_that_a_killed_sweep_has_left_at_work_is_waited_for(folder):
     assert again.returncode == 0
 
 
-def test_a_task_is_judged_by_its_right_answers(folder):
+def test_supervised_sweep_ranks_by_accuracy(folder):
     (folder / "d.tsv").write_text("".join(f"{'ab'[n % 2]}\t{'xyz'[n % 2]}{'q' * (n % 5 + 1)}\n" for n in range(80)))
     (folder / "c.toml").write_text(
         'task = "classify"\nsteps = 30\nlr = [1e-6, 0.02]\nhidden = 6\n[sweep]\ndata = "d.tsv"\n'
@@ -135,7 +135,7 @@ def test_a_task_is_judged_by_its_right_answers(folder):
     assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_another_sweep_is_not_mixed_in(folder):
+def test_folder_of_another_sweep_is_refused(folder):
     sweep("g.toml", "--trials", "1", "--out", "here")
     (folder / "g.toml").write_text(GRID.format(steps=7))
     assert "a sweep of other settings is here" in sweep("g.toml", "t.txt", "--out", "here", status=1).stderr
@@ -145,7 +145,7 @@ def test_another_sweep_is_not_mixed_in(folder):
     assert "not a folder" in sweep("g.toml", "--out", "t.txt", status=1).stderr
 
 
-def test_a_sweep_that_another_process_is_beginning_is_not_a_folder_in_use(folder, monkeypatch):
+def test_concurrent_start_of_the_same_sweep_is_allowed(folder, monkeypatch):
     here, space = folder / "here", read_space(folder / "g.toml")
     here.mkdir()
     (here / ".fastrnn-01234567-99-89abcdef-0.tmp").touch()  # its sweep.json, half written
@@ -162,14 +162,14 @@ def _begin(path: Path, space: Space) -> list[str]:
     return before
 
 
-def test_damaged_results_are_told(folder):
+def test_damaged_results_are_reported(folder):
     sweep("g.toml", "--trials", "1", "--out", "here")
     (folder / "here" / "trials.jsonl").write_text("{}\n")
     assert "trials.jsonl: damaged" in sweep("g.toml", "--out", "here", status=1).stderr
 
 
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is not None, reason="optuna is installed")
-def test_a_journal_without_optuna_says_what_to_install(folder):
+def test_journal_without_optuna_names_the_extra(folder):
     assert "pip install 'fastrnn[sweep]'" in sweep("g.toml", "--journal", "j.log", status=1).stderr
 
 
@@ -192,7 +192,7 @@ class TestJournal:
         begun = "".join(told)
         assert all(begun.count(f"trial {n} of 4") == 1 for n in (1, 2, 3, 4))
 
-    def test_ranges_are_searched(self, folder):
+    def test_journal_searches_ranges(self, folder):
         (folder / "r.toml").write_text(
             'batch = 4\nseq = 8\nsteps = 4\nprecision = "float32"\nhidden = {log = [4, 9]}\nlr = {log = [1e-4, 1e-2]}\n'
             'dropout = {range = [0, 0.5]}\ncell = ["rnn", "gru"]\n'
@@ -201,7 +201,7 @@ class TestJournal:
         assert len(found["trials"]) == 3
         assert all(4 <= t["settings"]["hidden"] <= 9 and 1e-4 <= t["settings"]["lr"] <= 1e-2 for t in found["trials"])
 
-    def test_a_trial_of_a_killed_process_is_taken_up(self, folder):
+    def test_trial_of_a_killed_process_is_resumed(self, folder):
         (folder / "g.toml").write_text(GRID.format(steps=3000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
         words = ["g.toml", "--journal", "j.log", "--out", "shared", "--trials", "2"]
         at_work = subprocess.Popen([*SWEEP, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -216,7 +216,7 @@ class TestJournal:
         assert [t["steps"] for t in found["trials"]] == [3000, 3000]
         assert '"going on from step' in log.read_text()
 
-    def test_a_file_that_is_no_journal(self, folder):
+    def test_invalid_journal_is_an_error(self, folder):
         (folder / "j.log").write_text("hello\n")
         assert "not a journal" in sweep("g.toml", "--journal", "j.log", status=1).stderr
         assert "cannot use this journal" in sweep("g.toml", "--journal", "no/j.log", "--out", "b", status=1).stderr

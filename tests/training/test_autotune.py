@@ -10,7 +10,7 @@ from fastrnn.training import autotune
     ("tokens", "hidden", "passes"),
     [(100_000, 512, 12), (460_000, 512, 7.9), (1_000_000, 768, 7.8), (3_000_000, 1024, 10.1), (10_000_000, 1024, 12)],
 )
-def test_a_long_time_is_not_spent_on_learning_the_text_by_heart(tokens, hidden, passes, monkeypatch):
+def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     made = autotune.plan(Config(), tokens, tokens // 9, 65, autotune.TimeBudget(36_000.0))
     config = made.config
@@ -19,14 +19,14 @@ def test_a_long_time_is_not_spent_on_learning_the_text_by_heart(tokens, hidden, 
     assert made.most_steps == config.steps
 
 
-def test_passes_that_are_asked_for_are_made(monkeypatch):
+def test_requested_epochs_are_kept(monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, autotune.TimeBudget(None)).config
     assert config.steps * config.batch * config.seq / 1e6 == pytest.approx(40, abs=0.1)
 
 
 @pytest.mark.parametrize(("layers", "passes"), [(1, 12), (2, 10.2), (3, 7.9)])
-def test_the_weights_of_all_layers_count(layers, passes, monkeypatch):
+def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, autotune.TimeBudget(36_000.0)).config
     assert config.steps * config.batch * config.seq / 780_000 == pytest.approx(passes, abs=0.1)

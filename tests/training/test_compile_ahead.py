@@ -37,7 +37,7 @@ class Helper:
     def communicate(self): ...
 
 
-def test_what_was_prepared_once_is_not_prepared_again(compiled):
+def test_compiled_kernels_are_not_compiled_again(compiled):
     compile_ahead.compile_for_run(LSTM, False)
     assert [type(call) for call in compiled] == [str, tuple]
     for config in (LSTM, LSTM.replace(hidden=7, lr=0.5, seed=3, batch=2)):
@@ -50,12 +50,12 @@ def test_what_was_prepared_once_is_not_prepared_again(compiled):
     assert compiled.pop() == (compiled[1][0], True)
 
 
-def test_one_processor_compiles_alone_when_it_needs_to(compiled):
+def test_single_cpu_compiles_without_a_helper(compiled):
     compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
     assert compiled == []
 
 
-def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
+def test_failed_start_of_the_helper_is_harmless(compiled, monkeypatch):
     def refuse(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -65,7 +65,7 @@ def test_a_helper_that_cannot_be_started_is_not_missed(compiled, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_the_helper_ends_with_its_parent(tmp_path):
+def test_helper_ends_with_its_parent(tmp_path):
     """However that ends: a batch system kills."""
     code = (
         "import time; from fastrnn.training import compile_ahead; from fastrnn.config import Config\n"
@@ -96,7 +96,7 @@ def _runs(pid):
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
-def test_both_processes_know_what_a_run_needs(task, first):
+def test_each_half_of_the_kernels_compiles_alone(task, first):
     compile_ahead._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
 
 

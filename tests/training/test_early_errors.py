@@ -42,32 +42,32 @@ def unprepared(monkeypatch):
     ("out", "reason"),
     [("file", "a file of this name exists"), ("file/run", "Not a directory"), ("a\0b", "not the name of a folder")],
 )
-def test_a_place_where_no_run_folder_can_be(text, tmp_path, unprepared, out, reason):
+def test_impossible_run_folder_is_refused_early(text, tmp_path, unprepared, out, reason):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=f"{reason}.*; choose another --out"):
         train([text], SMALL, tmp_path / out)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(text, tmp_path, unprepared):
+def test_unwritable_run_folder_is_refused_early(text, tmp_path, unprepared):
     (tmp_path / "shut").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="Permission denied; choose another --out"):
         train([text], SMALL, tmp_path / "shut" / "run")
 
 
-def test_a_place_that_is_not_there_yet_is_made(text, tmp_path):
+def test_missing_parent_folders_are_created(text, tmp_path):
     train([text], SMALL, tmp_path / "new" / "and" / "newer")
     assert (tmp_path / "new" / "and" / "newer" / "last.safetensors").exists()
 
 
-def test_less_than_is_done(text, tmp_path, monkeypatch):
+def test_fewer_steps_than_done_are_refused_early(text, tmp_path, monkeypatch):
     train([text], SMALL, tmp_path / "run")
     monkeypatch.setattr(api, "read", lambda *_: pytest.fail("it read the text first"))
     with pytest.raises(ConfigError, match="steps 5 is less than the 6 steps"):
         resume(tmp_path / "run", {"steps": 5})
 
 
-def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
+def test_compilation_time_is_reported(text, tmp_path, monkeypatch):
     monkeypatch.setattr(api, "_prepare", lambda *_: time.sleep(1.2))
     listener = Listen()
     train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "run", callback=listener)
@@ -87,6 +87,6 @@ def test_time_that_went_into_compiling_is_told(text, tmp_path, monkeypatch):
         ({"lr": 11.0}, "lr is 11; it must be greater than 0 and at most 10"),
     ],
 )
-def test_settings_that_no_run_can_have(settings, words):
+def test_impossible_settings_are_refused_early(settings, words):
     with pytest.raises(FastRNNError, match=words):
         Config(**settings)

@@ -37,7 +37,7 @@ def log_of(run: Path, event: str) -> list[dict]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_what_is_reported_is_what_eval_finds_for_the_whole_validation_part(corpus, tmp_path):
+def test_reported_loss_equals_eval_on_the_whole_validation_split(corpus, tmp_path):
     result = train(corpus, SMALL, tmp_path / "run")
     _, valid = split_corpus(corpus, SMALL.valid)
     assert valid is not None
@@ -52,7 +52,7 @@ def test_what_is_reported_is_what_eval_finds_for_the_whole_validation_part(corpu
     assert load(tmp_path / "run" / "last.safetensors").progress["best_nats"] == during[result.best_step]
 
 
-def test_of_labelled_data_too(tmp_path):
+def test_reported_metrics_equal_eval_for_supervised_tasks(tmp_path):
     config = Config(task="classify", hidden=8, batch=8, steps=12, eval_every=5, eval_size=9, threads=1, valid=0.2)
     result = train([records(tmp_path)], config, tmp_path / "run")
     model = load_model(tmp_path / "run")
@@ -65,7 +65,7 @@ def test_of_labelled_data_too(tmp_path):
     assert load(tmp_path / "run" / "best.safetensors").progress["metrics"] == result.metrics
 
 
-def test_the_last_state_is_that_of_training(corpus, tmp_path):
+def test_last_state_is_that_of_training(corpus, tmp_path):
     """The best parameters, evaluated at the end, are no part of it; what goes on has the bits of a longer run."""
     train(corpus, SMALL.replace(schedule="constant", warmup=2), tmp_path / "parts")
     resume(tmp_path / "parts", {"steps": 45}, inputs=corpus)
@@ -95,7 +95,7 @@ class StopInFinal(Callback):
                 signal.raise_signal(signal.SIGINT)
 
 
-def test_a_signal_stops_the_evaluation_at_the_end_and_loses_nothing(corpus, tmp_path):
+def test_signal_stops_the_final_evaluation_without_loss(corpus, tmp_path):
     result = train(corpus, SMALL, tmp_path / "run", callback=StopInFinal(30))
     assert (result.steps, result.signal) == (30, signal.SIGINT)
     assert log_of(tmp_path / "run", "final") == []
@@ -117,19 +117,19 @@ class RemoveBest(Callback):
             self.path.unlink()
 
 
-def test_a_best_state_that_is_gone_leaves_the_figures_of_training(corpus, tmp_path):
+def test_missing_best_state_keeps_the_training_figures(corpus, tmp_path):
     remove = RemoveBest(tmp_path / "run" / "best.safetensors")
     result = train(corpus, SMALL, tmp_path / "run", callback=remove)
     assert any("its loss is that of the last validation while training" in line for line in remove.said)
     assert result.valid_nats == min(line["valid_nats"] for line in log_of(tmp_path / "run", "evaluation"))
 
 
-def test_nothing_is_evaluated_twice_where_all_was_validated_exactly(corpus, tmp_path):
+def test_exact_validation_is_not_repeated_at_the_end(corpus, tmp_path):
     train(corpus, SMALL.replace(eval_size=10**6), tmp_path / "run")
     assert log_of(tmp_path / "run", "final") == []
 
 
-def test_an_evaluation_whose_time_is_over_says_so(corpus):
+def test_evaluation_beyond_the_time_budget_is_reported(corpus):
     _, valid = split_corpus(corpus, 0.9)
     assert valid is not None
     from fastrnn.nn.network import Network
@@ -145,7 +145,7 @@ def test_an_evaluation_whose_time_is_over_says_so(corpus):
 @pytest.mark.parametrize("vocab", [4, 65, 5000, 50_000])
 @pytest.mark.parametrize("budget", [5.0, 40.0, 180.0, 36_000.0])
 @pytest.mark.parametrize("ratio", [0.1, 0.4, 2.0, 30.0])
-def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab, budget, ratio):
+def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab, budget, ratio):
     """Whatever an evaluated token costs beside a trained one."""
 
     def measured(config, hidden, vocab, *_, **__):
@@ -166,7 +166,7 @@ def test_the_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vo
 
 @pytest.mark.parametrize("seconds_a_record", [1e-5, 1e-3, 0.1])
 @pytest.mark.parametrize("records", [0, 30, 3000, 100_000])
-def test_so_does_that_of_labelled_data(seconds_a_record, records):
+def test_supervised_plan_gives_validation_a_twentieth_of_the_time(seconds_a_record, records):
     config = Config(task="classify", hidden=8, batch=8)
     costs = autotune_tasks.Costs(0.01, seconds_a_record)
     found = autotune_tasks.length_within(config, 1000, records, 6000, lambda: 60.0, lambda: costs)
@@ -177,7 +177,7 @@ def test_so_does_that_of_labelled_data(seconds_a_record, records):
 
 
 @pytest.mark.parametrize("vocab", [65, 8000, 30_000])
-def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
+def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
     def measured(config, hidden, vocab, *_, **__):
         work = 4 * hidden * hidden + hidden * vocab
         return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
@@ -189,7 +189,7 @@ def test_a_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, v
     assert not any("hardly trained" in line for line in long.choices)
 
 
-def test_a_time_for_few_steps_says_so(monkeypatch):
+def test_short_time_budget_reports_few_steps(monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
     made = autotune.plan(Config(), 2_000_000, 1000, 65, autotune.TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
@@ -197,7 +197,7 @@ def test_a_time_for_few_steps_says_so(monkeypatch):
     assert not any("hardly trained" in line for line in few.choices)  # that was asked for
 
 
-def test_few_steps_that_are_asked_for_have_a_small_model_and_little_validation():
+def test_few_requested_steps_get_a_small_model_and_little_validation():
     config = autotune.plan(Config(steps=40), 2_000_000, 200_000, 8000, autotune.TimeBudget(None)).config
     assert config.hidden <= 128
     assert config.eval_size * 10 < 200_000

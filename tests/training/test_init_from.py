@@ -38,7 +38,7 @@ def tune(old: Path, text: str, folder: Path, **settings: str) -> list[str]:
     return listen.said
 
 
-def test_a_text_of_another_script_is_refused_with_its_share_and_its_characters(old: Path, tmp_path: Path) -> None:
+def test_text_of_another_script_is_refused_with_its_share_and_its_characters(old: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         tune(old / "chars", GREEK, tmp_path)
     message = str(caught.value)
@@ -48,13 +48,13 @@ def test_a_text_of_another_script_is_refused_with_its_share_and_its_characters(o
     assert not (tmp_path / "new").exists()
 
 
-def test_a_text_of_unknown_characters_alone_is_refused(old: Path, tmp_path: Path) -> None:
+def test_text_of_unknown_characters_alone_is_refused(old: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the model knows none of its 150 characters: .* are unknown to it"):
         tune(old / "chars", "ΑΒΓ" * 50, tmp_path)
 
 
 @pytest.mark.parametrize(("unknown", "refused"), [(99, False), (100, False), (101, True)])
-def test_a_tenth_is_the_limit(old: Path, tmp_path: Path, unknown: int, refused: bool) -> None:
+def test_limit_of_unknown_characters_is_a_tenth(old: Path, tmp_path: Path, unknown: int, refused: bool) -> None:
     text = "Ж" * unknown + "then a rain " * 75
     if refused:
         with pytest.raises(InputError, match=r"10% of the text \(101 of 1,001"):
@@ -65,14 +65,14 @@ def test_a_tenth_is_the_limit(old: Path, tmp_path: Path, unknown: int, refused: 
     assert f"{share}, because the old model does not know them: 'Ж' ({unknown} times)" in said
 
 
-def test_words_that_are_mostly_unknown_are_refused_and_some_are_told(old: Path, tmp_path: Path) -> None:
+def test_mostly_unknown_words_are_refused_and_few_are_reported(old: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1,120 of 1,440 words are unknown to the old model: <UNK>; train a new model"):
         tune(old / "words", "alles fließt dahin und nichts bleibt hier. \n" * 160, tmp_path, tokens="words")
     said = tune(old / "words", "the rain falls on the house. \n" * 90, tmp_path, tokens="words")
     assert "90 of 720 words are unknown to the old model: <UNK>" in said
 
 
-def test_a_corpus_with_another_vocabulary_is_not_taken_for_the_models(old: Path, tmp_path: Path) -> None:
+def test_corpus_with_another_vocabulary_is_refused(old: Path, tmp_path: Path) -> None:
     """Of the same size, so that its weights would fit, and mean other characters."""
     known = fastrnn.load(old / "chars").tokenizer
     other = corpus_from_text("".join(chr(0x3B1 + i) for i in range(known.size)) * 20)
@@ -82,6 +82,6 @@ def test_a_corpus_with_another_vocabulary_is_not_taken_for_the_models(old: Path,
     fastrnn.train(corpus_from_text(LATIN, tokenizer=known), SMALL, tmp_path / "new", init_from=old / "chars")
 
 
-def test_a_run_that_left_characters_out_can_be_resumed(old: Path, tmp_path: Path) -> None:
+def test_run_that_skipped_characters_can_be_resumed(old: Path, tmp_path: Path) -> None:
     tune(old / "chars", "Ж" + LATIN, tmp_path)
     assert fastrnn.resume(tmp_path / "new", {"steps": 4}).steps == 4

@@ -26,7 +26,7 @@ def no_warning(message: str) -> None:
     raise AssertionError(message)
 
 
-def test_one_object_a_line_at_once(tmp_path) -> None:
+def test_records_are_written_as_whole_lines_at_once(tmp_path) -> None:
     path = tmp_path / "log.jsonl"
     with RunLog(path, no_warning) as run_log:
         run_log.write({"step": 1, "text": "a\nb\u2028\ud800", "path": Path("x")})
@@ -46,7 +46,7 @@ def test_resuming_appends(tmp_path) -> None:
 @pytest.mark.parametrize("block", [1, 2, 7, 1 << 16])
 @pytest.mark.parametrize("whole", ["", '{"step": 1}\n', '{"step": 1}\n{"step": 2}\n'])
 @pytest.mark.parametrize("partial", ["", "{", '{"step": 3', '{"step": 3}'])
-def test_half_a_line_is_cut_off(tmp_path, monkeypatch, block: int, whole: str, partial: str) -> None:
+def test_partial_line_is_truncated(tmp_path, monkeypatch, block: int, whole: str, partial: str) -> None:
     monkeypatch.setattr(log_module, "_BLOCK", block)
     path = tmp_path / "log.jsonl"
     path.write_text(whole + partial)
@@ -72,7 +72,7 @@ class FullDisk:
 
 
 @pytest.mark.parametrize("room", range(0, 40, 3))
-def test_a_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: int) -> None:
+def test_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: int) -> None:
     path, warnings, disk = tmp_path / "log.jsonl", [], FullDisk(room)
     run_log = RunLog(path, warnings.append)
     monkeypatch.setattr(log_module, "os", disk)
@@ -87,7 +87,7 @@ def test_a_full_disk_warns_once_and_loses_nothing(tmp_path, monkeypatch, room: i
     assert records(path) == [{"step": step} for step in range(7)]
 
 
-def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) -> None:
+def test_torn_line_on_a_failing_disk_is_completed_later(tmp_path, monkeypatch) -> None:
     path, warnings, disk = tmp_path / "log.jsonl", [], FullDisk(5)
     run_log = RunLog(path, warnings.append)
 
@@ -105,7 +105,7 @@ def test_a_line_torn_on_a_disk_that_takes_nothing_back(tmp_path, monkeypatch) ->
     assert records(path) == [{"step": 0}, {"step": 1}]
 
 
-def test_what_waits_for_the_disk_is_bounded(tmp_path, monkeypatch) -> None:
+def test_pending_records_are_bounded(tmp_path, monkeypatch) -> None:
     path, disk = tmp_path / "log.jsonl", FullDisk(0)
     run_log = RunLog(path, lambda message: None)
     monkeypatch.setattr(log_module, "os", disk)
@@ -130,7 +130,7 @@ def test_two_processes_cannot_hold_one_log(tmp_path) -> None:
     assert records(path) == [{"step": 0}]
 
 
-def test_a_file_system_without_locks_is_no_error(tmp_path, monkeypatch) -> None:
+def test_file_system_without_locks_is_no_error(tmp_path, monkeypatch) -> None:
     fcntl = pytest.importorskip("fcntl")
 
     def flock(descriptor, operation):
@@ -140,12 +140,12 @@ def test_a_file_system_without_locks_is_no_error(tmp_path, monkeypatch) -> None:
     RunLog(tmp_path / "log.jsonl", no_warning).close()
 
 
-def test_a_log_that_cannot_be_opened(tmp_path) -> None:
+def test_unopenable_log_is_an_error(tmp_path) -> None:
     with pytest.raises(OutputError, match="cannot write this log: Is a directory"):
         RunLog(tmp_path, no_warning)
 
 
-def test_a_failing_close_is_a_warning(tmp_path, monkeypatch) -> None:
+def test_failing_close_is_a_warning(tmp_path, monkeypatch) -> None:
     warnings: list[str] = []
     run_log, disk = RunLog(tmp_path / "log.jsonl", warnings.append), FullDisk(10**6)
 
@@ -169,7 +169,7 @@ def test_closing_twice_is_harmless(tmp_path) -> None:
     run_log.close()
 
 
-def test_half_a_line_is_cut_off_without_pread(tmp_path, monkeypatch) -> None:
+def test_partial_line_is_truncated_without_pread(tmp_path, monkeypatch) -> None:
     """Windows has none."""
     monkeypatch.delattr(os, "pread", raising=False)
     path = tmp_path / "log.jsonl"

@@ -52,7 +52,7 @@ def test_plateau_halves_after_patience_evaluations_without_improvement() -> None
 
 
 @given(st.lists(st.floats(0, 10), max_size=20), st.integers(0, 20))
-def test_plateau_goes_on_where_it_was(losses: list[float], cut: int) -> None:
+def test_plateau_resumes_its_state(losses: list[float], cut: int) -> None:
     whole, first = Plateau(2, 0.01), Plateau(2, 0.01)
     expected = [whole.observe(loss) for loss in losses]
     found = [first.observe(loss) for loss in losses[:cut]]
@@ -68,6 +68,6 @@ def test_plateau_goes_on_where_it_was(losses: list[float], cut: int) -> None:
         *({"factor": None}, {"best": "x"}, {"best": math.nan}, {"best": []}, {"final": -1}, {"extra": 1}),
     ],
 )
-def test_a_damaged_plateau_is_refused(changes) -> None:
+def test_damaged_plateau_is_refused(changes) -> None:
     with pytest.raises(CheckpointError, match="plateau schedule"):
         Plateau.from_dict(Plateau(2, 0.1).to_dict() | changes)

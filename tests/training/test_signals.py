@@ -18,7 +18,7 @@ COMPILED = "hashlib.pbkdf2_hmac('sha256', b'x', b'x', 2**31 - 1)"
 
 
 @pytest.mark.parametrize("number", BOTH)
-def test_the_first_signal_is_noted_and_handlers_come_back(number: int) -> None:
+def test_first_signal_is_recorded_and_handlers_are_restored(number: int) -> None:
     before = [signal.getsignal(n) for n in BOTH]
     threads = threading.active_count()
     with StopSignals() as signals:
@@ -30,7 +30,7 @@ def test_the_first_signal_is_noted_and_handlers_come_back(number: int) -> None:
     assert threading.active_count() == threads
 
 
-def test_it_can_be_entered_again_and_within_itself() -> None:
+def test_signal_context_is_reentrant() -> None:
     with StopSignals() as outer:
         for _ in range(3):
             with StopSignals() as inner:
@@ -41,7 +41,7 @@ def test_it_can_be_entered_again_and_within_itself() -> None:
         assert outer.stop == signal.SIGTERM
 
 
-def test_outside_the_main_thread_it_does_nothing() -> None:
+def test_signal_context_does_nothing_outside_the_main_thread() -> None:
     before = [signal.getsignal(n) for n in BOTH]
     found = []
 
@@ -55,7 +55,7 @@ def test_outside_the_main_thread_it_does_nothing() -> None:
     assert found == [(None, True)]
 
 
-def test_an_ignored_signal_stays_ignored() -> None:
+def test_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with StopSignals() as signals:
@@ -86,7 +86,7 @@ print("after", signals.stop, flush=True)
 
 
 @pytest.mark.parametrize("number", BOTH)
-def test_a_loop_that_looks_can_leave_in_order(number: int) -> None:
+def test_polling_loop_can_end_in_order(number: int) -> None:
     process = start("while not signals.stop: time.sleep(0.001)")
     process.send_signal(number)
     assert process.communicate(timeout=30) == (f"after {int(number)}\n", "")
@@ -95,7 +95,7 @@ def test_a_loop_that_looks_can_leave_in_order(number: int) -> None:
 
 @pytest.mark.parametrize("body", ["while True: time.sleep(0.001)", COMPILED], ids=["python", "compiled"])
 @pytest.mark.parametrize("number", BOTH)
-def test_the_second_signal_ends_the_process(body: str, number: int) -> None:
+def test_second_signal_ends_the_process(body: str, number: int) -> None:
     process = start(body)
     other = BOTH[number == BOTH[0]]
     process.send_signal(other)
@@ -108,7 +108,7 @@ def test_the_second_signal_ends_the_process(body: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", BOTH)
-def test_an_urgent_time_ends_at_the_first(number: int) -> None:
+def test_first_signal_ends_an_urgent_section(number: int) -> None:
     process = start(COMPILED, urgent=True)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
@@ -116,7 +116,7 @@ def test_an_urgent_time_ends_at_the_first(number: int) -> None:
     assert errors == f"fastrnn: stopped by {number.name} before training began\n"
 
 
-def test_a_reader_of_the_errors_that_has_stopped_does_not_keep_it() -> None:
+def test_blocked_stderr_reader_does_not_delay_the_end() -> None:
     fill = "import os; os.set_blocking(2, False); n = 1\n    try:\n        while n: n = os.write(2, b'x' * 4096)"
     fill += (
         "\n    except BlockingIOError: os.set_blocking(2, True)\n    print('full', flush=True)\n    time.sleep(3600)"
@@ -129,7 +129,7 @@ def test_a_reader_of_the_errors_that_has_stopped_does_not_keep_it() -> None:
     process.communicate()
 
 
-def test_nobody_reading_the_errors_does_not_keep_it() -> None:
+def test_closed_stderr_does_not_delay_the_end() -> None:
     process = start("while True: time.sleep(0.001)", urgent=True)
     assert process.stderr
     process.stderr.close()

@@ -41,7 +41,7 @@ def data(task: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("task", DATA)
-def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(tmp_path, task):
+def test_stopped_run_resumes_to_the_same_bits(tmp_path, task):
     files, settings = data(task, tmp_path), config(task, layers=2)
     train(files, settings, tmp_path / "whole")
     assert train(files, settings, tmp_path / "parts", callback=StopAt(7)).stopped == "signal"
@@ -71,7 +71,7 @@ class Listen(Callback):
         self.heard.append(evaluated)
 
 
-def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
+def test_metrics_of_the_best_state_are_reported_and_logged(tmp_path):
     listen = Listen()
     result = train(data("classify", tmp_path), config("classify"), tmp_path / "run", callback=listen)
     assert [list(evaluated.metrics) for evaluated in listen.heard] == [["accuracy"]] * 3
@@ -90,9 +90,7 @@ def test_metrics_are_told_logged_and_kept_of_the_best(tmp_path):
         ([(0.015, 3.0), (0.013, 0.5), (0.012, 0.4), (0.03, 2.0)], (0.03, 2.0), 12),
     ],
 )
-def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_loss(
-    tmp_path, monkeypatch, said_then, best, step
-):
+def test_best_state_has_the_highest_rounded_accuracy_then_the_lowest_loss(tmp_path, monkeypatch, said_then, best, step):
     from fastrnn.inference.evaluation import Evaluation
     from fastrnn.training.tasks import supervised
 
@@ -109,7 +107,7 @@ def test_the_best_has_the_most_right_answers_in_whole_per_cent_then_the_lowest_l
 
 
 @pytest.mark.parametrize(("task", "has_bits"), [("forecast", False), ("regress", False), ("translate", True)])
-def test_squared_errors_have_no_bits(tmp_path, task, has_bits):
+def test_regression_has_no_bits(tmp_path, task, has_bits):
     result = train(data(task, tmp_path), config(task, steps=2), tmp_path / "run")
     assert result.valid_nats is not None
     assert (result.valid_bits is not None) == has_bits
@@ -123,7 +121,7 @@ def test_resume_extends_by_epochs_and_by_time(tmp_path):
     assert resume(tmp_path / "run", {"for_": f"{done.seconds + 5}s"}).steps > 30
 
 
-def test_resume_refuses_other_records(tmp_path):
+def test_resume_refuses_other_examples(tmp_path):
     files = data("classify", tmp_path)
     train(files, config("classify"), tmp_path / "run")
     Path(files[0]).write_text(DATA["classify"][1].replace("a", "b", 1))
@@ -145,7 +143,7 @@ def test_init_from_keeps_vocabulary_and_task(tmp_path):
         train([str(other)], Config(task="tag"), tmp_path / "no", init_from=tmp_path / "old")
 
 
-def test_a_validation_file_of_its_own(tmp_path):
+def test_separate_validation_file_is_used(tmp_path):
     files = data("classify", tmp_path)
     (tmp_path / "valid.tsv").write_text("a\tabab\nb\tdcdc\nb\tzzzz\n")
     result = train(files, config("classify", valid_file=str(tmp_path / "valid.tsv")), tmp_path / "run")
@@ -155,14 +153,14 @@ def test_a_validation_file_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("task", DATA)
-def test_what_is_left_open_is_chosen_and_written_down(tmp_path, task):
+def test_unset_options_are_chosen_and_saved(tmp_path, task):
     files = data(task, tmp_path)
     result = train(files, config(task, hidden=None, batch=None, lr=None, dropout=None, eval_every=None), tmp_path / "r")
     kept = load(Path(result.run) / "last.safetensors").config
     assert None not in (kept.hidden, kept.batch, kept.lr, kept.dropout, kept.eval_every, kept.precision)
 
 
-def test_a_time_budget_and_patience_end_a_run(tmp_path):
+def test_time_budget_and_patience_end_a_run(tmp_path):
     files = data("classify", tmp_path)
     limited = train(files, config("classify", steps=None, for_="1s"), tmp_path / "time")
     assert 1 < limited.steps < 6000
@@ -177,7 +175,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "run" / "last.safetensors").read_bytes()
 
 
-def test_a_file_gives_its_own_bytes_again(written):
+def test_loaded_checkpoint_saves_to_the_same_bytes(written):
     assert to_bytes(from_bytes(written)) == written
 
 
@@ -198,7 +196,7 @@ def test_a_file_gives_its_own_bytes_again(written):
         ({"tokens": {"unit": "tokens", "known": "\n".join(map(str, range(5000)))}}, "its tensors allow"),
     ],
 )
-def test_a_vocabulary_that_does_not_fit_is_refused(written, changes, message):
+def test_schema_that_does_not_match_the_tensors_is_refused(written, changes, message):
     header, body = take_apart(written)
     vocabulary = json.loads(header["__metadata__"]["tokenizer"]) | changes
     header["__metadata__"]["tokenizer"] = json.dumps(vocabulary)
@@ -207,7 +205,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(written, changes, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_vocabulary_has_no_more_values_than_its_tensors_bear(written):
+def test_schema_with_more_values_than_its_tensors_is_refused(written):
     header, body = take_apart(written)
     vocabulary = json.loads(header["__metadata__"]["tokenizer"]) | {"labels": list(range(100_000))}
     header["__metadata__"]["tokenizer"] = json.dumps(vocabulary)
@@ -215,7 +213,7 @@ def test_a_vocabulary_has_no_more_values_than_its_tensors_bear(written):
         from_bytes(sealed(header, body))
 
 
-def test_files_from_before_the_tasks_are_read(tmp_path):
+def test_files_without_a_task_are_language_models(tmp_path):
     (tmp_path / "text.txt").write_text("the cat sat. " * 100)
     train([str(tmp_path / "text.txt")], SMALL.replace(seq=8), tmp_path / "run")
     header, body = take_apart((tmp_path / "run" / "last.safetensors").read_bytes())

@@ -35,7 +35,7 @@ def bits(rng: np.random.Generator, count: int, width: int) -> np.ndarray[Any, An
     return rng.integers(0, 2, (count, width))
 
 
-def test_one_to_one_a_bit_and_its_complement(rng, tmp_path):
+def test_one_to_one_learns_a_bit_and_its_complement(rng, tmp_path):
     """Problem 1 of the lectures."""
     x = bits(rng, 100, 1)
     rows = [f"{b},{1 - b}" for (b,) in x]
@@ -43,7 +43,7 @@ def test_one_to_one_a_bit_and_its_complement(rng, tmp_path):
     assert model.evaluate(model.records([str(tmp_path / "bits.csv")]))["accuracy"] == 1.0
 
 
-def test_one_to_one_ten_bits_at_once(rng, tmp_path):
+def test_one_to_one_learns_ten_bits_at_once(rng, tmp_path):
     """Problem 2: unseen rows of ten bits, complemented by a network without recurrence."""
     x = bits(rng, 300, 10)
     header = ",".join([f"x{i}" for i in range(10)] + [f"y{i}" for i in range(10)])
@@ -72,7 +72,7 @@ def save_problem_4(path: Path, rng: np.random.Generator, lengths: Any) -> None:
     np.savez(path, x=x, y=y)
 
 
-def test_synced_bits_of_unseen_lengths(synced):
+def test_synced_many_to_many_generalises_to_unseen_lengths(synced):
     model, folder = synced
     save_problem_4(folder / "long.npz", np.random.default_rng(4), [50] * 20)
     assert model.evaluate(model.records([str(folder / "long.npz")]))["exact"] == 1.0
@@ -140,7 +140,7 @@ def test_tags_of_single_steps_agree_with_the_sentence(tagger):
         np.testing.assert_allclose(steps, answer.probabilities, atol=1e-5)
 
 
-def test_a_bidirectional_tagger_uses_the_following_words(rng, tmp_path):
+def test_bidirectional_tagger_uses_the_following_words(rng, tmp_path):
     """The tag of a word is the word after it: no model that reads only forward can predict it."""
     lines = []
     for _ in range(150):
@@ -152,7 +152,7 @@ def test_a_bidirectional_tagger_uses_the_following_words(rng, tmp_path):
         model.step("a")
 
 
-def test_many_to_one_texts(rng, tmp_path):
+def test_many_to_one_classifies_texts(rng, tmp_path):
     """Which of two letters came first, with others in between: memory is needed."""
     lines = [f"{first}\t{first}{middle}" for first in "ab" for middle in words(rng, "abc", 100)]
     model = train_model(lines, "first.tsv", tmp_path, task="classify", epochs=15)
@@ -162,7 +162,7 @@ def test_many_to_one_texts(rng, tmp_path):
     assert figures["labels"]["a"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "count": 100}
 
 
-def test_many_to_one_dense_sequences(rng, tmp_path):
+def test_many_to_one_classifies_dense_sequences(rng, tmp_path):
     """As MNIST in rows: which of three bumps runs through noise."""
     y = rng.integers(0, 3, 240)
     x = rng.normal(0, 0.3, (240, 8, 8)) + np.eye(3)[y][:, None, :].repeat(8, 1) @ np.eye(3, 8)
@@ -179,7 +179,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     return train_model(lines, "names.tsv", folder, task="generate", epochs=12)
 
 
-def test_one_to_many_from_a_label(writer):
+def test_one_to_many_generates_from_a_label(writer):
     for label, letters in (("soft", "aeiou"), ("hard", "bcdfg")):
         texts = writer.generate(label, count=40, length=20, seed=1)
         written = "".join(texts)
@@ -190,7 +190,7 @@ def test_one_to_many_from_a_label(writer):
     assert writer.generate("soft", prime="b", greedy=True)[0] != writer.generate("soft", greedy=True)[0]
 
 
-def test_an_invalid_condition_is_rejected(writer):
+def test_invalid_condition_is_rejected(writer):
     with pytest.raises(InputError, match="the model knows hard, soft"):
         writer.generate("sof")
     with pytest.raises(ConfigError, match="use --given"):
@@ -199,7 +199,7 @@ def test_an_invalid_condition_is_rejected(writer):
         writer.generate([1.0])
 
 
-def test_one_to_many_from_numbers(rng, tmp_path):
+def test_one_to_many_generates_from_numbers(rng, tmp_path):
     lines = [
         f'{{"given": [{v[0]:.2f}, {v[1]:.2f}], "text": "{"ab"[int(v[0] > v[1])] * 4}"}}' for v in rng.random((200, 2))
     ]
@@ -217,13 +217,13 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> tuple[TaskModel, Pat
     return model, folder
 
 
-def test_many_to_many_of_unseen_words(translator):
+def test_many_to_many_translates_unseen_words(translator):
     model, _ = translator
     assert model.progress["metrics"]["exact"] > 0.9
     assert list(model.translate(["abcd", "dca"])) == ["dcba", "acd"]
 
 
-def test_a_beam_of_one_is_greedy_and_a_wider_beam_is_likelier(translator):
+def test_beam_of_one_is_greedy_and_a_wider_beam_is_more_likely(translator):
     from fastrnn.inference.decoding import beam_search
     from fastrnn.inference.metrics import decode_batch
 
@@ -257,7 +257,7 @@ def sources(model: TaskModel, batch: Any) -> list[str]:
     return [model.vocabulary.tokens.decode(column[-n:]) for column, n in zip(batch.x.T, batch.lengths, strict=True)]
 
 
-def test_forecast_of_a_wave_runs_free(tmp_path):
+def test_forecast_of_a_wave_is_free_running(tmp_path):
     """Two waves; the error is below a tenth of persistence, and the wave continues far beyond the horizon."""
     t = np.arange(500)
     rows = [f"{5 + 2 * math.sin(i / 4):.5f},{math.cos(i / 6):.5f}" for i in t]
@@ -274,7 +274,7 @@ def test_forecast_of_a_wave_runs_free(tmp_path):
         model.forecast(examples, 0)
 
 
-def test_regression_in_own_units(rng, tmp_path):
+def test_regression_predicts_in_the_units_of_the_data(rng, tmp_path):
     x = rng.uniform(-1, 1, (400, 2))
     rows = [f"{a:.4f},{b:.4f},{1000 + 300 * a * b:.4f}" for a, b in x]
     model = train_model(
@@ -297,12 +297,12 @@ def test_predictions_keep_the_order_of_the_inputs(tagger):
 
 
 @pytest.mark.parametrize(("name", "message"), [("predict", "makes no predictions"), ("translate", "not for translate")])
-def test_a_method_of_another_task_is_rejected(writer, name, message):
+def test_method_of_another_task_is_rejected(writer, name, message):
     with pytest.raises(ConfigError, match=message):
         list(getattr(writer, name)(["x"]))
 
 
-def test_the_right_class_is_loaded(writer, tagger):
+def test_load_returns_the_class_of_the_task(writer, tagger):
     _, folder = tagger
     with pytest.raises(ConfigError, match="a model for tag, not a language model"):
         fastrnn.LanguageModel.load(folder / "run")

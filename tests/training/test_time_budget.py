@@ -42,7 +42,7 @@ def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, eval
     return plans, clock.now
 
 
-def test_as_planned_nothing_changes(monkeypatch):
+def test_plan_is_unchanged_at_the_planned_speed(monkeypatch):
     plans, end = followed(monkeypatch, itertools.repeat(1.0), budget=99.0)
     assert set(plans) == {98}
     assert end == pytest.approx(98)
@@ -50,37 +50,37 @@ def test_as_planned_nothing_changes(monkeypatch):
 
 @pytest.mark.parametrize("slower", [1.3, 2.0, 5.0])
 @pytest.mark.parametrize("since", [0, 30, 80])
-def test_a_slower_machine_does_fewer_steps_and_ends_in_time(monkeypatch, slower, since):
+def test_slower_machine_does_fewer_steps_in_time(monkeypatch, slower, since):
     plans, end = followed(monkeypatch, itertools.chain([1.0] * since, itertools.repeat(slower)))
     assert plans[-1] < 98
     assert 94 < end < 101
 
 
-def test_evaluations_that_take_longer_than_planned_count(monkeypatch):
+def test_slow_evaluations_reduce_the_steps(monkeypatch):
     _, end = followed(monkeypatch, itertools.repeat(1.0), evaluation=5.0)
     assert 92 < end < 101
 
 
-def test_a_speed_that_goes_up_and_down_ends_in_time(monkeypatch):
+def test_varying_speed_ends_in_time(monkeypatch):
     for length in (1, 3, 10):
         seconds = itertools.cycle([0.7] * length + [1.6] * length)
         _, end = followed(monkeypatch, seconds, steps=100, most=1000)
         assert 94 < end < 102
 
 
-def test_a_faster_machine_does_more_steps_up_to_the_most(monkeypatch):
+def test_faster_machine_does_more_steps_up_to_the_limit(monkeypatch):
     plans, _ = followed(monkeypatch, itertools.repeat(0.5))
     assert plans[-1] == 150
     plans, _ = followed(monkeypatch, itertools.repeat(0.5), most=0)
     assert set(plans) == {98}
 
 
-def test_a_budget_that_is_over_ends_the_run(monkeypatch):
+def test_exhausted_budget_ends_the_run(monkeypatch):
     plans, _ = followed(monkeypatch, itertools.chain([0.1] * 5, [200.0], itertools.repeat(1.0)))
     assert plans[-1] == 6
 
 
-def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
+def test_time_reserved_for_the_end_is_not_used_for_steps(monkeypatch):
     clock = FakeClock(100.0)
     monkeypatch.setattr(pace_module, "time", clock)
     plans = []
@@ -94,7 +94,7 @@ def test_what_is_kept_for_the_end_is_no_time_for_steps(monkeypatch):
     assert plans[1] == plans[0] - 2
 
 
-def test_without_a_budget_the_plan_stays(monkeypatch):
+def test_plan_is_unchanged_without_a_budget(monkeypatch):
     clock = FakeClock(None)
     monkeypatch.setattr(pace_module, "time", clock)
     pace = StepPlanner(clock, 1000)
@@ -112,7 +112,7 @@ def test_warm_up_and_evaluations_follow_the_plan():
     assert (config.eval_every, shorter.eval_every) == (63, 12)
 
 
-def test_what_was_chosen_by_hand_or_is_over_does_not_follow_the_plan():
+def test_explicit_or_finished_settings_do_not_follow_the_plan():
     every = lambda config: eval_every(config, 1000)  # noqa: E731
     by_hand = Config(steps=627, batch=4, seq=8, warmup=50, eval_size=100, eval_every=7)
     assert with_steps(by_hand, 120, 30, every) == by_hand.replace(steps=120)

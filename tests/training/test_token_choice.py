@@ -62,7 +62,7 @@ def kept(run: Path) -> str:
     [(SENTENCES, "words", "10 words in the median text, and "), (NAMES, "chars", "the median text has 1 word")],
     ids=["sentences", "names"],
 )
-def test_the_choice_is_told_and_kept(tmp_path, text, tokens, why):
+def test_chosen_token_unit_is_reported_and_saved(tmp_path, text, tokens, why):
     said = trained(write(tmp_path, text), tmp_path / "run")
     assert f"\ntokens {tokens}: {why}" in said
     assert kept(tmp_path / "run") == tokens
@@ -70,7 +70,7 @@ def test_the_choice_is_told_and_kept(tmp_path, text, tokens, why):
 
 @pytest.mark.parametrize("way", ["option", "variable", "file"])
 @pytest.mark.parametrize(("text", "tokens"), [(SENTENCES, "chars"), (NAMES, "words")], ids=["sentences", "names"])
-def test_a_unit_that_is_given_is_taken(tmp_path, text, tokens, way):
+def test_given_token_unit_is_used(tmp_path, text, tokens, way):
     settings = write(tmp_path, f'tokens = "{tokens}"\n', "settings.toml")
     options = {"option": ["--tokens", tokens], "variable": [], "file": ["--config", settings]}[way]
     env = {"FASTRNN_TOKENS": tokens} if way == "variable" else None
@@ -79,19 +79,19 @@ def test_a_unit_that_is_given_is_taken(tmp_path, text, tokens, way):
     assert kept(tmp_path / "run") == tokens
 
 
-def test_arrays_have_no_unit_to_choose(tmp_path):
+def test_arrays_have_no_token_unit(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((20, 3, 2), np.float32), y=np.arange(20) % 2)
     assert "\ntokens " not in trained(str(tmp_path / "x.npz"), tmp_path / "run")
     assert kept(tmp_path / "run") == "chars"
 
 
-def test_the_choice_is_made_from_what_trains(tmp_path):
+def test_token_unit_is_chosen_from_the_training_part(tmp_path):
     valid = write(tmp_path, NAMES, "valid.tsv")
     train([write(tmp_path, SENTENCES)], SMALL.replace(task="classify", valid_file=valid), tmp_path / "run")
     assert kept(tmp_path / "run") == "words"
 
 
-def test_a_run_with_a_chosen_unit_goes_on_bit_for_bit(tmp_path):
+def test_run_with_a_chosen_token_unit_resumes_to_the_same_bits(tmp_path):
     files, settings = [write(tmp_path, SENTENCES)], SMALL.replace(task="classify")
     train(files, settings, tmp_path / "whole")
     assert train(files, settings, tmp_path / "parts", callback=StopAt(4)).stopped == "signal"
@@ -103,7 +103,7 @@ def test_a_run_with_a_chosen_unit_goes_on_bit_for_bit(tmp_path):
     assert kept(tmp_path / "parts") == "words"
 
 
-def test_a_model_to_start_from_decides(tmp_path):
+def test_token_unit_of_init_from_is_used(tmp_path):
     files = [write(tmp_path, SENTENCES)]
     train(files, SMALL.replace(task="classify", tokens="chars"), tmp_path / "old")
     train(files, Config(task="classify", steps=2, threads=1), tmp_path / "new", init_from=tmp_path / "old")
@@ -114,18 +114,18 @@ def test_a_model_to_start_from_decides(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["generate", "translate", "language-model"])
-def test_other_tasks_take_characters(tmp_path, task):
+def test_other_tasks_use_characters(tmp_path, task):
     train([write(tmp_path, SENTENCES)], SMALL.replace(task=task, seq=8), tmp_path / "run")
     assert load(tmp_path / "run" / "last.safetensors").config.tokens == "chars"
 
 
-def test_a_corpus_keeps_the_unit_that_it_has(tmp_path):
+def test_corpus_keeps_its_token_unit(tmp_path):
     corpus = corpus_from_text(SENTENCES, tokens="words", min_count=1)
     assert train(corpus, SMALL.replace(seq=8), tmp_path / "run").tokens == "words"
     assert load(tmp_path / "run" / "last.safetensors").config.tokens == "words"
 
 
-def test_a_model_file_that_names_no_unit_has_characters(tmp_path):
+def test_model_file_without_a_token_unit_has_characters(tmp_path):
     train([write(tmp_path, NAMES)], SMALL.replace(task="classify"), tmp_path / "run")
     whole = (tmp_path / "run" / "last.safetensors").read_bytes()
     header, body = take_apart(whole)

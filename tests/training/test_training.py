@@ -64,7 +64,7 @@ def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [1, 6, 7, 8, 20, 29])
-def test_a_run_that_stops_and_goes_on_has_the_bits_of_one_that_never_stopped(corpus, tmp_path, stop):
+def test_stopped_run_resumes_to_the_same_bits(corpus, tmp_path, stop):
     config = SMALL.replace(dropout=0.3)
     train(corpus, config, tmp_path / "whole")
     stopped = train(corpus, config, tmp_path / "parts", callback=StopAt(stop))
@@ -116,7 +116,7 @@ def test_resume_extends_a_run(corpus, tmp_path):
     assert load(tmp_path / "run" / "last.safetensors").config.steps == 40
 
 
-def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
+def test_resume_with_the_same_epochs_has_the_same_steps(corpus, tmp_path):
     """Else a run that was stopped, and is resumed with the same --epochs, would not end with the same bits."""
     for epochs in (0.3, 1):
         run = tmp_path / str(epochs)
@@ -124,7 +124,7 @@ def test_as_many_epochs_are_as_many_steps_when_a_run_goes_on(corpus, tmp_path):
         assert resume(run, {"epochs": epochs}, inputs=corpus).steps == done.steps
 
 
-def test_a_run_goes_on_for_a_time_whatever_it_had_before(corpus, tmp_path, monkeypatch):
+def test_resume_with_a_time_counts_from_the_resume(corpus, tmp_path, monkeypatch):
     """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
@@ -150,7 +150,7 @@ class Starts(Callback):
         self.said += start.choices
 
 
-def test_a_time_that_shortens_a_run_says_so(corpus, tmp_path, monkeypatch):
+def test_resume_with_a_short_time_reports_fewer_steps(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
@@ -159,7 +159,7 @@ def test_a_time_that_shortens_a_run_says_so(corpus, tmp_path, monkeypatch):
     assert "fewer than the 1,000,000 that were planned; without --for it goes on to those" in starts.said
 
 
-def test_a_longer_run_validates_as_a_new_one_of_its_length_would(corpus, tmp_path):
+def test_extended_run_validates_like_a_new_run_of_its_length(corpus, tmp_path):
     for name, chosen in (("auto", None), ("by_hand", 7)):
         run = tmp_path / name
         train(corpus, SMALL.replace(eval_every=chosen), run)
@@ -169,7 +169,7 @@ def test_a_longer_run_validates_as_a_new_one_of_its_length_would(corpus, tmp_pat
         assert load(run / "last.safetensors").config.eval_every == expected.eval_every
 
 
-def test_the_first_state_is_saved_before_the_first_step(corpus, tmp_path, monkeypatch):
+def test_first_state_is_saved_before_the_first_step(corpus, tmp_path, monkeypatch):
     def killed(self: Trainer) -> None:
         raise KeyboardInterrupt
 
@@ -217,7 +217,7 @@ def test_init_from_keeps_weights_vocabulary_and_sizes(corpus, tmp_path):
         np.testing.assert_allclose(new.parameters[name], array, atol=1e-7)
 
 
-def test_init_from_tells_how_many_words_are_unknown(tmp_path):
+def test_init_from_reports_the_share_of_unknown_words(tmp_path):
     for name, text in (("old", TEXT), ("new", TEXT.replace("dog", "cow"))):
         (tmp_path / name).write_text(text)
     listen, words = Listen(), SMALL.replace(tokens="words", steps=1, seq=4)
@@ -227,7 +227,7 @@ def test_init_from_tells_how_many_words_are_unknown(tmp_path):
     assert any("60 of " in message and "<UNK>" in message for message in listen.messages)
 
 
-def test_what_a_validation_file_has_that_the_text_lacks_is_told(corpus, tmp_path):
+def test_unknown_characters_of_a_validation_file_are_reported(corpus, tmp_path):
     (tmp_path / "valid.txt").write_text("the cat § sat. §")
     listen = Listen()
     train(corpus, SMALL.replace(steps=1, valid_file=str(tmp_path / "valid.txt")), tmp_path / "run", callback=listen)
@@ -263,7 +263,9 @@ class Poison(Callback):
 
 
 @pytest.mark.parametrize(("times", "scale", "returns"), [(2, 1.0, 0), (3, 0.5, 1), (6, 0.25, 2)])
-def test_nan_steps_are_skipped_then_undone_with_half_the_rate(corpus, tmp_path, monkeypatch, times, scale, returns):
+def test_nan_steps_are_skipped_then_rolled_back_with_half_the_rate(
+    corpus, tmp_path, monkeypatch, times, scale, returns
+):
     poison = Poison(times)
     poison.attach(monkeypatch)
     result = train(corpus, SMALL, tmp_path / "run", callback=poison)
@@ -273,7 +275,7 @@ def test_nan_steps_are_skipped_then_undone_with_half_the_rate(corpus, tmp_path, 
     assert all(np.isfinite(array).all() for array in parameters(tmp_path / "run").values())
 
 
-def test_nan_again_and_again_ends_with_its_own_status(corpus, tmp_path, monkeypatch):
+def test_repeated_nan_raises_diverged_error(corpus, tmp_path, monkeypatch):
     Poison(10**6).attach(monkeypatch)
     with pytest.raises(DivergedError, match="smaller --lr") as caught:
         train(corpus, SMALL, tmp_path / "run")
@@ -306,7 +308,7 @@ class Break(Callback):
 
 @pytest.mark.parametrize("at", [1, 7, 10, 30])
 @pytest.mark.parametrize("save_every", [1, None])
-def test_weights_that_became_nan_are_given_up_and_never_saved(corpus, tmp_path, monkeypatch, at, save_every):
+def test_nan_weights_are_never_saved(corpus, tmp_path, monkeypatch, at, save_every):
     broken = Break(at, monkeypatch)
     result = train(corpus, SMALL.replace(save_every=save_every), tmp_path / "run", callback=broken)
     assert (result.stopped, result.steps) == ("done", 30)
@@ -317,7 +319,7 @@ def test_weights_that_became_nan_are_given_up_and_never_saved(corpus, tmp_path, 
     assert np.isfinite(result.valid_nats)
 
 
-def test_a_signal_that_comes_after_the_last_step_is_told(corpus, tmp_path):
+def test_signal_after_the_last_step_is_reported(corpus, tmp_path):
     class Late(Callback):
         def on_train_end(self, result: Result) -> None:
             signal.raise_signal(signal.SIGTERM)
@@ -328,7 +330,7 @@ def test_a_signal_that_comes_after_the_last_step_is_told(corpus, tmp_path):
 
 @plain_kernels.compiled_only
 @pytest.mark.parametrize("samples", [False, True])
-def test_after_the_first_step_nothing_is_compiled(corpus, tmp_path, samples):
+def test_nothing_is_compiled_after_the_first_step(corpus, tmp_path, samples):
     """Compiling takes seconds, in which a signal must be able to end the process: nothing is lost before step one."""
     from numba.core import event
 
@@ -353,7 +355,7 @@ def test_after_the_first_step_nothing_is_compiled(corpus, tmp_path, samples):
     assert [each.data["dispatcher"].py_func.__name__ for _, each in watch.recorder.buffer] == []
 
 
-def test_a_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
+def test_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
     config = Config(hidden=16, batch=4, seq=12, threads=1, for_="2s")
     result = train(corpus, config, tmp_path / "run")
     kept = load(tmp_path / "run" / "last.safetensors").config
@@ -361,7 +363,7 @@ def test_a_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
     assert kept.steps == result.steps > 1
 
 
-def test_a_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
+def test_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
     train(corpus, SMALL.replace(steps=1), tmp_path / "run")
     with pytest.raises(OutputError, match="--resume"):
         train(corpus, SMALL, tmp_path / "run")

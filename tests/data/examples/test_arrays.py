@@ -41,7 +41,7 @@ def test_images_are_sequences_of_rows_with_the_labels_beside_them(images: str) -
     assert found[0][0].dtype == np.uint8
 
 
-def test_a_folder_of_idx_files_is_its_images(images: str) -> None:
+def test_folder_of_idx_files_gives_its_images(images: str) -> None:
     assert len(examples(str(Path(images).parent), "classify")) == 3
 
 
@@ -96,14 +96,14 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", 1 << 20, 1 << 10, 1 << 10)
         (idx(np.zeros(4)), "the examples: uint8 of shape (4,); give numbers as (N, F) or (N, T, F)"),
     ],
 )
-def test_an_unsound_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, "a.idx", content), "classify", answers=False)
 
     assert message in str(error.value)
 
 
-def test_no_more_is_read_than_a_header_declares() -> None:
+def test_reader_reads_no_more_than_the_header_declares() -> None:
     given = []
 
     def endless() -> Iterator[bytes]:
@@ -117,7 +117,7 @@ def test_no_more_is_read_than_a_header_declares() -> None:
     assert len(given) == 1
 
 
-def test_labels_that_do_not_belong_are_refused(tmp_path: Path) -> None:
+def test_mismatched_labels_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "digits.idx", idx(IMAGES))
 
     with pytest.raises(InputError, match=r"short\.idx: 2 labels for 3 examples; give the file that belongs to them$"):
@@ -169,14 +169,14 @@ NAN = np.array([[[1.0, 2.0], [np.nan, 1.0]]])
         ),
     ],
 )
-def test_an_unsound_npz_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_npz_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, "a.npz", content), "classify", answers=False)
 
     assert message in str(error.value)
 
 
-def test_outputs_must_go_with_inputs(tmp_path: Path) -> None:
+def test_outputs_must_match_inputs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.npz", npz(x=np.ones((2, 3, 1)), y=np.ones((2, 4, 1))))
     with pytest.raises(InputError, match=r"x has shape \(2, 3, 1\) and y \(2, 4, 1\) of float64; y is \(N, K\) or"):
         read_records([path], "regress")
@@ -185,14 +185,14 @@ def test_outputs_must_go_with_inputs(tmp_path: Path) -> None:
         read_records([path], "regress")
 
 
-def test_the_limit_holds_for_whole_npz_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_limit_applies_to_whole_npz_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "_MAX_BYTES", 100)
 
     with pytest.raises(InputError, match=r"split it into several files$"):
         examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", answers=False)
 
 
-def test_labels_of_bytes_are_texts(tmp_path: Path) -> None:
+def test_byte_labels_become_text(tmp_path: Path) -> None:
     labels = np.array(["cat", "Füchse"])
     path = write(tmp_path, "a.npz", npz(x=np.ones((2, 3)), y=np.char.encode(labels, "utf-8")))
 

@@ -39,7 +39,7 @@ def test_no_example_repeats_in_an_epoch(data: EncodedExamples, batch: int, seed:
         assert len(seen) == len(set(seen)) == 500 // batch * batch
 
 
-def test_the_remainder_differs_between_epochs(data: EncodedExamples) -> None:
+def test_remainder_differs_between_epochs(data: EncodedExamples) -> None:
     batches = Batches(data, 300, 1)
     missing = {frozenset(range(500)) - frozenset(batches.rows(epoch)) for epoch in range(20)}
 
@@ -47,7 +47,7 @@ def test_the_remainder_differs_between_epochs(data: EncodedExamples) -> None:
     assert not frozenset.intersection(*missing)
 
 
-def test_a_batch_is_a_pure_function_of_its_index(data: EncodedExamples) -> None:
+def test_batch_is_a_pure_function_of_its_index(data: EncodedExamples) -> None:
     one, other = Batches(data, 16, 3), Batches(data, 16, 3)
     backwards = [other.window(i) for i in reversed(range(70))][::-1]
 
@@ -102,7 +102,7 @@ def test_evaluation_visits_every_example_once_in_a_fixed_order(data: EncodedExam
     assert [r.tolist() for r in rows] == [batch.rows.tolist() for batch in evaluation_batches(data, 64)]
 
 
-def test_a_window_has_all_examples_of_its_batch_or_the_requested_part(data: EncodedExamples) -> None:
+def test_window_has_all_examples_of_its_batch_or_the_requested_part(data: EncodedExamples) -> None:
     whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
     assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
     assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()
@@ -136,7 +136,7 @@ def test_examples_of_usual_lengths_are_not_affected_by_the_bound() -> None:
     ]
 
 
-def test_a_long_example_does_not_pad_the_short_ones(tmp_path: Path) -> None:
+def test_long_example_does_not_pad_the_short_ones(tmp_path: Path) -> None:
     data = make(tmp_path, [5] * 40 + [20_000] + [7] * 40)
     batches = list(evaluation_batches(data))
 

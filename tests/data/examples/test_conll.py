@@ -45,7 +45,7 @@ def test_two_columns_and_blank_lines_between_sequences(tmp_path: Path, between: 
     assert examples(path, "tag") == [(["Harry", "and"], ["1", "0"]), (["spell"], ["0"])]
 
 
-def test_a_token_may_hold_blanks_where_a_tab_ends_it(tmp_path: Path) -> None:
+def test_token_may_hold_blanks_where_a_tab_ends_it(tmp_path: Path) -> None:
     assert examples(write(tmp_path, "a.tsv", "New York\tB\n"), "tag") == [(["New York"], ["B"])]
 
 
@@ -68,7 +68,9 @@ def test_tokens_alone_are_for_prediction(tmp_path: Path) -> None:
         ("\na b\n\nc d\n", "a.txt"),
     ],
 )
-def test_standard_input_is_told_by_its_first_lines(tmp_path: Path, text: str, name: str, size: int) -> None:
+def test_format_of_standard_input_is_detected_by_its_first_lines(
+    tmp_path: Path, text: str, name: str, size: int
+) -> None:
     data = text.encode()
     source = Source("standard input", lambda: (data[i : i + size] for i in range(0, len(data), size)))
     found = [(r.x, r.y) for r in read_conllu_or_two_columns(source, True)]
@@ -91,7 +93,7 @@ def test_standard_input_is_told_by_its_first_lines(tmp_path: Path, text: str, na
         ("a.txt", "", "a.txt: no example in it; give at least one"),
     ],
 )
-def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_errors_show_file_and_line(tmp_path: Path, name: str, content: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, name, content), "tag")
 
@@ -111,7 +113,7 @@ def test_conllu_plus_names_its_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["iob", "iob2", "bioes", "iobes"])
-def test_further_endings_of_two_columns(tmp_path: Path, ending: str) -> None:
+def test_other_endings_mean_two_columns(tmp_path: Path, ending: str) -> None:
     assert examples(write(tmp_path, f"a.{ending}", "Ada B-PER\n"), "tag") == [(["Ada"], ["B-PER"])]
 
 
@@ -134,16 +136,16 @@ def test_sentences_without_a_blank_line_are_an_error(tmp_path: Path, lines: list
     assert message in str(error.value)
 
 
-def test_other_spaces_than_blanks_belong_to_a_token(tmp_path: Path) -> None:
+def test_unicode_spaces_belong_to_a_token(tmp_path: Path) -> None:
     assert examples(write(tmp_path, "a.txt", "10\u00a0000 NUM\n"), "tag") == [(["10\u00a0000"], ["NUM"])]
 
 
-def test_a_token_with_a_blank_needs_a_tab_where_no_tag_follows(tmp_path: Path) -> None:
+def test_token_with_a_blank_needs_a_tab_where_no_tag_follows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.txt:2: two columns, unlike other lines of its sequence"):
         examples(write(tmp_path, "a.txt", "in\nNew York\n"), "tag", answers=False)
 
 
-def test_a_header_and_one_long_sequence_are_told(tmp_path: Path) -> None:
+def test_header_and_one_long_sequence_are_reported(tmp_path: Path) -> None:
     told: list[str] = []
 
     assert examples(write(tmp_path, "a.txt", "Token\tTag\na\tX\n"), "tag", report=told.append) == [(["a"], ["X"])]
@@ -161,7 +163,7 @@ def test_other_line_ends_separate_sequences_too(tmp_path: Path, end: str) -> Non
     assert examples(path, "tag") == [(["a"], ["X"]), (["b"], ["Y"])]
 
 
-def test_the_place_of_a_word_is_its_line(tmp_path: Path) -> None:
+def test_place_of_a_word_is_its_line(tmp_path: Path) -> None:
     (record,) = read_records([write(tmp_path, "a.conllu", SENTENCE)], "tag").items
     (plain,) = read_records([write(tmp_path, "a.txt", "\n# X\nb Y\n")], "tag").items
 

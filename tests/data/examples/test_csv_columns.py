@@ -22,12 +22,12 @@ def remarks(records: ExampleSet) -> list[str]:
 
 
 @pytest.mark.parametrize("mark", ["", "NA", "n/a", "NaN", "null", "None", "-", "?", "#N/A"])
-def test_a_missing_first_value_makes_no_column_of_numbers_a_text(tmp_path: Path, mark: str) -> None:
+def test_missing_first_value_makes_no_column_of_numbers_a_text(tmp_path: Path, mark: str) -> None:
     with pytest.raises(InputError, match=r"t\.csv:2: column 'p' has .*fill it in or leave the row out, or choose"):
         read(tmp_path, f"p,q\n{mark},1\n2,3\n4,5\n")
 
 
-def test_columns_of_text_are_named_when_left_out(tmp_path: Path) -> None:
+def test_skipped_text_columns_are_reported(tmp_path: Path) -> None:
     content = "town,p,note,q\nRiga,1,,5\nBonn,2,,6\n"
 
     records = read(tmp_path, content)
@@ -37,7 +37,7 @@ def test_columns_of_text_are_named_when_left_out(tmp_path: Path) -> None:
     assert remarks(read(tmp_path, content, "q", "regress")) == remarks(records)
 
 
-def test_a_few_texts_among_numbers_are_an_error_and_not_a_text_column(tmp_path: Path) -> None:
+def test_few_texts_among_numbers_are_an_error_and_not_a_text_column(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t\.csv:2: column 'p' has 'off' where a number .* --columns '!p'"):
         read(tmp_path, "p,q\noff,1\n2,3\n4,5\n")
 
@@ -52,7 +52,7 @@ def test_columns_are_left_out_by_an_exclamation_mark(tmp_path: Path) -> None:
     assert (regress.inputs, regress.outputs) == (("pb", "!r"), ("q",))
 
 
-def test_a_name_with_a_comma_stands_in_quotation_marks(tmp_path: Path) -> None:
+def test_column_name_with_a_comma_is_quoted(tmp_path: Path) -> None:
     content = '"flow, m/s",q,"a ""b"", c"\n1,2,3\n2,3,4\n'
 
     assert read(tmp_path, content, "flow, m/s").inputs == ("flow, m/s",)
@@ -75,7 +75,7 @@ def test_a_name_with_a_comma_stands_in_quotation_marks(tmp_path: Path) -> None:
         ("p\n\u22122.5\n3\n", [-2.5, 3], ""),
     ],
 )
-def test_numbers_in_other_notations_are_read_and_told(
+def test_numbers_in_other_notations_are_read_and_reported(
     tmp_path: Path, content: str, values: list[float], remark: str
 ) -> None:
     records = read(tmp_path, content)
@@ -99,7 +99,7 @@ def test_semicolons_and_tabs_separate_columns_too(tmp_path: Path) -> None:
     assert [record.raw for record in regress.items] == ["1,2", "3,4"]
 
 
-def test_the_index_column_of_pandas_is_skipped_and_told(tmp_path: Path) -> None:
+def test_pandas_index_column_is_skipped_and_reported(tmp_path: Path) -> None:
     counted = read(tmp_path, ",p\n0,5\n1,6\n2,7\n")
     dated = read(tmp_path, ",p\n2023-01-01,5\n2023-01-02,6\n")
 
@@ -109,7 +109,7 @@ def test_the_index_column_of_pandas_is_skipped_and_told(tmp_path: Path) -> None:
     assert read(tmp_path, ",p,\n2023-01-01,5,\n2023-01-02,6,\n").inputs == ("p",)
 
 
-def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_from_a_pipe_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = read(tmp_path, "p,q\n1,2\n2,3\n", "q", "regress")
     source = read_records([write(tmp_path, "u.csv", "p\n1\n")], "forecast").items[0]
     assert source.place.file.endswith("u.csv")
@@ -129,7 +129,7 @@ def test_rows_from_a_pipe_are_still_read_one_by_one(tmp_path: Path, monkeypatch:
     assert len(seen) < 3
 
 
-def test_a_model_reads_the_columns_it_knows(tmp_path: Path) -> None:
+def test_model_reads_the_columns_of_its_schema(tmp_path: Path) -> None:
     from fastrnn.data.examples.readers.csv_columns import Columns
 
     path = write(tmp_path, "t.csv", "when,town,p\n2023-01-01,Riga,1\n2023-01-02,Bonn,2\n")

@@ -24,14 +24,14 @@ def test_named_columns_are_predicted_from_the_other_numbers(tmp_path: Path) -> N
     assert (records.items[1].raw, records.items[1].place.line) == ("1,-1,b,0,", 3)
 
 
-def test_for_prediction_the_targets_may_be_missing(tmp_path: Path) -> None:
+def test_targets_may_be_missing_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "x2,x1\n3,4\n")
     ((x, y),) = examples(path, "regress", answers=False, exact=Columns(("x1", "x2"), ("y1",)))
 
     assert (x.tolist(), y) == ([[4, 3]], None)
 
 
-def test_a_series_is_all_numeric_columns_with_the_dates(tmp_path: Path) -> None:
+def test_series_is_all_numeric_columns_with_the_dates(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.csv", HOURS)], "forecast")
     series = records.items[0].x
 
@@ -53,7 +53,7 @@ def test_fields_may_be_quoted(tmp_path: Path) -> None:
     assert read_records([path], "forecast").items[0].x.columns == ("a,b", "c")
 
 
-def test_columns_of_files_must_agree(tmp_path: Path) -> None:
+def test_files_must_have_the_same_columns(tmp_path: Path) -> None:
     paths = [write(tmp_path, "a.csv", "a,b\n1,2\n"), write(tmp_path, "b.csv", "a,c\n1,2\n")]
 
     with pytest.raises(InputError, match=r"b\.csv: other columns than those of .*a\.csv$"):
@@ -100,16 +100,14 @@ def test_columns_of_files_must_agree(tmp_path: Path) -> None:
         ("regress", "b", "a,b\n1,2\nnan,2\n", "a.csv:3: column 'a' has NaN; fill it in or leave the row out"),
     ],
 )
-def test_what_is_wrong_is_named_by_file_and_line(
-    tmp_path: Path, task: str, columns: str | None, content: str, message: str
-) -> None:
+def test_errors_show_file_and_line(tmp_path: Path, task: str, columns: str | None, content: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, "a.csv", content), task, columns=columns)
 
     assert message in str(error.value)
 
 
-def test_a_column_that_a_model_needs_is_named_with_the_near_one(tmp_path: Path) -> None:
+def test_missing_column_error_suggests_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "HUFL,OIL\n1,2\n")
 
     with pytest.raises(InputError, match=r"a\.csv: no column 'HUFLL'; did you mean HUFL\?$"):

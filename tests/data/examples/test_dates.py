@@ -44,7 +44,7 @@ def going_on(fields: list[str], steps: int = 2, order: str = "") -> list[str]:
         ("1999 2000", "2001 2002"),
     ],
 )  # fmt: skip
-def test_dates_go_on_in_their_own_notation(fields: str, after: str) -> None:
+def test_next_dates_keep_the_notation_of_the_column(fields: str, after: str) -> None:
     assert going_on(fields.split()) == after.split()
 
 
@@ -65,7 +65,7 @@ def test_names_of_months_and_clocks_are_kept(fields: list[str], after: list[str]
     assert going_on(fields) == after
 
 
-def test_the_whole_column_decides_between_day_and_month() -> None:
+def test_day_month_order_is_inferred_from_the_whole_column() -> None:
     unclear = ["03/04/2023", "03/05/2023"]
 
     assert going_on([*unclear, "03/13/2023"])[0][:2] == "03"
@@ -75,7 +75,7 @@ def test_the_whole_column_decides_between_day_and_month() -> None:
     assert read_dates(unclear, "dmy").times.astype(str).tolist() == ["2023-04-03T00:00:00", "2023-05-03T00:00:00"]
 
 
-def test_even_steps_decide_between_day_and_month() -> None:
+def test_day_month_order_is_inferred_from_regular_steps() -> None:
     hours = [f"0{day}/04/2023 {hour:02}:00" for day in (3, 4) for hour in range(24)]
 
     assert going_on(hours, 1) == ["05/04/2023 00:00"]
@@ -92,7 +92,7 @@ def test_even_steps_decide_between_day_and_month() -> None:
         (["13/01/2023", "01/13/2023"], 1, "'01/13/2023', no date in the order of day and month"),
     ],
 )
-def test_what_is_no_date_is_named_by_its_row(fields: list[str], row: int, message: str) -> None:
+def test_invalid_date_error_shows_the_row(fields: list[str], row: int, message: str) -> None:
     with pytest.raises(DateError) as error:
         read_dates(fields)
 

@@ -24,7 +24,7 @@ from fastrnn.errors import ConfigError, InputError
         ("README", ""),
     ],
 )
-def test_the_name_decides(name: str, ending: str) -> None:
+def test_reader_is_chosen_by_the_file_name(name: str, ending: str) -> None:
     assert ending_of(name) == ending
 
 
@@ -59,7 +59,7 @@ def test_tables_come_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) ->
     assert read_records(["-"], "forecast").inputs == ("a", "b")
 
 
-def test_records_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+def test_examples_are_read_lazily(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "x\ta\nbroken\n")
     (stream,) = open_records([path], ReadOptions("classify"))
 
@@ -68,7 +68,7 @@ def test_records_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
         next(stream.items)
 
 
-def test_several_inputs_are_one_list(tmp_path: Path) -> None:
+def test_several_inputs_form_one_list(tmp_path: Path) -> None:
     paths = [write(tmp_path, "a.tsv", "x\ta\n"), write(tmp_path, "b.jsonl", '{"label": "y", "text": "b"}')]
 
     assert [r.y for r in read_records(paths, "classify").items] == ["x", "y"]
@@ -97,14 +97,14 @@ def test_another_kind_of_file_is_an_error(tmp_path: Path, task: str, name: str, 
     assert message in str(error.value)
 
 
-def test_a_folder_without_what_a_task_reads_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_what_a_task_reads_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "data/a.md", "x")
 
     with pytest.raises(InputError, match=r"data: no file for tag in this folder; it reads \.conllu"):
         read_records([str(tmp_path / "data")], "tag")
 
 
-def test_a_task_without_records_is_an_error() -> None:
+def test_task_without_records_is_an_error() -> None:
     with pytest.raises(ConfigError, match="task 'language-model' has no records"):
         read_records(["x"], "language-model")
     with pytest.raises(InputError, match="no data was given"):

@@ -18,7 +18,7 @@ def test_lines_are_numbered_from_one_wherever_chunks_end(cut: int) -> None:
     assert read("één\r\n\ntwo".encode(), cut) == [(1, "één"), (2, ""), (3, "two")]
 
 
-def test_a_byte_order_mark_is_dropped_only_at_the_start() -> None:
+def test_byte_order_mark_is_dropped_only_at_the_start() -> None:
     assert read("\ufeffa\n\ufeffb".encode()) == [(1, "a"), (2, "\ufeffb")]
 
 
@@ -32,7 +32,7 @@ def test_other_separators_do_not_end_a_line() -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 100])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
-def test_a_line_ends_with_lf_crlf_or_cr_wherever_chunks_end(end: str, cut: int) -> None:
+def test_line_ends_with_lf_crlf_or_cr_wherever_chunks_end(end: str, cut: int) -> None:
     told: list[str] = []
 
     assert read(end.join(["one", "", "three", "four"]).encode(), cut, told) == [
@@ -42,7 +42,7 @@ def test_a_line_ends_with_lf_crlf_or_cr_wherever_chunks_end(end: str, cut: int) 
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100])
-def test_a_carriage_return_among_other_line_ends_is_reported_with_its_line(cut: int) -> None:
+def test_carriage_return_among_other_line_ends_is_reported_with_its_line(cut: int) -> None:
     told: list[str] = []
 
     assert [line for _, line in read(b"a\nb\nc\rd\ne\rf\n", cut, told)] == ["a", "b", "c", "d", "e", "f"]
@@ -54,7 +54,7 @@ def test_invalid_utf_8_is_reported_with_its_offset() -> None:
         read(b"ab\nc\xe9\n", 2)
 
 
-def test_a_location_prints_file_and_line() -> None:
+def test_location_prints_file_and_line() -> None:
     assert str(Location("a\nb.tsv", 3)) == "a\\nb.tsv:3"
     assert str(Location("x.npz")) == "x.npz"
     assert str(Location("a.tsv", 2).error("bad\nfield; mend it")) == "a.tsv:2: bad\\nfield; mend it"

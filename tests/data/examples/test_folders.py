@@ -32,7 +32,7 @@ def test_files_in_several_folders_are_examples_of_the_folders_names(tmp_path: Pa
     ]
 
 
-def test_parts_of_the_data_may_lie_above_the_classes(tmp_path: Path) -> None:
+def test_split_folders_may_contain_the_class_folders(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for label in ("spam", "ham"):
             write(tmp_path, f"mail/{part}/{label}/{part}1.txt", f"{part} {label}")
@@ -45,7 +45,7 @@ def test_parts_of_the_data_may_lie_above_the_classes(tmp_path: Path) -> None:
     assert told[1] == "mail: left out test/urls_test.txt, train/urls_train.txt"
 
 
-def test_class_files_in_parts_stay_class_files(tmp_path: Path) -> None:
+def test_class_files_in_split_folders_stay_class_files(tmp_path: Path) -> None:
     for part in ("train", "dev"):
         for label in ("oak", "elm"):
             write(tmp_path, f"trees/{part}/{label}.txt", f"{part}\n{label}\n")
@@ -65,7 +65,7 @@ def test_format_folders_takes_every_file_of_every_folder(tmp_path: Path) -> None
     assert read(tmp_path, "news/rec.autos", "news/sci.space", format="folders")[0] == expected
 
 
-def test_notices_beside_class_files_are_left_out_and_told(tmp_path: Path) -> None:
+def test_notice_files_beside_class_files_are_skipped_and_reported(tmp_path: Path) -> None:
     write(tmp_path, "names/oak.txt", "a\nb\n")
     write(tmp_path, "names/elm.txt", "c\n")
     write(tmp_path, "names/ReadMe.txt", "hello")
@@ -77,7 +77,7 @@ def test_notices_beside_class_files_are_left_out_and_told(tmp_path: Path) -> Non
     assert told == ["names: left out LICENSE.txt, ReadMe.txt"]
 
 
-def test_as_many_labels_as_files_are_told(tmp_path: Path) -> None:
+def test_one_label_per_file_is_reported(tmp_path: Path) -> None:
     for i in range(12):
         write(tmp_path, f"pos/{i}.txt", "one line")
 
@@ -85,7 +85,7 @@ def test_as_many_labels_as_files_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
-def test_an_empty_file_in_a_class_folder_is_named(tmp_path: Path, text: str) -> None:
+def test_empty_file_in_a_class_folder_is_reported(tmp_path: Path, text: str) -> None:
     write(tmp_path, "mail/spam/1.txt", text)
     write(tmp_path, "mail/ham/2.txt", "x")
 

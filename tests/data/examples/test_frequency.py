@@ -30,7 +30,7 @@ def found(*days: str) -> tuple[Frequency, list[str]]:
         (("2023-05-01", "2023-05-08", "2023-05-15"), ["2023-05-22", "2023-05-29", "2023-06-05"]),
     ],
 )
-def test_the_next_dates(days: tuple[str, ...], after: list[str]) -> None:
+def test_next_dates(days: tuple[str, ...], after: list[str]) -> None:
     assert found(*days)[1] == after
 
 
@@ -43,7 +43,7 @@ def test_weeks_that_begin_on_sunday_leave_out_friday_and_saturday() -> None:
     assert after == ["2023-02-09", "2023-02-12", "2023-02-13"]
 
 
-def test_a_holiday_and_a_month_left_out_are_leaps() -> None:
+def test_holiday_and_missing_month_are_gaps() -> None:
     days = np.array(["2023-05-04", "2023-05-05", "2023-05-09", "2023-05-10"], "datetime64[s]")
     months = np.array(["2023-01-31", "2023-02-28", "2023-04-30", "2023-05-31"], "datetime64[s]")
 
@@ -51,7 +51,7 @@ def test_a_holiday_and_a_month_left_out_are_leaps() -> None:
     assert frequency_of(months, months).find_gaps(months, months).tolist() == [False, True, False]
 
 
-def test_days_are_counted_on_the_clock_where_it_is_put_back() -> None:
+def test_days_are_counted_on_the_local_clock_over_dst_changes() -> None:
     wall = np.array(["2023-10-28", "2023-10-29", "2023-10-30"], "datetime64[s]")
     times = wall - np.array([7200, 7200, 3600], "timedelta64[s]")
     frequency = frequency_of(times, wall)
@@ -60,5 +60,5 @@ def test_days_are_counted_on_the_clock_where_it_is_put_back() -> None:
     assert not frequency.find_gaps(times, wall).any()
 
 
-def test_of_an_even_number_of_steps_one_that_occurs_is_taken() -> None:
+def test_frequency_of_an_even_number_of_steps_is_one_that_occurs() -> None:
     assert found("2023-05-01", "2023-05-08", "2023-05-16")[0].count == 7

@@ -54,7 +54,9 @@ def try_to_read(path: str, task: str) -> None:
 
 
 @pytest.mark.parametrize(("task", "name"), KINDS)
-def test_texts(tmp_path_factory: pytest.TempPathFactory, task: str, name: str) -> None:
+def test_random_texts_give_examples_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, task: str, name: str
+) -> None:
     folder = tmp_path_factory.mktemp("hostile")
 
     @given(text=PIECES)
@@ -66,7 +68,9 @@ def test_texts(tmp_path_factory: pytest.TempPathFactory, task: str, name: str) -
 
 
 @pytest.mark.parametrize(("task", "name"), KINDS)
-def test_bytes(tmp_path_factory: pytest.TempPathFactory, task: str, name: str) -> None:
+def test_random_bytes_give_examples_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, task: str, name: str
+) -> None:
     folder = tmp_path_factory.mktemp("hostile")
 
     @given(data=st.binary(max_size=60))
@@ -77,7 +81,7 @@ def test_bytes(tmp_path_factory: pytest.TempPathFactory, task: str, name: str) -
 
 
 @pytest.mark.parametrize("name", ["a.idx", "a.npz"])
-def test_sound_files_with_some_bytes_changed(tmp_path: Path, name: str) -> None:
+def test_valid_files_with_changed_bytes_give_examples_or_one_error(tmp_path: Path, name: str) -> None:
     np.savez(tmp_path / "sound.npz", x=np.ones((4, 3, 2), np.float32), y=np.array([0, 1, 0, 1]))
     sound = idx(np.ones((4, 3, 2))) if name == "a.idx" else (tmp_path / "sound.npz").read_bytes()
 

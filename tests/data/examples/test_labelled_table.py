@@ -36,7 +36,7 @@ def asked(path: str, **reading: Any) -> list[tuple[Any, Any, str]]:
          "a.tsv:2: read as column names; label from 'class', text from 'text'; left out: id"),
     ],
 )  # fmt: skip
-def test_a_header_is_no_example_and_orders_the_columns(tmp_path: Path, content: str, message: str) -> None:
+def test_header_is_no_example_and_orders_the_columns(tmp_path: Path, content: str, message: str) -> None:
     assert told_by(write(tmp_path, "a.tsv", content)) == ([("purrs", "cat")], [message])
 
 
@@ -50,7 +50,7 @@ def test_columns_are_named_or_counted(tmp_path: Path) -> None:
     assert told_by(path, fields=Fields("other", "names", required=False))[0] == [("noise", "kind"), ("purrs", "cat")]
 
 
-def test_prediction_gives_a_header_the_column_that_it_adds(tmp_path: Path) -> None:
+def test_prediction_adds_its_column_to_the_header(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "label\ttext\npos\ta\n\n\tb\n")
 
     assert asked(path) == [
@@ -59,14 +59,14 @@ def test_prediction_gives_a_header_the_column_that_it_adds(tmp_path: Path) -> No
     assert asked(write(tmp_path, "a.csv", "text\na\n"))[0] == (None, None, "label,text")
 
 
-def test_a_missing_label_is_not_needed_for_prediction(tmp_path: Path) -> None:
+def test_missing_label_is_not_needed_for_prediction(tmp_path: Path) -> None:
     assert asked(write(tmp_path, "a.tsv", "\ta\n")) == [("a", None, "a")]
     assert asked(write(tmp_path, "a.jsonl", '{"label": 0.5, "text": "a"}')) == [
         ("a", "0.5", '{"label": 0.5, "text": "a"}')
     ]
 
 
-def test_blanks_around_labels_are_left_out_and_texts_are_kept(tmp_path: Path) -> None:
+def test_spaces_around_labels_are_stripped_but_not_around_texts(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "cat \t purrs \n\u00a0cat\u00a0\tmews\n")
 
     assert examples(path, "classify") == [(" purrs ", "cat"), ("mews", "cat")]
@@ -84,9 +84,7 @@ def test_blanks_around_labels_are_left_out_and_texts_are_kept(tmp_path: Path) ->
         ('cat\t"a\tb"\ndog\tbarks\n', [("a\tb", "cat"), ("barks", "dog")]),
     ],
 )
-def test_quoted_fields_lose_their_marks_and_that_is_told(
-    tmp_path: Path, content: str, found: list[tuple[str, str]]
-) -> None:
+def test_quotes_of_fields_are_removed_and_reported(tmp_path: Path, content: str, found: list[tuple[str, str]]) -> None:
     path = write(tmp_path, "a.tsv", content)
     read, told = told_by(path)
 
@@ -96,7 +94,7 @@ def test_quoted_fields_lose_their_marks_and_that_is_told(
     assert examples(again, "classify") == found
 
 
-def test_a_file_that_is_quoted_late_is_told_with_its_line(tmp_path: Path) -> None:
+def test_first_quoted_line_is_reported_late_in_a_file(tmp_path: Path) -> None:
     content = "dog\tbarks\n" * 120_000 + 'cat\t"it ""purrs"""\n'
     read, told = told_by(write(tmp_path, "a.tsv", content))
 
@@ -105,7 +103,7 @@ def test_a_file_that_is_quoted_late_is_told_with_its_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", ['cat\t"No," it said. "Yes"\ndog\tbarks\n', 'cat\t"purrs"\n', 'cat\t5" long\n'])
-def test_marks_that_are_part_of_a_text_stay(tmp_path: Path, content: str) -> None:
+def test_quotes_inside_a_text_are_kept(tmp_path: Path, content: str) -> None:
     read, told = told_by(write(tmp_path, "a.tsv", content))
 
     assert read[0] == (content.split("\n")[0].split("\t")[1], "cat")
@@ -125,7 +123,7 @@ def test_csv_of_texts(tmp_path: Path, content: str) -> None:
     assert examples(write(tmp_path, "a.csv", content), "classify") == [('a, "b"\nc', "x"), ("d", "y")]
 
 
-def test_the_line_of_a_row_is_the_one_that_it_starts_in(tmp_path: Path) -> None:
+def test_location_of_a_row_is_its_first_line(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", 'text,label\n"a\nb",x\n\nc\n')
 
     with pytest.raises(InputError, match=r"a\.csv:5: one column, but the first line has 2"):
@@ -186,7 +184,7 @@ def test_csv_that_starts_with_counts_and_class_names(tmp_path: Path) -> None:
         ("text,label\n", "a.csv: no example in it"),
     ],
 )
-def test_a_csv_that_cannot_be_read_names_line_and_column(tmp_path: Path, content: str, message: str) -> None:
+def test_csv_that_cannot_be_read_names_line_and_column(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, "a.csv", content), "classify")
 
@@ -214,14 +212,14 @@ def test_json_arrays_and_lines(tmp_path: Path) -> None:
         ('{"body": "a", "kind": "x"}', 'a.json:1: no "label"; a line is {"label": ..., "text": ...}; --label names'),
     ],
 )
-def test_json_that_is_wrong_is_named_by_its_line(tmp_path: Path, content: str, message: str) -> None:
+def test_invalid_json_error_shows_the_line(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, "a.json", content), "classify")
 
     assert message in str(error.value)
 
 
-def test_a_format_stands_above_the_name_and_must_suit_the_task(tmp_path: Path) -> None:
+def test_format_option_overrides_the_name_and_must_suit_the_task(tmp_path: Path) -> None:
     path = write(tmp_path, "a.data", "x\ta\n")
 
     assert examples(path, "classify", format="tsv") == [("a", "x")]
@@ -244,7 +242,7 @@ def test_predictions_of_a_known_model_are_left_out(tmp_path: Path) -> None:
         examples(path, "classify")
 
 
-def test_header_of_pairs_is_told(tmp_path: Path) -> None:
+def test_header_of_pairs_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "Source\tTarget\na\tb\n")
 
     assert told_by(path, "translate") == ([("a", "b")], ["a.tsv:1: read as column names, not as an example"])

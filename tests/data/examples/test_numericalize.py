@@ -120,7 +120,7 @@ def test_dense_padding_is_zero_after_scaling_too(tmp_path: Path) -> None:
     assert not np.isnan(batch.y[1:]).any()
 
 
-def test_an_unknown_label_is_an_error_unless_targets_are_optional(tmp_path: Path) -> None:
+def test_unknown_label_is_an_error_unless_targets_are_optional(tmp_path: Path) -> None:
     schema = dataset(write(tmp_path, "a.tsv", "pos\ta\nneg\tb\n"), "classify").schema
     path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
 
@@ -151,7 +151,7 @@ def test_examples_without_answers_have_no_targets(tmp_path: Path) -> None:
         ("regress", "text", "one.tsv:4: a text where the model takes 1 features a step"),
     ],
 )
-def test_a_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str, x: Any, message: str) -> None:
+def test_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str, x: Any, message: str) -> None:
     path = (
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
@@ -165,7 +165,7 @@ def test_a_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str
         numericalize(ExampleSet("translate", records.items), schema)
 
 
-def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
+def test_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
     schema = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").schema
     records = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
 
@@ -173,7 +173,7 @@ def test_a_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
         numericalize(records, schema)
 
 
-def test_a_target_that_is_not_a_bit_is_an_error(tmp_path: Path) -> None:
+def test_target_that_is_not_a_bit_is_an_error(tmp_path: Path) -> None:
     schema = dataset(write(tmp_path, "a.csv", "x,y\n0,1\n1,0\n"), "regress", columns="y").schema
     path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
 
@@ -202,7 +202,7 @@ def test_split_preserves_every_example(tagged: EncodedExamples, valid: float, se
         assert batches[place.line][1].spelling is tagged.spelling
 
 
-def test_an_empty_validation_part_is_none(tagged: EncodedExamples) -> None:
+def test_empty_validation_part_is_none(tagged: EncodedExamples) -> None:
     assert tagged.split(0, 1) == (tagged, None)
     assert len(tagged.sample(7, 1)) == 7
     assert len(tagged.sample(700, 1)) == 40
@@ -218,14 +218,14 @@ def test_fingerprints_differ_between_datasets(tmp_path: Path) -> None:
     assert classes[0].fingerprint != classes[1].fingerprint
 
 
-def test_an_older_schema_encodes_new_examples(tmp_path: Path) -> None:
+def test_older_schema_encodes_new_examples(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
     schema = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
 
     assert numericalize(records, schema).schema is schema
 
 
-def test_the_fingerprint_of_version_0_1_is_unchanged(tmp_path: Path) -> None:
+def test_fingerprint_of_version_0_1_is_unchanged(tmp_path: Path) -> None:
     records = read_records([write(tmp_path, "a.csv", "x,y\n0.1,10.3\n4.7,30.9\n2.2,-7.1\n")], "regress", columns="y")
     inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
     outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
@@ -250,7 +250,7 @@ def test_outputs_are_scaled_in_float64(tmp_path: Path) -> None:
     assert data.actual(np.arange(5))[0, :, 0].tolist() == [1.7e9 + 2 * i for i in range(5)]
 
 
-def test_a_long_word_does_not_pad_the_short_ones(tmp_path: Path) -> None:
+def test_long_word_does_not_pad_the_short_ones(tmp_path: Path) -> None:
     words = ["abc"[: 1 + i % 3] + str(i) for i in range(40)]
     text = "".join(f"{word} X\n" for word in [*words[:20], "a" * 9000, *words[20:]])
     data = dataset(write(tmp_path, "a.txt", text), "tag")

@@ -30,7 +30,7 @@ def test_nan_is_ignored() -> None:
     assert np.isnan(scaling.transform(np.array([[np.nan, 0]]))).tolist() == [[True, False]]
 
 
-def test_a_constant_column_has_deviation_one() -> None:
+def test_constant_column_has_deviation_one() -> None:
     assert StandardScaler.fit([np.full((5, 1), 0.1)]).deviation == (1.0,)
 
 
@@ -63,7 +63,7 @@ SOUND = {"mean": [0.0], "deviation": [1.0], "names": "a"}
         {"dtype": "float16"},
     ],
 )
-def test_an_invalid_mapping_is_rejected(change: dict[str, object]) -> None:
+def test_invalid_mapping_is_rejected(change: dict[str, object]) -> None:
     assert scaler_from_dict(SOUND).size == 1
     with pytest.raises(InputError):
         scaler_from_dict(SOUND | change)
@@ -73,7 +73,7 @@ def test_an_invalid_mapping_is_rejected(change: dict[str, object]) -> None:
     ("level", "spread"),
     [(0.0, 1e-14), (3e-14, 1e-14), (0.0, 1e-300), (1e-310, 1e-311), (1.7e9, 1.0), (1.7e9, 1e-5), (1e30, 1e28)],
 )
-def test_a_spread_of_any_size_is_scaled_to_one(level: float, spread: float) -> None:
+def test_spread_of_any_size_is_scaled_to_one(level: float, spread: float) -> None:
     steps = np.arange(50.0) - 24.5
     column = level + spread * steps
     scaling = StandardScaler.fit([column[:20, None], column[20:, None]])
@@ -88,7 +88,7 @@ def test_a_spread_of_any_size_is_scaled_to_one(level: float, spread: float) -> N
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e-14, 1.7e9 + 0.1, 1e30, 5e-324])
 @pytest.mark.parametrize("count", [1, 3, 100_001])
-def test_a_constant_column_of_any_magnitude_is_safe(value: float, count: int) -> None:
+def test_constant_column_of_any_magnitude_is_safe(value: float, count: int) -> None:
     column = np.full((count, 1), value)
 
     assert StandardScaler.fit([column]) == StandardScaler((value,), (1.0,))
@@ -97,7 +97,7 @@ def test_a_constant_column_of_any_magnitude_is_safe(value: float, count: int) ->
     assert not predicted.transform(column).any()
 
 
-def test_a_spread_of_rounding_errors_counts_as_constant() -> None:
+def test_spread_of_rounding_errors_counts_as_constant() -> None:
     column = np.array([0.1 + 0.2, 0.3] * 20)[:, None]
 
     assert np.ptp(column) > 0
@@ -113,7 +113,7 @@ def test_scaled_numbers_are_clipped_to_the_range_float32_can_square() -> None:
     assert np.isfinite(scaled[:2] ** 2).all()
 
 
-def test_a_scaling_of_version_0_1_rounds_to_float32_first() -> None:
+def test_scaling_of_version_0_1_rounds_to_float32_first() -> None:
     old = scaler_from_dict({"mean": [1.7e9], "deviation": [60.0], "names": ""})
     number = np.array([[1.7e9 + 77]])
 

@@ -98,7 +98,7 @@ def test_bits_are_not_scaled_and_numbers_are(schemas: dict[str, TaskSchema]) -> 
     assert schemas["classify dense"].inputs.deviation == (255.0,) * 4
 
 
-def test_the_columns_of_a_table_are_remembered(schemas: dict[str, TaskSchema]) -> None:
+def test_columns_of_a_table_are_remembered(schemas: dict[str, TaskSchema]) -> None:
     assert schemas["regress"].columns == Columns(("x",), ("y", "z"))
     assert schemas["forecast"].columns == Columns(("a", "b"), (), "date")
     assert schemas["classify dense"].columns is None
@@ -125,7 +125,7 @@ def test_validation_examples_are_not_in_the_schema(tmp_path: Path) -> None:
     assert len(whole.tokens.known) == 50
 
 
-def test_a_series_is_scaled_by_its_training_part(tmp_path: Path) -> None:
+def test_series_is_scaled_by_its_training_part(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "a\n" + "".join(f"{value}\n" for value in [1.0, 3.0] * 5 + [1000.0] * 10))
     scaling = dataset(path, "forecast", seq=2, horizon=1, valid=0.5).schema.inputs
 
@@ -143,7 +143,7 @@ def test_regress_needs_a_target(tmp_path: Path) -> None:
         dataset(write(tmp_path, "a.csv", "x,y\n1,\n"), "regress", columns="y")
 
 
-def test_an_unknown_label_suggests_the_nearest_one(schemas: dict[str, TaskSchema]) -> None:
+def test_unknown_label_suggests_the_nearest_one(schemas: dict[str, TaskSchema]) -> None:
     with pytest.raises(InputError, match=r"a\.tsv:7: label 'poss' is unknown; did you mean pos\?; the model knows neg"):
         schemas["classify"].label_id("poss", Location("a.tsv", 7))
 
@@ -172,12 +172,12 @@ def test_an_unknown_label_suggests_the_nearest_one(schemas: dict[str, TaskSchema
         ("translate", {"labels": "a"}),
     ],
 )
-def test_an_invalid_mapping_is_rejected(schemas: dict[str, TaskSchema], kind: str, change: dict[str, object]) -> None:
+def test_invalid_mapping_is_rejected(schemas: dict[str, TaskSchema], kind: str, change: dict[str, object]) -> None:
     with pytest.raises(InputError):
         schema_from_dict(schemas[kind].to_dict() | change)
 
 
-def test_a_mapping_without_a_required_table_is_rejected(schemas: dict[str, TaskSchema]) -> None:
+def test_mapping_without_a_required_table_is_rejected(schemas: dict[str, TaskSchema]) -> None:
     for schema in schemas.values():
         mapping = schema.to_dict()
         for name in set(mapping) - {"characters", "binary", "date"}:
@@ -249,7 +249,7 @@ def test_numbers_come_before_other_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "end"), [(12, "l11"), (13, "...")])
-def test_an_error_lists_at_most_twelve_labels(tmp_path: Path, count: int, end: str) -> None:
+def test_error_lists_at_most_twelve_labels(tmp_path: Path, count: int, end: str) -> None:
     lines = "".join(f"l{n:02}\ta\n" for n in range(count))
     schema = dataset(write(tmp_path, "a.tsv", lines), "classify").schema
     with pytest.raises(InputError, match=rf"knows l00, .*{end}$"):

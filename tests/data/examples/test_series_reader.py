@@ -23,7 +23,7 @@ def remark(records: ExampleSet) -> str:
     return line.partition("t.csv: ")[2]
 
 
-def test_rows_with_the_newest_first_are_reversed_and_told(tmp_path: Path) -> None:
+def test_rows_with_the_newest_first_are_reversed_and_reported(tmp_path: Path) -> None:
     records = read(tmp_path, ["03/15/2023,3", "03/14/2023,2", "03/13/2023,1"])
 
     assert records.items[0].x.values[:, 0].tolist() == [1, 2, 3]
@@ -51,14 +51,14 @@ def test_rows_with_the_newest_first_are_reversed_and_told(tmp_path: Path) -> Non
         (["x,2023-01-01,1", "x,,2", "x,2023-01-02,3"], "t.csv:3: column 'date' has no date ('')"),
     ],
 )  # fmt: skip
-def test_the_reason_why_rows_are_not_in_order_is_given(tmp_path: Path, rows: list[str], message: str) -> None:
+def test_error_explains_why_rows_are_not_in_order(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path, rows, "town,date,p")
 
     assert message in str(error.value)
 
 
-def test_hours_with_offsets_go_through_the_night_when_clocks_are_put_back(tmp_path: Path) -> None:
+def test_hours_with_utc_offsets_are_regular_over_dst_changes(tmp_path: Path) -> None:
     shown = ["01:00:00+02:00", "02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00"]
     series = read(tmp_path, [f"2023-10-29 {time},{i}" for i, time in enumerate(shown)]).items[0].x
 
@@ -86,7 +86,7 @@ def test_fractions_of_a_second_are_steps(tmp_path: Path) -> None:
          "Unix time in milliseconds (1600000000000 is 2020-09-13 12:26:40.000)", "1600000180000"),
     ],
 )  # fmt: skip
-def test_numbers_that_are_times_are_told_and_not_forecast(
+def test_time_columns_of_numbers_are_reported_and_not_forecast(
     tmp_path: Path, name: str, numbers: tuple[str, ...], words: str, after: str
 ) -> None:
     records = read(tmp_path, [f"{number},{i}" for i, number in enumerate(numbers)], f"{name},p")
@@ -104,7 +104,7 @@ def test_large_values_are_not_times(tmp_path: Path) -> None:
     assert (records.inputs, records.items[0].x.date, records.remarks) == (("p", "q"), None, ())
 
 
-def test_columns_that_look_like_times_or_counts_are_told(tmp_path: Path) -> None:
+def test_columns_that_look_like_times_or_counts_are_reported(tmp_path: Path) -> None:
     records = read(tmp_path, [f"{i},{2010 + i // 4},{i % 4 + 1},{i * i}" for i in range(8)], "No,year,month,p")
 
     assert records.inputs == ("No", "year", "month", "p")
@@ -114,7 +114,7 @@ def test_columns_that_look_like_times_or_counts_are_told(tmp_path: Path) -> None
     )
 
 
-def test_a_column_of_dates_that_is_not_understood_is_told(tmp_path: Path) -> None:
+def test_unparsed_date_column_is_reported(tmp_path: Path) -> None:
     records = read(tmp_path, ["first of May,1", "second of May,2"])
 
     assert records.items[0].x.times is None
@@ -123,7 +123,7 @@ def test_a_column_of_dates_that_is_not_understood_is_told(tmp_path: Path) -> Non
     )
 
 
-def test_the_order_of_day_and_month_is_remembered(tmp_path: Path) -> None:
+def test_day_month_order_is_saved_in_the_schema(tmp_path: Path) -> None:
     from fastrnn.config import Config
     from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 
@@ -157,7 +157,7 @@ def test_missing_values_are_filled_in_or_dropped_as_asked(
 
 
 @pytest.mark.parametrize("missing", ["interpolate", "last"])
-def test_rows_before_the_first_value_are_left_out(tmp_path: Path, missing: str) -> None:
+def test_rows_before_the_first_value_are_dropped(tmp_path: Path, missing: str) -> None:
     rows = ["2023-01-01,,5", "2023-01-02,1,6", "2023-01-03,2,", "2023-01-04,3,8"]
     records = read(tmp_path, rows, "date,p,q", missing=missing)
 

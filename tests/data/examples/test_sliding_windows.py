@@ -47,7 +47,7 @@ def test_every_window_has_its_past_and_its_future(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.inverse_transform(batch.y, rows), data.actual(rows), rtol=1e-5)
 
 
-def test_the_calendar_knows_hours_and_days_of_the_week() -> None:
+def test_calendar_features_encode_hours_and_weekdays() -> None:
     times = np.array(["2024-02-26T00:00", "2024-02-26T06:00", "2024-03-03T12:00"], "datetime64[s]")  # Monday, Sunday
     found = calendar_features(times)
 
@@ -87,13 +87,13 @@ def test_every_series_is_split_and_no_window_crosses_from_one_to_another(tmp_pat
     assert set(train.actual(np.arange(len(train)))[:, :, 0].ravel()) == {*range(3, 10), *range(1003, 1006)}
 
 
-def test_too_short_to_validate_is_none(tmp_path: Path) -> None:
+def test_series_too_short_to_split_has_no_validation(tmp_path: Path) -> None:
     data = windows(hourly(tmp_path, 8), seq=5, horizon=3)
 
     assert data.split(0.1, 1) == (data, None)
 
 
-def test_plain_forecasts(tmp_path: Path) -> None:
+def test_baseline_forecasts_are_persistence_and_seasonal(tmp_path: Path) -> None:
     data = windows(hourly(tmp_path, 80), seq=30, horizon=30)
     rows = np.array([0, 7])
 
@@ -114,7 +114,7 @@ def test_steps_per_day(seconds: int, steps: int | None) -> None:
     assert steps_per_day(Series(("a",), np.zeros((5, 1)))) is None
 
 
-def test_free_running_goes_on_from_what_was_said(tmp_path: Path) -> None:
+def test_free_running_forecast_feeds_back_its_own_predictions(tmp_path: Path) -> None:
     path = hourly(tmp_path, 26)
     vocabulary = windows(path, seq=4, horizon=3).schema
     latest = numericalize(read_records([path], "forecast", answers=False), vocabulary)
@@ -154,7 +154,7 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
         numericalize(read_records([path], "forecast"), vocabulary)
 
 
-def test_fingerprints_tell_series_apart(tmp_path: Path) -> None:
+def test_fingerprints_differ_between_series(tmp_path: Path) -> None:
     one, two = (windows(hourly(tmp_path, 20, f"{n}.csv", n), seq=5, horizon=3) for n in (0, 1))
 
     assert one.fingerprint != two.fingerprint
@@ -162,7 +162,7 @@ def test_fingerprints_tell_series_apart(tmp_path: Path) -> None:
     assert len(one.sample(3, 1)) == 3
 
 
-def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
+def test_gap_in_the_dates_is_reported_with_its_row(tmp_path: Path) -> None:
     even = read_records([hourly(tmp_path, 20)], "forecast")
     rows = [f"2024-01-01 {hour:02}:00,{hour}\n" for hour in (0, 1, 2, 5, 6, 7, 9, 10)]
     gappy = read_records([write(tmp_path, "gap.csv", "date,a\n" + "".join(rows))], "forecast")
@@ -179,5 +179,5 @@ def test_a_leap_in_the_dates_is_told_with_its_row(tmp_path: Path) -> None:
     )
 
 
-def test_series_without_dates_have_no_leaps(tmp_path: Path) -> None:
+def test_series_without_dates_have_no_gaps(tmp_path: Path) -> None:
     assert describe_gaps(read_records([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None

@@ -55,7 +55,7 @@ def test_waiting_items_arrive_in_one_chunk() -> None:
     assert [item for piece in found for item in piece] == list(range(257, 300))
 
 
-def test_an_error_is_raised_after_the_items_before_it() -> None:
+def test_error_is_raised_after_the_items_before_it() -> None:
     def failing() -> Iterator[int]:
         yield 1
         yield 2

@@ -56,7 +56,7 @@ def test_decoding_stops_at_the_end_symbol() -> None:
     assert SymbolVocab("words", ["Hi", ",", "you"]).decode([2, 3, 4]) == "Hi, you"
 
 
-def test_an_unknown_character_of_a_prime_is_an_error_or_skipped() -> None:
+def test_unknown_character_of_a_prompt_is_an_error_or_skipped() -> None:
     symbols = SymbolVocab("chars", "ab")
 
     with pytest.raises(InputError, match="the text has characters that the model does not know: 'z' \\(once\\)"):
@@ -96,18 +96,18 @@ def test_json_round_trip(symbols: SymbolVocab) -> None:
         {"unit": "chars", "known": "a", "more": 1},
     ],
 )
-def test_an_invalid_mapping_is_rejected(mapping: object) -> None:
+def test_invalid_mapping_is_rejected(mapping: object) -> None:
     with pytest.raises(InputError):
         symbol_vocab_from_dict(mapping)
 
 
-def test_the_constructor_validates() -> None:
+def test_constructor_validates() -> None:
     with pytest.raises(InputError, match="single ones"):
         SymbolVocab("chars", ["ab"])
     with pytest.raises(InputError, match="line breaks"):
         SymbolVocab("tokens", ["a\nb"])
 
 
-def test_an_invalid_policy_is_rejected() -> None:
+def test_invalid_policy_is_rejected() -> None:
     with pytest.raises(ConfigError, match="unknown is 'ignore'"):
         SymbolVocab("chars", "ab").encode("ab", "ignore")

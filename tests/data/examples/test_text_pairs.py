@@ -10,7 +10,7 @@ from fastrnn.data.examples.readers.dispatch import read_records
 from fastrnn.errors import InputError
 
 
-def test_the_files_of_a_folder_are_the_classes(tmp_path: Path) -> None:
+def test_files_of_a_folder_are_the_classes(tmp_path: Path) -> None:
     write(tmp_path, "names/Irish.txt", "Adam\n\nAhearn\n")
     write(tmp_path, "names/Czech.txt", "Abl\r\n")
     write(tmp_path, "names/README.md", "not a class")
@@ -24,13 +24,13 @@ def test_the_files_of_a_folder_are_the_classes(tmp_path: Path) -> None:
     ]
 
 
-def test_class_files_may_be_given_one_by_one(tmp_path: Path) -> None:
+def test_class_files_may_be_given_separately(tmp_path: Path) -> None:
     paths = [write(tmp_path, f"{name}.txt", text) for name, text in (("b", "x\n"), ("a", "y\n"))]
 
     assert [(r.x, r.y) for r in read_records(paths, "classify").items] == [("x", "b"), ("y", "a")]
 
 
-def test_for_generate_the_label_is_given_and_the_text_the_answer(tmp_path: Path) -> None:
+def test_generate_examples_have_the_label_as_input_and_the_text_as_target(tmp_path: Path) -> None:
     write(tmp_path, "names/Irish.txt", "Adam\n")
 
     assert examples(str(tmp_path / "names"), "generate") == [("Irish", "Adam")]
@@ -43,7 +43,7 @@ def test_tsv_is_label_and_text(tmp_path: Path) -> None:
     assert examples(path, "classify") == [("a fine film", "pos"), ("dull ", "neg")]
 
 
-def test_for_prediction_the_label_may_be_missing(tmp_path: Path) -> None:
+def test_label_may_be_missing_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "pos\ta\nb\n")
 
     assert examples(path, "classify", answers=False) == [("a", "pos"), ("b", None)]
@@ -72,7 +72,7 @@ def test_jsonl_takes_vectors_for_generate(tmp_path: Path) -> None:
     assert examples(write(tmp_path, "b.jsonl", '{"label": "x", "text": "y"}\n'), "generate") == [("x", "y")]
 
 
-def test_kinds_of_two_files_are_not_mixed(tmp_path: Path) -> None:
+def test_files_of_two_formats_are_not_mixed(tmp_path: Path) -> None:
     labels, numbers = write(tmp_path, "a.tsv", "x\ty\n"), write(tmp_path, "b.jsonl", '{"given": [1], "text": "y"}\n')
 
     with pytest.raises(InputError, match=r"b\.jsonl:1: numbers where the examples before have a text or label"):
@@ -137,9 +137,7 @@ def test_kinds_of_two_files_are_not_mixed(tmp_path: Path) -> None:
         ("generate", "a.jsonl", f'{{"given": [1{"0" * 400}], "text": "a"}}', "finite numbers"),
     ],
 )
-def test_what_is_wrong_is_named_by_file_and_line(
-    tmp_path: Path, task: str, name: str, content: str, message: str
-) -> None:
+def test_errors_show_file_and_line(tmp_path: Path, task: str, name: str, content: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         examples(write(tmp_path, name, content), task)
 

@@ -90,6 +90,6 @@ def test_only_the_start_of_a_long_text_counts() -> None:
     )
 
 
-def test_the_choice_is_deterministic() -> None:
+def test_choice_is_deterministic() -> None:
     texts = sentences()
     assert choose_token_unit(texts) == choose_token_unit(list(texts))

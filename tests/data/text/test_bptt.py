@@ -47,7 +47,7 @@ def test_every_epoch_covers_its_positions_once(case: tuple[Corpus, int, int, int
 
 
 @given(case=cases())
-def test_a_stream_goes_on_in_the_next_window(case: tuple[Corpus, int, int, int]) -> None:
+def test_stream_continues_in_the_next_window(case: tuple[Corpus, int, int, int]) -> None:
     corpus, _, _, _ = case
     streams = TBPTTStreams(*case)
     n = len(corpus)
@@ -72,7 +72,7 @@ def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int, int, int], index: int) -> None:
+def test_state_is_reset_at_documents_and_epochs(case: tuple[Corpus, int, int, int], index: int) -> None:
     corpus, _, _, _ = case
     streams = TBPTTStreams(*case)
     window = streams.window(index)
@@ -85,7 +85,7 @@ def test_the_state_starts_again_at_documents_and_epochs(case: tuple[Corpus, int,
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_a_window_depends_on_nothing_but_its_index(case: tuple[Corpus, int, int, int], index: int) -> None:
+def test_window_is_a_pure_function_of_its_index(case: tuple[Corpus, int, int, int], index: int) -> None:
     once, again = TBPTTStreams(*case), TBPTTStreams(*case)
     again.window(3)
     again.window(0)
@@ -94,7 +94,7 @@ def test_a_window_depends_on_nothing_but_its_index(case: tuple[Corpus, int, int,
     np.testing.assert_array_equal(once.window(index).y, again.window(index).y)
 
 
-def test_epochs_are_turned_by_the_seed() -> None:
+def test_epochs_are_rotated_by_the_seed() -> None:
     corpus = make_corpus(5000)
     first = {seed: [int(TBPTTStreams(corpus, 2, 50, seed).window(50 * e).x[0, 0]) for e in range(4)] for seed in (1, 2)}
 
@@ -113,7 +113,7 @@ def test_windows_share_no_memory() -> None:
 
 
 @pytest.mark.parametrize(("n", "batch", "seq"), [(100, 10, 10), (2, 2, 1), (50, 1, 50)])
-def test_a_text_too_short_for_one_window_is_an_error(n: int, batch: int, seq: int) -> None:
+def test_text_too_short_for_one_window_is_an_error(n: int, batch: int, seq: int) -> None:
     with pytest.raises(ConfigError) as caught:
         TBPTTStreams(make_corpus(n), batch, seq, 1)
 
@@ -165,12 +165,12 @@ def test_streams_of_an_evaluation_are_warmed_up_before_their_own_region() -> Non
 
 
 @pytest.mark.parametrize(("n", "streams"), [(2, 1), (8191, 1), (8192, 2), (40_000, 9), (65_000, 15)])
-def test_the_number_of_evaluation_streams_depends_on_the_length_alone(n: int, streams: int) -> None:
+def test_number_of_evaluation_streams_depends_on_the_length_alone(n: int, streams: int) -> None:
     assert next(evaluation_windows(make_corpus(n))).x.shape[1] == streams
 
 
 @pytest.mark.parametrize("size", [1, 100, 1000, 5000, 20_000, 39_999])
-def test_a_part_is_taken_from_all_over_the_text(size: int) -> None:
+def test_partial_evaluation_samples_the_whole_text(size: int) -> None:
     n = 40_000
     made = list(evaluation_windows(make_corpus(n, [], []), size=size))
     x, y = (np.concatenate(a) for a in zip(*((w.x, w.y) for w in made), strict=True))
@@ -184,13 +184,13 @@ def test_a_part_is_taken_from_all_over_the_text(size: int) -> None:
         assert np.flatnonzero(y[:, s] >= 0)[0] == min(256, size // streams // 8)
 
 
-def test_a_part_as_large_as_the_text_is_the_text() -> None:
+def test_partial_evaluation_of_the_full_size_is_the_whole_text() -> None:
     corpus = make_corpus(9000)
     for whole, part in zip(evaluation_windows(corpus), evaluation_windows(corpus, size=9000), strict=True):
         np.testing.assert_array_equal(whole.y, part.y)
 
 
-def test_a_text_of_two_tokens_can_be_evaluated() -> None:
+def test_text_of_two_tokens_can_be_evaluated() -> None:
     (window,) = evaluation_windows(make_corpus(2))
 
     np.testing.assert_array_equal(window.x, [[0]])
@@ -228,19 +228,19 @@ def test_ranks_share_the_streams_of_an_evaluation(ranks: int, monkeypatch: pytes
 
 
 @given(case=cases())
-def test_starts_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
+def test_resets_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
     streams = TBPTTStreams(*case)
     found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
     for window in found:
         assert window.resets is None or set(np.unique(window.resets)) <= {0, 1}
 
 
-def test_the_first_token_of_a_vocabulary_counts_like_any_other() -> None:
+def test_first_token_of_a_vocabulary_counts_like_any_other() -> None:
     x = np.zeros((2, 2), np.int32)
     assert Window(x, np.array([[0, -1], [3, 0]], np.int32), None).scored_count == 3
 
 
-def test_the_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
     made = list(evaluation_windows(make_corpus(200), seq=7, warm=5))
     assert made[-1].scored_count

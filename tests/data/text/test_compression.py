@@ -39,7 +39,7 @@ def write_zip(path: Path, **members: bytes) -> Path:
 @every_format
 @pytest.mark.parametrize("chunk", [20, 100, 1 << 20])
 @pytest.mark.parametrize("has_suffix", [True, False])
-def test_a_compressed_file_is_known_by_its_first_bytes(
+def test_compressed_file_is_detected_by_its_first_bytes(
     suffix: str, chunk: int, has_suffix: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compression, "CHUNK", chunk)
@@ -113,7 +113,7 @@ def test_damaged_gzip_is_an_error(content: bytes, message: str, tmp_path: Path) 
 
 
 @every_format
-def test_a_compressed_bomb_comes_in_small_chunks(suffix: str, tmp_path: Path) -> None:
+def test_compressed_bomb_is_decompressed_in_small_chunks(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"a{suffix}").write_bytes(COMPRESS[suffix](b"\n" * (8 << 20)))
 
     sizes = [len(chunk) for chunk in expand([str(tmp_path / f"a{suffix}")])[0].chunks()]
@@ -136,13 +136,13 @@ def test_text_that_begins_like_bzip2_is_text(tmp_path: Path) -> None:
     assert list(read(tmp_path / "a.txt").values()) == [b"BZh9 is a magic number\n"]
 
 
-def test_a_zip_archive_of_one_file_is_that_file_whatever_it_holds(tmp_path: Path) -> None:
+def test_zip_archive_of_one_file_is_that_file_whatever_it_holds(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", corpus=b"\0one")
 
     assert read(path) == {f"{path}/corpus": b"\0one"}
 
 
-def test_a_zip_archive_is_read_like_a_folder(tmp_path: Path) -> None:
+def test_zip_archive_is_read_like_a_folder(tmp_path: Path) -> None:
     path = write_zip(
         tmp_path / "A.ZIP",
         b_txt=b"two",
@@ -161,7 +161,7 @@ def test_a_zip_archive_is_read_like_a_folder(tmp_path: Path) -> None:
     assert list(read(tmp_path / "*.ZIP").values()) == [b"one", b"two", b"three"]
 
 
-def test_a_damaged_encrypted_or_empty_zip_archive_is_an_error(tmp_path: Path) -> None:
+def test_damaged_encrypted_or_empty_zip_archive_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     whole = write_zip(path, text=b"a text of some length " * 5).read_bytes()
     encrypted = bytearray(whole)
@@ -180,6 +180,6 @@ def test_a_damaged_encrypted_or_empty_zip_archive_is_an_error(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("line", [b"a\n", b"aaa\n", b"BZ is short\n"])
-def test_a_short_line_of_a_live_pipe_is_returned_before_the_next_read(line: bytes) -> None:
+def test_short_line_of_a_live_pipe_is_returned_before_the_next_read(line: bytes) -> None:
     delivered = iter([line])
     assert next(compression.read_chunks(lambda size: next(delivered), "standard input")) == line

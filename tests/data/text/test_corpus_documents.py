@@ -23,7 +23,7 @@ def test_each_file_is_a_document_and_a_break(tokens: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("tokens", ["chars", "bytes"])
-def test_a_document_starts_at_each_separator(tokens: str, tmp_path: Path) -> None:
+def test_document_starts_at_each_separator(tokens: str, tmp_path: Path) -> None:
     names = written(tmp_path, "--one----two-", "-three--")
 
     corpus = read_corpus(names, tokens=tokens, separator="--")
@@ -32,14 +32,14 @@ def test_a_document_starts_at_each_separator(tokens: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(corpus.breaks, [0, 13])
 
 
-def test_a_separator_of_words_may_be_rare() -> None:
+def test_separator_of_words_may_be_rare() -> None:
     corpus = corpus_from_text("one two\n\nEND\n\none two\n", tokens="words", separator="\n\nEND")
 
     np.testing.assert_array_equal(corpus.starts, [0, 2])
     np.testing.assert_array_equal(corpus.breaks, [0])
 
 
-def test_a_separator_of_wide_characters_is_found_between_whole_characters() -> None:
+def test_separator_of_wide_characters_is_found_between_whole_characters() -> None:
     filler = "".join(map(chr, range(0x400, 0x600)))
 
     corpus = corpus_from_text(filler + "ж☃" + filler + "ж☃", separator="ж☃")
@@ -47,11 +47,11 @@ def test_a_separator_of_wide_characters_is_found_between_whole_characters() -> N
     np.testing.assert_array_equal(corpus.starts, [0, 512, 1026])
 
 
-def test_a_separator_that_never_stands_in_the_text_changes_nothing() -> None:
+def test_separator_that_does_not_occur_changes_nothing() -> None:
     np.testing.assert_array_equal(corpus_from_text("abc", separator="☃").starts, [0])
 
 
-def test_characters_that_a_vocabulary_lacks_can_be_skipped(tmp_path: Path) -> None:
+def test_unknown_characters_can_be_skipped_in_a_corpus(tmp_path: Path) -> None:
     names = written(tmp_path, "xaxb", "xx", "xcx|a", "bx", "xx")
 
     corpus = read_corpus(names, tokenizer=CharTokenizer("abc|"), unknown="skip", separator="|")
@@ -62,7 +62,7 @@ def test_characters_that_a_vocabulary_lacks_can_be_skipped(tmp_path: Path) -> No
     np.testing.assert_array_equal(corpus.breaks, [0, 2, 5])
 
 
-def test_the_fingerprint_tells_corpora_apart(tmp_path: Path) -> None:
+def test_fingerprints_differ_between_corpora(tmp_path: Path) -> None:
     base = corpus_from_text("abab")
     others = [
         corpus_from_text("abba"),
@@ -77,7 +77,7 @@ def test_the_fingerprint_tells_corpora_apart(tmp_path: Path) -> None:
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 7
 
 
-def test_the_split_is_the_contiguous_tail(tmp_path: Path) -> None:
+def test_split_is_the_contiguous_tail(tmp_path: Path) -> None:
     corpus = read_corpus(written(tmp_path, "abcd", "e|fghi|j"), separator="|")
 
     train, valid = split_corpus(corpus, 0.5)
@@ -93,7 +93,7 @@ def test_the_split_is_the_contiguous_tail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n", "valid", "tail"), [(1000, 0.1, 100), (1115394, 0.1, 111540), (11, 0.1, 2), (10, 0.5, 5)])
-def test_the_split_is_where_the_field_puts_it(n: int, valid: float, tail: int) -> None:
+def test_split_is_at_the_conventional_position(n: int, valid: float, tail: int) -> None:
     corpus = Corpus(np.zeros(n, np.uint8), np.array([0]), np.array([0]), ByteTokenizer())
 
     train, held_out = split_corpus(corpus, valid)
@@ -103,13 +103,13 @@ def test_the_split_is_where_the_field_puts_it(n: int, valid: float, tail: int) -
 
 
 @pytest.mark.parametrize("valid", [0.0, 0.1])
-def test_a_tail_too_short_to_score_is_not_split_off(valid: float) -> None:
+def test_tail_too_short_to_score_is_not_split_off(valid: float) -> None:
     corpus = corpus_from_text("abcde")
 
     assert split_corpus(corpus, valid) == (corpus, None)
 
 
-def test_a_document_that_starts_at_the_cut_belongs_to_the_tail() -> None:
+def test_document_that_starts_at_the_cut_belongs_to_the_tail() -> None:
     train, valid = split_corpus(corpus_from_text("ab|cd|", separator="|"), 0.6)
 
     assert valid is not None

@@ -25,30 +25,30 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
-def test_wide_encodings_are_recognised_with_a_mark_and_without(text: str, encoding: str) -> None:
+def test_wide_encodings_are_detected_with_and_without_a_mark(text: str, encoding: str) -> None:
     assert detect_encoding(text.encode(encoding)) == encoding[:6].upper()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_other_encodings_are_not_taken_for_them(text: str) -> None:
+def test_other_encodings_are_not_detected_as_wide(text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "latin-1", "cp1251", "gb18030", "shift-jis", "euc-kr"):
         assert detect_encoding(text.encode(encoding, "ignore")) is None
 
 
 @given(st.text(st.sampled_from("abc \n\t\r\f\ufeffé☃😀")))
-def test_no_readable_text_is_refused(text: str) -> None:
+def test_readable_text_is_never_refused(text: str) -> None:
     data = text.encode()
     assert b"".join(refuse_utf16([data[:3], data[3:]], "x")) == data
 
 
 @pytest.mark.parametrize("data", [b"a\tb\tc\t" * 9, b"a\nb\nc\n" * 9, b"\0" * 40, b"a few bytes\0" * 9, b"a\0b\0"])
-def test_tabs_line_ends_and_some_nuls_are_no_sign(data: bytes) -> None:
+def test_tabs_line_ends_and_some_nuls_do_not_suggest_wide_encodings(data: bytes) -> None:
     assert detect_encoding(data) is None
 
 
 @pytest.mark.parametrize("tokens", ["chars", "words"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
-def test_reading_says_which_encoding_and_what_to_do(encoding: str, tokens: str, tmp_path: Path) -> None:
+def test_error_names_the_encoding_and_the_remedy(encoding: str, tokens: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(TEXTS["english"].encode(encoding))
 
@@ -57,13 +57,13 @@ def test_reading_says_which_encoding_and_what_to_do(encoding: str, tokens: str, 
     assert len(read_corpus([path], tokens="bytes")) == path.stat().st_size
 
 
-def test_the_first_bytes_may_come_in_any_pieces() -> None:
+def test_first_bytes_may_arrive_in_any_chunks() -> None:
     data = TEXTS["russian"].encode("utf-16-le")
     with pytest.raises(InputError, match="UTF-16"):
         list(refuse_utf16((data[i : i + 1] for i in range(len(data))), "x"))
 
 
-def test_a_folder_names_the_files_that_it_leaves_out(tmp_path: Path) -> None:
+def test_skipped_files_of_a_folder_are_reported(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("good text\n")
     (tmp_path / "wide.txt").write_bytes(TEXTS["english"].encode("utf-16"))
     (tmp_path / "image.bin").write_bytes(b"\x89PNG\0\x01\x02")

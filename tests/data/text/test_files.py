@@ -41,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_read_in_sorted_order_without_hidden_and_binary_files(tree: Path) -> None:
+def test_folder_is_read_in_sorted_order_without_hidden_and_binary_files(tree: Path) -> None:
     names = [str(Path(name).relative_to(tree)) for name in read(tree)]
 
     assert names == ["a/10.txt", "a/2.txt", "a-z.txt", "b.txt", "late.bin"]
@@ -55,40 +55,40 @@ def test_inputs_keep_the_order_in_which_they_were_given(tree: Path) -> None:
     assert list(read(tree / "b.txt", tree / "a").values()) == [b"bee", b"ten", b"two"]
 
 
-def test_the_same_file_can_be_given_twice(tree: Path) -> None:
+def test_same_file_can_be_given_twice(tree: Path) -> None:
     assert len(expand([str(tree / "b.txt")] * 2)) == 2
 
 
-def test_a_glob_is_sorted_and_names_each_file_once(tree: Path) -> None:
+def test_glob_is_sorted_and_names_each_file_once(tree: Path) -> None:
     assert list(read(tree / "*.txt").values()) == [b"dash", b"bee"]
     assert list(read(tree / "**" / "*.txt").values()) == [b"ten", b"two", b"dash", b"bee"]
     assert len(expand([str(tree / "**")])) == 6
 
 
-def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
+def test_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "a[1].txt").write_bytes(b"one")
 
     assert list(read(tmp_path / "a[1].txt").values()) == [b"one"]
 
 
-def test_a_file_may_have_the_name_of_a_built_in_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_may_have_the_name_of_a_built_in_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("python-docs").write_bytes(b"mine")
 
     assert read("python-docs") == {"python-docs": b"mine"}
 
 
-def test_a_missing_file_suggests_the_near_one(tree: Path) -> None:
+def test_missing_file_suggests_the_nearest_name(tree: Path) -> None:
     with pytest.raises(InputError, match=r"a-y\.txt: no such file or folder; did you mean a-z\.txt\?$"):
         expand([str(tree / "a-y.txt")])
 
 
-def test_a_missing_file_in_a_missing_folder_is_just_missing(tmp_path: Path) -> None:
+def test_missing_file_in_a_missing_folder_has_no_suggestion(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none/x\.txt: no such file or folder$"):
         expand([str(tmp_path / "none" / "x.txt")])
 
 
-def test_a_misspelt_built_in_corpus_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_built_in_corpus_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="python-dcos: no such file or folder; did you mean python-docs"):
         expand(["python-dcos"])
@@ -97,12 +97,12 @@ def test_a_misspelt_built_in_corpus_is_suggested(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "shown"), [("", r"\(empty\)"), ("a\nb", r"a\\nb"), ("a\0b", r"a\\x00b"), ("\udc80", r"\\udc80")]
 )
-def test_a_strange_name_still_gives_one_line(name: str, shown: str) -> None:
+def test_strange_name_still_gives_one_line(name: str, shown: str) -> None:
     with pytest.raises(InputError, match=f"^{shown}: no such file or folder$"):
         expand([name])
 
 
-def test_a_folder_without_text_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"\0\0")
     (tmp_path / ".hidden").write_bytes(b"text")
 
@@ -113,19 +113,19 @@ def test_a_folder_without_text_is_an_error(tmp_path: Path) -> None:
         expand([str(tmp_path)])
 
 
-def test_a_glob_without_a_match_is_an_error(tmp_path: Path) -> None:
+def test_glob_without_a_match_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\*\.md: no file matches this pattern$"):
         expand([str(tmp_path / "*.md")])
 
 
-def test_a_dangling_link_cannot_be_read(tmp_path: Path) -> None:
+def test_dangling_link_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "gone")
 
     with pytest.raises(InputError, match=r"link: cannot read this file: No such file or directory$"):
         read(tmp_path / "link")
 
 
-def test_an_unreadable_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, mode: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
@@ -136,7 +136,7 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         read(tmp_path / "a.txt")
 
 
-def test_an_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
@@ -191,7 +191,7 @@ def complaint(chunks: Iterator[bytes]) -> str | None:
 
 
 @given(data=st.binary(max_size=60), cuts=st.lists(st.integers(0, 60), max_size=8))
-def test_the_first_bad_byte_is_named_wherever_chunks_end(data: bytes, cuts: list[int]) -> None:
+def test_first_bad_byte_is_named_wherever_chunks_end(data: bytes, cuts: list[int]) -> None:
     try:
         data.decode("utf-8")
         expected = None

@@ -24,11 +24,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("size", "width"), [(1, 1), (256, 1), (257, 2), (65536, 2), (65537, 4)])
-def test_the_narrowest_type_is_chosen(size: int, width: int) -> None:
+def test_narrowest_type_is_chosen(size: int, width: int) -> None:
     assert id_type(size).itemsize == width
 
 
-def test_bytes_and_arrays_can_follow_each_other_while_it_widens() -> None:
+def test_bytes_and_arrays_can_be_mixed_while_the_type_widens() -> None:
     made = IdBuffer()
     made.append(b"\x00\x07\xff")
     made.widen(300)
@@ -43,7 +43,7 @@ def test_bytes_and_arrays_can_follow_each_other_while_it_widens() -> None:
     assert made.last() == 69999
 
 
-def test_what_is_finished_cannot_be_written() -> None:
+def test_finished_buffer_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         filled(np.array([1, 2]), 3).finish()[0] = 1
 
@@ -62,7 +62,7 @@ def test_ids_are_replaced_in_place(before: int, after: int, rng: np.random.Gener
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_counts_are_those_of_numpy(size: int, rng: np.random.Generator) -> None:
+def test_counts_equal_numpy(size: int, rng: np.random.Generator) -> None:
     ids = rng.integers(size, size=60)
 
     np.testing.assert_array_equal(filled(ids, size).counts(size), np.bincount(ids, minlength=size))
@@ -86,7 +86,7 @@ def test_removed_ids_leave_the_rest_and_move_positions(size: int, rng: np.random
     ids=st.lists(st.sampled_from([0, 1, 256, 257]), max_size=40),
     pattern=st.lists(st.sampled_from([0, 1, 256, 257]), min_size=1, max_size=3),
 )
-def test_a_pattern_is_found_where_whole_ids_agree(ids: list[int], pattern: list[int]) -> None:
+def test_pattern_is_found_where_whole_ids_agree(ids: list[int], pattern: list[int]) -> None:
     expected, at = [], 2
     while at + len(pattern) <= len(ids) - 1:
         matches = ids[at : at + len(pattern)] == pattern

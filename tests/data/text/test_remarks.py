@@ -17,11 +17,11 @@ def remarks(text: str, **settings: object) -> str:
 
 
 @pytest.mark.parametrize("tokens", ["chars", "words", "bytes"])
-def test_a_plain_text_has_no_remarks(tokens: str) -> None:
+def test_plain_text_has_no_remarks(tokens: str) -> None:
     assert remarks(PLAIN + "\tcafé 👩‍🚀 می‌خواهم\n" * 2, tokens=tokens) == ""
 
 
-def test_bytes_are_taken_as_they_are() -> None:
+def test_bytes_have_no_remarks() -> None:
     assert remarks("\ufeffa\r\nb\rc\0\n", tokens="bytes") == ""
 
 
@@ -34,7 +34,7 @@ def test_bytes_are_taken_as_they_are() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("tokens", ["chars", "words"])
-def test_characters_that_are_not_seen_are_named_and_counted(char: str, name: str, tokens: str) -> None:
+def test_invisible_characters_are_listed_and_counted(char: str, name: str, tokens: str) -> None:
     told = remarks(f"{PLAIN}in {char} the {char} middle\n" * 2, tokens=tokens)
 
     assert told.startswith("the text has invisible characters: ")
@@ -51,7 +51,7 @@ def test_characters_that_are_not_seen_are_named_and_counted(char: str, name: str
         ("a b\nb a\r\nb\rb a\n", "words", r"in different ways: \n 2 times, \r\n 1 times, \r alone 1 times"),
     ],
 )
-def test_line_ends_other_than_newlines_are_told(text: str, tokens: str, words: str) -> None:
+def test_line_ends_other_than_newlines_are_reported(text: str, tokens: str, words: str) -> None:
     assert words in remarks(text, tokens=tokens)
 
 
@@ -60,7 +60,7 @@ def test_words_read_both_kinds_of_line_ends_alike() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
-def test_line_ends_are_counted_however_chunks_end(chunk: int) -> None:
+def test_line_end_counts_do_not_depend_on_chunk_boundaries(chunk: int) -> None:
     data = b"a\r\nb\n\r\n\rc\r\r\n"
     ends = LineEnds()
     for i in range(0, len(data), chunk):
@@ -68,7 +68,7 @@ def test_line_ends_are_counted_however_chunks_end(chunk: int) -> None:
     assert (ends.newlines, ends.returns, ends.pairs) == (4, 5, 3)
 
 
-def test_a_line_end_does_not_run_from_one_file_into_the_next(tmp_path: Path) -> None:
+def test_line_end_does_not_span_two_files(tmp_path: Path) -> None:
     ends = "".join(read_corpus(written(tmp_path, "a\r", "\nb")).remarks)
     assert r"\n 1 times, \r alone 1 times" in ends
 
@@ -81,12 +81,12 @@ def test_a_line_end_does_not_run_from_one_file_into_the_next(tmp_path: Path) -> 
         ("one\n\ntwo\n", "☃", "'☃' does not occur"),
     ],
 )
-def test_a_separator_that_is_never_found_is_told(text: str, separator: str, words: str) -> None:
+def test_separator_that_never_occurs_is_reported(text: str, separator: str, words: str) -> None:
     assert words in remarks(text, separator=separator)
 
 
 @pytest.mark.parametrize("tokens", ["chars", "bytes", "words"])
-def test_a_separator_that_is_found_once_is_not_remarked_on(tokens: str) -> None:
+def test_separator_that_occurs_once_is_not_reported(tokens: str) -> None:
     assert remarks("one two\n\none two\n", separator="\n\n", tokens=tokens) == ""
 
 
@@ -95,11 +95,11 @@ def test_words_find_no_separator_by_other_line_ends() -> None:
     assert told.endswith("each file is one document")
 
 
-def test_a_separator_without_a_word_is_told_for_words() -> None:
+def test_separator_without_a_word_is_reported_for_words() -> None:
     assert "does not occur" in remarks("one two  one two\n", separator="  ", tokens="words")
 
 
-def test_a_vocabulary_that_leaves_the_text_unknown_is_told() -> None:
+def test_mostly_unknown_text_is_reported() -> None:
     told = remarks("every word here stands one time only\n", tokens="words", min_count=2)
 
     assert "88% of the words are <UNK>, because they occur fewer than 2 times (vocabulary of 2)" in told
@@ -107,23 +107,23 @@ def test_a_vocabulary_that_leaves_the_text_unknown_is_told() -> None:
     assert remarks("every word here stands one time only\n", tokens="words", min_count=1) == ""
 
 
-def test_a_text_of_one_character_has_nothing_to_learn() -> None:
+def test_text_of_one_character_is_reported() -> None:
     assert "nothing to learn" in remarks("aaaa")
 
 
-def test_a_given_vocabulary_is_not_remarked_on() -> None:
+def test_given_vocabulary_is_not_reported() -> None:
     tokenizer = corpus_from_text("a b a b\n", tokens="words").tokenizer
     assert remarks("c d e f\n", tokenizer=tokenizer) == ""
 
 
-def test_two_ways_of_writing_accents_are_told() -> None:
+def test_mixed_unicode_normal_forms_are_reported() -> None:
     told = remarks("caf\xe9 cafe\u0301\n")
 
     assert "'é' and U+0301 combining acute accent; normalise the text to NFC" in told
     assert remarks("cafe\u0301 cafe\u0301\n") == ""
 
 
-def test_empty_files_are_named(tmp_path: Path) -> None:
+def test_empty_files_are_reported(tmp_path: Path) -> None:
     names = written(tmp_path, "some text", "", "more")
     assert read_corpus(names).remarks == (f"empty, so left out: {names[1]}",)
 
@@ -134,7 +134,7 @@ def test_both_parts_of_a_split_keep_the_remarks() -> None:
     assert head.remarks == tail.remarks != ()
 
 
-def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_reading_reports_its_progress(tmp_path: Path) -> None:
     names, seen = written(tmp_path, "abcd", "efghij"), []
     read_corpus(names, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, 10), (10, 10)]
@@ -144,12 +144,12 @@ def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
     ("known", "text", "form"),
     [("café", "cafe\u0301", "NFC"), ("cafe\u0301", "café", "NFD"), ("각 ", "\u1100\u1161\u11a8", "NFC")],
 )
-def test_the_other_normal_form_is_advised(known: str, text: str, form: str) -> None:
+def test_other_normal_form_is_suggested(known: str, text: str, form: str) -> None:
     tokenizer = corpus_from_text(known).tokenizer
     with pytest.raises(InputError, match=f"write it in Unicode normal form {form}, change them, or use --unknown skip"):
         tokenizer.encode(text)
 
 
-def test_no_normal_form_is_advised_where_none_helps() -> None:
+def test_no_normal_form_is_suggested_where_none_helps() -> None:
     with pytest.raises(InputError, match=r"'ñ' \(once\), U\+0301 combining acute accent \(once\); change them"):
         corpus_from_text("abc").tokenizer.encode("a\u0301ñ")

@@ -32,12 +32,12 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_built_in_corpus_has_a_line_about_it() -> None:
+def test_every_built_in_corpus_has_a_description() -> None:
     assert set(BUILTIN) == set(sources._SOURCES)
     assert all(line and "\n" not in line for line in BUILTIN.values())
 
 
-def test_the_documentation_is_the_topics_in_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documentation_is_the_topics_in_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.SimpleNamespace(topics={"with": "W\n", "assert": "A é\n"})
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", module)  # type: ignore[arg-type]
 
@@ -47,14 +47,14 @@ def test_the_documentation_is_the_topics_in_alphabetical_order(monkeypatch: pyte
     assert b"".join(source.chunks()).decode() == "A é\n\nW\n"
 
 
-def test_the_source_is_every_file_but_tests_and_packages(library: Path) -> None:
+def test_source_is_every_file_but_tests_and_packages(library: Path) -> None:
     found = {source.name: b"".join(source.chunks()) for source in builtin_sources("python-source")}
 
     assert list(found) == ["python-source/a/__init__.py", "python-source/a/x.py", "python-source/b.py"]
     assert found["python-source/b.py"] == b"b = 1\n"
 
 
-def test_a_file_that_vanishes_is_an_error(library: Path) -> None:
+def test_vanished_file_is_an_error(library: Path) -> None:
     source = builtin_sources("python-source")[-1]
     (library / "b.py").unlink()
 
@@ -62,14 +62,14 @@ def test_a_file_that_vanishes_is_an_error(library: Path) -> None:
         list(source.chunks())
 
 
-def test_a_python_without_documentation_asks_for_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_without_documentation_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
 
     with pytest.raises(InputError, match=r"no pydoc_data\.topics for python-docs; give a text of your own$"):
         builtin_sources("python-docs")
 
 
-def test_a_python_without_source_asks_for_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_without_source_files_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources.sysconfig, "get_path", lambda name: str(tmp_path / "none"))
 
     with pytest.raises(InputError, match=r"no standard library source for python-source; give a text of your own$"):

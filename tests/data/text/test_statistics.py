@@ -14,7 +14,7 @@ def test_independent_letters_of_equal_frequency_have_their_entropy() -> None:
     assert unigram_nats(corpus) == pytest.approx(math.log(4), abs=1e-3)
 
 
-def test_the_loss_on_another_part_is_the_cross_entropy() -> None:
+def test_loss_on_another_part_is_the_cross_entropy() -> None:
     whole = corpus_from_text("a" * 299 + "b" * 99 + "a" * 100 + "b" * 300)
     train, valid = split_corpus(whole, 400 / 798)
     p, q = 300 / 400, 100 / 400
@@ -22,12 +22,12 @@ def test_the_loss_on_another_part_is_the_cross_entropy() -> None:
     assert unigram_nats(train, valid) == pytest.approx(-(math.log(p) + 3 * math.log(q)) / 4, abs=1e-2)
 
 
-def test_a_token_that_training_never_saw_has_a_finite_loss() -> None:
+def test_unseen_token_has_a_finite_loss() -> None:
     train, valid = split_corpus(corpus_from_text("a" * 90 + "b" * 10), 0.1)
     assert math.isfinite(unigram_nats(train, valid))
 
 
-def test_a_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_PIECE", 10)
     monkeypatch.setattr(statistics, "_PIECES", 4)
     corpus = corpus_from_text("a" * 500 + "b" * 500)
@@ -44,7 +44,7 @@ def test_a_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: py
         ("we are the many, oh we are the few, we go\n", "we "),
     ],
 )
-def test_a_text_of_words_begins_with_a_frequent_one(tokens: str, text: str, start: str) -> None:
+def test_beginning_of_a_word_text_is_a_frequent_word(tokens: str, text: str, start: str) -> None:
     assert frequent_start(corpus_from_text(text * 9, tokens=tokens)) == start
 
 
@@ -57,14 +57,14 @@ def test_a_text_of_words_begins_with_a_frequent_one(tokens: str, text: str, star
         ("+-+- *\n", ""),
     ],
 )
-def test_other_texts_begin_with_two_letters_or_not_at_all(text: str, start: str) -> None:
+def test_beginning_of_other_texts_is_two_letters_or_empty(text: str, start: str) -> None:
     assert frequent_start(corpus_from_text(text * 9)) == start
 
 
-def test_unknown_words_are_no_beginning() -> None:
+def test_beginning_is_never_an_unknown_word() -> None:
     assert frequent_start(corpus_from_text("every word stands here once\n", tokens="words", min_count=2)) == ""
 
 
-def test_bytes_that_are_no_text_have_no_beginning() -> None:
+def test_beginning_of_binary_data_is_empty() -> None:
     corpus = corpus_from_text("".join(chr(0xDC80 + i) for i in range(100)), tokens="bytes")
     assert frequent_start(corpus) == ""

@@ -20,7 +20,7 @@ ALL: dict[str, Tokenizer] = {"chars": CHARS, "bytes": ByteTokenizer(), "words": 
 
 @pytest.mark.parametrize("kind", ["chars", "bytes"])
 @given(text=TEXTS.filter(lambda text: len(text) > 1))
-def test_decoding_undoes_encoding(kind: str, text: str) -> None:
+def test_decode_inverts_encode(kind: str, text: str) -> None:
     corpus = corpus_from_text(text, tokens=kind)
 
     assert corpus.tokenizer.decode(corpus.ids) == text
@@ -35,7 +35,7 @@ def test_bytes_decode_as_python_decodes_them(data: bytes) -> None:
 
 
 @given(data=st.binary(max_size=300))
-def test_bytes_that_arrived_as_surrogates_come_back(data: bytes) -> None:
+def test_surrogate_escaped_bytes_round_trip(data: bytes) -> None:
     ids = ByteTokenizer().encode(data.decode("utf-8", "surrogateescape"))
 
     assert ids.astype(np.uint8).tobytes() == data
@@ -43,7 +43,7 @@ def test_bytes_that_arrived_as_surrogates_come_back(data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", list(ALL))
 @given(numbers=st.lists(st.integers(0, 2**32), max_size=80), cuts=st.lists(st.integers(0, 80), max_size=6))
-def test_a_stream_decodes_like_the_whole(kind: str, numbers: list[int], cuts: list[int]) -> None:
+def test_decoding_a_stream_equals_decoding_the_whole(kind: str, numbers: list[int], cuts: list[int]) -> None:
     tokenizer = ALL[kind]
     ids = [n % tokenizer.size for n in numbers]
     bounds = [0, *sorted(cuts), len(ids)]
@@ -54,13 +54,13 @@ def test_a_stream_decodes_like_the_whole(kind: str, numbers: list[int], cuts: li
     assert "".join(parts) + decoder.flush() == tokenizer.decode(ids)
 
 
-def test_many_ids_decode_like_few() -> None:
+def test_decoding_does_not_depend_on_the_number_of_ids() -> None:
     text = "abc é\n☃" * 50
 
     assert CHARS.decode(CHARS.encode(text)) == text
 
 
-def test_a_character_cut_in_the_middle_waits_for_its_rest() -> None:
+def test_partial_character_is_held_until_complete() -> None:
     decoder = ByteTokenizer().decoder()
 
     assert [decoder.feed([byte]) for byte in "é".encode()] == ["", "é"]
@@ -73,7 +73,7 @@ def test_characters_are_numbered_in_order_of_code_points() -> None:
     assert CHARS.encode("").shape == (0,)
 
 
-def test_unknown_characters_are_named() -> None:
+def test_error_lists_unknown_characters() -> None:
     with pytest.raises(InputError) as caught:
         CHARS.encode("xaxx☂\x1b")
 
@@ -83,7 +83,7 @@ def test_unknown_characters_are_named() -> None:
     )
 
 
-def test_only_a_handful_of_unknown_characters_is_named() -> None:
+def test_error_lists_few_unknown_characters() -> None:
     with pytest.raises(InputError, match=r"'h' \(once\) and 3 more;"):
         CHARS.encode("defghijk")
 
@@ -93,18 +93,18 @@ def test_unknown_characters_can_be_skipped() -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ALL.values(), ids=list(ALL))
-def test_an_unknown_policy_is_refused(tokenizer: Tokenizer) -> None:
+def test_unknown_policy_is_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(ConfigError, match="unknown is 'ignore'; it must be error or skip"):
         tokenizer.encode("a", "ignore")
 
 
-def test_surrogates_that_are_no_bytes_are_unknown_to_bytes() -> None:
+def test_other_surrogates_are_unknown_to_bytes() -> None:
     with pytest.raises(InputError, match=r"U\+D800 \(once\)"):
         ByteTokenizer().encode("a\ud800")
     np.testing.assert_array_equal(ByteTokenizer().encode("a\ud800b", "skip"), [97, 98])
 
 
-def test_bytes_that_arrived_as_surrogates_stay_when_others_are_skipped() -> None:
+def test_surrogate_escaped_bytes_are_kept_when_others_are_skipped() -> None:
     np.testing.assert_array_equal(ByteTokenizer().encode("a\ud800\udcff", "skip"), [97, 255])
 
 
@@ -131,7 +131,7 @@ def test_ids_outside_the_vocabulary_are_refused(tokenizer: Tokenizer, ids: list[
         ("words", 3, "sky"),
     ],
 )
-def test_one_token_is_readable(kind: str, token: int, text: str) -> None:
+def test_single_token_has_a_readable_form(kind: str, token: int, text: str) -> None:
     assert ALL[kind].token_text(token) == text
 
 
@@ -148,12 +148,12 @@ def test_one_token_is_readable(kind: str, token: int, text: str) -> None:
         (WORDS, "sky\n", [3, 0]),
     ],
 )
-def test_a_sample_starts_at_a_separator_or_a_line(tokenizer: Tokenizer, separator: str | None, ids: list[int]) -> None:
+def test_sample_starts_at_a_separator_or_a_line(tokenizer: Tokenizer, separator: str | None, ids: list[int]) -> None:
     np.testing.assert_array_equal(tokenizer.start_ids(separator), ids)
 
 
 @pytest.mark.parametrize("tokenizer", ALL.values(), ids=list(ALL))
-def test_a_mapping_survives_json(tokenizer: Tokenizer) -> None:
+def test_mapping_round_trips_through_json(tokenizer: Tokenizer) -> None:
     again = tokenizer_from_dict(json.loads(json.dumps(tokenizer.to_dict())))
 
     assert again == tokenizer
@@ -161,7 +161,7 @@ def test_a_mapping_survives_json(tokenizer: Tokenizer) -> None:
     assert again.size == tokenizer.size
 
 
-def test_the_256_bytes_and_how_they_are_shown() -> None:
+def test_all_256_bytes_have_a_readable_form() -> None:
     tokenizer = ByteTokenizer()
     assert tokenizer.size == 256
     shown = [tokenizer.token_text(i) for i in (10, 65, 126, 127, 128, 255)]
@@ -180,7 +180,7 @@ def test_ids_outside_the_vocabulary_are_refused_in_short_and_long_texts(tokenize
             tokenizer.decode([0] * (count - 1) + [outside])
 
 
-def test_the_neighbours_of_surrogates_are_characters() -> None:
+def test_neighbours_of_surrogates_are_characters() -> None:
     chars = "\ud7ff\ue000"
     assert CharTokenizer(chars).size == 2
     assert WordTokenizer(["<EOS>", "<UNK>", *chars]).size == 4
@@ -219,24 +219,24 @@ def test_vocabularies_differ_by_their_tokens() -> None:
         {"kind": "chars", "chars": "\udfff"},
     ],
 )
-def test_an_unsound_mapping_is_refused(mapping: object) -> None:
+def test_invalid_mapping_is_refused(mapping: object) -> None:
     with pytest.raises(InputError, match="vocabulary"):
         tokenizer_from_dict(mapping)  # type: ignore[arg-type]
 
 
-def test_a_vocabulary_out_of_order_anywhere_is_refused() -> None:
+def test_vocabulary_out_of_order_anywhere_is_refused() -> None:
     for chars in ("bac", "acb", "abb"):
         with pytest.raises(InputError, match="must be different and in ascending order"):
             CharTokenizer(chars)
 
 
 @pytest.mark.parametrize("char", ["\0", "b", "d"])
-def test_characters_before_between_and_beyond_all_are_unknown(char: str) -> None:
+def test_characters_outside_the_vocabulary_are_unknown(char: str) -> None:
     tokenizer = CharTokenizer("ac")
     with pytest.raises(InputError, match="that the model does not know"):
         tokenizer.encode(f"a{char}")
     assert tokenizer.encode(f"c{char}a", "skip").tolist() == [1, 0]
 
 
-def test_the_ends_of_sentences_and_unknown_words_have_their_ids() -> None:
+def test_sentence_end_and_unknown_word_have_fixed_ids() -> None:
     assert (WORDS.words[WORDS.end], WORDS.words[WORDS.unknown]) == ("<EOS>", "<UNK>")

@@ -26,7 +26,7 @@ PIECES = st.sampled_from(["the", "Sky", "don't", "3.14", ".", ",", '"', "'", "("
         (" \t\r", []),
     ],
 )
-def test_what_a_word_is(text: str, tokens: list[str]) -> None:
+def test_text_is_split_into_words(text: str, tokens: list[str]) -> None:
     assert split_words(text) == tokens
 
 
@@ -46,7 +46,7 @@ def test_what_a_word_is(text: str, tokens: list[str]) -> None:
         ("It ended.\nSo did we.\n", ["It ended.", "So did we.", ""]),
     ],
 )
-def test_where_a_sentence_ends(text: str, lines: list[str]) -> None:
+def test_text_is_split_into_sentences(text: str, lines: list[str]) -> None:
     tokens = split_words(text)
 
     assert Detokenizer().feed(tokens).split("\n") == lines
@@ -65,16 +65,16 @@ def test_where_a_sentence_ends(text: str, lines: list[str]) -> None:
         "¡Nadie, señor!\n\nNew paragraph",
     ],
 )
-def test_spaces_go_back_where_they_were(text: str) -> None:
+def test_joining_restores_spaces(text: str) -> None:
     assert Detokenizer().feed(split_words(text)) == text
 
 
-def test_a_line_closes_its_quotations() -> None:
+def test_quotations_are_closed_within_a_line() -> None:
     assert Detokenizer().feed(['"', "one", EOS, '"', "two", '"']) == '"one\n"two"'
 
 
 @given(pieces=st.lists(PIECES, max_size=40))
-def test_what_was_joined_splits_into_the_same_lines(pieces: list[str]) -> None:
+def test_joined_text_splits_into_the_same_lines(pieces: list[str]) -> None:
     tokens = split_words(" ".join(pieces))
     once = Detokenizer().feed(tokens)
 
@@ -83,14 +83,14 @@ def test_what_was_joined_splits_into_the_same_lines(pieces: list[str]) -> None:
 
 
 @given(text=st.text(max_size=200))
-def test_nothing_but_blanks_is_lost(text: str) -> None:
+def test_only_spaces_are_lost(text: str) -> None:
     tokens = split_words(text)
 
     assert "".join("" if t == EOS else t for t in tokens) == "".join(text.split())
 
 
 @pytest.mark.parametrize("unit", [".", "a", ". ", "'", "a'", '."', "\u0301", "-", "1.", "。", " "])
-def test_no_text_takes_more_than_linear_time(unit: str) -> None:
+def test_splitting_takes_linear_time(unit: str) -> None:
     text = unit * (200_000 // len(unit))
 
     assert "".join(t for t in split_words(text) if t != EOS) == "".join(text.split())

@@ -55,7 +55,7 @@ def errors(computed, expected, kind):
 @compiled_only
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_function
-def test_accuracy(name, dtype):
+def test_activations_are_accurate(name, dtype):
     function, exact, most, kind, allowed = FUNCTIONS[name]
     steps = np.geomspace(1e-6, most, 20_001)
     x = np.concatenate([-steps[::-1], steps]).astype(dtype)
@@ -66,7 +66,7 @@ def test_accuracy(name, dtype):
 
 
 @every_function
-def test_a_number_alone_gives_the_same_bits(name, rng):
+def test_scalar_and_vector_code_give_the_same_bits(name, rng):
     """Vector code and the scalar remainder of a row must agree."""
     function, x = FUNCTIONS[name][0], rng.normal(scale=3, size=101).astype(np.float32)
     alone = np.concatenate([apply(function, x[n : n + 1].copy()) for n in range(x.size)])
@@ -74,7 +74,7 @@ def test_a_number_alone_gives_the_same_bits(name, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_saturation(dtype):
+def test_activations_saturate(dtype):
     x = np.array([-np.inf, -1e30, -1000, -40, 0, 40, 1000, 1e30, np.inf], dtype)
     ends = np.sign(x)
     np.testing.assert_allclose(apply(tanh, x), ends, rtol=0, atol=2.5e-7)
@@ -86,7 +86,7 @@ def test_saturation(dtype):
 
 @pytest.mark.parametrize("function", [tanh, sigmoid, exp], ids=["tanh", "sigmoid", "exp"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_nan_is_not_lost(function, dtype):
+def test_nan_is_propagated(function, dtype):
     x = np.zeros(70, dtype)
     x[[0, 33, 69]] = np.nan
     np.testing.assert_array_equal(np.isnan(apply(function, x)), np.isnan(x))
@@ -98,7 +98,7 @@ def test_float32_exp_is_clipped():
     assert high == pytest.approx(np.exp(88), rel=1e-6)
 
 
-def test_odd_and_even():
+def test_tanh_is_odd_and_sigmoid_symmetric():
     x = np.linspace(0, 10, 1001, dtype=np.float32)
     np.testing.assert_array_equal(apply(tanh, -x), -apply(tanh, x))
     np.testing.assert_allclose(apply(sigmoid, -x), 1 - apply(sigmoid, x), rtol=0, atol=1e-7)

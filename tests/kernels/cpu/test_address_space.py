@@ -9,7 +9,7 @@ resource = pytest.importorskip("resource")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is not enforced everywhere")
-def test_too_small_an_address_space_is_named():
+def test_small_address_space_is_reported():
     code = (
         "import resource\nresource.setrlimit(resource.RLIMIT_AS, (450 << 20, 450 << 20))\n"
         "from fastrnn_cli.main import run\nraise SystemExit(run(['bench', 'train', '--seconds', '0.1']))"

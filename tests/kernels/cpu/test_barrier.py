@@ -25,7 +25,7 @@ def add_up_the_others(numbers, counts, number, rounds):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_what_was_written_before_a_meeting_is_read_after_it(threads):
+def test_writes_before_the_barrier_are_read_after_it(threads):
     """Also with more threads than CPUs."""
     rounds = 2000
     numbers, counts = np.zeros((2, threads), np.int64), barriers(threads)
@@ -41,7 +41,7 @@ def test_what_was_written_before_a_meeting_is_read_after_it(threads):
     np.testing.assert_array_equal(numbers[rounds % 2], expected)
 
 
-def test_nobody_waits_for_a_thread_that_failed():
+def test_threads_do_not_wait_for_a_failed_thread():
     numbers, counts = np.zeros((2, 3), np.int64), barriers(3)
 
     def work(part: Part) -> None:

@@ -53,7 +53,7 @@ def test_rounding_is_to_nearest_with_ties_to_even(rng):
 @pytest.mark.parametrize("form", [np.uint16, pytest.param(np.int32, marks=needs_dot)])
 @pytest.mark.parametrize(("m", "k", "n"), [(1, 4, 16), (7, 33, 65), (25, 128, 100), (3, 1, 2)])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_products_with_packed_bfloat16(form, m, k, n, transposed, rng):
+def test_product_with_packed_bfloat16_equals_numpy(form, m, k, n, transposed, rng):
     a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
     packed = np.full(packed_size(k, n, np.dtype(form)), 12345, form)
     matrix = np.ascontiguousarray(b.T) if transposed else b
@@ -137,7 +137,7 @@ def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_a_processor_without_the_instruction_says_so(monkeypatch):
+def test_cpu_without_the_instruction_is_reported(monkeypatch):
     import dataclasses
 
     from fastrnn.kernels.cpu import ops

@@ -87,12 +87,12 @@ TREES = {
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_quota(name, tmp_path):
+def test_cgroup_quota_limits_the_count(name, tmp_path):
     *files, expected = TREES[name]
     assert cpu_quota(tree(tmp_path, *files)) == expected
 
 
-def test_quota_without_proc(tmp_path):
+def test_count_without_proc_has_no_quota(tmp_path):
     assert cpu_quota(tmp_path) is None
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/cpu.max").write_text("200000 100000")
@@ -103,7 +103,7 @@ def test_quota_without_proc(tmp_path):
     ("chosen", "quota", "expected"),
     [("3", None, 3), ("99", None, 8), ("default", None, 8), ("0", None, 8), ("3", 2, 2), ("6", 7, 6), ("", 20, 8)],
 )
-def test_the_smallest_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
+def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(cpu_count, "cpu_quota", lambda: quota)
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
@@ -111,7 +111,7 @@ def test_the_smallest_of_affinity_quota_and_python_cpu_count(chosen, quota, expe
     assert count_usable_cpus() == expected
 
 
-def test_the_count_that_python_was_started_with(monkeypatch):
+def test_count_follows_the_python_cpu_count_option(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(cpu_count, "cpu_quota", lambda: None)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)

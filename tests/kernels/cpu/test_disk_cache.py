@@ -15,34 +15,34 @@ from fastrnn.kernels.cpu import disk_cache, jit
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 
-def test_a_damaged_file_is_compiled_again(tmp_path):
+def test_damaged_cache_file_is_recompiled(tmp_path):
     assert "12 damaged files" in kernel_cache.damaged(tmp_path, 12, random.Random(0))
 
 
-def test_cold_starts_at_once(tmp_path):
+def test_concurrent_cold_starts_compute_right_answers(tmp_path):
     kernel_cache.cold_starts(tmp_path, 4)
 
 
-def test_kills_while_compiling(tmp_path):
+def test_killed_compilations_leave_a_usable_cache(tmp_path):
     kernel_cache.kills(tmp_path, 4, random.Random(0))
 
 
-def test_an_edit_in_a_kernel_that_is_called(tmp_path):
+def test_edit_in_a_called_kernel_recompiles_its_callers(tmp_path):
     kernel_cache.edited(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders of other users")
-def test_places_where_nothing_can_be_kept(tmp_path):
+def test_unusable_cache_folders_still_compute_right_answers(tmp_path):
     kernel_cache.places(tmp_path)
 
 
-def test_a_kernel_whose_source_changed_after_it_was_read_is_not_kept(tmp_path, monkeypatch):
+def test_kernel_with_a_changed_source_is_not_cached(tmp_path, monkeypatch):
     monkeypatch.setattr(disk_cache, "sources_key", lambda: "other")
     assert [kernel_cache._in_process(tmp_path, "float32") for _ in range(2)] == [False, False]
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kernel_of_another_file_with_the_same_code_is_another(tmp_path):
+def test_kernels_of_two_files_with_the_same_code_are_distinct(tmp_path):
     answers = []
     for number in (1, 2):
         (tmp_path / "own.py").write_text(f"def add(x):\n    return x + {number}\n")
@@ -54,17 +54,17 @@ def test_a_kernel_of_another_file_with_the_same_code_is_another(tmp_path):
     assert answers == [2, 3]
 
 
-def test_a_kernel_typed_at_a_prompt_is_compiled_in_memory():
+def test_kernel_without_a_source_file_is_compiled_in_memory():
     space: dict = {}
     exec("def add(x):\n    return x + 1\n", space)
     assert jit.kernel(space["add"])(1) == 2
 
 
-def test_importing_leaves_the_cache_of_other_numba_code_alone():
+def test_import_does_not_change_the_cache_of_other_numba_code():
     assert "kernels-" not in str(numba.config.CACHE_DIR)
 
 
-def test_the_files_of_a_kernel_are_named_after_what_it_was_compiled_for(tmp_path):
+def test_cache_file_names_depend_on_the_compiled_types(tmp_path):
     for dtype in ("float32", "float64", "int32"):
         kernel_cache._in_process(tmp_path, dtype)
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -121,7 +121,7 @@ def test_two_processes_do_not_compile_the_same_kernel(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
-def test_a_kernel_that_was_being_compiled_by_a_process_that_died_is_compiled(tmp_path):
+def test_kernel_locked_by_a_dead_process_is_compiled(tmp_path):
     first = _compiles(tmp_path, "first", 60)
     _until_there(tmp_path / "first")
     first.kill()
@@ -130,7 +130,7 @@ def test_a_kernel_that_was_being_compiled_by_a_process_that_died_is_compiled(tmp
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
-def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+def test_wait_for_a_hanging_process_is_bounded(tmp_path, monkeypatch):
     first = _compiles(tmp_path, "first", 60)
     _until_there(tmp_path / "first")
     monkeypatch.setattr(disk_cache._waits, "left", 0.2)
@@ -145,7 +145,7 @@ def test_a_process_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     first.communicate()
 
 
-def test_the_parts_of_numba_that_the_cache_relies_on():
+def test_numba_has_the_private_parts_that_the_cache_uses():
     """They are private: if a new version of Numba renames them, the cache would silently stop
     working.
     """
@@ -184,7 +184,7 @@ def place(monkeypatch, caplog):
     return Location(monkeypatch, caplog)
 
 
-def test_a_folder_that_cannot_be_made_is_named_once(place, tmp_path, monkeypatch):
+def test_uncreatable_folder_is_reported_once(place, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path / "file"))
     assert disk_cache.kernel_folder() is None
@@ -196,7 +196,7 @@ def test_a_folder_that_cannot_be_made_is_named_once(place, tmp_path, monkeypatch
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 @pytest.mark.parametrize("mode", [0o770, 0o702])
-def test_a_folder_that_others_can_write_into_is_named(place, tmp_path, monkeypatch, mode):
+def test_folder_writable_by_others_is_reported(place, tmp_path, monkeypatch, mode):
     monkeypatch.setenv("FASTRNN_KERNELS", str(tmp_path))
     folder = disk_cache.kernel_folder()
     assert folder is not None
@@ -206,7 +206,7 @@ def test_a_folder_that_others_can_write_into_is_named(place, tmp_path, monkeypat
     assert f"{folder} can be written by others (chmod go-w)" in line
 
 
-def test_no_home_directory_is_named(place, monkeypatch):
+def test_missing_home_directory_is_reported(place, monkeypatch):
     import platformdirs
 
     def homeless(*name, **options):
@@ -220,7 +220,7 @@ def test_no_home_directory_is_named(place, monkeypatch):
     assert "no home directory" in line
 
 
-def test_a_folder_in_which_nothing_can_be_written_is_named(place, tmp_path):
+def test_unwritable_cache_folder_is_reported(place, tmp_path):
     (line,) = place.compile(tmp_path / "gone")
     assert str(tmp_path / "gone") in line
     assert place.compile(tmp_path / "gone") == [line]

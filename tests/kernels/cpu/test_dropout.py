@@ -25,7 +25,7 @@ def within_five_sigma(mask, share):
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
-def test_share_kept(keep):
+def test_kept_share_is_the_keep_probability(keep):
     for key in (0, 1, 77, 2**31, 2**32 - 1):
         assert within_five_sigma(kept(keep, key), keep)
 
@@ -41,7 +41,7 @@ def test_units_are_independent():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_values_are_kept_and_scaled_or_zero(dtype, rng):
+def test_values_are_scaled_or_zero(dtype, rng):
     x = rng.normal(size=(T, B, H)).astype(dtype)
     out = dropped(x, 0.8)
     assert out.dtype == dtype
@@ -56,29 +56,29 @@ def test_same_mask_for_forward_and_backward(rng):
 
 
 @pytest.mark.parametrize("shares", [[(0, 3), (3, B)], [(b, b + 1) for b in range(B)], [(2, B), (0, 0), (0, 2)]])
-def test_the_split_into_rows_does_not_matter(shares, rng):
+def test_mask_does_not_depend_on_row_partition(shares, rng):
     x = rng.normal(size=(T, B, H)).astype(np.float32)
     np.testing.assert_array_equal(dropped(x, 0.5, 3, shares), dropped(x, 0.5, 3))
 
 
-def test_rows_of_a_larger_batch_have_the_masks_of_their_place(rng):
+def test_rows_of_a_larger_batch_have_the_masks_of_their_positions(rng):
     x = rng.normal(size=(T, B, H)).astype(np.float32)
     out = np.full((T, 3, H), np.nan, np.float32)
     dropout(out, np.ascontiguousarray(x[:, 2:5]), np.uint32(3), 0.5, 2, B, 0, 3)
     np.testing.assert_array_equal(out, dropped(x, 0.5, 3)[:, 2:5])
 
 
-def test_in_place(rng):
+def test_dropout_works_in_place(rng):
     x = rng.normal(size=(T, B, H)).astype(np.float32)
     expected = dropped(x, 0.5, 4)
     dropout(x, x, np.uint32(4), 0.5, 0, B, 0, B)
     np.testing.assert_array_equal(x, expected)
 
 
-def test_keep_everything(rng):
+def test_keep_probability_one_changes_nothing(rng):
     x = rng.normal(size=(T, B, H)).astype(np.float32)
     np.testing.assert_array_equal(dropped(x, 1.0), x)
 
 
-def test_other_keys_drop_others():
+def test_masks_differ_between_keys():
     assert len({kept(0.5, key).tobytes() for key in range(50)}) == 50

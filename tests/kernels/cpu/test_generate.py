@@ -60,7 +60,7 @@ def drawn(logits, uniforms, settings):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_setting
-def test_equals_plain_numpy(settings, dtype, rng):
+def test_sampling_equals_numpy(settings, dtype, rng):
     """The random number lies between the cumulative probabilities before and after the token."""
     for scale in (0.3, 1.0, 4.0):
         for _ in range(1 if PLAIN_PYTHON else 20):
@@ -73,7 +73,7 @@ def test_equals_plain_numpy(settings, dtype, rng):
 
 
 @every_setting
-def test_frequencies(settings, rng):
+def test_sampled_frequencies_follow_the_probabilities(settings, rng):
     """Of N evenly spaced random numbers, each token gets its share to within one or two."""
     logits, N = rng.normal(size=V).astype(np.float32), 200 if PLAIN_PYTHON else 4000
     counts = np.bincount(drawn(logits, (np.arange(N) + 0.5) / N, settings), minlength=V)
@@ -81,7 +81,7 @@ def test_frequencies(settings, rng):
 
 
 @every_setting
-def test_no_token_that_was_cut(settings, rng):
+def test_truncated_tokens_are_never_sampled(settings, rng):
     """Also at both ends of the range of random numbers, where rounding matters."""
     for _ in range(3 if PLAIN_PYTHON else 100):
         logits = rng.normal(scale=2, size=V).astype(np.float32)
@@ -100,25 +100,25 @@ def test_no_token_that_was_cut(settings, rng):
         ((1.0, 0, 0.9, 0.0), {0, 1, 3, 4, 5}),
     ],
 )
-def test_ties_are_kept(settings, kept):
+def test_ties_at_the_threshold_are_kept(settings, kept):
     logits = np.array([1, 2, 0, 2, 2, 1, -1], np.float32)
     assert set(drawn(logits, np.linspace(0, ALMOST_ONE, 500), settings).tolist()) == kept
 
 
-def test_the_first_of_the_likeliest_is_the_likeliest():
+def test_greedy_sampling_takes_the_first_of_equal_logits():
     for logits in ([3, 3, 1], [1, 3, 3], [3, 3, 3]):
         assert drawn(np.array(logits, np.float32), [0.0, ALMOST_ONE], (0.0, 0, 1.0, 0.0)).tolist() == 2 * [
             logits.index(3)
         ]
 
 
-def test_the_next_smaller_number_is_no_tie():
+def test_next_smaller_float_is_no_tie():
     logits = np.array([0, -6e-8, -5], np.float32)  # e**x of the second is the float32 below 1
     for settings in [(1.0, 1, 1.0, 0.0), (1.0, 0, 0.4, 0.0)]:
         assert set(drawn(logits, np.linspace(0, ALMOST_ONE, 50), settings).tolist()) == {0}
 
 
-def test_all_equal_logits_are_all_drawn():
+def test_equal_logits_are_all_sampled():
     for settings in [PLAIN, (1.0, 3, 1.0, 0.0), (1.0, 0, 0.5, 0.0)]:
         tokens = drawn(np.full(V, 7, np.float32), np.linspace(0, ALMOST_ONE, 500), settings)
         assert set(tokens.tolist()) == set(range(V))
@@ -126,19 +126,19 @@ def test_all_equal_logits_are_all_drawn():
 
 @pytest.mark.parametrize("top_k", [0, 3])
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 1e-20, 1e-37, 1e-39, 1e-45, 1e-300])
-def test_temperature_towards_zero_is_the_likeliest(temperature, top_k, rng):
+def test_temperature_towards_zero_is_argmax(temperature, top_k, rng):
     for _ in range(20):
         logits = rng.permutation(V).astype(np.float32)
         tokens = drawn(logits, [1e-9, 0.5, ALMOST_ONE], (temperature, top_k, 1.0, 0.0))
         assert set(tokens.tolist()) == {int(logits.argmax())}
 
 
-def test_a_high_temperature_makes_all_alike(rng):
+def test_high_temperature_is_uniform(rng):
     tokens = drawn(rng.normal(size=V).astype(np.float32), (np.arange(V) + 0.5) / V, (1e30, 0, 1.0, 0.0))
     np.testing.assert_array_equal(tokens, np.arange(V))
 
 
-def test_large_logits(rng):
+def test_large_logits_do_not_overflow(rng):
     logits = np.array([-1e30, 3e4, 3e4, -3e38], np.float32)
     assert set(drawn(logits, np.linspace(1e-9, ALMOST_ONE, 100), PLAIN).tolist()) == {1, 2}
 
@@ -150,7 +150,7 @@ def sampled(model, count, drawing, threads=1, seed=3, length=25):
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_run_is_drawn_from_the_textbooks_logits(cell, rng):
+def test_generated_sequence_follows_the_textbook_logits(cell, rng):
     """Each token feeds the next; by the reference each was the most likely, or one of the top
     three.
     """

@@ -34,7 +34,7 @@ def holds_an_array(kind: types.Type) -> bool:
 
 
 @compiled_only
-def test_no_piece_that_counts_no_references_returns_an_array(rng):
+def test_device_functions_return_no_arrays(rng):
     """The caller would release a reference that was never acquired: use after free."""
     model = make_model("gru", 2, rng, 5, 4)
     network = make_network(model, np.float32, threads=1)
@@ -63,7 +63,7 @@ def sum_of_a_copy(x):
     return total
 
 
-def test_kernels_leave_references_as_they_were():
+def test_kernels_keep_reference_counts():
     x = np.arange(12.0).reshape(3, 4)
     before = gc.get_referrers(x)
     assert sum_of_a_copy(x) == 66
@@ -71,7 +71,7 @@ def test_kernels_leave_references_as_they_were():
 
 
 @pytest.mark.parametrize("size", [1, 17, 100])
-def test_working_memory_starts_on_a_line(size):
+def test_working_memory_is_cache_line_aligned(size):
     @kernel
     def start(x):
         return working_memory(x.size, x).ctypes.data

@@ -75,7 +75,7 @@ def unpacked(data, k, n):
 @pytest.mark.parametrize("shares", [1, 3])
 @pytest.mark.parametrize("columns", [1, LANES - 1, LANES + 1, 65, PANEL, PANEL + 1, 2 * PANEL + LANES + 1])
 @both_types
-def test_pack(dtype, columns, shares, transposed, rng):
+def test_pack_equals_numpy(dtype, columns, shares, transposed, rng):
     """The candidate gate of the GRU comes first in the kernels and last in torch.nn."""
     block = 7
     matrix = whole(rng, dtype, 3 * block, columns)
@@ -100,7 +100,7 @@ SIZES = [
 @pytest.mark.parametrize("accumulate", [0, 1])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @both_types
-def test_product(dtype, size, accumulate, rng):
+def test_product_equals_numpy(dtype, size, accumulate, rng):
     steps, rows, k, n = size
     a, b, c = whole(rng, dtype, steps, rows, k), whole(rng, dtype, k, n), whole(rng, dtype, steps, rows, n + 3)
     expected = c.copy()
@@ -110,7 +110,7 @@ def test_product(dtype, size, accumulate, rng):
 
 
 @both_types
-def test_product_of_some_rows_is_the_same_to_the_bit(dtype, rng):
+def test_product_of_some_rows_has_the_same_bits(dtype, rng):
     """A row's sum does not depend on the rows beside it or on their number."""
     a, b = rng.normal(size=(2, 13, 37)).astype(dtype), rng.normal(size=(37, 65)).astype(dtype)
     b = packed(b, np.array([0]), 37, False)

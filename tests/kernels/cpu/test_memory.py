@@ -9,7 +9,7 @@ from fastrnn.kernels.cpu.memory import zeros
 
 
 @pytest.mark.parametrize("size", [1, 1 << 10, (1 << 19) - 1, 1 << 19, (1 << 21) + 3, 5 << 20])
-def test_bytes_start_on_a_line_and_are_zero_and_nobody_elses(size):
+def test_bytes_are_aligned_zeroed_and_not_shared(size):
     arrays = [zeros(size, np.uint8) for _ in range(3)]
     for n, array in enumerate(arrays):
         assert array.shape == (size,)
@@ -29,7 +29,7 @@ def test_large_arrays_have_their_shape_and_type():
     )
 
 
-def test_a_view_keeps_a_large_array():
+def test_view_keeps_a_large_array_alive():
     view = zeros((1024, 1024), np.float32)[10:20]
     view[:] = 7
     gc.collect()
@@ -38,6 +38,6 @@ def test_a_view_keeps_a_large_array():
     assert (view == 7).all()
 
 
-def test_more_than_there_is_raises_memory_error():
+def test_allocation_beyond_memory_raises_memory_error():
     with pytest.raises(MemoryError):
         zeros(1 << 60, np.uint8)

@@ -73,7 +73,7 @@ def plain_step(p, g, moments, config, t, decay):
 
 @pytest.mark.parametrize(("weight_decay", "clip"), [(0.0, 0.0), (0.1, 0.0), (0.1, 2.0)])
 @every_optimizer
-def test_optimizer(name, weight_decay, clip, rng):
+def test_optimizer_equals_numpy(name, weight_decay, clip, rng):
     network, optimizer = make_optimizer(rng, optimizer=name, weight_decay=weight_decay, clip=clip)
     config, expected = optimizer.config, network.parameters.flat.copy()
     moments = {moment: np.zeros_like(expected) for moment in MOMENTS[name]}
@@ -102,7 +102,7 @@ def test_float32_follows_float64(name, rng):
 
 
 @every_optimizer
-def test_threads_do_not_matter(name):
+def test_optimizer_gives_the_same_bits_for_any_threads(name):
     results = []
     for threads in (1, 2, 3, 5):
         rng = np.random.default_rng(8)
@@ -114,7 +114,7 @@ def test_threads_do_not_matter(name):
     assert len(set(results)) == 1
 
 
-def test_the_first_adam_step_is_as_long_as_the_learning_rate(rng):
+def test_first_adam_step_has_the_length_of_the_learning_rate(rng):
     network, optimizer = make_optimizer(rng, optimizer="adamw", clip=0.0)
     before = network.parameters.flat.copy()
     set_gradient(network, rng, norm=1e4)
@@ -125,7 +125,7 @@ def test_the_first_adam_step_is_as_long_as_the_learning_rate(rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("norm", [1e-6, 1.0, 1e6])
-def test_gradient_norm(norm, dtype, rng):
+def test_gradient_norm_equals_numpy(norm, dtype, rng):
     network, optimizer = make_optimizer(rng, dtype)
     set_gradient(network, rng, norm)
     assert optimizer.gradient_norm() == pytest.approx(norm, rel=1e-5 if dtype == np.float32 else 1e-12)
@@ -133,7 +133,7 @@ def test_gradient_norm(norm, dtype, rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_gradient_norm_sees_what_is_not_finite(bad, dtype, rng):
+def test_gradient_norm_propagates_non_finite_values(bad, dtype, rng):
     network, optimizer = make_optimizer(rng, dtype)
     flat = network.gradients.flat
     for at in (0, 1, BLOCK - 1, BLOCK, BLOCK + 17, flat.size - 2, flat.size - 1):
@@ -145,7 +145,7 @@ def test_gradient_norm_sees_what_is_not_finite(bad, dtype, rng):
     assert not math.isfinite(optimizer.gradient_norm())
 
 
-def test_moments_go_out_and_come_back(rng):
+def test_moments_round_trip(rng):
     network, optimizer = make_optimizer(rng, optimizer="adamw")
     set_gradient(network, rng)
     optimizer.step(LR, optimizer.gradient_norm())

@@ -32,21 +32,21 @@ def test_equals_the_textbook(scale, dtype, tolerance, rng):
 
 
 @both_types
-def test_a_common_shift_changes_nothing(dtype, tolerance):
+def test_loss_is_invariant_to_a_common_shift(dtype, tolerance):
     z, shifted = np.arange(5, dtype=dtype), np.arange(5, dtype=dtype) + dtype(1024)
     assert softmax_cross_entropy(z, 1, dtype(1)) == softmax_cross_entropy(shifted, 1, dtype(1))
     np.testing.assert_array_equal(z, shifted)
 
 
 @both_types
-def test_an_unscored_position(dtype, tolerance, rng):
+def test_unscored_position_has_no_loss_and_gradient(dtype, tolerance, rng):
     z = rng.normal(size=V).astype(dtype)
     assert softmax_cross_entropy(z, -1, dtype(1)) == 0
     assert not z.any()
 
 
 @both_types
-def test_certain_and_hopeless(dtype, tolerance):
+def test_loss_of_certain_and_impossible_targets(dtype, tolerance):
     z = np.array([0, 80, 0], dtype)
     assert softmax_cross_entropy(z.copy(), 1, dtype(1)) == pytest.approx(0, abs=tolerance)
     assert softmax_cross_entropy(z.copy(), 0, dtype(1)) == pytest.approx(80)
@@ -56,7 +56,7 @@ def test_certain_and_hopeless(dtype, tolerance):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("at", [0, 1, V // 2, V - 1])
 @both_types
-def test_what_is_not_finite_reaches_the_loss(dtype, tolerance, at, bad, rng):
+def test_non_finite_logits_reach_the_loss(dtype, tolerance, at, bad, rng):
     for target in (0, 1, V - 1):
         z = rng.normal(size=V).astype(dtype)
         z[at] = bad

@@ -81,7 +81,7 @@ assert "xmm" in code and "ymm" not in code and "zmm" not in code
 @compiled_only
 @pytest.mark.skipif(not X86, reason="needs an x86-64 processor")
 @pytest.mark.parametrize("name", TARGETS)
-def test_product_and_gradient(name, tmp_path):
+def test_product_and_gradient_on_older_cpus(name, tmp_path):
     told, needed = TARGETS[name]
     if not needed <= HERE:
         pytest.skip(f"this processor lacks {', '.join(sorted(needed - HERE))}")

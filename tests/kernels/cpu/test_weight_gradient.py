@@ -30,7 +30,7 @@ def test_weight_gradient_adds(dtype, features, rows, depth, rng):
 
 
 @both_types
-def test_weight_gradient_is_the_same_to_the_bit_in_any_shares(dtype, rng):
+def test_weight_gradient_has_the_same_bits_for_any_partition(dtype, rng):
     dz, x = rng.normal(size=(150, 60)).astype(dtype), rng.normal(size=(150, 65)).astype(dtype)
     one, many = np.zeros((2, 60, 65), dtype)
     weight_gradient(one, dz, x, one, 0, 60)
@@ -57,7 +57,7 @@ SIZES = [(1, 1, 1, 1), (4, 3, 5, 13), (19, 7, 65, 9), (5, 2, 50, 65), (3, 2, 7, 
 @pytest.mark.parametrize("shares", [1, 3])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @both_types
-def test_layer_gradient(dtype, size, shares, rng):
+def test_layer_gradient_equals_numpy(dtype, size, shares, rng):
     """W_ih, in torch.nn's order r, z, n, from blocks n, r, z; W_hh from r, z, n; the table from all
     blocks.
     """

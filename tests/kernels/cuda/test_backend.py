@@ -16,7 +16,7 @@ with_numba_cuda = pytest.mark.skipif(
 )
 
 
-def test_without_numba_cuda(monkeypatch):
+def test_without_numba_cuda_the_error_names_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BackendError, match=r"not installed; pip install 'fastrnn\[cuda12\]'"):
         Network.from_config(Config(hidden=3, device="cuda"), 5)
@@ -24,7 +24,7 @@ def test_without_numba_cuda(monkeypatch):
 
 @with_numba_cuda
 @pytest.mark.parametrize("error", ["Error at driver init: \n\nno libcuda.so\nhere:\n", None])
-def test_without_a_driver_or_a_card(monkeypatch, error):
+def test_without_a_driver_or_a_gpu_the_error_explains_it(monkeypatch, error):
     from fastrnn.kernels.cuda import jit
 
     monkeypatch.setattr(jit, "SIMULATED", False)
@@ -38,5 +38,5 @@ def test_without_a_driver_or_a_card(monkeypatch, error):
     assert "\n" not in message
 
 
-def test_the_cpu_does_not_import_cuda():
+def test_cpu_does_not_import_cuda():
     assert backend.load("cpu").__name__ == "fastrnn.kernels.cpu.ops"

@@ -111,7 +111,7 @@ def run(program: str):
     return json.loads(done.stdout)
 
 
-def test_every_kernel_compiles_for_a_card():
+def test_every_kernel_compiles_to_ptx():
     found = run(COMPILE)
     assert len(found) == 21 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
     for name, facts in found.items():

@@ -21,7 +21,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_ENABLE_CUDASIM") == "1", reason="runs already on the simulator")
-def test_all_of_on_device():
+def test_device_tests_pass_on_the_simulator():
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "on_device"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(".") > 30, done.stdout

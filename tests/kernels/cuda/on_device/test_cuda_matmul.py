@@ -18,7 +18,7 @@ from fastrnn.kernels.cuda.reductions import sum_columns
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (9, 3, 5), (8, 17, 2)])
-def test_products(m, n, k, accumulate, transposed, rng):
+def test_products_equal_numpy(m, n, k, accumulate, transposed, rng):
     """Parts of wider arrays, also with sizes that do not fill a tile."""
     a, b = rng.normal(size=(k, m + 2) if transposed else (m, k + 2)), rng.normal(size=(k, n))
     c = rng.normal(size=(m, n + 1))
@@ -54,7 +54,7 @@ def _round_all(to, x):
         to[i] = rounded(x[i])
 
 
-def test_rounding_to_bfloat16(rng):
+def test_bfloat16_rounding_equals_the_cpu(rng):
     """Random numbers, ties to both sides, signs, zeros, numbers below the least normal one; NaN and
     infinities stay.
     """
@@ -118,7 +118,7 @@ def matrix(address, ld, rows, columns, dtype):
 @pytest.mark.parametrize(("dtype", "as_bfloat16"), [(np.float64, False), (np.float32, False), (np.float32, True)])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_cublas_is_asked_for_the_same(dtype, as_bfloat16, accumulate, transposed, rng, monkeypatch):
+def test_cublas_call_computes_the_same_product(dtype, as_bfloat16, accumulate, transposed, rng, monkeypatch):
     cublas, (m, n, k) = Cublas(), (4, 3, 5)
     a, b = (
         rng.normal(size=(k, m + 2) if transposed else (m, k + 2)).astype(dtype),
@@ -137,7 +137,7 @@ def test_cublas_is_asked_for_the_same(dtype, as_bfloat16, accumulate, transposed
     assert cublas.asked == [75] * as_bfloat16
 
 
-def test_sums(rng):
+def test_sums_equal_numpy(rng):
     matrix, to = rng.normal(size=(7, 5)), rng.normal(size=5)
     here = to_device(to)
     sum_columns(here, to_device(matrix), 7, True)
@@ -145,7 +145,7 @@ def test_sums(rng):
 
 
 @pytest.mark.parametrize(("key", "begin", "batch"), [(0, 0, 5), (0xFFFFFFFF, 2, 9)])
-def test_masks_are_those_of_the_cpu(key, begin, batch, rng):
+def test_dropout_masks_equal_the_cpu(key, begin, batch, rng):
     x = rng.normal(size=(3, 5, 7)).astype(np.float32)
     expected, here = np.empty_like(x), to_device(x)
     cpu_dropout(expected, x, np.uint32(key), 0.6, begin, batch, 0, 5)

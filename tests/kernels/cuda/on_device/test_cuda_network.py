@@ -29,13 +29,13 @@ def both(cell, layers, rng, dtype=np.float32, resets=False, batch=B, **dropout):
     ]
 
 
-def test_one_layer(rng):
+def test_one_layer_equals_the_cpu(rng):
     computed, expected = both("lstm", 1, rng)
     assert_close(computed, expected, 1e-5)
 
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_two_layers_with_starts_and_dropout(cell, rng):
+def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
     computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
@@ -44,7 +44,7 @@ def test_two_layers_with_starts_and_dropout(cell, rng):
 @pytest.mark.skipif(SIMULATED, reason="takes a card's many threads")
 @pytest.mark.parametrize("room", [TARGET.block_shared, 8000])
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_sizes_of_many_blocks_and_turns(cell, room, rng, monkeypatch):
+def test_sizes_of_many_blocks_and_turns_equal_the_cpu(cell, room, rng, monkeypatch):
     small = dataclasses.replace(TARGET, block_shared=room)
     monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
     monkeypatch.setattr(f"{__name__}.H", 301)
@@ -54,7 +54,7 @@ def test_sizes_of_many_blocks_and_turns(cell, room, rng, monkeypatch):
 
 @pytest.mark.skipif(not SIMULATED, reason="sizes that a card has room for")
 @pytest.mark.parametrize(("cell", "room"), [("lstm", 3400), ("rnn", 1400)])
-def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
+def test_weights_larger_than_shared_memory_equal_the_cpu(cell, room, rng, monkeypatch):
     plans = []
 
     def plan(*sizes):
@@ -71,7 +71,7 @@ def test_weights_that_do_not_fit_on_chip(cell, room, rng, monkeypatch):
 
 @pytest.mark.skipif(not SIMULATED, reason="a card has these sizes always")
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
-def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
+def test_blocks_of_gpu_sizes_equal_the_cpu(cell, rng, monkeypatch):
     """8 rows and 4 terms together, 32 threads: several groups of units and of rows, turns, and what
     fills no group.
     """
@@ -85,7 +85,7 @@ def test_blocks_of_the_sizes_of_a_card(cell, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
-def test_few_rows(batch, rng):
+def test_few_rows_equal_the_cpu(batch, rng):
     computed, expected = both("gru", 1, rng, batch=batch)
     assert_close(computed, expected, 1e-5)
 
@@ -111,7 +111,7 @@ def test_bfloat16_products(rng, monkeypatch):
 
 
 @pytest.mark.skipif(SIMULATED, reason="in the simulator Python's floats become float32 beside float32 constants")
-def test_float64(rng):
+def test_float64_equals_the_cpu(rng):
     computed, expected = both("gru", 2, rng, np.float64, batch=3)
     assert_close(computed, expected, 1e-11)
 
@@ -122,7 +122,7 @@ def test_many_tokens_scatter_their_gradient(rng, monkeypatch):
     assert_close(computed, expected, 1e-5)
 
 
-def test_predicting(rng):
+def test_evaluation_losses_equal_the_cpu(rng):
     model, state = make_model("lstm", 2, rng, H, V), make_state("lstm", rng, 2, 3, H)
     ids, targets = make_text(rng, T, 3, V)
     found = {}
@@ -135,13 +135,13 @@ def test_predicting(rng):
     assert_close(found["cuda"], found["cpu"], 1e-5)
 
 
-def test_nan_is_not_lost(rng):
+def test_nan_is_propagated(rng):
     model, state = make_model("lstm", 1, rng, H, V), make_state("lstm", rng, 1, 3, H)
     model.parameters["rnn.weight_hh_l0"][1, 1] = np.nan
     ids, targets = make_text(rng, T, 3, V)
     assert np.isnan(run_network(make_network(model, np.float32, device="cuda"), ids, targets, state)["loss"])
 
 
-def test_arrays_go_there_and_back(rng):
+def test_arrays_round_trip_to_the_device(rng):
     array = rng.normal(size=(3, 4)).astype(np.float32)
     np.testing.assert_array_equal(to_host(to_device(array)), array)

@@ -53,7 +53,7 @@ def test_optimizers(name, rng):
     np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=1e-5, atol=1e-6)
 
 
-def test_the_norm_of_nan_is_nan():
+def test_gradient_norm_of_nan_is_nan():
     network = Network(ModelShape("rnn", 1, 3, 5), threads=1, device="cuda")
     network.kernels.copy(network.gradients.flat, np.nan)
     assert np.isnan(Optimizer(network, Config()).gradient_norm())
@@ -68,7 +68,7 @@ def test_the_norm_of_nan_is_nan():
         SamplingParams(1.5, min_p=0.1),
     ],
 )
-def test_samples_are_those_of_the_cpu(drawing, rng):
+def test_samples_equal_the_cpu(drawing, rng):
     model, found = make_model("gru", 2, rng, 3, 6), []
     model.parameters["out.weight"] *= 4
     for device in ("cuda", "cpu"):
@@ -88,7 +88,7 @@ def weights(folder):
     return load(folder / "last.safetensors").parameters
 
 
-def test_checkpoints_cross_over(tmp_path):
+def test_checkpoints_load_on_the_other_device(tmp_path):
     run(tmp_path / "cpu", "cpu", steps=4)
     expected = weights(tmp_path / "cpu")
     for first, second in (("cuda", "cpu"), ("cpu", "cuda")):
@@ -113,13 +113,13 @@ def test_training_equals_the_cpu(tmp_path):
         np.testing.assert_allclose(found[1][name], array, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_many_processes_are_refused():
+def test_several_processes_are_refused():
     with pytest.raises(BackendError, match="in one process only; start without MPI, or use --device cpu"):
         backend.check("cuda", processes=2)
     backend.check("cpu", "tag", processes=2)
 
 
-def test_labelled_tasks_are_refused():
+def test_supervised_tasks_are_refused():
     from fastrnn.data.examples.example import Example, ExampleSet, Location
 
     records = ExampleSet("classify", [Example("ab", "x", Location("here")), Example("c", "y", Location("here"))] * 8)

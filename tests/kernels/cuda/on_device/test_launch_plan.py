@@ -87,7 +87,7 @@ def test_shared_memory_is_counted_in_whole_units() -> None:
 
 @pytest.mark.parametrize("batch", [8, 64, 500])
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
-def test_neighbouring_threads_read_other_banks(gates: int, batch: int) -> None:
+def test_neighbouring_threads_read_different_banks(gates: int, batch: int) -> None:
     """Shared memory has 32 banks of 4 bytes; different words of one bank are read one after
     another.
     """
@@ -119,20 +119,20 @@ def test_rows_are_divided_when_blocks_may_have_more_shared_memory(monkeypatch: p
     assert divided.blocks <= H100.multiprocessors  # one a multiprocessor
 
 
-def test_a_warp_for_each_unit_of_a_single_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warp_for_each_unit_of_a_single_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch_plan, "AHEAD", 4)
     found = plan.__wrapped__(1, 512, 4, 512, 4, H100)
     assert found.k_split == 32
     assert found.threads == 32 * found.tiling.units
 
 
-def test_what_does_not_fit_is_read_anew_in_few_turns() -> None:
+def test_weights_that_do_not_fit_are_reread_in_few_turns() -> None:
     found = plan(512, 1024, 4, 1024, 4, T4)
     assert found.tiling.k_resident < 1024
     # As many as one block for each multiprocessor has with all its threads.
     assert -(-found.tiling.items // found.threads) <= 52
 
 
-def test_a_layer_too_wide_for_any_division() -> None:
+def test_layer_too_wide_for_any_division() -> None:
     with pytest.raises(BackendError, match="100000 units is too wide for T4; use fewer, or --device cpu"):
         plan(64, 100_000, 4, 100_000, 4, T4)

@@ -70,7 +70,7 @@ def test_every_item_is_computed_once(batch, hidden, gates, depth, multiprocessor
     np.testing.assert_allclose(to_host(out), states[:, :depth] @ w, rtol=1e-5, atol=1e-5)
 
 
-def test_the_cases_above_are_what_they_say():
+def test_cases_cover_what_their_names_say():
     """Divisions that the simulator's own single block does not have."""
 
     def plan(*sizes, multiprocessors=6, block_shared=4000):
