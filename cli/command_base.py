@@ -18,12 +18,17 @@ Function = Callable[..., Any]
 class SectionCommand(click.Command):
     """Command whose help groups options by section; options without a section come last."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command: every MPI rank runs ``train``, ``bench train`` and ``sweep``, only rank 0 the rest."""
-        if launcher_rank()[0] and ctx.info_name not in ("train", "sweep"):
-            return None
-        warn_about_environment()
-        return super().invoke(ctx)
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments; then warn about the environment, or exit if this MPI rank does not run the command.
+
+        Every rank runs ``train``, ``bench train`` and ``sweep``, only rank 0 the rest.
+        """
+        context = super().make_context(*args, **kwargs)
+        if not context.resilient_parsing:  # true while a shell completes a command line
+            if launcher_rank()[0] and context.info_name not in ("train", "sweep"):
+                context.exit(0)
+            warn_about_environment()
+        return context
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

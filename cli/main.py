@@ -39,10 +39,21 @@ def run(args: Sequence[str], started: float | None = None) -> int:
     ``started``: `time.monotonic` at program start, the origin of a time budget (default: now). With
     ``FASTRNN_DEBUG=1`` in the environment the traceback precedes the error line.
     """
+    started = time.monotonic() if started is None else started
     status = 0
     try:
         _escape_unencodable()
-        status = _invoke(list(args), time.monotonic() if started is None else started)
+        import click
+
+        from .group import program
+
+        if "_FASTRNN_COMPLETE" in os.environ:
+            click.Group.main(program, list(args), prog_name="fastrnn")
+        try:
+            with program.make_context("fastrnn", list(args), obj=started) as context:
+                program.invoke(context)
+        except click.exceptions.Exit as end:
+            status = end.exit_code
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -54,21 +65,6 @@ def run(args: Sequence[str], started: float | None = None) -> int:
         _wait_for_rank0()
         return _report(error)
     return status
-
-
-def _invoke(args: list[str], started: float) -> int:
-    import click
-
-    from .group import program
-
-    if "_FASTRNN_COMPLETE" in os.environ:
-        click.Group.main(program, args, prog_name="fastrnn")
-    try:
-        with program.make_context("fastrnn", args, obj=started) as context:
-            program.invoke(context)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    return 0
 
 
 def _rank() -> int | None:

@@ -60,8 +60,26 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
     --config file. Ctrl-C saves the state; --resume continues from it.
     """
+    out, run, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
+    if run is not None and (out is not None or init_from is not None):
+        raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
+    settings = resolve_settings(context, values, file, resuming=run is not None)
+    config = Config(**settings) if run is None else None
+    if config is not None:
+        _check_options(context, config.task)
     first = launcher_rank()[0] == 0  # only rank 0 prints
-    result = _run(context, texts, quiet or not first, values)
+
+    from fastrnn.training.api import resume, train
+
+    from ..display import make_display
+
+    with make_display(quiet or not first) as display:
+        if config is None:
+            result = resume(run, settings, inputs=texts, callback=display, started=context.obj)
+        else:
+            data = texts or _default(config)
+            result = train(data, config, out, init_from=init_from, callback=display, started=context.obj)
+
     try:
         if first:
             _show(result, as_json, quiet)
@@ -73,26 +91,6 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
         if not TASK_SPECS[result.task].is_supervised:
             _sample(result)
         _hints(result, texts)
-
-
-def _run(context: click.Context, texts: tuple[str, ...], quiet: bool, values: dict[str, Any]) -> "Result":
-    out, resumed, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
-    if resumed is not None and (out is not None or init_from is not None):
-        raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
-    settings = resolve_settings(context, values, file, resuming=resumed is not None)
-
-    config = Config(**settings) if resumed is None else None
-    if config is not None:
-        _check_options(context, config.task)
-
-    from fastrnn.training.api import resume, train
-
-    from ..display import make_display
-
-    with make_display(quiet) as display:
-        if config is None:
-            return resume(resumed, settings, inputs=texts, callback=display, started=context.obj)
-        return train(texts or _default(config), config, out, init_from=init_from, callback=display, started=context.obj)
 
 
 def _check_options(context: click.Context, task: str) -> None:

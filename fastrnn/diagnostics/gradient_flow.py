@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from ..cells import CELLS
 from ..config import Config
+from ..data.text.bptt import Window
 from ..data.text.corpus import Corpus
 from ..errors import ConfigError, InputError, OutputError
 from ..nn.initialisation import initialise
@@ -134,7 +135,7 @@ def compute_gradient_flow(network: Network, rows: Rows) -> GradientFlow:
         targets = np.full((lag, batch), -1, np.int32)
         targets[-1] = rows.targets
         state = {name: array[:, start].copy() for name, array in states.items()}
-        network.loss_and_gradient(np.ascontiguousarray(ids[start:]), targets, None, state)
+        network.train_step_gradients(Window(np.ascontiguousarray(ids[start:]), targets, None), state)
         for name, gradient in network.dstate.items():
             # The loss is a mean over the rows; the gradient of a row's own loss is ``batch`` times as large.
             sizes = np.linalg.norm(gradient.astype(np.float64) * batch, axis=2)

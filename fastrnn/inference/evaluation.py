@@ -65,7 +65,7 @@ class Evaluate(Protocol):
     Returns None if ``watch`` stopped it. After ``seconds`` the rest of the data is skipped.
     """
 
-    def __call__(self, watch: Watch, seconds: float = math.inf) -> Evaluation | None: ...
+    def __call__(self, watch: Watch, *, seconds: float = math.inf) -> Evaluation | None: ...
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Incremental decoding: step a language model one token at a time, feeding or sampling tokens."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class IncrementalDecoder:
         if threads == 1:
             self._units = [(0, hidden)]
             self._layers = [network.layers]
-            network.pool.together(lambda part: network.pack(part, False))
+            network.pool.together(partial(network.pack, backward=False))
         else:
             parts = [Part(n, threads).range(hidden // _UNIT_ALIGNMENT) for n in range(threads)]
             self._units = [(lo * _UNIT_ALIGNMENT, hi * _UNIT_ALIGNMENT) for lo, hi in parts]

@@ -1,5 +1,6 @@
 """The language model: one-hot tokens -> stack of recurrent layers -> linear layer -> softmax."""
 
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -136,12 +137,6 @@ class Network:
         """Return zeros, name -> (L, B, H)."""
         return self.stack.zero_state(batch)
 
-    def train_step_gradients(
-        self, window: Window, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
-    ) -> float:
-        """Call `loss_and_gradient` for a window."""
-        return self.loss_and_gradient(window.x, window.y, window.resets, state, keep_prob, key, batch_slice)
-
     def loss(self, x: Array, y: Array, resets: Array | None, state: State) -> Array:
         """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
 
@@ -151,42 +146,42 @@ class Network:
             resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
         """
-        self._run(x, y, resets, state, None)
+        self.load(x, y, resets)
+        self.stack.set_state(state)
+        self.pool.together(partial(self.pack, backward=False))
+        self.pool.together(lambda part: self.run(part.range(x.shape[1]), None))
+        self.stack.get_state(state)
         losses: Array = self.kernels.to_host(self.losses)
         return losses
 
-    def loss_and_gradient(
-        self,
-        x: Array,
-        y: Array,
-        resets: Array | None,
-        state: State,
-        keep_prob: float = 1.0,
-        key: int = 0,
-        batch_slice: Rows = (0, 0),
+    def train_step_gradients(
+        self, window: Window, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
     ) -> float:
         """Return the mean loss over scored positions, in nats, and compute its gradients.
 
         They replace `gradients`; `dstate` is the gradient of the initial state.
 
         Args:
-            x: Input ids (T, B).
-            y: Target ids (T, B); -1: not scored.
-            resets: 1 where the state is zeroed before the step, (T, B), or None.
+            window: Input ids, target ids and resets, (T, B) each, as for `loss`.
             state: Initial state, name -> (L, B, H); replaced by the final state.
-            keep_prob: Probability that dropout keeps a unit, after every layer.
+            keep_prob: Probability that dropout keeps a unit, after every layer; default 1, no dropout.
             key: Selects the dropout masks.
             batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
         """
-        scored = max(1, int(np.count_nonzero(y >= 0)))
-        self._run(x, y, resets, state, Training(Dropout(keep_prob, key, *batch_slice), 1 / scored))
+        scored = max(1, int(np.count_nonzero(window.y >= 0)))
+        training = Training(Dropout(keep_prob, key, *batch_slice), 1 / scored)
+
+        self.load(window.x, window.y, window.resets)
+        self.stack.set_state(state)
+        self.pool.together(self._pack_for_training)
+        self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
+        self.stack.get_state(state)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
     def step_logits(self, x: Array, state: State) -> Array:
         """Return the logits (B, V) after ids x (1, B); ``state`` is replaced by the next state."""
-        no_targets = np.full_like(x, -1)
-        self._run(x, no_targets, None, state, None)
+        self.loss(x, np.full_like(x, -1), None, state)
         logits = self.kernels.zeros((1, *self.logits.shape[1:]), self.dtype)
         self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
         first: Array = self.kernels.to_host(logits)[0]
@@ -200,16 +195,15 @@ class Network:
         return dstate
 
     def pack(self, part: Part, backward: bool) -> None:
-        """Pack this part of the weights; for training also zero this part of the gradients."""
-        self.pack_weights(part, backward)
-        if backward:
-            lo, hi = part.range(self.gradients.flat.size)
-            self.kernels.copy(self.gradients.flat[lo:hi], 0)
-
-    def pack_weights(self, part: Part, backward: bool) -> None:
         """Pack this part of the weights; with ``backward`` also their transposes."""
         self.stack.pack(part, backward)
         self.out.pack(part, backward)
+
+    def _pack_for_training(self, part: Part) -> None:
+        """Pack this part of the weights and of their transposes; zero this part of the gradients."""
+        self.pack(part, backward=True)
+        lo, hi = part.range(self.gradients.flat.size)
+        self.kernels.copy(self.gradients.flat[lo:hi], 0)
 
     def load(self, x: Array, y: Array, resets: Array | None) -> None:
         """Set the next window: ids, targets and resets, (T, B) each."""
@@ -221,10 +215,6 @@ class Network:
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
         self.stack.set_state(state, rows)
-
-    def get_state(self, state: State) -> None:
-        """Copy the final state of the last window to ``state``."""
-        self.stack.get_state(state)
 
     def allocate(self, steps: int, batch: int) -> None:
         """Allocate the arrays for windows of T = ``steps`` and B = ``batch``, if the size changed."""
@@ -256,10 +246,3 @@ class Network:
         """Add this part of the weight gradients, summed over all rows and steps."""
         self.stack.accumulate(part)
         self.out.accumulate(part, self.logits, self._top)
-
-    def _run(self, x: Array, y: Array, resets: Array | None, state: State, training: Training | None) -> None:
-        self.load(x, y, resets)
-        self.set_state(state)
-        self.pool.together(lambda part: self.pack(part, training is not None))
-        self.pool.together(lambda part: self.run(part.range(x.shape[1]), training))
-        self.get_state(state)

@@ -22,7 +22,7 @@ from ..nn.initialisation import initialise
 from ..plain import check_path
 from ..task_specs import TASK_SPECS
 from . import autotune
-from .callbacks import Callback, Result, TrainStart
+from .callbacks import Callback, Result
 from .compile_ahead import compile_for_run
 from .loop import Loop, RunOutput, Validation
 from .resume import FIXED, apply_changes, check_changes, check_data_is_here, check_files_are_here, extend
@@ -107,7 +107,8 @@ def train(
             planner = _planner(clock, plan.most_steps, validation)
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
-            result = _run(loop, task, plan.choices)
+            loop.announce(task.describe(loop.config), plan.choices)
+            result = dataclasses.replace(loop.run(), **task.statistics())
     # `signals.stop` may have been set after the loop looked at it for the last time.
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
@@ -154,7 +155,8 @@ def resume(
         with opened as log:  # from here on the log's lock keeps other processes out of the folder
             output = RunOutput(folder, log, callback)
             loop, task, planned = _restore(output, changes, inputs, clock, signals)
-            result = _run(loop, task, _describe_resumed(loop, planned, given))
+            loop.announce(task.describe(loop.config), _describe_resumed(loop, planned, given))
+            result = dataclasses.replace(loop.run(), **task.statistics())
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -287,24 +289,6 @@ def _validation(task: Task, trainer: Trainer, callback: Callback, keep_eval_ever
 def _planner(clock: autotune.TimeBudget, most_steps: int, validation: Validation) -> StepPlanner:
     evaluator = validation.evaluator
     return StepPlanner(clock, most_steps, final=evaluator is not None and evaluator.final is not None)
-
-
-def _run(loop: Loop, task: Task, choices: tuple[str, ...]) -> Result:
-    """Announce the run to the callback and in the log, then train."""
-    trainer = loop.trainer
-    loop.check_readable()
-    loop.write_config()
-    start = TrainStart(
-        run=str(loop.folder.path),
-        parameters=trainer.model.parameters.flat.size,
-        data=tuple(task.describe(loop.config)),
-        config=loop.config,
-        choices=choices,
-    )
-    loop.callback.on_train_start(start)
-    loop.log.write({"event": "start", "step": trainer.progress.step, "steps": trainer.steps, "data": list(start.data),
-               "parameters": start.parameters, "choices": list(choices)})  # fmt: skip
-    return dataclasses.replace(loop.run(), **task.statistics())
 
 
 def _take_model_settings(config: Config, old: Checkpoint) -> Config:

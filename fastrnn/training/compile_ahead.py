@@ -19,6 +19,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..config import Config
+from ..data.text.bptt import Window
 from ..kernels import backend
 from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
@@ -121,7 +122,7 @@ def _compile(settings: Config, samples: bool, first: bool) -> None:
     x = np.zeros((2, 2), np.int32)
 
     def train() -> None:
-        network.loss_and_gradient(x, x, None, network.initial_state(2), keep_prob=0.5)
+        network.train_step_gradients(Window(x, x, None), network.initial_state(2), keep_prob=0.5)
 
     def update() -> None:
         optimizer = Optimizer(network, settings)
@@ -155,7 +156,7 @@ def compile_language_model(config: Config) -> None:
     """Compile the kernels that train and sample language models."""
     network = tiny_network(config)
     x = np.zeros((2, 2), np.int32)
-    network.loss_and_gradient(x, x, None, network.initial_state(2), keep_prob=0.5)
+    network.train_step_gradients(Window(x, x, None), network.initial_state(2), keep_prob=0.5)
     for layers in (1, config.layers):
         _compile_sampling(config.replace(layers=layers))
 

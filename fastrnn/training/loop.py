@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
 from ..inference.evaluation import Evaluation, Evaluator, to_bits
 from .autotune import hardly_trained, too_few, with_steps
-from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd
+from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .time_budget import StepPlanner, Throughput
@@ -46,6 +46,19 @@ class RunOutput(NamedTuple):
     folder: RunFolder
     log: RunLog | NoLog
     callback: Callback
+
+
+class Agreement(NamedTuple):
+    """The agreement of all ranks before a step: they must take the same branch, whatever their clocks and signals say.
+
+    ``has_signal``: a signal has arrived at some rank. ``unsaved_seconds``: since the last save. ``replan``: the number
+    of steps may have to change. ``stopped_by_callback``: a callback asked to stop.
+    """
+
+    has_signal: bool
+    unsaved_seconds: float
+    replan: bool
+    stopped_by_callback: bool
 
 
 class Loop:
@@ -82,15 +95,49 @@ class Loop:
         self._rate = Throughput()
         self._final: Evaluation | None = None  # the exact evaluation of the best state
 
-        # Rank 0 decides these three, since the ranks must take the same branch: see `_synchronize`.
-        self._unsaved = 0.0  # seconds since the last save
-        self._replan = False  # whether the number of steps may have to change
-        self._stopped_by_callback = False
+        self._stopped_by_callback = False  # whether a callback on this rank has asked to stop
+
+    def announce(self, data: Sequence[str], choices: Sequence[str]) -> None:
+        """Write the configuration, and announce the run to the callback and in the log (collective).
+
+        ``data``: descriptions of the data; ``choices``: settings that were chosen automatically, one line each. Raises
+        `CheckpointError` if a checkpoint of this run could not be loaded again.
+        """
+        self._check_readable()
+        self._write_config()
+        progress, parameters = self.trainer.progress, self.trainer.model.parameters.flat.size
+        self.callback.on_train_start(
+            TrainStart(str(self.folder.path), parameters, tuple(data), self.config, tuple(choices))
+        )
+        self.log.write({"event": "start", "step": progress.step, "steps": self.trainer.steps, "data": list(data),
+                        "parameters": parameters, "choices": list(choices)})  # fmt: skip
 
     def run(self) -> Result:
         """Train until something stops the run. Raises `DivergedError`; the last good state is on disk then."""
         try:
-            stopped = self._train()
+            if self.trainer.progress.step == 0:
+                self._save()  # a run that is killed before its first save can be resumed too
+            self._compile()
+            if self.planner:
+                self.planner.start()
+
+            while True:
+                if self._evaluation_is_due():
+                    self._evaluate()
+                    if self.planner:
+                        self.planner.evaluated()
+
+                agreed = self._synchronize()
+                if stopped := self._reason_to_stop(agreed):
+                    break
+                if agreed.replan and self._change_steps():
+                    continue  # the new number of steps may be reached already
+
+                self._step(agreed.unsaved_seconds)
+                if self.planner:
+                    self.planner.stepped()
+
+            self._save(final=True)
             if stopped != "signal":
                 self._evaluate_best()
             return self._result(stopped)
@@ -98,44 +145,19 @@ class Loop:
             self._log_end("diverged")
             raise
 
-    def _train(self) -> str:
-        """Take all steps that are left. Returns the reason for stopping, as in `Result.stopped`."""
-        stopped = "done"
-        if self.trainer.progress.step == 0:
-            self._save()  # a run that is killed before its first save can be resumed too
-        self._compile()
-        if self.planner:
-            self.planner.start()
+    def _reason_to_stop(self, agreed: Agreement) -> str:
+        """Return why the run ends now, as in `Result.stopped`; empty if it does not."""
+        progress = self.trainer.progress
+        if agreed.has_signal:
+            return "signal"
+        if self.config.patience is not None and progress.evals_since_best >= self.config.patience:
+            return "patience"
+        if progress.step >= self.trainer.steps:
+            return "done"
+        return "callback" if agreed.stopped_by_callback else ""
 
-        while True:
-            if self._evaluation_is_due():
-                self._evaluate()
-                if self.planner:
-                    self.planner.evaluated()
-
-            progress = self.trainer.progress  # read here, because a rollback replaces the object
-            if self._synchronize():
-                stopped = "signal"
-                break
-            if self.config.patience is not None and progress.evals_since_best >= self.config.patience:
-                stopped = "patience"
-                break
-            if progress.step >= self.trainer.steps:
-                break
-            if self._stopped_by_callback:
-                stopped = "callback"
-                break
-            if self._replan and self._change_steps():
-                continue  # the new number of steps may be reached already
-
-            self._step()
-            if self.planner:
-                self.planner.stepped()
-
-        self._save(final=True)
-        return stopped
-
-    def _step(self) -> None:
+    def _step(self, unsaved_seconds: float) -> None:
+        """Take one step, report it, and save if it is time: ``unsaved_seconds`` since the last save, on all ranks."""
         chars, start = self.trainer.progress.chars, time.perf_counter()
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
@@ -159,24 +181,19 @@ class Loop:
                             "lr": lr, "grad_norm": norm, "chars_per_s": step.chars_per_s,
                             "seconds": self._seconds()})  # fmt: skip
         every = self.config.save_every
-        if progress.step % every == 0 if every else self._unsaved >= _SAVE_SECONDS:
+        if progress.step % every == 0 if every else unsaved_seconds >= _SAVE_SECONDS:
             self._save()
 
-    def _synchronize(self) -> bool:
-        """Agree with the other ranks, once a step, on saving, planning and stopping (collective).
-
-        Returns whether a signal has arrived at any rank.
-        """
+    def _synchronize(self) -> Agreement:
+        """Agree with the other ranks, once a step, on saving, planning and stopping (collective)."""
         replan = self.planner is not None and self.group.rank == 0 and self.planner.due()
         unsaved = time.monotonic() - self._saved
-        number, self._unsaved, due, callback = self.group.all_reduce_max(
+        number, unsaved, due, callback = self.group.all_reduce_max(
             self.signals.stop or 0, unsaved, replan, self._stopped_by_callback
         )
-        self._replan = due > 0
-        self._stopped_by_callback = callback > 0
         if number:
             self.signals.stop = int(number)
-        return number > 0
+        return Agreement(number > 0, unsaved, due > 0, callback > 0)
 
     def _compile(self) -> None:
         """Compile the kernels for evaluation and sampling now, while a signal that interrupts it loses no progress."""
@@ -253,7 +270,7 @@ class Loop:
         self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
         self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
-            self.write_config()
+            self._write_config()
         self.callback.on_plan_change(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps})
         return True
@@ -275,7 +292,7 @@ class Loop:
         self.group.broadcast(parameters.flat)
         seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
         start = time.monotonic()
-        mine = self.evaluator.final(self._watch, seconds)
+        mine = self.evaluator.final(self._watch, seconds=seconds)
         took = time.monotonic() - start
         kernels.copy(parameters.flat, last)
         if self.group.all_reduce_max(mine is None)[0]:
@@ -312,14 +329,14 @@ class Loop:
         except OutputError as error:
             self.callback.message(f"{error}; the file keeps the figures of the last validation while training")
 
-    def check_readable(self) -> None:
+    def _check_readable(self) -> None:
         """Raise `CheckpointError` if a checkpoint of this run could not be loaded again (collective)."""
         progress = self.trainer.progress.to_dict()
         checkpoint = Checkpoint(self.config, self.tokenizer, dict(self.trainer.model.parameters), {}, {},
                                 progress, self.corpus)  # fmt: skip
         self.group.run_on_rank0(lambda: check_readable(checkpoint, str(self.folder.last)))
 
-    def write_config(self) -> None:
+    def _write_config(self) -> None:
         """Write ``config.toml`` into the run folder (collective)."""
         self.group.run_on_rank0(lambda: write_atomic(self.folder.config_path, to_toml(self.config).encode()))
 

@@ -250,7 +250,7 @@ class Poison(Callback):
     def attach(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from fastrnn.nn.network import Network
 
-        real = Network.loss_and_gradient
+        real = Network.train_step_gradients
 
         def poisoned(network: Network, *args: object, **kwargs: object) -> float:
             nats = real(network, *args, **kwargs)
@@ -259,7 +259,7 @@ class Poison(Callback):
                 network.gradients.flat[3] = np.nan
             return nats
 
-        monkeypatch.setattr(Network, "loss_and_gradient", poisoned)
+        monkeypatch.setattr(Network, "train_step_gradients", poisoned)
 
 
 @pytest.mark.parametrize(("times", "scale", "returns"), [(2, 1.0, 0), (3, 0.5, 1), (6, 0.25, 2)])

@@ -103,7 +103,7 @@ class ConditionalDecoder(SupervisedModel):
         return float(self.decoder.losses.sum(dtype=np.float64))
 
     def _pack_weights(self, part: Part, backward: bool) -> None:
-        self.decoder.pack_weights(part, backward)
+        self.decoder.pack(part, backward)
 
     def _accumulate(self, part: Part) -> None:
         self.decoder.accumulate(part)

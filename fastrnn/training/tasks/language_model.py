@@ -1,7 +1,7 @@
 """The language-model task: a corpus, its split, and its streams."""
 
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...data.text.tokenizers import Tokenizer, WordTokenizer
 from ...data.text.words import UNK
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError, escape
-from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, evaluate
+from ...inference.evaluation import Evaluator, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
 from .. import autotune
@@ -113,19 +113,12 @@ class LanguageModelTask:
             size is None and tokens > autotune.MOST_SIZE
         ):  # runs of earlier versions evaluated the first MOST_SIZE tokens
             valid, _ = split_corpus(valid, 1 - autotune.MOST_SIZE / tokens)
-        during = self._evaluate(model.with_shared_parameters(), valid, size)
+        during = partial(evaluate, model.with_shared_parameters(), valid, group=self.group, size=size)
         if (size or len(valid)) >= tokens and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)
         final = autotune.final_size(config, tokens, self.tokenizer.size)
-        return Evaluator(during, self._evaluate(model.with_shared_parameters(EVALUATION_MODE), self.valid, final))
-
-    def _evaluate(self, network: Network, valid: Corpus, size: int | None) -> Evaluate:
-        """Return a function that evaluates ``network`` on ``size`` tokens of ``valid``."""
-
-        def run_evaluation(watch: Watch, seconds: float = math.inf) -> Evaluation | None:
-            return evaluate(network, valid, watch, self.group, size=size, seconds=seconds)
-
-        return run_evaluation
+        exact = model.with_shared_parameters(EVALUATION_MODE)
+        return Evaluator(during, partial(evaluate, exact, self.valid, group=self.group, size=final))
 
     def sample_function(self, model: Network, config: Config) -> Callable[[], str]:
         """Return a function that generates a short sample of the model."""

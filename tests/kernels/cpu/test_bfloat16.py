@@ -7,6 +7,7 @@ import pytest
 
 import fastrnn.nn.layers
 import fastrnn.nn.matmul_mode
+from fastrnn.data.text.bptt import Window
 from fastrnn.errors import BackendError
 from fastrnn.kernels.cpu.bfloat16 import to_bfloat16
 from fastrnn.kernels.cpu.jit import kernel
@@ -95,7 +96,7 @@ def test_gradients_from_three_parts_are_as_exact_as_float32(cell, hidden, rng, m
         network = Network(shape, dtype=dtype, threads=2, matmul_mode=products)
         initialise(network.parameters, shape, "orthogonal", np.random.default_rng(3))
         network.parameters.flat[:] = network.parameters.flat.astype(np.float32)
-        network.loss_and_gradient(x, y, None, network.initial_state(35))
+        network.train_step_gradients(Window(x, y, None), network.initial_state(35))
         found.append(network.gradients.flat.astype(np.float64))
     exact, plain, split = found
     assert np.abs(split - exact).max() < 2 * np.abs(plain - exact).max()
@@ -116,7 +117,7 @@ def test_gradients_with_bfloat16_products_are_near_the_exact_ones(cell, hidden, 
     exact = exact_network(cell, hidden)
     fast = exact.with_shared_parameters("bfloat16")
     x, y = (rng.integers(0, 11, (9, 5)).astype(np.int32) for _ in range(2))
-    losses = [network.loss_and_gradient(x, y, None, network.initial_state(5)) for network in (exact, fast)]
+    losses = [network.train_step_gradients(Window(x, y, None), network.initial_state(5)) for network in (exact, fast)]
     assert losses[1] == pytest.approx(losses[0], rel=2e-3)
     assert losses[1] != losses[0]
     for name, gradient in exact.gradients.items():
@@ -131,7 +132,7 @@ def test_any_number_of_threads_gives_the_same_bits(products, rng, monkeypatch):
     found = []
     for threads in (1, 2, 3):
         network = exact_network("lstm", 33, threads).with_shared_parameters(products)
-        network.loss_and_gradient(x, y, None, network.initial_state(5))
+        network.train_step_gradients(Window(x, y, None), network.initial_state(5))
         found.append(network.gradients.flat.copy())
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
