@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 from fastrnn.errors import InputError
+from fastrnn.task_specs import get_supervised_task
 
 from . import formatting, output
 
@@ -82,13 +83,9 @@ def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) 
 
 
 def note_remarks(records: "ExampleSet") -> None:
-    """Print the reader's remarks and gaps in the dates of a series."""
-    from fastrnn.data.examples.series import describe_gaps
-
-    for line in records.remarks:
+    """Print the remarks on data of a supervised task."""
+    for line in get_supervised_task(records.task).remarks(records):
         output.note(line)
-    if records.task == "forecast" and (leaps := describe_gaps(records.items)) is not None:
-        output.note(leaps)
 
 
 def note_unknown(unknowns: int, words: int) -> None:

@@ -1,9 +1,23 @@
 """The tasks: what settings, messages and commands need to know of each, in the table `TASK_SPECS`.
 
-This module imports neither NumPy nor Numba, so that ``fastrnn --help`` starts quickly.
+To add a task:
+
+1. Add its `TaskSpec` to `TASK_SPECS`.
+2. Write the module that the spec names, with a subclass of `fastrnn.tasks.base.SupervisedTask` and an instance of it
+   called ``TASK``: how to read, check and encode examples, the model, the metric, and the class that predicts.
+
+`tests/test_task_interface.py` does this for a toy task. This module imports neither NumPy nor Numba, so that
+``fastrnn --help`` starts quickly; `get_task` imports a task's module on first use.
 """
 
+import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError, quote
+
+if TYPE_CHECKING:
+    from .tasks.base import SupervisedTask, Task
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class TaskSpec:
     """Properties of one task.
 
     Args:
+        module: Dotted path of the module that implements the task, see `fastrnn.tasks.base`.
         is_supervised: Whether the data are examples with targets, independent of each other; a language model reads
             one text instead and carries its state from window to window.
         example_noun: What messages call an example.
@@ -46,6 +61,7 @@ class TaskSpec:
         hints: Commands to suggest after training; RUN, DATA, START and LABEL are placeholders.
     """
 
+    module: str
     is_supervised: bool = True
     example_noun: str = "record"
     options: tuple[str, ...] = ("format",)
@@ -74,6 +90,7 @@ class TaskSpec:
 
 TASK_SPECS: dict[str, TaskSpec] = {
     "language-model": TaskSpec(
+        module="fastrnn.tasks.language_model",
         is_supervised=False,
         options=("document_separator", "tokens", "min_count", "seq"),
         takes_bytes=True,
@@ -86,6 +103,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         ),
     ),
     "tag": TaskSpec(
+        module="fastrnn.tasks.tag",
         options=("format", "min_count"),
         command_options=("probabilities",),
         formats=("bio", "conll", "conllu", "conllup", "iob2", "tsv", "txt"),
@@ -95,6 +113,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         json_key="tags",
     ),
     "classify": TaskSpec(
+        module="fastrnn.tasks.classify",
         options=("columns", "labels", "label", "text", "format", "tokens", "min_count"),
         command_options=("probabilities", "text"),
         formats=("csv", "folders", "idx", "json", "jsonl", "ndjson", "npz", "tsv", "txt"),
@@ -106,6 +125,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         json_key="label",
     ),
     "generate": TaskSpec(
+        module="fastrnn.tasks.generate",
         options=("label", "text", "format", "tokens", "min_count"),
         command_options=("given",),
         formats=("folders", "jsonl", "ndjson", "tsv", "txt"),
@@ -117,6 +137,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         hints=("sample RUN --given LABEL --count 10", "eval RUN DATA --split valid"),
     ),
     "translate": TaskSpec(
+        module="fastrnn.tasks.translate",
         options=("format", "tokens", "min_count"),
         command_options=("beam", "probabilities"),
         formats=("tsv", "txt"),
@@ -130,6 +151,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         hints=("predict RUN DATA --beam 4", "eval RUN DATA --split valid"),
     ),
     "forecast": TaskSpec(
+        module="fastrnn.tasks.forecast",
         example_noun="window",
         options=("columns", "missing", "horizon", "format", "seq"),
         command_options=("steps", "missing"),
@@ -140,6 +162,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
         hints=("predict RUN DATA --steps 100", "eval RUN DATA --split valid"),
     ),
     "regress": TaskSpec(
+        module="fastrnn.tasks.regress",
         options=("columns", "format"),
         command_options=("probabilities",),
         formats=("csv", "npz"),
@@ -164,3 +187,22 @@ def tasks_with_option(option: str) -> tuple[str, ...]:
 def tasks_with_command_option(option: str) -> tuple[str, ...]:
     """Return the names of the tasks that use an option of ``fastrnn predict`` or ``sample``."""
     return tuple(name for name, spec in TASK_SPECS.items() if option in spec.command_options)
+
+
+def get_task(name: str) -> "Task":
+    """Return the implementation of a task, whose module is imported on first use.
+
+    Raises `ConfigError` for an unknown name.
+    """
+    if name not in TASK_SPECS:
+        raise ConfigError(f"task {quote(name)} is unknown (choices: {', '.join(TASK_SPECS)})")
+    task: Task = importlib.import_module(TASK_SPECS[name].module).TASK
+    return task
+
+
+def get_supervised_task(name: str) -> "SupervisedTask":
+    """Return the implementation of a supervised task. Raises `ConfigError` for another name."""
+    if name not in supervised_tasks():
+        raise ConfigError(f"task {quote(name)} has no records (choices: {', '.join(supervised_tasks())})")
+    task: SupervisedTask = importlib.import_module(TASK_SPECS[name].module).TASK
+    return task

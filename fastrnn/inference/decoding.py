@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.examples.symbol_vocab import END, UNKNOWN
+from ..data.examples.dataset import Batch
+from ..data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
 from ..nn.matmul_mode import EXACT
 from ..nn.network import Network, State
 from .sampling import Sampler, SamplingParams
@@ -110,3 +111,29 @@ def _log_softmax(logits: Array) -> Array:
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
+
+
+def decode_batch(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -> Array:
+    """The ids (S, B) of a batch's translations, each of at most `max_target_lengths` symbols.
+
+    With a beam the likelier of its result and the greedy one.
+    """
+    start = model.encode(batch)
+    max_lengths = max_target_lengths(batch)
+    sampler = Sampler(model.decoder, target, rounded=False, end=END)
+    ids = _truncate(greedy_search(sampler, start, int(max_lengths.max())), max_lengths)
+    if beam == 1:
+        return ids
+    found = _truncate(beam_search(model.decoder, start, int(max_lengths.max()), beam), max_lengths)
+    return select_likelier(model.decoder, start, found, ids, max_lengths)
+
+
+def max_target_lengths(batch: Batch) -> Array:
+    """The most symbols (B,) of a batch's translations: twice the length of the source plus 50."""
+    max_lengths: Array = 2 * batch.lengths + 50
+    return max_lengths
+
+
+def _truncate(ids: Array, max_lengths: Array) -> Array:
+    ids[np.arange(len(ids))[:, None] >= max_lengths] = END
+    return ids

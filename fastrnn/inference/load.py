@@ -5,6 +5,7 @@ import os
 from ..checkpoint.checkpoint import load as load_checkpoint
 from ..checkpoint.run_dir import model_path
 from ..plain import check_path
+from ..task_specs import get_task
 from .language_model import LanguageModel
 from .predictors import TaskModel
 
@@ -18,11 +19,11 @@ def load(path: str | os.PathLike[str], threads: int | None = None, exact: bool =
         exact: Sample with float32 weights; by default they are rounded to bfloat16, which is faster.
 
     Returns:
-        A `LanguageModel`, or a `TaskModel` for the labelled tasks.
+        A `LanguageModel`, or for the labelled tasks the subclass of `TaskModel` of the model's task.
 
     Raises:
         CheckpointError: The file is missing, unreadable, damaged or of another version.
     """
     checkpoint = load_checkpoint(model_path(check_path("path", path)))
-    kind = LanguageModel if checkpoint.config.task == "language-model" else TaskModel
-    return kind(checkpoint, threads, exact)
+    model: LanguageModel | TaskModel = get_task(checkpoint.config.task).predictor_class(checkpoint, threads, exact)
+    return model

@@ -8,14 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..data.examples.dataset import UNSEEN, Batch, EncodedDataset, EncodedExamples
-from ..data.examples.schema import TaskSchema
-from ..data.examples.sliding_windows import SlidingWindows
-from ..data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
+from ..data.examples.dataset import UNSEEN, Batch
+from ..data.examples.symbol_vocab import END, UNKNOWN
 from ..nn.models import SupervisedModel
-from .decoding import beam_search, greedy_search, select_likelier
 from .evaluation import Evaluation, Watch, never_stop
-from .sampling import Sampler
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +20,7 @@ class Metric(Protocol):
     """Accumulates a task's metrics over batches."""
 
     def add(self, batch: Batch, predicted: Array) -> None:
-        """Add the output of `SupervisedModel.predict` for a batch with targets."""
+        """Add the output of `fastrnn.tasks.base.SupervisedTask.predict_batch` for a batch with targets."""
 
     def metrics(self) -> dict[str, float]:
         """The metrics by name; empty before anything was scored."""
@@ -138,64 +134,6 @@ class ExactMatch:
 
     def metrics(self) -> dict[str, float]:
         return {"exact": self._exact / self._records} if self._records else {}
-
-
-def metric_for(data: EncodedDataset) -> Metric | None:
-    """The metric of a task for these examples; None for generate, which has no correct answers."""
-    vocabulary = data.schema
-    if vocabulary.task in ("tag", "classify"):
-        return ConfusionMatrix(len(vocabulary.labels), len(data.unseen) if isinstance(data, EncodedExamples) else 0)
-    if vocabulary.task == "translate":
-        return ExactMatch()
-    if isinstance(data, SlidingWindows):
-        windows = data
-        return RegressionError(
-            lambda batch, found: windows.inverse_transform(found, batch.rows) - windows.actual(batch.rows)
-        )
-    if vocabulary.task == "regress" and vocabulary.binary:
-        return BinaryAccuracy()
-    if vocabulary.outputs is not None:
-        outputs, numbers = vocabulary.outputs, data
-        assert isinstance(numbers, EncodedExamples)
-        return RegressionError(lambda batch, found: outputs.inverse_transform(found) - numbers.actual(batch.rows))
-    return None
-
-
-def make_predictor(model: Any, vocabulary: TaskSchema) -> Callable[[Batch], Array]:
-    """A function from a batch to the argument of `Metric.add`.
-
-    It is `SupervisedModel.predict`, or for translate the decoded ids (S, B).
-    """
-    if vocabulary.task != "translate" or vocabulary.target is None:
-        return lambda batch: np.asarray(model.predict(batch))
-    target = vocabulary.target
-    return lambda batch: decode_batch(model, target, batch)
-
-
-def decode_batch(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -> Array:
-    """The ids (S, B) of a batch's translations, each of at most `max_target_lengths` symbols.
-
-    With a beam the likelier of its result and the greedy one.
-    """
-    start = model.encode(batch)
-    max_lengths = max_target_lengths(batch)
-    sampler = Sampler(model.decoder, target, rounded=False, end=END)
-    ids = _truncate(greedy_search(sampler, start, int(max_lengths.max())), max_lengths)
-    if beam == 1:
-        return ids
-    found = _truncate(beam_search(model.decoder, start, int(max_lengths.max()), beam), max_lengths)
-    return select_likelier(model.decoder, start, found, ids, max_lengths)
-
-
-def max_target_lengths(batch: Batch) -> Array:
-    """The most symbols (B,) of a batch's translations: twice the length of the source plus 50."""
-    max_lengths: Array = 2 * batch.lengths + 50
-    return max_lengths
-
-
-def _truncate(ids: Array, max_lengths: Array) -> Array:
-    ids[np.arange(len(ids))[:, None] >= max_lengths] = END
-    return ids
 
 
 def evaluate_examples(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from ..data.examples.example import Example
-from ..data.examples.schema import TaskSchema
 
 Array = np.ndarray[Any, Any]
 
@@ -31,23 +30,6 @@ class Prediction:
     logprob: float | None = None
 
 
-def make_prediction(vocabulary: TaskSchema, record: Example, output: Any) -> Prediction:
-    """Convert the model's output for one example, without padding; for translate text and ``logprob``."""
-    if vocabulary.task == "translate":
-        text, logprob = output
-        return Prediction(record, text, logprob=logprob)
-
-    if vocabulary.task == "regress":
-        assert vocabulary.outputs is not None
-        if vocabulary.binary:
-            return Prediction(record, (output > 0.5).astype(np.int64), output)
-        return Prediction(record, vocabulary.outputs.inverse_transform(output))
-
-    # Outputs of tag (T, K) and classify (K,) are log-probabilities.
-    probabilities = np.exp(output.astype(np.float64))
-    best = output.argmax(axis=-1)
-    labels = vocabulary.labels
-    if vocabulary.task == "classify":
-        return Prediction(record, labels[int(best)], float(probabilities[best]), probabilities)
-    best_probabilities = probabilities[np.arange(len(best)), best]
-    return Prediction(record, [labels[i] for i in best], best_probabilities.tolist(), probabilities)
+def label_probabilities(output: Array) -> tuple[Array, Any]:
+    """Convert log-probabilities (..., K) to probabilities; also return the ids (...) of the likeliest labels."""
+    return np.exp(output.astype(np.float64)), output.argmax(axis=-1)

@@ -1,9 +1,9 @@
-"""Models of the labelled tasks for use: load, predict, evaluate, generate, translate, forecast, step."""
+"""Models of the labelled tasks for use: what all have in common. `fastrnn.tasks` has a subclass for each task."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -11,30 +11,27 @@ from ..checkpoint.checkpoint import Checkpoint, load, spec_for
 from ..checkpoint.run_dir import model_path
 from ..data.examples.batching import evaluation_batches
 from ..data.examples.dataset import Batch, EncodedDataset, EncodedExamples
-from ..data.examples.example import Example, ExampleSet, Location
-from ..data.examples.from_python import iter_examples, step_to_example, to_float64
+from ..data.examples.example import Example, ExampleSet
+from ..data.examples.from_python import iter_examples, step_to_example
 from ..data.examples.numericalize import numericalize
-from ..data.examples.readers.dispatch import ReadOptions, Stream, open_records, read_records
+from ..data.examples.readers.dispatch import open_records, read_records
 from ..data.examples.readers.fields import Fields
+from ..data.examples.readers.formats import ReadOptions, Stream
 from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
 from ..data.examples.streaming import StreamedItems, iter_chunks
-from ..data.examples.symbol_vocab import END, SymbolVocab
+from ..data.examples.symbol_vocab import SymbolVocab
 from ..data.text.files import Paths
-from ..data.text.remarks import check_unknown
 from ..data.text.sources import Report, ignore_report
-from ..errors import ConfigError, InputError, quote
+from ..errors import ConfigError, quote
 from ..nn.matmul_mode import EXACT
 from ..nn.models import build
 from ..plain import check_path, check_whole
-from .decoding import log_probabilities
-from .metrics import decode_batch, max_target_lengths
-from .prediction import Prediction, make_prediction
-from .sampling import Sampler, SamplingParams, check_amounts, check_texts
+from ..task_specs import get_task
+from .prediction import Prediction
 from .task_evaluation import evaluate_task
 
 _CHUNK = 256  # examples predicted in one batch
-_MAX_STEPS = 1_000_000
 _MAX_BEAMS = 1000
 Array = np.ndarray[Any, Any]
 
@@ -42,7 +39,8 @@ Array = np.ndarray[Any, Any]
 class TaskModel:
     """A trained model of a labelled task and its vocabulary. Not thread-safe.
 
-    It can be copied and pickled; a copy starts `step` from a zero state.
+    `load` returns the subclass of the model's task, such as `fastrnn.tasks.tag.TaggingModel`; methods of other tasks
+    raise `ConfigError`. A model can be copied and pickled; a copy starts `step` from a zero state.
 
     Args:
         checkpoint: The checkpoint of a labelled task.
@@ -56,6 +54,10 @@ class TaskModel:
         model: The `SupervisedModel`.
         progress, corpus: Training progress and training data, as saved in the checkpoint.
     """
+
+    # Whether `records` and `open` take label and text, and whether `predict` takes a beam.
+    _takes_fields: ClassVar[bool] = False
+    _has_beam: ClassVar[bool] = False
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
         config = self.config = checkpoint.config
@@ -78,7 +80,7 @@ class TaskModel:
         return type(self), (checkpoint, *self._settings)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> "TaskModel":
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None, exact: bool = False) -> Self:
         """Load a model of a labelled task.
 
         Args:
@@ -87,13 +89,18 @@ class TaskModel:
             exact: For task generate: sample in float32; by default weights are rounded to bfloat16.
 
         Returns:
-            The model.
+            The model; from `TaskModel` itself, the subclass for the model's task.
 
         Raises:
             CheckpointError: The file is missing, unreadable, damaged or of another version.
-            ConfigError: It is a language model.
+            ConfigError: It is a language model, or a model of another task than that of this class.
         """
-        return cls(load(model_path(check_path("path", path))), threads, exact)
+        checkpoint = load(model_path(check_path("path", path)))
+        kind = get_task(checkpoint.config.task).predictor_class
+        if isinstance(checkpoint.tokenizer, TaskSchema) and not issubclass(kind, cls):
+            raise ConfigError(f"a model for {checkpoint.config.task}; load it with fastrnn.load")
+        model: Self = (kind if issubclass(kind, cls) else cls)(checkpoint, threads, exact)
+        return model
 
     @property
     def tokenizer(self) -> SymbolVocab:
@@ -152,7 +159,7 @@ class TaskModel:
         """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
         config = self.config
         known = frozenset(self.vocabulary.labels)
-        if self.task not in ("classify", "tag") and (label is not None or text is not None):
+        if not self._takes_fields and (label is not None or text is not None):
             raise ConfigError(f"label and text are for classify; this model is for {self.task}")
         required = label is not None or text is not None
         takes_text = self.vocabulary.tokens is not None
@@ -198,6 +205,11 @@ class TaskModel:
         found: EncodedDataset = train if split == "train" else valid
         return found
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether a `Prediction` of this model has a probability, or for translate a log-probability."""
+        return True
+
     def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
         """Predict the outputs of examples, lazily and in order. For tag, classify, translate, regress.
 
@@ -214,14 +226,8 @@ class TaskModel:
             InputError: An example does not fit the model.
             ConfigError: The task is generate or forecast, or ``beam`` does not apply.
         """
-        if self.task == "generate":
-            raise ConfigError(
-                "a model for generate makes no predictions; sample from it: `fastrnn sample MODEL --given LABEL`"
-            )
-        if self.task == "forecast":
-            raise ConfigError("a model for forecast continues series; use `TaskModel.forecast`")
         beam = check_whole("beam", beam, 1, _MAX_BEAMS)
-        if beam > 1 and self.task != "translate":
+        if beam > 1 and not self._has_beam:
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
         like = records if isinstance(records, ExampleSet) else ExampleSet(self.task, [], answers=False)
         asked = records if isinstance(records, ExampleSet | StreamedItems) else iter_examples(records, self.vocabulary)
@@ -233,39 +239,20 @@ class TaskModel:
 
     def _predict(self, records: ExampleSet, beam: int, logprobs: bool) -> list[Prediction]:
         found: list[Prediction | None] = [None] * len(records)
-        translates = self.task == "translate"
         for batch in evaluation_batches(self.encode(records)):
-            output: Any = self._translate_batch(batch, beam, logprobs) if translates else self.model.predict(batch)
-            # Outputs of tag and regress are (T, B, K), with the padding before each example.
-            for b, row in enumerate(batch.rows):
-                steps = output[len(output) - batch.lengths[b] :, b] if self.task in ("tag", "regress") else output[b]
-                found[row] = make_prediction(self.vocabulary, records.items[row], steps)
+            outputs = self._predict_batch(batch, beam, logprobs)
+            for row, output in zip(batch.rows, outputs, strict=True):
+                found[row] = self._make_prediction(records.items[row], output)
         return [answer for answer in found if answer is not None]
 
-    def _translate_batch(self, batch: Batch, beam: int, logprobs: bool) -> list[tuple[str, float | None]]:
-        ids = decode_batch(self.model, self.tokenizer, batch, beam)
-        texts = [self.tokenizer.decode(column) for column in ids.T]
-        if not logprobs:
-            return [(text, None) for text in texts]
-        found = log_probabilities(self.model.decoder, self.model.encode(batch), ids, max_target_lengths(batch))
-        return list(zip(texts, found.tolist(), strict=True))
+    def _predict_batch(self, batch: Batch, beam: int, logprobs: bool) -> Sequence[Any]:
+        """Return the output for each example of a batch, without padding."""
+        outputs: Sequence[Any] = self.model.predict(batch)
+        return outputs
 
-    def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
-        """Translate lines.
-
-        Args:
-            lines: The texts to translate.
-            beam: The number of beams, 1 to 1000; 1 decodes greedily.
-
-        Returns:
-            An iterator of a translation for each line.
-
-        Raises:
-            InputError: A line is empty.
-            ConfigError: The model is not for translate.
-        """
-        self._require_task("translate")
-        return (answer.value for answer in self.predict(lines, beam))
+    def _make_prediction(self, record: Example, output: Any) -> Prediction:
+        """Convert the output for one example to a prediction."""
+        raise NotImplementedError
 
     def evaluate(self, records: ExampleSet | EncodedDataset | Paths) -> dict[str, Any]:
         """Evaluate the model on examples with targets.
@@ -284,106 +271,49 @@ class TaskModel:
         given = records if isinstance(records, ExampleSet) else self.records(records)  # type: ignore[arg-type]
         return evaluate_task(self.model, self.encode(given))
 
+    # A subclass has those of the following methods that its task allows.
+
+    def translate(self, lines: Iterable[str], beam: int = 1) -> Iterator[str]:
+        """Translate lines. For translate, see `fastrnn.tasks.translate.TranslationModel`."""
+        raise self._wrong_task("translate")
+
     def forecast(self, records: ExampleSet, steps: int) -> list[Array]:
-        """Forecast the continuation of series.
+        """Forecast the continuation of series. For forecast, see `fastrnn.tasks.forecast.ForecastingModel`."""
+        raise self._wrong_task("forecast")
 
-        Beyond the model's horizon its own predictions are the inputs.
+    def sample_stream(self, *args: Any, **settings: Any) -> Iterator[list[str]]:
+        """Sample texts piece by piece. For generate, see `fastrnn.tasks.generate.ConditionalModel`."""
+        raise self._wrong_task("generate")
 
-        Args:
-            records: The series.
-            steps: The number of rows to forecast.
+    def generate(self, *args: Any, **settings: Any) -> list[str]:
+        """Sample texts. For generate, see `fastrnn.tasks.generate.ConditionalModel`."""
+        raise self._wrong_task("generate")
 
-        Returns:
-            An array (steps, C) for each series, in the units of the data.
+    def step(self, x: Any) -> Array:
+        """Feed one step of a sequence. For tag and regress, see `StepwiseModel`."""
+        raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
 
-        Raises:
-            InputError: There is no series, or one does not fit the model.
-            ConfigError: The model is not for forecast.
-        """
-        self._require_task("forecast")
-        steps = check_whole("steps", steps, 1, _MAX_STEPS)
-        if not isinstance(records, ExampleSet):
-            raise InputError(f"{quote(records)} is not an ExampleSet; give model.records(FILE, answers=False)")
-        if not records.items:
-            raise InputError("no series was given; give at least one")
-        windows = self.encode(replace(records, answers=False))
-        assert isinstance(windows, SlidingWindows)
+    def reset(self) -> None:
+        """Reset the state of `step` to zero."""
 
-        # Each pass forecasts one horizon and appends it to the inputs of the next.
-        parts: list[Array] = []
-        latest = windows.latest()
-        while sum(part.shape[1] for part in parts) < steps:
-            batches = evaluation_batches(latest)  # in the order of the series, because their windows are equally long
-            found = [latest.inverse_transform(self.model.predict(batch), batch.rows) for batch in batches]
-            parts.append(np.concatenate(found))
-            latest = latest.extend(parts[-1])
-        return list(np.concatenate(parts, axis=1)[:, :steps])
+    def _wrong_task(self, task: str) -> ConfigError:
+        return ConfigError(f"this is a model for {self.task}, not for {task}")
 
-    def sample_stream(
-        self,
-        count: int = 1,
-        length: int = 500,
-        *,
-        given: Any = None,
-        prime: str = "",
-        seed: int = 0,
-        stop: str | None = None,
-        unknown: str = "error",
-        **params: Any,
-    ) -> Iterator[list[str]]:
-        """Sample texts for a given label or numbers; yields their pieces as they are sampled.
 
-        Args:
-            count: The number of texts, sampled in parallel.
-            length: The most symbols of each text.
-            given: The label, or the numbers, that condition the texts.
-            prime: The prompt that each text continues; it is not repeated.
-            seed: The random seed; text i of a seed does not depend on ``count``.
-            stop: End a text before the first occurrence of this string.
-            unknown: "error" or "skip", for characters of the prompt that the vocabulary lacks.
-            **params: The fields of `SamplingParams`.
+class StepwiseModel(TaskModel):
+    """Base class for tasks with an output for each step: they can also be fed step by step."""
 
-        Yields:
-            A list of ``count`` strings: the next piece of each text, possibly empty.
-
-        Raises:
-            ConfigError: The model is not for generate, or an argument is out of range.
-            InputError: The label is unknown, or the vocabulary lacks characters of the prompt.
-        """
-        self._require_task("generate")
-        count, length, seed = check_amounts(count, length, seed)
-        check_texts(prime=prime, stop=stop)
-        check_unknown(unknown)
-        assert self.vocabulary.target is not None
-        sampler = Sampler(self.model.decoder, self.vocabulary.target, rounded=self._rounded, end=END)
-        # All texts share the initial state that the encoder computes from the input.
-        start = {name: np.repeat(array, count, axis=1) for name, array in self._initial_state(given).items()}
-        return sampler.stream(
-            count, length, prime, SamplingParams(**params), seed=seed, stop=stop, unknown=unknown, state=start
-        )
-
-    def generate(self, given: Any, count: int = 1, length: int = 500, **settings: Any) -> list[str]:
-        """Sample ``count`` texts for a given label or numbers; other arguments as for `sample_stream`."""
-        pieces = list(self.sample_stream(count, length, given=given, **settings))
-        return ["".join(parts) for parts in zip(*pieces, strict=True)]
-
-    def _initial_state(self, given: Any) -> dict[str, Array]:
-        if given is None:
-            known = ", ".join(self.vocabulary.labels[:12]) or "a list of numbers"
-            raise ConfigError(f"this model generates from a given input; use --given (it knows {known})")
-        if self.vocabulary.labels and not isinstance(given, str):
-            raise InputError("this model generates from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
-        x = given if isinstance(given, str) else to_float64(given, Location("given"))
-        records = ExampleSet(self.task, [Example(x, None, Location("given"))], answers=False)
-        start: dict[str, Array] = self.model.encode(self.encode(records).batch(np.zeros(1, np.int64)))
-        return start
+    def _predict_batch(self, batch: Batch, beam: int, logprobs: bool) -> Sequence[Any]:
+        # Outputs are (T, B, K), with the padding before each example.
+        outputs = self.model.predict(batch)
+        return [outputs[len(outputs) - length :, b] for b, length in enumerate(batch.lengths)]
 
     def reset(self) -> None:
         """Reset the state of `step` to zero."""
         self._stepper: Any = None
 
     def step(self, x: Any) -> Array:
-        """Feed one step of a sequence; the state is carried to the next call. For tag and regress.
+        """Feed one step of a sequence; the state is carried to the next call.
 
         A sequence fed step by step gives the same outputs as `predict`.
 
@@ -395,10 +325,8 @@ class TaskModel:
 
         Raises:
             InputError: ``x`` does not fit the model.
-            ConfigError: The task or a bidirectional model needs the whole sequence.
+            ConfigError: A bidirectional model needs the whole sequence.
         """
-        if self.task not in ("tag", "regress"):
-            raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
         if self.config.bidirectional:
             raise ConfigError("a bidirectional model needs the whole sequence; use predict")
         record = step_to_example(x, self.vocabulary)
@@ -406,13 +334,8 @@ class TaskModel:
         if self._stepper is None:
             self._stepper = self.model.with_shared_parameters(EXACT)
             self._state = self._stepper.encoder.stack.zero_state(1)
-        output: Array = self._stepper.predict(batch, self._state)[0, 0].astype(np.float64)
-        if self.task == "tag":
-            return np.exp(output)
-        if self.vocabulary.binary or self.vocabulary.outputs is None:
-            return output
-        return self.vocabulary.outputs.inverse_transform(output)
+        return self._convert_step(self._stepper.predict(batch, self._state)[0, 0].astype(np.float64))
 
-    def _require_task(self, task: str) -> None:
-        if self.task != task:
-            raise ConfigError(f"this is a model for {self.task}, not for {task}")
+    def _convert_step(self, output: Array) -> Array:
+        """Convert the output (K,) of a step to the result of `step`."""
+        raise NotImplementedError

@@ -1,12 +1,13 @@
 """Evaluation of a labelled task's model on examples with targets."""
 
+from functools import partial
 from typing import Any
 
 from ..data.examples.batching import evaluation_batches
-from ..data.examples.dataset import EncodedDataset, EncodedExamples
-from ..data.examples.sliding_windows import SlidingWindows
+from ..data.examples.dataset import EncodedDataset
+from ..task_specs import get_supervised_task
 from .evaluation import Evaluation
-from .metrics import ConfusionMatrix, RegressionError, evaluate_examples, make_predictor, metric_for
+from .metrics import evaluate_examples
 
 
 def evaluate_task(model: Any, data: EncodedDataset) -> dict[str, Any]:
@@ -28,28 +29,10 @@ def evaluate_task(model: Any, data: EncodedDataset) -> dict[str, Any]:
         * forecast: ``mae``, ``mse``, and the same of the baselines ``persistence`` and, if the dates
           allow it, ``yesterday``.
     """
-    metric = metric_for(data)
-    found = evaluate_examples(model, evaluation_batches(data), metric, make_predictor(model, data.schema))
+    task = get_supervised_task(data.schema.task)
+    metric = task.make_metric(data)
+    predict = partial(task.predict_batch, model, data.schema)
+    found = evaluate_examples(model, evaluation_batches(data), metric, predict)
     assert isinstance(found, Evaluation)
     figures: dict[str, Any] = {"records": len(data), "positions": found.chars, "loss": found.nats, **found.metrics}
-    if isinstance(metric, ConfusionMatrix):
-        figures["labels"] = dict(zip(data.schema.labels, metric.label_scores(), strict=True))
-        figures["confusion"] = metric.counts.tolist()
-        if isinstance(data, EncodedExamples) and metric.unseen.any():
-            counts = zip(data.unseen, metric.unseen.sum(axis=1).tolist(), strict=True)
-            figures["unseen"] = {label: count for label, count in counts if count}
-    return figures | (_evaluate_baselines(data) if isinstance(data, SlidingWindows) else {})
-
-
-def _evaluate_baselines(windows: SlidingWindows) -> dict[str, Any]:
-    """The errors of two naive forecasts: the last value, and, with dates, the same hour yesterday."""
-    baselines = {"persistence": windows.persistence}
-    if (period := windows.season_length()) is not None:
-        baselines["yesterday"] = lambda rows: windows.seasonal_naive(rows, period)
-    found = {}
-    for name, forecast in baselines.items():
-        errors = RegressionError(lambda batch, predicted: predicted - windows.actual(batch.rows))
-        for batch in evaluation_batches(windows):
-            errors.add(batch, forecast(batch.rows))
-        found[name] = errors.metrics()
-    return found
+    return figures | task.evaluation_details(metric, data)

@@ -1,6 +1,5 @@
 """`ModelSpec`: sizes of a model's inputs and outputs; and the parameters of each task's model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cells import CELLS
@@ -9,6 +8,7 @@ from ..data.examples.schema import TaskSchema
 from ..errors import ConfigError
 from ..shapes import ModelShape, Shapes, StackShape, linear_shapes, stack_shapes
 from ..shapes import parameter_shapes as model_shapes
+from ..task_specs import TASK_SPECS, get_supervised_task, get_task
 
 _MAX_EMBEDDING = 100  # components of a word embedding; Ma and Hovy (2016) use as many
 
@@ -39,19 +39,17 @@ class ModelSpec:
 
 def model_spec(schema: TaskSchema, task: str) -> ModelSpec:
     """Return the sizes of a model for data with this schema."""
-    labels = len(schema.labels)
-    if task == "forecast":
-        labels = schema.horizon * (schema.inputs.size if schema.inputs else 0)
-    elif task == "regress":
-        labels = schema.outputs.size if schema.outputs else 0
-    elif task == "generate" and schema.inputs:
-        labels = schema.inputs.size
+    return get_supervised_task(task).model_spec(schema)
+
+
+def schema_sizes(schema: TaskSchema) -> ModelSpec:
+    """Return the sizes that the tables of a schema have; K is the number of labels."""
     return ModelSpec(
-        task,
+        schema.task,
         tokens=schema.tokens.size if schema.tokens else 0,
         characters=schema.characters.size if schema.characters else 0,
-        features=0 if task == "generate" else schema.features,
-        labels=labels,
+        features=schema.features,
+        labels=len(schema.labels),
         target_tokens=schema.target.size if schema.target else 0,
         binary=schema.binary,
     )
@@ -72,9 +70,9 @@ def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
         raise ConfigError("hidden, the number of hidden units, is not set")
     if not CELLS[config.cell].is_recurrent and config.bidirectional:
         raise ConfigError(f"cell {config.cell} has no direction: leave out bidirectional, or use a recurrent cell")
-    if not CELLS[config.cell].is_recurrent and spec.task == "tag":
-        raise ConfigError(f"tag reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
-    return _SHAPES[spec.task](config, spec)
+    if not CELLS[config.cell].is_recurrent and TASK_SPECS[spec.task].reads_spelling:
+        raise ConfigError(f"{spec.task} reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
+    return get_task(spec.task).parameter_shapes(config, spec)
 
 
 def embedding_size(config: Config) -> int:
@@ -85,9 +83,9 @@ def embedding_size(config: Config) -> int:
 
 def has_embeddings(config: Config, spec: ModelSpec) -> bool:
     """Return whether input ids select embeddings; characters and symbols are one-hot instead."""
-    if spec.task == "tag":
-        return spec.characters > 0
-    return spec.tokens > 0 and config.tokens == "words"
+    if spec.characters:
+        return True
+    return spec.tokens > 0 and config.tokens == "words" and TASK_SPECS[spec.task].embeds_words
 
 
 def spelling_stack(config: Config, spec: ModelSpec) -> StackShape:
@@ -108,7 +106,7 @@ def input_stack(config: Config, spec: ModelSpec, prefix: str = "rnn") -> StackSh
     inputs = spec.features or spec.tokens
     if has_embeddings(config, spec):
         inputs = embedding_size(config)
-    if spec.task == "tag" and spec.characters:
+    if spec.characters:
         inputs += spelling_stack(config, spec).outputs
 
     # The dense cell has no input table; `SequenceEncoder` gives it explicit one-hot vectors.
@@ -122,34 +120,20 @@ def decoder_shape(config: Config, spec: ModelSpec) -> ModelShape:
     return ModelShape(config.cell, config.layers, config.hidden, spec.target_tokens, "decoder")
 
 
-def _embedding(config: Config, spec: ModelSpec) -> Shapes:
+def embedding_shapes(config: Config, spec: ModelSpec) -> Shapes:
+    """Return the shape of the word embeddings, if the model has them."""
     return {"embed.weight": (spec.tokens, embedding_size(config))} if has_embeddings(config, spec) else {}
 
 
-def _language_model(config: Config, spec: ModelSpec) -> Shapes:
-    assert config.hidden is not None
-    return model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
-
-
-def _tag(config: Config, spec: ModelSpec) -> Shapes:
-    if not spec.characters:
-        return _per_step(config, spec)
-    spelling = stack_shapes(spelling_stack(config, spec))
-    return {**_embedding(config, spec), **spelling, **_per_step(config, spec)}
-
-
-def _per_step(config: Config, spec: ModelSpec, summaries: int = 1) -> Shapes:
+def per_step_shapes(config: Config, spec: ModelSpec, summaries: int = 1) -> Shapes:
+    """Return the shapes of a stack and an output layer, which reads ``summaries`` vectors as wide as the stack."""
     stack = input_stack(config, spec)
     out = linear_shapes("out", summaries * stack.outputs, spec.labels)
     return {**stack_shapes(stack), **out}
 
 
-def _classify(config: Config, spec: ModelSpec) -> Shapes:
-    # Two summaries: the final outputs and the mean over time.
-    return {**_embedding(config, spec), **_per_step(config, spec, summaries=2)}
-
-
-def _generate(config: Config, spec: ModelSpec) -> Shapes:
+def conditional_shapes(config: Config, spec: ModelSpec) -> Shapes:
+    """Return the shapes of a decoder whose initial states are linear in a vector (K,)."""
     shape = decoder_shape(config, spec)
     given: Shapes = {}
     for state in CELLS[shape.cell].states:
@@ -157,7 +141,8 @@ def _generate(config: Config, spec: ModelSpec) -> Shapes:
     return given | model_shapes(shape)
 
 
-def _translate(config: Config, spec: ModelSpec) -> Shapes:
+def encoder_decoder_shapes(config: Config, spec: ModelSpec) -> Shapes:
+    """Return the shapes of an encoder, a decoder, and the bridges between them if the encoder is bidirectional."""
     stack = input_stack(config, spec, "encoder")
     shape = decoder_shape(config, spec)
     bridge: Shapes = {}
@@ -165,15 +150,4 @@ def _translate(config: Config, spec: ModelSpec) -> Shapes:
         for state in CELLS[shape.cell].states:
             for n in range(shape.layers):
                 bridge |= linear_shapes(f"bridge.{state}_l{n}", stack.outputs, shape.hidden)
-    return {**_embedding(config, spec), **stack_shapes(stack), **bridge, **model_shapes(shape)}
-
-
-_SHAPES: dict[str, Callable[[Config, ModelSpec], Shapes]] = {
-    "language-model": _language_model,
-    "tag": _tag,
-    "classify": _classify,
-    "generate": _generate,
-    "translate": _translate,
-    "forecast": _per_step,
-    "regress": _per_step,
-}
+    return {**embedding_shapes(config, spec), **stack_shapes(stack), **bridge, **model_shapes(shape)}

@@ -29,7 +29,7 @@ from .resume import FIXED, apply_changes, check_changes, check_data_is_here, che
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .state import TrainerState
-from .tasks.base import Task, read
+from .tasks.base import TrainingTask, read
 from .time_budget import StepPlanner
 from .trainer import Snapshot, Trainer
 
@@ -207,7 +207,7 @@ def _open_on_rank0(
     return opened[0] if opened else (RunFolder(path), NoLog())
 
 
-def _create_trainer(config: Config, task: Task, old: Checkpoint | None) -> Trainer:
+def _create_trainer(config: Config, task: TrainingTask, old: Checkpoint | None) -> Trainer:
     """Create a trainer before its first step, with new weights or those of ``old``."""
     trainer = Trainer(task.model(config), task.windows(config), config, task.group)
     if old is not None:
@@ -239,7 +239,7 @@ def _restore(
     inputs: Inputs,
     clock: autotune.TimeBudget,
     signals: StopSignals,
-) -> tuple[Loop, Task, int]:
+) -> tuple[Loop, TrainingTask, int]:
     """Restore the loop from the last checkpoint. Also returns its task and the number of steps planned before."""
     folder, _, callback = output
     group = clock.group
@@ -278,7 +278,7 @@ def _restore(
     return loop, task, saved.config.steps or 0
 
 
-def _validation(task: Task, trainer: Trainer, callback: Callback, keep_eval_every: bool) -> Validation:
+def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_eval_every: bool) -> Validation:
     return Validation(
         task.evaluator(trainer.model, trainer.config),
         None if keep_eval_every else task.eval_every,

@@ -23,6 +23,7 @@ from ..data.text.bptt import Window
 from ..kernels import backend
 from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
+from ..task_specs import TASK_SPECS, get_supervised_task
 
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
@@ -62,7 +63,8 @@ def _settings(config: Config, kernels: Any) -> Config:
     """Return a configuration with only the settings that determine the kernels of the run."""
     precision = config.precision or "float32"
     wide = (config.hidden or 0) >= BF16X3_MIN_WIDTH
-    if config.task == "language-model":
+    spec = TASK_SPECS[config.task]
+    if not spec.is_supervised:
         wide = wide or config.hidden is None
         if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
@@ -70,7 +72,7 @@ def _settings(config: Config, kernels: Any) -> Config:
     return Config(
         task=config.task, cell=config.cell, layers=min(config.layers, 2), hidden=hidden, precision=precision,
         bidirectional=config.bidirectional, optimizer=config.optimizer, threads=1,
-        tokens="words" if config.tokens == "words" and config.task in ("classify", "translate") else None,
+        tokens="words" if config.tokens == "words" and spec.embeds_words else None,
     )  # fmt: skip
 
 
@@ -113,7 +115,7 @@ def run_helper() -> None:
 
 def _compile(settings: Config, samples: bool, first: bool) -> None:
     """Compile the kernels of a run in order of use if ``first``, else those used last first."""
-    if settings.task != "language-model":
+    if TASK_SPECS[settings.task].is_supervised:
         compile_task(settings, train_first=first)
         return
     from .optimizers import Optimizer
@@ -176,45 +178,26 @@ def _compile_sampling(config: Config, every: bool = True) -> None:
         decoder.generate(np.zeros((1, 1)), (1.0, 0, 1.0, 0.0), np.zeros((1, 1), np.int32))
 
 
-_NUMBER = np.ones((2, 1), np.float32)
-# Task -> an input and an output.
-EXAMPLES: dict[str, tuple[Any, Any]] = {
-    "regress": (_NUMBER, _NUMBER / 2),
-    "classify": ("ab", "x"),
-    "tag": (["ab", "c"], ["x", "y"]),
-    "generate": ("x", "ab"),
-    "translate": ("ab", "c"),
-}
-
-
-# The tasks that the dense cell supports.
-STATELESS_TASKS = ("regress", "classify")
-
-
 def compile_task(config: Config, train_first: bool = True) -> None:
     """Train on and predict two examples of a task, bidirectionally if the task and cell allow it."""
     from ..data.examples.batching import evaluation_batches
     from ..data.examples.example import Example, ExampleSet, Location
     from ..data.examples.numericalize import numericalize
     from ..data.examples.schema import TaskSchema
-    from ..inference.metrics import make_predictor
     from ..nn.models import build
 
-    if config.task not in EXAMPLES:
+    task = get_supervised_task(config.task)
+    if not task.warmup_examples:
         return
+    items = [Example(x, y, Location("warm-up")) for x, y in task.warmup_examples]
 
-    # Two examples of different lengths, so that padding is covered.
-    x, y = EXAMPLES[config.task]
-    location = Location("warm-up")
-    items = [Example(x, y, location), Example(x[:1], "y" if config.task == "classify" else y[:1], location)]
-
-    both = config.task != "generate" and CELLS[config.cell].is_recurrent
+    both = TASK_SPECS[config.task].no_bidirectional is None and CELLS[config.cell].is_recurrent
     settings = config.replace(bidirectional=both, min_count=1, valid=0.0)
     examples = ExampleSet(config.task, items)
     schema = TaskSchema.build(examples, settings)
     model = build(settings, model_spec(schema, config.task))
     for batch in evaluation_batches(numericalize(examples, schema)):
         if not train_first:
-            make_predictor(model, schema)(batch)
+            task.predict_batch(model, schema, batch)
         model.train_step_gradients(batch, {}, keep_prob=0.5)
-        make_predictor(model, schema)(batch)
+        task.predict_batch(model, schema, batch)

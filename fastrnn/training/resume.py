@@ -11,7 +11,7 @@ from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError, quote
 from . import autotune
-from .tasks.base import Task
+from .tasks.base import TrainingTask
 
 # Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
@@ -71,7 +71,9 @@ def _suggest_alternative(name: str) -> str:
     return "train a new run without --resume" if name in kept else "start anew with --init-from"
 
 
-def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: Task, clock: autotune.TimeBudget) -> Config:
+def extend(
+    saved: Checkpoint, config: Config, length: dict[str, Any], task: TrainingTask, clock: autotune.TimeBudget
+) -> Config:
     """Return the configuration with the new length; ``eval_every`` follows it, unless the user set it.
 
     ``clock``: the time budget, if the length is a time. Raises `ConfigError` for fewer steps than are done.

@@ -7,8 +7,7 @@ import pytest
 from task_cases import B, make_batch, make_task
 
 from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
-from fastrnn.inference.decoding import beam_search, greedy_search, log_probabilities
-from fastrnn.inference.metrics import decode_batch, max_target_lengths
+from fastrnn.inference.decoding import beam_search, decode_batch, greedy_search, log_probabilities, max_target_lengths
 from fastrnn.inference.sampling import Sampler
 
 LENGTH = 4

@@ -224,8 +224,7 @@ def test_many_to_many_translates_unseen_words(translator):
 
 
 def test_beam_of_one_is_greedy_and_a_wider_beam_is_more_likely(translator):
-    from fastrnn.inference.decoding import beam_search
-    from fastrnn.inference.metrics import decode_batch
+    from fastrnn.inference.decoding import beam_search, decode_batch
 
     model, folder = translator
     batch = model.encode(model.records([str(folder / "pairs.tsv")])).batch(np.arange(40))

@@ -254,6 +254,7 @@ class EncodedExamples:
         spelling: tag: characters of each distinct word.
         unseen: Labels that the schema lacks, with the location of the first of each; label i of them is `UNSEEN` - i
             in ``y`` or ``label``.
+        has_steps: Whether x is a sequence; False for the labels or vectors of generate.
     """
 
     schema: TaskSchema
@@ -265,6 +266,7 @@ class EncodedExamples:
     word: Ragged | None = None
     spelling: Ragged | None = None
     unseen: Mapping[str, Location] = field(default_factory=dict)
+    has_steps: bool = True
 
     def __len__(self) -> int:
         return len(self.x)
@@ -316,7 +318,7 @@ class EncodedExamples:
         common: dict[str, Any] = {"rows": rows, "lengths": self.lengths[rows]}
         if self.target is not None:
             common |= self._decoder_targets(rows)
-        if self.schema.task == "generate":
+        if not self.has_steps:
             x = self.x.align_right(rows)[0]
             return Batch(x=x if self.schema.labels else self._scale_inputs(x), **common)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ...task_specs import get_supervised_task
 from .example import LARGEST, Example, Location
 from .schema import TaskSchema
 
@@ -20,26 +21,29 @@ def iter_examples(values: Iterable[Any], schema: TaskSchema) -> Iterator[Example
     classify and translate take texts; tag takes lists of words; regress, and classify of numbers, take arrays (T, F),
     or (F,) for one step. Raises `InputError` with the position of the first item of another type.
     """
+    task = get_supervised_task(schema.task)
     # Iterating over a table gives the names of its columns, and over a mapping its keys: neither is data.
     is_table = hasattr(values, "columns") or isinstance(values, Mapping)
     is_scalar = isinstance(values, str | bytes | bytearray) or getattr(values, "ndim", 1) == 0
     if is_table or is_scalar or not isinstance(values, Iterable):
         column = "; of a table give one column" if is_table else ""
-        expected = _describe_input(schema)
-        raise InputError(f"{_describe(values)} where a list is needed; give a list of {expected}s{column}")
+        expected = task.input_noun(schema)
+        raise InputError(f"{describe_value(values)} where a list is needed; give a list of {expected}s{column}")
 
     for number, value in enumerate(values, 1):
-        yield value if isinstance(value, Example) else _to_example(value, schema, Location("item", number))
+        if isinstance(value, Example):
+            yield value
+        else:
+            yield task.example_from_python(value, schema, Location("item", number))
 
 
 def step_to_example(value: Any, schema: TaskSchema) -> Example:
     """Convert one step to an example: a word (tag), or numbers (F,), or a scalar if F is 1. Raises `InputError`."""
-    place = Location("step")
-    if schema.task == "tag":
-        if not isinstance(value, str) or not value:
-            raise place.error(f"{_describe(value)} where a word is needed")
-        return Example([value], None, place)
+    return get_supervised_task(schema.task).step_from_python(value, schema, Location("step"))
 
+
+def step_from_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
+    """Convert the numbers (F,) of one step, or a scalar if F is 1."""
     assert schema.inputs is not None
     size = schema.inputs.size
     numbers = to_float64(value, place)
@@ -48,14 +52,11 @@ def step_to_example(value: Any, schema: TaskSchema) -> Example:
     return Example(numbers.reshape(1, size), None, place)
 
 
-def _to_example(value: Any, schema: TaskSchema, place: Location) -> Example:
-    if schema.task == "tag":
-        if not isinstance(value, list | tuple) or not value or not all(isinstance(w, str) and w for w in value):
-            raise place.error(f"{_describe(value)} where a list of words is needed")
-        return Example(list(value), None, place)
+def text_or_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
+    """Convert a text, if the schema has a vocabulary of the input, or numbers (T, F), or (F,) for one step."""
     if schema.tokens is not None:
         if not isinstance(value, str):
-            raise place.error(f"{_describe(value)} where a text is needed")
+            raise place.error(f"{describe_value(value)} where a text is needed")
         return Example(value, None, place, value)
 
     numbers = to_float64(value, place)
@@ -73,7 +74,7 @@ def to_float64(value: Any, place: Location) -> Array:
     if array.dtype.kind == "O":
         array = _objects_to_float64(array)
     if array.dtype.kind not in "biuf":
-        raise place.error(f"{_describe(value)} where numbers are needed")
+        raise place.error(f"{describe_value(value)} where numbers are needed")
     with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported below
         array = array.astype(np.float64)
     if not (np.abs(array) <= LARGEST).all():
@@ -90,14 +91,7 @@ def _objects_to_float64(objects: Array) -> Array:
         return np.full(objects.shape, np.inf)
 
 
-def _describe_input(schema: TaskSchema) -> str:
-    """Name the type of one input of the task."""
-    if schema.task == "tag":
-        return "word list"
-    return "text" if schema.tokens is not None else "array"
-
-
-def _describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Name the type of a value."""
     if isinstance(value, str):
         return "a text" if value else "an empty text"

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...config import Config, nearest
 from ...errors import InputError, quote, shorten
+from ...task_specs import TASK_SPECS, get_supervised_task, supervised_tasks
 from .example import Example, ExampleSet, Location
 from .readers.csv_columns import Columns
 from .scaling import StandardScaler, scaler_from_dict
@@ -25,18 +26,6 @@ _MAX_STEPS = 65536
 
 # Types of the values of a mapping that are not tables.
 _TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "date_order": str, "labels": str}
-
-# Fields that a schema must have; exactly one of each pair in _EITHER.
-_REQUIRED = {
-    "tag": ("tokens", "labels"),
-    "classify": ("labels",),
-    "generate": ("target",),
-    "translate": ("tokens", "target"),
-    "forecast": ("inputs", "horizon", "seq"),
-    "regress": ("inputs", "outputs"),
-}
-_OPTIONAL = {"tag": {"characters"}, "regress": {"binary"}, "forecast": {"date", "date_order"}}
-_EITHER = {"classify": ("tokens", "inputs"), "generate": ("labels", "inputs")}
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,8 @@ class TaskSchema:
         Raises `InputError` for labels and column names that could not be loaded again.
         """
         check_column_names((*examples.inputs, *examples.outputs), examples.items[0].place)
-        schema = _BUILDERS[examples.task](examples, select_training_examples(examples, config), config)
+        task = get_supervised_task(examples.task)
+        schema = task.build_schema(examples, select_training_examples(examples, config), config)
         _check_round_trip(schema)
         return schema
 
@@ -93,7 +83,7 @@ class TaskSchema:
     @property
     def columns(self) -> Columns | None:
         """The columns to read from a table, for tasks that read named columns."""
-        if self.task not in ("forecast", "regress", "classify") or self.inputs is None or not self.inputs.names:
+        if "columns" not in TASK_SPECS[self.task].options or self.inputs is None or not self.inputs.names:
             return None
         return Columns(self.inputs.names, self.outputs.names if self.outputs else (), self.date, self.date_order)
 
@@ -101,7 +91,7 @@ class TaskSchema:
     def features(self) -> int:
         """Features F of dense input; for a series: changes, levels and calendar."""
         columns = self.inputs.size if self.inputs else 0
-        return 2 * columns + (CALENDAR if self.date else 0) if self.task == "forecast" else columns
+        return 2 * columns + (CALENDAR if self.date else 0) if self.horizon else columns
 
     def label_id(self, label: str, place: Location) -> int:
         """Return the id of a label. Raises `InputError` if it is unknown."""
@@ -151,7 +141,7 @@ def schema_from_dict(mapping: Any) -> TaskSchema:
         raise InputError("not the vocabulary of a labelled task")
     values = {key: value for key, value in mapping.items() if key != "kind"}
     unknown = set(values) - {field.name for field in fields(TaskSchema)}
-    if unknown or values.get("task") not in list(_BUILDERS):
+    if unknown or values.get("task") not in supervised_tasks():
         raise InputError(f"a vocabulary with {sorted(map(str, unknown)) or 'an unknown task'}")
 
     for name in ("tokens", "characters", "target"):
@@ -183,9 +173,10 @@ def _check_values(mapping: Mapping[str, Any]) -> None:
 
 def _check_fields(schema: TaskSchema) -> None:
     """Check that the fields are those of the task, and that labels are distinct."""
-    required = set(_REQUIRED[schema.task])
-    either = set(_EITHER.get(schema.task, ()))
-    allowed = required | either | _OPTIONAL.get(schema.task, set())
+    task = get_supervised_task(schema.task)
+    required = set(task.required_fields)
+    either = set(task.either_fields)
+    allowed = required | either | set(task.optional_fields)
     present = {f.name for f in fields(schema) if f.name != "task" and getattr(schema, f.name)}
     if not required <= present <= allowed or (either and len(present & either) != 1):
         raise InputError(f"a vocabulary of {schema.task} with the wrong tables: {', '.join(sorted(present))}")
@@ -230,111 +221,31 @@ def check_column_names(names: Sequence[Any], place: Location) -> None:
 def select_training_examples(examples: ExampleSet, config: Config) -> Sequence[Example]:
     """Return the training examples.
 
-    These are all examples if validation has its own file, or if each series is split in time (forecast).
+    These are all examples if validation has its own file, or if each example is split in time (forecast).
     """
-    if config.valid_file is not None or examples.task == "forecast":
+    if config.valid_file is not None or get_supervised_task(examples.task).splits_in_time:
         return examples.items
     return [examples.items[i] for i in training_rows(len(examples), config.valid, config.seed)]
 
 
-def _build_tag(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    sentences = [example.x for example in training]
-    # Words of one character have no spelling to read.
-    characters = None
-    if any(len(word) > 1 for sentence in sentences for word in sentence):
-        characters = SymbolVocab.build("chars", (w for s in sentences for w in s), config.min_count)
-    return TaskSchema(
-        "tag",
-        tokens=SymbolVocab.build("tokens", sentences, config.min_count),
-        characters=characters,
-        labels=_collect_labels((tag, example.place) for example in examples.items for tag in example.y or ()),
-    )
-
-
-def _build_classify(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    labels = _collect_labels((example.y, example.place) for example in examples.items if example.y is not None)
-    if len(labels) < 2:
-        raise examples.items[0].place.error("every example has the same label; classify needs at least two labels")
-    if isinstance(training[0].x, str):
-        tokens = _build_vocab(config, (example.x for example in training), config.min_count)
-        return TaskSchema("classify", tokens=tokens, labels=labels)
-    return TaskSchema("classify", inputs=_fit_inputs(training, examples.inputs), labels=labels)
-
-
-def _build_generate(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    target = _build_vocab(config, (example.y for example in training), _target_min_count(config))
-    if isinstance(training[0].x, str):
-        labels = _collect_labels((example.x, example.place) for example in examples.items)
-        return TaskSchema("generate", target=target, labels=labels)
-    return TaskSchema("generate", target=target, inputs=StandardScaler.fit([example.x[None] for example in training]))
-
-
-def _build_translate(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    return TaskSchema(
-        "translate",
-        tokens=_build_vocab(config, (example.x for example in training), config.min_count),
-        target=_build_vocab(config, (example.y for example in training), _target_min_count(config)),
-    )
-
-
-def _build_forecast(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    # Validation is the end of each series, unless it has its own file: fit the scaler to the part before.
-    valid = 0 if config.valid_file is not None else config.valid
-    series = [example.x for example in training]
-    past = [one.values[: max(1, int((1 - valid) * len(one)))] for one in series]
-    return TaskSchema(
-        "forecast",
-        inputs=StandardScaler.fit(past, series[0].columns, predicted=True),
-        horizon=config.horizon or 1,
-        seq=config.seq,
-        date=series[0].date,
-        date_order=series[0].date_order,
-    )
-
-
-def _build_regress(examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
-    targets = [example.y for example in training]
-    values = np.unique(np.concatenate([t[~np.isnan(t)] for t in targets]))
-    if not values.size:
-        raise examples.items[0].place.error("no target at all; give each example what is to be predicted")
-
-    # Targets of 0 and 1 (-1: not scored) are bits.
-    is_binary = set(values.tolist()) <= {-1.0, 0.0, 1.0} and 0.0 in values
-    if is_binary:
-        outputs = StandardScaler.identity(targets[0].shape[1], examples.outputs)
-    else:
-        outputs = StandardScaler.fit(targets, examples.outputs, predicted=True)
-    inputs = _fit_inputs(training, examples.inputs)
-    return TaskSchema("regress", inputs=inputs, outputs=outputs, binary=is_binary)
-
-
-_BUILDERS = {
-    "tag": _build_tag,
-    "classify": _build_classify,
-    "generate": _build_generate,
-    "translate": _build_translate,
-    "forecast": _build_forecast,
-    "regress": _build_regress,
-}
-
-
-def _build_vocab(config: Config, texts: Iterable[str], min_count: int) -> SymbolVocab:
+def build_vocab(config: Config, texts: Iterable[str], min_count: int) -> SymbolVocab:
+    """Build the vocabulary of texts, of the token unit of ``config``."""
     return SymbolVocab.build(config.tokens or CHARS, texts, min_count)
 
 
-def _target_min_count(config: Config) -> int:
+def target_min_count(config: Config) -> int:
     """Return the least count of a symbol in targets: 1 for characters, since the decoder cannot spell missing ones."""
     return config.min_count if config.tokens == WORDS else 1
 
 
-def _collect_labels(labels: Iterable[tuple[Any, Location]]) -> tuple[str, ...]:
+def collect_labels(labels: Iterable[tuple[Any, Location]]) -> tuple[str, ...]:
     """Return the distinct labels: whole numbers by value, then the others alphabetically."""
     names = {check_label(label, place) for label, place in labels}
     # Longer digit strings are identifiers rather than numbers.
     return tuple(sorted(names, key=lambda s: (0, int(s), s) if s.isdecimal() and len(s) < 20 else (1, 0, s)))
 
 
-def _fit_inputs(training: Sequence[Example], names: Sequence[str] = ()) -> StandardScaler:
+def fit_inputs(training: Sequence[Example], names: Sequence[str] = ()) -> StandardScaler:
     """Fit the scaler of dense inputs (T, F).
 
     Bytes are divided by 255; bits (and -1) are unchanged; other columns get zero mean and unit variance.

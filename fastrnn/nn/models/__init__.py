@@ -13,10 +13,11 @@
 
 from ...config import Config
 from ...errors import ConfigError
+from ...task_specs import get_supervised_task, supervised_tasks
 from ..spec import ModelSpec
 from .base import Model, SupervisedModel
 from .seq2seq import ConditionalDecoder, ConditionalGenerator, EncoderDecoder
-from .sequence_models import Classifier, ForecastModel, PerStepModel, SymbolTagger
+from .sequence_models import Classifier, FinalOutputModel, PerStepModel, SymbolTagger
 from .tagger import Tagger
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "ConditionalDecoder",
     "ConditionalGenerator",
     "EncoderDecoder",
-    "ForecastModel",
+    "FinalOutputModel",
     "Model",
     "PerStepModel",
     "SupervisedModel",
@@ -32,15 +33,6 @@ __all__ = [
     "Tagger",
     "build",
 ]  # fmt: skip
-
-_MODELS: dict[str, type[SupervisedModel]] = {
-    "tag": Tagger,
-    "classify": Classifier,
-    "generate": ConditionalGenerator,
-    "translate": EncoderDecoder,
-    "forecast": ForecastModel,
-    "regress": PerStepModel,
-}
 
 
 def build(config: Config, spec: ModelSpec, threads: int | None = None) -> SupervisedModel:
@@ -55,7 +47,6 @@ def build(config: Config, spec: ModelSpec, threads: int | None = None) -> Superv
         ConfigError: The task has no model here, or the cell does not support it.
         BackendError: The device is not available or does not support the task.
     """
-    if spec.task not in _MODELS:
-        raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(_MODELS)}")
-    symbols = spec.task == "tag" and not spec.characters
-    return (SymbolTagger if symbols else _MODELS[spec.task])(config, spec, threads)
+    if spec.task not in supervised_tasks():
+        raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(supervised_tasks())}")
+    return get_supervised_task(spec.task).choose_model(spec)(config, spec, threads)

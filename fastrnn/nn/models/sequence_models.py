@@ -97,7 +97,7 @@ class SymbolTagger(PerStepModel):
         return CLASSES
 
 
-class ForecastModel(PerStepModel):
+class FinalOutputModel(PerStepModel):
     """forecast: numbers (B, K) from the final output of the stack."""
 
     # Input of the head and its gradient, (1, B, M), set by `_load`.
@@ -136,7 +136,7 @@ class ForecastModel(PerStepModel):
         self.kernels.pool_sequence(self._summary, top, self.encoder.rows.lengths, stack.shape.hidden, *rows)
 
 
-class Classifier(ForecastModel):
+class Classifier(FinalOutputModel):
     """classify: log-probabilities (B, K) from the final output of each direction and the mean over time."""
 
     small_tables = ("embed.weight",)

@@ -1,4 +1,4 @@
-"""The interface of a training task, and `read`, which reads the data of one."""
+"""`TrainingTask`: the data of a run and what depends on them; `read` reads them for the task of a configuration."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from ..callbacks import Callback
 from ..trainer import TrainingData
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """The data of a run, read and split, and everything that depends on its kind.
 
     Attributes:
@@ -69,7 +69,9 @@ class Task(Protocol):
         """Return the default number of steps between evaluations."""
 
 
-def read(inputs: Any, config: Config, encoding: Any, callback: Callback, group: Communicator = SINGLE_PROCESS) -> Task:
+def read(
+    inputs: Any, config: Config, encoding: Any, callback: Callback, group: Communicator = SINGLE_PROCESS
+) -> TrainingTask:
     """Read and split the data of a task (collective: rank 0 reads and broadcasts).
 
     ``encoding``: tokenizer or schema of an old model to keep, or None. Raises `InputError`.
@@ -81,11 +83,11 @@ def read(inputs: Any, config: Config, encoding: Any, callback: Callback, group: 
     return task
 
 
-def _read(inputs: Any, config: Config, encoding: Any, callback: Callback) -> Task:
+def _read(inputs: Any, config: Config, encoding: Any, callback: Callback) -> TrainingTask:
     if not TASK_SPECS[config.task].is_supervised:
-        from .language_model import LanguageModelTask
+        from .language_model import LanguageModelTraining
 
-        return LanguageModelTask(inputs, config, encoding, callback)
-    from .supervised import SupervisedTask
+        return LanguageModelTraining(inputs, config, encoding, callback)
+    from .supervised import SupervisedTraining
 
-    return SupervisedTask(inputs, config, encoding, callback)
+    return SupervisedTraining(inputs, config, encoding, callback)

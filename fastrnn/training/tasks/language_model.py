@@ -28,8 +28,8 @@ _MOST_DROPPED = 0.1
 _MOST_UNKNOWN = 0.5
 
 
-class LanguageModelTask:
-    """A corpus, read and split (see `Task`).
+class LanguageModelTraining:
+    """A corpus, read and split (see `TrainingTask`).
 
     ``tokenizer``: tokenizer of an old model to keep. Raises `InputError`.
     """

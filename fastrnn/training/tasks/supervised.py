@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ...config import Config
@@ -14,16 +15,16 @@ from ...data.examples.numericalize import numericalize
 from ...data.examples.readers.dispatch import read_records
 from ...data.examples.readers.fields import Fields
 from ...data.examples.schema import TaskSchema, select_training_examples
-from ...data.examples.series import describe_gaps
 from ...data.examples.symbol_vocab import CHARS, choose_token_unit
 from ...data.examples.validation import check_example_set
 from ...data.text.sources import Report
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, never_stop
-from ...inference.metrics import evaluate_examples, make_predictor, metric_for
+from ...inference.metrics import evaluate_examples
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.models import SupervisedModel, build
 from ...nn.spec import model_spec
+from ...task_specs import TASK_SPECS, get_supervised_task
 from .. import autotune_tasks
 from ..autotune import Plan, TimeBudget
 from ..callbacks import Callback
@@ -32,8 +33,8 @@ from ..timing import median_step_seconds
 _MEASURED = 128  # examples whose evaluation is timed
 
 
-class SupervisedTask:
-    """Examples, encoded and split (see `Task`).
+class SupervisedTraining:
+    """Examples, encoded and split (see `TrainingTask`).
 
     ``encoding``: schema of an old model to keep. Raises `InputError`.
     """
@@ -44,10 +45,9 @@ class SupervisedTask:
         self, inputs: Sequence[str] | ExampleSet, config: Config, encoding: TaskSchema | None, callback: Callback
     ) -> None:
         records = _read(inputs, config, encoding, callback.message)
-        for line in records.remarks:
+        self.task = get_supervised_task(config.task)
+        for line in self.task.remarks(records):
             callback.message(line)
-        if config.task == "forecast" and (leaps := describe_gaps(records.items)) is not None:
-            callback.message(leaps)
         self.tokens, self._choices = _choose_tokens(records, config)
         self.tokenizer = encoding or TaskSchema.build(records, config.replace(tokens=self.tokens))
         whole = numericalize(records, self.tokenizer)
@@ -72,7 +72,7 @@ class SupervisedTask:
     def describe(self, config: Config) -> list[str]:
         """Describe the data and the length of the run, one line each."""
         windows, valid = self.windows(config), len(self.valid) if self.valid else 0
-        noun = "window" if config.task == "forecast" else "record"
+        noun = TASK_SPECS[config.task].example_noun
         labels = f", {len(self.tokenizer.labels):,} labels" if self.tokenizer.labels else ""
         return [
             f"data {len(self.data):,} {noun}s to learn from, {valid:,} to validate on{labels}",
@@ -132,8 +132,8 @@ class SupervisedTask:
 
         def evaluate_part(data: EncodedDataset, watch: Watch) -> Evaluation | None:
             batches = list(evaluation_batches(data))
-            predict = make_predictor(model, self.tokenizer)
-            return evaluate_examples(model, batches, metric_for(data), predict, watch, len(batches))
+            predict = partial(self.task.predict_batch, model, self.tokenizer)
+            return evaluate_examples(model, batches, self.task.make_metric(data), predict, watch, len(batches))
 
         return evaluate
 
@@ -183,7 +183,7 @@ def _choose_tokens(records: ExampleSet, config: Config) -> tuple[str, list[str]]
     if config.tokens is not None:
         return config.tokens, []
     texts = [item.x for item in select_training_examples(records, config) if isinstance(item.x, str)]
-    if config.task != "classify" or not texts:
+    if not TASK_SPECS[config.task].chooses_tokens or not texts:
         return CHARS, []
     unit = choose_token_unit(texts)
     return unit.tokens, [f"tokens {unit.tokens}: {unit.reason}"]
