@@ -52,8 +52,9 @@ class Backend(Protocol):
     T time steps, B batch rows, H hidden units, F input features, V tokens or outputs, G gates. P is
     the number of gate columns (see `fastrnn.kernels.cpu.recurrence`). A kernel works on the rows,
     columns or blocks ``lo`` to ``hi`` of its arrays, given by its last two arguments, so that
-    threads can share the work; a device with its own threads ignores them. Arrays called ``d...``
-    are gradients. Gradients of parameters are added to; gradients of activations are overwritten.
+    threads can share the work; a device with its own threads ignores them. Arguments that belong
+    together are bundles of `fastrnn.kernels.arguments`. Arrays called ``d...`` are gradients.
+    Gradients of parameters are added to; gradients of activations are overwritten.
     """
 
     BARRIER: bool
@@ -126,19 +127,19 @@ class Backend(Protocol):
     table_backward: Callable[..., None]
     """(dtable (V, P), dw_ih (G*H, V), db_ih (G*H,), db_hh (G*H,), gate_order (G,), one_hot, lo, hi)."""
     layer_forward: Callable[..., None]
-    """(cell, G*H, ids (T, B), table (V, P), x (T, B, F), w_x, w_h, starts (T, B) or empty, y (T, B, H), lo, hi).
+    """(cell, `LayerInput`, `LayerWeights`, starts (T, B) or empty, y (T, B, H), lo, hi).
 
     Saved for backward: gate values in ``cell.gates``, states in ``cell.h`` and ``cell.c``.
     """
     layer_backward: Callable[..., None]
-    """(cell, G*H, dy (T, B, H), dh (B, H), dc (B, H), w_x, w_h, dx (T, B, F), starts, lo, hi).
+    """(cell, `LayerWeights` transposed, `OutputGradients`, dx (T, B, F), starts, lo, hi).
 
     Replaces ``cell.gates`` by the gradients of the pre-activations, which `layer_gradient` reads.
     """
     layer_gradient: Callable[..., None]
-    """(dw_ih (G*H, F), dw_hh (G*H, H), dtable (V, P), cell, G*H, ids, x, gate_order (G,), packed_like, lo, hi)."""
+    """(`LayerGradients`, cell, `LayerInput`, gate_order (G,), packed_like, lo, hi)."""
     generate: Callable[..., None]
-    """Sample tokens (N, B); see `fastrnn.kernels.cpu.generate`."""
+    """(tuple of `DecoderLayer`, `DecoderOutput`, `SampledTokens`, `SamplingSettings`, `BarrierPart`, lo, hi)."""
     dropout: Callable[..., None]
     """(out (T, B, H), x (T, B, H), key uint32, keep, first row in the batch, rows of the batch, lo, hi)."""
 
@@ -147,7 +148,7 @@ class Backend(Protocol):
     output_forward: Callable[..., None]
     """(y (T, B, H), w (H, V), bias (V,), logits (T, B, V), lo, hi)."""
     output_loss: Callable[..., None]
-    """(y, w, bias, targets (T, B), scale, logits -> their gradients, losses (T, B), w_back (V, H), dy, lo, hi)."""
+    """(`OutputLayer`, y (T, B, H), `Targets`, logits (T, B, V) -> their gradients, dy (T, B, H), lo, hi)."""
     weight_gradient: Callable[..., None]
     """(dw (V, F), dz (K, V), x (K, F), packed_like, lo, hi): dw += dz^T x."""
     bias_backward: Callable[..., None]
@@ -158,15 +159,15 @@ class Backend(Protocol):
     sums_of_squares: Callable[..., None]
     """(g (N,), sums (blocks,) float64, lo, hi)."""
     sgd: Callable[..., None]
-    """(p, g, decay, scale, lr, lo, hi)."""
+    """(p, g, moments (), decay, `PlainSettings`, lo, hi)."""
     momentum: Callable[..., None]
-    """(p, g, m, decay, scale, lr, mu, lo, hi)."""
+    """(p, g, moments (m,), decay, `DecayingSettings`, lo, hi)."""
     rmsprop: Callable[..., None]
-    """(p, g, v, decay, scale, lr, rho, lo, hi)."""
+    """(p, g, moments (v,), decay, `DecayingSettings`, lo, hi)."""
     adagrad: Callable[..., None]
-    """(p, g, v, decay, scale, lr, lo, hi)."""
+    """(p, g, moments (v,), decay, `PlainSettings`, lo, hi)."""
     adamw: Callable[..., None]
-    """(p, g, m, v, decay, scale, lr, beta1, beta2, 1 - beta1**step, 1 - beta2**step, lo, hi)."""
+    """(p, g, moments (m, v), decay, `AdamWSettings`, lo, hi)."""
 
     # --- supervised tasks: only if TASKS ---
 

@@ -1,10 +1,18 @@
 """Incremental decoding: step a language model one token at a time, feeding or sampling tokens."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from ..kernels.arguments import (
+    BarrierPart,
+    DecoderLayer,
+    DecoderOutput,
+    LayerInput,
+    LayerWeights,
+    SampledTokens,
+    SamplingSettings,
+)
 from ..kernels.cpu.thread_pool import Part
 from .layers import Layer
 from .matmul_mode import threads_per_layer
@@ -34,7 +42,7 @@ class IncrementalDecoder:
 
         # Set by `set_state`: B; for each part the kernel's arguments of every layer; its logits.
         self._batch: int
-        self._layer_arguments: list[tuple[Any, ...]]
+        self._layer_arguments: list[tuple[DecoderLayer, ...]]
         self._logits: list[Array]
 
         hidden = network.shape.hidden
@@ -74,7 +82,13 @@ class IncrementalDecoder:
             ids = [kernels.to_device(np.full((1, batch), token if n == 0 else 0, np.int32)) for n in range(len(layers))]
             self._layer_arguments.append(
                 tuple(
-                    (layer.cell, first, layer.width, ids[n], layer.table, below[n], layer.w_x, layer.w_h, whole[n])
+                    DecoderLayer(
+                        layer.cell,
+                        first,
+                        LayerInput(ids[n], layer.table, below[n]),
+                        LayerWeights(layer.w_x, layer.w_h, layer.width),
+                        whole[n],
+                    )
                     for n, layer in enumerate(layers)
                 )
             )
@@ -115,9 +129,13 @@ class IncrementalDecoder:
             if number >= len(self._layers):
                 return  # there are more threads than parts
             network.kernels.generate(
-                self._layer_arguments[number], network.w_out, self._bias, self._logits[number], uniforms, sampling,
-                outputs[number], given, counts if shared else counts.copy(), number, *rows,
-            )  # fmt: skip
+                self._layer_arguments[number],
+                DecoderOutput(network.w_out, self._bias, self._logits[number]),
+                SampledTokens(outputs[number], given, uniforms),
+                SamplingSettings(*sampling),
+                BarrierPart(counts if shared else counts.copy(), number),
+                *rows,
+            )
 
         network.pool.together(work, lambda: network.kernels.abort(counts))
 

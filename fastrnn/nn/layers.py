@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..cells import CELLS
+from ..kernels.arguments import LayerGradients, LayerInput, LayerWeights, OutputGradients, OutputLayer, Targets
 from ..kernels.cpu.thread_pool import Part
 from ..shapes import StackShape
 from .matmul_mode import BF16X3_MIN_WIDTH
@@ -56,6 +57,7 @@ class Linear:
         size = kernels.packed_size
         self.w = kernels.zeros(size(self.inputs, self.outputs, packed), packed)
         self.w_back = kernels.zeros(size(self.outputs, self.inputs, packed), packed)
+        self._packed = OutputLayer(self.w, self.bias, self.w_back)
         self._order = np.zeros(1, np.int64)  # one gate of K rows
 
     def pack(self, part: Part, backward: bool) -> None:
@@ -83,9 +85,8 @@ class Linear:
         logits (T, B, K) receives the gradient of z times ``scale``; dx (T, B, M) that of x,
         unless dx has no columns.
         """
-        self.kernels.output_loss(
-            x, self.w, self.bias, targets, self.dtype.type(scale), logits, losses, self.w_back, dx, *rows
-        )
+        goal = Targets(targets, self.dtype.type(scale), losses)
+        self.kernels.output_loss(self._packed, x, goal, logits, dx, *rows)
 
     def accumulate(self, part: Part, dz: Array, x: Array) -> None:
         """Add this part of the weight gradients, given dz (T, B, K) and x (T, B, M)."""
@@ -142,6 +143,9 @@ class Layer:
         self.w_h = kernels.zeros(size(recurrent, self.width, packed), packed)
         self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
         self.w_h_back = kernels.zeros(size(self.width, recurrent, packed), packed)
+        self._weights = LayerWeights(self.w_x, self.w_h, self.width)
+        self._weights_back = LayerWeights(self.w_x_back, self.w_h_back, self.width)
+        self._gradients = LayerGradients(self.dw_ih, self.dw_hh, self._dtable)
         self._no_outputs = kernels.zeros((0, 0, 0), dtype)
 
         # The arrays of the window, set by `allocate`; backward turns dh, dc from the gradient of
@@ -230,32 +234,29 @@ class Layer:
         outputs: Array = self.outputs if resets.size else self.cell.h[1:]
         return outputs
 
+    def _inputs(self, ids: Array, x: Array | None) -> LayerInput:
+        """Return the kernels' bundle of one-hot ids (T, B) or of x (T, B, F)."""
+        return LayerInput(ids if self.one_hot else self._no_ids, self.table, self._no_x if x is None else x)
+
     def forward(self, rows: Rows, ids: Array, x: Array | None, resets: Array) -> None:
         """Run all steps from ids (T, B) or x (T, B, F); `get_outputs` returns the result."""
-        self.kernels.layer_forward(
-            self.cell, self.width, ids if self.one_hot else self._no_ids, self.table,
-            self._no_x if x is None else x, self.w_x, self.w_h, resets,
-            self.outputs if resets.size else self._no_outputs, *rows,
-        )  # fmt: skip
+        outputs = self.outputs if resets.size else self._no_outputs
+        self.kernels.layer_forward(self.cell, self._inputs(ids, x), self._weights, resets, outputs, *rows)
 
     def backward(self, rows: Rows, dy: Array, dx: Array | None, resets: Array) -> None:
         """Run all steps backward from dy (T, B, H); write dx (T, B, F) unless it is None.
 
         The gate gradients replace the gates, for `accumulate`.
         """
-        self.kernels.layer_backward(
-            self.cell, self.width, dy, self.dh, self.dc, self.w_x_back, self.w_h_back,
-            self._no_x if dx is None else dx, resets, *rows,
-        )  # fmt: skip
+        gradients = OutputGradients(dy, self.dh, self.dc)
+        dx = self._no_x if dx is None else dx
+        self.kernels.layer_backward(self.cell, self._weights_back, gradients, dx, resets, *rows)
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
         """Add this part of the weight gradients, summed over all rows and steps."""
         k = self.kernels
         columns = part.range(self.columns)
-        k.layer_gradient(
-            self.dw_ih, self.dw_hh, self._dtable, self.cell, self.width, ids if self.one_hot else self._no_ids,
-            self._no_x if x is None else x, self.order, self.w_h, *columns,
-        )  # fmt: skip
+        k.layer_gradient(self._gradients, self.cell, self._inputs(ids, x), self.order, self.w_h, *columns)
         k.table_backward(self._dtable, self.dw_ih, self.db_ih, self.db_hh, self.order, self.one_hot, *columns)
 
 

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..config import MOMENTS, Config
+from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
 from ..nn.models import Model
 
-# Optimizer -> the arguments of its kernel after the learning rate, for update number t = 1, 2, ... AdamW gets the bias
-# corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
-_SETTINGS: dict[str, Callable[[Config, int], tuple[float, ...]]] = {
-    "adamw": lambda c, t: (c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
-    "sgd": lambda c, t: (),
-    "momentum": lambda c, t: (c.beta1,),
-    "rmsprop": lambda c, t: (c.beta2,),
-    "adagrad": lambda c, t: (),
+# Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update
+# number t = 1, 2, ... AdamW gets the bias corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
+_SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] = {
+    "adamw": lambda c, scale, lr, t: AdamWSettings(scale, lr, c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
+    "sgd": lambda c, scale, lr, t: PlainSettings(scale, lr),
+    "momentum": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta1),
+    "rmsprop": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta2),
+    "adagrad": lambda c, scale, lr, t: PlainSettings(scale, lr),
 }
 
 
@@ -62,10 +63,10 @@ class Optimizer:
         self.updates += 1
         clip = self.config.clip
         scale = clip / norm if clip and norm > clip else 1.0
-        settings = _SETTINGS[self.config.optimizer](self.config, self.updates)
-        p, g, moments = self.model.parameters.flat, self.model.gradients.flat, self.moments.values()
+        settings = _SETTINGS[self.config.optimizer](self.config, scale, lr, self.updates)
+        p, g, moments = self.model.parameters.flat, self.model.gradients.flat, tuple(self.moments.values())
         self.model.pool.together(
-            lambda part: self._kernel(p, g, *moments, self._decay, scale, lr, *settings, *part.range(self._blocks))
+            lambda part: self._kernel(p, g, moments, self._decay, settings, *part.range(self._blocks))
         )
 
     def to_dict(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -55,7 +55,7 @@ def sources_key() -> str:
     """Hash of everything compiled kernels depend on, as it is on the disk now."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__).parent
-    for path in (*sorted(here.glob("*.py")), *sorted(here.parent.glob("cuda/*.py")), here.parent / "cell_math.py"):
+    for path in (*sorted(here.parent.glob("*.py")), *sorted(here.glob("*.py")), *sorted(here.parent.glob("cuda/*.py"))):
         digest.update(path.name.encode() + path.read_bytes())
     cpu = f"{config.CPU_NAME}{TARGET}{sorted(enabled_features())}"
     versions = f"{sys.version_info[:3]}{numba.__version__}{llvmlite.__version__}{platform.machine()}"

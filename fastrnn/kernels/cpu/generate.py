@@ -51,14 +51,16 @@ def _zero_below(p, bits, least):
 
 
 @device_function
-def sample_token(logits, p, uniform, temperature, top_k, top_p, min_p):
+def sample_token(logits, p, uniform, settings):
     """Sample one token from logits (V,), given a uniform random number in [0, 1). p (V,) float32 is
     working memory.
 
-    Temperature 0 returns the most likely token. Otherwise softmax(logits / temperature) is cut to
-    the top_k most likely tokens (0: all), then to the fewest that hold top_p of the mass, then to
-    those with at least min_p times the largest probability. Ties with the last token kept are kept.
+    ``settings``: `SamplingSettings`. Temperature 0 returns the most likely token. Otherwise
+    softmax(logits / temperature) is cut to the top_k most likely tokens (0: all), then to the
+    fewest that hold top_p of the mass, then to those with at least min_p times the largest
+    probability. Ties with the last token kept are kept.
     """
+    temperature, top_k, top_p, min_p = settings
     best = 0
     for v in range(logits.size):
         if logits[v] > logits[best]:
@@ -102,78 +104,83 @@ def _pick(p, target, best):
 
 
 @kernel
-def generate(layers, w_out, b_out, logits, uniforms, sampling, tokens, given, counts, number, row_lo, row_hi):
-    """Rows row_lo..row_hi of tokens (N, B): feed the token before, then sample; the first ``given``
-    tokens are only fed.
+def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
+    """Generate rows row_lo..row_hi of a token sequence: feed the token before, then sample.
 
-    layers: tuple of (cell, first, gate_width, ids, table, x, w_x, w_h, h), windows of one step.
-    Threads may share a layer's units: ``cell`` and the weights hold the units from ``first`` on;
-    ``h`` (2, B, H) holds all units' outputs, of even and of odd steps; ``x`` (2, B, F) is the h of
-    the layer below. ``ids`` (1, B) hold the token to feed first, and at the end the last token.
-    logits (1, B, V); uniforms (N, B) in [0, 1). ``sampling``: (temperature, top_k, top_p, min_p) of
-    `sample_token`. ``counts``: `barriers` of the threads that share units; this is thread
-    ``number``. Each of them samples all tokens for itself.
+    Args:
+        layers: Tuple of `DecoderLayer`, windows of one step. ``ids`` (1, B) of the first hold the
+            token to feed first, and at the end the last token.
+        output_layer: `DecoderOutput`.
+        sequence: `SampledTokens`.
+        settings: `SamplingSettings`.
+        barrier: `BarrierPart` of the threads that share units. Each samples all tokens for itself.
+        row_lo: First row.
+        row_hi: End of the rows.
     """
-    p = np.empty(logits.shape[2], np.float32)
-    memory = product_memory(logits, layers[0][7], layers[0][8].shape[2], row_hi - row_lo)
-    _generate(
-        layers, w_out, b_out, logits, uniforms, sampling, tokens, given, counts, number, row_lo, row_hi, p, memory
-    )
+    p = np.empty(output_layer.logits.shape[2], np.float32)
+    first = layers[0]
+    memory = product_memory(output_layer.logits, first.weights.w_h, first.h.shape[2], row_hi - row_lo)
+    _generate(layers, output_layer, sequence, settings, barrier, (row_lo, row_hi), p, memory)
 
 
 @device_function
-def _generate(
-    layers, w_out, b_out, logits, uniforms, sampling, tokens, given, counts, number, row_lo, row_hi, p, memory
-):
+def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory):
     """`generate` with working memory p (V,), and ``memory`` from `product_memory`."""
-    temperature, top_k, top_p, min_p = sampling
-    ids = layers[0][3]
-    for layer in range(len(layers)):
-        cell, first, h = layers[layer][0], layers[layer][1], layers[layer][8]
+    row_lo, row_hi = rows
+    logits = output_layer.logits
+    tokens = sequence.tokens
+    ids = layers[0].inputs.ids
+    for n in range(len(layers)):
+        layer = layers[n]
         for b in range(row_lo, row_hi):
-            copy(h[0, b], first, cell.h[0, b], 0, cell.h.shape[2])
-    wait(counts, number)
-    for n in range(tokens.shape[0]):
+            copy(layer.h[0, b], layer.first_unit, layer.cell.h[0, b], 0, layer.cell.h.shape[2])
+    wait(barrier.counts, barrier.number)
+
+    for step in range(tokens.shape[0]):
         # double buffering: slower threads still read h[now] while others write h[after]
-        now = n % 2
+        now = step % 2
         after = 1 - now
-        for layer in range(len(layers)):
-            cell, first, gate_width, row_ids, table, x, w_x, w_h, h = layers[layer]
-            _step(cell, gate_width, row_ids, table, x, w_x, w_h, h, now, row_lo, row_hi, memory)
+        for n in range(len(layers)):
+            layer = layers[n]
+            cell = layer.cell
+            _step(layer, now, row_lo, row_hi, memory)
             for b in range(row_lo, row_hi):
                 # publish this thread's units; the new state becomes the initial state of the next
                 # step
-                copy(h[after, b], first, cell.h[1, b], 0, cell.h.shape[2])
+                copy(layer.h[after, b], layer.first_unit, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.h[0, b], 0, cell.h[1, b], 0, cell.h.shape[2])
                 copy(cell.c[0, b], 0, cell.c[1, b], 0, cell.c.shape[2])
-            wait(counts, number)
+            wait(barrier.counts, barrier.number)
+
         # logits only when a token is to be sampled
-        if n >= given:
-            h = layers[len(layers) - 1][8]
-            output(h[after : after + 1], w_out, b_out, logits, row_lo, row_hi, memory)
+        if step >= sequence.given:
+            top = layers[len(layers) - 1].h[after : after + 1]
+            output(top, output_layer.w, output_layer.bias, logits, row_lo, row_hi, memory)
         for b in range(row_lo, row_hi):
-            if n >= given:
-                tokens[n, b] = sample_token(logits[0, b], p, uniforms[n, b], temperature, top_k, top_p, min_p)
-            ids[0, b] = tokens[n, b]
+            if step >= sequence.given:
+                tokens[step, b] = sample_token(logits[0, b], p, sequence.uniforms[step, b], settings)
+            ids[0, b] = tokens[step, b]
 
 
 @device_function
-def _step(cell, gate_width, ids, table, x, w_x, w_h, h, now, row_lo, row_hi, memory):
+def _step(layer, now, row_lo, row_hi, memory):
     """One time step of rows row_lo..row_hi of a layer, as `layer_forward`."""
+    cell, _, inputs, weights, h = layer
     _, B, P = cell.gates.shape
-    F, H, rows = x.shape[2], h.shape[2], row_hi - row_lo
+    F, H = inputs.x.shape[2], h.shape[2]
+    rows = row_hi - row_lo
     gates = flat(cell.gates)
 
     # gates[0, rows] = table rows of the tokens fed (one-hot product and biases)
     for b in range(row_lo, row_hi):
-        copy(gates, b * P, table[ids[0, b]], 0, P)
+        copy(gates, b * P, inputs.table[inputs.ids[0, b]], 0, P)
     if F:
         # + x W_x: the layer below has already written its outputs of this step, h[1 - now]
-        from_x = (flat(x), ((1 - now) * B + row_lo) * F, B * F, F)
-        multiply((gates, row_lo * P, B * P, P), from_x, w_x, F, gate_width, 1, rows, 1, memory)
+        from_x = (flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)
+        multiply((gates, row_lo * P, B * P, P), from_x, weights.w_x, F, weights.gate_width, 1, rows, 1, memory)
 
     # + h W_h into the last gate_width columns
-    to_gates = (gates, row_lo * P + P - gate_width, B * P, P)
+    to_gates = (gates, row_lo * P + P - weights.gate_width, B * P, P)
     from_h = (flat(h), (now * B + row_lo) * H, B * H, H)
-    multiply(to_gates, from_h, w_h, H, gate_width, 1, rows, 1, memory)
+    multiply(to_gates, from_h, weights.w_h, H, weights.gate_width, 1, rows, 1, memory)
     step_forward(cell, 0, row_lo, row_hi)

@@ -1,10 +1,11 @@
 """Gradient norm and optimisers: one pass each over flat arrays, in ranges of whole blocks of BLOCK
 elements.
 
-p (N,) are the parameters, g the gradient, clipped by the factor ``scale``, m and v the moments.
-``decay`` is the fraction of p that decoupled weight decay subtracts per unit of learning rate
-(Loshchilov and Hutter 2019), 0 for biases. Every optimiser updates blocks block_lo..block_hi of p
-and its moments in place.
+p (N,) are the parameters, g the gradient, clipped by the factor ``scale``; ``moments`` is the tuple
+of the optimiser's arrays m (mean of gradients) and v (of their squares). ``decay`` (N,) is the
+fraction of p that decoupled weight decay subtracts per unit of learning rate (Loshchilov and Hutter
+2019), 0 for biases. ``settings`` is the optimiser's bundle of numbers (`fastrnn.kernels.arguments`).
+Every optimiser updates blocks block_lo..block_hi of p and its moments in place.
 """
 
 import math
@@ -32,14 +33,19 @@ def sums_of_squares(g, sums, block_lo, block_hi):
 
 
 @kernel
-def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, block_lo, block_hi):
-    """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon
-    1e-8.
-    """
+def adamw(p, g, moments, decay, settings, block_lo, block_hi):
+    """Adam (Kingma and Ba 2015) with decoupled weight decay; `AdamWSettings`, epsilon 1e-8."""
+    m, v = moments
     # scalars in the parameters' type: float64 would promote the whole loop
-    one, epsilon = p.dtype.type(1), p.dtype.type(1e-8)
-    step, root = p.dtype.type(lr / correction1), p.dtype.type(1 / math.sqrt(correction2))
-    b1, b2, s, rate = p.dtype.type(beta1), p.dtype.type(beta2), p.dtype.type(scale), p.dtype.type(lr)
+    number = p.dtype.type
+    one = number(1)
+    epsilon = number(1e-8)
+    step = number(settings.lr / settings.correction1)
+    root = number(1 / math.sqrt(settings.correction2))
+    b1 = number(settings.beta1)
+    b2 = number(settings.beta2)
+    s = number(settings.scale)
+    rate = number(settings.lr)
     for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
         gradient = g[i] * s
         first = b1 * m[i] + (one - b1) * gradient
@@ -50,17 +56,23 @@ def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, 
 
 
 @kernel
-def sgd(p, g, decay, scale, lr, block_lo, block_hi):
-    """p -= lr * g."""
-    s, rate = p.dtype.type(scale), p.dtype.type(lr)
+def sgd(p, g, moments, decay, settings, block_lo, block_hi):
+    """p -= lr * g; `PlainSettings`, no moments."""
+    s = p.dtype.type(settings.scale)
+    rate = p.dtype.type(settings.lr)
     for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
         p[i] -= rate * (decay[i] * p[i] + s * g[i])
 
 
 @kernel
-def momentum(p, g, m, decay, scale, lr, mu, block_lo, block_hi):
-    """m = mu*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD)."""
-    s, rate, keep = p.dtype.type(scale), p.dtype.type(lr), p.dtype.type(mu)
+def momentum(p, g, moments, decay, settings, block_lo, block_hi):
+    """m = decay_rate*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD);
+    `DecayingSettings`.
+    """
+    m = moments[0]
+    s = p.dtype.type(settings.scale)
+    rate = p.dtype.type(settings.lr)
+    keep = p.dtype.type(settings.decay_rate)
     for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
         velocity = keep * m[i] + s * g[i]
         m[i] = velocity
@@ -68,10 +80,16 @@ def momentum(p, g, m, decay, scale, lr, mu, block_lo, block_hi):
 
 
 @kernel
-def rmsprop(p, g, v, decay, scale, lr, rho, block_lo, block_hi):
-    """v = rho*v + (1-rho)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton 2012)."""
-    s, rate, keep = p.dtype.type(scale), p.dtype.type(lr), p.dtype.type(rho)
-    one, epsilon = p.dtype.type(1), p.dtype.type(1e-8)
+def rmsprop(p, g, moments, decay, settings, block_lo, block_hi):
+    """v = decay_rate*v + (1-decay_rate)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton
+    2012); `DecayingSettings`.
+    """
+    v = moments[0]
+    s = p.dtype.type(settings.scale)
+    rate = p.dtype.type(settings.lr)
+    keep = p.dtype.type(settings.decay_rate)
+    one = p.dtype.type(1)
+    epsilon = p.dtype.type(1e-8)
     for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
         gradient = s * g[i]
         second = keep * v[i] + (one - keep) * gradient * gradient
@@ -80,9 +98,12 @@ def rmsprop(p, g, v, decay, scale, lr, rho, block_lo, block_hi):
 
 
 @kernel
-def adagrad(p, g, v, decay, scale, lr, block_lo, block_hi):
-    """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011)."""
-    s, rate, epsilon = p.dtype.type(scale), p.dtype.type(lr), p.dtype.type(1e-10)
+def adagrad(p, g, moments, decay, settings, block_lo, block_hi):
+    """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011); `PlainSettings`."""
+    v = moments[0]
+    s = p.dtype.type(settings.scale)
+    rate = p.dtype.type(settings.lr)
+    epsilon = p.dtype.type(1e-10)
     for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
         gradient = s * g[i]
         second = v[i] + gradient * gradient

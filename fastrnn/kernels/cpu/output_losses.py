@@ -62,20 +62,26 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
 
 
 @kernel
-def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi):
-    """losses (T, B) of rows row_lo..row_hi; logits (T, B, V) are overwritten with their gradients.
+def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
+    """Compute the softmax cross-entropy of rows row_lo..row_hi, and its gradients.
 
-    y (T, B, H); w packed (H, V); targets (T, B), -1 = ignored. dy (T, B, H) is overwritten with the
-    gradient of y through w_back, packed (V, H); with dy (T, B, 0) it is not computed.
+    Args:
+        layer: `OutputLayer`.
+        y: (T, B, H), its input.
+        targets: `Targets`, with the losses to compute.
+        logits: (T, B, V), overwritten with their gradients, times ``targets.scale``.
+        dy: (T, B, H), overwritten with the gradient of y; not computed with dy (T, B, 0).
+        row_lo: First row.
+        row_hi: End of the rows.
     """
-    memory = product_memory(y, w, max(y.shape[2], logits.shape[2]), STEPS * (row_hi - row_lo))
-    _output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi, memory)
+    memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (row_hi - row_lo))
+    _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory)
 
 
 @device_function
-def _output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi, memory):
-    """STEPS time steps at a time, so that logits and weights stay in cache between forward and
-    backward.
+def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
+    """`output_loss`, STEPS time steps at a time, so that logits and weights stay in cache between
+    forward and backward.
     """
     T, B, V = logits.shape
     H = y.shape[2]
@@ -84,18 +90,18 @@ def _output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo,
         steps = min(STEPS, T - t0)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
-                copy(z, (t * B + b) * V, bias, 0, V)
+                copy(z, (t * B + b) * V, layer.bias, 0, V)
         # logits[t0:t1, rows] += y[t0:t1, rows] W; `at` is position (t0, row_lo)
         at = t0 * B + row_lo
-        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), w, H, V, steps, row_hi - row_lo, 1, memory)
+        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), layer.w, H, V, steps, row_hi - row_lo, 1, memory)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
-                losses[t, b] = softmax_cross_entropy(logits[t, b], targets[t, b], scale)
+                targets.losses[t, b] = softmax_cross_entropy(logits[t, b], targets.targets[t, b], targets.scale)
         if dy.shape[2]:
             # dy[t0:t1, rows] = dlogits[t0:t1, rows] W^T
             to_dy = (dy_flat, at * H, B * H, H)
             from_z = (z, at * V, B * V, V)
-            multiply(to_dy, from_z, w_back, V, H, steps, row_hi - row_lo, 0, memory)
+            multiply(to_dy, from_z, layer.w_back, V, H, steps, row_hi - row_lo, 0, memory)
 
 
 @kernel

@@ -78,70 +78,86 @@ def _reset_state(cell, starts, t, row_lo, row_hi):
 
 
 @kernel
-def layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi):
-    """Rows row_lo..row_hi of a layer, all steps.
+def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
+    """Compute rows row_lo..row_hi of a layer, all steps.
 
-    cell: the layer's arrays with ``h[0]`` and ``c[0]`` set. gate_width = G*H. ids (T, B) choose
-    rows of ``table`` (V, P): the one-hot product and all biases. x (T, B, F) with packed w_x (F,
-    G*H) is added unless F is 0; w_h packed (H, G*H). starts (T, B) or empty: 1 resets the state
-    before the step. This overwrites an output in ``h``, so with starts all outputs are also written
-    to y (T, B, H).
+    Args:
+        cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
+        inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
+        weights: `LayerWeights`.
+        starts: (T, B) or empty; 1 resets the state before the step.
+        y: (T, B, H). A reset overwrites an output in ``h``, so with starts all outputs are also
+            written here.
+        row_lo: First row.
+        row_hi: End of the rows.
     """
-    H, F = cell.h.shape[2], x.shape[2]
-    memory = product_memory(cell.h, w_h, max(H, F), STEPS * (row_hi - row_lo))
-    _layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi, memory)
+    H, F = cell.h.shape[2], inputs.x.shape[2]
+    memory = product_memory(cell.h, weights.w_h, max(H, F), STEPS * (row_hi - row_lo))
+    _layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi, memory)
 
 
 @device_function
-def _layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi, memory):
+def _layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi, memory):
+    """`layer_forward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
-    H, F = cell.h.shape[2], x.shape[2]
-    gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(x)
+    H, F = cell.h.shape[2], inputs.x.shape[2]
+    gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(inputs.x)
+    gate_width = weights.gate_width
     rows = row_hi - row_lo
+
     for t0 in range(0, T, STEPS):
         t1 = min(t0 + STEPS, T)
         # gates[t0:t1, rows] = table rows
         for t in range(t0, t1):
             for b in range(row_lo, row_hi):
-                a, row = cell.gates[t, b], table[ids[t, b]]
+                a, row = cell.gates[t, b], inputs.table[inputs.ids[t, b]]
                 for j in range(P):
                     a[j] = row[j]
         if F:
             # gates[t0:t1, rows, :G*H] += x[t0:t1, rows] W_x
             from_x = (x_flat, (t0 * B + row_lo) * F, B * F, F)
             to_gates = (gates, (t0 * B + row_lo) * P, B * P, P)
-            multiply(to_gates, from_x, w_x, F, gate_width, t1 - t0, rows, 1, memory)
+            multiply(to_gates, from_x, weights.w_x, F, gate_width, t1 - t0, rows, 1, memory)
         for t in range(t0, t1):
             if starts.size:
                 _reset_state(cell, starts, t, row_lo, row_hi)
             # gates[t, rows, -G*H:] += h[t, rows] W_h; h[t] is the state before step t
             from_h = (h, (t * B + row_lo) * H, B * H, H)
             to_gates = (gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
-            multiply(to_gates, from_h, w_h, H, gate_width, 1, rows, 1, memory)
+            multiply(to_gates, from_h, weights.w_h, H, gate_width, 1, rows, 1, memory)
             step_forward(cell, t, row_lo, row_hi)
             if starts.size:
                 copy(flat(y), (t * B + row_lo) * H, h, ((t + 1) * B + row_lo) * H, rows * H)
 
 
 @kernel
-def layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi):
-    """Rows row_lo..row_hi of a layer, all steps backward; leaves the gradients of the
-    pre-activations in ``cell.gates``.
+def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
+    """Compute rows row_lo..row_hi of a layer, all steps backward.
 
-    dy (T, B, H) is the gradient of the outputs; dh and dc (B, H) that of the final state, replaced
-    by that of the initial state. w_x packed (G*H, F) and w_h packed (G*H, H) are the transposes of
-    the forward weights. dx (T, B, F) is overwritten unless F is 0.
+    Args:
+        cell: The layer's arrays after `layer_forward`. The gradients of the pre-activations replace
+            ``gates``.
+        weights: `LayerWeights`, transposed.
+        gradients: `OutputGradients`; ``dh`` and ``dc`` become those of the initial state.
+        dx: (T, B, F), overwritten unless F is 0.
+        starts: As in `layer_forward`.
+        row_lo: First row.
+        row_hi: End of the rows.
     """
-    memory = product_memory(dh, w_h, gate_width, STEPS * (row_hi - row_lo))
-    _layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi, memory)
+    memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, STEPS * (row_hi - row_lo))
+    _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory)
 
 
 @device_function
-def _layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi, memory):
+def _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory):
+    """`layer_backward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], dx.shape[2]
+    dy, dh, dc = gradients
     gates, dh_flat, dx_flat = flat(cell.gates), flat(dh), flat(dx)
+    gate_width = weights.gate_width
     rows = row_hi - row_lo
+
     for t1 in range(T, 0, -STEPS):
         t0 = max(t1 - STEPS, 0)
         for t in range(t1 - 1, t0 - 1, -1):
@@ -149,7 +165,7 @@ def _layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, 
             # dh[rows] += dgates[t, rows, -G*H:] W_h^T
             from_gates = (gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             to_dh = (dh_flat, row_lo * H, B * H, H)
-            multiply(to_dh, from_gates, w_h, gate_width, H, 1, rows, 1, memory)
+            multiply(to_dh, from_gates, weights.w_h, gate_width, H, 1, rows, 1, memory)
             if starts.size:
                 # no gradient crosses the start of a sequence
                 for b in range(row_lo, row_hi):
@@ -160,4 +176,4 @@ def _layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, 
             # dx[t0:t1, rows] = dgates[t0:t1, rows, :G*H] W_x^T
             from_gates = (gates, (t0 * B + row_lo) * P, B * P, P)
             to_dx = (dx_flat, (t0 * B + row_lo) * F, B * F, F)
-            multiply(to_dx, from_gates, w_x, gate_width, F, t1 - t0, rows, 0, memory)
+            multiply(to_dx, from_gates, weights.w_x, gate_width, F, t1 - t0, rows, 0, memory)

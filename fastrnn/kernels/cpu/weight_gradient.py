@@ -30,25 +30,34 @@ def _on_tiles(array):
 
 
 @kernel
-def layer_gradient(dw_ih, dw_hh, dtable, cell, gate_width, ids, x, gate_order, packed_like, col_lo, col_hi):
-    """Gate columns col_lo..col_hi: add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V,
-    P), see `table_backward`.
+def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+    """Compute gate columns col_lo..col_hi of the gradients of a layer's weights.
 
-    cell.gates holds the gradients (T, B, P), cell.h[:-1] the state before each step. x (T, B, F),
-    with F = 0 for one-hot input, where ids (T, B) choose rows of dtable. Products use the element
-    type of the array ``packed_like``.
+    Args:
+        gradients: `LayerGradients`; see `table_backward` for the last.
+        cell: The layer's arrays after `layer_backward`: ``gates`` are gradients (T, B, P),
+            ``h[:-1]`` the state before each step.
+        inputs: `LayerInput`.
+        gate_order: (G,), the cell's input order.
+        packed_like: Array of the element type to multiply in.
+        col_lo: First of the P gate columns.
+        col_hi: End of the columns.
     """
     T, B, P = cell.gates.shape
-    H, F = cell.h.shape[2], x.shape[2]
+    H, F = cell.h.shape[2], inputs.x.shape[2]
+    dw_ih, dw_hh, dtable = gradients
+    gate_width = dw_hh.shape[0]
     dtable[:, col_lo:col_hi] = 0
+
     # one block of k: of h and x, with room for a padded last panel, and of _MC gate columns
     depth_units = units(packed_like, block_depth(packed_like))
     packed_h = working_memory(depth_units * (H + lanes_of(dw_hh) * VECTORS), packed_like)
     packed_x = working_memory(depth_units * (F + lanes_of(dw_hh) * VECTORS), packed_like)
     packed_gates = working_memory(depth_units * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw_hh)
-    rows_h, rows_x = flat(cell.h), flat(x)
-    gates, row_ids = flat(cell.gates), flat(ids)
+    rows_h, rows_x = flat(cell.h), flat(inputs.x)
+    gates, row_ids = flat(cell.gates), flat(inputs.ids)
+
     for k0 in range(0, T * B, block_depth(packed_like)):
         depth = min(block_depth(packed_like), T * B - k0)
         pack_rows(packed_h, rows_h, H, k0, depth)

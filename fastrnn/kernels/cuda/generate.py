@@ -74,19 +74,21 @@ def _feed(ids, tokens, n):
         ids[0, b] = tokens[n, b]
 
 
-def generate(layers, w_out, b_out, logits, uniforms, drawing, tokens, given, counts, number, row_lo, row_hi):
+def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     """Sample ``tokens`` (N, B), an array of the host; see `fastrnn.kernels.cpu.generate`."""
+    w_out, b_out, logits = output_layer
+    tokens, given, uniforms = sequence
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
     here, random = to_device(tokens), to_device(uniforms)
-    temperature, top_k, top_p, min_p = drawing
-    ids, top = layers[0][3], layers[-1][0]
+    temperature, top_k, top_p, min_p = settings
+    ids, top = layers[0].inputs.ids, layers[-1].cell
     for n in range(tokens.shape[0]):
         x = nothing
-        for cell, _, gate_width, row_ids, table, _, w_x, w_h, _ in layers:
-            layer_forward(cell, gate_width, row_ids, table, x, w_x, w_h, none, nowhere, 0, B)
-            x = cell.h[1:]
+        for layer in layers:
+            layer_forward(layer.cell, layer.inputs._replace(x=x), layer.weights, none, nowhere, 0, B)
+            x = layer.cell.h[1:]
         if n >= given:
             output_forward(top.h[1:], w_out, b_out, logits, 0, B)
             launch(_draw, B, logits, p, random, n, float(temperature), top_k, float(top_p), float(min_p), here)

@@ -52,10 +52,12 @@ def _adamw(p, g, m, v, decay, scale, rate, step, root, b1, b2, rest1, rest2, eps
         p[i] -= rate * decay[i] * p[i] + step * first / (math.sqrt(second) * root + epsilon)
 
 
-def adamw(p, g, m, v, decay, scale, lr, beta1, beta2, correction1, correction2, block_lo, block_hi):
+def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon
     1e-8.
     """
+    m, v = moments
+    scale, lr, beta1, beta2, correction1, correction2 = settings
     f = p.dtype.type
     one, b1, b2 = f(1), f(beta1), f(beta2)
     step, root = f(lr / correction1), f(1 / math.sqrt(correction2))
@@ -68,10 +70,10 @@ def _sgd(p, g, decay, scale, rate):
         p[i] -= rate * (decay[i] * p[i] + scale * g[i])
 
 
-def sgd(p, g, decay, scale, lr, block_lo, block_hi):
+def sgd(p, g, moments, decay, settings, block_lo, block_hi):
     """p -= lr * g."""
     f = p.dtype.type
-    launch(_sgd, p.size, p, g, decay, f(scale), f(lr))
+    launch(_sgd, p.size, p, g, decay, f(settings.scale), f(settings.lr))
 
 
 @kernel
@@ -82,10 +84,11 @@ def _momentum(p, g, m, decay, scale, rate, keep):
         p[i] -= rate * (decay[i] * p[i] + velocity)
 
 
-def momentum(p, g, m, decay, scale, lr, mu, block_lo, block_hi):
-    """m = mu*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD)."""
+def momentum(p, g, moments, decay, settings, block_lo, block_hi):
+    """m = decay_rate*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD)."""
+    (m,) = moments
     f = p.dtype.type
-    launch(_momentum, p.size, p, g, m, decay, f(scale), f(lr), f(mu))
+    launch(_momentum, p.size, p, g, m, decay, f(settings.scale), f(settings.lr), f(settings.decay_rate))
 
 
 @kernel
@@ -97,13 +100,18 @@ def _scaled(p, g, v, decay, scale, rate, keep, rest, epsilon):
         p[i] -= rate * (decay[i] * p[i] + gradient / (math.sqrt(second) + epsilon))
 
 
-def rmsprop(p, g, v, decay, scale, lr, rho, block_lo, block_hi):
-    """v = rho*v + (1-rho)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton 2012)."""
+def rmsprop(p, g, moments, decay, settings, block_lo, block_hi):
+    """v = decay_rate*v + (1-decay_rate)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton
+    2012).
+    """
+    (v,) = moments
+    scale, lr, rho = settings
     f = p.dtype.type
     launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(rho), f(1) - f(rho), f(1e-8))
 
 
-def adagrad(p, g, v, decay, scale, lr, block_lo, block_hi):
+def adagrad(p, g, moments, decay, settings, block_lo, block_hi):
     """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011)."""
+    (v,) = moments
     f = p.dtype.type
-    launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(1), f(1), f(1e-10))
+    launch(_scaled, p.size, p, g, v, decay, f(settings.scale), f(settings.lr), f(1), f(1), f(1e-10))

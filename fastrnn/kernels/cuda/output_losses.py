@@ -34,15 +34,17 @@ def output_forward(y, w, bias, logits, row_lo, row_hi):
     multiply((logits, 0, V), *from_y, T * B, V, H, True, as_bfloat16=is_rounded(w))
 
 
-def output_loss(y, w, bias, targets, scale, logits, losses, w_back, dy, row_lo, row_hi):
+def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
     """losses (T, B); logits (T, B, V) are overwritten with their gradients.
 
     dy (T, B, H) is overwritten with the gradient of y; with dy (T, B, 0) it is not computed.
     """
+    w, bias, w_back = layer
+    ids, scale, losses = targets
     T, B, V = logits.shape
     H = dy.shape[2]
     output_forward(y, w, bias, logits, row_lo, row_hi)
-    _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, targets, scale, losses)
+    _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, ids, scale, losses)
     from_logits = (logits, 0, V), (numbers(w_back), 0, H)
     multiply((dy, 0, H), *from_logits, T * B, H, V, False, as_bfloat16=is_rounded(w_back))
 

@@ -45,14 +45,6 @@ class Steps(NamedTuple):
     backward: Any
 
 
-class Gradients(NamedTuple):
-    """Gradients of a layer's outputs dy (T, B, H) and of its state dh, dc (B, H)."""
-
-    dy: Any
-    dh: Any
-    dc: Any
-
-
 STEPS: dict[str, Steps] = {}
 
 
@@ -70,11 +62,13 @@ def _choose_rows(gates, table, ids):
         gates[k // B, k % B, column] = table[ids[k // B, k % B], column]
 
 
-def layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, row_hi):
+def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
     """Run a layer forward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
-    w_x (F, G*H) and w_h (H, G*H) are packed weights.
+    Packed weights w_x (F, G*H) and w_h (H, G*H).
     """
+    ids, table, x = inputs
+    w_x, w_h, gate_width = weights
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]
 
@@ -91,19 +85,19 @@ def layer_forward(cell, gate_width, ids, table, x, w_x, w_h, starts, y, row_lo, 
     launch_cooperative(compiled, chosen, cell, flat(cell.h), flat(numbers(w_h)), starts, y)
 
 
-def layer_backward(cell, gate_width, dy, dh, dc, w_x, w_h, dx, starts, row_lo, row_hi):
+def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
     """Run a layer backward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
     Replaces ``cell.gates`` by the gradients of the pre-activations. w_x (G*H, F) and w_h (G*H, H)
     are packed transposed weights.
     """
+    w_x, w_h, gate_width = weights
     T, B, P = cell.gates.shape
     F, H = dx.shape[2], cell.h.shape[2]
 
     name = type(cell).__name__
     chosen = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
     compiled = backward(name, cell.h.dtype.str, *chosen[:4])
-    gradients = Gradients(dy, dh, dc)
     launch_cooperative(compiled, chosen, cell, flat(cell.gates), flat(numbers(w_h)), starts, gradients)
 
     multiply(

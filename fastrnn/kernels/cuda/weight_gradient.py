@@ -38,8 +38,11 @@ def _scatter_table(dtable, gates, ids):
         cuda.atomic.add(dtable, (ids[t, b], column), gates[t, b, column])
 
 
-def layer_gradient(dw_ih, dw_hh, dtable, cell, gate_width, ids, x, gate_order, packed_like, col_lo, col_hi):
+def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
     """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `cpu.weight_gradient`."""
+    dw_ih, dw_hh, dtable = gradients
+    ids, _, x = inputs
+    gate_width = dw_hh.shape[0]
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
     if dtable.shape[0] == 1:

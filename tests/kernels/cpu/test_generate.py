@@ -9,6 +9,7 @@ from random_cases import make_model
 
 from fastrnn.data.text.tokenizers import CharTokenizer
 from fastrnn.inference.sampling import Sampler, SamplingParams
+from fastrnn.kernels.arguments import SamplingSettings
 from fastrnn.kernels.cpu import generate
 
 V = 40
@@ -50,7 +51,8 @@ def plain_probabilities(logits, temperature, top_k, top_p, min_p):
 
 @numba.njit
 def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
-    return generate.sample_token(logits, p, uniform, temperature, top_k, top_p, min_p)
+    settings = SamplingSettings(temperature, top_k, top_p, min_p)
+    return generate.sample_token(logits, p, uniform, settings)
 
 
 def drawn(logits, uniforms, settings):

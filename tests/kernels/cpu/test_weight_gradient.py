@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastrnn.kernels.arguments import LayerGradients, LayerInput
 from fastrnn.kernels.cpu.gru import GRU
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.kernels.cpu.weight_gradient import layer_gradient, weight_gradient
@@ -71,8 +72,9 @@ def test_layer_gradient_equals_numpy(dtype, size, shares, rng):
         dw_hh + gates[:, H:].T @ h_prev,
         np.eye(V)[ids.ravel()].T @ gates,
     ]
+    inputs = LayerInput(ids, dtable, x)
     for n in range(shares):
         lo, hi = 4 * H * n // shares, 4 * H * (n + 1) // shares
-        layer_gradient(dw_ih, dw_hh, dtable, cell, 3 * H, ids, x, GRU_ORDER, dw_hh, lo, hi)
+        layer_gradient(LayerGradients(dw_ih, dw_hh, dtable), cell, inputs, GRU_ORDER, dw_hh, lo, hi)
     for computed, wanted in zip([dw_ih, dw_hh, dtable], expected, strict=True):
         np.testing.assert_array_equal(computed, wanted)

@@ -27,9 +27,10 @@ card = SimpleNamespace(compute_capability=(9, 0), MULTIPROCESSOR_COUNT=132, name
 dispatcher.get_current_device = cuda.get_current_device = lambda: card
 devices.get_context = lambda *device: SimpleNamespace(device=card)
 
+from fastrnn.kernels.arguments import OutputGradients
 from fastrnn.kernels.cuda import (dropout, generate, gru, input_table, launch_plan, lstm, matmul, memory, ops,
     optimizers, output_losses, packing, recurrence, reductions, rnn, weight_gradient)
-from fastrnn.kernels.cuda.recurrence import STEPS, Gradients
+from fastrnn.kernels.cuda.recurrence import STEPS
 
 f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
 def a(n, kind=f):
@@ -53,7 +54,7 @@ kernels = {
     "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
 }
 tiling = types.NamedTuple((i,) * len(launch_plan.Tiling._fields), launch_plan.Tiling)
-gradients = types.NamedTuple((a(3), a(2), a(2)), Gradients)
+gradients = types.NamedTuple((a(3), a(2), a(2)), OutputGradients)
 for cell_class in ops.CELLS.values():
     name, cell = cell_class.__name__, types.NamedTuple((a(3),) * 3, cell_class)
     for units in launch_plan.units_together(STEPS[name].gates):
