@@ -155,7 +155,7 @@ class Config:
         if self.for_ is not None:
             parse_duration(self.for_)
         if self.document_separator == "":
-            raise ConfigError("document_separator is empty; give the text that stands between documents")
+            raise ConfigError("document_separator is empty; give the text that separates documents")
         _check_task(self)
         _check_length(self)
 
@@ -199,14 +199,14 @@ class Config:
         return cls(**validate_fields(mapping, source))
 
 
-_MOST_STEPS = 10**12
-_MOST_BYTES = 60_000  # maximum size as JSON: a reader accepts 65,536 bytes, automatic choices need the rest
+_MAX_STEPS = 10**12
+_MAX_BYTES = 60_000  # maximum size as JSON: a reader accepts 65,536 bytes, automatic choices need the rest
 # name -> (minimum, maximum, whether the minimum itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
     "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
-    "min_count": (1, _MOST_STEPS, False),
+    "min_count": (1, _MAX_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
     "seq": (1, 65536, False),
@@ -214,16 +214,16 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "beta1": (0, 0.9999999, False),
     "beta2": (0, 0.9999999, False),
     "weight_decay": (0, 10, False),
-    "warmup": (0, _MOST_STEPS, False),
+    "warmup": (0, _MAX_STEPS, False),
     "final_lr": (0, 1, False),
     "clip": (0, 1e30, False),
     "dropout": (0, 0.95, False),
-    "epochs": (0, _MOST_STEPS, True),
-    "steps": (0, _MOST_STEPS, True),
-    "eval_every": (1, _MOST_STEPS, False),
+    "epochs": (0, _MAX_STEPS, True),
+    "steps": (0, _MAX_STEPS, True),
+    "eval_every": (1, _MAX_STEPS, False),
     "eval_size": (1, 10**12, False),
-    "save_every": (1, _MOST_STEPS, False),
-    "patience": (1, _MOST_STEPS, False),
+    "save_every": (1, _MAX_STEPS, False),
+    "patience": (1, _MAX_STEPS, False),
     "seed": (0, 2**63 - 1, False),
     "threads": (1, 1024, False),
 }
@@ -242,13 +242,13 @@ _CHOICES: dict[str, Collection[str]] = {
 # setting that is an error for tasks without it (`TaskSpec.options`) -> its description in the message
 _TASK_SETTINGS = {
     "columns": "names columns of a table",
-    "missing": "says what is done about missing values of a series",
+    "missing": "is the treatment of missing values of a series",
     "horizon": "is the number of rows to forecast",
     "labels": "is the file of labels of an idx file",
     "label": "names the column or key of the label",
     "text": "names the column or key of the text",
     "format": "is the format of labelled data",
-    "document_separator": "stands between documents of a text",
+    "document_separator": "separates documents of a text",
 }
 
 
@@ -272,7 +272,7 @@ def check_names(fields: typing.Iterable[str]) -> None:
 
 def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Convert values to the types of their fields and check their limits. Raises `ConfigError`."""
-    plain = {name: _plain_value(key_of(name), value, _hints()[name]) for name, value in fields.items()}
+    plain = {name: _convert_value(key_of(name), value, _hints()[name]) for name, value in fields.items()}
     for name, value in plain.items():
         if name in _CHOICES:
             _check_choice(name, value, _CHOICES[name])
@@ -284,15 +284,15 @@ def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 def validate_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Convert a mapping of configuration keys to field names and values; check names and types."""
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{source}: {quote(mapping)} is no mapping from keys to values")
+        raise ConfigError(f"{source}: {quote(mapping)} is not a mapping from keys to values")
     fields = {key_of(f.name): f for f in dataclasses.fields(Config)}
-    checked = {}
+    converted = {}
     for key, value in mapping.items():
         if key not in fields:
             raise ConfigError(f"{source}: unknown key {quote(key)}{nearest(str(key), fields)}")
         field = fields[key].name
-        checked[field] = _plain_value(f"{source}: {key}", value, _hints()[field])
-    return checked
+        converted[field] = _convert_value(f"{source}: {key}", value, _hints()[field])
+    return converted
 
 
 def parse_duration(text: str) -> float:
@@ -314,14 +314,14 @@ def _hints() -> dict[str, Any]:
     return typing.get_type_hints(Config)
 
 
-def _plain_value(name: str, value: Any, hint: Any) -> Any:
+def _convert_value(name: str, value: Any, hint: Any) -> Any:
     """Convert a value to exactly the type of its field. Raises `ConfigError`."""
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and types.NoneType in allowed:
         return None
     found = to_plain(name, value, allowed[0])
     if isinstance(found, str) and any("\ud800" <= c <= "\udfff" for c in found):
-        raise ConfigError(f"{name} is {quote(found)}, which is not Unicode and cannot be kept; give another text")
+        raise ConfigError(f"{name} is {quote(found)}, which is not valid Unicode; give another text")
     return found
 
 
@@ -341,10 +341,12 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
 
 def _check_length(config: Config) -> None:
     """Check that a saved configuration can be read again: see `fastrnn.checkpoint.metadata`."""
-    if len(json.dumps(config.to_dict())) > _MOST_BYTES:
+    if len(json.dumps(config.to_dict())) > _MAX_BYTES:
         texts = {key: value for key, value in config.to_dict().items() if isinstance(value, str)}
         longest = max(texts, key=lambda key: len(texts[key]))
-        raise ConfigError(f"{longest} has {len(texts[longest]):,} characters; that is too long to be kept")
+        raise ConfigError(
+            f"{longest} has {len(texts[longest]):,} characters; that is too long to be stored in a model file"
+        )
 
 
 def _check_task(config: Config) -> None:
@@ -354,15 +356,15 @@ def _check_task(config: Config) -> None:
     for name, description in _TASK_SETTINGS.items():
         if getattr(config, name) is not None and name not in spec.options:
             tasks = " or ".join(tasks_with_option(name))
-            raise ConfigError(f"{name} {description}; it goes with --task {tasks}, not {task}")
+            raise ConfigError(f"{name} {description}; it requires --task {tasks}, not {task}")
     if config.bidirectional and spec.no_bidirectional is not None:
-        raise ConfigError(f"bidirectional does not go with --task {task}: {spec.no_bidirectional}")
+        raise ConfigError(f"bidirectional is not possible with --task {task}: {spec.no_bidirectional}")
     if not CELLS[config.cell].is_recurrent and spec.needs_recurrent_cell:
         raise ConfigError(
             f"cell {config.cell} keeps no state from step to step; --task {task} needs one: use a recurrent cell"
         )
     if config.tokens == "bytes" and not spec.takes_bytes:
-        raise ConfigError("tokens bytes goes with --task language-model; use chars or words")
+        raise ConfigError("tokens bytes requires --task language-model; use chars or words")
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
@@ -378,10 +380,10 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
 
 def to_toml(config: Config) -> str:
     """Format ``config.toml``: one ``key = value`` per line."""
-    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in config.to_dict().items())
+    return "".join(f"{key} = {_format_toml_value(value)}\n" for key, value in config.to_dict().items())
 
 
-def _toml_value(value: str | int | float) -> str:
+def _format_toml_value(value: str | int | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

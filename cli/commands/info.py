@@ -136,12 +136,12 @@ def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
             ("vocabulary", f"{tokenizer.size:,} {tokenizer.kind}"),
             ("text", f"{inputs}, {corpus.get('tokens', 0):,} {tokenizer.kind}"),
         ]
-    signature = checkpoint.signature
+    model = checkpoint.spec
     sizes = ("tokens", "characters", "features", "labels", "target_tokens")
     spec = TASK_SPECS[tokenizer.task]
     names = {n: n.replace("_", " ") for n in sizes}
     if not tokenizer.labels:
         names["labels"] = "outputs" if spec.has_numeric_loss else "numbers given"
-    known = ", ".join(f"{getattr(signature, n):,} {names[n]}" for n in sizes if getattr(signature, n))
+    known = ", ".join(f"{getattr(model, n):,} {names[n]}" for n in sizes if getattr(model, n))
     records = plural(corpus.get("records", 0), spec.example_noun)
     return [("vocabulary", known), ("data", f"{inputs}, {records}")]

@@ -77,7 +77,7 @@ class Checkpoint:
     corpus: dict[str, Any]
 
     @property
-    def signature(self) -> ModelSpec:
+    def spec(self) -> ModelSpec:
         """The input and output sizes of the model."""
         return spec_for(self.config, self.tokenizer)
 
@@ -135,7 +135,7 @@ def to_bytes(checkpoint: Checkpoint, name: str = "model") -> bytes:
     try:
         check_tokens(checkpoint.config, checkpoint.tokenizer)
         shapes = {key: (value.shape, value.dtype) for key, value in tensors.items()}
-        check_shapes(shapes, checkpoint.config, checkpoint.signature)
+        check_shapes(shapes, checkpoint.config, checkpoint.spec)
         check_finite(tensors)
         check_progress(checkpoint.progress)
         check_corpus(checkpoint.corpus)

@@ -42,7 +42,7 @@ def check_tokens(config: Config, encoding: Encoding) -> None:
     wanted = getattr(config, name)
     found = encoding.task if isinstance(encoding, TaskSchema) and name == "task" else encoding.kind
     if found != wanted:
-        raise FormatError(f"its vocabulary is of {found}, but its config says {name} = {wanted}")
+        raise FormatError(f"its vocabulary is of {found}, but its config has {name} = {wanted}")
 
 
 def parse_object(texts: Mapping[str, str], key: str, more_values: int = 0) -> dict[str, Any]:

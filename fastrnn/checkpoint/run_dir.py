@@ -61,7 +61,7 @@ class RunFolder:
                     # Another run of the same second took the name: try the next one.
                     if not run._has_run_files():
                         raise
-        raise OutputError(f"run folder {name} exists, and many after it; choose one with --out")
+        raise OutputError(f"run folder {name} and all its numbered variants exist; choose a folder with --out")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
@@ -73,7 +73,7 @@ class RunFolder:
             raise CheckpointError(f"{path}: not a folder; --resume takes a run folder, --init-from a model file")
         if not _exists(run.last):
             raise CheckpointError(
-                f"{path}: no {run.last.name} in this folder, so no run to resume{_suggest_run(run.path)}"
+                f"{path}: no {run.last.name} in this folder, so there is no run to resume{_suggest_run(run.path)}"
             )
         remove_stale_files(run.path)
         return run
@@ -125,7 +125,7 @@ class RunFolder:
             return f"{self.path}: a file of this name exists; choose another --out"
         if self.last.exists():
             return f"run folder {self.path} exists; choose another --out, or continue it with --resume {self.path}"
-        return f"run folder {self.path} exists, and nothing is saved in it yet; choose another --out"
+        return f"run folder {self.path} exists without a checkpoint yet; choose another --out"
 
 
 def default_name(now: datetime.datetime) -> str:

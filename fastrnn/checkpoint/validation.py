@@ -64,13 +64,13 @@ def check_sizes(config: Config) -> None:
         raise FormatError("its config lacks hidden, the number of hidden units")
 
 
-def expected_shapes(config: Config, signature: ModelSpec, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor that a file should hold.
+def expected_shapes(config: Config, spec: ModelSpec, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of every tensor that a file should hold.
 
     All moments are expected if one of the names is a moment; likewise for the state.
     """
     check_sizes(config)
-    shapes = dict(parameter_shapes(config, signature))
+    shapes = dict(parameter_shapes(config, spec))
     count = sum(math.prod(sizes) for sizes in shapes.values())
     # A model for use has neither moments nor state; one of a kind without the others is damage.
     kinds = {name.partition(".")[0] for name in names}
@@ -84,9 +84,9 @@ def expected_shapes(config: Config, signature: ModelSpec, names: Iterable[str]) 
     return shapes
 
 
-def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Config, signature: ModelSpec) -> None:
+def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Config, spec: ModelSpec) -> None:
     """Compare name -> (shape, dtype) with the configuration and the vocabulary. Raises `FormatError`."""
-    expected = expected_shapes(config, signature, actual)
+    expected = expected_shapes(config, spec, actual)
     dtype = np.dtype(config.dtype).newbyteorder("<")
     for name in expected:
         if name not in actual:
@@ -97,9 +97,9 @@ def check_shapes(actual: Mapping[str, tuple[tuple[int, ...], Any]], config: Conf
                 f"tensor {quote_untrusted(name)} is not part of this model: {config.cell}, {config.optimizer}"
             )
         if shape != expected[name]:
-            raise FormatError(f"tensor {name!r} has shape {shape}; its config asks for {expected[name]}")
+            raise FormatError(f"tensor {name!r} has shape {shape}; its config requires {expected[name]}")
         if found != dtype:
-            raise FormatError(f"tensor {name!r} is {found}; its config asks for {config.dtype}")
+            raise FormatError(f"tensor {name!r} is {found}; its config requires {config.dtype}")
 
 
 def check_finite(tensors: Mapping[str, Array]) -> None:
@@ -121,7 +121,7 @@ def check_digests(tensors: Mapping[str, Array], texts: Mapping[str, str]) -> Non
 
 
 def tensor_digest(tensors: Mapping[str, Array]) -> str:
-    """BLAKE2b-256 (hexadecimal) of name and bytes of each C-contiguous tensor, sorted by name."""
+    """Return the BLAKE2b-256 (hexadecimal) of name and bytes of each C-contiguous tensor, sorted by name."""
     digest = hashlib.blake2b(digest_size=32)
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -130,7 +130,7 @@ def tensor_digest(tensors: Mapping[str, Array]) -> str:
 
 
 def metadata_digest(texts: Mapping[str, str]) -> str:
-    """BLAKE2b-256 (hexadecimal) of key and value of all metadata but this digest, sorted by key."""
+    """Return the BLAKE2b-256 (hexadecimal) of key and value of all metadata but this digest, sorted by key."""
     digest = hashlib.blake2b(digest_size=32)
     for key in sorted(texts.keys() - {"metadata_digest"}):
         digest.update(key.encode())

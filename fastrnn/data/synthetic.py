@@ -16,9 +16,10 @@ from ..errors import ConfigError
 T = TypeVar("T")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_MOST_EXAMPLES, _LONGEST = 10_000_000, 1_000_000
-_WIDTH = 10  # bits of the lectures' problems
-_LONGEST_WORD = 12
+_MAX_EXAMPLES = 10_000_000
+_MAX_LENGTH = 1_000_000
+_DEFAULT_BITS = 10  # of the lectures' problems
+_DEFAULT_WORD_LENGTH = 12
 _SYMBOLS = "abcdefgh"  # of the copy task
 _NOISE = "."
 _PERIODS = (24.0, 37.0, 60.0, 17.0)  # of the waves, in steps
@@ -44,9 +45,9 @@ class SyntheticOptions:
 def make(name: str, choices: SyntheticOptions) -> Iterator[str]:
     """Generate the lines of a data file. Raises `ConfigError` for an option out of range."""
     generator = GENERATORS[name]
-    _check("count", choices.count, 1, _MOST_EXAMPLES)
-    _check("length", choices.length, 1, _LONGEST)
-    _check("gap", choices.gap, 0, _LONGEST)
+    _check("count", choices.count, 1, _MAX_EXAMPLES)
+    _check("length", choices.length, 1, _MAX_LENGTH)
+    _check("gap", choices.gap, 0, _MAX_LENGTH)
     _check("seed", choices.seed, 0, (1 << 63) - 1)
     return generator.lines(choices, RandomSource(f"fastrnn {name} {choices.seed}"))
 
@@ -84,8 +85,8 @@ def bits(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     if choices.problem not in (1, 2, 3, 4):
         raise ConfigError(f"problem is {choices.problem}; it must be 1, 2, 3 or 4")
     if choices.problem == 1 and (choices.variable or choices.length not in (None, 1)):
-        raise ConfigError("problem 1 has one bit; length and variable go with problems 2 to 4")
-    count, width = choices.count or 1000, 1 if choices.problem == 1 else choices.length or _WIDTH
+        raise ConfigError("problem 1 has one bit; length and variable are for problems 2 to 4")
+    count, width = choices.count or 1000, 1 if choices.problem == 1 else choices.length or _DEFAULT_BITS
     if choices.problem <= 2:
         yield ",".join([f"{side}{i}" for side in "xy" for i in range(1, width + 1)]) + "\n"
     for _ in range(count):
@@ -147,7 +148,7 @@ def copy(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
 
 def reverse(choices: SyntheticOptions, rng: RandomSource) -> Iterator[str]:
     """Yield lines of a word of up to 12 letters (``length``), a tab, and the word reversed (TSV)."""
-    longest = choices.length or _LONGEST_WORD
+    longest = choices.length or _DEFAULT_WORD_LENGTH
     for _ in range(choices.count or 20000):
         word = "".join(rng.choice(LETTERS) for _ in range(rng.integer(1, longest)))
         yield f"{word}\t{word[::-1]}\n"

@@ -176,7 +176,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
     keep_gate = CELLS[config.cell].keep_gate
     if keep_bias is not None and keep_gate is None:
         cells = ", ".join(name for name, spec in CELLS.items() if spec.keep_gate)
-        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias goes with {cells}")
+        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias requires {cells}")
     for name, value in (("scale", scale), ("keep_bias", keep_bias or 0.0)):
         if not math.isfinite(value):
             raise ConfigError(f"{name} is {value:g}; it must be a finite number")

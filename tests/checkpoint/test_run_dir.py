@@ -23,7 +23,7 @@ def test_run_folder_has_its_paths(tmp_path) -> None:
 
 def test_run_is_never_overwritten(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "r")
-    with pytest.raises(OutputError, match=r"r exists, and nothing is saved in it yet; choose another --out"):
+    with pytest.raises(OutputError, match=r"r exists without a checkpoint yet; choose another --out"):
         RunFolder.create(tmp_path / "r")
     run.last.touch()
     with pytest.raises(
@@ -49,7 +49,7 @@ def test_remains_of_a_start_killed_before_its_first_save_are_removed(tmp_path, l
     first.config_path.touch()
     (first.path / ".fastrnn-0123abcd-1-00000000-0.tmp").touch()
     for refuse in (first.check_free, lambda: RunFolder.create(first.path)):
-        with pytest.raises(OutputError, match="nothing is saved in it yet"):
+        with pytest.raises(OutputError, match="exists without a checkpoint yet"):
             refuse()
     assert first.log_descriptor is not None
     os.close(first.log_descriptor)  # as the system does for the dead
@@ -153,10 +153,10 @@ def test_default_run_name_where_runs_is_a_file_is_an_error(tmp_path, monkeypatch
 
 def test_open_removes_temporary_files_of_the_run(tmp_path) -> None:
     run = RunFolder.create(tmp_path / "r")
-    with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so no run to resume"):
+    with pytest.raises(CheckpointError, match=r"no last\.safetensors in this folder, so there is no run to resume"):
         RunFolder.open(run.path)
     run.last.touch()
-    with pytest.raises(CheckpointError, match=r"so no run to resume; did you mean \S+r\?"):
+    with pytest.raises(CheckpointError, match=r"so there is no run to resume; did you mean \S+r\?"):
         RunFolder.open(tmp_path)
     with pytest.raises(CheckpointError, match="not a folder; --resume takes a run folder"):
         RunFolder.open(run.last)

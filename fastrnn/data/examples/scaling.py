@@ -93,7 +93,7 @@ def _fit_column(column: Array, predicted: bool) -> tuple[float, float]:
     # loses digits.
     mean = float(column[0])
     column -= mean
-    largest = float(np.abs(column).max())
+    largest = float(np.abs(column).max())  # 0 for a constant column
     if largest > 0:
         column /= largest
         mean += float(column.mean()) * largest
@@ -106,28 +106,28 @@ def _fit_column(column: Array, predicted: bool) -> tuple[float, float]:
 def scaler_from_dict(mapping: Any) -> StandardScaler:
     """Restore a scaler from `StandardScaler.to_dict`. Raises `InputError` if the mapping is invalid."""
     if not isinstance(mapping, Mapping) or set(mapping) - {"dtype"} != {"mean", "deviation", "names"}:
-        raise InputError("a scaling has mean, deviation and names")
+        raise InputError("a scaler needs the keys mean, deviation and names")
     if mapping.get("dtype", "float64") != "float64":
-        raise InputError("the numbers of a scaling are float64")
+        raise InputError("the dtype of a scaler must be float64")
 
     mean = _parse_floats(mapping["mean"])
     deviation = _parse_floats(mapping["deviation"])
     if not mean or len(mean) != len(deviation) or not all(number > 0 for number in deviation):
-        raise InputError("a scaling has a mean and a positive deviation for each column")
+        raise InputError("a scaler needs a mean and a positive deviation for each column")
 
     if not isinstance(mapping["names"], str):
-        raise InputError("the names of columns must be a text")
+        raise InputError("the column names of a scaler must be one text")
     names = tuple(mapping["names"].split("\n")) if mapping["names"] else ()
     if names and (len(names) != len(mean) or len(set(names)) != len(names)):
-        raise InputError("a scaling has a name of its own for each column, or none")
+        raise InputError("a scaler needs a different name for each column, or none")
     return StandardScaler(mean, deviation, names, rounds_to_float32="dtype" not in mapping)
 
 
 def _parse_floats(values: Any) -> tuple[float, ...]:
     if not isinstance(values, list):
-        raise InputError("a scaling has lists of numbers")
+        raise InputError("mean and deviation of a scaler must be lists")
     for value in values:
         # bool is a subclass of int.
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise InputError("a scaling has finite numbers")
+            raise InputError("the numbers of a scaler must be finite")
     return tuple(float(value) for value in values)

@@ -44,7 +44,7 @@ class SymbolVocab(Tokenizer):
         self.ids = {symbol: i for i, symbol in enumerate(self.known, _RESERVED)}
 
         if unit not in UNITS:
-            raise InputError(f"symbols are {', '.join(UNITS)}, not {unit!r}")
+            raise InputError(f"the unit of symbols must be {', '.join(UNITS)}, not {unit!r}")
         if len(self.ids) != len(self.known) or "" in self.ids:
             raise InputError("the symbols of a vocabulary must be different and not empty")
         if unit == "chars" and any(len(symbol) != 1 for symbol in self.known):

@@ -18,8 +18,8 @@ from .corpus import Corpus
 Ids = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
 
-_MOST_STREAMS = 64
-_MOST_LOGITS = 1 << 24  # per window: 64 MB in float32
+_MAX_STREAMS = 64
+_MAX_LOGITS = 1 << 24  # per window: 64 MB in float32
 _STREAM_TOKENS = 4096  # shortest evaluation stream: below, its warm-up costs more than it gains
 _PART_TOKENS = 256  # the same for a partial evaluation, where speed matters more than the last decimal
 _WARM = 256  # unscored tokens fed before the region of a stream
@@ -101,12 +101,13 @@ class TBPTTStreams:
         x = ids[:-1]
         y = ids[1:].copy()
 
+        # The first token of a file does not follow from the text before it, so it is not scored.
         t, b = _find_in_streams(self._breaks, first + 1, self.seq)
         y[t, b] = -1
 
         t, b = _find_in_streams(self._starts, first, self.seq)
         if not t.size and number:
-            return Window(x, y, None)
+            return Window(x, y, None)  # the common case: the kernels need no reset mask
         resets = np.zeros(x.shape, np.uint8)
         resets[t, b] = 1
         if number == 0:
@@ -130,16 +131,18 @@ class EvaluationLayout(NamedTuple):
 def evaluation_layout(tokens: int, size: int | None = None, warm: int = _WARM) -> EvaluationLayout:
     """Return the layout for a text of ``tokens`` tokens, evaluated on about ``size`` of them (None: all)."""
     if size is None or size >= tokens:
-        streams = min(max(tokens // _STREAM_TOKENS, 1), _MOST_STREAMS)
+        streams = min(max(tokens // _STREAM_TOKENS, 1), _MAX_STREAMS)
         return EvaluationLayout(streams, -(-(tokens - 1) // streams), warm if streams > 1 else 0)
-    streams = min(max(size // _PART_TOKENS, 1), _MOST_STREAMS)
+
+    # A part of the text: several regions spread over it represent it better than its beginning.
+    streams = min(max(size // _PART_TOKENS, 1), _MAX_STREAMS)
     region = max(1, size // streams)
     return EvaluationLayout(streams, region, min(warm, region // 8))
 
 
 def evaluation_seq(streams: int, vocab: int, seq: int = 128) -> int:
     """Return the time steps per evaluation window: ``seq``, or fewer if the logits (T, S, V) would be too large."""
-    return min(seq, max(1, _MOST_LOGITS // (streams * vocab)))
+    return min(seq, max(1, _MAX_LOGITS // (streams * vocab)))
 
 
 def evaluation_windows(

@@ -141,6 +141,7 @@ def _decompress(chunks: Iterable[bytes], format: _Format, name: str) -> Iterator
         for chunk in chunks:
             data = chunk
             while data or (stream is not None and not stream.needs_input):
+                # Streams may be concatenated (gzip -c a b), and tape archives pad them with zeros.
                 if stream is None:
                     data = data.lstrip(b"\0")
                     stream = format.open() if data else None

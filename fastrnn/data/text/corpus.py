@@ -34,9 +34,9 @@ from .words import UNK
 
 Positions = npt.NDArray[np.int64]
 
-_PIECE = 1 << 18  # tokens counted at a time
-_PIECES = 64  # most pieces counted, spread evenly over the text
-_READ = 200_000  # tokens searched for frequent words
+_COUNT_PIECE = 1 << 18  # tokens counted at a time
+_MAX_PIECES = 64  # pieces counted, spread evenly over a long text
+_SEARCHED = 200_000  # tokens searched for frequent words
 _WORDS = 0.2  # share of letters in words before a blank from which the text counts as separated into words
 _WORD = re.compile(r"[^\W\d_]{2,20}(?= )")
 _PAIR = re.compile(r"(?=([^\W_]{2}))")
@@ -209,13 +209,17 @@ def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _Encodin
     check_whole("min_count", options.min_count, 1)
     if options.separator is not None:
         to_plain("separator", options.separator, str)
+
     what = escape(sources[0].name) if len(sources) == 1 else f"the {len(sources)} texts together"
     names, breaks = _read_sources(sources, encoder)
     _check_length(len(encoder.buffer), what)
     starts, separators = _document_starts(encoder, breaks, options.separator)
+
+    # The whole text is encoded with provisional ids by now; `table` maps them to those of the vocabulary.
     tokenizer = options.tokenizer or encoder.vocabulary(options.min_count)
     remarks = [*_text_remarks(encoder, tokenizer, options, separators), _empty_remark(sources, names)]
     table = encoder.table(tokenizer)
+
     skipped = _count_unknown(encoder, table) if options.tokenizer else {}
     if skipped and options.unknown == "error":
         raise InputError(describe_unknown(skipped, what, getattr(tokenizer, "chars", "")))
@@ -223,8 +227,10 @@ def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _Encodin
         starts, breaks = (encoder.buffer.positions_after_removal(table < 0, p) for p in (starts, breaks))
         encoder.buffer.remove(table < 0)
         _check_known(len(encoder.buffer), skipped, what)
+
     encoder.buffer.remap(np.maximum(table, 0), tokenizer.size)
     ids = encoder.buffer.finish()
+    # Removed characters at the end of the text may leave positions beyond it, and equal ones.
     starts, breaks = (_sort_unique(p[p < len(ids)]) for p in (starts, breaks))
     return Corpus(ids, starts, breaks, tokenizer, names, skipped, tuple(r for r in remarks if r))
 
@@ -330,7 +336,7 @@ def frequent_start(corpus: Corpus) -> str:
 
     The result is empty for a text without letters.
     """
-    text = corpus.tokenizer.decode(corpus.ids[:_READ]).replace("\ufffd", " ").replace(UNK, " ")
+    text = corpus.tokenizer.decode(corpus.ids[:_SEARCHED]).replace("\ufffd", " ").replace(UNK, " ")
     words: Counter[str] = Counter(_WORD.findall(text))
     letters = sum(map(str.isalpha, text))
     if words and sum(len(word) * n for word, n in words.items()) >= _WORDS * letters:
@@ -342,7 +348,7 @@ def frequent_start(corpus: Corpus) -> str:
 def _count_tokens(corpus: Corpus, size: int) -> npt.NDArray[np.float64]:
     """Return the count of each token in the text, (V,)."""
     counts = np.zeros(size)
-    step = _PIECE * max(1, -(-len(corpus) // (_PIECE * _PIECES)))
+    step = _COUNT_PIECE * max(1, -(-len(corpus) // (_COUNT_PIECE * _MAX_PIECES)))
     for start in range(0, len(corpus), step):
-        counts += np.bincount(corpus.ids[start : start + _PIECE], minlength=size)
+        counts += np.bincount(corpus.ids[start : start + _COUNT_PIECE], minlength=size)
     return counts

@@ -133,7 +133,8 @@ class CharEncoder(CorpusEncoder):
         assert isinstance(tokenizer, CharTokenizer)
         known = {char: i for i, char in enumerate(tokenizer.chars)}
         table = np.array([known.get(chr(code), -1) for code in self._codes], np.int64)
-        table[[i for i in range(_ASCII) if self._ids[i] < 0]] = 0  # ASCII characters that do not occur
+        # ASCII characters that do not occur are not unknown ones (-1).
+        table[[i for i in range(_ASCII) if self._ids[i] < 0]] = 0
         return table
 
     def token(self, provisional: int) -> str:
@@ -161,6 +162,7 @@ class WordEncoder(CorpusEncoder):
         start = len(self.buffer)
         line = ""
         for chunk in self._text_chunks(name, chunks):
+            # Only whole lines are split: a word may continue in the next chunk.
             line += utf8.feed(chunk)
             cut = line.rfind("\n") + 1
             # bounds the memory for a text without line breaks
@@ -169,6 +171,7 @@ class WordEncoder(CorpusEncoder):
             self._add_text(line[:cut])
             line = line[cut:]
         self._add_text(line + utf8.feed(b"", final=True))
+        # The last sentence of a text ends even without a line break.
         if len(self.buffer) > start and self.buffer.last() != self._eos:
             self._add_tokens([EOS])
 

@@ -29,7 +29,7 @@ def detect_encoding(head: bytes) -> str | None:
             return name
     if len(head) < _LEAST:
         return None
-    # shares of NUL bytes at each position of a 4-byte unit
+    # Shares of NUL bytes at each position of a 4-byte unit: in UTF-32 the first (or, little-endian, the last) is NUL.
     first, second, third, fourth = (head[i::4].count(0) / len(head[i::4]) for i in range(4))
     if not head.strip(b"\0"):
         return None

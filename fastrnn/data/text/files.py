@@ -57,13 +57,14 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
         return [Source("standard input", _read_standard_input)]
     if os.path.isdir(name):
         return _expand_folder(name, tokens, left_out)
-    if os.path.lexists(name):
+    if os.path.lexists(name):  # files win over corpora of the same name
         return _expand_file(name, tokens, left_out)
     if name in BUILTIN:
         return builtin_sources(name)
     fetched = corpus_paths(name)
     if fetched is not None:
         return [source for path in fetched for source in _files(path)]
+    # Users pass the text itself where a name belongs, in Python above all: say so instead of "no such file".
     if len(name) > (_LONGEST_LINE if "\n" in name else _LONGEST):
         raise InputError(
             f"{quote(name)} is a text, not a file name; write it to a file and name that, or in Python use "
@@ -182,7 +183,7 @@ def _no_text(source: Source) -> str | None:
 
 def _near(name: str) -> str:
     """Return a suggestion for a missing file: the file or corpus with the most similar name."""
-    folder, base = os.path.split(name)
+    folder, base = os.path.split(name)  # a corpus has no folder
     try:
         known = os.listdir(folder or ".")
     except (OSError, ValueError):

@@ -122,6 +122,7 @@ class CharTokenizer(Tokenizer):
     def encode(self, text: str, unknown: str = "error") -> Ids:
         check_unknown(unknown)
         codes = code_points(text)
+        # The code points are sorted, so the position of a character is its id.
         ids: Ids = np.searchsorted(self._codes, codes).astype(np.int64)
         known = self._codes[np.minimum(ids, self.size - 1)] == codes
         if unknown == "error" and not known.all():

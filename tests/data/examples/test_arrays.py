@@ -146,11 +146,11 @@ NAN = np.array([[[1.0, 2.0], [np.nan, 1.0]]])
         (b"", "not a sound .npz file"),
         (npz(x=np.ones((2, 3)))[:-30], "not a sound .npz file"),
         (npz(z=np.ones((2, 3))), "no array 'x'; it holds z: save it with np.savez(..., x=x, y=y)"),
-        (npz(x=np.array([[1, 2], [3]], object)), "x.npy holds object; only numbers and texts are read, no objects"),
+        (npz(x=np.array([[1, 2], [3]], object)), "x.npy holds object; only numbers and texts can be read, not objects"),
         (npz(x=np.ones((2, 3), complex)), "x.npy holds complex128; only numbers"),
         (
             npz(x=np.ones((2, 3)), y=np.array(["a", "b"], object)),
-            "y.npy holds object; only numbers and texts are read, no objects: save it as y.astype(str)",
+            "y.npy holds object; only numbers and texts can be read, not objects: save it as y.astype(str)",
         ),
         (npz(x=np.ones((2, 3)), y=np.array([b"\xff", b"a"])), "y.npy holds bytes that are not UTF-8"),
         (npz(x=np.ones((2, 3)), y=np.zeros(2)), "for each example: save it as y.astype(int)"),

@@ -150,7 +150,7 @@ def test_evaluation_of_a_short_text_scores_each_position_once(case: tuple[Corpus
 @pytest.mark.parametrize(("n", "warm"), [(60, 0), (61, 3), (99, 5), (100, 200), (600, 7)])
 def test_evaluation_in_streams_scores_each_position_once(n: int, warm: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
-    monkeypatch.setattr(bptt, "_MOST_STREAMS", 6)
+    monkeypatch.setattr(bptt, "_MAX_STREAMS", 6)
 
     made = check_evaluation(make_corpus(n, [7, 33], [21, 40]), 8, warm)
 
@@ -251,7 +251,7 @@ def test_windows_of_an_evaluation_end_with_its_text(monkeypatch: pytest.MonkeyPa
 def test_windows_of_a_large_vocabulary_are_short(most: int, seq: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The logits of a window, V = 256 of each of 2 streams, are to take no more memory than that."""
     monkeypatch.setattr(bptt, "_STREAM_TOKENS", 20)
-    monkeypatch.setattr(bptt, "_MOST_LOGITS", most)
+    monkeypatch.setattr(bptt, "_MAX_LOGITS", most)
     found = list(evaluation_windows(make_corpus(50), seq=8, warm=5))
     assert {window.x.shape for window in found} == {(seq, 2)}
     assert sum(window.scored_count for window in found) == 49

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastrnn.data.text import corpus as statistics
+from fastrnn.data.text import corpus as corpus_module
 from fastrnn.data.text.corpus import corpus_from_text, frequent_start, split_corpus, unigram_nats
 
 
@@ -28,10 +28,10 @@ def test_unseen_token_has_a_finite_loss() -> None:
 
 
 def test_long_text_is_counted_in_parts_that_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "_PIECE", 10)
-    monkeypatch.setattr(statistics, "_PIECES", 4)
+    monkeypatch.setattr(corpus_module, "_COUNT_PIECE", 10)
+    monkeypatch.setattr(corpus_module, "_MAX_PIECES", 4)
     corpus = corpus_from_text("a" * 500 + "b" * 500)
-    counts = statistics._count_tokens(corpus, 2)
+    counts = corpus_module._count_tokens(corpus, 2)
     np.testing.assert_array_equal(counts, [20, 20])
 
 

@@ -34,7 +34,7 @@ class Arrays:
 
 
 def refuse_arrays(source: Source) -> Source:
-    """Standard input that raises `InputError` on reading if it turns out to be a file of arrays."""
+    """Return standard input that raises `InputError` on reading if it turns out to be a file of arrays."""
 
     # A pipe can be read once: the first bytes are checked on their way to the reader.
     def chunks() -> Iterator[bytes]:
@@ -196,7 +196,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, place: Location) -> Array:
         how = "x.astype(float), ragged rows padded with NaN"
         if name == "y.npy":
             how = "y.astype(str), or y.astype(float) where these are numbers"
-        raise place.error(f"{name} holds {dtype}; only numbers and texts are read, no objects: save it as {how}")
+        raise place.error(f"{name} holds {dtype}; only numbers and texts can be read, not objects: save it as {how}")
     # A zip member that unpacks to more than its array is refused before it is unpacked.
     size = _check_size(shape, dtype, place) if shape else dtype.itemsize
     if info.file_size != start + size:
@@ -221,7 +221,7 @@ def _to_native(array: Array, name: str, place: Location) -> Array:
 
 
 def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type, and offset of the data."""
+    """Return shape, type, and offset of the data."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(version)

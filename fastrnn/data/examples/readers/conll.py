@@ -44,7 +44,7 @@ class ConlluRecord(Example):
 
 
 def read_conllu(source: Source, answers: bool) -> Iterator[Example]:
-    """FORM and UPOS of each sentence, without comments, multiword ranges (1-2) and empty nodes (1.1).
+    """Read FORM and UPOS of each sentence, without comments, multiword ranges (1-2) and empty nodes (1.1).
 
     https://universaldependencies.org/format.html
     """
@@ -52,7 +52,7 @@ def read_conllu(source: Source, answers: bool) -> Iterator[Example]:
 
 
 def read_conllu_plus(source: Source, answers: bool) -> Iterator[Example]:
-    """Sentences of CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
+    """Read sentences of CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
 
     https://universaldependencies.org/ext-format.html
     """
@@ -105,7 +105,7 @@ def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, a
         elif answers:
             raise where.error("no UPOS; give each word its tag in the fourth column")
     if not words:
-        # Ranges and empty nodes alone are no sentence.
+        # Ranges and empty nodes alone do not make a sentence.
         if any(not line.startswith("#") for line in block):
             raise place.error("an empty sequence; a sentence has at least one word")
         # A block of comments only: prediction copies it with the blank line that ends it.
@@ -205,7 +205,7 @@ def locate_word(record: Example, word: int) -> Location:
 
 
 def read_conllu_or_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
-    """Standard input in either format, detected from as few of its first lines as possible."""
+    """Read standard input in either format, detected from as few of its first lines as possible."""
     first, rest = b"", source.chunks()
     for chunk in rest:
         first += chunk

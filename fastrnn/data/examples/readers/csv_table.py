@@ -102,12 +102,15 @@ class Table:
         self._kept: list[tuple[Location, str]] | None = None
         if whole and not os.path.isfile(source.name):  # the table is read twice, a pipe can be read once
             self._kept = list(_skip_blank_lines(source))
+
+        # Header and first row decide the separator.
         self._lines = self._open()
         place, line = self._next_line("empty; a table has a line of column names, then rows of numbers")
         self._first = self._next_line("no row below the column names; give at least one")
         self.separator = self._detect_separator(line, self._first[1])
         self.raw_header = tuple(self._fields(place, line))
         self.header = self._name_columns(place, list(self.raw_header))
+
         self._whole = whole
         self.profiles: dict[str, Profile] = {}
         self._formats: dict[str, NumberFormat] = {}
@@ -115,7 +118,7 @@ class Table:
             self._profile(place)
 
     def rows(self) -> Iterator[tuple[Location, str, list[str]]]:
-        """Place, line and fields of each row. Raises `InputError` for a row with too many or too few fields."""
+        """Yield location, line and fields of each row. Raises `InputError` for a wrong number of fields."""
         width = len(self.header)
         rest = self._lines
         if self._whole:  # the scan has used up the lines: start again after header and first row

@@ -59,6 +59,7 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
     if first is None:
         raise Location(source.name).error("empty; a table has a line of column names, then a row for each example")
 
+    # The header decides whether the file is a table of texts or of numbers.
     header, rows, classes = _detect_layout(first, rows, fields, answers)
     if header.text is None and not fields.inputs and fields.columns is None:
         header, rows = _find_text_column(header, rows, fields, first.place)

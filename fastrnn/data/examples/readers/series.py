@@ -58,12 +58,14 @@ def read_series(table: Table, columns: Columns, missing: str | None = None) -> E
         lines.append(place.line)
         if date_index is not None:
             dates.append(row[date_index])
+
     found = Series(columns.inputs, np.frombuffer(values, np.float64).reshape(-1, len(indices)))
     rows = _SeriesRows(table, np.frombuffer(lines, np.int64))
     if columns.date is not None:
         parsed = rows.read_dates(columns, dates)
         found = replace(found, times=parsed.times, offsets=parsed.offsets, notation=parsed.notation, date=columns.date)
         found = rows.sort_by_time(found)
+    # Sorted first: interpolation needs the neighbours in time.
     found = impute(found, missing, table, rows.lines)
     return Example(found, None, Location(table.name))
 

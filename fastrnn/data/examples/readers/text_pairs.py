@@ -37,7 +37,7 @@ def read_document(source: Source, label: str, answers: bool) -> Example:
 
 
 def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
-    """label TAB text, or the columns named in a header. Without ``answers`` a line may hold a text alone."""
+    """Read label TAB text, or the columns named in a header. Without ``answers`` a line may hold a text alone."""
     rows = read_tsv_rows(source)
     # Blank lines may precede a header; prediction copies them to its output.
     blank: list[Row] = []
@@ -126,7 +126,7 @@ def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source
 
 
 def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
-    """source TAB target. Without ``answers`` a line may hold a source alone."""
+    """Read source TAB target. Without ``answers`` a line may hold a source alone."""
     is_first = True
     for row in read_tsv_rows(source):
         if row.is_blank:
@@ -148,7 +148,7 @@ def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
 
 
 def swap_input_and_answer(examples: Iterator[Example]) -> Iterator[Example]:
-    """Labelled texts for generate: the label becomes the input, the text the answer."""
+    """Turn labelled texts into examples of generate: the label becomes the input, the text the target."""
     for example in examples:
         yield Example(example.y, example.x, example.place, example.raw)
 
@@ -158,7 +158,7 @@ def _parse_single_field(row: Row, name: str) -> Example:
 
 
 def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> tuple[str, str]:
-    """Label, stripped of blanks, and text; without ``answers`` the label may be empty."""
+    """Return the label, stripped of blanks, and the text; without ``answers`` the label may be empty."""
     _check_two_fields(fields, "label", "text", place)
     label = fields[0].strip()
     if answers:
