@@ -1,5 +1,7 @@
 """On-disk kernel cache: kernels are saved, found again, and never executed if damaged or outdated."""
 
+import importlib
+import inspect
 import os
 import random
 import subprocess
@@ -224,3 +226,33 @@ def test_unwritable_cache_folder_is_reported(place, tmp_path):
     (line,) = place.compile(tmp_path / "gone")
     assert str(tmp_path / "gone") in line
     assert place.compile(tmp_path / "gone") == [line]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        ("numba.core.caching:FunctionCache", "_index_key", ["self", "sig", "codegen"]),
+        ("numba.core.caching:FunctionCache", "load_overload", ["self", "sig", "target_context"]),
+        ("numba.core.caching:FunctionCache", "save_overload", ["self", "sig", "data"]),
+        ("numba.core.caching:FunctionCache", "flush", ["self"]),
+        ("numba.core.compiler:CompileResult", "_reduce", ["self"]),
+        ("numba.core.compiler:CompileResult", "_rebuild", None),
+        ("numba.core.runtime:rtsys", "initialize", ["ctx"]),
+        ("numba.core.serialize:", "dumps", ["obj"]),
+        ("numba.core.dispatcher:Dispatcher", "enable_caching", ["self"]),
+    ],
+)
+def test_numba_has_the_private_names_that_the_cache_uses(owner, name, parameters):
+    """pyproject.toml allows only versions of Numba in which these exist: a new version is tried with this test."""
+    module, _, attribute = owner.partition(":")
+    found = importlib.import_module(module)
+    found = getattr(found, attribute) if attribute else found
+    function = getattr(found, name)
+    assert callable(function)
+    if parameters is not None:
+        names = list(inspect.signature(function).parameters)
+        assert names == parameters if "self" in parameters else names[-len(parameters) :] == parameters
+
+
+def test_numba_keeps_the_cache_of_a_function_in_its_dispatcher():
+    assert hasattr(numba.njit(lambda: 0)._cache, "load_overload")  # `jit` replaces it
