@@ -4,8 +4,10 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from fastrnn.task_specs import TASK_SPECS
 
 from .formatting import digits
 from .output import to_json
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from fastrnn.inference.prediction import Prediction
     from fastrnn.inference.predictors import TaskModel
 
-_JSON_KEYS = {"classify": "label", "tag": "tags", "translate": "translation", "regress": "outputs"}
-
 
 def format_predictions(
     model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool
@@ -26,38 +26,31 @@ def format_predictions(
 
     ``records`` describes that file. ``sure`` adds a column with the probability of the prediction.
     """
-    from fastrnn.data.examples.readers.conll import ConlluRecord
-
-    if model.task == "regress":
+    output = TASK_SPECS[model.task].output
+    if output == "numbers":
         yield from _format_table(model, found, records, sure)
         return
+    assert output is not None
     for answer in found:
-        if answer.record.is_blank:
-            yield _format_blank(answer, records, sure)
-        elif model.task == "translate":
-            yield "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
-        elif model.task == "classify" and answer.record.raw.lstrip().startswith("{"):
-            yield _format_json_object(answer, sure)
-        elif model.task == "classify":
-            yield _format_label(answer, records, sure)
-        else:
-            yield (
-                _format_conllu(answer, sure) if isinstance(answer.record, ConlluRecord) else _format_tags(answer, sure)
-            )
+        blank = answer.record.is_blank
+        yield _format_blank(answer, records, sure) if blank else _FORMATTERS[output](answer, records, sure)
 
 
 def format_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> Iterator[str]:
     """Yield one JSON object per example. ``sure`` adds the probability of every label."""
+    spec = TASK_SPECS[model.task]
     for answer in found:
         record = answer.record
         if record.is_blank:
-            if model.task != "tag" and not record.raw.strip():
-                yield to_json({"text": record.raw, _JSON_KEYS[model.task]: None}) + "\n"
+            if spec.output != "tags" and not record.raw.strip():
+                yield to_json({"text": record.raw, spec.json_key: None}) + "\n"
             continue
-        asked = {"text": record.x} if isinstance(record.x, str) else {}
-        name = _JSON_KEYS[model.task]
-        value = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
-        result: dict[str, Any] = {**({"tokens": record.x} if model.task == "tag" else asked), name: value}
+        result: dict[str, Any] = {}
+        if isinstance(record.x, str):
+            result["text"] = record.x
+        elif spec.output == "tags":
+            result["tokens"] = record.x
+        result[spec.json_key] = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
         if answer.probability is not None:
             result["probability"] = _plain(answer.probability)
         if answer.logprob is not None:
@@ -120,8 +113,18 @@ def _format_blank(answer: "Prediction", records: "ExampleSet", sure: bool) -> st
     return raw + (f"{records.delimiter}probability" if sure and raw.strip() else "") + "\n"
 
 
+def _format_translation(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+    """Format source TAB translation."""
+    return "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
+
+
 def _format_label(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
-    """Format label TAB text. Put the label after the text if the input has a label; print it alone for arrays."""
+    """Format label TAB text. Put the label after the text if the input has a label; print it alone for arrays.
+
+    An example in JSON stays JSON.
+    """
+    if answer.record.raw.lstrip().startswith("{"):
+        return _format_json_object(answer, sure)
     record, label = answer.record, _field(answer.value, records.delimiter)
     more = [f"{answer.probability:.4f}"] if sure else []
     if not record.raw:
@@ -154,10 +157,12 @@ def _format_json_object(answer: "Prediction", sure: bool) -> str:
     return to_json(result) + "\n"
 
 
-def _format_tags(answer: "Prediction", sure: bool) -> str:
-    """Format a sequence as tab-separated lines, with the tag and its probability appended."""
-    from fastrnn.data.examples.readers.conll import split_columns
+def _format_tags(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+    """Format a sequence as tab-separated lines, with the tag and its probability appended; CoNLL-U stays CoNLL-U."""
+    from fastrnn.data.examples.readers.conll import ConlluRecord, split_columns
 
+    if isinstance(answer.record, ConlluRecord):
+        return _format_conllu(answer, sure)
     lines = []
     for line, tag, p in zip(answer.record.raw.split("\n"), answer.value, answer.probability, strict=True):
         fields = [field for field in split_columns(line) if field]
@@ -182,6 +187,14 @@ def _format_conllu(answer: "Prediction", sure: bool) -> str:
                 fields[columns.misc] = note if fields[columns.misc] == "_" else f"{fields[columns.misc]}|{note}"
         lines.append("\t".join(fields) + "\n")
     return "".join(lines) + "\n"
+
+
+# Kind of output (`TaskSpec.output`) -> function that formats one prediction; `_format_table` formats "numbers".
+_FORMATTERS: dict[str, Callable[["Prediction", "ExampleSet", bool], str]] = {
+    "label": _format_label,
+    "tags": _format_tags,
+    "text": _format_translation,
+}
 
 
 def _format_table(

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from .inference.load import load
     from .inference.predictors import TaskModel
     from .inference.sampling import SamplingParams
+    from .tasks.classify import ClassificationModel
+    from .tasks.forecast import ForecastingModel
+    from .tasks.generate import ConditionalModel
+    from .tasks.regress import RegressionModel
+    from .tasks.tag import TaggingModel
+    from .tasks.translate import TranslationModel
     from .training.api import resume, train
     from .training.callbacks import Callback
 
@@ -27,11 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Callback",
+    "ClassificationModel",
+    "ConditionalModel",
     "Config",
     "FastRNNError",
+    "ForecastingModel",
     "LanguageModel",
+    "RegressionModel",
     "SamplingParams",
+    "TaggingModel",
     "TaskModel",
+    "TranslationModel",
     "corpus_from_text",
     "load",
     "read_corpus",
@@ -44,11 +56,17 @@ __all__ = [
 # The imports for type checkers above name the same modules.
 _MODULES = {
     "Callback": ".training.callbacks",
+    "ClassificationModel": ".tasks.classify",
+    "ConditionalModel": ".tasks.generate",
     "Config": ".config",
     "FastRNNError": ".errors",
+    "ForecastingModel": ".tasks.forecast",
     "LanguageModel": ".inference.language_model",
+    "RegressionModel": ".tasks.regress",
     "SamplingParams": ".inference.sampling",
+    "TaggingModel": ".tasks.tag",
     "TaskModel": ".inference.predictors",
+    "TranslationModel": ".tasks.translate",
     "corpus_from_text": ".data.text.corpus",
     "load": ".inference.load",
     "read_corpus": ".data.text.corpus",

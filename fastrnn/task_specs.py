@@ -6,7 +6,7 @@ To add a task:
 2. Write the module that the spec names, with a subclass of `fastrnn.tasks.base.SupervisedTask` and an instance of it
    called ``TASK``: how to read, check and encode examples, the model, the metric, and the class that predicts.
 
-`tests/test_task_interface.py` does this for a toy task. This module imports neither NumPy nor Numba, so that
+`tests/tasks/test_toy_task.py` does this for a toy task. This module imports neither NumPy nor Numba, so that
 ``fastrnn --help`` starts quickly; `get_task` imports a task's module on first use.
 """
 

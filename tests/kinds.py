@@ -53,6 +53,8 @@ KINDS = {
     "reference": "unit",
     "sweep": "e2e",
     "sweep/test_space.py": "unit",
+    "tasks": "e2e",
+    "tasks/test_task_interface.py": "unit",
     "training": "e2e",
     "training/test_autotune.py": "unit",
     "training/test_compile_ahead.py": "kernels",

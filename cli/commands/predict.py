@@ -59,9 +59,9 @@ def command(
         note_terminal_input()
     loaded = TaskModel.load(model, threads=threads)
     _check_options(context, loaded.task)
-    if probabilities and loaded.task == "regress" and not loaded.vocabulary.binary:
+    if probabilities and not loaded.has_probabilities:
         raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
-    if loaded.task == "forecast":
+    if TASK_SPECS[loaded.task].output == "series":
         _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_json)
         return
     reading = {"text": text, "format": format}
