@@ -83,6 +83,10 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     """Choose every setting that ``config`` leaves open, for a training text of ``tokens`` tokens."""
     choices: list[str] = []
     smaller_batch = config.batch is None
+    longest = max(1, (tokens - 1) // (config.batch or clock.group.size))
+    if config.seq == Config.seq > longest:  # only the default: a window that was asked for is an error instead
+        config = config.replace(seq=longest)
+        choices.append(f"seq {longest}: the training text has {tokens:,} tokens")
     batch = config.batch or _batch(tokens, config.seq, clock.group.size)
     config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":

@@ -30,3 +30,14 @@ def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, autotune.TimeBudget(36_000.0)).config
     assert config.steps * config.batch * config.seq / 780_000 == pytest.approx(passes, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens", "seq"),
+    [({}, 18, 17), ({"batch": 4}, 101, 25), ({}, 65, 64), ({}, 10_000, 64), ({"seq": 90}, 18, 90)],
+)
+def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypatch):
+    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    made = autotune.plan(Config(steps=3, hidden=8, **settings), tokens, 0, 65, autotune.TimeBudget(None))
+    assert made.config.seq == seq
+    assert any(line.startswith(f"seq {seq}:") for line in made.choices) == (seq not in (64, 90))
