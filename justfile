@@ -26,9 +26,13 @@ lint:
     mypy
     lint-imports
 
-# Build the documentation into site/
+# Build the documentation into build/site; warnings are errors
 docs:
-    mkdocs build --strict
+    .ci/docs
+
+# Wheel and sdist, checked and tried
+package:
+    .ci/package
 
 # Training speed beside PyTorch on this machine (needs torch)
 bench:

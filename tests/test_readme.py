@@ -7,9 +7,6 @@ import pytest
 
 README = doc_examples.ROOT / "README.md"
 
-# The commands whose files and runs the library's examples read.
-NEEDED = ("dates.tsv --out runs", "--out dates.tsv", "bits.txt --out runs", "--out bits.txt", "--out runs/writer")
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -21,17 +18,19 @@ def folder(tmp_path, monkeypatch):
 
 def test_every_command_in_the_readme_runs(folder):
     lines = doc_examples.commands(README)
-    assert len(lines) > 10
+    assert len(lines) >= 8
     doc_examples.run_commands(lines)
 
 
 def test_the_library_example_in_the_readme_runs(folder, capsys):
-    needed = [line for line in doc_examples.commands(README) if any(words in line for words in NEEDED)]
-    assert len(needed) == len(NEEDED)
-    doc_examples.run_commands(needed)
-    capsys.readouterr()
     doc_examples.run_python(README)
-    assert len(capsys.readouterr().out.splitlines()) > 6
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_the_readme_is_short():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    assert len(text.split()) <= 1000
 
 
 def test_the_architecture_page_names_every_package():
