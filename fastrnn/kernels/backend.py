@@ -83,6 +83,12 @@ class Backend(Protocol):
     def copy(self, to: Array, values: Any) -> None:
         """``to[...] = values``; either may be on the host or on the device."""
 
+    def copy_state(self, to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> None:
+        """to (N, B, H)[n, lo:hi] = values (M, B, H)[m, lo:hi], without views of device arrays."""
+
+    def clear(self, array: Array, lo: int, hi: int) -> None:
+        """array[lo:hi] = 0."""
+
     def clone(self, array: Array) -> Array:
         """A copy on the same device."""
 

@@ -151,6 +151,7 @@ class Layer:
         # The arrays of the window, set by `allocate`; backward turns dh, dc from the gradient of
         # the last state into that of the first.
         self.cell: Any
+        self._states_after: Array  # a view of cell.h, (T, B, H)
         self.outputs: Array
         self.dh: Array
         self.dc: Array
@@ -167,6 +168,7 @@ class Layer:
             zeros((steps + 1, batch, hidden), self.dtype),
             zeros((steps + 1, batch, hidden if self.has_cell_state else 0), self.dtype),
         )
+        self._states_after = self.cell.h[1:]
         self.outputs = zeros((steps, batch, hidden), self.dtype)
         self.dh = zeros((batch, hidden), self.dtype)
         self.dc = zeros((batch, hidden if self.has_cell_state else 0), self.dtype)
@@ -180,27 +182,31 @@ class Layer:
 
     def set_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Set the initial state of the next window to index n of ``state``, name -> (N, B, H)."""
-        lo, hi = rows
-        copy = self.kernels.copy
-        copy(self.cell.h[0, lo:hi], state["h"][n, lo:hi])
+        copy_state = self.kernels.copy_state
+        copy_state(self.cell.h, 0, state["h"], n, *rows)
         if self.has_cell_state:
-            copy(self.cell.c[0, lo:hi], state["c"][n, lo:hi])
+            copy_state(self.cell.c, 0, state["c"], n, *rows)
 
     def get_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Copy the final state of the last window to index n of ``state``."""
-        lo, hi = rows
-        copy = self.kernels.copy
-        copy(state["h"][n, lo:hi], self.cell.h[-1, lo:hi])
+        copy_state = self.kernels.copy_state
+        last = self.cell.h.shape[0] - 1
+        copy_state(state["h"], n, self.cell.h, last, *rows)
         if self.has_cell_state:
-            copy(state["c"][n, lo:hi], self.cell.c[-1, lo:hi])
+            copy_state(state["c"], n, self.cell.c, last, *rows)
 
     def set_state_gradient(self, dstate: Mapping[str, Array] | None, n: int, rows: Rows) -> None:
         """Set the gradient of the final state to index n of ``dstate``; None means zero."""
         lo, hi = rows
         copy = self.kernels.copy
-        copy(self.dh[lo:hi], 0 if dstate is None else dstate["h"][n, lo:hi])
+        clear = self.kernels.clear
+        if dstate is None:
+            clear(self.dh, lo, hi)
+            clear(self.dc, lo, hi)
+            return
+        copy(self.dh[lo:hi], dstate["h"][n, lo:hi])
         if self.has_cell_state:
-            copy(self.dc[lo:hi], 0 if dstate is None else dstate["c"][n, lo:hi])
+            copy(self.dc[lo:hi], dstate["c"][n, lo:hi])
 
     def get_state_gradient(self, dstate: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Copy the gradient of the initial state to index n of ``dstate``, after `backward`."""
@@ -231,7 +237,7 @@ class Layer:
     def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""
         # A reset clears h[t], the output of step t - 1; the kernel then copies the outputs.
-        outputs: Array = self.outputs if resets.size else self.cell.h[1:]
+        outputs: Array = self.outputs if resets.size else self._states_after
         return outputs
 
     def _inputs(self, ids: Array, x: Array | None) -> LayerInput:

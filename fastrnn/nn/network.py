@@ -202,8 +202,7 @@ class Network:
     def _pack_for_training(self, part: Part) -> None:
         """Pack this part of the weights and of their transposes; zero this part of the gradients."""
         self.pack(part, backward=True)
-        lo, hi = part.range(self.gradients.flat.size)
-        self.kernels.copy(self.gradients.flat[lo:hi], 0)
+        self.kernels.clear(self.gradients.flat, *part.range(self.gradients.flat.size))
 
     def load(self, x: Array, y: Array, resets: Array | None) -> None:
         """Set the next window: ids, targets and resets, (T, B) each."""

@@ -53,6 +53,16 @@ def copy(to: Array, values: Any) -> None:
     to[...] = values
 
 
+def copy_state(to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> None:
+    """to (N, B, H)[n, lo:hi] = values (M, B, H)[m, lo:hi]."""
+    to[n, lo:hi] = values[m, lo:hi]
+
+
+def clear(array: Array, lo: int, hi: int) -> None:
+    """array[lo:hi] = 0."""
+    array[lo:hi] = 0
+
+
 def clone(array: Array) -> Array:
     """A copy on the same device."""
     return array.copy()

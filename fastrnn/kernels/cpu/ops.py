@@ -10,7 +10,7 @@ from .input_table import table_backward, table_forward
 from .linear import linear_backward, tanh_backward, tanh_forward
 from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
-from .memory import clone, copy, synchronize, to_device, to_host, zeros
+from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
 from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
 from .output_losses import (
     bias_backward,
@@ -45,8 +45,10 @@ __all__ = [
     "barriers",
     "bias_backward",
     "binary_cross_entropy",
+    "clear",
     "clone",
     "copy",
+    "copy_state",
     "default_threads",
     "dropout",
     "embedding_backward",

@@ -8,10 +8,11 @@ where that is faster; a product of our own calls `rounded`.
 import numpy as np
 
 from .jit import SIMULATED, device
+from .memory import kept_view
 
 if SIMULATED:
 
-    def _bits(x):
+    def bits_of(x):
         return int(np.float32(x).view(np.int32))
 
     def _number(bits):
@@ -20,14 +21,14 @@ if SIMULATED:
 else:
     from numba.cuda import libdevice
 
-    _bits = device(lambda x: np.int64(libdevice.float_as_int(x)))
+    bits_of = device(lambda x: np.int64(libdevice.float_as_int(x)))
     _number = device(lambda bits: libdevice.int_as_float(np.int32(bits)))
 
 
 @device
 def rounded(x):
     """The bfloat16 nearest to a float32, as a float32; NaN stays NaN."""
-    bits = _bits(x)
+    bits = bits_of(x)
     return _number((bits + 0x7FFF + (bits >> 16 & 1)) & ~0xFFFF) if x == x else x
 
 
@@ -38,4 +39,4 @@ def is_rounded(packed):
 
 def numbers(packed):
     """Packed weights as the numbers that they are."""
-    return packed.view(np.float32) if is_rounded(packed) else packed
+    return kept_view(packed, "numbers", lambda: packed.view(np.float32)) if is_rounded(packed) else packed

@@ -1,4 +1,4 @@
-"""Large matrix products: cuBLAS where nvmath-python is installed, else a tiled kernel of our own.
+"""Large matrix products: cuBLAS where it is installed, else a tiled kernel of our own.
 
 A factor is (array, at, row): rows of ``row`` numbers that begin at element ``at`` of the array.
 ``as_bfloat16``: both factors may be rounded to bfloat16; their products are added up in float32.
@@ -10,17 +10,12 @@ from functools import cache
 import numpy as np
 
 from .bfloat16 import rounded
+from .cublas import load_cublas
 from .jit import SIMULATED, cuda, device, kernel
 from .memory import flat, synchronize, zeros
 from .target import SIDE
 
-try:
-    if SIMULATED:
-        raise ImportError
-    from nvmath import CudaDataType
-    from nvmath.bindings import cublas
-except ImportError:
-    cublas = None
+cublas = load_cublas()
 
 _EACH = 4  # rows, and columns, that each thread of a block makes
 _TILE = SIDE * _EACH
@@ -33,7 +28,10 @@ def multiply(to, a, b, m, n, k, accumulate, transposed=False, as_bfloat16=False)
     if not m * n * k:
         return
     if cublas is not None:
-        _by_cublas(to, a, b, m, n, k, accumulate, transposed, as_bfloat16)
+        # cuBLAS stores by columns, so it sees C, A and B transposed: C^T = B^T A^T.
+        (c_at, c_row), (a_at, a_row), (b_at, b_row) = ((_address(x, at), row) for x, at, row in (to, a, b))
+        factors = (b_at, b_row, False), (a_at, a_row, transposed)
+        cublas.gemm(to[0].dtype, (n, m, k), *factors, (c_at, c_row), accumulate, as_bfloat16)
         return
     (c, c_at, c_row), (a, a_at, a_row), (b, b_at, b_row) = to, a, b
     grid = (-(-n // _TILE), -(-m // _TILE))
@@ -42,30 +40,8 @@ def multiply(to, a, b, m, n, k, accumulate, transposed=False, as_bfloat16=False)
     )
 
 
-def _by_cublas(to, a, b, m, n, k, accumulate, transposed, as_bfloat16):
-    """cuBLAS counts by columns, so there C, A and B are each transposed: C^T = B^T A^T."""
-    dtype = to[0].dtype
-    one, beta = np.ones(1, dtype), np.full(1, accumulate, dtype)
-    (c, c_row), (a, a_row), (b, b_row) = ((_address(x, at), row) for x, at, row in (to, a, b))
-    how = cublas.Operation.N, cublas.Operation.T if transposed else cublas.Operation.N
-    if as_bfloat16:
-        kind = CudaDataType.CUDA_R_32F
-        cublas.gemm_ex(
-            _handle(), *how, n, m, k, one.ctypes.data, b, kind, b_row, a, kind, a_row, beta.ctypes.data, c, kind, c_row,
-            cublas.ComputeType.COMPUTE_32F_FAST_16BF, cublas.GemmAlgo.DFALT,
-        )  # fmt: skip
-        return
-    gemm = cublas.sgemm if dtype == np.float32 else cublas.dgemm
-    gemm(_handle(), *how, n, m, k, one.ctypes.data, b, b_row, a, a_row, beta.ctypes.data, c, c_row)
-
-
 def _address(array, at):
     return array.__cuda_array_interface__["data"][0] + at * array.dtype.itemsize
-
-
-@cache
-def _handle():
-    return cublas.create()
 
 
 @device

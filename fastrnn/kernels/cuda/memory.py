@@ -1,5 +1,12 @@
-"""Arrays on the GPU, and copies to and from the host."""
+"""Arrays on the GPU, and copies to and from the host.
 
+numba-cuda makes a view in 15 to 20 microseconds of Python and copies between device arrays in 70
+(measured without a card), which is more than a launch. So copies on the device are kernels that take
+whole arrays and indices, and `flat` keeps its views.
+"""
+
+import weakref
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,10 +18,27 @@ from .jit import cuda, kernel, launch
 Array = Any
 
 
+_views: dict[tuple[int, str], Array] = {}
+
+
 @kernel
-def _fill(to, value):
-    for i in range(cuda.grid(1), to.size, cuda.gridsize(1)):
+def _fill(to, value, lo, hi):
+    for i in range(lo + cuda.grid(1), hi, cuda.gridsize(1)):
         to[i] = value
+
+
+@kernel
+def _copy(to, values):
+    for i in range(cuda.grid(1), to.size, cuda.gridsize(1)):
+        to[i] = values[i]
+
+
+@kernel
+def _copy_state(to, n, values, m, lo, hi):
+    H = to.shape[2]
+    for i in range(cuda.grid(1), (hi - lo) * H, cuda.gridsize(1)):
+        b, j = lo + i // H, i % H
+        to[n, b, j] = values[m, b, j]
 
 
 def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
@@ -29,11 +53,27 @@ def copy(to: Array, values: Any) -> None:
     if not is_here(to):
         to[...] = to_host(values)
     elif np.ndim(values) == 0:
-        launch(_fill, to.size, flat(to), to.dtype.type(values))
+        launch(_fill, to.size, flat(to), to.dtype.type(values), 0, to.size)
+    elif is_here(values) and values.shape == to.shape and values.dtype == to.dtype:
+        launch(_copy, to.size, flat(to), flat(values))
     elif to.size:
         if not is_here(values):
             values = np.ascontiguousarray(np.broadcast_to(values, to.shape), to.dtype)
         to.copy_to_device(values)
+
+
+def copy_state(to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> None:
+    """to (N, B, H)[n, lo:hi] = values (M, B, H)[m, lo:hi]; either may be on the host or the device."""
+    if is_here(to) and is_here(values):
+        launch(_copy_state, (hi - lo) * to.shape[2], to, n, values, m, lo, hi)
+    else:
+        copy(to[n, lo:hi], values[m, lo:hi])
+
+
+def clear(array: Array, lo: int, hi: int) -> None:
+    """array[lo:hi] = 0."""
+    width = array.size // max(1, array.shape[0])
+    launch(_fill, (hi - lo) * width, flat(array), array.dtype.type(0), lo * width, hi * width)
 
 
 def clone(array: Array) -> Array:
@@ -62,8 +102,21 @@ def is_here(array: Any) -> bool:
 
 
 def flat(array: Array) -> Array:
-    """View of an array as one dimension."""
-    return array.reshape(array.size)
+    """View of an array as one dimension; kept as long as the array exists."""
+    return array if array.ndim == 1 else kept_view(array, "flat", lambda: array.reshape(array.size))
+
+
+def kept_view(array: Array, name: str, make: Callable[[], Array]) -> Array:
+    """Return ``make()``, a view of the device array, from the first call until the array is freed.
+
+    The view refers to the memory, not to the array, so it does not keep the array alive.
+    """
+    key = id(array), name
+    view = _views.get(key)
+    if view is None:
+        view = _views[key] = make()
+        weakref.finalize(array, _views.pop, key, None).atexit = False
+    return view
 
 
 def synchronize() -> None:

@@ -10,7 +10,7 @@ from .gru import GRU, SimplifiedGRU
 from .input_table import table_backward, table_forward
 from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
-from .memory import clone, copy, synchronize, to_device, to_host, zeros
+from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
 from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
 from .output_losses import bias_backward, output_forward, output_loss
 from .packing import pack, packed_size, panels
@@ -35,8 +35,10 @@ __all__ = [
     "adamw",
     "barriers",
     "bias_backward",
+    "clear",
     "clone",
     "copy",
+    "copy_state",
     "dropout",
     "generate",
     "layer_backward",

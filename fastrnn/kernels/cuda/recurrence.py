@@ -82,7 +82,7 @@ def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
     name = type(cell).__name__
     chosen = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
     compiled = forward(name, cell.h.dtype.str, *chosen[:4])
-    launch_cooperative(compiled, chosen, cell, flat(cell.h), flat(numbers(w_h)), starts, y)
+    launch_cooperative(compiled, chosen, cell, flat(cell.h), numbers(w_h), starts, y)
 
 
 def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
@@ -98,7 +98,7 @@ def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
     name = type(cell).__name__
     chosen = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
     compiled = backward(name, cell.h.dtype.str, *chosen[:4])
-    launch_cooperative(compiled, chosen, cell, flat(cell.gates), flat(numbers(w_h)), starts, gradients)
+    launch_cooperative(compiled, chosen, cell, flat(cell.gates), numbers(w_h), starts, gradients)
 
     multiply(
         (dx, 0, F), (cell.gates, 0, P), (numbers(w_x), 0, F), T * B, F, gate_width, False,

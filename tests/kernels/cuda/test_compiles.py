@@ -37,7 +37,7 @@ def a(n, kind=f):
     return types.Array(kind, n, "C")
 ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
 kernels = {
-    "fill": (memory._fill, a(1), f), "choose": (recurrence._choose_rows, a(3), a(2), ids),
+    "fill": (memory._fill, a(1), f, i, i), "choose": (recurrence._choose_rows, a(3), a(2), ids),
     "product": (matmul._product("<f4", False), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
     "bfloat16": (matmul._product("<f4", True), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
     "gather": (weight_gradient._gather_table, a(2), a(3), ids),
@@ -51,7 +51,9 @@ kernels = {
     "bias": (input_table._bias_backward, a(2), a(1), a(1), order),
     "weights": (input_table._weights_backward, a(2), a(2), order),
     "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
-    "draw": (generate._draw, a(3), a(2), a(2, f8), i, f8, i, f8, f8, ids),
+    "sample": (generate._sample_tokens, a(3), a(2), a(2, f8), i,
+               types.NamedTuple((f8, i, f8, f8), generate.Params), ids),
+    "copy": (memory._copy, a(1), a(1)), "copy_state": (memory._copy_state, a(3), i, a(3), i, i, i),
 }
 tiling = types.NamedTuple((i,) * len(launch_plan.Tiling._fields), launch_plan.Tiling)
 gradients = types.NamedTuple((a(3), a(2), a(2)), OutputGradients)
@@ -100,7 +102,7 @@ for name in ("fill", "product", "softmax", "LSTM forward 1 8", "LSTM backward 4"
     found[name] = {"cooperative": built.cooperative, "bounds": bounds, "registers": registers, "stack": stack}
 print(json.dumps(found))
 """
-DOUBLES = ("draw",)  # probabilities are added up in float64, as on the CPU
+DOUBLES = ("sample",)  # probabilities are added up in float64, as on the CPU
 
 
 @functools.cache
@@ -114,7 +116,7 @@ def run(program: str):
 
 def test_every_kernel_compiles_to_ptx():
     found = run(COMPILE)
-    assert len(found) == 21 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
+    assert len(found) == 23 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
     for name, facts in found.items():
         assert not facts["local"], f"{name} keeps something in local memory"
         assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"

@@ -1,14 +1,17 @@
 """Matrix products, sums and dropout masks of the GPU or its simulator against NumPy and the CPU."""
 
 import ctypes
+import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fastrnn.kernels.cpu.ops import dropout as cpu_dropout
-from fastrnn.kernels.cuda import matmul
+from fastrnn.kernels.cuda import cublas, matmul
 from fastrnn.kernels.cuda.bfloat16 import rounded
+from fastrnn.kernels.cuda.cublas import Cublas
 from fastrnn.kernels.cuda.jit import SIMULATED, kernel, launch
 from fastrnn.kernels.cuda.matmul import multiply
 from fastrnn.kernels.cuda.ops import dropout, to_device, to_host
@@ -69,32 +72,35 @@ def test_bfloat16_rounding_equals_the_cpu(rng):
     np.testing.assert_array_equal(found[-3:], special)
 
 
-class Cublas:
-    """gemm as documented by cuBLAS, on host addresses: column-major matrices, ``ld`` between
-    columns.
+class Library:
+    """A libcublas in Python, with C's calling conventions, as cuBLAS documents it: column-major
+    matrices on host addresses, ``ld`` between columns.
     """
 
-    Operation = SimpleNamespace(N=0, T=1)
-    ComputeType = SimpleNamespace(COMPUTE_32F_FAST_16BF=75)
-    GemmAlgo = SimpleNamespace(DFALT=-1)
-
-    def __init__(self):
+    def __init__(self, status=0):
         self.asked = []
+        self.status = status
+        shape = [ctypes.c_void_p] + [ctypes.c_int] * 5
+        gemm = [*shape, *map(ctype, "ppipippi")]
+        self.cublasCreate_v2 = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.create)
+        self.cublasSgemm_v2 = ctypes.CFUNCTYPE(ctypes.c_int, *gemm)(partial(self.gemm, np.float32))
+        self.cublasDgemm_v2 = ctypes.CFUNCTYPE(ctypes.c_int, *gemm)(partial(self.gemm, np.float64))
+        gemm_ex = [*shape, *map(ctype, "ppiipiippiiii")]
+        self.cublasGemmEx = ctypes.CFUNCTYPE(ctypes.c_int, *gemm_ex)(self.gemm_ex)
 
-    def sgemm(self, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-        self._gemm(np.float32, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-
-    def dgemm(self, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-        self._gemm(np.float64, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+    def create(self, handle):
+        ctypes.c_void_p.from_address(handle).value = 77
+        return self.status
 
     def gemm_ex(
         self, handle, transa, transb, m, n, k, alpha, a, atype, lda, b, btype, ldb, beta, c, ctype, ldc, compute, algo
     ):
         assert (atype, btype, ctype, algo) == (0, 0, 0, -1)  # CUDA_R_32F
         self.asked.append(compute)
-        self._gemm(np.float32, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+        return self.gemm(np.float32, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 
-    def _gemm(self, dtype, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+    def gemm(self, dtype, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+        assert handle == 77
         left, right = (
             matrix(a, lda, *((k, m) if transa else (m, k)), dtype),
             matrix(b, ldb, *((n, k) if transb else (k, n)), dtype),
@@ -103,6 +109,11 @@ class Cublas:
         to, one, factor = matrix(c, ldc, m, n, dtype), matrix(alpha, 1, 1, 1, dtype), matrix(beta, 1, 1, 1, dtype)
         assert min(lda, ldb, ldc) >= 1
         to[...] = one[0, 0] * (left @ right) + (factor[0, 0] * to if factor[0, 0] else 0)
+        return 0
+
+
+def ctype(letter):
+    return {"p": ctypes.c_void_p, "i": ctypes.c_int}[letter]
 
 
 def matrix(address, ld, rows, columns, dtype):
@@ -119,7 +130,7 @@ def matrix(address, ld, rows, columns, dtype):
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_cublas_call_computes_the_same_product(dtype, as_bfloat16, accumulate, transposed, rng, monkeypatch):
-    cublas, (m, n, k) = Cublas(), (4, 3, 5)
+    library, (m, n, k) = Library(), (4, 3, 5)
     a, b = (
         rng.normal(size=(k, m + 2) if transposed else (m, k + 2)).astype(dtype),
         rng.normal(size=(k, n)).astype(dtype),
@@ -128,13 +139,34 @@ def test_cublas_call_computes_the_same_product(dtype, as_bfloat16, accumulate, t
     left = a[:, 2:].T if transposed else a[:, 2:]
     expected = c.copy()
     expected[:, 1:] = left @ b + (c[:, 1:] if accumulate else 0)
-    monkeypatch.setattr(matmul, "cublas", cublas)
-    monkeypatch.setattr(matmul, "CudaDataType", SimpleNamespace(CUDA_R_32F=0), raising=False)
-    monkeypatch.setattr(matmul, "_handle", lambda: 0)
+    monkeypatch.setattr(matmul, "cublas", Cublas(library))
     monkeypatch.setattr(matmul, "_address", lambda array, at: array.ctypes.data + at * array.itemsize)
     multiply((c, 1, n + 1), (a, 2, a.shape[1]), (b, 0, n), m, n, k, accumulate, transposed, as_bfloat16)
     np.testing.assert_allclose(c, expected, rtol=1e-5, atol=1e-5)
-    assert cublas.asked == [75] * as_bfloat16
+    assert library.asked == [75] * as_bfloat16
+
+
+class NoLibraryError(RuntimeError):
+    """As cuda-pathfinder's error."""
+
+
+@pytest.mark.parametrize(
+    ("found", "works"),
+    [(NoLibraryError("no libcublas.so.12"), False), (Library(status=3), False), (Library(), True)],
+)
+def test_without_cublas_our_own_product_is_used(found, works, monkeypatch):
+    """A library that is missing, or that has no memory for its handle, is no error of a training run."""
+
+    def find(name):
+        assert name == "cublas"
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(abs_path="/lib/libcublas.so")
+
+    monkeypatch.setattr(cublas, "SIMULATED", False)
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", SimpleNamespace(load_nvidia_dynamic_lib=find))
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: found)
+    assert (cublas.load_cublas.__wrapped__() is not None) == works
 
 
 def test_sums_equal_numpy(rng):
