@@ -47,11 +47,10 @@ def command(
 ) -> None:
     """Evaluate a model on data.
 
-    For a language model DATA is a text; every character of it but the first of each file is predicted once. The loss
-    is their mean in nats and in bits; the perplexity is exp(nats). For a labelled task DATA is what train reads, and
-    the answers are compared with those that stand there: accuracy, precision, recall and F1 of each label and a table
-    of which was taken for which; exact translations; errors of numbers in their own units. Labels that did not occur in
-    training count as wrong.
+    For a language model DATA is a text: every character except the first of each file is predicted once. Prints the
+    mean loss in nats and bits, and the perplexity exp(nats). For a labelled task DATA is as in `train`, and the
+    predictions are compared with its labels: accuracy, precision, recall and F1 per label and the confusion matrix;
+    share of exact translations; errors of numbers in their own units. Labels unknown to the model count as errors.
     """
     from fastrnn.inference.load import load
     from fastrnn.inference.predictors import TaskModel
@@ -66,7 +65,7 @@ def command(
             raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
     if isinstance(loaded, TaskModel):
         if unknown != "error":
-            raise click.UsageError("--unknown is for language models; a labelled task reads what it does not know")
+            raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
         reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing}
         records = loaded.records(texts, labels, report=note, **reading)
         _evaluate_task(loaded, records, split, as_json)

@@ -46,11 +46,10 @@ def command(
 ) -> None:
     """Predict labels, tags, translations or values.
 
-    INPUT is what train reads, its answers there or not; - or nothing is standard input. It is written to standard
-    output in the same format with a column added: the tag, the label (before its text, where that has none yet), the
-    translation, the outputs. A blank line is answered by a blank line; the files of class folders are answered as
-    JSON Lines. For forecast the rows to come are written, of several files with the name of each. Records are answered
-    as they are read.
+    INPUT is as in `train`, with or without labels; - or no INPUT is standard input. Each example is written to standard
+    output in the format of its input with a column added: the tag, the label (before the text if there was no label),
+    the translation, or the outputs. Blank lines are kept; the files of class folders become JSON Lines. forecast
+    prints the predicted rows, with the file name if there are several files. Examples are processed as they arrive.
     """
     from fastrnn.inference.predictors import TaskModel
 
@@ -60,7 +59,7 @@ def command(
     loaded = TaskModel.load(model, threads=threads)
     _check_options(context, loaded.task)
     if probabilities and not loaded.has_probabilities:
-        raise click.UsageError("--probabilities: this model answers with numbers, which have none; leave it out")
+        raise click.UsageError("--probabilities: this model predicts numbers, not labels; leave it out")
     if TASK_SPECS[loaded.task].output == "series":
         _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_json)
         return

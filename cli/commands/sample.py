@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 # option, type, help text, and the default of `LanguageModel.sample_stream`
 SETTINGS: tuple[tuple[str, click.IntRange | type, str, str], ...] = (
-    ("--length", click.IntRange(min=0), "Characters (or bytes, or words) to draw.", "500"),
-    ("--temperature", float, "Below 1 is more careful, above 1 more daring.", "1.0"),
-    ("--top-k", int, "Draw among the k likeliest only; 0 is all.", "0"),
-    ("--top-p", float, "Draw among the likeliest that together have this probability.", "1.0"),
-    ("--min-p", float, "Leave out what is less likely than this fraction of the likeliest.", "0.0"),
-    ("--seed", int, "Another seed, another text.", "0"),
-    ("--count", click.IntRange(min=1), "Samples, drawn as one batch.", "1"),
+    ("--length", click.IntRange(min=0), "Number of characters (or bytes, or words) to generate.", "500"),
+    ("--temperature", float, "Sampling temperature: lower is more conservative, higher more diverse.", "1.0"),
+    ("--top-k", int, "Sample from the k most probable tokens; 0 disables.", "0"),
+    ("--top-p", float, "Nucleus sampling: smallest set of tokens with this total probability; 1 disables.", "1.0"),
+    ("--min-p", float, "Exclude tokens below this fraction of the highest probability; 0 disables.", "0.0"),
+    ("--seed", int, "Random seed.", "0"),
+    ("--count", click.IntRange(min=1), "Number of samples, generated as one batch.", "1"),
 )
 
 
@@ -94,10 +94,10 @@ def command(
 ) -> None:
     """Generate text from a model.
 
-    MODEL is a run folder or a model file; by default the newest run in runs.
-    The text, --prime first, goes to standard output as it is drawn. The same seed gives the same text. On a terminal
-    control characters are made visible unless --raw. A model for generate writes one sample a line, line breaks within
-    it as \\n. A model of bytes ends with a whole character.
+    MODEL is a run folder or a model file; by default the newest run in runs. The text, starting with --prime, is
+    written to standard output while it is generated; the same seed gives the same text. On a terminal, control
+    characters are escaped unless --raw is given. A model for generate prints one sample per line, with line breaks as
+    \\n. The output of a model of bytes ends with a complete character.
     """
     _check_options(context)
     from fastrnn.inference.load import load
@@ -156,7 +156,7 @@ def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
     from ..inputs import read_whole
 
     if "prime" in settings:
-        raise click.UsageError("--prime and --prime-file both give the text to go on from; leave one out")
+        raise click.UsageError("--prime and --prime-file both set the prompt; leave one out")
     return read_whole(path, kind)
 
 

@@ -62,7 +62,7 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     """
     out, run, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
     if run is not None and (out is not None or init_from is not None):
-        raise click.UsageError("--resume goes on in its own run folder; leave out --out and --init-from")
+        raise click.UsageError("--resume continues in its own run folder; leave out --out and --init-from")
     settings = resolve_settings(context, values, file, resuming=run is not None)
     config = Config(**settings) if run is None else None
     if config is not None:
@@ -139,12 +139,12 @@ def _compare(result: "Result") -> None:
     if alone is None or result.stopped == "signal" or not reached >= (1 - HARDLY) * alone:
         return
     if reached > (1 + HARDLY) * alone:
-        what = "the model is hardly trained: predicting by frequencies alone would be better"
+        finding = "the model is undertrained: predicting by token frequencies alone would be better"
         advice = "train longer"
     else:
-        what = f"nothing was learnt beyond the frequencies of {result.tokens}, which alone give"
-        advice = "train longer, or the text has no more order than that"
-    output.note(f"{what} ({formatting.loss(alone)}); {advice}")
+        finding = f"the model is no better than predicting by the frequencies of {result.tokens}"
+        advice = "train longer, unless the text is random"
+    output.note(f"{finding} ({formatting.loss(alone)}); {advice}")
 
 
 def _sample(result: "Result") -> None:

@@ -222,14 +222,14 @@ def _create_trainer(config: Config, task: TrainingTask, old: Checkpoint | None) 
 def _describe_resumed(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
     """Describe a resumed run, one line each.
 
-    ``planned``: the number of steps before; ``given``: the time from now on, if it was resumed for a time.
+    ``planned``: number of steps planned before; ``given``: the additional time, if one was set.
     """
     done, steps = loop.trainer.progress.step, loop.trainer.steps
-    words = [f"going on from step {done:,}"]
+    words = [f"resumed from step {done:,}"]
     if given is not None:
-        words.append(f"for {given} from now on: about {steps - done:,} more steps, {steps:,} in all")
+        words.append(f"for {given}: about {steps - done:,} more steps, {steps:,} in all")
         if done < planned and steps < planned:
-            words.append(f"fewer than the {planned:,} that were planned; without --for it goes on to those")
+            words.append(f"fewer than the {planned:,} planned before; resume without --for to complete those")
     return tuple(words)
 
 
@@ -246,10 +246,10 @@ def _restore(
 
     saved = group.run_on_rank0(lambda: load(folder.last))
     if not saved.resumable:
-        raise CheckpointError(f"{folder.last}: holds a model only; start anew with --init-from")
+        raise CheckpointError(f"{folder.last}: holds a model only; start a new run with --init-from")
     for name in _CHOSEN:
         if getattr(saved.config, name) is None:
-            raise CheckpointError(f"{folder.last}: its config lacks {name}; start anew with --init-from")
+            raise CheckpointError(f"{folder.last}: its config lacks {name}; start a new run with --init-from")
     TrainerState.from_dict(saved.progress)  # raises for damaged progress, before the data is read
     config, length = apply_changes(saved, changes)
     backend.check(config.device, config.task, group.size)
@@ -262,7 +262,8 @@ def _restore(
     if task.about["fingerprint"] != saved.corpus.get("fingerprint"):
         what = "data" if TASK_SPECS[config.task].is_supervised else "text"
         raise ConfigError(
-            f"the {what} is not the one this run was trained on; give the same {what}, or start anew with --init-from"
+            f"the {what} differs from the one this run was trained on; give the same {what}, or start a new run with "
+            "--init-from"
         )
     _prepare(config, callback, group)
     config = extend(saved, config, length, task, clock)

@@ -346,7 +346,7 @@ class Loop:
             return True
         self.trainer.rollback()
         step = self.trainer.progress.step
-        self.callback.message(f"the weights became NaN or infinite; going on from step {step} with half the rate")
+        self.callback.message(f"the weights became NaN or infinite; rolled back to step {step}, learning rate halved")
         return False
 
     def _save(self, best: bool = False, final: bool = False) -> None:

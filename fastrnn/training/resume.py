@@ -68,7 +68,7 @@ def apply_changes(saved: Checkpoint, changes: dict[str, Any]) -> tuple[Config, d
 def _suggest_alternative(name: str) -> str:
     """Suggest another way: existing weights can be trained with another rate, but not with another size."""
     kept = (*FIXED, "columns", "missing", "horizon", "min_count")
-    return "train a new run without --resume" if name in kept else "start anew with --init-from"
+    return "train a new run without --resume" if name in kept else "start a new run with --init-from"
 
 
 def extend(

@@ -192,10 +192,10 @@ def test_hints_use_a_prompt_from_the_text(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("valid", "train", "words"),
     [
-        (1.390, 1.0, "nothing was learnt beyond the frequencies of chars, which alone give (1.3863 nats  2.0000 bits)"),
-        (1.380, 1.0, "nothing was learnt beyond the frequencies"),
-        (None, 1.386, "nothing was learnt beyond the frequencies"),
-        (4.0, 1.0, "the model is hardly trained: predicting by frequencies alone would be better (1.3863 nats"),
+        (1.390, 1.0, "the model is no better than predicting by the frequencies of chars (1.3863 nats  2.0000 bits)"),
+        (1.380, 1.0, "the model is no better than predicting by the frequencies"),
+        (None, 1.386, "the model is no better than predicting by the frequencies"),
+        (4.0, 1.0, "the model is undertrained: predicting by token frequencies alone would be better (1.3863 nats"),
         (1.3, 1.4, None),
         (float("nan"), 1.0, None),
     ],

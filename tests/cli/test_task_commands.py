@@ -200,7 +200,7 @@ def test_predict_shows_probabilities_of_translations_and_bits(folder: Path, tmp_
     train = ("train", str(tmp_path / "xy.csv"), "--task", "regress", "--columns", "y", "--steps", "2")
     invoke(*train, "--out", str(tmp_path / "run"), *SMALL, "-q")
     done = invoke("predict", str(tmp_path / "run"), str(tmp_path / "xy.csv"), "--probabilities", status=2)
-    assert "answers with numbers" in done.stderr
+    assert "predicts numbers" in done.stderr
 
 
 @pytest.mark.parametrize("end", ["close", "interrupt"])

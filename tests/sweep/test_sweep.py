@@ -72,7 +72,7 @@ def test_signal_saves_the_trials_and_the_sweep_resumes(folder):
     assert last[0]["stopped"] == "signal"
     found = json.loads(sweep("g.toml", "--json", "--quiet").stdout)
     assert [trial["steps"] for trial in found["trials"]] == [4000] * 4
-    assert '"going on from step' in runs[0].read_text()
+    assert '"resumed from step' in runs[0].read_text()
 
 
 def test_failed_trial_is_reported_and_others_continue(folder):
@@ -214,7 +214,7 @@ class TestJournal:
             os.kill(number, signal.SIGKILL)
         found = json.loads(sweep(*words, "--json", "--quiet").stdout)
         assert [t["steps"] for t in found["trials"]] == [3000, 3000]
-        assert '"going on from step' in log.read_text()
+        assert '"resumed from step' in log.read_text()
 
     def test_invalid_journal_is_an_error(self, folder):
         (folder / "j.log").write_text("hello\n")

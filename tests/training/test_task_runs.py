@@ -125,7 +125,7 @@ def test_resume_refuses_other_examples(tmp_path):
     files = data("classify", tmp_path)
     train(files, config("classify"), tmp_path / "run")
     Path(files[0]).write_text(DATA["classify"][1].replace("a", "b", 1))
-    with pytest.raises(ConfigError, match="the data is not the one this run was trained on"):
+    with pytest.raises(ConfigError, match="the data differs from the one this run was trained on"):
         resume(tmp_path / "run")
 
 

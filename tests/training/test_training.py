@@ -155,8 +155,8 @@ def test_resume_with_a_short_time_reports_fewer_steps(corpus, tmp_path, monkeypa
     train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
     resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, callback=starts)
-    assert any(line.startswith("for 1s from now on: about ") for line in starts.said)
-    assert "fewer than the 1,000,000 that were planned; without --for it goes on to those" in starts.said
+    assert any(line.startswith("for 1s: about ") for line in starts.said)
+    assert "fewer than the 1,000,000 planned before; resume without --for to complete those" in starts.said
 
 
 def test_extended_run_validates_like_a_new_run_of_its_length(corpus, tmp_path):
@@ -184,7 +184,7 @@ def test_first_state_is_saved_before_the_first_step(corpus, tmp_path, monkeypatc
 
 def test_resume_refuses_another_text_and_other_sizes(corpus, tmp_path):
     train(corpus, SMALL, tmp_path / "run")
-    with pytest.raises(ConfigError, match="not the one this run was trained on"):
+    with pytest.raises(ConfigError, match="differs from the one this run was trained on"):
         resume(tmp_path / "run", inputs=corpus_from_text(TEXT + "more"))
     for changes, advice in (({"hidden": 32}, "train a new run without --resume"), ({"lr": 0.5}, "with --init-from")):
         with pytest.raises(ConfigError, match=f"{next(iter(changes))} cannot be changed with --resume; .*{advice}$"):
