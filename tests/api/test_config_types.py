@@ -1,4 +1,4 @@
-"""Settings and arguments of other types than the fields have: taken where nothing changes, else refused at once."""
+"""Types of settings and arguments: equal values of other types are converted, others are refused at once."""
 
 import enum
 from decimal import Decimal

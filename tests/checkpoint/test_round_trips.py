@@ -1,4 +1,4 @@
-"""Whatever training accepts can be read again: configurations, vocabularies and records of every kind."""
+"""Whatever training accepts round-trips through a checkpoint: configurations, schemas and examples of every kind."""
 
 import dataclasses
 import json

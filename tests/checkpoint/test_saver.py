@@ -1,4 +1,4 @@
-"""The two states on disk: the best first, none without the other, and a disk that fails is tried again."""
+"""Saving the best and the last state: their order, and retries after a disk failure."""
 
 import errno
 import os

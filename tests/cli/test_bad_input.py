@@ -1,4 +1,4 @@
-"""Contradicting options, empty names, numbers out of range, odd files: one line, the right status, nothing made."""
+"""Contradicting options, empty names, numbers out of range, unusual files: one line, the exit status, no files."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The commands on fakes of the library: what they ask of it, and what they show."""
+"""Commands with fakes of the library: the calls they make and the output they print."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""``fastrnn data list``, ``make`` and ``fetch``, run as the program runs them."""
+"""``fastrnn data list``, ``make`` and ``fetch`` in this process."""
 
 import json
 from pathlib import Path

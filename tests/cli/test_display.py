@@ -1,4 +1,4 @@
-"""The displays on made-up events."""
+"""Displays of training, fed with synthetic events."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The commands on the real library: a small model is trained, and then everything is tried on it."""
+"""Commands with the real library, on one small trained model."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Variables that nothing reads, and places where kernels cannot be kept: told once, and the command goes on."""
+"""Warnings about unknown FASTRNN_* variables and unusable kernel caches: printed once, and the command runs."""
 
 import logging
 

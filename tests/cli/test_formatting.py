@@ -1,3 +1,5 @@
+"""Formatting of durations, losses, numbers and sparklines."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""Reading of prompts and lines from files and standard input."""
+
 import io
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Signals to a process that does not look at them."""
+"""Signals end a process that does not poll for them."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What ends a command: one line and an exit status."""
+"""Every command ends with an exit status, and an error with one line."""
 
 import importlib
 import os

@@ -1,3 +1,5 @@
+"""Options of ``train``: one per field of `Config`, with its types, defaults and precedence."""
+
 import dataclasses
 import importlib
 from pathlib import Path

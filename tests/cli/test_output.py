@@ -1,3 +1,5 @@
+"""Output as JSON, columns and text, to files, pipes and terminals."""
+
 import io
 import json
 import math

@@ -1,4 +1,4 @@
-"""Labelled data through the commands: what predict writes, eval reads; what is odd is told on standard error."""
+"""Files of supervised data: eval reads the output of predict; anomalies are reported on standard error."""
 
 import json
 import os

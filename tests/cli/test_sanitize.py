@@ -1,3 +1,5 @@
+"""Untrusted text is shown without terminal controls."""
+
 import pytest
 
 from fastrnn_cli.output import escape_controls, escape_line

@@ -1,4 +1,4 @@
-"""The commands on models of the labelled tasks, small ones: what they read, write and refuse."""
+"""Commands on small models of the supervised tasks: input, output and errors."""
 
 import csv
 import io

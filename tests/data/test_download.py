@@ -1,4 +1,4 @@
-"""Fetching from a server on this machine that breaks off, resumes, lies and leads astray."""
+"""Downloads from a local server that breaks off, resumes, sends wrong content and redirects."""
 
 import hashlib
 import http.server

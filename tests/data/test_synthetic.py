@@ -1,4 +1,4 @@
-"""Generators: right by their own rule, and the same bytes for the same seed."""
+"""Synthetic data follow their rule and have the same bytes for the same seed."""
 
 import datetime
 import hashlib

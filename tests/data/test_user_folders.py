@@ -1,4 +1,4 @@
-"""Where fetched corpora are kept."""
+"""The folder of downloaded corpora."""
 
 import os
 from pathlib import Path

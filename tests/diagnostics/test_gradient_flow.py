@@ -1,4 +1,4 @@
-"""The gradient of the last loss by earlier states: against the textbook, slopes, and the lectures' product."""
+"""Gradient of the last loss by earlier states: against the textbook, central differences and Jacobians."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The PNG, and what is said where matplotlib is not installed."""
+"""The PNG, and the error without matplotlib."""
 
 import importlib.util
 import struct

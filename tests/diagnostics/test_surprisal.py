@@ -1,4 +1,4 @@
-"""Surprise and what reading through a text leaves, against the textbook."""
+"""Surprisal and recorded activations, against the textbook."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a text is like at each character, and the search for units that follow it."""
+"""Signals of a text at each character, and the search for units that correlate with them."""
 
 import numpy as np
 import pytest

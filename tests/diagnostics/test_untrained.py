@@ -1,4 +1,4 @@
-"""Untrained networks tell the lectures' story: vanishing, exploding, and what gates change."""
+"""Gradients of untrained networks: they vanish, explode, or pass through gates."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Any text trains, also one that changes under us: short runs of the scripts under ``tests/faults``."""
+"""Any text trains, also one that changes during a run: short runs of `any_text.py` and `changing_text.py`."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Commands in batch scripts: streams that are closed or full, no HOME, no terminal, a current folder of no use, nohup.
+"""Commands in batch scripts: closed or full streams, no HOME, no terminal, an unusable current folder, nohup.
 
-The whole of `faults/batch_scripts.py` takes minutes; here each of its surroundings meets some of its commands.
+All of `batch_scripts.py` takes minutes; here each environment runs some of its commands.
 """
 
 import json

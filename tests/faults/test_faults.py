@@ -1,4 +1,4 @@
-"""The promises of reliability, each tested by doing the damage: short versions of the scripts in ``tests/faults``."""
+"""Reliability guarantees under fault injection: short runs of the scripts in this folder."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Memory of a long run: `faults/long_run.py` for some seconds, and every byte that Python allocates."""
+"""Memory of a long run: `long_run.py` for some seconds, and every allocation of Python."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""A damaged model is noticed: short runs of the scripts under ``tests/faults``."""
+"""Damaged model files are detected: short runs of `model_files.py` and `model_fuzz.py`."""
 
 import itertools
 import json

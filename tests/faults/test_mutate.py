@@ -1,4 +1,4 @@
-"""The changes that `faults/mutate.py` makes, and that the tests notice some of them."""
+"""The mutations that `mutate.py` makes, and that tests detect some of them."""
 
 import ast
 import subprocess

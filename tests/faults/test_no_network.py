@@ -1,4 +1,4 @@
-"""No network, no code: a short run of ``tests/faults/no_network.py``, in a process of its own, since hooks stay."""
+"""No network, no code: a short run of `no_network.py`, in its own process because audit hooks stay."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a stranger wrote cannot drive the terminal: a short run of ``tests/faults/terminal.py``."""
+"""Untrusted text cannot control the terminal: a short run of `terminal.py`."""
 
 import os
 

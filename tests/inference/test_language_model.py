@@ -1,4 +1,4 @@
-"""A trained model in use: sampling, scoring, completing, stepping agree with the textbook and with each other."""
+"""A trained language model: sampling, scoring, completing and stepping agree with the textbook."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Drawing whole texts: where they stop, what is fed before them, how they come in pieces."""
+"""Sampling of texts: stop texts, prompts, chunks, seeds and limits."""
 
 import types
 

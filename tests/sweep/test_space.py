@@ -1,4 +1,4 @@
-"""What a sweep tries: grids whole and in part, ranges, and files that are wrong."""
+"""Search spaces: grids, subsets of grids, ranges, and invalid files."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""``fastrnn sweep``: whole sweeps of tiny models, stopped and gone on with, here and by several processes."""
+"""``fastrnn sweep``: whole sweeps of tiny models, interrupted, resumed, and shared by several processes."""
 
 import importlib.util
 import json

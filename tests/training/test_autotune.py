@@ -1,4 +1,4 @@
-"""What is chosen for a text when there is time for anything."""
+"""Automatic choice of model size and length without a time limit."""
 
 import pytest
 

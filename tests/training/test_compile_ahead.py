@@ -1,4 +1,4 @@
-"""Kernels that are compiled before they are needed, in two processes at once."""
+"""Compilation of kernels before they are needed, in two processes at once."""
 
 import os
 import signal

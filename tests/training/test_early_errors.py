@@ -1,4 +1,4 @@
-"""What is refused, or told, before the first step: at once, not after the kernels have been compiled."""
+"""Errors and messages before the first step: at once, not after the kernels have been compiled."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""While training a part is validated; the best state is evaluated exactly, on all, at the end."""
+"""Validation on a part of the data during training, and exact evaluation of the best state at the end."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""`train(init_from=...)`: what the old model's vocabulary lacks is told, and most of a text is never dropped."""
+"""`train(init_from=...)`: unknown characters are reported, and a mostly unknown text is refused."""
 
 from pathlib import Path
 

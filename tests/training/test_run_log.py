@@ -1,4 +1,4 @@
-"""The log: whole lines only, whatever happened before, whatever the disk does."""
+"""The run log: whole lines only, after crashes and disk failures too."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Signals: the first is noted, the second ends the process, also while compiled code runs."""
+"""Signals: the first is recorded, the second ends the process, also while compiled code runs."""
 
 import os
 import signal

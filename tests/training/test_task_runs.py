@@ -1,4 +1,4 @@
-"""Runs of the labelled tasks: they go on bit for bit, keep what they know, and their files are checked."""
+"""Runs of the supervised tasks: they resume bit-for-bit, keep their schema, and validate their files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What texts are cut into, where it is left open: chosen when training starts, told, kept in the run."""
+"""Automatic choice of the token unit: made when training starts, reported, saved in the run."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Whole runs on a small text: they learn, stop where asked, and go on bit for bit."""
+"""Whole runs on a small text: they learn, stop on request, and resume bit-for-bit."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""idx and npz: what they hold, and that no header is believed before it is checked."""
+"""idx and npz files: their content, and validation of their headers."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Columns of CSV files: their kind, their numbers, which are read, and what is said about those that are not."""
+"""Columns of CSV files: types, number formats, selection, and reports of skipped columns."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Notations of dates: read as instants, and written again as the column writes them."""
+"""Date formats: parsing, and formatting of the next dates in the same format."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which reader takes which file."""
+"""Choice of the reader by file name, option and content."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Folders as classes, class files, and what is left out of a folder."""
+"""Folders as classes, class files, and skipped files."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a file holds, reading it gives records or one line about what is wrong."""
+"""Any file gives examples or an error of one line."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Series, their windows, the split by time, and the plain forecasts."""
+"""Series, their windows, the split by time, and baseline forecasts."""
 
 from pathlib import Path
 from typing import Any

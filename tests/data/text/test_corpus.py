@@ -1,4 +1,4 @@
-"""Texts to corpora: ids and their types, kept vocabularies, and every error."""
+"""Texts to corpora: ids and their types, given vocabularies, and errors."""
 
 from pathlib import Path
 

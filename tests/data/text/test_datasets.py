@@ -1,4 +1,4 @@
-"""Our own texts: present, described, and good for tests."""
+"""The bundled texts: present, described, and suitable for tests."""
 
 import re
 from pathlib import Path

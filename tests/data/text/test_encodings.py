@@ -1,4 +1,4 @@
-"""UTF-16 and UTF-32 are recognised; UTF-8 and the encodings of one byte a letter are never taken for them."""
+"""UTF-16 and UTF-32 are detected; UTF-8 and single-byte encodings are never mistaken for them."""
 
 from pathlib import Path
 

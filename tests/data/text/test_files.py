@@ -1,4 +1,4 @@
-"""Inputs to sources, and UTF-8: every error is one line that says what was wrong."""
+"""Expansion of inputs to sources, and UTF-8 decoding; every error is one line."""
 
 import io
 import os

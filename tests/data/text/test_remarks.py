@@ -1,4 +1,4 @@
-"""What is odd about a text is told, and nothing is told of a plain one."""
+"""Remarks on anomalies of a text, and none for an ordinary text."""
 
 from pathlib import Path
 

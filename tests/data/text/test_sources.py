@@ -1,4 +1,4 @@
-"""The corpora that come with Python, and what happens where they do not."""
+"""The corpora that come with Python, and errors where they are missing."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Losses by frequencies alone, and frequent beginnings, in texts of several scripts."""
+"""Unigram losses and frequent beginnings of texts in several scripts."""
 
 import math
 

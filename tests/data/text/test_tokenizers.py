@@ -1,4 +1,4 @@
-"""Vocabularies: round trips, streaming, policies for the unknown, and mappings that are not believed."""
+"""Tokenizers: round trips, streaming, policies for unknown characters, and validation of mappings."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Words: what is one, where a sentence ends, and where the spaces go back."""
+"""Splitting into words and sentences, and joining with spaces restored."""
 
 import pytest
 from hypothesis import given
