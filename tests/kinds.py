@@ -19,6 +19,7 @@ NAMES = ("unit", "kernels", "e2e", "faults")
 # File or folder below tests/ -> kind; the longest path that matches counts. "." is for files directly in tests/.
 KINDS = {
     ".": "e2e",
+    "test_fakes.py": "unit",
     "test_kinds.py": "unit",
     "api": "e2e",
     "api/test_config_types.py": "unit",

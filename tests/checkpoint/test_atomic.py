@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import replace
 
 from fastrnn.checkpoint import atomic
 from fastrnn.checkpoint.atomic import make_folder, remove_stale_files, write_atomic
@@ -168,7 +169,7 @@ def test_exclusive_removes_all_temporary_files_of_other_processes(tmp_path) -> N
 
 def test_every_new_folder_is_flushed_into_its_parent(tmp_path, monkeypatch) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(atomic, "fsync_folder", lambda folder: flushed.append(Path(folder)))
+    replace(monkeypatch, atomic, "fsync_folder", lambda folder: flushed.append(Path(folder)))
     make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
     assert sorted(flushed) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]

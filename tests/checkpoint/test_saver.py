@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from fakes import replace
 
 from fastrnn.checkpoint import run_dir
 from fastrnn.checkpoint.run_dir import RunFolder, Saver
@@ -16,7 +17,7 @@ class FailingWrites:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **failures: int) -> None:
         self.failures, self.noted = failures, list[str]()
-        monkeypatch.setattr(run_dir, "write_atomic", self.write)
+        replace(monkeypatch, run_dir, "write_atomic", self.write)
 
     def write(self, path: Path, data: bytes) -> None:
         self.noted.append(path.stem)

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes import replace
 
+from fastrnn.data import download
 from fastrnn.data.catalog import CORPORA
 from fastrnn.data.synthetic import GENERATORS, SyntheticOptions, make
 from fastrnn.data.text.sources import BUILTIN
@@ -79,14 +81,14 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], args: list[str]
 def test_fetch_prints_where_the_files_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fetched(name: str, report: object) -> list[Path]:
-        assert callable(report)
-        report("a.txt", 50_000, 200_000)
-        report("a.txt", 100_000, 200_000)
-        report("a.txt", 200_000, 200_000)
+    def fetched(name: str, progress: object) -> list[Path]:
+        assert callable(progress)
+        progress("a.txt", 50_000, 200_000)
+        progress("a.txt", 100_000, 200_000)
+        progress("a.txt", 200_000, 200_000)
         return [tmp_path / name / "a.txt"]
 
-    monkeypatch.setattr("fastrnn.data.download.fetch", fetched)
+    replace(monkeypatch, download, "fetch", fetched)
     assert run(["data", "fetch", "names", "ptb"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(tmp_path / name / "a.txt") for name in ("names", "ptb")]

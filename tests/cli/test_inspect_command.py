@@ -12,6 +12,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from fakes import replace
 from rich.console import Console
 
 from fastrnn.diagnostics import Match
@@ -218,7 +219,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], l
     """What a terminal of this width with all colours gets."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=width, highlight=False)
-    monkeypatch.setattr(terminal_plots, "_console", lambda: console)
+    replace(monkeypatch, terminal_plots, "_console", lambda: console)
     terminal_plots.plot(look, show=10)
     return capsys.readouterr().out + file.getvalue()
 

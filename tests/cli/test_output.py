@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from fakes import replace
 
 from fastrnn_cli import options, output
 
@@ -31,7 +32,7 @@ def test_text_to_a_file_or_pipe_is_unchanged(capsys: pytest.CaptureFixture[str])
 def test_text_to_a_terminal_is_sanitized_unless_raw(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    replace(monkeypatch, output, "on_terminal", lambda: True)
     output.write("\x1b[31m")
     output.write("\x1b[31m", raw=True)
     assert capsys.readouterr().out == "␛[31m\x1b[31m"

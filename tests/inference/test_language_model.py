@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import replace
 
 import fastrnn
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
@@ -83,11 +84,11 @@ def test_long_line_is_scored_separately_with_the_same_bits(model, monkeypatch):
     lines = ["the cat", "the cats were full. " * 1200, "", "apple", "the pear and"]
     sizes, together = [], LanguageModel._sum_batch_losses
 
-    def watched(self, network, coded):
-        sizes.append(sorted(map(len, coded)))
-        return together(self, network, coded)
+    def watched(self, network, sequences):
+        sizes.append(sorted(map(len, sequences)))
+        return together(self, network, sequences)
 
-    monkeypatch.setattr(LanguageModel, "_sum_batch_losses", watched)
+    replace(monkeypatch, LanguageModel, "_sum_batch_losses", watched)
     scores = list(model.score(lines))
 
     assert [score.text for score in scores] == lines

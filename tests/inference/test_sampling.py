@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 from engine_cases import make_network
+from fakes import replace
 from hypothesis import given
 from hypothesis import strategies as st
 from random_cases import make_model, make_state
@@ -306,7 +307,7 @@ def test_no_warm_up_where_training_starts_from_zero_or_a_state_is_given(rng, mon
     def refuse(*_):
         raise AssertionError("a warm-up")
 
-    monkeypatch.setattr(Sampler, "_skip_warm_up", refuse)
+    replace(monkeypatch, Sampler, "_skip_warm_up", refuse)
     separated = Sampler(network, tokenizer, separator="\n\n")
     assert len(drawn(separated, 1, 9, "", SamplingParams())[0]) == 9
     assert len(drawn(Sampler(network, tokenizer), 1, 9, "a", SamplingParams())[0]) == 9

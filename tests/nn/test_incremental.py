@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from engine_cases import make_network
+from fakes import replace
 from random_cases import make_model, make_state
 
 import fastrnn.nn.incremental
@@ -16,7 +17,7 @@ VOCAB = 9
 def make_decoder(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
     """Return a decoder of a random network whose units are divided into ``parts``."""
     network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
-    monkeypatch.setattr(fastrnn.nn.incremental, "threads_per_layer", lambda *_: parts)
+    replace(monkeypatch, fastrnn.nn.incremental, "threads_per_layer", lambda *_: parts)
     return IncrementalDecoder(network.with_shared_parameters(matmul_mode), 2, network.parameters["out.bias"])
 
 

@@ -1,6 +1,7 @@
 """Automatic choice of model size and length without a time limit."""
 
 import pytest
+from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.training import autotune
@@ -11,7 +12,7 @@ from fastrnn.training import autotune
     [(100_000, 512, 12), (460_000, 512, 7.9), (1_000_000, 768, 7.8), (3_000_000, 1024, 10.1), (10_000_000, 1024, 12)],
 )
 def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     made = autotune.plan(Config(), tokens, tokens // 9, 65, autotune.TimeBudget(36_000.0))
     config = made.config
     assert config.hidden == hidden
@@ -20,14 +21,14 @@ def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monk
 
 
 def test_requested_epochs_are_kept(monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, autotune.TimeBudget(None)).config
     assert config.steps * config.batch * config.seq / 1e6 == pytest.approx(40, abs=0.1)
 
 
 @pytest.mark.parametrize(("layers", "passes"), [(1, 12), (2, 10.2), (3, 7.9)])
 def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, autotune.TimeBudget(36_000.0)).config
     assert config.steps * config.batch * config.seq / 780_000 == pytest.approx(passes, abs=0.1)
 

@@ -9,6 +9,7 @@ import types
 
 import numba
 import pytest
+from fakes import replace
 
 from fastrnn import warmup
 from fastrnn.config import ALL_CELLS, TASKS, Config
@@ -24,10 +25,10 @@ LSTM = Config(hidden=4, layers=1)
 def compiled(monkeypatch, tmp_path):
     """The calls of `_compile`, which does nothing, with an empty cache and two processors; no helper is started."""
     calls: list = []
-    monkeypatch.setattr(compile_ahead, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
+    replace(monkeypatch, compile_ahead, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: calls.append("helper") or Helper())
-    device = {**vars(ops), "KERNELS": tmp_path, "default_threads": lambda: 2}
-    monkeypatch.setattr(backend, "load", lambda _: types.SimpleNamespace(**device))
+    fake = {**vars(ops), "KERNELS": tmp_path, "default_threads": lambda: 2}
+    replace(monkeypatch, backend, "load", lambda device: types.SimpleNamespace(**fake))
     return calls
 
 
@@ -104,8 +105,8 @@ def test_each_half_of_the_kernels_compiles_alone(task, first):
 def test_warming_up_covers_every_cell(cell, monkeypatch):
     """What it runs is replaced; the settings that it makes are checked as those of any run."""
     ran: list[str] = []
-    monkeypatch.setattr(warmup, "compile_language_model", lambda config: ran.append(config.task))
-    monkeypatch.setattr(warmup, "compile_task", lambda config: ran.append(config.task))
+    replace(monkeypatch, warmup, "compile_language_model", lambda config: ran.append(config.task))
+    replace(monkeypatch, warmup, "compile_task", lambda config, **_: ran.append(config.task))
     said = list(warmup.warmup((cell,), "float32"))
     assert said[0].startswith(cell)
     assert len(said) == len(set(said))

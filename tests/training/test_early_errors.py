@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.errors import ConfigError, FastRNNError, OutputError
@@ -35,7 +36,7 @@ def unprepared(monkeypatch):
     def prepare(*_: object) -> None:
         raise AssertionError("it compiled first")
 
-    monkeypatch.setattr(api, "_prepare", prepare)
+    replace(monkeypatch, api, "_prepare", prepare)
 
 
 @pytest.mark.parametrize(
@@ -62,17 +63,17 @@ def test_missing_parent_folders_are_created(text, tmp_path):
 
 def test_fewer_steps_than_done_are_refused_early(text, tmp_path, monkeypatch):
     train([text], SMALL, tmp_path / "run")
-    monkeypatch.setattr(api, "read", lambda *_: pytest.fail("it read the text first"))
+    replace(monkeypatch, api, "read", lambda *_: pytest.fail("it read the text first"))
     with pytest.raises(ConfigError, match="steps 5 is less than the 6 steps"):
         resume(tmp_path / "run", {"steps": 5})
 
 
 def test_compilation_time_is_reported(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "_prepare", lambda *_: time.sleep(1.2))
+    replace(monkeypatch, api, "_prepare", lambda *_: time.sleep(1.2))
     listener = Listen()
     train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "run", callback=listener)
     assert any("compiling took 1 of the 2 s; compiled kernels are kept" in line for line in listener.said)
-    monkeypatch.setattr(api, "_prepare", lambda *_: None)
+    replace(monkeypatch, api, "_prepare", lambda *_: None)
     listener = Listen()
     train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "again", callback=listener)
     assert not any("compiling took" in line for line in listener.said)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import replace
 
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
@@ -152,7 +153,7 @@ def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab,
         token = (8 * hidden * hidden + 5 * hidden * vocab) * 1e-10
         return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
 
-    monkeypatch.setattr(autotune, "measure_speed", measured)
+    replace(monkeypatch, autotune, "measure_speed", measured)
     tokens, valid = 3_000_000, 300_000
     config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, autotune.TimeBudget(budget)).config
     speed = measured(config, config.hidden, vocab)
@@ -182,7 +183,7 @@ def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, voc
         work = 4 * hidden * hidden + hidden * vocab
         return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
-    monkeypatch.setattr(autotune, "measure_speed", measured)
+    replace(monkeypatch, autotune, "measure_speed", measured)
     short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, autotune.TimeBudget(s)) for s in (40.0, 4000.0))
     assert short.config.hidden < long.config.hidden
     assert short.config.steps >= 150
@@ -190,7 +191,7 @@ def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, voc
 
 
 def test_short_time_budget_reports_few_steps(monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
     made = autotune.plan(Config(), 2_000_000, 1000, 65, autotune.TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
     few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, autotune.TimeBudget(None))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_samples import sealed, take_apart
+from fakes import replace
 from test_training import StopAt, assert_same_bits, parameters
 
 import fastrnn
@@ -97,11 +98,11 @@ def test_best_state_has_the_highest_rounded_accuracy_then_the_lowest_loss(tmp_pa
     compiling = (0.9, 0.01)
     told = iter([compiling, *said_then])
 
-    def said(*_: Any) -> Evaluation:
+    def said(*_: Any, **__: Any) -> Evaluation:
         accuracy, nats = next(told)
         return Evaluation(10, nats, {"accuracy": accuracy})
 
-    monkeypatch.setattr(supervised, "evaluate_examples", said)
+    replace(monkeypatch, supervised, "evaluate_examples", said)
     result = train(data("classify", tmp_path), config("classify", eval_every=3), tmp_path / "run")
     assert (result.best_step, result.valid_nats, result.metrics) == (step, best[1], {"accuracy": best[0]})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import plain_kernels
 import pytest
+from fakes import replace
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import load
@@ -127,9 +128,9 @@ def test_resume_with_the_same_epochs_has_the_same_steps(corpus, tmp_path):
 def test_resume_with_a_time_counts_from_the_resume(corpus, tmp_path, monkeypatch):
     """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     path = tmp_path / "run" / "last.safetensors"
-    monkeypatch.setattr(Loop, "_seconds", lambda loop: 3600.0)
+    replace(monkeypatch, Loop, "_seconds", lambda loop: 3600.0)
     resume(tmp_path / "run", {"steps": 31}, inputs=corpus)
     assert load(path).progress["seconds"] == 3600.0
     resumed = resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus)
@@ -151,7 +152,7 @@ class Starts(Callback):
 
 
 def test_resume_with_a_short_time_reports_fewer_steps(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
     train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
     resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, callback=starts)
@@ -174,7 +175,7 @@ def test_first_state_is_saved_before_the_first_step(corpus, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", killed)
+        replace(patch, Trainer, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             train(corpus, SMALL, tmp_path / "run")
     resume(tmp_path / "run", inputs=corpus)
@@ -259,7 +260,7 @@ class Poison(Callback):
                 network.gradients.flat[3] = np.nan
             return nats
 
-        monkeypatch.setattr(Network, "train_step_gradients", poisoned)
+        replace(monkeypatch, Network, "train_step_gradients", poisoned)
 
 
 @pytest.mark.parametrize(("times", "scale", "returns"), [(2, 1.0, 0), (3, 0.5, 1), (6, 0.25, 2)])
@@ -300,7 +301,7 @@ class Break(Callback):
                 trainer.model.parameters.flat[-1] = np.nan
             return found
 
-        monkeypatch.setattr(Trainer, "step", step)
+        replace(monkeypatch, Trainer, "step", step)
 
     def message(self, text: str) -> None:
         self.messages.append(text)

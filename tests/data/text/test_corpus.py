@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus_cases import KINDS, text_of, written
+from fakes import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,6 +192,6 @@ def test_lone_surrogate_in_memory_is_an_error() -> None:
 def test_built_in_corpus_is_read_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = corpus_module.Source("python-docs", lambda: iter([b"the docs"]))
-    monkeypatch.setattr(files, "builtin_sources", lambda name: [source] if name == "python-docs" else [])
+    replace(monkeypatch, files, "builtin_sources", lambda name: [source] if name == "python-docs" else [])
 
     assert text_of(read_corpus(["python-docs"])) == "the docs"

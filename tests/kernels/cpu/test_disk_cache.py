@@ -11,6 +11,7 @@ import time
 import kernel_cache
 import numba
 import pytest
+from fakes import replace
 
 from fastrnn.kernels.cpu import disk_cache, jit
 
@@ -39,7 +40,7 @@ def test_unusable_cache_folders_still_compute_right_answers(tmp_path):
 
 
 def test_kernel_with_a_changed_source_is_not_cached(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_cache, "sources_key", lambda: "other")
+    replace(monkeypatch, disk_cache, "sources_key", lambda: "other")
     assert [kernel_cache._in_process(tmp_path, "float32") for _ in range(2)] == [False, False]
     assert not list(tmp_path.iterdir())
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
+from fakes import replace
 from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
@@ -46,7 +47,7 @@ def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_sizes_of_many_blocks_and_turns_equal_the_cpu(cell, room, rng, monkeypatch):
     small = dataclasses.replace(TARGET, block_shared=room)
-    monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
+    replace(monkeypatch, recurrence, "plan", lambda *sizes: launch_plan.plan(*sizes, small))
     monkeypatch.setattr(f"{__name__}.H", 301)
     computed, expected = both(cell, 2, rng, resets=True, batch=77)
     assert_close(computed, expected, 1e-4)
@@ -61,7 +62,7 @@ def test_weights_larger_than_shared_memory_equal_the_cpu(cell, room, rng, monkey
         plans.append((sizes[3], launch_plan.plan(*sizes, dataclasses.replace(TARGET, block_shared=room))))
         return plans[-1][1]
 
-    monkeypatch.setattr(recurrence, "plan", plan)
+    replace(monkeypatch, recurrence, "plan", plan)
     monkeypatch.setattr(f"{__name__}.H", 20)
     computed, expected = both(cell, 1, rng, resets=True, batch=3)
     assert all(chosen.tiling.k_resident < depth for depth, chosen in plans), plans
@@ -76,7 +77,7 @@ def test_blocks_of_gpu_sizes_equal_the_cpu(cell, rng, monkeypatch):
     fills no group.
     """
     card = dataclasses.replace(TARGET, threads=32, resident_threads=32, warp=32, rows=8)
-    monkeypatch.setattr(recurrence, "plan", lambda *sizes: launch_plan.plan.__wrapped__(*sizes, card))
+    replace(monkeypatch, recurrence, "plan", lambda *sizes: launch_plan.plan.__wrapped__(*sizes, card))
     monkeypatch.setattr(launch_plan, "AHEAD", 4)
     monkeypatch.setattr(persistent_matmul, "AHEAD", 4)
     monkeypatch.setattr(f"{__name__}.H", 5)
