@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,9 +28,9 @@ from ..errors import ConfigError, quote
 from ..nn.matmul_mode import EXACT
 from ..nn.models import build
 from ..plain import check_path, check_whole
-from ..task_specs import get_task
+from ..task_specs import get_supervised_task, get_task
+from .metrics import evaluate_examples
 from .prediction import Prediction
-from .task_evaluation import evaluate_task
 
 _CHUNK = 256  # examples predicted in one batch
 _MAX_BEAMS = 1000
@@ -261,15 +262,32 @@ class TaskModel:
             records: An `ExampleSet`, encoded examples, or files to read.
 
         Returns:
-            The metrics of the task, see `evaluate_task`.
+            A dictionary with ``records``, ``positions`` (scored) and ``loss`` (mean nats, or half the squared
+            error of scaled numbers), and by task:
+
+            * tag, classify: ``accuracy``; ``labels`` (label -> precision, recall, f1, count); ``confusion``
+              (K, K), rows the true labels; ``unseen`` (label -> count) if labels were not in the training
+              data: these count as wrong and have no loss.
+            * translate: ``exact``.
+            * regress: ``mae`` and ``mse`` in the data's units, or for bits ``accuracy`` and ``exact``.
+            * forecast: ``mae``, ``mse``, and the same of the baselines ``persistence`` and, if the dates
+              allow it, ``yesterday``.
 
         Raises:
             InputError: The data is missing, malformed or does not fit the model.
         """
         if isinstance(records, EncodedExamples | SlidingWindows):
-            return evaluate_task(self.model, records)
-        given = records if isinstance(records, ExampleSet) else self.records(records)  # type: ignore[arg-type]
-        return evaluate_task(self.model, self.encode(given))
+            data: EncodedDataset = records
+        else:
+            data = self.encode(records if isinstance(records, ExampleSet) else self.records(records))  # type: ignore[arg-type]
+
+        task = get_supervised_task(self.task)
+        metric = task.make_metric(data)
+        predict = partial(task.predict_batch, self.model, self.vocabulary)
+        found = evaluate_examples(self.model, evaluation_batches(data), metric, predict)
+        assert found is not None
+        figures: dict[str, Any] = {"records": len(data), "positions": found.chars, "loss": found.nats, **found.metrics}
+        return figures | task.evaluation_details(metric, data)
 
     # A subclass has those of the following methods that its task allows.
 

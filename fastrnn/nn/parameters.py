@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels.cpu import memory
 from ..shapes import ModelShape, parameter_shapes
 
 Array = np.ndarray[Any, Any]
@@ -26,10 +25,14 @@ class Parameters(Mapping[str, Array]):
         self,
         shapes: Mapping[str, tuple[int, ...]] | ModelShape,
         dtype: npt.DTypeLike = np.float32,
-        kernels: Any = memory,
+        kernels: Any = None,
     ) -> None:
         if isinstance(shapes, ModelShape):
             shapes = parameter_shapes(shapes)
+        if kernels is None:
+            from ..kernels.cpu import memory  # imports Numba, which the shapes alone do not need
+
+            kernels = memory
         self.kernels = kernels
         self.flat: Array = kernels.zeros(sum(int(np.prod(s)) for s in shapes.values()), dtype)
         self._views: dict[str, Array] = {}

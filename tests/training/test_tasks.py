@@ -1,6 +1,7 @@
 """Every task on small generated data: train, evaluate, use. Ordered from one-to-one to many-to-many."""
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -306,3 +307,7 @@ def test_load_returns_the_class_of_the_task(writer, tagger):
     with pytest.raises(ConfigError, match="a model for tag, not a language model"):
         fastrnn.LanguageModel.load(folder / "run")
     assert isinstance(fastrnn.load(folder / "run"), fastrnn.TaskModel)
+    for loaded in (fastrnn.load(folder / "run"), fastrnn.TaskModel.load(folder / "run")):
+        assert type(loaded) is type(pickle.loads(pickle.dumps(loaded))) is fastrnn.TaggingModel
+    with pytest.raises(ConfigError, match=r"a model for tag; load it with fastrnn\.load"):
+        fastrnn.ClassificationModel.load(folder / "run")
