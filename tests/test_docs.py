@@ -1,13 +1,15 @@
 """The documentation's commands and Python examples run, its links lead somewhere, and every page is in the site."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
 
+import click
 import doc_examples
 import pytest
 
-from fastrnn_cli.group import COMMANDS
+from fastrnn_cli.group import COMMANDS, program
 
 ROOT = doc_examples.ROOT
 DOCS = ROOT / "docs"
@@ -76,3 +78,28 @@ def test_the_toml_examples_are_toml():
 def test_the_guide_names_every_command():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [command for command in COMMANDS if f"fastrnn {command}" not in text] == []
+
+
+def options(command: click.Command, path: str) -> list[tuple[str, str]]:
+    """Return the options of a command and its subcommands, each with the command's path."""
+    ctx = click.Context(command)
+    found = [
+        (path, option.opts[0]) for option in command.params if isinstance(option, click.Option) and not option.hidden
+    ]
+    if isinstance(command, click.Group):
+        for child in command.list_commands(ctx):
+            found += options(command.get_command(ctx, child), f"{path} {child}")
+    return found
+
+
+@pytest.mark.unit
+def test_the_generated_reference_has_every_option_of_every_command():
+    spec = importlib.util.spec_from_file_location("commands", DOCS / "_hooks" / "commands.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    page = hook.on_page_markdown((DOCS / "reference" / "command-line.md").read_text(encoding="utf-8"))
+    sections = dict(re.findall(r"^#+ (fastrnn .*)\n((?:.|\n(?!#+ fastrnn))*)", page, re.MULTILINE))
+    for command, option in options(program, "fastrnn"):
+        if command != "fastrnn":
+            assert option in sections[command], f"{command} {option}"
+    assert len(sections) > len(COMMANDS)

@@ -71,5 +71,6 @@ def _option_tables(command: click.Command, ctx: click.Context) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """Escape what Markdown or a table would interpret in a plain text."""
-    return re.sub(r"([\\*_\[\]<>|])", r"\\\1", text.replace("\n", " "))
+    """Escape what Markdown, HTML or a table would interpret in a plain text."""
+    text = re.sub(r"([\\*_\[\]|])", r"\\\1", text.replace("\n", " "))
+    return text.replace("<", "&lt;").replace(">", "&gt;")
