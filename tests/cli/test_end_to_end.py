@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 import shlex
 import signal
 import subprocess
@@ -63,6 +64,13 @@ def test_eval_of_the_valid_split_agrees_with_training(folder: Path, run: str) ->
     parts = [invoke("eval", run, str(folder / "text.txt"), "--split", s, "--json").stdout for s in ("train", "all")]
     chars = [json.loads(part)["chars"] for part in parts]
     assert chars[0] + done["chars"] == chars[1] - 1  # the first character of the valid part is not scored
+
+
+def test_train_prints_what_xz_needs_for_the_same_text(folder: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    done = invoke("train", str(folder / "text.txt"), "--steps", "2", "--out", out, *SMALL)
+    line = next(line for line in done.stderr.splitlines() if ": xz needs" in line)
+    assert re.fullmatch(r"for comparison: xz needs \d\.\d{4} nats  \d\.\d{4} bits, given the training text", line)
 
 
 def test_eval_reports_skipped_items(folder: Path, run: str) -> None:

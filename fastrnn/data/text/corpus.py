@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import lzma
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,6 +38,8 @@ Positions = npt.NDArray[np.int64]
 
 _COUNT_PIECE = 1 << 18  # tokens counted at a time
 _MAX_PIECES = 64  # pieces counted, spread evenly over a long text
+_LZMA_CONTEXT, _LZMA_SCORED = 1_000_000, 50_000  # tokens
+_LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": lzma.PRESET_DEFAULT}]
 _SEARCHED = 200_000  # tokens searched for frequent words
 _WORDS = 0.2  # share of letters in words before a blank from which the text counts as separated into words
 _WORD = re.compile(r"[^\W\d_]{2,20}(?= )")
@@ -329,6 +333,24 @@ def unigram_nats(train: Corpus, scored: Corpus | None = None) -> float:
     logprobs = np.log(counts / counts.sum())
     weights = _count_tokens(scored if scored is not None else train, size)
     return float(-(weights @ logprobs) / weights.sum())
+
+
+def lzma_nats(train: Corpus, scored: Corpus) -> float:
+    """Return the nats per token that LZMA needs for the start of ``scored`` after the end of ``train``.
+
+    It is the difference between the compressed sizes of both together and of ``train`` alone. At most `_LZMA_CONTEXT`
+    and `_LZMA_SCORED` tokens are compressed, which takes a second or two.
+    """
+    before = _to_bytes(train, train.ids[-_LZMA_CONTEXT:])
+    after = _to_bytes(scored, scored.ids[:_LZMA_SCORED])
+    # Raw: without headers and checksum.
+    sizes = [len(lzma.compress(data, lzma.FORMAT_RAW, filters=_LZMA_FILTERS)) for data in (before, before + after)]
+    return 8 * math.log(2) * (sizes[1] - sizes[0]) / min(len(scored), _LZMA_SCORED)
+
+
+def _to_bytes(corpus: Corpus, ids: npt.NDArray[Any]) -> bytes:
+    is_bytes = corpus.tokenizer.kind == "bytes"
+    return ids.astype(np.uint8).tobytes() if is_bytes else corpus.tokenizer.decode(ids).encode()
 
 
 def frequent_start(corpus: Corpus) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrnn.data.text import corpus as corpus_module
-from fastrnn.data.text.corpus import corpus_from_text, frequent_start, split_corpus, unigram_nats
+from fastrnn.data.text.corpus import corpus_from_text, frequent_start, lzma_nats, split_corpus, unigram_nats
 
 
 def test_independent_letters_of_equal_frequency_have_their_entropy() -> None:
@@ -68,3 +68,16 @@ def test_beginning_is_never_an_unknown_word() -> None:
 def test_beginning_of_binary_data_is_empty() -> None:
     corpus = corpus_from_text("".join(chr(0xDC80 + i) for i in range(100)), tokens="bytes")
     assert frequent_start(corpus) == ""
+
+
+@pytest.mark.parametrize("tokens", ["chars", "bytes"])
+def test_lzma_loss_counts_what_the_training_text_already_has(tokens):
+    rng = np.random.default_rng(0)
+    letters = "".join(rng.choice(list("abcdefgh"), 20_000))
+    corpus = corpus_from_text(letters + letters[:5000], tokens=tokens)
+    train, repeated = split_corpus(corpus, 0.2)
+    assert repeated is not None
+    assert lzma_nats(train, repeated) < 0.05  # a repetition is nearly free
+    _, random_part = split_corpus(corpus_from_text(letters, tokens=tokens), 0.25)
+    assert random_part is not None
+    assert lzma_nats(repeated, random_part) == pytest.approx(math.log(8), rel=0.15)  # 3 bits a letter
