@@ -45,6 +45,7 @@ class PlainDisplay(Display):
 
     def on_read(self, done: int, total: int | None) -> None:
         now = time.monotonic()
+        # Small texts are read before the first line is due, and print none.
         if self._reading is None:
             self._reading = now + self._every
         elif now >= self._reading:
@@ -109,6 +110,7 @@ def make_display(quiet: bool) -> Display:
     """Choose a display: none with ``quiet``, live on a terminal, plain otherwise."""
     if quiet:
         return Display()
+    # TERM=dumb: editors and log viewers that cannot move the cursor.
     if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from .rich_progress import LiveDisplay
 

@@ -86,6 +86,7 @@ def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
     """Report the surprisal of each token, its mean, and the largest values with their context."""
     from fastrnn.diagnostics import find_largest
 
+    # NaN marks the first tokens of files, which are not predicted.
     scored = np.isfinite(nats)
     mean = float(nats[scored].mean())
     places = find_largest(nats, PLACES)
@@ -151,6 +152,7 @@ def unit_report(found: "dict[str, list[Match]]", values: Any, tokens: list[str],
 def gates_report(gates: "list[GateSaturation]", cell: str, tokens: int) -> Report:
     """Report how often each gate is nearly closed or open, and each output h near its bounds."""
     shown = [("gates", "below 0.1  above 0.9     mean"), *(_format_gate(u) for u in gates if u.gate != "h")]
+    # ReLU outputs have no upper bound and count as saturated at 0.
     ends = "at 0" if CELLS[cell].output_bounds[0] == 0 else "below -0.9  above 0.9     mean"
     shown += [("outputs", ends), *(_format_gate(u) for u in gates if u.gate == "h")]
     means = [

@@ -328,6 +328,7 @@ def resolve_settings(
     """
     from_file = read_config_file(config_file) if config_file is not None else {}
     environment = from_source(context, values, ParameterSource.ENVIRONMENT)
+    # A resumed run must not change because a variable was set meanwhile.
     if resuming:
         environment = {name: value for name, value in environment.items() if name in MACHINE}
     return merge(from_file, environment, from_source(context, values, ParameterSource.COMMANDLINE))
@@ -337,6 +338,7 @@ def merge(*sources: Mapping[str, Any]) -> dict[str, Any]:
     """Merge mappings; later ones override. The three options for the length of a run replace each other."""
     merged: dict[str, Any] = {}
     for source in sources:
+        # --steps on the command line must win over epochs in the file: only one of them may be set.
         if any(name in source for name in LENGTHS):
             merged = {name: value for name, value in merged.items() if name not in LENGTHS}
         merged.update(source)

@@ -61,6 +61,7 @@ def note(message: str) -> None:
     """Write one line to standard error; a closed pipe is not an error."""
     if sys.stderr is None:
         return
+    # Messages are optional: a reader of standard error that has gone must not end a run.
     with contextlib.suppress(OSError):
         print(escape_line(message), file=sys.stderr, flush=True)
 

@@ -62,6 +62,7 @@ def _plot_curves(curves: dict[str, list[float]], console: "Console | None") -> N
     known = [math.log10(v) for values in curves.values() for v in values if 0 < v < math.inf]
     if not known:
         return
+    # One scale for all curves, at least `MIN_DECADES` high.
     high = max(known)
     low = min(*known, high - MIN_DECADES)
     label = max(map(len, curves)) + 2
@@ -99,6 +100,7 @@ def _print_coloured(report: "Report", show: int, console: "Console") -> None:
     from rich.text import Text
 
     text = Text()
+    # Tokens of several letters are words, which are separated by spaces.
     words = max(map(len, report.tokens)) > 1
     for token, mark in zip(report.tokens[:show], report.marks[:show], strict=True):
         text.append(escape_line(token), style=_style(mark, report.signed))
@@ -107,6 +109,7 @@ def _print_coloured(report: "Report", show: int, console: "Console") -> None:
 
 
 def _style(mark: float | None, signed: bool) -> str:
+    # Activations are used as they are; surprisal in nats is scaled.
     share = 0.0 if mark is None else mark if signed else mark / LARGEST_NATS
     size = min(abs(share), 1.0)
     if size < MIN_SHARE:

@@ -20,6 +20,7 @@ def to_plain(name: str, value: Any, kind: type) -> Any:
     An integer may be given as ``10.0``, `Decimal` or `Fraction`; a string as a path. A `bool` is not a number.
     """
     found = _unwrap(value)
+    # Conversions raise many types of errors; all mean that the value is not of this type.
     try:
         if kind is bool and isinstance(found, bool):
             return found
@@ -65,12 +66,14 @@ def _unwrap(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
+    # bool is a subclass of int, but true is not a number in a configuration file.
     return isinstance(value, numbers.Number) and not isinstance(value, bool | complex)
 
 
 def _whole(value: Any) -> int:
     if isinstance(value, int):
         return int(value)
+    # Compared before `int`, which would build an integer of a billion digits from Decimal('1e999999999').
     if not math.isfinite(value) or abs(value) > _LARGEST or int(value) != value:
         raise ValueError
     return int(value)

@@ -107,6 +107,7 @@ def stack_shapes(shape: StackShape) -> Shapes:
     shapes: Shapes = {}
     for n in range(shape.layers):
         for suffix in shape.suffixes:
+            # The order of torch.nn: all weights of a direction, then its biases; a dense layer has no recurrent ones.
             own: Shapes = {"weight_ih": (rows, shape.features(n)), "weight_hh": (rows, shape.hidden)}
             own |= {"bias_ih": (rows,), "bias_hh": (rows,)}
             shapes |= {

@@ -72,8 +72,10 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     others = [choice for choice in choices if choice not in GENERATORS[name].takes]
     if given := on_command_line(context, *others):
         raise click.UsageError(f"{given[0]} has no effect on {name}; leave it out")
+    # A generator: standard output is written while the lines are made.
     lines = make_lines(name, SyntheticOptions(**choices))
     if out is None:
+        # `output.write` flushes, which is slow for single lines.
         while some := list(islice(lines, LINES_PER_WRITE)):
             output.write("".join(some), raw=True)
         return
@@ -176,6 +178,7 @@ def _format_frequent_tokens(corpus: "Corpus") -> str:
     import numpy as np
 
     counts = np.bincount(corpus.ids, minlength=corpus.tokenizer.size)
+    # Stable, so that equally frequent tokens are in the order of their ids.
     order = np.argsort(-counts, kind="stable")[:FREQUENT_TOKENS]
     shares = 100 * counts[order] / len(corpus.ids)
     return "  ".join(f"'{corpus.tokenizer.token_text(int(i))}' {s:.1f}%" for i, s in zip(order, shares, strict=True))

@@ -26,9 +26,8 @@ SWEEP = click.IntRange(1)
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Print only the results.")
 @options.json_option
-@click.pass_context
 def command(
-    context: click.Context, /, config: str, texts: tuple[str, ...], out: str | None, jobs: int | None,
+    config: str, texts: tuple[str, ...], out: str | None, jobs: int | None,
     trials: int | None, journal: str | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train many configurations and report the best run.
@@ -54,7 +53,8 @@ def command(
     from fastrnn.sweep.trial_store import FileTrialStore, TrialStore
 
     space = read_space(config, texts, trials)
-    expand(space.data, "bytes")  # report a missing file once, not in every trial
+    # Report a missing file once, not in every trial.
+    expand(space.data, "bytes")
     folder = Path(out or f"runs/sweep-{Path(config).stem}")
     store: TrialStore
     if journal is None:
@@ -67,7 +67,7 @@ def command(
     outcome = run(space, store, folder, jobs or 1, progress)
     _show(outcome, as_json, space.trials)
     if outcome.signal is not None:
-        context.exit(128 + outcome.signal)
+        click.get_current_context().exit(128 + outcome.signal)
 
 
 class _Progress:
@@ -131,6 +131,7 @@ def _write_table(records: list["TrialRecord"]) -> None:
     from .. import output
     from ..formatting import duration, number
 
+    # Every trial varies the same settings.
     names = list(records[0]["settings"])
     rows = [["trial", *map(key_of, names), "steps", "time", "result"]]
     for record in records:

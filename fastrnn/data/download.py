@@ -94,14 +94,16 @@ def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list
     if name not in CORPORA:
         raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
     folder = data_folder() / name
-    _mirror()  # validated before the folder is created
+    # An invalid mirror is an error before the folder is created.
+    _mirror()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             return [_fetch_file(name, file, folder, progress) for file in CORPORA[name].files]
         finally:
+            # Succeeds only if the folder is empty: a failed download leaves nothing behind.
             with contextlib.suppress(OSError):
-                folder.rmdir()  # succeeds only if it is empty
+                folder.rmdir()
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
         raise OutputError(f"{where}: cannot write there: {why}; set FASTRNN_DATA to another folder") from None
@@ -109,12 +111,14 @@ def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list
 
 def _fetch_file(corpus: str, file: RemoteFile, folder: Path, progress: Progress) -> Path:
     kept, fetched = folder / file.local_name, folder / file.download_name
+    # Files were verified before they got their final name: comparing sizes is enough, and instant.
     if _size(kept) == (file.unpacked or file.size):
         return kept
     if _size(fetched) != file.size:
         part = folder / (file.download_name + ".part")
         _download(_address(corpus, file), part, file, progress)
         _check_digest(part, file)
+        # Only verified files get this name, so an interrupted download is never read as a corpus.
         os.replace(part, fetched)
     if file.member:
         unpack(fetched, file.member, file.unpacked, kept)
@@ -139,6 +143,7 @@ def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> Non
     """Download a file to ``part``, resuming until it is complete."""
     tries = 0
     while (done := _size(part)) != file.size:
+        # Longer than the whole file: left by another version of it.
         if done > file.size:
             part.unlink()
             continue
@@ -146,10 +151,12 @@ def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> Non
             _receive(url, part, done, file, progress)
         except (http.client.HTTPException, TimeoutError, ConnectionError, urllib.error.URLError) as error:
             if isinstance(error, urllib.error.HTTPError):
-                if error.code == 416:  # range not satisfiable: the file on the server has changed
+                # 416, range not satisfiable: the file on the server has changed.
+                if error.code == 416:
                     part.unlink()
                 raise _http_error(url, error) from None
             reason = getattr(error, "reason", None) or error
+            # Only attempts without a single new byte count: a slow, unstable connection may go through in the end.
             tries = 0 if _size(part) > done else tries + 1
             if tries >= _TRIES:
                 raise InputError(
@@ -163,10 +170,12 @@ def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> Non
 
 def _receive(url: str, part: Path, done: int, file: RemoteFile, progress: Progress) -> None:
     """Append the data of one connection to ``part``."""
+    # "identity": a server that compressed the transfer would make sizes and ranges meaningless.
     headers = {"User-Agent": "fastrnn", "Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
     with _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
+        # A server without support for ranges answers 200 and sends the whole file again.
         is_partial = response.status == 206
         if is_partial and not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
             raise InputError(f"{url}: the server sent another range than requested; try again later")

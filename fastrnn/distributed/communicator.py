@@ -62,6 +62,7 @@ class Communicator:
         """
         if batch < self.size:
             raise ConfigError(f"batch {batch} is too small for {self.size} processes; give each at least one stream")
+        # The bounds of neighbouring ranks are the same expression, so that no stream is missed or counted twice.
         return batch * self.rank // self.size, batch * (self.rank + 1) // self.size
 
     def run_on_rank0(self, call: Callable[[], Result]) -> Result:
@@ -130,6 +131,7 @@ def world() -> Communicator:
         ) from None
 
     communicator = MPICommunicator()
+    # Under the launcher of another MPI mpi4py sees a single process, and every process would train the same run.
     if communicator.size != size:
         raise BackendError(
             f"{_launch_description(size)}, but mpi4py sees {communicator.size}: the launcher is not of the MPI that "

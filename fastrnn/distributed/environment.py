@@ -17,6 +17,7 @@ _PREFIXES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_", "HYDRA_", "HYDI_", "MPI_
 def launcher_rank(environment: Mapping[str, str] | None = None) -> tuple[int, int]:
     """Return this process's rank and the number of ranks; (0, 1) without an MPI launcher."""
     environment = os.environ if environment is None else environment
+    # Both variables must hold numbers: a batch system may set the size alone, for a process that it does not launch.
     for size, rank in _NAMES:
         if _has_numbers(environment, size, rank):
             return int(environment[rank]), int(environment[size])

@@ -75,6 +75,7 @@ def run(space: Space, store: TrialStore, folder: Path, jobs: int, callback: Swee
                 for trial in running:
                     _collect_result(trial, store, callback)
                 break
+            # Locked trials will end in the other process: wait for them.
             if not running and not locked:
                 break
 

@@ -220,6 +220,7 @@ def _check(space: Space, source: str) -> None:
         if space.grid_size is not None:
             for number in range(space.trials):
                 space.config(space.settings(number))
+        # A range is valid if both of its ends are: the limits of each setting are an interval.
         for u in (0.0, 1 - 1e-9):
             space.config({name: value.value_at(u) for name, value in space.varied.items()})
     except ConfigError as error:

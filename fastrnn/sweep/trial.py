@@ -80,6 +80,7 @@ def main() -> int:
     job = json.load(sys.stdin)
     out, data = job["out"], job["data"] or [DEFAULT_CORPUS]
     try:
+        # A trial that was stopped, or whose sweep was killed, continues where it saved.
         if Path(out, "last.safetensors").exists():
             result = resume(out, inputs=data)
         else:

@@ -56,6 +56,7 @@ class Batches:
 
     def _shuffle_epoch(self, epoch: int) -> Positions:
         """Return the rows (batches, B) of an epoch."""
+        # The examples left out differ from epoch to epoch, because the order does.
         used = self.per_epoch * self.batch
         order = permutation(len(self.dataset), "epoch", self.seed, epoch)[:used]
 

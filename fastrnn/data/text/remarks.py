@@ -91,6 +91,7 @@ class LineEnds:
         if not chunk:
             return
         self.newlines += chunk.count(b"\n")
+        # CR LF may be cut in two by the end of a chunk.
         if self._after_return and chunk.startswith(b"\n"):
             self.pairs += 1
         if returns := chunk.count(b"\r"):
@@ -129,6 +130,7 @@ def invisible_remark(counts: Mapping[str, int]) -> str | None:
 def mixed_forms_remark(chars: str) -> str | None:
     """Return a warning if a letter occurs both composed and with a combining mark, else None."""
     known = set(chars)
+    # A letter is mixed if the vocabulary has it composed, and also its base letter and its combining mark.
     for char in chars:
         parts = unicodedata.normalize("NFD", char)
         if len(parts) == 2 and unicodedata.category(parts[1])[0] == "M" and known.issuperset(parts):

@@ -114,6 +114,7 @@ class CharTokenizer(Tokenizer):
         self._codes = code_points(chars)
         if not self.size:
             raise InputError("a vocabulary of characters needs at least one")
+        # `encode` searches the sorted code points.
         if (self._codes[1:] <= self._codes[:-1]).any():
             raise InputError("the characters of a vocabulary must be different and in ascending order")
         if ((self._codes >= 0xD800) & (self._codes <= 0xDFFF)).any():
@@ -228,6 +229,7 @@ class _CharDecoder(Decoder):
 
     def feed(self, ids: IdsLike) -> str:
         checked = self._tokenizer._check_ids(ids)
+        # Sampling decodes one id at a time.
         if checked.size < _FEW:
             return "".join([self._tokenizer.chars[i] for i in checked.tolist()])
         codes = self._tokenizer._codes[checked]

@@ -56,6 +56,7 @@ class Detokenizer:
             return "\n"
         closes, opens = self._quote(token)
         wide = _WIDE_CHARACTER.match(token) is not None
+        # Chinese and Japanese have no spaces between words.
         glue = self._glued or closes or token in _NO_SPACE_BEFORE or token.startswith("..") or wide or self._wide
         self._glued = opens or token in _NO_SPACE_AFTER
         self._wide = wide
@@ -74,9 +75,11 @@ def _end_sentence(match: re.Match[str]) -> str:
     """Return the same marks, followed by a line break unless they belong to an abbreviation."""
     found = match.group()
     first = match.group(1)
+    # Ideographic full stops never belong to abbreviations.
     if first is None:
         return found + "\n"
     before = _word_before(match.string, match.start())
+    # A single capital is an initial (J. S. Bach).
     abbreviated = found[0] == "." and (before in _ABBREVIATIONS or (len(before) == 1 and before.isupper()))
     if abbreviated or first.islower() or not first.isalpha():
         return found

@@ -231,6 +231,7 @@ class Table:
 
     def _choose_formats(self) -> None:
         """Choose one number format that fits all numeric columns, else one for each."""
+        # One file usually has one format; a column of its own decides only where that fails.
         shapes = {name: self.profiles[name].number_shapes for name in self.numeric}
         common = choose_format(shape for found in shapes.values() for shape in found)
         own = {

@@ -98,6 +98,7 @@ def get_label(row: Row, header: Header, answers: bool) -> str | None:
     label = row.fields[header.label].strip()
     if answers:
         require_text(label, "label", row.place)
+    # Vocabularies store labels as lines.
     if "\n" in label:
         raise row.place.error("the label holds a line break; give it a plain name")
     return label
@@ -160,7 +161,7 @@ def _parse_single_field(row: Row, name: str) -> Example:
 def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> tuple[str, str]:
     """Return the label, stripped of blanks, and the text; without ``answers`` the label may be empty."""
     _check_two_fields(fields, "label", "text", place)
-    label = fields[0].strip()
+    label = fields[0].strip()  # blanks around it are not part of a label
     if answers:
         require_text(label, "label", place)
     return label, require_text(fields[1], "text", place)
