@@ -49,6 +49,20 @@ def torch_ms(layers: int, hidden: int, batch: int, seq: int, seconds: float, pre
     return float(np.median(times)) * 1e3
 
 
+def print_row(sizes: tuple[int, int, int, int], seconds: float, precision: str) -> None:
+    """Measure and print one size: layers, hidden units, batch, window."""
+    layers, hidden, batch, _ = sizes
+    ours = bench_train("lstm", *sizes, precision=precision, seconds=seconds, device="cuda")
+    ms = ours["ms_per_step"]
+    row = f"{layers} x {hidden:<11} {batch:6} {ms:12.2f}"
+    try:
+        theirs = torch_ms(*sizes, seconds, precision)
+    except ImportError:
+        print(f"{row}   PyTorch is not installed  {ours['vectors']}")
+    else:
+        print(f"{row} {theirs:10.2f} {theirs / ms:17.2f}  {ours['vectors']}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
@@ -58,11 +72,11 @@ def main() -> None:
     print("layers x hidden  batch   fastrnn ms   cuDNN ms   cuDNN / fastrnn")
     for layers, hidden in SIZES:
         for batch in BATCHES:
-            sizes, how = (layers, hidden, batch, arguments.seq), (arguments.seconds, arguments.precision)
-            ours = bench_train("lstm", *sizes, precision=how[1], seconds=how[0], device="cuda")
-            theirs = torch_ms(*sizes, *how)
-            ms = ours["ms_per_step"]
-            print(f"{layers} x {hidden:<11} {batch:6} {ms:12.2f} {theirs:10.2f} {theirs / ms:17.2f}  {ours['vectors']}")
+            sizes = layers, hidden, batch, arguments.seq
+            try:
+                print_row(sizes, arguments.seconds, arguments.precision)
+            except Exception as error:  # the other sizes are still of interest
+                print(f"{layers} x {hidden:<11} {batch:6} {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

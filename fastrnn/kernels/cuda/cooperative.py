@@ -7,7 +7,11 @@ from .jit import SIMULATED
 from .launch_plan import LaunchPlan
 from .target import SHARED_WITHOUT_OPT_IN, TARGET
 
-_prepared: dict[tuple[int, tuple[Any, ...]], Any] = {}
+# Of each kernel, the launches (blocks, threads, bytes of shared memory) that are known to fit, and the
+# most shared memory that has been allowed. Kernels are kept by the caches of `recurrence`, so their
+# ids stay theirs.
+_fitting: set[tuple[int, int, int, int]] = set()
+_allowed: dict[int, int] = {}
 
 
 def launch_cooperative(compiled: Any, plan: LaunchPlan, *args: Any) -> None:
@@ -24,19 +28,21 @@ def launch_cooperative(compiled: Any, plan: LaunchPlan, *args: Any) -> None:
 
 def _prepare(compiled: Any, plan: LaunchPlan, args: tuple[Any, ...]) -> None:
     """Compile, allow the block its shared memory, and check that the grid fits; once for a plan."""
-    key = (id(compiled), plan[4:7])
-    if key in _prepared:
+    launch = (id(compiled), plan.blocks, plan.threads, plan.shared)
+    if launch in _fitting:
         return
     kernel = compiled.compile(tuple(compiled.typeof_pyval(arg) for arg in args))
-    if plan.shared > SHARED_WITHOUT_OPT_IN:
+    # A smaller plan must not take from a larger one of the same kernel what it was allowed.
+    if plan.shared > _allowed.get(id(compiled), SHARED_WITHOUT_OPT_IN):
         allow_shared_memory(kernel, plan.shared)
+        _allowed[id(compiled)] = plan.shared
     fitting = kernel.max_cooperative_grid_blocks(plan.threads, plan.shared)
     if fitting < plan.blocks:
         raise BackendError(
             f"{TARGET.name} can run {fitting} blocks of this layer at once, but it needs {plan.blocks}; "
             "use fewer --hidden, or --device cpu"
         )
-    _prepared[key] = kernel
+    _fitting.add(launch)
 
 
 def allow_shared_memory(kernel: Any, size: int) -> None:
