@@ -46,10 +46,13 @@ TASK_OPTIONS = ("tokens", "min_count", "seq")
     "--init-from", metavar="MODEL", type=options.MODEL, help="Start from this model's weights and vocabulary."
 )
 @click.option("--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with settings.")
+@click.option("--dry-run", is_flag=True, help="Choose the settings, time a few steps, print the plan and stop.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the result.")
 @options.json_option
 @click.pass_context
-def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, quiet: bool, **values: Any) -> None:
+def command(
+    context: click.Context, /, texts: tuple[str, ...], as_json: bool, quiet: bool, dry_run: bool, **values: Any
+) -> None:
     """Train a model on text or labelled data.
 
     DATA is a file (also compressed), a folder, a glob, or - for standard input; several are read in a stable order.
@@ -61,6 +64,10 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     --config file. Ctrl-C saves the state; --resume continues from it.
     """
     out, run, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
+    if dry_run and (run is not None or as_json or launcher_rank()[1] > 1):
+        raise click.UsageError(
+            "--dry-run prints the plan of a new run in one process; leave out --resume, --json or mpirun"
+        )
     if run is not None and (out is not None or init_from is not None):
         raise click.UsageError("--resume continues in its own run folder; leave out --out and --init-from")
     settings = resolve_settings(context, values, file, resuming=run is not None)
@@ -74,6 +81,13 @@ def command(context: click.Context, /, texts: tuple[str, ...], as_json: bool, qu
     from ..display import make_display
 
     with make_display(quiet or not first) as display:
+        if dry_run and config is not None:
+            from ..dry_run import show_plan
+
+            chosen, data = config, texts or _default(config)
+            show_plan(display, lambda folder, callback: train(data, chosen, folder, init_from=init_from,
+                                                              callback=callback, started=context.obj))  # fmt: skip
+            return
         if config is None:
             result = resume(run, settings, inputs=texts, callback=display, started=context.obj)
         else:

@@ -213,3 +213,17 @@ def test_example_in_every_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             continue  # needs the network; tests/data has it against a server on this machine
         done = invoke(*words[1:], text=text)
         assert done.stdout or "warmup" in words or Path(words[words.index("--out") + 1]).stat().st_size
+
+
+@pytest.mark.parametrize("length", [("--steps", "40"), ("--steps", "1"), ("--for", "20s")])
+def test_dry_run_prints_the_plan_and_keeps_nothing(
+    folder: Path, tmp_path: Path, length: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = invoke("train", str(folder / "text.txt"), "--dry-run", "--hidden", "8", "--threads", "1", *length)
+    rows = [line.split(maxsplit=1)[0] for line in done.stdout.splitlines()]
+    assert {"model", "data", "chosen"} <= set(rows)
+    assert ("time" in rows) == (length != ("--steps", "1"))
+    assert not list(tmp_path.iterdir())
+    assert invoke("train", "--dry-run", "--json", status=2).stderr.count("--dry-run") == 1
+    assert not invoke("train", "missing.txt", "--dry-run", status=1).stdout
