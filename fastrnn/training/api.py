@@ -25,6 +25,7 @@ from . import autotune
 from .callbacks import Callback, Result
 from .compile_ahead import compile_for_run
 from .loop import Loop, RunOutput, Validation
+from .progress_line import default_callback
 from .resume import FIXED, apply_changes, check_changes, check_data_is_here, check_files_are_here, extend
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
@@ -56,7 +57,8 @@ def train(
         config: Settings; those left open are chosen automatically. Default: `Config()`.
         out: Run folder to create. Default: a new one under ``runs``.
         init_from: Model file or run folder whose weights, vocabulary and sizes the new model starts from.
-        callback: Receives the events of the run, and can stop it.
+        callback: Receives the events of the run, and can stop it. Default: a line of progress in a terminal or
+            notebook, elsewhere nothing; `Callback()` is always silent.
         started: Start of the time budget, by `time.monotonic`. Default: now.
         raise_interrupt: Raise `KeyboardInterrupt` after saving when Ctrl-C stops the run (`SystemExit` for SIGTERM),
             so that a loop over trainings ends too. By default ``Result.stopped`` is "signal".
@@ -129,7 +131,8 @@ def resume(
         changes: Settings to change: a larger ``steps`` or ``epochs`` of the whole run, or ``for_``, a time from now
             on; ``threads``, ``eval_every``, ``save_every``, ``patience``, ``device``.
         inputs: The training data, if it has moved.
-        callback: Receives the events of the run, and can stop it.
+        callback: Receives the events of the run, and can stop it. Default: a line of progress in a terminal or
+            notebook, elsewhere nothing; `Callback()` is always silent.
         started: Start of the time budget, by `time.monotonic`. Default: now.
         raise_interrupt: As for `train`.
 
@@ -178,7 +181,9 @@ def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:
     """Return the callback on rank 0, and one that does nothing on the other ranks."""
-    return callback if callback is not None and group.rank == 0 else Callback()
+    if group.rank:
+        return Callback()
+    return callback if callback is not None else default_callback()
 
 
 def _new_folder(out: str | os.PathLike[str] | None, callback: Callback) -> tuple[RunFolder, RunLog]:
