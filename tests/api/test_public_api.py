@@ -578,6 +578,18 @@ print([name for name in sys.modules if name.startswith("fastrnn.training")])
     assert found.stdout == "[]\n", found.stderr
 
 
+@pytest.mark.parametrize("run", ["language-model", "classify"])
+def test_checkpoint_is_read_without_numba(folder: Path, run: str) -> None:
+    script = f"""
+import sys
+from fastrnn.checkpoint.checkpoint import load
+assert load("{run}/best.safetensors").parameters
+print("numba" in sys.modules)
+"""
+    found = python(script, folder)
+    assert found.stdout == "False\n", found.stderr
+
+
 @pytest.mark.parametrize("module", ["fastrnn", "fastrnn_cli"])
 @pytest.mark.parametrize("level", ["-O", "-OO"])
 def test_python_m_runs_the_program_with_all_its_help(module: str, level: str, tmp_path: Path) -> None:
