@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import kinds
 import numba
 import pytest
+from plain_kernels import compiled_only
 
 
 class Item(SimpleNamespace):
@@ -55,11 +56,13 @@ def test_every_test_of_this_run_has_one_kind(request: pytest.FixtureRequest) -> 
         assert sum(marker.name in kinds.NAMES for marker in item.iter_markers()) == 1, item.nodeid
 
 
+@compiled_only
 def test_unit_test_cannot_compile() -> None:
     with pytest.raises(AssertionError, match="this unit test compiles a kernel"):
         numba.njit(lambda: 1)()
 
 
+@compiled_only
 def test_unit_test_cannot_start_a_process() -> None:
     with pytest.raises(AssertionError, match="this unit test starts a process"):
         subprocess.run([sys.executable, "-c", ""], check=True)

@@ -1,11 +1,11 @@
-"""Any text trains: whatever bytes a file holds, it is read and comes back exactly, or is refused in one clear line.
+"""Guarantee: any text trains; it is read and reproduced exactly, or refused with one clear line.
 
-    python tests/faults/any_text.py                 # 10,000 random files, and the odd ones; about 5 minutes
+    python tests/faults/any_text.py                 # 10,000 random files, and the unusual ones; about 5 minutes
 
 Random byte strings of many kinds (noise, UTF-8 with errors, controls, long lines, gzip); all 256 bytes; all of Unicode;
-lone surrogates, NULs, CRLF, byte order marks; one line of 100 MB. Each is read as bytes, characters and words; the odd
-ones and some of the random ones are trained on for two steps and sampled from. Random bytes are also read as the files
-of every labelled task.
+lone surrogates, NULs, CRLF, byte order marks; one line of 100 MB. Each is read as bytes, characters and words; the
+unusual ones and some of the random ones are trained on for two steps and sampled from. Random bytes are also read as
+the files of every supervised task.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Promise: in a batch script every command leaves with a documented status, and without a traceback.
+"""Guarantee: in a batch script every command ends with a documented exit status and without a traceback.
 
-Each of the commands below runs in each of the surroundings: standard streams closed, full or read by nobody, no HOME,
-no terminal, LANG=C, a current folder that cannot be written or is gone, nohup. About 2 seconds for each of 126 runs:
+Each of the commands below runs in each of the environments: standard streams closed, full or without a reader, no HOME,
+no terminal, LANG=C, a current folder that is unwritable or deleted, nohup. About 2 seconds for each of 196 runs:
 
     python tests/faults/batch_scripts.py
 """

@@ -1,11 +1,11 @@
-"""A text that changes under a run is noticed, or makes no difference: nothing is mapped, all is read before training.
+"""Guarantee: data that change during a run are detected, or make no difference: all data are read before training.
 
     python tests/faults/changing_text.py            # 50 runs; about a minute
 
-While a run trains, its data is truncated, replaced, deleted, appended to, or a folder is put in its place: the run must
-end with the bits of one that was left alone. Then the run is resumed: for other data with an error of one line, the
-state as it was; when the data is back, with the same bits again. While data is being read, the same is done between two
-reads: the run trains on what it read, or says why it cannot.
+While a run trains, its data are truncated, replaced, deleted, appended to, or replaced by a folder: the run must end
+with the bits of an undisturbed one. Then the run is resumed: with other data it must fail with one line and keep its
+state; with the original data it must reach the same bits. While data are being read, the same changes happen between
+two reads: the run trains on what it read, or reports why it cannot.
 """
 
 import argparse

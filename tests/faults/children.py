@@ -1,6 +1,6 @@
-"""What the scripts share that stop runs and kill them: forked children that train, and a look at what they left.
+"""Helpers of the scripts that stop and kill runs: forked children that train, and checks of their files.
 
-A child is forked from a process that has every kernel loaded, so a thousand of them take minutes.
+A child is forked from a process that has loaded every kernel, so a thousand of them take minutes.
 """
 
 import contextlib

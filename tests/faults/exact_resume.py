@@ -1,9 +1,9 @@
-"""Promise: resume is exact; the bits at the end are those of a run that never stopped.
+"""Guarantee: resume is exact; the final bits are those of a run that never stopped.
 
     python tests/faults/exact_resume.py             # 100 stops for 1, 2 and 4 threads and two tasks; about 4 minutes
 
-Each run is stopped twice at random steps, by SIGINT, SIGTERM or SIGKILL, goes on, perhaps with another number of
-threads, and is compared with one that was left alone: weights, moments, states and progress of both checkpoints.
+Each run is stopped twice at random steps, by SIGINT, SIGTERM or SIGKILL, and resumed, perhaps with another number of
+threads. It is compared with an undisturbed run: weights, moments, states and progress of both checkpoints.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Promise: when the disk fails, the previous checkpoint loads, training goes on, and the exit status is right.
+"""Guarantee: when the disk fails, the previous checkpoint loads, training continues, and the exit status is right.
 
     python tests/faults/failing_disk.py             # every call, three errors, once and again; about 6 minutes
 
-All calls of a run that reach the disk are counted: mkdir, open, read, write, fsync, ftruncate, rename, close. Then the
-N-th fails, for every N, with ENOSPC, EIO and EINTR; and every N-th does. The run must end with 0 and the bits of one
-on a sound disk, or with 1 and one line; then the same command, or --resume, must reach those bits on a sound disk.
+Disk calls of a run are counted: mkdir, open, read, write, fsync, ftruncate, rename, close. Then the N-th call fails,
+for every N, with ENOSPC, EIO and EINTR; and every N-th call does. The run must end with 0 and the bits of one on a
+working disk, or with 1 and one line; then the same command, or --resume, must reach those bits on a working disk.
 """
 
 import argparse

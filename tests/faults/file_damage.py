@@ -1,4 +1,4 @@
-"""Ways to damage a model file, from one flipped bit to a header that was written to do harm."""
+"""Ways to damage a model file, from one flipped bit to a hostile header."""
 
 import copy
 import json

@@ -1,10 +1,10 @@
-"""Promise: a full disk is survived; training goes on, warns once, tries again, and nothing good is lost.
+"""Guarantee: training survives a full disk; it continues, warns once, retries, and loses no checkpoint.
 
     python tests/faults/full_disk.py                # 30 times full and free again, on 1 MB; about a minute
 
-A run trains on a file system of 1 MB (a tmpfs, if this user may mount one; else one that is simulated, where a write
-takes half of what it is given and then fails). It is filled to the last byte, training is watched going on, both states
-are read, the disk is freed, and the next save must succeed; at the end all is as on a disk that was never full.
+A run trains on a file system of 1 MB (a tmpfs, if this user may mount one; else a simulated one, where a write takes
+half of its bytes and then fails). The disk is filled to the last byte; training must continue and both states must
+load. The disk is freed; the next save must succeed, and at the end all is as on a disk that was never full.
 """
 
 import argparse

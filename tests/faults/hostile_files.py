@@ -1,4 +1,4 @@
-"""Large files that are written to take a reader's time and memory."""
+"""Large files that are written to exhaust a reader's time and memory."""
 
 import json
 import math

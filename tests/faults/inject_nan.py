@@ -1,10 +1,10 @@
-"""Promise: NaN never reaches a file.
+"""Guarantee: NaN never reaches a file.
 
     python tests/faults/inject_nan.py               # 23 places, two tasks, once, often and always; about two minutes
 
-NaN or infinity is put into a place of a run that is going on: a weight, its gradient, a moment, a carried state, a
-loss, the rate. Training must recover and end with 0, or give up with 4 and one line; and whenever a file has been
-written, and at the end, all numbers in both checkpoints and in their progress are finite.
+NaN or infinity is put into a running training: a weight, its gradient, a moment, a carried state, a loss, the learning
+rate. Training must recover and end with 0, or give up with 4 and one line. After every save and at the end,
+all numbers in both checkpoints and in their progress must be finite.
 """
 
 import argparse

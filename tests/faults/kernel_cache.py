@@ -1,10 +1,10 @@
-"""The kernel cache is never wrong: whatever happens to its files, a run computes the right answer.
+"""Guarantee: the kernel cache is never wrong; whatever happens to its files, a run computes the right answer.
 
     python tests/faults/kernel_cache.py             # everything, about 5 minutes
 
-50 processes start at once on an empty cache, half of them for another type; 200 are killed while they compile; 100
-files are damaged; kernels that others call are edited; the cache is read-only, somebody else's, no folder, or on a full
-disk. Each process must give the right answer, and what is kept must be right.
+50 processes start at once with an empty cache, half of them for another type; 200 are killed while they compile; 100
+files are damaged; kernels that others call are edited; the cache is read-only, owned by another user, not a folder, or
+on a full disk. Each process must give the right answer, and the cached kernels must be right.
 """
 
 import argparse

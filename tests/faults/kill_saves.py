@@ -1,11 +1,11 @@
-"""Promise: a checkpoint is old or new, never broken; and the log survives.
+"""Guarantee: a checkpoint is old or new, never broken; and the log survives.
 
     python tests/faults/kill_saves.py               # 1,000 kills, 200 of them inside a save; about 4 minutes
 
-A run that saves every 5 steps is killed (SIGKILL) at a random moment, looked at, and started again by the command that
-a batch script would give, until it is done; then the next. After every kill both states must load, at most 5 steps may
-be lost, every line of the log but the last must be JSON; the next start must leave no litter; and a run that was killed
-all the way must end with the bits of one that was left alone.
+A run that saves every 5 steps is killed (SIGKILL) at a random moment, checked, and restarted by the command that a
+batch script would give, until it is done. After every kill both states must load, at most 5 steps may be lost, and
+every line of the log but the last must be JSON; the next start must remove temporary files; and a run that was
+killed many times must end with the bits of an undisturbed one.
 """
 
 import argparse

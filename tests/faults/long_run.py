@@ -1,4 +1,4 @@
-"""Promise: a long run holds; resident memory grows by less than 1% between a tenth of the run and its end.
+"""Guarantee: memory is bounded; resident memory grows by less than 1% between a tenth of a run and its end.
 
 Trains a language model, with a validation every 200 steps and a save every 100, and then a classifier, each for the
 given time, and reads the resident memory from /proc a few times a second. Takes twice ``--minutes`` (Linux only):

@@ -1,7 +1,7 @@
-"""A model of a disk whose power can fail: what was done to it, and every state in which a cut can leave it.
+"""A model of a disk that loses power: the operations done on it, and every state that a power loss can leave.
 
-Of an operation on names (mkdir, create, rename, unlink) nothing is sure before its folder was flushed, of a write
-before its file was. A cut may keep any part of the rest, in any order.
+An operation on names (mkdir, create, rename, unlink) is durable only after its folder was flushed, a write only after
+its file was. A power loss may keep any part of the rest, in any order.
 """
 
 import itertools

@@ -1,6 +1,6 @@
-"""Promise: N ranks on B/N streams each train what one process trains on B, within rounding, over 1,000 steps.
+"""Guarantee: N ranks on B/N streams each train the same as one process on B, within rounding, over 1,000 steps.
 
-Two LSTM layers on 13 streams with dropout and resets, float64 and float32, on 1 to 4 ranks here; prints the greatest
+Two LSTM layers on 13 streams with dropout and resets, float64 and float32, on 1 to 4 local ranks. Prints the largest
 difference of any parameter, and fails above 1e-12 and 1e-4. Needs mpi4py and its launcher. Takes some minutes:
 
     python tests/faults/many_ranks.py --steps 1000

@@ -1,10 +1,10 @@
-"""A damaged model is noticed: mutated files give one clear line, quickly and in little memory, or a sound model.
+"""Guarantee: a damaged model file is detected: one clear line, quickly and in little memory, or a valid model.
 
     python tests/faults/model_files.py              # 100,000 mutated files and 10,000 flipped bits, about 6 minutes
 
-Files of every vocabulary and every task are damaged in the ways of `file_damage.py`. Each is refused with a
-`CheckpointError` of one printable line, or it is a model that can be shown and taken apart. None takes more than 1 s of
-this process's time, or more memory than 64 MB and twice its size.
+Files of every tokenizer and every task are damaged in the ways of `file_damage.py`. Each is refused with a
+`CheckpointError` of one printable line, or it is a valid model. None takes more than 1 s of CPU time, or more memory
+than 64 MB and twice its size.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python tests/faults/model_fuzz.py --minutes 60
 
-Starts from the sound files of `model_samples.py`, and keeps every mutated file that takes the reader along a way (from
-one line to the next) that no file took before, to mutate it further. Each file must be refused with one clear line, or
-be a sound model that gives its own content again.
+Starts from the valid files of `model_samples.py`, and keeps every mutated file that reaches a new branch (a new pair of
+consecutive lines), to mutate it further. Each file must be refused with one clear line, or be a valid model that saves
+to the same content.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Small sound model files, one for each kind of vocabulary and each task, without training: what is damaged."""
+"""Small valid model files without training, one for each kind of tokenizer and each task: the files to damage."""
 
 import math
 import sys

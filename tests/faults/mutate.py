@@ -1,8 +1,8 @@
-"""Promise: the tests of checkpoints, vocabularies, batches and sampling notice when that code is changed.
+"""Guarantee: the tests of checkpoints, tokenizers, batches and sampling detect changes in that code.
 
-Changes one thing at a time in a copy of the sources (a comparison, an operator, a number, a condition, a statement left
-out) and runs the tests that belong to it; a change that no test notices is printed. The text of error messages is left
-alone. Some thousand changes, a second or more for each:
+Changes one thing at a time in a copy of the sources (a comparison, an operator, a number, a condition, a deleted
+statement) and runs the tests that belong to it; a change that no test detects is printed. Error messages are not
+changed. Some thousand changes, a second or more for each:
 
     python tests/faults/mutate.py checkpoint              # one subject of SUBJECTS; none: all
     python tests/faults/mutate.py sampling --every 10     # every tenth change

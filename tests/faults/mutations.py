@@ -1,4 +1,4 @@
-"""All small changes of a module's syntax tree that its tests should notice."""
+"""All small mutations of a module's syntax tree that its tests should detect."""
 
 import ast
 import copy

@@ -1,10 +1,10 @@
-"""No network, no code: what the program asks of Python, watched by an audit hook.
+"""Guarantee: no network and no foreign code; what the program asks of Python is recorded by an audit hook.
 
     python tests/faults/no_network.py               # twenty command lines; about half a minute
 
-Every command but ``data fetch`` runs without a socket (but the pair by which signals wake its own threads), an address
-or another program; ``data fetch`` is run too, to see that the hook would tell. Reading a model file, sound or damaged,
-opens that file and nothing else: it runs, compiles, imports and unpickles nothing.
+Every command but ``data fetch`` runs without a socket (except the pair by which signals wake its own threads), an
+address or another program; ``data fetch`` is run too, to check that the hook detects it. Reading a model file, valid or
+damaged, opens that file and nothing else: it runs, compiles, imports and unpickles nothing.
 """
 
 import argparse

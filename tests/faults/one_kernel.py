@@ -1,4 +1,4 @@
-"""A process that compiles one small kernel, or finds it in the cache: what `kernel_cache.py` starts and kills.
+"""A process that compiles one small kernel, or finds it in the cache: `kernel_cache.py` starts and kills it.
 
 Prints "ready" before it needs the kernel, then a JSON object: the answer, and whether it came from the cache.
 """

@@ -1,11 +1,11 @@
-"""Promise: when the power fails, there is the old checkpoint or the new one, never neither.
+"""Guarantee: after a power loss there is the old checkpoint or the new one, never neither.
 
-    python tests/faults/power_cut.py                # every state that a cut can leave; about two minutes
+    python tests/faults/power_cut.py                # every state that a power loss can leave; about two minutes
 
 The operations of saves, and of a whole new run, are recorded; after each of them the power fails in `lost_power.Disk`,
-in every way it can. A file that is saved must hold the old bytes or the new ones, and the new ones as soon as the save
-has returned; the states of a run must load and fit together, be those of the last save that returned or of a later one,
-and the run must go on from there.
+in every possible way. A file that is saved must hold the old bytes or the new ones, and the new ones as soon as the
+save has returned; the states of a run must load and match, be those of the last save that returned or of a later
+one, and the run must resume from them.
 """
 
 import argparse

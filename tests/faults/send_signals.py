@@ -1,12 +1,12 @@
-"""Promise: signals are heard at any time; the state is saved, the status is 143 or 130, a second one ends it at once.
+"""Guarantee: signals work at any time: the state is saved, the status is 143 or 130, a second signal ends it at once.
 
     python tests/faults/send_signals.py             # 100 SIGTERM, 100 SIGINT, 40 second signals; about 15 minutes
 
-The program itself is started, as a user starts it: a language model with samples, a classifier, a run that goes on; a
-fifth of them with no kernel compiled yet. The signal comes at a random moment from the start of the process to its
-end. Within 2 s it must have left, with both states sound; if training had begun, the log tells its end, and the last
-state is the one that the log tells of. A second signal must end even a run whose steps take seconds within 0.3 s.
-Signals before our first instruction, which Python itself answers, and after the last are counted and sent again.
+The program itself is started, as a user starts it: a language model with samples, a classifier, a resumed run; a fifth
+of them with an empty kernel cache. The signal comes at a random moment between the start and the end of the process.
+Within 2 s it must have ended, with both states valid; if training had begun, the log must record its end, and the last
+state must be the one in the log. A second signal must end even a run whose steps take seconds within 0.3 s. Signals
+before our first instruction, which Python itself handles, and after the last are counted and sent again.
 """
 
 import argparse

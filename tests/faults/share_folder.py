@@ -1,8 +1,8 @@
-"""Promise: two runs do not share a folder; of those started together on one --out one works, the others say so.
+"""Guarantee: two runs never share a folder; of those started together with one --out, one works and the others fail.
 
     python tests/faults/share_folder.py             # 100 times 4 processes; about a minute
 
-Half of the folders hold what a start that was killed has left; and a run that is going on is resumed by others.
+Half of the folders contain the files of a killed start; and a running training is resumed by others.
 """
 
 import argparse

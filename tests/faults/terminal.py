@@ -1,12 +1,12 @@
-"""What a stranger wrote cannot drive the terminal: texts, models, labels and file names full of control characters.
+"""Guarantee: untrusted text cannot control the terminal: texts, models, labels and file names full of controls.
 
     python tests/faults/terminal.py                 # some sixty command lines on a pseudo-terminal; about a minute
 
-Every C0 and C1 control, DEL, escape sequences (colours, the cursor, the title, the clipboard, questions that the
-terminal answers), bidirectional controls and line separators go through every command that shows them: in the texts,
-the vocabulary and the labels of models, the answers, progress, errors, names of files and of columns, settings, and the
-environment. What arrives at the terminal may hold line ends, tabs, and the few sequences by which this program itself
-draws in colour; with ``--raw``, and only then, the characters themselves.
+Every C0 and C1 control, DEL, escape sequences (colours, the cursor, the title, the clipboard, queries that the terminal
+answers), bidirectional controls and line separators go through every command that shows them: in texts, in the
+vocabulary and the labels of models, in answers, progress, errors, names of files and columns, settings, and the
+environment. The output may hold newlines, tabs, and the few sequences by which this program itself draws in colour;
+with ``--raw``, and only then, the characters themselves.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Promise: several hosts train the model that one process trains, whatever their network; a lost host ends the job.
+"""Guarantee: several hosts train the model that one process trains, on any network; a lost host ends the job.
 
     sudo python tests/faults/two_hosts.py           # two hosts, three networks; about two minutes
 
-The hosts are network namespaces of this machine, each with a name of its own, joined by a virtual cable whose rate is
-limited (`tc tbf`); ranks speak TCP alone. Prints what `bench train` says of the exchange; trains a model on both, which
-must equal that of one process; then kills the second host's rank: the job must end, and the last save be whole. Linux,
-root, iproute2, and mpi4py with Open MPI.
+The hosts are network namespaces of this machine, each with its own name, joined by a virtual cable whose rate is
+limited (`tc tbf`); ranks communicate by TCP only. Prints the communication time of `bench train`; trains a model on
+both, which must equal that of one process; then kills the second host's rank: the job must end, and the last
+checkpoint be whole. Linux, root, iproute2, and mpi4py with Open MPI.
 """
 
 import argparse
