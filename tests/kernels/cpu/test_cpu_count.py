@@ -106,7 +106,7 @@ def test_count_without_proc_has_no_quota(tmp_path):
 )
 def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    replace(monkeypatch, cpu_count, "cpu_quota", lambda: quota)
+    replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: quota)
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setenv("PYTHON_CPU_COUNT", chosen)
     assert count_usable_cpus() == expected
@@ -114,6 +114,6 @@ def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quo
 
 def test_count_follows_the_python_cpu_count_option(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    replace(monkeypatch, cpu_count, "cpu_quota", lambda: None)
+    replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert count_usable_cpus() == 5
