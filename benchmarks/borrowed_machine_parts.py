@@ -107,9 +107,14 @@ def compare_losses(rehearse: bool) -> None:
 
 
 def measure_threads(program: str, rehearse: bool) -> None:
-    """Print characters a second of each size for each number of threads, a process for each number."""
+    """Print characters a second of each size for each number of threads, a process for each number.
+
+    A line is printed as soon as it is measured, as the part may be stopped.
+    """
     counts = [count for count in THREADS if count <= (os.cpu_count() or 1)][: 2 if rehearse else None]
-    rates: dict[int, list[float]] = {}
+    sizes = [f"{precision} {layers}x{hidden} batch {batch}" for precision, layers, hidden, batch in _sizes(rehearse)]
+    print(f"> LSTM, chars/s of {program} (speed-up over 1 thread): {'; '.join(sizes)}")
+    first: list[float] = []
     for count in counts:
         environment = {**os.environ, "OMP_NUM_THREADS": str(count), "MKL_NUM_THREADS": str(count)}
         environment.pop("NUMBA_ENABLE_CUDASIM", None)
@@ -117,15 +122,12 @@ def measure_threads(program: str, rehearse: bool) -> None:
         done = subprocess.run(
             [sys.executable, __file__, "rate", *options], env=environment, stdout=subprocess.PIPE, text=True
         )
-        rates[count] = [float(word) for word in done.stdout.split()] if done.returncode == 0 else []
-    if not any(rates.values()):
-        sys.exit(f"{program} could not be measured")
-    print(f"> LSTM, chars/s of {program} on {', '.join(map(str, counts))} threads")
-    for n, (precision, layers, hidden, batch) in enumerate(_sizes(rehearse)):
-        row = [rates[count][n] if n < len(rates[count]) else float("nan") for count in counts]
-        speedups = " ".join(f"{rate / row[0]:.1f}" for rate in row)
-        figures = " ".join(f"{rate:,.0f}" for rate in row)
-        print(f"> {precision:8} {layers}x{hidden} batch {batch:3}: {figures}   (speed-up {speedups})")
+        if done.returncode:
+            sys.exit(f"{program} could not be measured on {count} threads")
+        rates = [float(word) for word in done.stdout.split()]
+        first = first or rates
+        figures = "; ".join(f"{rate:,.0f} ({rate / one:.1f})" for rate, one in zip(rates, first, strict=True))
+        print(f"> {count:2} threads: {figures}")
 
 
 def _sizes(rehearse: bool) -> tuple[tuple[str, int, int, int], ...]:
