@@ -15,6 +15,20 @@ The element types of A and B select the arithmetic; C has the type of the sums:
     float32, float32     float64, float64      one multiply-add per k, fused if the CPU has FMA
     float32, uint16      B is bfloat16, widened as it is loaded: half the memory traffic
     int32, int32         A and B are pairs of bfloat16, two k side by side: the bfloat16 dot instruction
+
+Each shape (1 to MR rows, 1 or NR vectors) is a function of its own: the number of sums must be known
+when registers are assigned, and a tile of few rows would waste most of a full one. The inner loop of
+float32 on AVX2, with 6 x 2 sums in ymm0 to ymm11, for one k (`tests/kernels/cpu/test_micro_kernel.py`
+compares it with the compiled code):
+
+    vmovups       b, ymm12              B[k, 0:8]
+    vmovups       b + 32, ymm13         B[k, 8:16]
+    vbroadcastss  a, ymm14              A[0, k], eight times
+    vfmadd231ps   ymm12, ymm14, ymm0    C[0, 0:8]  += A[0, k] * B[k, 0:8]
+    vfmadd231ps   ymm13, ymm14, ymm1    C[0, 8:16] += A[0, k] * B[k, 8:16]
+    vbroadcastss  a + row, ymm14        A[1, k]; likewise for rows 1 to 5
+
+On AVX-512 there are 6 x 4 sums in zmm registers: four loads, six broadcasts and 24 multiply-adds.
 """
 
 from collections.abc import Sequence
