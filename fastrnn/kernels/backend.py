@@ -46,7 +46,35 @@ class Target(Protocol):
         """Whether AMX tile registers are available."""
 
 
-class Backend(Protocol):
+class Memory(Protocol):
+    """Arrays of a device: the part of `Backend` that parameters need."""
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """C-contiguous zeros on the device."""
+
+    def copy(self, to: Array, values: Any) -> None:
+        """``to[...] = values``; either may be on the host or on the device."""
+
+    def copy_state(self, to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> None:
+        """to (N, B, H)[n, lo:hi] = values (M, B, H)[m, lo:hi], without views of device arrays."""
+
+    def clear(self, array: Array, lo: int, hi: int) -> None:
+        """array[lo:hi] = 0."""
+
+    def clone(self, array: Array) -> Array:
+        """A copy on the same device."""
+
+    def to_device(self, array: Array) -> Array:
+        """The array on the device."""
+
+    def to_host(self, array: Array) -> Array:
+        """The array as a NumPy array, not necessarily a copy."""
+
+    def synchronize(self) -> None:
+        """Wait until all work started on the device is done."""
+
+
+class Backend(Memory, Protocol):
     """Kernels and constants of a device.
 
     T time steps, B batch rows, H hidden units, F input features, V tokens or outputs, G gates. P is
@@ -74,32 +102,6 @@ class Backend(Protocol):
     """Whether supervised tasks run on this device."""
     Pool: Callable[..., Any]
     """Pool(threads): the threads that call kernels; see `fastrnn.kernels.cpu.thread_pool`."""
-
-    # --- memory ---
-
-    def zeros(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-        """C-contiguous zeros on the device."""
-
-    def copy(self, to: Array, values: Any) -> None:
-        """``to[...] = values``; either may be on the host or on the device."""
-
-    def copy_state(self, to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> None:
-        """to (N, B, H)[n, lo:hi] = values (M, B, H)[m, lo:hi], without views of device arrays."""
-
-    def clear(self, array: Array, lo: int, hi: int) -> None:
-        """array[lo:hi] = 0."""
-
-    def clone(self, array: Array) -> Array:
-        """A copy on the same device."""
-
-    def to_device(self, array: Array) -> Array:
-        """The array on the device."""
-
-    def to_host(self, array: Array) -> Array:
-        """The array as a NumPy array, not necessarily a copy."""
-
-    def synchronize(self) -> None:
-        """Wait until all work started on the device is done."""
 
     # --- threads ---
 

@@ -1,14 +1,12 @@
 """Sequence encoder: ids or numbers -> embeddings, if the model has them -> a stack of layers."""
 
-from typing import Any
-
 import numpy as np
 
 from ..config import Config
 from ..kernels.cpu.thread_pool import Part
 from .layers import Rows
-from .padding import Padding, pad_left
-from .parameters import Array, Parameters
+from .padding import pad_left
+from .parameters import Array, ModelWeights
 from .spec import ModelSpec, has_embeddings, input_stack
 from .stack import Dropout, Stack, State
 
@@ -20,31 +18,21 @@ class SequenceEncoder:
     further columns (tag: the outputs of the character stack). Characters are one-hot.
     """
 
-    def __init__(
-        self,
-        kernels: Any,
-        config: Config,
-        spec: ModelSpec,
-        prefix: str,
-        weights: Parameters,
-        gradients: Parameters,
-        packed: np.dtype[Any],
-    ) -> None:
-        self.kernels = kernels
-        self.stack = Stack(kernels, input_stack(config, spec, prefix), weights, gradients, packed)
+    def __init__(self, weights: ModelWeights, config: Config, spec: ModelSpec, prefix: str) -> None:
+        self.kernels = weights.kernels
+        self.stack = Stack(weights, input_stack(config, spec, prefix))
         self.tokens = spec.tokens
         self.has_embeddings = has_embeddings(config, spec)
         if self.has_embeddings:
-            self.table = weights["embed.weight"]
-            self._dtable = gradients["embed.weight"]
+            self.table = weights.parameters["embed.weight"]
+            self._dtable = weights.gradients["embed.weight"]
 
-        # Set by `load`: (T, B), the padding and the ids (T, B); with embeddings also the stack's
-        # input and its gradient, (T, B, F).
+        # See `load`: (T, B), the padding and the ids (T, B); with embeddings also the stack's input
+        # and its gradient, (T, B, F).
         self._window = (0, 0)
-        self.rows: Padding
-        self._ids: Array
-        self.x: Array
-        self.dx: Array
+        self.rows = pad_left(0, ())
+        self._ids = np.zeros((0, 0), np.int32)
+        self.x, self.dx = self._window_arrays(0, 0)
 
     @property
     def embedding_size(self) -> int:
@@ -57,9 +45,7 @@ class SequenceEncoder:
         self.rows = pad_left(steps, lengths)
         self.stack.allocate(steps, batch)
         if self._window != (steps, batch) and self.has_embeddings:
-            width = self.stack.shape.inputs
-            self.x = self.kernels.zeros((steps, batch, width), self.stack.dtype)
-            self.dx = self.kernels.zeros((steps, batch, width), self.stack.dtype)
+            self.x, self.dx = self._window_arrays(steps, batch)
         self._window = (steps, batch)
         self._ids = np.ascontiguousarray(x, np.int32) if self.tokens else np.zeros((steps, batch), np.int32)
 
@@ -72,6 +58,10 @@ class SequenceEncoder:
             dense_input = np.ascontiguousarray(numbers, self.stack.dtype)
         self.stack.load(self._ids, dense_input, rows=self.rows)
         self.stack.set_state(self.stack.zero_state(batch))
+
+    def _window_arrays(self, steps: int, batch: int) -> tuple[Array, Array]:
+        size = (steps, batch, self.stack.shape.inputs)
+        return self.kernels.zeros(size, self.stack.dtype), self.kernels.zeros(size, self.stack.dtype)
 
     def pack(self, part: Part, backward: bool) -> None:
         """Pack this part of the weights."""

@@ -1,7 +1,5 @@
 """Output heads: a linear layer and its loss."""
 
-from typing import Any
-
 import numpy as np
 
 from ..kernels.cpu.thread_pool import Part
@@ -15,25 +13,20 @@ class OutputHead:
     """A linear layer with K outputs and one of three losses (`fastrnn.kernels.cpu.output_losses`).
 
     Args:
-        kernels: Kernels of the device.
         linear: The linear layer.
         kind: `CLASSES`: softmax and cross-entropy; `NUMBERS`: half the squared error; `BITS`:
             sigmoid and binary cross-entropy.
     """
 
-    def __init__(self, kernels: Any, linear: Linear, kind: str) -> None:
-        self.kernels = kernels
+    def __init__(self, linear: Linear, kind: str) -> None:
+        self.kernels = linear.kernels
         self.linear = linear
         self.kind = kind
 
-        # Set by `load`: (T, B), outputs (T, B, K), losses (T, B), the targets.
+        # See `load`: (T, B), outputs (T, B, K), losses (T, B), dx without columns, the targets.
         self._window = (0, 0)
-        self.outputs: Array
-        self.losses: Array
-        self._no_dx: Array
-        self._targets: Array | None
-        # Set by `loss` for `accumulate`: the input (T, B, M).
-        self._x: Array
+        self.outputs, self.losses, self._no_dx = self._window_arrays(0, 0)
+        self._targets: Array | None = None
 
     def load(self, steps: int, batch: int, targets: Array | None) -> None:
         """Set the targets of the next window.
@@ -46,12 +39,14 @@ class OutputHead:
         """
         if self._window != (steps, batch):
             self._window = (steps, batch)
-            zeros, dtype = self.kernels.zeros, self.linear.dtype
-            self.outputs = zeros((steps, batch, self.linear.outputs), dtype)
-            self.losses = zeros((steps, batch), dtype)
-            self._no_dx = zeros((steps, batch, 0), dtype)
+            self.outputs, self.losses, self._no_dx = self._window_arrays(steps, batch)
         target_dtype = np.int32 if self.kind == CLASSES else self.linear.dtype
         self._targets = None if targets is None else np.ascontiguousarray(targets, target_dtype)
+
+    def _window_arrays(self, steps: int, batch: int) -> tuple[Array, Array, Array]:
+        zeros, dtype = self.kernels.zeros, self.linear.dtype
+        outputs = zeros((steps, batch, self.linear.outputs), dtype)
+        return outputs, zeros((steps, batch), dtype), zeros((steps, batch, 0), dtype)
 
     def loss(self, rows: Rows, x: Array, scale: float, dx: Array | None) -> None:
         """Compute `losses` (T, B) from x (T, B, M).
@@ -60,7 +55,6 @@ class OutputHead:
         unless None, that of x.
         """
         assert self._targets is not None
-        self._x = x
         if self.kind == CLASSES:
             wanted_dx = self._no_dx if dx is None else dx
             self.linear.cross_entropy(rows, x, self._targets, scale, self.outputs, self.losses, wanted_dx)
@@ -80,6 +74,6 @@ class OutputHead:
         elif self.kind == BITS:
             self.kernels.probabilities(self.outputs, *rows)
 
-    def accumulate(self, part: Part) -> None:
-        """Add this part of the weight gradients, after `loss`."""
-        self.linear.accumulate(part, self.outputs, self._x)
+    def accumulate(self, part: Part, x: Array) -> None:
+        """Add this part of the weight gradients, after `loss` of x (T, B, M)."""
+        self.linear.accumulate(part, self.outputs, x)

@@ -17,7 +17,7 @@ from ..kernels.cpu.thread_pool import Part
 from .layers import Layer
 from .matmul_mode import threads_per_layer
 from .network import Network, State
-from .parameters import Array
+from .parameters import Array, ModelWeights
 
 # A thread's first unit is a multiple of this, the alignment of vectors and of cache lines.
 _UNIT_ALIGNMENT = 16
@@ -40,10 +40,10 @@ class IncrementalDecoder:
         self.network = network
         self._bias = bias
 
-        # Set by `set_state`: B; for each part the kernel's arguments of every layer; its logits.
-        self._batch: int
-        self._layer_arguments: list[tuple[DecoderLayer, ...]]
-        self._logits: list[Array]
+        # See `set_state`: B; for each part the kernel's arguments of every layer; its logits.
+        self._batch = 0
+        self._layer_arguments: list[tuple[DecoderLayer, ...]] = []
+        self._logits: list[Array] = []
 
         hidden = network.shape.hidden
         threads = threads_per_layer(network.kernels, hidden, count, network.pool.threads)
@@ -149,4 +149,5 @@ def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:
             # Rows of the weights are (G, H): take these units of every gate.
             gates = array.reshape(shape.gates, shape.hidden, *array.shape[1:])
             weights[name] = np.concatenate(gates[:, first:end])
-    return [Layer(network.kernels, shape, n, "", weights, weights, network.packed) for n in range(shape.layers)]
+    sliced = ModelWeights(network.kernels, weights, weights, network.packed)  # without gradients: nothing is trained
+    return [Layer(sliced, shape, n, "") for n in range(shape.layers)]

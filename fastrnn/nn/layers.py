@@ -12,62 +12,82 @@ a linear map.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cells import CELLS
 from ..kernels.arguments import LayerGradients, LayerInput, LayerWeights, OutputGradients, OutputLayer, Targets
+from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part
 from ..shapes import StackShape
 from .matmul_mode import BF16X3_MIN_WIDTH
-from .parameters import Array
+from .parameters import Array, ModelWeights
 
 Rows = tuple[int, int]
 
 
+class Packing(NamedTuple):
+    """A weight and its packed form, the arguments of the kernel `pack`.
+
+    Args:
+        matrix: The weight (G*H, F), gates of H rows.
+        gate_order: Order of the gates in the packed form, (G,).
+        gate_rows: H.
+        transposed: Whether the packed form is that of the transpose, (F, G*H), for the forward pass.
+        packed: The packed form.
+        panels: Micro-panels of the packed form, the units of work that threads divide.
+    """
+
+    matrix: Array
+    gate_order: Array
+    gate_rows: int
+    transposed: bool
+    packed: Array
+    panels: int
+
+    @classmethod
+    def allocate(
+        cls, kernels: Backend, matrix: Array, gate_order: Array, *, transposed: bool, packed: np.dtype[Any]
+    ) -> "Packing":
+        """Return the packing of a weight into a new array of element type ``packed``."""
+        rows, columns = matrix.shape
+        k, n = (columns, rows) if transposed else (rows, columns)
+        array = kernels.zeros(kernels.packed_size(k, n, packed), packed)
+        return cls(matrix, gate_order, rows // len(gate_order), transposed, array, kernels.panels(n, matrix.dtype))
+
+
 class Linear:
-    """z = W x + b with weight W (K, M) and bias b (K,), for x (T, B, M)."""
+    """z = W x + b with weight W (K, M) and bias b (K,), for x (T, B, M).
 
-    def __init__(
-        self, kernels: Any, weight: str, bias: str, weights: Mapping[str, Array], gradients: Mapping[str, Array],
-        packed: np.dtype[Any],
-    ) -> None:  # fmt: skip
-        """Allocate the packed weights.
+    Args:
+        weights: The weights of the model.
+        weight: Name of W.
+        bias: Name of b.
+    """
 
-        Args:
-            kernels: Kernels of the device.
-            weight: Name of the weight.
-            bias: Name of the bias.
-            weights: Parameters of the model.
-            gradients: Their gradients.
-            packed: Element type of the packed weights, see `packed_dtype`.
-        """
-        self.kernels = kernels
-        self.weight = weights[weight]
-        self.bias = weights[bias]
-        self.dweight = gradients[weight]
-        self.dbias = gradients[bias]
+    def __init__(self, weights: ModelWeights, weight: str, bias: str) -> None:
+        self.kernels = kernels = weights.kernels
+        self.weight = weights.parameters[weight]
+        self.bias = weights.parameters[bias]
+        self.dweight = weights.gradients[weight]
+        self.dbias = weights.gradients[bias]
         self.outputs, self.inputs = self.weight.shape
         self.dtype = self.weight.dtype
 
         # The model's width decided on BF16X3; a narrow output layer is faster without it.
-        if packed == np.uint32 and self.outputs < BF16X3_MIN_WIDTH:
-            packed = self.dtype
-        size = kernels.packed_size
-        self.w = kernels.zeros(size(self.inputs, self.outputs, packed), packed)
-        self.w_back = kernels.zeros(size(self.outputs, self.inputs, packed), packed)
+        packed = self.dtype if weights.packed == np.uint32 and self.outputs < BF16X3_MIN_WIDTH else weights.packed
+        order = np.zeros(1, np.int64)  # one gate of K rows
+        self._forward = Packing.allocate(kernels, self.weight, order, transposed=True, packed=packed)
+        self._backward = Packing.allocate(kernels, self.weight, order, transposed=False, packed=packed)
+        self.w = self._forward.packed
+        self.w_back = self._backward.packed
         self._packed = OutputLayer(self.w, self.bias, self.w_back)
-        self._order = np.zeros(1, np.int64)  # one gate of K rows
 
     def pack(self, part: Part, backward: bool) -> None:
         """Pack this part of the weights; with ``backward`` also the transpose."""
-        k = self.kernels
-        panels = part.range(k.panels(self.outputs, self.dtype))
-        k.pack(self.weight, self._order, self.outputs, True, self.w, *panels)
-        if backward:
-            panels = part.range(k.panels(self.inputs, self.dtype))
-            k.pack(self.weight, self._order, self.outputs, False, self.w_back, *panels)
+        for *weight, panels in (self._forward, self._backward) if backward else (self._forward,):
+            self.kernels.pack(*weight, *part.range(panels))
 
     def forward(self, rows: Rows, x: Array, z: Array) -> None:
         """Compute z (T, B, K) from x (T, B, M)."""
@@ -104,31 +124,20 @@ class Layer:
     the recurrent weights still have all units as inputs.
     """
 
-    def __init__(
-        self,
-        kernels: Any,
-        shape: StackShape,
-        n: int,
-        suffix: str,
-        weights: Mapping[str, Array],
-        gradients: Mapping[str, Array],
-        packed: np.dtype[Any],
-    ) -> None:
-        self.kernels = kernels
+    def __init__(self, weights: ModelWeights, shape: StackShape, n: int, suffix: str) -> None:
+        self.kernels = kernels = weights.kernels
         self.one_hot = n == 0 and shape.one_hot
         self.cell_class = kernels.CELLS[shape.cell]
         spec = CELLS[shape.cell]
         self.has_cell_state = spec.has_cell_state
         self.order = np.array(spec.input_order)
-        self._identity = np.arange(spec.gate_count)  # the gate order of the recurrent weights
 
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names)
-        self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (
-            gradients[f"{shape.prefix}.{name}_l{n}{suffix}"] for name in names
-        )
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        names = [f"{shape.prefix}.{kind}_l{n}{suffix}" for kind in kinds]
+        self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights.parameters[name] for name in names)
+        self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (weights.gradients[name] for name in names)
 
-        self.width, recurrent = self.w_hh.shape  # G*H, units that are fed back
+        self.width = self.w_hh.shape[0]  # G*H
         self.hidden = self.width // shape.gates
         self.columns = spec.column_blocks * self.hidden
         self.features = 0 if self.one_hot else shape.features(n)
@@ -138,42 +147,49 @@ class Layer:
         # the biases.
         self.table = kernels.zeros((shape.inputs if self.one_hot else 1, self.columns), dtype)
         self._dtable = kernels.zeros(self.table.shape, dtype)
-        size = kernels.packed_size
-        self.w_x = kernels.zeros(size(self.features, self.width, packed), packed)
-        self.w_h = kernels.zeros(size(recurrent, self.width, packed), packed)
-        self.w_x_back = kernels.zeros(size(self.width, self.features, packed), packed)
-        self.w_h_back = kernels.zeros(size(self.width, recurrent, packed), packed)
+
+        # Packed weights. One-hot inputs have the table instead of a product. Only the input weights have their
+        # gates in another order than torch.nn.
+        packed = weights.packed
+        identity = np.arange(spec.gate_count)
+        self._forward = [Packing.allocate(kernels, self.w_hh, identity, transposed=True, packed=packed)]
+        self._backward = [Packing.allocate(kernels, self.w_hh, identity, transposed=False, packed=packed)]
+        self.w_h = self._forward[0].packed
+        self.w_h_back = self._backward[0].packed
+        self.w_x = self.w_x_back = kernels.zeros(0, packed)
+        if self.features:
+            self._forward.append(Packing.allocate(kernels, self.w_ih, self.order, transposed=True, packed=packed))
+            self._backward.append(Packing.allocate(kernels, self.w_ih, self.order, transposed=False, packed=packed))
+            self.w_x = self._forward[1].packed
+            self.w_x_back = self._backward[1].packed
         self._weights = LayerWeights(self.w_x, self.w_h, self.width)
         self._weights_back = LayerWeights(self.w_x_back, self.w_h_back, self.width)
         self._gradients = LayerGradients(self.dw_ih, self.dw_hh, self._dtable)
         self._no_outputs = kernels.zeros((0, 0, 0), dtype)
 
-        # The arrays of the window, set by `allocate`; backward turns dh, dc from the gradient of
-        # the last state into that of the first.
-        self.cell: Any
-        self._states_after: Array  # a view of cell.h, (T, B, H)
-        self.outputs: Array
-        self.dh: Array
-        self.dc: Array
-        # Of the window's size, for a kernel argument that is not used.
-        self._no_ids: Array
-        self._no_x: Array
+        # The arrays of the window, see `allocate`; backward turns dh, dc from the gradient of the
+        # last state into that of the first. The last two are for a kernel argument that is not used.
+        self.cell, self.outputs, self.dh, self.dc, self._no_ids, self._no_x = self._window_arrays(0, 0)
+        self._states_after = self.cell.h[1:]  # a view (T, B, H), kept since making one takes long on a GPU
 
     def allocate(self, steps: int, batch: int) -> None:
         """Allocate the arrays for windows of T = ``steps`` and B = ``batch``."""
-        zeros = self.kernels.zeros
-        hidden = self.hidden
-        self.cell = self.cell_class(
-            zeros((steps, batch, self.columns), self.dtype),
-            zeros((steps + 1, batch, hidden), self.dtype),
-            zeros((steps + 1, batch, hidden if self.has_cell_state else 0), self.dtype),
-        )
+        arrays = self._window_arrays(steps, batch)
+        self.cell, self.outputs, self.dh, self.dc, self._no_ids, self._no_x = arrays
         self._states_after = self.cell.h[1:]
-        self.outputs = zeros((steps, batch, hidden), self.dtype)
-        self.dh = zeros((batch, hidden), self.dtype)
-        self.dc = zeros((batch, hidden if self.has_cell_state else 0), self.dtype)
-        self._no_ids = zeros((steps, batch), np.int32)
-        self._no_x = zeros((steps, batch, 0), self.dtype)
+
+    def _window_arrays(self, steps: int, batch: int) -> tuple[Any, Array, Array, Array, Array, Array]:
+        zeros, dtype, hidden = self.kernels.zeros, self.dtype, self.hidden
+        cell_states = hidden if self.has_cell_state else 0
+        cell = self.cell_class(
+            zeros((steps, batch, self.columns), dtype),
+            zeros((steps + 1, batch, hidden), dtype),
+            zeros((steps + 1, batch, cell_states), dtype),
+        )
+        outputs = zeros((steps, batch, hidden), dtype)
+        dh = zeros((batch, hidden), dtype)
+        dc = zeros((batch, cell_states), dtype)
+        return cell, outputs, dh, dc, zeros((steps, batch), np.int32), zeros((steps, batch, 0), dtype)
 
     @property
     def window_arrays(self) -> list[Array]:
@@ -222,17 +238,8 @@ class Layer:
         k.table_forward(
             self.table, self.w_ih, self.b_ih, self.b_hh, self.order, self.one_hot, *part.range(self.columns)
         )
-        self._pack(part, self.w_hh, self._identity, True, self.w_h)
-        if backward:
-            self._pack(part, self.w_hh, self._identity, False, self.w_h_back)
-        if self.features:
-            self._pack(part, self.w_ih, self.order, True, self.w_x)
-            if backward:
-                self._pack(part, self.w_ih, self.order, False, self.w_x_back)
-
-    def _pack(self, part: Part, matrix: Array, order: Array, transposed: bool, packed: Array) -> None:
-        panels = self.kernels.panels(matrix.shape[0 if transposed else 1], self.dtype)
-        self.kernels.pack(matrix, order, self.hidden, transposed, packed, *part.range(panels))
+        for *weight, panels in (*self._forward, *self._backward) if backward else self._forward:
+            k.pack(*weight, *part.range(panels))
 
     def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""
@@ -275,32 +282,24 @@ class DenseLayer:
     one_hot = False
     has_cell_state = False
 
-    def __init__(
-        self,
-        kernels: Any,
-        shape: StackShape,
-        n: int,
-        suffix: str,
-        weights: Mapping[str, Array],
-        gradients: Mapping[str, Array],
-        packed: np.dtype[Any],
-    ) -> None:
+    def __init__(self, weights: ModelWeights, shape: StackShape, n: int, suffix: str) -> None:
         weight, bias = (f"{shape.prefix}.{name}_l{n}{suffix}" for name in ("weight_ih", "bias_ih"))
-        self.linear = Linear(kernels, weight, bias, weights, gradients, packed)
-        self.kernels = kernels
+        self.linear = Linear(weights, weight, bias)
+        self.kernels = weights.kernels
         self.hidden = shape.hidden
         self.dtype = self.linear.dtype
         self.pack = self.linear.pack
 
-        # The arrays of the window, (T, B, H), set by `allocate`.
-        self.outputs: Array
-        self._dz: Array
+        # The arrays of the window, (T, B, H), see `allocate`.
+        self.outputs, self._dz = self._window_arrays(0, 0)
 
     def allocate(self, steps: int, batch: int) -> None:
         """Allocate the arrays for windows of T = ``steps`` and B = ``batch``."""
-        zeros = self.kernels.zeros
-        self.outputs = zeros((steps, batch, self.hidden), self.dtype)
-        self._dz = zeros((steps, batch, self.hidden), self.dtype)
+        self.outputs, self._dz = self._window_arrays(steps, batch)
+
+    def _window_arrays(self, steps: int, batch: int) -> tuple[Array, Array]:
+        size = (steps, batch, self.hidden)
+        return self.kernels.zeros(size, self.dtype), self.kernels.zeros(size, self.dtype)
 
     @property
     def window_arrays(self) -> list[Array]:

@@ -11,7 +11,7 @@ from ..kernels.cpu.thread_pool import Part, Pool
 from ..shapes import ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
-from .parameters import Array, Parameters
+from .parameters import Array, ModelWeights, Parameters
 from .stack import Dropout, Stack, State
 
 __all__ = ["Network", "State", "Training"]
@@ -87,17 +87,15 @@ class Network:
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
         self.packed = packed_dtype(self.kernels, self.dtype, matmul_mode, shape.hidden)
-        self.stack = Stack(self.kernels, shape.stack, self.parameters, self.gradients, self.packed)
-        self.out = Linear(self.kernels, "out.weight", "out.bias", self.parameters, self.gradients, self.packed)
+        weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed)
+        self.stack = Stack(weights, shape.stack)
+        self.out = Linear(weights, "out.weight", "out.bias")
 
-        # Set by `allocate`: (T, B), logits (T, B, V), losses (T, B), and dy without columns for
-        # a pass that needs no gradient.
-        self._window = (0, 0)
-        self.logits: Array
-        self.losses: Array
-        self._no_dy: Array
-        self._targets: Array  # (T, B), set by `load`
-        self._top: Array  # the outputs (T, B, H) of the stack, set by `run` for `accumulate`
+        # Arrays of the window, see `allocate`: logits (T, B, V), losses (T, B), and dy without
+        # columns for a pass that needs no gradient.
+        self._window = (0, 0)  # (T, B)
+        self.logits, self.losses, self._no_dy = self._window_arrays(0, 0)
+        self._targets = self.kernels.zeros((0, 0), np.int32)  # (T, B), see `load`
 
     @classmethod
     def from_config(cls, config: Config, vocab: int) -> "Network":
@@ -219,14 +217,14 @@ class Network:
         """Allocate the arrays for windows of T = ``steps`` and B = ``batch``, if the size changed."""
         if self._window == (steps, batch):
             return
-        zeros = self.kernels.zeros
         self.stack.allocate(steps, batch)
-        self.logits = zeros((steps, batch, self.shape.vocab), self.dtype)
-        self.losses = zeros((steps, batch), self.dtype)
-        self._no_dy = zeros((steps, batch, 0), self.dtype)
-        # So that `accumulate` can be compiled before the first window has run.
-        self._top = self.stack.dy
+        self.logits, self.losses, self._no_dy = self._window_arrays(steps, batch)
         self._window = (steps, batch)
+
+    def _window_arrays(self, steps: int, batch: int) -> tuple[Array, Array, Array]:
+        zeros = self.kernels.zeros
+        logits = zeros((steps, batch, self.shape.vocab), self.dtype)
+        return logits, zeros((steps, batch), self.dtype), zeros((steps, batch, 0), self.dtype)
 
     def window_bytes(self) -> int:
         """Return the bytes of the window's arrays: no weights, gradients or optimizer state."""
@@ -235,13 +233,13 @@ class Network:
     def run(self, rows: Rows, training: Training | None) -> None:
         """Run some batch rows forward, and for training backward, through all layers."""
         dropout, scale = training or Training()
-        self._top = self.stack.forward(rows, dropout)
+        outputs = self.stack.forward(rows, dropout)
         dy = self._no_dy if training is None else self.stack.dy
-        self.out.cross_entropy(rows, self._top, self._targets, scale, self.logits, self.losses, dy)
+        self.out.cross_entropy(rows, outputs, self._targets, scale, self.logits, self.losses, dy)
         if training is not None:
             self.stack.backward(rows, dropout)
 
     def accumulate(self, part: Part) -> None:
         """Add this part of the weight gradients, summed over all rows and steps."""
         self.stack.accumulate(part)
-        self.out.accumulate(part, self.logits, self._top)
+        self.out.accumulate(part, self.logits, self.stack.outputs)

@@ -1,12 +1,15 @@
 """Parameters in one flat array, with a named view for each tensor."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..shapes import ModelShape, parameter_shapes
+
+if TYPE_CHECKING:
+    from ..kernels.backend import Backend, Memory
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +28,7 @@ class Parameters(Mapping[str, Array]):
         self,
         shapes: Mapping[str, tuple[int, ...]] | ModelShape,
         dtype: npt.DTypeLike = np.float32,
-        kernels: Any = None,
+        kernels: "Memory | None" = None,
     ) -> None:
         if isinstance(shapes, ModelShape):
             shapes = parameter_shapes(shapes)
@@ -60,3 +63,19 @@ class Parameters(Mapping[str, Array]):
     def on_host(self) -> dict[str, Array]:
         """Return name -> NumPy array on the host; on the CPU these are the views themselves."""
         return {name: self.kernels.to_host(view) for name, view in self.items()}
+
+
+class ModelWeights(NamedTuple):
+    """The weights that the layers of a model take theirs from, and the device that holds them.
+
+    Args:
+        kernels: Kernels of the device.
+        parameters: Parameters by name.
+        gradients: Their gradients, by the same names.
+        packed: Element type of packed weights, see `fastrnn.nn.matmul_mode.packed_dtype`.
+    """
+
+    kernels: "Backend"
+    parameters: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+    packed: np.dtype[Any]

@@ -1,7 +1,7 @@
 """A stack of unidirectional or bidirectional layers, with its arrays for one window."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..kernels.cpu.thread_pool import Part
 from ..shapes import StackShape
 from .layers import DenseLayer, Layer, Rows
 from .padding import Padding
-from .parameters import Array
+from .parameters import Array, ModelWeights
 
 State = dict[str, Array]
 
@@ -34,6 +34,26 @@ class Dropout(NamedTuple):
     batch: int = 0
 
 
+class StackBuffers(NamedTuple):
+    """Arrays (T, B, ...) of a stack for one window. The last four are for bidirectional stacks.
+
+    Args:
+        dropped: Of each layer, the outputs after dropout, (T, B, D*H).
+        dy: Two buffers (T, B, D*H), which are dy and dx of a layer by turns.
+        reversed: Of each layer, the reversed input.
+        dreversed: Gradients of the reversed input: of layer 0, and of the layers above it.
+        joined: Of each layer, the concatenated outputs of both directions, (T, B, 2H).
+        halves: Gradients of the outputs of each direction, (T, B, H).
+    """
+
+    dropped: list[Array]
+    dy: list[Array]
+    reversed: Sequence[Array] = ()
+    dreversed: Sequence[Array] = ()
+    joined: Sequence[Array] = ()
+    halves: Sequence[Array] = ()
+
+
 class Stack:
     """L layers with D directions of H units each.
 
@@ -43,49 +63,32 @@ class Stack:
     (L*D, B, H) in torch.nn's order: of each layer the forward direction, then the backward one.
 
     Args:
-        kernels: Kernels of the device.
+        weights: The weights of the model.
         shape: Sizes of the stack.
-        weights: Parameters of the model.
-        gradients: Their gradients.
-        packed: Element type of the packed weights, see `packed_dtype`.
     """
 
-    def __init__(
-        self,
-        kernels: Any,
-        shape: StackShape,
-        weights: Mapping[str, Array],
-        gradients: Mapping[str, Array],
-        packed: np.dtype[Any],
-    ) -> None:
-        self.kernels = kernels
+    def __init__(self, weights: ModelWeights, shape: StackShape) -> None:
+        self.kernels = weights.kernels
         self.shape = shape
         layer_class = Layer if CELLS[shape.cell].is_recurrent else DenseLayer
-        self.layers = [
-            [layer_class(kernels, shape, n, suffix, weights, gradients, packed) for suffix in shape.suffixes]
-            for n in range(shape.layers)
+        # The directions of layer 0, then those of layer 1, ...
+        self.flat_layers = [
+            layer_class(weights, shape, n, suffix) for n in range(shape.layers) for suffix in shape.suffixes
         ]
-        self.flat_layers = [direction for layer in self.layers for direction in layer]
-        self.dtype: np.dtype[Any] = self.flat_layers[0].dtype
-        self._no_resets: Array = kernels.zeros((0, 0), np.uint8)
+        directions = len(shape.suffixes)
+        starts = range(0, len(self.flat_layers), directions)
+        self.layers = [self.flat_layers[start : start + directions] for start in starts]
+        self.dtype = self.flat_layers[0].dtype
+        self._no_resets = self.kernels.zeros((0, 0), np.uint8)
 
-        # Set by `allocate`: (T, B); of each layer the outputs after dropout; two buffers that are
-        # dy and dx of a layer by turns; the input of each layer and, last, the stack's outputs.
-        self._window = (0, 0)
-        self.dropped: list[Array]
-        self._dy: list[Array]
-        self._inputs: list[Array | None]
-        # Of a bidirectional stack: reversed inputs and their gradients, the concatenated outputs,
-        # and the gradient of each direction's outputs.
-        self._reversed: list[Array]
-        self._dreversed: list[Array]
-        self._joined: list[Array]
-        self._halves: list[Array]
-        # Set by `load`: ids (T, B) in both orders, the padding, and the resets of the state.
-        self._ids: Array
-        self._reversed_ids: Array
-        self._rows: Padding | None
-        self._resets: Array
+        self._window = (0, 0)  # (T, B) of the buffers, see `allocate`
+        self._buffers = self._make_buffers(0, 0)
+        # The input of each layer and, last, the stack's outputs, (T, B, ...): see `load` and `forward`.
+        self._inputs: list[Array | None] = [None] * (shape.layers + 1)
+        # See `load`: ids (T, B) in both orders, the padding, and the resets of the state.
+        self._ids = self._reversed_ids = self.kernels.zeros((0, 0), np.int32)
+        self._rows: Padding | None = None
+        self._resets = self._no_resets
 
     def zero_state(self, batch: int) -> State:
         """Return zeros, name -> (L*D, B, H)."""
@@ -96,39 +99,53 @@ class Stack:
         """Allocate the arrays for windows of T = ``steps`` and B = ``batch``, if the size changed."""
         if self._window == (steps, batch):
             return
-
-        def zeros(width: int) -> Array:
-            array: Array = self.kernels.zeros((steps, batch, width), self.dtype)
-            return array
-
-        shape = self.shape
         for layer in self.flat_layers:
             layer.allocate(steps, batch)
-        self.dropped = [zeros(shape.outputs) for _ in self.layers]
-        self._dy = [zeros(shape.outputs) for _ in range(2)]
-        if shape.bidirectional:
-            widths = [0 if shape.one_hot else shape.inputs] + [shape.outputs] * (shape.layers - 1)
-            self._reversed = [zeros(width) for width in widths]
-            # All layers above the first have the same width and share one gradient buffer.
-            self._dreversed = [zeros(width) for width in widths[:2]]
-            self._joined = [zeros(shape.outputs) for _ in self.layers]
-            self._halves = [zeros(shape.hidden) for _ in range(2)]
-        self._inputs = [None] * (shape.layers + 1)
+        self._buffers = self._make_buffers(steps, batch)
+        self._inputs = [None] * (self.shape.layers + 1)
         self._window = (steps, batch)
+
+    def _make_buffers(self, steps: int, batch: int) -> StackBuffers:
+        def zeros(count: int, width: int) -> list[Array]:
+            return [self.kernels.zeros((steps, batch, width), self.dtype) for _ in range(count)]
+
+        shape = self.shape
+        dropped, dy = zeros(shape.layers, shape.outputs), zeros(2, shape.outputs)
+        if not shape.bidirectional:
+            return StackBuffers(dropped, dy)
+        first, above = 0 if shape.one_hot else shape.inputs, shape.layers - 1
+        return StackBuffers(
+            dropped,
+            dy,
+            reversed=zeros(1, first) + zeros(above, shape.outputs),
+            # All layers above the first have the same width and share one gradient buffer.
+            dreversed=zeros(1, first) + zeros(min(above, 1), shape.outputs),
+            joined=zeros(shape.layers, shape.outputs),
+            halves=zeros(2, shape.hidden),
+        )
 
     def window_bytes(self) -> int:
         """Return the bytes of the arrays of the allocated window."""
-        arrays = [*self.dropped, *self._dy]
-        if self.shape.bidirectional:
-            arrays += [*self._reversed, *self._dreversed, *self._joined, *self._halves]
+        arrays = [array for buffers in self._buffers for array in buffers]
         for layer in self.flat_layers:
             arrays += layer.window_arrays
         return sum(array.nbytes for array in arrays)
 
     @property
+    def dropped(self) -> list[Array]:
+        """The outputs of each layer after dropout, (T, B, D*H)."""
+        return self._buffers.dropped
+
+    @property
     def dy(self) -> Array:
         """The buffer for the gradient of the outputs (T, B, D*H), to fill before `backward`."""
-        return self._dy[0]
+        return self._buffers.dy[0]
+
+    @property
+    def outputs(self) -> Array:
+        """The outputs (T, B, D*H) of the last `forward`; before it an array of that size."""
+        outputs = self._inputs[-1]
+        return self.dy if outputs is None else outputs
 
     def load(self, ids: Array, x: Array | None, resets: Array | None = None, rows: Padding | None = None) -> None:
         """Set the input of the next window.
@@ -176,8 +193,9 @@ class Stack:
             layer[0].forward(rows, self._ids, x, self._resets)
             y = self._join(rows, n, x) if self.shape.bidirectional else layer[0].get_outputs(self._resets)
             if dropout.keep_prob < 1:
-                self._apply_dropout(self.dropped[n], y, dropout, n, rows)
-                y = self.dropped[n]
+                dropped = self._buffers.dropped[n]
+                self._apply_dropout(dropped, y, dropout, n, rows)
+                y = dropped
             self._inputs[n + 1] = x = y
         assert x is not None
         return x
@@ -188,7 +206,7 @@ class Stack:
         Writes dx (T, B, F), the gradient of the input, unless it is None. `accumulate` then adds the
         gradients of the weights; `get_state_gradient` returns that of the initial state.
         """
-        dy, dy_below = self._dy
+        dy, dy_below = self._buffers.dy
         for n in reversed(range(len(self.layers))):
             if dropout.keep_prob < 1:
                 self._apply_dropout(dy, dy, dropout, n, rows)
@@ -206,7 +224,7 @@ class Stack:
         for n, layer in enumerate(self.layers):
             layer[0].accumulate(part, self._ids, self._inputs[n])
             if self.shape.bidirectional:
-                x = None if self._inputs[n] is None else self._reversed[n]
+                x = None if self._inputs[n] is None else self._buffers.reversed[n]
                 layer[1].accumulate(part, self._reversed_ids, x)
 
     def _join(self, rows: Rows, n: int, x: Array | None) -> Array:
@@ -215,10 +233,11 @@ class Stack:
         forward, backward = self.layers[n]
         reversal = self._rows.reversal
         if x is not None:
-            self.kernels.gather(self._reversed[n], x, reversal, *rows)
-            x = self._reversed[n]
+            reversed_x = self._buffers.reversed[n]
+            self.kernels.gather(reversed_x, x, reversal, *rows)
+            x = reversed_x
         backward.forward(rows, self._reversed_ids, x, self._resets)
-        both = self._joined[n]
+        both = self._buffers.joined[n]
         self.kernels.join(both, forward.get_outputs(self._resets), backward.get_outputs(self._resets), reversal, *rows)
         return both
 
@@ -226,9 +245,10 @@ class Stack:
         """Run both directions of layer n backward from dy (T, B, 2H)."""
         assert self._rows is not None
         reversal = self._rows.reversal
-        self.kernels.split(*self._halves, dy, reversal, *rows)
-        dreversed = None if dx is None else self._dreversed[min(n, 1)]
-        for layer, half, dx_half in zip(self.layers[n], self._halves, (dx, dreversed), strict=True):
+        halves = self._buffers.halves
+        self.kernels.split(*halves, dy, reversal, *rows)
+        dreversed = None if dx is None else self._buffers.dreversed[min(n, 1)]
+        for layer, half, dx_half in zip(self.layers[n], halves, (dx, dreversed), strict=True):
             layer.backward(rows, half, dx_half, self._resets)
         if dx is not None:
             # dx is the sum over both directions; the second is still in reversed order.

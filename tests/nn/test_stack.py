@@ -10,7 +10,7 @@ from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.kernels.cpu import ops
 from fastrnn.kernels.cpu.thread_pool import Part
 from fastrnn.nn.padding import pad_left
-from fastrnn.nn.parameters import Parameters
+from fastrnn.nn.parameters import ModelWeights, Parameters
 from fastrnn.nn.stack import Dropout, Stack
 from fastrnn.reference import CELLS as TEXTBOOK
 from fastrnn.reference import Weights, bidirectional_backward, bidirectional_forward
@@ -28,7 +28,8 @@ def make_stack(cell, layers, rng, *, bidirectional=True, one_hot=False, dtype="f
     shape = StackShape(cell, layers, hidden, V if one_hot else F, one_hot, bidirectional)
     parameters, gradients = (Parameters(stack_shapes(shape), dtype) for _ in range(2))
     parameters.flat[...] = rng.normal(scale=SCALE, size=parameters.flat.size)
-    return Stack(ops, shape, parameters, gradients, np.dtype(dtype)), parameters, gradients
+    weights = ModelWeights(ops, parameters, gradients, np.dtype(dtype))
+    return Stack(weights, shape), parameters, gradients
 
 
 def make_input(rng, one_hot, dtype="float64"):

@@ -14,7 +14,7 @@ from ..initialisation import Shape
 from ..layers import Linear, Rows
 from ..matmul_mode import packed_dtype
 from ..network import Training
-from ..parameters import Array, Parameters
+from ..parameters import Array, ModelWeights, Parameters
 from ..spec import ModelSpec, parameter_shapes
 from ..stack import Dropout, State
 
@@ -96,6 +96,7 @@ class SupervisedModel:
         self.pool: Pool = share_with.pool if share_with else self.kernels.Pool(threads or config.threads)
         self.parameters: Parameters = share_with.parameters if share_with else Parameters(shapes, self.dtype)
         self.gradients = Parameters(shapes, self.dtype)
+        self.weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed)
         self._build()
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "SupervisedModel":
@@ -156,7 +157,7 @@ class SupervisedModel:
     def _make_linear(self, name: str) -> Linear:
         """Return a linear layer with the parameters ``name.weight`` and ``name.bias``."""
         weight, bias = f"{name}.weight", f"{name}.bias"
-        return Linear(self.kernels, weight, bias, self.parameters, self.gradients, self.packed)
+        return Linear(self.weights, weight, bias)
 
     def _build(self) -> None:
         """Create the layers of the model."""

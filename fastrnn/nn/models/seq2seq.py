@@ -180,9 +180,7 @@ class EncoderDecoder(ConditionalDecoder):
 
     def _build(self) -> None:
         super()._build()
-        self.encoder = SequenceEncoder(
-            self.kernels, self.config, self.spec, "encoder", self.parameters, self.gradients, self.packed
-        )
+        self.encoder = SequenceEncoder(self.weights, self.config, self.spec, "encoder")
         self.bridges = {}
         if self.config.bidirectional:
             for name in CELLS[self.config.cell].states:

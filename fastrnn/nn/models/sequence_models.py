@@ -22,10 +22,8 @@ class PerStepModel(SupervisedModel):
     head: OutputHead
 
     def _build(self) -> None:
-        self.encoder = SequenceEncoder(
-            self.kernels, self.config, self.spec, "rnn", self.parameters, self.gradients, self.packed
-        )
-        self.head = OutputHead(self.kernels, self._make_linear("out"), self._output_kind())
+        self.encoder = SequenceEncoder(self.weights, self.config, self.spec, "rnn")
+        self.head = OutputHead(self._make_linear("out"), self._output_kind())
 
     def _output_kind(self) -> str:
         """Return the kind of `OutputHead`."""
@@ -87,7 +85,11 @@ class PerStepModel(SupervisedModel):
 
     def _accumulate(self, part: Part) -> None:
         self.encoder.accumulate(part)
-        self.head.accumulate(part)
+        self.head.accumulate(part, self._head_input())
+
+    def _head_input(self) -> Array:
+        """Return the input of the head in the last batch, (T, B, M)."""
+        return self.encoder.stack.outputs
 
 
 class SymbolTagger(PerStepModel):
@@ -128,6 +130,9 @@ class FinalOutputModel(PerStepModel):
     def _predict_rows(self, rows: Rows) -> None:
         self._summarise(rows, Dropout())
         self.head.predict(rows, self._summary)
+
+    def _head_input(self) -> Array:
+        return self._summary
 
     def _summarise(self, rows: Rows, dropout: Dropout) -> None:
         """Compute the summary of some rows: final outputs and, if the head has room, means."""

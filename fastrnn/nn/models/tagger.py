@@ -60,7 +60,7 @@ class Tagger(PerStepModel):
     def _build(self) -> None:
         super()._build()
         shape = spelling_stack(self.config, self.spec)
-        self.spelling = Stack(self.kernels, shape, self.parameters, self.gradients, self.packed)
+        self.spelling = Stack(self.weights, shape)
 
     def _output_kind(self) -> str:
         return CLASSES
