@@ -19,7 +19,7 @@ from ..errors import ConfigError, InputError, quote
 from ..nn.network import Network, State
 from ..plain import check_path, check_whole, to_plain
 from .evaluation import Evaluation, evaluate
-from .sampling import Sampler, SamplingParams, check_amounts, check_texts
+from .sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 
 _LINES = 64  # lines scored in one batch
 _STEPS = 128  # time steps of one call
@@ -151,7 +151,7 @@ class LanguageModel:
         check_unknown(unknown)
         how = SamplingParams(**params)
         sampler = self.sampler.without_unknown() if no_unk else self.sampler
-        return sampler.stream(count, length, prime, how, seed=seed, stop=stop, unknown=unknown)
+        return sampler.stream(count, length, Prompt(prime, unknown), how, seed=seed, stop=stop)
 
     def sample(self, length: int = 500, **settings: Any) -> str:
         """Sample one text of at most ``length`` tokens; other arguments as for `sample_stream`."""

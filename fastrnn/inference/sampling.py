@@ -88,6 +88,21 @@ def check_texts(**texts: Any) -> None:
             raise ConfigError(f"{name} must be a text, not {quote(text)}")
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What sampled texts continue.
+
+    Attributes:
+        text: The text; it is not repeated in the samples. Default: none.
+        unknown: "error" or "skip", for characters of the text that the vocabulary lacks.
+        state: Initial states, name -> (L, count, H). Default: zeros.
+    """
+
+    text: str = ""
+    unknown: str = "error"
+    state: State | None = None
+
+
 class StopText:
     """Passes text on up to the first occurrence of ``stop``; holds back a possible beginning of it."""
 
@@ -163,32 +178,35 @@ class Sampler:
         self,
         count: int,
         length: int,
-        prime: str,
+        prompt: Prompt,
         params: SamplingParams,
         *,
         seed: int = 0,
         stop: str | None = None,
-        unknown: str = "error",
-        state: State | None = None,
     ) -> Iterator[list[str]]:
         """Sample ``count`` texts of ``length`` tokens and yield their pieces as they are sampled.
 
-        The prompt ``prime`` is not repeated. Without a prompt a text begins with a document, if the model has a
-        document separator, else with a line, after a warm-up that is not shown. An incomplete UTF-8 character at
-        the end is left out.
+        Without a prompt a text begins with a document, if the model has a document separator, else with a line, after
+        a warm-up that is not shown. An incomplete UTF-8 character at the end is left out.
 
-        ``state``: initial states, name -> (L, count, H), instead of zeros.
+        Args:
+            count: Number of texts.
+            length: Tokens of each text.
+            prompt: What each text continues.
+            params: How a token is sampled.
+            seed: Random seed; text i of a seed does not depend on ``count``. Default 0.
+            stop: End a text before this string. Default: none.
         """
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
-        prime_ids = self.prime_ids(prime, unknown)
-        if prime:
+        prime_ids = self.prime_ids(prompt.text, prompt.unknown)
+        if prompt.text:
             for decoder in decoders:
                 decoder.feed(prime_ids)  # the space between two words depends on both
 
-        starts_anywhere = not prime and self.separator is None and self.end is None and state is None
-        warm_up = _WARM_UP + _LONGEST_LINE if starts_anywhere and length else 0
-        blocks = self.tokens(count, length + warm_up, prime_ids, params, seed, state)
+        has_start = prompt.text or prompt.state is not None or self.separator is not None or self.end is not None
+        warm_up = _WARM_UP + _LONGEST_LINE if length and not has_start else 0
+        blocks = self.tokens(count, length + warm_up, prime_ids, params, seed, prompt.state)
         ended = np.zeros(count, bool)
         for tokens in self._skip_warm_up(blocks, warm_up, length) if warm_up else map(np.transpose, blocks):
             yield [
@@ -242,8 +260,16 @@ class Sampler:
     def tokens(
         self, count: int, length: int, prime: Array, params: SamplingParams, seed: int, state: State | None = None
     ) -> Iterator[Array]:
-        """Sample ``length`` tokens of ``count`` texts; yields blocks (n, count) int32 of ids."""
-        decoder = self._make_decoder(count)
+        """Sample ``length`` tokens of ``count`` texts, after the ids ``prime``.
+
+        ``state``: initial states, name -> (L, count, H), instead of zeros. Yields blocks (n, count) int32 of ids.
+        """
+        matmul_mode = EXACT
+        if self.rounded:
+            matmul_mode = sampling_mode(self.network.kernels, self.network.shape.hidden, count)
+        network = self.network.with_shared_parameters(matmul_mode)
+        decoder = IncrementalDecoder(network, count, self._output_bias())
+
         if state is None:
             # All texts start alike: the prompt is fed once, as one stream, and its state copied.
             decoder.set_state(self.network.initial_state(1), int(prime[0]))
@@ -254,32 +280,38 @@ class Sampler:
         else:
             decoder.set_state(state, int(prime[0]))
             _feed_prompt(decoder, np.repeat(prime[1:, None], count, axis=1))
+        return _generate_blocks(decoder, count, length, params, seed)
 
-        # One generator for each text, so that a text does not depend on the number of texts.
-        generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
-        done = 0
-        block = 8
-        while done < length:
-            block = min(block, length - done)
-            uniforms = np.stack([g.random(block) for g in generators], axis=1)
-            tokens = np.empty((block, count), np.int32)
-            start = time.perf_counter()
-            decoder.generate(uniforms, params.numbers, tokens)
-            seconds = time.perf_counter() - start
-            done += block
-            yield tokens
-            block = max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
-
-    def _make_decoder(self, count: int) -> IncrementalDecoder:
-        """A decoder of ``count`` streams; its output bias suppresses the token that is never sampled."""
+    def _output_bias(self) -> Array:
+        """Return the bias (V,) of the output layer, which suppresses the token that is never sampled."""
         network = self.network
         bias = network.parameters["out.bias"]
-        if self._suppressed is not None:
-            changed = network.kernels.to_host(bias).copy()
-            changed[self._suppressed] = _SUPPRESSED
-            bias = network.kernels.to_device(changed)
-        matmul_mode = sampling_mode(network.kernels, network.shape.hidden, count) if self.rounded else EXACT
-        return IncrementalDecoder(network.with_shared_parameters(matmul_mode), count, bias)
+        if self._suppressed is None:
+            return bias
+        changed = network.kernels.to_host(bias).copy()
+        changed[self._suppressed] = _SUPPRESSED
+        on_device: Array = network.kernels.to_device(changed)
+        return on_device
+
+
+def _generate_blocks(
+    decoder: IncrementalDecoder, count: int, length: int, params: SamplingParams, seed: int
+) -> Iterator[Array]:
+    """Yield blocks (n, count) of sampled ids, each of about `_CALL_SECONDS`."""
+    # One generator for each text, so that a text does not depend on the number of texts.
+    generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
+    done = 0
+    block = 8
+    while done < length:
+        block = min(block, length - done)
+        uniforms = np.stack([g.random(block) for g in generators], axis=1)
+        tokens = np.empty((block, count), np.int32)
+        start = time.perf_counter()
+        decoder.generate(uniforms, params.numbers, tokens)
+        seconds = time.perf_counter() - start
+        done += block
+        yield tokens
+        block = max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
 
 def _feed_prompt(decoder: IncrementalDecoder, tokens: Array) -> None:

@@ -8,7 +8,7 @@ from ..data.examples.schema import TaskSchema
 from ..errors import ConfigError
 from ..shapes import ModelShape, Shapes, StackShape, linear_shapes, stack_shapes
 from ..shapes import parameter_shapes as model_shapes
-from ..task_specs import TASK_SPECS, get_supervised_task, get_task
+from ..task_specs import TASK_SPECS, get_supervised_task
 
 _MAX_EMBEDDING = 100  # components of a word embedding; Ma and Hovy (2016) use as many
 
@@ -72,7 +72,9 @@ def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
         raise ConfigError(f"cell {config.cell} has no direction: leave out bidirectional, or use a recurrent cell")
     if not CELLS[config.cell].is_recurrent and TASK_SPECS[spec.task].reads_spelling:
         raise ConfigError(f"{spec.task} reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
-    return get_task(spec.task).parameter_shapes(config, spec)
+    if not TASK_SPECS[spec.task].is_supervised:
+        return model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
+    return get_supervised_task(spec.task).parameter_shapes(config, spec)
 
 
 def embedding_size(config: Config) -> int:

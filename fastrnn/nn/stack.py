@@ -71,13 +71,13 @@ class Stack:
         self.kernels = weights.kernels
         self.shape = shape
         layer_class = Layer if CELLS[shape.cell].is_recurrent else DenseLayer
-        # The directions of layer 0, then those of layer 1, ...
-        self.flat_layers = [
-            layer_class(weights, shape, n, suffix) for n in range(shape.layers) for suffix in shape.suffixes
-        ]
-        directions = len(shape.suffixes)
-        starts = range(0, len(self.flat_layers), directions)
-        self.layers = [self.flat_layers[start : start + directions] for start in starts]
+        self.layers: list[list[Layer | DenseLayer]] = []
+        self.flat_layers: list[Layer | DenseLayer] = []  # the directions of layer 0, then those of layer 1, ...
+        for n in range(shape.layers):
+            first = len(self.flat_layers)
+            for suffix in shape.suffixes:
+                self.flat_layers.append(layer_class(weights, shape, n, suffix))
+            self.layers.append(self.flat_layers[first:])
         self.dtype = self.flat_layers[0].dtype
         self._no_resets = self.kernels.zeros((0, 0), np.uint8)
 

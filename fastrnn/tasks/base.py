@@ -34,10 +34,6 @@ class Task:
     name: ClassVar[str]
     predictor_class: ClassVar[type[LanguageModel] | type[TaskModel]]
 
-    def parameter_shapes(self, config: Config, spec: ModelSpec) -> Shapes:
-        """Return parameter name -> shape, in the order of the flat array; ``config.hidden`` is set."""
-        raise NotImplementedError
-
 
 class SupervisedTask(Task):
     """A task whose data are examples with targets. A subclass in its own module holds all that is known of it.
@@ -95,6 +91,10 @@ class SupervisedTask(Task):
         return step_from_numbers(value, schema, place)
 
     # Schema and encoding
+
+    def parameter_shapes(self, config: Config, spec: ModelSpec) -> Shapes:
+        """Return parameter name -> shape, in the order of the flat array; ``config.hidden`` is set."""
+        raise NotImplementedError
 
     def build_schema(self, examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
         """Build the schema: vocabularies and scalers from the training examples, labels from all.

@@ -24,7 +24,7 @@ from ..data.text.sources import Source
 from ..errors import ConfigError, InputError
 from ..inference.prediction import Prediction
 from ..inference.predictors import TaskModel
-from ..inference.sampling import Sampler, SamplingParams, check_amounts, check_texts
+from ..inference.sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 from ..nn.models import ConditionalGenerator
 from ..nn.spec import ModelSpec, conditional_shapes
 from ..shapes import Shapes
@@ -78,9 +78,8 @@ class ConditionalModel(TaskModel):
         sampler = Sampler(self.model.decoder, self.tokenizer, rounded=self._rounded, end=END)
         # All texts share the initial state that the encoder computes from the input.
         start = {name: np.repeat(array, count, axis=1) for name, array in self._initial_state(given).items()}
-        return sampler.stream(
-            count, length, prime, SamplingParams(**params), seed=seed, stop=stop, unknown=unknown, state=start
-        )
+        prompt = Prompt(prime, unknown, start)
+        return sampler.stream(count, length, prompt, SamplingParams(**params), seed=seed, stop=stop)
 
     def generate(self, given: Any, count: int = 1, length: int = 500, **settings: Any) -> list[str]:
         """Sample ``count`` texts for a given label or numbers; other arguments as for `sample_stream`."""

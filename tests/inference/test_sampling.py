@@ -14,7 +14,7 @@ from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, WordTokenizer
 from fastrnn.errors import ConfigError
 from fastrnn.inference import sampling
-from fastrnn.inference.sampling import Sampler, SamplingParams, StopText, check_amounts
+from fastrnn.inference.sampling import Prompt, Sampler, SamplingParams, StopText, check_amounts
 from fastrnn.nn.matmul_mode import sampling_mode
 
 CHARS = "abcdefghijkl"
@@ -26,9 +26,10 @@ def sampler(rng):
     return Sampler(make_network(make_model("lstm", 2, rng, 9, 12), threads=1), CharTokenizer(CHARS), rounded=False)
 
 
-def drawn(sampler, *args, **settings):
+def drawn(sampler, count, length, prime, params, **settings):
     """The texts (count,) of a stream."""
-    return ["".join(parts) for parts in zip(*sampler.stream(*args, **settings), strict=True)]
+    pieces = sampler.stream(count, length, Prompt(prime), params, **settings)
+    return ["".join(parts) for parts in zip(*pieces, strict=True)]
 
 
 @given(pieces=st.lists(st.text("ab", max_size=5)), stop=st.text("ab", max_size=4))
@@ -163,7 +164,7 @@ def test_samples_stop_independently_and_the_stream_ends_with_the_last(sampler):
     texts = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3)
     stopped = drawn(sampler, 4, 200, "a", SamplingParams(), seed=3, stop="b")
     assert stopped == [text.partition("b")[0] for text in texts]
-    pieces = list(sampler.stream(4, 1 << 40, "a", SamplingParams(), seed=3, stop="b"))  # would go on for ever
+    pieces = list(sampler.stream(4, 1 << 40, Prompt("a"), SamplingParams(), seed=3, stop="b"))  # would go on for ever
     assert ["".join(p) for p in zip(*pieces, strict=True)] == stopped
 
 

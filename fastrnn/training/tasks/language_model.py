@@ -122,12 +122,13 @@ class LanguageModelTraining:
 
     def sample_function(self, model: Network, config: Config) -> Callable[[], str]:
         """Return a function that generates a short sample of the model."""
-        from ...inference.sampling import Sampler, SamplingParams
+        from ...inference.sampling import Prompt, Sampler, SamplingParams
 
         def generate() -> str:
             sampler = Sampler(model, self.tokenizer, config.document_separator)
             return "".join(
-                chunk[0] for chunk in sampler.stream(1, 120, "", SamplingParams(temperature=0.8), seed=config.seed)
+                chunk[0]
+                for chunk in sampler.stream(1, 120, Prompt(), SamplingParams(temperature=0.8), seed=config.seed)
             )
 
         return generate
