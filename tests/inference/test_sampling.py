@@ -26,9 +26,9 @@ def sampler(rng):
     return Sampler(make_network(make_model("lstm", 2, rng, 9, 12), threads=1), CharTokenizer(CHARS), rounded=False)
 
 
-def drawn(sampler, count, length, prime, params, **settings):
+def drawn(sampler, count, length, prime, params, state=None, **settings):
     """The texts (count,) of a stream."""
-    pieces = sampler.stream(count, length, Prompt(prime), params, **settings)
+    pieces = sampler.stream(count, length, Prompt(prime, state=state), params, **settings)
     return ["".join(parts) for parts in zip(*pieces, strict=True)]
 
 
