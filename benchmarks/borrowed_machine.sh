@@ -21,7 +21,7 @@ REHEARSE=${REHEARSE:-}
 PARTS=(benchmarks/borrowed_machine_parts.py)
 TESTS=tests/kernels/cuda/on_device
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-export FASTRNN_CACHE_DIR=${FASTRNN_CACHE_DIR:-$PWD/.borrowed_machine/kernels}
+export FASTRNN_KERNELS=${FASTRNN_KERNELS:-$PWD/.borrowed_machine/kernels}
 
 work=.borrowed_machine
 rm -rf "$work/parts" "$work/run" "$work/summary"
