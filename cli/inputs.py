@@ -84,7 +84,7 @@ def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) 
 
 def note_remarks(records: "ExampleSet") -> None:
     """Print the remarks on data of a supervised task."""
-    for line in get_supervised_task(records.task).remarks(records):
+    for line in get_supervised_task(records.task).collect_remarks(records):
         output.note(line)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from .cells import CELLS
 from .errors import ConfigError, quote
 from .plain import format_number, to_plain
-from .task_specs import TASK_SPECS, tasks_with_option
+from .task_specs import TASK_SPECS, list_tasks_with_option
 
 ALL_CELLS = tuple(CELLS)
 TASKS = tuple(TASK_SPECS)
@@ -355,7 +355,7 @@ def _check_task(config: Config) -> None:
     spec = TASK_SPECS[task]
     for name, description in _TASK_SETTINGS.items():
         if getattr(config, name) is not None and name not in spec.options:
-            tasks = " or ".join(tasks_with_option(name))
+            tasks = " or ".join(list_tasks_with_option(name))
             raise ConfigError(f"{name} {description}; it requires --task {tasks}, not {task}")
     if config.bidirectional and spec.no_bidirectional is not None:
         raise ConfigError(f"bidirectional is not possible with --task {task}: {spec.no_bidirectional}")

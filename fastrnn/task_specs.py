@@ -174,17 +174,17 @@ TASK_SPECS: dict[str, TaskSpec] = {
 }
 
 
-def supervised_tasks() -> tuple[str, ...]:
+def list_supervised_tasks() -> tuple[str, ...]:
     """Return the names of the supervised tasks."""
     return tuple(name for name, spec in TASK_SPECS.items() if spec.is_supervised)
 
 
-def tasks_with_option(option: str) -> tuple[str, ...]:
+def list_tasks_with_option(option: str) -> tuple[str, ...]:
     """Return the names of the tasks that use a field of `Config`."""
     return tuple(name for name, spec in TASK_SPECS.items() if option in spec.options)
 
 
-def tasks_with_command_option(option: str) -> tuple[str, ...]:
+def list_tasks_with_command_option(option: str) -> tuple[str, ...]:
     """Return the names of the tasks that use an option of ``fastrnn predict`` or ``sample``."""
     return tuple(name for name, spec in TASK_SPECS.items() if option in spec.command_options)
 
@@ -202,7 +202,7 @@ def get_task(name: str) -> "Task":
 
 def get_supervised_task(name: str) -> "SupervisedTask":
     """Return the implementation of a supervised task. Raises `ConfigError` for another name."""
-    if name not in supervised_tasks():
-        raise ConfigError(f"task {quote(name)} has no records (choices: {', '.join(supervised_tasks())})")
+    if name not in list_supervised_tasks():
+        raise ConfigError(f"task {quote(name)} has no records (choices: {', '.join(list_supervised_tasks())})")
     task: SupervisedTask = importlib.import_module(TASK_SPECS[name].module).TASK
     return task

@@ -7,7 +7,7 @@ from .cells import RECURRENT_CELLS
 from .config import ALL_CELLS, OPTIMIZERS, Config
 from .kernels import backend
 from .nn.matmul_mode import BF16X3_MIN_WIDTH
-from .task_specs import TASK_SPECS, get_supervised_task, supervised_tasks
+from .task_specs import TASK_SPECS, get_supervised_task, list_supervised_tasks
 from .training.compile_ahead import compile_language_model, compile_task, tiny_network
 from .training.optimizers import Optimizer
 
@@ -41,7 +41,7 @@ def warmup(cells: tuple[str, ...] = ALL_CELLS, precision: str | None = None, dev
             compile_language_model(config.replace(task="language-model"))
         if kind != "bfloat16" or precision:
             yield f"{cell}: {width}labelled tasks in {kind}"
-            for task in supervised_tasks():
+            for task in list_supervised_tasks():
                 supports_cell = cell in RECURRENT_CELLS or TASK_SPECS[task].supports_dense_cell
                 if supports_cell and get_supervised_task(task).warmup_examples:
                     compile_task(config.replace(task=task))

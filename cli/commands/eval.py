@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrnn.config import Config
-from fastrnn.task_specs import TASK_SPECS, tasks_with_option
+from fastrnn.task_specs import TASK_SPECS, list_tasks_with_option
 
 from .. import command_base, options
 from ..inputs import read_corpus_for
@@ -61,7 +61,7 @@ def command(
     task = loaded.config.task
     for name, value in (("labels", labels), ("missing", missing)):
         if value is not None and name not in TASK_SPECS[task].options:
-            tasks = " or ".join(tasks_with_option(name))
+            tasks = " or ".join(list_tasks_with_option(name))
             raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
     if isinstance(loaded, TaskModel):
         if unknown != "error":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastrnn.task_specs import TASK_SPECS, tasks_with_command_option
+from fastrnn.task_specs import TASK_SPECS, list_tasks_with_command_option
 
 from .. import command_base, options
 from ..options import on_command_line
@@ -71,7 +71,7 @@ def _check_options(context: click.Context, task: str) -> None:
     """Raise `click.UsageError` for an option that the task would ignore."""
     for name in TASK_OPTIONS:
         if name not in TASK_SPECS[task].command_options and on_command_line(context, name):
-            tasks = " or ".join(tasks_with_command_option(name))
+            tasks = " or ".join(list_tasks_with_command_option(name))
             raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastrnn.task_specs import TASK_SPECS, tasks_with_command_option
+from fastrnn.task_specs import TASK_SPECS, list_tasks_with_command_option
 
 from .. import command_base, options
 from ..completion import complete_label
@@ -137,7 +137,7 @@ def _check_options(context: click.Context) -> None:
 def _given(text: str, model: Any) -> Any:
     """Parse the value of ``--given``: a label, or numbers for a model trained on vectors."""
     if "given" not in TASK_SPECS[model.config.task].command_options:
-        tasks = " or ".join(tasks_with_command_option("given"))
+        tasks = " or ".join(list_tasks_with_command_option("given"))
         raise click.UsageError(f"--given is for models for {tasks}; this one is for {model.config.task}")
     if model.vocabulary.labels:
         return text

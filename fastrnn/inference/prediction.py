@@ -30,6 +30,6 @@ class Prediction:
     logprob: float | None = None
 
 
-def label_probabilities(output: Array) -> tuple[Array, Any]:
+def compute_probabilities(output: Array) -> tuple[Array, Any]:
     """Convert log-probabilities (..., K) to probabilities; also return the ids (...) of the likeliest labels."""
     return np.exp(output.astype(np.float64)), output.argmax(axis=-1)

@@ -287,7 +287,7 @@ class TaskModel:
         found = evaluate_examples(self.model, evaluation_batches(data), metric, predict)
         assert found is not None
         figures: dict[str, Any] = {"records": len(data), "positions": found.chars, "loss": found.nats, **found.metrics}
-        return figures | task.evaluation_details(metric, data)
+        return figures | task.compute_details(metric, data)
 
     # A subclass has those of the following methods that its task allows.
 

@@ -42,7 +42,7 @@ def model_spec(schema: TaskSchema, task: str) -> ModelSpec:
     return get_supervised_task(task).model_spec(schema)
 
 
-def schema_sizes(schema: TaskSchema) -> ModelSpec:
+def get_schema_sizes(schema: TaskSchema) -> ModelSpec:
     """Return the sizes that the tables of a schema have; K is the number of labels."""
     return ModelSpec(
         schema.task,

@@ -8,7 +8,7 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import Batch, EncodedDataset, EncodedExamples
 from ..data.examples.example import Example, ExampleSet, Location
-from ..data.examples.from_python import step_from_numbers, text_or_numbers
+from ..data.examples.from_python import convert_step_numbers, convert_text_or_numbers
 from ..data.examples.numericalize import LabelEncoder
 from ..data.examples.readers.formats import Opener
 from ..data.examples.schema import TaskSchema
@@ -17,7 +17,7 @@ from ..inference.language_model import LanguageModel
 from ..inference.metrics import ConfusionMatrix, Metric
 from ..inference.predictors import TaskModel
 from ..nn.models import SupervisedModel
-from ..nn.spec import ModelSpec, schema_sizes
+from ..nn.spec import ModelSpec, get_schema_sizes
 from ..shapes import Shapes
 
 Array = np.ndarray[Any, Any]
@@ -70,7 +70,7 @@ class SupervisedTask(Task):
     def report_suspicious(self, items: Sequence[Example], report: Report) -> None:
         """Report examples with targets that were probably read otherwise than the user meant."""
 
-    def remarks(self, records: ExampleSet) -> tuple[str, ...]:
+    def collect_remarks(self, records: ExampleSet) -> tuple[str, ...]:
         """Return remarks on examples for the user."""
         return records.remarks
 
@@ -78,17 +78,17 @@ class SupervisedTask(Task):
         """Check an example made in Python. Raises `InputError`."""
         raise NotImplementedError
 
-    def input_noun(self, schema: TaskSchema) -> str:
+    def name_input(self, schema: TaskSchema) -> str:
         """Return what messages call one input from Python."""
         return "text" if schema.tokens is not None else "array"
 
-    def example_from_python(self, value: Any, schema: TaskSchema, place: Location) -> Example:
+    def convert_input(self, value: Any, schema: TaskSchema, place: Location) -> Example:
         """Convert an input from Python to an example without target. Raises `InputError`."""
-        return text_or_numbers(value, schema, place)
+        return convert_text_or_numbers(value, schema, place)
 
-    def step_from_python(self, value: Any, schema: TaskSchema, place: Location) -> Example:
+    def convert_input_step(self, value: Any, schema: TaskSchema, place: Location) -> Example:
         """Convert one step of an input from Python likewise."""
-        return step_from_numbers(value, schema, place)
+        return convert_step_numbers(value, schema, place)
 
     # Schema and encoding
 
@@ -117,7 +117,7 @@ class SupervisedTask(Task):
 
     def model_spec(self, schema: TaskSchema) -> ModelSpec:
         """Return the sizes of a model for data with this schema."""
-        return schema_sizes(schema)
+        return get_schema_sizes(schema)
 
     def choose_model(self, spec: ModelSpec) -> type[SupervisedModel]:
         """Return the class of the network."""
@@ -134,7 +134,7 @@ class SupervisedTask(Task):
         predicted: Array = np.asarray(model.predict(batch))
         return predicted
 
-    def evaluation_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
+    def compute_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
         """Return what an evaluation reports besides the figures of the metric."""
         return {}
 
@@ -146,7 +146,7 @@ class LabelTask(SupervisedTask):
         unseen = len(data.unseen) if isinstance(data, EncodedExamples) else 0
         return ConfusionMatrix(len(data.schema.labels), unseen)
 
-    def evaluation_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
+    def compute_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
         assert isinstance(metric, ConfusionMatrix)
         details: dict[str, Any] = {
             "labels": dict(zip(data.schema.labels, metric.label_scores(), strict=True)),

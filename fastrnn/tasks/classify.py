@@ -25,7 +25,7 @@ from ..data.examples.readers.openers import (
 from ..data.examples.schema import TaskSchema, build_vocab, check_label, collect_labels, fit_inputs
 from ..data.examples.validation import check_array, check_text
 from ..data.text.sources import Report, Source, peek
-from ..inference.prediction import Prediction, label_probabilities
+from ..inference.prediction import Prediction, compute_probabilities
 from ..inference.predictors import TaskModel
 from ..nn.models import Classifier
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes
@@ -42,7 +42,7 @@ class ClassificationModel(TaskModel):
     _takes_fields = True
 
     def _make_prediction(self, record: Example, output: Array) -> Prediction:
-        probabilities, best = label_probabilities(output)
+        probabilities, best = compute_probabilities(output)
         label = self.vocabulary.labels[int(best)]
         return Prediction(record, label, float(probabilities[best]), probabilities)
 

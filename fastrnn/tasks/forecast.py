@@ -13,7 +13,7 @@ from ..data.examples.example import Example, ExampleSet, Location
 from ..data.examples.readers import series as series_reader
 from ..data.examples.readers.csv_table import Table
 from ..data.examples.readers.formats import Opener, ReadOptions, Stream
-from ..data.examples.readers.openers import table_set
+from ..data.examples.readers.openers import make_table_set
 from ..data.examples.scaling import StandardScaler
 from ..data.examples.schema import TaskSchema
 from ..data.examples.series import Series, describe_gaps
@@ -78,7 +78,7 @@ def _open_series(source: Source, options: ReadOptions) -> Stream:
     table = Table(source)
     columns = options.exact or series_reader.choose_forecast_columns(table, options.columns)
     example = series_reader.read_series(table, columns, options.missing)
-    return Stream(table_set(table, columns, options), iter([example]))
+    return Stream(make_table_set(table, columns, options), iter([example]))
 
 
 _READERS: dict[str, Opener] = {".csv": _open_series, "-": _open_series}
@@ -95,7 +95,7 @@ class ForecastTask(SupervisedTask):
     model_class = FinalOutputModel
     predictor_class = ForecastingModel
 
-    def remarks(self, records: ExampleSet) -> tuple[str, ...]:
+    def collect_remarks(self, records: ExampleSet) -> tuple[str, ...]:
         gaps = describe_gaps(records.items)
         return records.remarks if gaps is None else (*records.remarks, gaps)
 
@@ -134,7 +134,7 @@ class ForecastTask(SupervisedTask):
             lambda batch, found: windows.inverse_transform(found, batch.rows) - windows.actual(batch.rows)
         )
 
-    def evaluation_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
+    def compute_details(self, metric: Metric | None, data: EncodedDataset) -> dict[str, Any]:
         """Return the errors of two naive forecasts: the last value, and, with dates, the same hour yesterday."""
         assert isinstance(data, SlidingWindows)
         windows = data

@@ -13,7 +13,7 @@ from ..data.examples.numericalize import LabelEncoder, encode_outputs, encode_st
 from ..data.examples.readers import arrays, csv_columns
 from ..data.examples.readers.csv_table import Table
 from ..data.examples.readers.formats import Opener, ReadOptions, Stream, ending_of
-from ..data.examples.readers.openers import open_arrays, table_set
+from ..data.examples.readers.openers import make_table_set, open_arrays
 from ..data.examples.scaling import StandardScaler
 from ..data.examples.schema import TaskSchema, fit_inputs
 from ..data.examples.validation import check_array
@@ -57,7 +57,7 @@ def _open_table(source: Source, options: ReadOptions) -> Stream:
     table = Table(source, whole=options.answers or ending_of(source.name) != "-")
     columns = options.exact or csv_columns.choose_regression_columns(table, options.columns)
     examples = csv_columns.read_regression_rows(table, columns, options.answers)
-    return Stream(table_set(table, columns, options), examples)
+    return Stream(make_table_set(table, columns, options), examples)
 
 
 _READERS: dict[str, Opener] = {

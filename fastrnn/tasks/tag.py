@@ -18,7 +18,7 @@ from ..data.examples.schema import TaskSchema, check_label, collect_labels
 from ..data.examples.symbol_vocab import SymbolVocab
 from ..data.examples.validation import check_words
 from ..data.text.sources import Source
-from ..inference.prediction import Prediction, label_probabilities
+from ..inference.prediction import Prediction, compute_probabilities
 from ..inference.predictors import StepwiseModel
 from ..nn.models import SupervisedModel, SymbolTagger, Tagger
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes, spelling_stack
@@ -32,7 +32,7 @@ class TaggingModel(StepwiseModel):
     """A trained model that tags words. `step` returns the probabilities (K,) of one word's tags."""
 
     def _make_prediction(self, record: Example, output: Array) -> Prediction:
-        probabilities, best = label_probabilities(output)
+        probabilities, best = compute_probabilities(output)
         best_probabilities = probabilities[np.arange(len(best)), best]
         labels = self.vocabulary.labels
         return Prediction(record, [labels[i] for i in best], best_probabilities.tolist(), probabilities)
@@ -83,15 +83,15 @@ class TagTask(LabelTask):
             for tag in example.y:
                 check_label(tag, place)
 
-    def input_noun(self, schema: TaskSchema) -> str:
+    def name_input(self, schema: TaskSchema) -> str:
         return "word list"
 
-    def example_from_python(self, value: Any, schema: TaskSchema, place: Location) -> Example:
+    def convert_input(self, value: Any, schema: TaskSchema, place: Location) -> Example:
         if not isinstance(value, list | tuple) or not value or not all(isinstance(w, str) and w for w in value):
             raise place.error(f"{describe_value(value)} where a list of words is needed")
         return Example(list(value), None, place)
 
-    def step_from_python(self, value: Any, schema: TaskSchema, place: Location) -> Example:
+    def convert_input_step(self, value: Any, schema: TaskSchema, place: Location) -> Example:
         if not isinstance(value, str) or not value:
             raise place.error(f"{describe_value(value)} where a word is needed")
         return Example([value], None, place)

@@ -10,7 +10,7 @@ import fastrnn
 import fastrnn_cli
 from fastrnn.cells import CELLS
 from fastrnn.data.examples.readers.formats import list_formats
-from fastrnn.task_specs import TASK_SPECS, get_supervised_task, get_task, supervised_tasks
+from fastrnn.task_specs import TASK_SPECS, get_supervised_task, get_task, list_supervised_tasks
 
 PLACES = [Path(fastrnn.__file__).parent, Path(fastrnn_cli.__file__).parent]
 
@@ -98,7 +98,7 @@ def test_no_code_compares_its_cell_with_a_name() -> None:
 def test_table_and_modules_agree() -> None:
     for name in TASK_SPECS:
         assert get_task(name).name == name
-    for name in supervised_tasks():
+    for name in list_supervised_tasks():
         spec, task = TASK_SPECS[name], get_supervised_task(name)
         assert set(spec.formats) <= set(list_formats(name))
         assert task.predictor_class.__module__ == spec.module

@@ -80,8 +80,8 @@ class CountTask(SupervisedTask):
     def check_example(self, example: Example, place: Location, needs_target: bool) -> None:
         check_text(example.x, "its text", place)
 
-    def step_from_python(self, value: Any, schema: TaskSchema, place: Location) -> Example:
-        return self.example_from_python(value, schema, place)
+    def convert_input_step(self, value: Any, schema: TaskSchema, place: Location) -> Example:
+        return self.convert_input(value, schema, place)
 
     def build_schema(self, examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
         outputs = StandardScaler.fit([np.array([[float(example.y)]]) for example in training], predicted=True)

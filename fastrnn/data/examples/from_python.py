@@ -27,22 +27,22 @@ def iter_examples(values: Iterable[Any], schema: TaskSchema) -> Iterator[Example
     is_scalar = isinstance(values, str | bytes | bytearray) or getattr(values, "ndim", 1) == 0
     if is_table or is_scalar or not isinstance(values, Iterable):
         column = "; of a table give one column" if is_table else ""
-        expected = task.input_noun(schema)
+        expected = task.name_input(schema)
         raise InputError(f"{describe_value(values)} where a list is needed; give a list of {expected}s{column}")
 
     for number, value in enumerate(values, 1):
         if isinstance(value, Example):
             yield value
         else:
-            yield task.example_from_python(value, schema, Location("item", number))
+            yield task.convert_input(value, schema, Location("item", number))
 
 
 def step_to_example(value: Any, schema: TaskSchema) -> Example:
     """Convert one step to an example: a word (tag), or numbers (F,), or a scalar if F is 1. Raises `InputError`."""
-    return get_supervised_task(schema.task).step_from_python(value, schema, Location("step"))
+    return get_supervised_task(schema.task).convert_input_step(value, schema, Location("step"))
 
 
-def step_from_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
+def convert_step_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
     """Convert the numbers (F,) of one step, or a scalar if F is 1."""
     assert schema.inputs is not None
     size = schema.inputs.size
@@ -52,7 +52,7 @@ def step_from_numbers(value: Any, schema: TaskSchema, place: Location) -> Exampl
     return Example(numbers.reshape(1, size), None, place)
 
 
-def text_or_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
+def convert_text_or_numbers(value: Any, schema: TaskSchema, place: Location) -> Example:
     """Convert a text, if the schema has a vocabulary of the input, or numbers (T, F), or (F,) for one step."""
     if schema.tokens is not None:
         if not isinstance(value, str):

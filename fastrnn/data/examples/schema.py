@@ -13,7 +13,7 @@ import numpy as np
 
 from ...config import Config, nearest
 from ...errors import InputError, quote, shorten
-from ...task_specs import TASK_SPECS, get_supervised_task, supervised_tasks
+from ...task_specs import TASK_SPECS, get_supervised_task, list_supervised_tasks
 from .example import Example, ExampleSet, Location
 from .readers.csv_columns import Columns
 from .scaling import StandardScaler, scaler_from_dict
@@ -141,7 +141,7 @@ def schema_from_dict(mapping: Any) -> TaskSchema:
         raise InputError("not the vocabulary of a labelled task")
     values = {key: value for key, value in mapping.items() if key != "kind"}
     unknown = set(values) - {field.name for field in fields(TaskSchema)}
-    if unknown or values.get("task") not in supervised_tasks():
+    if unknown or values.get("task") not in list_supervised_tasks():
         raise InputError(f"a vocabulary with {sorted(map(str, unknown)) or 'an unknown task'}")
 
     for name in ("tokens", "characters", "target"):

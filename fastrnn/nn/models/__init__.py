@@ -13,7 +13,7 @@
 
 from ...config import Config
 from ...errors import ConfigError
-from ...task_specs import get_supervised_task, supervised_tasks
+from ...task_specs import get_supervised_task, list_supervised_tasks
 from ..spec import ModelSpec
 from .base import Model, SupervisedModel
 from .seq2seq import ConditionalDecoder, ConditionalGenerator, EncoderDecoder
@@ -47,6 +47,6 @@ def build(config: Config, spec: ModelSpec, threads: int | None = None) -> Superv
         ConfigError: The task has no model here, or the cell does not support it.
         BackendError: The device is not available or does not support the task.
     """
-    if spec.task not in supervised_tasks():
-        raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(supervised_tasks())}")
+    if spec.task not in list_supervised_tasks():
+        raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(list_supervised_tasks())}")
     return get_supervised_task(spec.task).choose_model(spec)(config, spec, threads)

@@ -46,7 +46,7 @@ class SupervisedTraining:
     ) -> None:
         records = _read(inputs, config, encoding, callback.message)
         self.task = get_supervised_task(config.task)
-        for line in self.task.remarks(records):
+        for line in self.task.collect_remarks(records):
             callback.message(line)
         self.tokens, self._choices = _choose_tokens(records, config)
         self.tokenizer = encoding or TaskSchema.build(records, config.replace(tokens=self.tokens))

@@ -60,7 +60,7 @@ def read_json_or(source: Source, answers: bool, read_json: Reader, read_other: R
     return (read_json if is_json else read_other)(source, answers)
 
 
-def table_set(table: Table, columns: Columns, options: ReadOptions) -> ExampleSet:
+def make_table_set(table: Table, columns: Columns, options: ReadOptions) -> ExampleSet:
     """The set of a table's examples, without its items."""
     return ExampleSet(
         options.task,
