@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
+from ..kernels.backend import Backend
 
 EXACT = "exact"
 BF16X3 = "split"
@@ -37,7 +38,7 @@ _MIN_UNITS_PER_THREAD = 128
 _TILE_ROWS = 16
 
 
-def packed_dtype(kernels: Any, dtype: np.dtype[Any], matmul_mode: str, hidden: int) -> np.dtype[Any]:
+def packed_dtype(kernels: Backend, dtype: np.dtype[Any], matmul_mode: str, hidden: int) -> np.dtype[Any]:
     """Return the element type of packed weights, see the table above.
 
     Args:
@@ -66,7 +67,7 @@ def packed_dtype(kernels: Any, dtype: np.dtype[Any], matmul_mode: str, hidden: i
     return np.dtype(np.int32)
 
 
-def sampling_mode(kernels: Any, hidden: int, count: int) -> str:
+def sampling_mode(kernels: Backend, hidden: int, count: int) -> str:
     """Return the fastest inexact mode for sampling ``count`` streams in one batch.
 
     A few rows are limited by reading the weights, so the smallest weights win; from a full AMX
@@ -77,7 +78,7 @@ def sampling_mode(kernels: Any, hidden: int, count: int) -> str:
     return BF16_WEIGHTS
 
 
-def threads_per_layer(kernels: Any, hidden: int, count: int, threads: int) -> int:
+def threads_per_layer(kernels: Backend, hidden: int, count: int, threads: int) -> int:
     """Return how many threads divide the units of each layer when ``count`` streams are sampled.
 
     1: each thread takes some of the streams instead, with all units.

@@ -274,7 +274,7 @@ def _restore(
     config = extend(saved, config, length, task, clock)
     trainer = Trainer(task.model(config), task.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
-    state = {name: array[:, slice(*trainer.windows.part)] for name, array in saved.state.items()}
+    state = {name: array[:, slice(*trainer.windows.batch_slice)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.save_rollback_point()
 

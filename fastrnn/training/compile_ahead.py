@@ -21,6 +21,7 @@ from ..cells import CELLS
 from ..config import Config
 from ..data.text.bptt import Window
 from ..kernels import backend
+from ..kernels.backend import Backend
 from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
 from ..task_specs import TASK_SPECS, get_supervised_task
@@ -59,7 +60,7 @@ def compile_for_run(config: Config, samples: bool) -> None:
         marker.touch()
 
 
-def _settings(config: Config, kernels: Any) -> Config:
+def _settings(config: Config, kernels: Backend) -> Config:
     """Return a configuration with only the settings that determine the kernels of the run."""
     precision = config.precision or "float32"
     wide = (config.hidden or 0) >= BF16X3_MIN_WIDTH

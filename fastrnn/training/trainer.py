@@ -41,7 +41,7 @@ class TrainingData(Protocol):
         """Streams or examples in a step, of all processes together."""
 
     @property
-    def part(self) -> tuple[int, int]:
+    def batch_slice(self) -> tuple[int, int]:
         """The range (lo, hi) of them in the windows of this process."""
 
     def window(self, index: int) -> Any:
@@ -67,7 +67,7 @@ class Trainer:
         self.warmup = config.warmup
         self.keep_prob = 1 - config.dropout
         self.optimizer = Optimizer(model, config)
-        lo, hi = windows.part
+        lo, hi = windows.batch_slice
         self._batch_slice = (lo, windows.batch)
         self.state = model.initial_state(hi - lo)
         self.progress = TrainerState()

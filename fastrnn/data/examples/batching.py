@@ -22,15 +22,17 @@ class Batches:
     """Training batches of B = ``batch`` examples, or of all examples if there are fewer.
 
     Each epoch has its own order, determined by the seed. If n is not a multiple of B, the remaining examples are left
-    out of that epoch. `window` is stateless: batches can be requested in any order. ``part``: the range (lo, hi) of
-    the B examples that windows contain, for one of several processes; all by default.
+    out of that epoch. `window` is stateless: batches can be requested in any order. ``batch_slice``: the range (lo, hi)
+    of the B examples that windows contain, for one of several processes; all by default.
     """
 
-    def __init__(self, dataset: EncodedDataset, batch: int, seed: int, part: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, dataset: EncodedDataset, batch: int, seed: int, batch_slice: tuple[int, int] | None = None
+    ) -> None:
         self.dataset = dataset
         self.seed = seed
         self.batch = min(batch, len(dataset))
-        self.part = part or (0, self.batch)
+        self.batch_slice = batch_slice or (0, self.batch)
         self.per_epoch = len(dataset) // self.batch
         self._padded_lengths = dataset.padded_lengths
         self._epoch = functools.lru_cache(maxsize=2)(self._shuffle_epoch)
@@ -49,7 +51,7 @@ class Batches:
 
     def window(self, index: int) -> Batch | SplitBatch:
         """Return batch ``index`` >= 0, a pure function of dataset, batch size, seed and index."""
-        rows = self.rows(index)[slice(*self.part)]
+        rows = self.rows(index)[slice(*self.batch_slice)]
         bounded = iter_bounded_batches(rows, self._padded_lengths, max_rows=len(rows))
         parts = tuple(map(self.dataset.batch, bounded))
         return parts[0] if len(parts) == 1 else SplitBatch(parts)

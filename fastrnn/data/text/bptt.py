@@ -62,13 +62,15 @@ class TBPTTStreams:
         batch: Number of streams, B.
         seq: Time steps per window, T.
         seed: Seed of the rotation of each epoch.
-        part: Range lo, hi of the streams in the windows, for one of several ranks; all by default.
+        batch_slice: Range lo, hi of the streams in the windows, for one of several ranks; all by default.
 
     Raises:
         ConfigError: If n < B*T + 1.
     """
 
-    def __init__(self, corpus: Corpus, batch: int, seq: int, seed: int, part: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, corpus: Corpus, batch: int, seq: int, seed: int, batch_slice: tuple[int, int] | None = None
+    ) -> None:
         n = len(corpus.ids)
         least = batch * seq + 1
         if n < least:
@@ -80,9 +82,9 @@ class TBPTTStreams:
         self.batch = batch
         self.seq = seq
         self.seed = seed
-        self.part = part or (0, batch)
+        self.batch_slice = batch_slice or (0, batch)
         self.per_epoch = n // batch // seq
-        self._first = np.arange(*self.part, dtype=np.int64) * (n // batch)
+        self._first = np.arange(*self.batch_slice, dtype=np.int64) * (n // batch)
         self._steps = np.arange(seq + 1, dtype=np.int64)[:, None]  # (T+1, 1): inputs and targets overlap
         self._starts = _extend_past_end(corpus.starts, n, seq)
         self._breaks = _extend_past_end(corpus.breaks, n, seq)

@@ -8,6 +8,7 @@ import numpy as np
 from ...config import Config
 from ...data.examples.dataset import Batch, SplitBatch
 from ...kernels import backend
+from ...kernels.backend import Backend
 from ...kernels.cpu.thread_pool import Part, Pool
 from ...shapes import StackShape
 from ..initialisation import Shape
@@ -25,7 +26,7 @@ class Model(Protocol):
     parameters: Parameters
     gradients: Parameters
     pool: Pool
-    kernels: Any
+    kernels: Backend
     dtype: np.dtype[Any]
 
     @property

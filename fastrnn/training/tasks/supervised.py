@@ -164,7 +164,7 @@ class SupervisedTraining:
         """Time a training step, and the evaluation of an example."""
         model = self.model(config)
         windows = self.windows(config)
-        row_lo, row_hi = windows.part
+        row_lo, row_hi = windows.batch_slice
         keep = 1 - (config.dropout or 0.0)
         # Windows differ in length, so at least three are timed.
         step = median_step_seconds(model, config, windows.window, row_hi - row_lo, keep, group=self.group, least=3)

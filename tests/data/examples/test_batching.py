@@ -103,7 +103,7 @@ def test_evaluation_visits_every_example_once_in_a_fixed_order(data: EncodedExam
 
 
 def test_window_has_all_examples_of_its_batch_or_the_requested_part(data: EncodedExamples) -> None:
-    whole, part = Batches(data, 8, 1), Batches(data, 8, 1, part=(2, 5))
+    whole, part = Batches(data, 8, 1), Batches(data, 8, 1, batch_slice=(2, 5))
     assert whole.window(3).rows.tolist() == whole.rows(3).tolist()
     assert part.window(3).rows.tolist() == whole.rows(3)[2:5].tolist()
 
