@@ -45,7 +45,17 @@ def blocks(page: Path, kind: str) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """Return the ``fastrnn`` commands of a page without comments; a backslash joins lines."""
-    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    return command_lines("\n".join(blocks(page, "sh")))
+
+
+def examples(page: Path) -> list[tuple[str, str]]:
+    """Return kind and text of a page's ``sh`` and ``python`` blocks, in order; indented ones are left out."""
+    return re.findall(r"^```(sh|python)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def command_lines(text: str) -> list[str]:
+    """Return the ``fastrnn`` commands of a ``sh`` block without comments; a backslash joins lines."""
+    lines = text.replace("\\\n", " ").splitlines()
     return [line for raw in lines if (line := raw.split("  #")[0].strip()).startswith("fastrnn ")]
 
 
@@ -67,9 +77,14 @@ def run_python(page: Path) -> dict[str, object]:
     """Run the ``python`` blocks of a page in order, with fewer steps and units; return their names."""
     names: dict[str, object] = {"__name__": "example"}
     for text in blocks(page, "python"):
-        cut = re.sub(r"\b(hidden|steps)=\d+", lambda m: f"{m[1]}={16 if m[1] == 'hidden' else 5}", text)
-        exec(compile(re.sub(r'for_="\w+"', "steps=5", cut), str(page), "exec"), names)
+        run_python_block(text, page, names)
     return names
+
+
+def run_python_block(text: str, page: Path, names: dict[str, object]) -> None:
+    """Run a ``python`` block with these names, with fewer steps and units."""
+    cut = re.sub(r"\b(hidden|steps)=\d+", lambda m: f"{m[1]}={16 if m[1] == 'hidden' else 5}", text)
+    exec(compile(re.sub(r'for_="\w+"', "steps=5", cut), str(page), "exec"), names)
 
 
 def write_files(folder: Path) -> None:

@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import Any
 
 
+def sort_pages(folder: Path) -> list[str]:
+    """Return the names of a folder's pages: the index, then the others in the order in which it links to them."""
+    index = folder / "index.md"
+    links = index.read_text(encoding="utf-8") if index.exists() else ""
+    names = [page.name for page in folder.glob("*.md")]
+    return sorted(names, key=lambda n: (n != "index.md", links.find(f"]({n})"), n))
+
+
 def on_config(config: Any) -> Any:
     """Expand the folders of ``nav``."""
     root = Path(config["docs_dir"])
@@ -16,7 +24,7 @@ def on_config(config: Any) -> Any:
         if not isinstance(target, str):
             nav.append(entry)
         elif target.endswith("/"):
-            names = sorted((page.name for page in (root / target).glob("*.md")), key=lambda n: (n != "index.md", n))
+            names = sort_pages(root / target)
             nav += [{title: [target + name for name in names]}] if names else []
         elif (root / target).exists():
             nav.append(entry)
