@@ -5,8 +5,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 import numba.extending
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from .disk_cache import KernelCache, kernel_folder
@@ -31,6 +34,31 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """Machine code of one kernel, with device functions of its own.
+
+    Numba leaves the device functions that it links into a kernel visible to other kernels. Where
+    a process has two copies of one, calls go to the first, and copies that were optimised in
+    different callers may round differently: a process that compiled a kernel computed other bits
+    than one that loaded it from the disk.
+    """
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
+class _KernelCompiler(Compiler):  # type: ignore[misc]
+    """Numba's compiler, into a `_KernelLibrary`."""
+
+    def compile_extra(self, func: Any) -> Any:
+        self.state.library = _KernelLibrary(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library.enable_object_caching()
+        return super().compile_extra(func)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first call for the types of the arguments, without the GIL, and cache the code on
     disk.
@@ -38,7 +66,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     A kernel may allocate arrays and so counts references. Move loops over rows and slices into a
     `device_function`.
     """
-    compiled = numba.njit(**_OPTIONS)(function)
+    compiled = numba.njit(pipeline_class=_KernelCompiler, **_OPTIONS)(function)
     if compiled is not function:
         with contextlib.suppress(OSError):  # defined at a prompt: no source file to detect edits by
             compiled._cache = KernelCache(function, _FOLDER)
