@@ -68,13 +68,22 @@ def _dispatcher(overloads: list[Callable[..., Any]]) -> Callable[..., Any]:
     found: dict[Any, Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
-        key = tuple((type(a), getattr(a, "dtype", None), getattr(a, "ndim", None)) for a in arguments)
+        key = tuple(map(_kind, arguments))
         if key not in found:
             kinds = [numba.typeof(argument) for argument in arguments]
             found[key] = next(chosen for each in overloads if (chosen := each(*kinds)) is not None)
         return found[key](*arguments)
 
     return call
+
+
+def _kind(argument: Any) -> Any:
+    """What an implementation is chosen by: the type, of an array also of its elements, of a tuple
+    of its items.
+    """
+    if isinstance(argument, tuple):
+        return type(argument), *map(_kind, argument)
+    return type(argument), getattr(argument, "dtype", None), getattr(argument, "ndim", None)
 
 
 def _to_bfloat16(x: Any) -> Any:
@@ -90,13 +99,13 @@ def _rounded_off(x: Any) -> Any:
     return np.float32(x) - _widened(np.array(_to_bfloat16(x)))[()]
 
 
-def _micro_kernel(
-    rows: int, vectors: int, a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int,
-    c: Any, c_at: int, c_row: int, k: int, accumulate: int,
-) -> None:  # fmt: skip
+def _micro_kernel(rows: int, a_block: Any, a_k: int, panel: Any, c_block: Any, k: int, accumulate: int) -> None:
     """See `fastrnn.kernels.cpu.micro_kernel.micro_kernel`."""
     from fastrnn.kernels.cpu.target import TARGET
 
+    a, a_at, a_row = a_block
+    b, b_at, vectors = panel
+    c, c_at, c_row = c_block
     width = vectors * TARGET.lanes(c.itemsize * 8)
     left = _halves(a[a_at + np.arange(rows)[:, None] * a_row + np.arange(k) * a_k])
     right = _halves(b[b_at : b_at + k * width].reshape(k, width))
@@ -178,21 +187,21 @@ def _pause(long: bool) -> None:
     time.sleep(0)
 
 
-def _panel_product(
-    row_tiles: int, vectors: int, a: Any, a_at: int, a_row: int, a_next: int, b: Any, b_at: int,
-    c: Any, c_at: int, c_row: int, c_next: int, k: int, accumulate: int,
-) -> None:  # fmt: skip
+def _panel_product(upper: int, height: int, a: Any, panel: Any, c: Any, k: int, accumulate: int) -> None:
     """See `fastrnn.kernels.cpu.amx.amx_micro_kernel`."""
-    for n, rows in enumerate(_tiles.rows[:row_tiles]):
-        at, to = a_at + n * a_next, c_at + n * c_next
+    b, b_at, vectors = panel
+    for n, rows in enumerate(_tiles.rows[: 2 if height > upper else 1]):
+        at = a.start + n * upper * a.row_stride
+        to = c._replace(start=c.start + n * upper * c.row_stride)
         if b.dtype != np.uint32:
-            _micro_kernel(rows, vectors, a, at, a_row, 1, b, b_at, c, to, c_row, k, accumulate)
+            _micro_kernel(rows, a._replace(start=at), 1, panel, to, k, accumulate)
             continue
-        pairs, width, added = _signed(a), vectors * 16, accumulate
+        pairs, width, added = _signed(a.data), vectors * 16, accumulate
         for k0 in range(0, k, 48):
             for left, right in ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)):
                 of_b = _signed(b[b_at + (k0 + 16 * right) * width :][: 16 * width])
-                _micro_kernel(rows, vectors, pairs, at + k0 + 16 * left, a_row, 1, of_b, 0, c, to, c_row, 16, added)
+                from_a = a._replace(data=pairs, start=at + k0 + 16 * left)
+                _micro_kernel(rows, from_a, 1, (of_b, 0, vectors), to, 16, added)
                 added = 1
 
 

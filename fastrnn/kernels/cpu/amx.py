@@ -88,29 +88,38 @@ def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
 
 
 @intrinsic
-def amx_micro_kernel(
-    typingctx: Any, row_tiles: Any, vectors: Any, a: Any, a_at: Any, a_row: Any, a_next: Any, b: Any, b_at: Any,
-    c: Any, c_at: Any, c_row: Any, c_next: Any, k: Any, accumulate: Any,
-) -> Any:  # fmt: skip
+def amx_micro_kernel(typingctx: Any, upper: Any, rows: Any, a: Any, panel: Any, c: Any, k: Any, accumulate: Any) -> Any:
     """C = A times one micro-panel of B, added to C if ``accumulate``. Call `configure` first.
 
-    ``row_tiles`` is 1 or 2; ``vectors`` (4 or 1) is the width of the micro-panel in vectors of 16
-    columns. A and B hold int32 pairs, C float32. All are flat and start at element ``*_at``; rows
-    lie ``*_row`` elements apart, the second row tile ``*_next`` elements after the first. ``k``
-    counts pairs and is a multiple of 16. With uint32 elements, each group of 16 pairs is stored as
-    three parts, one after the other, and ``k`` counts the pairs of all parts.
+    Args:
+        upper: Rows of the first row tile, 1 to 16.
+        rows: Rows of both row tiles; there is one if it equals ``upper``.
+        a: `Block` of int32 pairs.
+        panel: `MicroPanel` of int32 pairs, 4 or 1 vectors of 16 columns wide. With uint32 elements
+            each group of 16 pairs is stored as three parts, one after the other, also in A.
+        c: `Block` of float32.
+        k: Pairs of all parts to sum over, a multiple of 16.
+        accumulate: 1 to add to C, 0 to overwrite it.
     """
     index = types.intp
-    signature = types.void(*[index] * 2, a, *[index] * 3, b, index, c, *[index] * 5)
+    signature = types.void(index, index, a, panel, c, index, index)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        row_tiles, vectors, a, a_at, a_row, a_next, b, b_at, c, c_at, c_row, c_next, k, accumulate = args
-        size = _I64(_SIZE)
-        parts = _PARTS if sig.args[6].dtype == types.uint32 else ((0, 0),)
-        passed = [pointer(context, builder, sig.args[2], a, a_at), *(builder.mul(x, size) for x in (a_row, a_next))]
-        passed += [pointer(context, builder, sig.args[6], b, b_at)]
-        passed += [pointer(context, builder, sig.args[8], c, c_at), *(builder.mul(x, size) for x in (c_row, c_next))]
-        passed += [builder.udiv(k, _I64(TILE)), accumulate]
+        upper, rows, a, panel, c, k, accumulate = args
+
+        def unpack(kind: Any, bundle: Any) -> tuple[Any, Any]:
+            array, start, last = cgutils.unpack_tuple(builder, bundle)
+            return pointer(context, builder, kind.types[0], array, start), last
+
+        a_start, a_row = unpack(sig.args[2], a)
+        panel_start, vectors = unpack(sig.args[3], panel)
+        c_start, c_row = unpack(sig.args[4], c)
+        parts = _PARTS if sig.args[3].types[0].dtype == types.uint32 else ((0, 0),)
+        # strides in bytes: from a row to the next, and from the first row tile to the second
+        a_row, c_row = (builder.mul(row, _I64(_SIZE)) for row in (a_row, c_row))
+        a_next, c_next = (builder.mul(row, upper) for row in (a_row, c_row))
+        passed = [a_start, a_row, a_next, panel_start, c_start, c_row, c_next, builder.udiv(k, _I64(TILE)), accumulate]
+        row_tiles = builder.select(builder.icmp_signed(">", rows, upper), _I64(2), _I64(1))
         # dispatch on the shape: a switch over 8 * row_tiles + vectors
         done = builder.append_basic_block("amx.done")
         choose = builder.switch(builder.add(builder.mul(row_tiles, _I64(8)), vectors), done)

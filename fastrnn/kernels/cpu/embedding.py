@@ -1,7 +1,7 @@
 """Embedding table: rows chosen by ids, for words and for encodings of their spelling."""
 
+from .blocks import copy
 from .jit import kernel
-from .matmul import copy
 
 
 @kernel

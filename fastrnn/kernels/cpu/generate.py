@@ -6,10 +6,11 @@ import numpy as np
 
 from .activations import exp
 from .barrier import wait
+from .blocks import PackedMatrix, StepBlock, copy, flat
 from .jit import device_function, kernel
-from .matmul import copy, multiply, product_memory
+from .matmul import multiply, product_memory
 from .output_losses import output
-from .recurrence import flat, step_forward
+from .recurrence import step_forward
 
 _MOST_BITS = 0x7FFFFFFF  # the sign bit is 0
 _LARGE = 1e38  # bound of 1 / temperature, which may overflow
@@ -176,11 +177,12 @@ def _step(layer, now, row_lo, row_hi, memory):
         copy(gates, b * P, inputs.table[inputs.ids[0, b]], 0, P)
     if F:
         # + x W_x: the layer below has already written its outputs of this step, h[1 - now]
-        from_x = (flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)
-        multiply((gates, row_lo * P, B * P, P), from_x, weights.w_x, F, weights.gate_width, 1, rows, 1, memory)
+        from_x = StepBlock(flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)
+        to_gates = StepBlock(gates, row_lo * P, B * P, P)
+        multiply(to_gates, from_x, PackedMatrix(weights.w_x, F, weights.gate_width), 1, rows, 1, memory)
 
     # + h W_h into the last gate_width columns
-    to_gates = (gates, row_lo * P + P - weights.gate_width, B * P, P)
-    from_h = (flat(h), (now * B + row_lo) * H, B * H, H)
-    multiply(to_gates, from_h, weights.w_h, H, weights.gate_width, 1, rows, 1, memory)
+    to_gates = StepBlock(gates, row_lo * P + P - weights.gate_width, B * P, P)
+    from_h = StepBlock(flat(h), (now * B + row_lo) * H, B * H, H)
+    multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
     step_forward(cell, 0, row_lo, row_hi)

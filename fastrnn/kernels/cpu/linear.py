@@ -8,9 +8,9 @@ Forward: `output_losses.output_forward`; dW: `weight_gradient.weight_gradient`; 
 """
 
 from .activations import tanh
+from .blocks import PackedMatrix, StepBlock, flat
 from .jit import kernel
 from .matmul import multiply, product_memory
-from .recurrence import flat
 
 
 @kernel
@@ -21,7 +21,10 @@ def linear_backward(dz, w, dx, row_lo, row_hi):
     T, B, K = dz.shape
     F = dx.shape[2]
     memory = product_memory(dx, w, K, T * (row_hi - row_lo))
-    multiply((flat(dx), row_lo * F, B * F, F), (flat(dz), row_lo * K, B * K, K), w, K, F, T, row_hi - row_lo, 0, memory)
+    # dx[:, rows] = dz[:, rows] W
+    from_dz = StepBlock(flat(dz), row_lo * K, B * K, K)
+    to_dx = StepBlock(flat(dx), row_lo * F, B * F, F)
+    multiply(to_dx, from_dz, PackedMatrix(w, K, F), T, row_hi - row_lo, 0, memory)
 
 
 @kernel

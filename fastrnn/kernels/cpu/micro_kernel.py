@@ -33,6 +33,7 @@ On AVX-512 there are 6 x 4 sums in zmm registers: four loads, six broadcasts and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -211,31 +212,37 @@ class _TileBuilder:
         return loaded
 
 
-@intrinsic
-def micro_kernel(
-    typingctx: Any, rows: Any, vectors: Any, a: Any, a_at: Any, a_row: Any, a_k: Any, b: Any, b_at: Any,
-    c: Any, c_at: Any, c_row: Any, k: Any, accumulate: Any,
-) -> Any:  # fmt: skip
-    """C (rows, vectors * lanes) = A (rows, k) @ B micro-panel, added to C if ``accumulate``.
+def _unpack(context: Any, builder: Any, kind: Any, bundle: Any, element: Any) -> tuple[Any, Any]:
+    """Pointer to the first element of a `Block` or `MicroPanel`, and its last field."""
+    array, start, last = cgutils.unpack_tuple(builder, bundle)
+    data = context.make_array(kind.types[0])(context, builder, array).data
+    return builder.gep(builder.bitcast(data, element.as_pointer()), [start], inbounds=True), last
 
-    ``rows`` is 1..MR; ``vectors`` is TARGET.vectors or 1. Arrays a, b, c are flat and start at
-    element ``*_at``; A[m, k] is element a_at + m*a_row + k*a_k, C[m, n] element c_at + m*c_row + n.
-    For pairs of bfloat16, k counts pairs.
+
+@intrinsic
+def micro_kernel(typingctx: Any, rows: Any, a: Any, a_k: Any, panel: Any, c: Any, k: Any, accumulate: Any) -> Any:
+    """C (rows, NR) = A (rows, k) @ B micro-panel, added to C if ``accumulate``.
+
+    Args:
+        rows: 1 to MR.
+        a: `Block`; A[m, k] is ``a.data[a.start + m * a.row_stride + k * a_k]``.
+        a_k: Stride of k in A: 1, or that of rows if A is stored transposed.
+        panel: `MicroPanel`, TARGET.vectors wide or 1.
+        c: `Block`, NR columns.
+        k: Elements to sum over; for pairs of bfloat16, pairs.
+        accumulate: 1 to add to C, 0 to overwrite it.
     """
-    kind = _arithmetic(a, b, c)
-    signature = types.void(*([types.intp] * 2), a, *([types.intp] * 3), b, types.intp, c, *([types.intp] * 4))
+    index = types.intp
+    kind = _arithmetic(*(block.types[0] for block in (a, panel, c)))
+    signature = types.void(index, a, index, panel, c, index, index)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, vectors, a, a_at, a_row, a_k, b, b_at, c, c_at, c_row, k, accumulate = args
-
-        def pointer(array_type: Any, array: Any, at: Any, element: Any) -> Any:
-            data = context.make_array(array_type)(context, builder, array).data
-            return builder.gep(builder.bitcast(data, element.as_pointer()), [at], inbounds=True)
-
-        passed = [
-            pointer(sig.args[2], a, a_at, kind.a), a_row, a_k, pointer(sig.args[6], b, b_at, kind.b),
-            pointer(sig.args[8], c, c_at, kind.c), c_row, k, accumulate,
-        ]  # fmt: skip
+        rows, a, a_k, panel, c, k, accumulate = args
+        unpack = partial(_unpack, context, builder)
+        a_start, a_row = unpack(sig.args[1], a, kind.a)
+        panel_start, vectors = unpack(sig.args[3], panel, kind.b)
+        c_start, c_row = unpack(sig.args[4], c, kind.c)
+        passed = [a_start, a_row, a_k, panel_start, c_start, c_row, k, accumulate]
         # dispatch on the shape: a switch over 64 * rows + vectors
         done = builder.append_basic_block("tile.done")
         shape = builder.add(builder.mul(rows, _INDEX(64)), vectors)

@@ -12,9 +12,10 @@ Gradients are multiplied by ``scale``. A target of -1 (class) or NaN (number, bi
 import math
 
 from .activations import exp, sigmoid
+from .blocks import PackedMatrix, StepBlock, copy, flat
 from .jit import device_function, kernel
-from .matmul import copy, multiply, product_memory
-from .recurrence import STEPS, flat
+from .matmul import multiply, product_memory
+from .recurrence import STEPS
 
 
 @device_function
@@ -58,7 +59,10 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
     for t in range(T):
         for b in range(row_lo, row_hi):
             copy(z, (t * B + b) * V, bias, 0, V)
-    multiply((z, row_lo * V, B * V, V), (flat(y), row_lo * H, B * H, H), w, H, V, T, row_hi - row_lo, 1, memory)
+    # logits[:, rows] += y[:, rows] W
+    from_y = StepBlock(flat(y), row_lo * H, B * H, H)
+    to_z = StepBlock(z, row_lo * V, B * V, V)
+    multiply(to_z, from_y, PackedMatrix(w, H, V), T, row_hi - row_lo, 1, memory)
 
 
 @kernel
@@ -93,15 +97,17 @@ def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
                 copy(z, (t * B + b) * V, layer.bias, 0, V)
         # logits[t0:t1, rows] += y[t0:t1, rows] W; `at` is position (t0, row_lo)
         at = t0 * B + row_lo
-        multiply((z, at * V, B * V, V), (y_flat, at * H, B * H, H), layer.w, H, V, steps, row_hi - row_lo, 1, memory)
+        from_y = StepBlock(y_flat, at * H, B * H, H)
+        to_z = StepBlock(z, at * V, B * V, V)
+        multiply(to_z, from_y, PackedMatrix(layer.w, H, V), steps, row_hi - row_lo, 1, memory)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
                 targets.losses[t, b] = softmax_cross_entropy(logits[t, b], targets.targets[t, b], targets.scale)
         if dy.shape[2]:
             # dy[t0:t1, rows] = dlogits[t0:t1, rows] W^T
-            to_dy = (dy_flat, at * H, B * H, H)
-            from_z = (z, at * V, B * V, V)
-            multiply(to_dy, from_z, layer.w_back, V, H, steps, row_hi - row_lo, 0, memory)
+            to_dy = StepBlock(dy_flat, at * H, B * H, H)
+            from_z = StepBlock(z, at * V, B * V, V)
+            multiply(to_dy, from_z, PackedMatrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
 
 
 @kernel

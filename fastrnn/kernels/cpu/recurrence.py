@@ -28,8 +28,9 @@ which needs W_hn h' separately:
 from collections.abc import Callable
 from typing import Any
 
-from .jit import device_function, inline_function, kernel, specialize
-from .matmul import copy, multiply, product_memory
+from .blocks import PackedMatrix, StepBlock, copy, flat
+from .jit import device_function, kernel, specialize
+from .matmul import multiply, product_memory
 
 
 def step_forward(cell, t, row_lo, row_hi):
@@ -60,12 +61,6 @@ def register(cell_class: type, forward: Callable[..., Any], backward: Callable[.
 
 
 STEPS = 8  # time steps per input product
-
-
-@inline_function
-def flat(array):
-    """View of an array as one dimension."""
-    return array.reshape(array.size)
 
 
 @device_function
@@ -115,16 +110,16 @@ def _layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi, memory):
                     a[j] = row[j]
         if F:
             # gates[t0:t1, rows, :G*H] += x[t0:t1, rows] W_x
-            from_x = (x_flat, (t0 * B + row_lo) * F, B * F, F)
-            to_gates = (gates, (t0 * B + row_lo) * P, B * P, P)
-            multiply(to_gates, from_x, weights.w_x, F, gate_width, t1 - t0, rows, 1, memory)
+            from_x = StepBlock(x_flat, (t0 * B + row_lo) * F, B * F, F)
+            to_gates = StepBlock(gates, (t0 * B + row_lo) * P, B * P, P)
+            multiply(to_gates, from_x, PackedMatrix(weights.w_x, F, gate_width), t1 - t0, rows, 1, memory)
         for t in range(t0, t1):
             if starts.size:
                 _reset_state(cell, starts, t, row_lo, row_hi)
             # gates[t, rows, -G*H:] += h[t, rows] W_h; h[t] is the state before step t
-            from_h = (h, (t * B + row_lo) * H, B * H, H)
-            to_gates = (gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
-            multiply(to_gates, from_h, weights.w_h, H, gate_width, 1, rows, 1, memory)
+            from_h = StepBlock(h, (t * B + row_lo) * H, B * H, H)
+            to_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
+            multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, gate_width), 1, rows, 1, memory)
             step_forward(cell, t, row_lo, row_hi)
             if starts.size:
                 copy(flat(y), (t * B + row_lo) * H, h, ((t + 1) * B + row_lo) * H, rows * H)
@@ -163,9 +158,9 @@ def _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory
         for t in range(t1 - 1, t0 - 1, -1):
             step_backward(cell, t, row_lo, row_hi, dy, dh, dc)
             # dh[rows] += dgates[t, rows, -G*H:] W_h^T
-            from_gates = (gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
-            to_dh = (dh_flat, row_lo * H, B * H, H)
-            multiply(to_dh, from_gates, weights.w_h, gate_width, H, 1, rows, 1, memory)
+            from_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
+            to_dh = StepBlock(dh_flat, row_lo * H, B * H, H)
+            multiply(to_dh, from_gates, PackedMatrix(weights.w_h, gate_width, H), 1, rows, 1, memory)
             if starts.size:
                 # no gradient crosses the start of a sequence
                 for b in range(row_lo, row_hi):
@@ -174,6 +169,6 @@ def _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory
                         dc[b] = 0
         if F:
             # dx[t0:t1, rows] = dgates[t0:t1, rows, :G*H] W_x^T
-            from_gates = (gates, (t0 * B + row_lo) * P, B * P, P)
-            to_dx = (dx_flat, (t0 * B + row_lo) * F, B * F, F)
-            multiply(to_dx, from_gates, weights.w_x, gate_width, F, t1 - t0, rows, 0, memory)
+            from_gates = StepBlock(gates, (t0 * B + row_lo) * P, B * P, P)
+            to_dx = StepBlock(dx_flat, (t0 * B + row_lo) * F, B * F, F)
+            multiply(to_dx, from_gates, PackedMatrix(weights.w_x, gate_width, F), t1 - t0, rows, 0, memory)

@@ -4,8 +4,8 @@
 it is its own inverse. Rows are right-aligned: a row of length n occupies steps T-n to T-1.
 """
 
+from .blocks import copy
 from .jit import kernel
-from .matmul import copy
 
 
 @kernel

@@ -10,12 +10,12 @@ need it while it is in cache.
 from numba import types
 
 from .amx import TILE
+from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, flat
 from .jit import device_function, kernel, specialize
-from .matmul import SCRATCH_SIZE, copy_rows, multiply_amx
+from .matmul import SCRATCH_SIZE, multiply_amx
 from .memory import working_memory
 from .micro_kernel import MR, micro_kernel
 from .packing import VECTORS, element_row, fill_row, k_per_element, lanes_of, pack_rows, panel_vectors, units
-from .recurrence import flat
 from .target import TARGET
 from .transpose import transpose_pairs
 
@@ -150,8 +150,9 @@ def _pack_columns(packed, source, row_size, k0, depth, column, count, scratch):
                 else:
                     # an incomplete block: copy it into zeros first
                     scratch[: 2 * TILE * TILE] = 0
-                    rows, columns = min(2 * TILE, depth - k), min(TILE, count - m)
-                    copy_rows(scratch, 0, TILE, source, at, row_size, rows, columns)
+                    rows = min(2 * TILE, depth - k)
+                    columns = min(TILE, count - m)
+                    copy_rows(Block(scratch, INDEX_ZERO, TILE), Block(source, at, row_size), rows, columns)
                     transpose_pairs(packed, to, size, scratch, 0, TILE)
 
     return by_column if _on_tiles(packed) else by_row
@@ -170,24 +171,30 @@ def _add_outer_products(dw, to_row, packed_gates, packed_x, rows, depth, scratch
             vectors = panel_vectors(F, column, lanes)
             width = vectors * lanes
             filled = min(width, F - column)
+            panel = MicroPanel(packed_x, k * column, vectors)
             m = 0
             for n in range(blocks):
-                # dw[to_row + m :][:some, column : column + width]
-                some = (rows - m + blocks - n - 1) // (blocks - n)
-                to_c = (to_row + m) * F + column
+                height = (rows - m + blocks - n - 1) // (blocks - n)
+                # dw[to_row + m :][:height, column : column + width]
+                c_block = Block(c, (to_row + m) * F + column, F)
+                # A is packed_gates, stored (k, _MC): its rows are neighbours, and k lies _MC apart
+                a_block = Block(packed_gates, m, 1)
                 if filled == width:
-                    micro_kernel(some, vectors, packed_gates, m, 1, _MC, packed_x, k * column, c, to_c, F, k, 1)
+                    micro_kernel(height, a_block, _MC, panel, c_block, k, 1)
                 else:
-                    copy_rows(scratch, 0, width, c, to_c, F, some, filled)
-                    micro_kernel(some, vectors, packed_gates, m, 1, _MC, packed_x, k * column, scratch, 0, width, k, 1)
-                    copy_rows(c, to_c, F, scratch, 0, width, some, filled)
-                m += some
+                    wide = Block(scratch, INDEX_ZERO, width)
+                    copy_rows(wide, c_block, height, filled)
+                    micro_kernel(height, a_block, _MC, panel, wide, k, 1)
+                    copy_rows(c_block, wide, height, filled)
+                m += height
             column += width
 
     def on_tiles(dw, to_row, packed_gates, packed_x, rows, depth, scratch):
-        F, k = dw.shape[1], units(packed_x, depth)
-        # F - F is a zero of the index type; packed_gates is stored transposed, (columns, k)
-        to = (dw.reshape(dw.size), to_row * F, F - F, F)
-        multiply_amx(to, (packed_gates, F - F, F - F, k), packed_x, k, F, 1, rows, 1, scratch)
+        F = dw.shape[1]
+        k = units(packed_x, depth)
+        to_dw = StepBlock(dw.reshape(dw.size), to_row * F, INDEX_ZERO, F)
+        # packed_gates is stored transposed, (columns, k)
+        from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, k)
+        multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, scratch)
 
     return on_tiles if _on_tiles(packed_x) else in_registers

@@ -10,6 +10,7 @@ import fastrnn.nn.matmul_mode
 from fastrnn.data.text.bptt import Window
 from fastrnn.errors import BackendError
 from fastrnn.kernels.cpu.bfloat16 import to_bfloat16
+from fastrnn.kernels.cpu.blocks import INDEX_ZERO, PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.packing import pack, packed_size, panels
@@ -31,7 +32,9 @@ def rounded(x, out):
 @kernel
 def product(a, b, k, n, c):
     memory = product_memory(c, b, k, a.shape[0])
-    multiply((c.reshape(c.size), 0, 0, n), (a.reshape(a.size), 0, 0, k), b, k, n, 1, a.shape[0], 0, memory)
+    to_c = StepBlock(flat(c), INDEX_ZERO, INDEX_ZERO, n)
+    from_a = StepBlock(flat(a), INDEX_ZERO, INDEX_ZERO, k)
+    multiply(to_c, from_a, PackedMatrix(b, k, n), 1, a.shape[0], 0, memory)
 
 
 def as_float32(bits: np.ndarray) -> np.ndarray:

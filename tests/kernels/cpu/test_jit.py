@@ -2,6 +2,7 @@
 
 import gc
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from random_cases import make_model
 from fastrnn.data.text.bptt import Window
 from fastrnn.data.text.tokenizers import CharTokenizer
 from fastrnn.inference.sampling import Sampler, SamplingParams
-from fastrnn.kernels.cpu.jit import kernel
+from fastrnn.kernels.cpu.blocks import flat
+from fastrnn.kernels.cpu.jit import device_function, kernel
 from fastrnn.kernels.cpu.memory import working_memory
 from fastrnn.kernels.cpu.ops import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
-from fastrnn.kernels.cpu.recurrence import flat
 
 
 def pieces_without_references() -> list[Dispatcher]:
@@ -51,6 +52,29 @@ def test_device_functions_return_no_arrays(rng):
     }
     returned = [(p.py_func, made.signature.return_type) for p in pieces for made in p.overloads.values()]
     assert not [each for each in returned if holds_an_array(each[1])]
+
+
+@device_function
+def add_up(x):
+    total = x.dtype.type(0)
+    for n in range(x.size):
+        total += x[n]
+    return total
+
+
+@kernel
+def sum_by_a_device_function(x):
+    return add_up(x)
+
+
+@compiled_only
+def test_a_kernel_has_its_own_copy_of_device_functions():
+    """A visible copy would be replaced by another kernel's, which may round differently."""
+    assert sum_by_a_device_function(np.ones(3)) == 3
+    (compiled,) = sum_by_a_device_function.overloads.values()
+    functions = [f for f in compiled.library._final_module.functions if not f.is_declaration]
+    assert functions
+    assert not [f.name for f in functions if f.linkage == llvm.Linkage.linkonce_odr]
 
 
 @kernel

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from fastrnn.kernels.cpu.blocks import PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.ops import panels
 from fastrnn.kernels.cpu.packing import VECTORS, pack, packed_size
-from fastrnn.kernels.cpu.recurrence import flat
 from fastrnn.kernels.cpu.target import TARGET
 
 LANES = TARGET.lanes(32)
@@ -28,11 +28,9 @@ def product(a, b, c, n, lo, hi, accumulate):
     width = c.shape[2]
     memory = product_memory(c, b, k, T * (hi - lo))
     multiply(
-        (flat(c), lo * width + 1, M * width, width),
-        (flat(a), lo * k, M * k, k),
-        b,
-        k,
-        n,
+        StepBlock(flat(c), lo * width + 1, M * width, width),
+        StepBlock(flat(a), lo * k, M * k, k),
+        PackedMatrix(b, k, n),
         T,
         hi - lo,
         accumulate,
