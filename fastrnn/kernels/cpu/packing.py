@@ -192,7 +192,7 @@ def _summed_bits(dtype: np.dtype[Any]) -> int:
 def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
     """Number of elements of a packed (k, n) matrix, with padding."""
     lanes = TARGET.lanes(_summed_bits(dtype))
-    wide = TARGET.vectors * lanes
+    wide = TARGET.panel(_summed_bits(dtype))
     left = n % wide  # columns of the last, narrower panel
     parts = PARTS if dtype == np.uint32 else 1
     depth = -(-k // (2 * PAIRS)) * PAIRS * parts if dtype in (np.int32, np.uint32) else k

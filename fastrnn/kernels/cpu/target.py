@@ -46,7 +46,7 @@ class Target:
 
     def panel(self, bits: int) -> int:
         """Columns of a micro-panel (NR)."""
-        return self.vectors * self.lanes(bits)
+        return self.vectors * self.bytes_ * 8 // bits
 
 
 def enabled_features() -> set[str]:
