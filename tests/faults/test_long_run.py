@@ -36,11 +36,13 @@ class Watching(Callback):
 def test_steps_validations_and_saves_leak_no_memory(task: str, tmp_path: Path) -> None:
     data = long_run.write_data(tmp_path)["language model" if task == "language-model" else "classifier"][0]
     config = fastrnn.Config(task=task, hidden=8, batch=4, seq=16, steps=900, threads=1, eval_every=50, save_every=25)
-    watching = Watching(300, 900)
+    watching = Watching(300, 600, 900)
     tracemalloc.start()
     try:
         fastrnn.train([data], config, tmp_path / "run", callback=watching)
     finally:
         tracemalloc.stop()
-    # 600 steps, 12 validations, 24 saves: no object of each step is kept
-    assert watching.bytes[900] - watching.bytes[300] < 30_000
+    # Twice 300 steps, 6 validations, 12 saves: no object of each step is kept. A leak grows both times, a cache of
+    # the process that happens to fill up grows once.
+    growth = (watching.bytes[600] - watching.bytes[300], watching.bytes[900] - watching.bytes[600])
+    assert min(growth) < 15_000, growth

@@ -241,9 +241,9 @@ def test_unwritable_cache_folder_is_reported(place, tmp_path):
         ("numba.core.runtime:rtsys", "initialize", ["ctx"]),
         ("numba.core.serialize:", "dumps", ["obj"]),
         ("numba.core.dispatcher:Dispatcher", "enable_caching", ["self"]),
-        ("numba.core.compiler:Compiler", "compile_extra", ["self", "func"]),
         ("numba.core.codegen:JITCodeLibrary", "_optimize_final_module", ["self"]),
         ("numba.core.codegen:JITCodeLibrary", "enable_object_caching", ["self"]),
+        ("numba.core.compiler:Compiler", "compile_extra", ["self", "func"]),
     ],
 )
 def test_numba_has_the_private_names_that_the_cache_uses(owner, name, parameters):

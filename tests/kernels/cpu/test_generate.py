@@ -1,6 +1,5 @@
 """Sampling a token from logits, against a NumPy version; and sampling of sequences."""
 
-import numba
 import numpy as np
 import pytest
 from engine_cases import make_network
@@ -11,6 +10,7 @@ from fastrnn.data.text.tokenizers import CharTokenizer
 from fastrnn.inference.sampling import Sampler, SamplingParams
 from fastrnn.kernels.arguments import SamplingSettings
 from fastrnn.kernels.cpu import generate
+from fastrnn.kernels.cpu.jit import kernel
 
 V = 40
 ALMOST_ONE = np.nextafter(1.0, 0.0)
@@ -49,7 +49,7 @@ def plain_probabilities(logits, temperature, top_k, top_p, min_p):
     return p / p.sum()
 
 
-@numba.njit
+@kernel
 def draw(logits, p, uniform, temperature, top_k, top_p, min_p):
     settings = SamplingSettings(temperature, top_k, top_p, min_p)
     return generate.sample_token(logits, p, uniform, settings)

@@ -15,10 +15,15 @@ from random_cases import make_model
 from fastrnn.data.text.bptt import Window
 from fastrnn.data.text.tokenizers import CharTokenizer
 from fastrnn.inference.sampling import Sampler, SamplingParams
+from fastrnn.kernels.cpu import jit
 from fastrnn.kernels.cpu.blocks import flat
 from fastrnn.kernels.cpu.jit import device_function, kernel
 from fastrnn.kernels.cpu.memory import working_memory
 from fastrnn.kernels.cpu.ops import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
+
+# Functions compiled without the project's own decorator share their device functions with others that are compiled
+# later: freeing one would leave those with calls into freed memory.
+KEPT: list[Dispatcher] = []
 
 
 def pieces_without_references() -> list[Dispatcher]:
@@ -45,7 +50,9 @@ def test_device_functions_return_no_arrays(rng):
     list(Sampler(network, CharTokenizer("abcd")).tokens(1, 1, np.zeros(1, np.int64), SamplingParams(), 0))
     for each in (layer_forward, layer_backward, layer_gradient, output_loss, pack, generate):
         for signature in list(each.overloads)[:1]:  # not from the disk, so that its pieces are compiled too
-            numba.jit(**each.targetoptions)(each.py_func).compile(signature)
+            fresh = numba.jit(**each.targetoptions)(each.py_func)
+            fresh.compile(signature)
+            KEPT.append(fresh)
     pieces = pieces_without_references()
     assert {"_layer_forward", "_generate", "sample_token", "multiply_units", "copy"} <= {
         p.py_func.__name__ for p in pieces
@@ -71,7 +78,10 @@ def sum_by_a_device_function(x):
 def test_a_kernel_has_its_own_copy_of_device_functions():
     """A visible copy would be replaced by another kernel's, which may round differently."""
     assert sum_by_a_device_function(np.ones(3)) == 3
-    (compiled,) = sum_by_a_device_function.overloads.values()
+    # compiled anew: code loaded from the disk has no module to look into
+    fresh = numba.njit(pipeline_class=jit._KernelCompiler, **jit._OPTIONS)(sum_by_a_device_function.py_func)
+    assert fresh(np.ones(3)) == 3
+    (compiled,) = fresh.overloads.values()
     functions = [f for f in compiled.library._final_module.functions if not f.is_declaration]
     assert functions
     assert not [f.name for f in functions if f.linkage == llvm.Linkage.linkonce_odr]

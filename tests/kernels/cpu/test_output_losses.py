@@ -2,11 +2,11 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 
 from fastrnn.kernels.cpu import output_losses as kernels
+from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.reference import cross_entropy, cross_entropy_backward
 
 V = 37
@@ -14,7 +14,7 @@ V = 37
 both_types = pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-14)])
 
 
-@numba.njit
+@kernel
 def softmax_cross_entropy(z, target, scale):
     return kernels.softmax_cross_entropy(z, target, scale)
 
