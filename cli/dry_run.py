@@ -74,10 +74,10 @@ def _rows(start: TrainStart, step: StepEnd) -> Iterator[tuple[str, str]]:
 
 
 def _peak_megabytes() -> float | None:
-    """Return the peak memory of this process; None where the system does not report it."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    """Return the peak memory of this process; None on Windows, where the standard library does not report it."""
+    if sys.platform == "win32":
         return None
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, kilobytes elsewhere
