@@ -17,7 +17,8 @@ from fastrnn.reference import Reference, softmax
 
 TEXTS, FIRST = 400, 10
 LATER = slice(100, 200)
-LENGTH = 450  # covers the warm-up and the longest line searched, and the later tokens after that
+SEARCHED = 224  # tokens among which `Sampler.stream` lets a text begin
+LENGTH = SEARCHED + LATER.stop
 
 
 def measure(path: str) -> dict[str, float]:
@@ -37,7 +38,7 @@ def measure(path: str) -> dict[str, float]:
         probabilities = softmax(logits[0])
         entropy[t] = -(probabilities * np.log2(np.maximum(probabilities, 1e-30))).sum(axis=-1)
 
-    begins = [sampler.find_line(column) for column in tokens.T]
+    begins = [sampler.find_line(column[:SEARCHED]) for column in tokens.T]
     texts = [column[begin:] for column, begin in zip(entropy.T, begins, strict=True)]
     later = float(np.mean([text[LATER] for text in texts]))
     first = float(np.mean([text[:FIRST] for text in texts]))
