@@ -9,8 +9,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-RUNS = "runs"  # the folder in which `fastrnn train` creates run folders by default
-BEST = "best.safetensors"
+from fastrnn.checkpoint.run_dir import BEST, PARENT
+
 _MAX_RUNS = 50
 _MAX_HEADER = 1 << 20  # bytes; reading a longer header would delay the shell
 
@@ -37,7 +37,7 @@ def complete_label(ctx: click.Context, _parameter: click.Parameter, incomplete: 
     return list(_items(labels, incomplete))
 
 
-def list_runs(folder: str = RUNS) -> list[str]:
+def list_runs(folder: str = PARENT) -> list[str]:
     """Return the run folders in ``folder`` that hold a model, newest first."""
     found = []
     try:

@@ -247,12 +247,14 @@ def newest_model_argument(function: Function) -> Function:
 def _newest_run(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None or context.resilient_parsing:
         return value
-    from .completion import RUNS, list_runs
+    from fastrnn.checkpoint.run_dir import PARENT
+
+    from .completion import list_runs
     from .output import note
 
     found = list_runs()
     if not found:
-        raise click.UsageError(f"no MODEL was given, and {RUNS}/ holds no run; name a run folder or a model file")
+        raise click.UsageError(f"no MODEL was given, and {PARENT}/ holds no run; name a run folder or a model file")
     note(f"model {found[0]} (the newest run)")
     return found[0]
 

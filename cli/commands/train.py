@@ -81,6 +81,7 @@ def command(
     from ..display import make_display
 
     with make_display(quiet or not first) as display:
+        display.compares = not (as_json or quiet)
         if dry_run and config is not None:
             from ..dry_run import show_plan
 
@@ -103,7 +104,6 @@ def command(
     if first and not (as_json or quiet):
         _compare(result)
         if not TASK_SPECS[result.task].is_supervised:
-            _compare_with_xz(result, texts)
             _sample(result)
         _hints(result, texts)
 
@@ -140,6 +140,8 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
         rows.append(("valid", f"{valid}  (best, at step {result.best_step:,})"))
     rows += [(name, formatting.metric(name, value)) for name, value in result.metrics.items()]
     output.write_figures(rows)
+    if result.xz_nats is not None and not quiet:
+        output.note(f"for comparison: xz needs {formatting.loss(result.xz_nats)}, given the training text")
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
         output.note(f"stopped by {name}; resume with: {output.program_name()} train --resume {shlex.quote(result.run)}")
@@ -160,27 +162,6 @@ def _compare(result: "Result") -> None:
         finding = f"the model is no better than predicting by the frequencies of {result.tokens}"
         advice = "train longer, unless the text is random"
     output.note(f"{finding} ({formatting.loss(alone)}); {advice}")
-
-
-def _compare_with_xz(result: "Result", texts: tuple[str, ...]) -> None:
-    """Print what a general compressor needs for the same text: a measure of whether the loss is good."""
-    from fastrnn.checkpoint.checkpoint import load
-    from fastrnn.checkpoint.run_dir import model_path
-    from fastrnn.data.examples.schema import TaskSchema
-    from fastrnn.data.text.corpus import lzma_nats, read_corpus, split_corpus
-
-    from .. import formatting, output
-
-    inputs = texts or result.inputs
-    if result.valid_nats is None or not result.split or result.tokens == "words" or "-" in inputs:
-        return  # without validation text, in another unit, or with data that cannot be read again
-    saved = load(model_path(result.run))
-    assert not isinstance(saved.tokenizer, TaskSchema)
-    corpus = read_corpus(inputs, tokenizer=saved.tokenizer, unknown="skip", separator=saved.config.document_separator)
-    training, valid = split_corpus(corpus, saved.config.valid)
-    if valid is not None:
-        nats = lzma_nats(training, valid)
-        output.note(f"for comparison: xz needs {formatting.loss(nats)}, given the training text")
 
 
 def _sample(result: "Result") -> None:

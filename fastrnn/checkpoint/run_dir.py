@@ -14,6 +14,7 @@ from .atomic import fsync_folder, make_folder, remove_stale_files, write_atomic
 from .lock import create_log, is_abandoned
 
 PARENT = "runs"
+BEST = "best.safetensors"
 
 
 class RunFolder:
@@ -26,7 +27,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_path = self.path / "config.toml"
         self.log_path = self.path / "log.jsonl"
-        self.best = self.path / "best.safetensors"
+        self.best = self.path / BEST
         self.last = self.path / "last.safetensors"
         self.log_descriptor: int | None = None
 

@@ -110,7 +110,7 @@ def train(
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
-            result = dataclasses.replace(loop.run(), **task.statistics())
+            result = _add_statistics(loop.run(), task, callback)
     # `signals.stop` may have been set after the loop looked at it for the last time.
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
@@ -159,7 +159,7 @@ def resume(
             output = RunOutput(folder, log, callback)
             loop, task, planned = _restore(output, changes, inputs, clock, signals)
             loop.announce(task.describe(loop.config), _describe_resumed(loop, planned, given))
-            result = dataclasses.replace(loop.run(), **task.statistics())
+            result = _add_statistics(loop.run(), task, callback)
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -177,6 +177,11 @@ def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
 
 def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
     return inputs if isinstance(inputs, Corpus | ExampleSet) else normalize_inputs(inputs)
+
+
+def _add_statistics(result: Result, task: TrainingTask, callback: Callback) -> Result:
+    """Return the result with the statistics of the data; a run that a signal stopped ends without the slow ones."""
+    return dataclasses.replace(result, **task.statistics(callback.compares and result.stopped != "signal"))
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:

@@ -105,6 +105,8 @@ class Result:
         unigram_nats: Language models only: loss of predicting by token frequencies alone, on the data that
             ``valid_nats`` was measured on.
         start: Language models only: a frequent beginning of the text.
+        xz_nats: Language models of characters or bytes: loss of the compressor xz on the start of the validation text,
+            given the training text. None unless `Callback.compares` is true.
     """
 
     run: str
@@ -125,6 +127,7 @@ class Result:
     split: bool = True
     unigram_nats: float | None = None
     start: str = ""
+    xz_nats: float | None = None
 
 
 class Callback:
@@ -136,9 +139,11 @@ class Callback:
 
     Attributes:
         samples: Whether to generate a sample with every evaluation.
+        compares: Whether to compute `Result.xz_nats` at the end, which takes a second or two.
     """
 
     samples = False
+    compares = False
 
     def message(self, text: str) -> None:
         """Called with a remark or a warning, one line, at any time."""

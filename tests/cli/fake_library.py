@@ -89,7 +89,7 @@ def result(run: Path | str = "runs/x", **changes: Any) -> Result:
         "run": str(run), "steps": 10, "chars": 640, "seconds": 2.0, "chars_per_s": 320.0, "train_nats": 2.0,
         "valid_nats": 2.5, "valid_bits": 3.6, "best_step": 8, "stopped": "done", "signal": None,
         "task": "language-model", "tokens": "chars", "metrics": {}, "inputs": (), "split": True,
-        "unigram_nats": 3.0, "start": "our ",
+        "unigram_nats": 3.0, "start": "our ", "xz_nats": None,
     }  # fmt: skip
     return Result(**(values | changes))
 

@@ -11,7 +11,6 @@ from fake_library import FakeModel, FakeTraining, fake_model, result
 from fakes import replace
 
 from fastrnn_cli import output
-from fastrnn_cli.commands import train as train_command
 from fastrnn_cli.group import program
 
 
@@ -165,7 +164,6 @@ def test_combining_mark_is_shown_on_a_dotted_circle(model: type[FakeModel], monk
 def training(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> FakeTraining:
     """Training that is done at once, with this result."""
     fake_model(monkeypatch)
-    replace(monkeypatch, train_command, "_compare_with_xz", lambda *_: None)  # would read the texts and the checkpoint
     return FakeTraining(monkeypatch, result(**changes))
 
 

@@ -70,6 +70,14 @@ def test_train_prints_what_xz_needs_for_the_same_text(folder: Path, tmp_path: Pa
     out = str(tmp_path / "run")
     done = invoke("train", str(folder / "text.txt"), "--steps", "2", "--out", out, *SMALL)
     line = next(line for line in done.stderr.splitlines() if ": xz needs" in line)
+    # The texts are not read again: standard input, or a file that is gone by then, has the line too.
+    text = (folder / "text.txt").read_text(encoding="utf-8")
+    piped = invoke("train", "-", "--steps", "2", "--out", f"{out}-2", *SMALL, text=text)
+    assert line in piped.stderr.splitlines()
+    assert (
+        ": xz needs"
+        not in invoke("train", "-", "--steps", "2", "--out", f"{out}-3", *SMALL, "--json", text=text).stderr
+    )
     assert re.fullmatch(r"for comparison: xz needs \d\.\d{4} nats  \d\.\d{4} bits, given the training text", line)
 
 

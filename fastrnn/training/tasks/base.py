@@ -62,8 +62,8 @@ class TrainingTask(Protocol):
         ``seconds_left``: returns the seconds left; every process of the group calls it at the same time.
         """
 
-    def statistics(self) -> dict[str, Any]:
-        """Return the fields of `Result` that depend on the data alone."""
+    def statistics(self, compares: bool) -> dict[str, Any]:
+        """Return the fields of `Result` that depend on the data alone; ``compares`` as in `Callback`."""
 
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""

@@ -9,7 +9,7 @@ import numpy as np
 from ...config import Config
 from ...data.examples.symbol_vocab import CHARS
 from ...data.text.bptt import TBPTTStreams
-from ...data.text.corpus import Corpus, frequent_start, read_corpus, split_corpus, unigram_nats
+from ...data.text.corpus import Corpus, frequent_start, lzma_nats, read_corpus, split_corpus, unigram_nats
 from ...data.text.remarks import describe_chars
 from ...data.text.tokenizers import Tokenizer, WordTokenizer
 from ...data.text.words import UNK
@@ -86,9 +86,16 @@ class LanguageModelTraining:
             *describe_subset(config.eval_size, self._valid_tokens, config.tokens or CHARS),
         ]
 
-    def statistics(self) -> dict[str, Any]:
-        """Compute the unigram loss, and find a frequent beginning of the text."""
-        return {"unigram_nats": unigram_nats(self.corpus, self.valid), "start": frequent_start(self.corpus)}
+    def statistics(self, compares: bool) -> dict[str, Any]:
+        """Compute the losses of simpler methods, and find a frequent beginning of the text."""
+        xz_nats = None
+        if compares and self.valid is not None and self.tokenizer.kind != "words":  # xz knows no words
+            xz_nats = lzma_nats(self.corpus, self.valid)
+        return {
+            "unigram_nats": unigram_nats(self.corpus, self.valid),
+            "start": frequent_start(self.corpus),
+            "xz_nats": xz_nats,
+        }
 
     def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open."""

@@ -81,7 +81,7 @@ class SupervisedTraining:
             *describe_subset(config.eval_size, valid, f"{noun}s"),
         ]
 
-    def statistics(self) -> dict[str, Any]:
+    def statistics(self, compares: bool) -> dict[str, Any]:
         """Return nothing: these tasks have no baseline by frequencies."""
         return {}
 
