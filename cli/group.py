@@ -51,6 +51,12 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from .documentation import describe_documentation
+
+        text = describe_documentation()
+        formatter.write(f"\n{text[0].upper()}{text[1:]}\n")
+
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Exit through `fastrnn_cli.main.run` for every caller, including click's test runner."""
         from .main import run

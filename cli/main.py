@@ -112,9 +112,11 @@ def _report(error: Exception) -> int:
     elif isinstance(error, MemoryError):
         _print_message(f"not enough memory; use a smaller text, --hidden, --batch or --seq ({error})")
     else:
+        from .documentation import describe_documentation
+
         _print_message(
             f"internal error: {type(error).__name__}: {error} (FASTRNN_DEBUG=1 shows where; please report it with the "
-            "output of fastrnn info --system)"
+            f"output of fastrnn info --system; {describe_documentation()})"
         )
     return 1
 

@@ -223,6 +223,22 @@ def json_option(function: Function) -> Function:
     )
 
 
+def jsonl_option(content: str) -> Decorator:
+    """Decorator that adds ``--jsonl``: one JSON object a line, of this content.
+
+    ``--json``, the name of the option in version 0.1.0, still works for these commands but is not listed: elsewhere it
+    means one object.
+    """
+
+    def decorate(function: Function) -> Function:
+        function = click.option("--json", "as_jsonl", is_flag=True, hidden=True, help="Same as --jsonl.")(function)
+        return click.option("--jsonl", "as_jsonl", is_flag=True, help=f"Print {content} as one JSON object a line.")(
+            function
+        )
+
+    return decorate
+
+
 def unknown_option(function: Function) -> Function:
     """Add ``--unknown error|skip``: policy for characters outside the model's vocabulary."""
     return click.option(
@@ -245,8 +261,16 @@ def newest_model_argument(function: Function) -> Function:
 
 
 def _newest_run(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None or context.resilient_parsing:
-        return value
+    return value if context.resilient_parsing else newest_run(value)
+
+
+def newest_run(model: str | None) -> str:
+    """Return the model that was given, else the run folder in ``runs`` whose model was saved last.
+
+    Raises `click.UsageError` if there is none.
+    """
+    if model is not None:
+        return model
     from fastrnn.checkpoint.run_dir import PARENT
 
     from .completion import list_runs

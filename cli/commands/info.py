@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 _PACKAGES = ("fastrnn", "numpy", "numba", "llvmlite", "click", "rich")
 
 
-def _show_system(context: click.Context, _parameter: click.Parameter, is_set: bool) -> None:
-    """Click callback: print the facts that a bug report needs, and exit."""
-    if not is_set or context.resilient_parsing:
-        return
-    from .. import output
-
-    output.write_figures(_system_rows())
-    context.exit()
-
-
 def _system_rows() -> list[tuple[str, str]]:
     import os
     import platform
@@ -50,28 +40,34 @@ def _system_rows() -> list[tuple[str, str]]:
 
 
 @command_base.command("fastrnn info runs/try")
-@options.newest_model_argument
+@click.argument("model", type=options.MODEL, required=False)
 @click.option(
     "--system",
     is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_system,
     help="Show versions, processor and folders instead of a model, for a bug report.",
 )
 @options.json_option
-def command(model: str, as_json: bool) -> None:
+def command(model: str | None, system: bool, as_json: bool) -> None:
     """Show a model's architecture and training run.
 
     MODEL is a run folder or a model file; by default the newest run in runs. The file is checked from end to end: its
     sizes, its numbers and its digest.
     """
+    from .. import output
+
+    if system:
+        if model is not None:
+            output.note("--system shows this machine, not a model: MODEL has no effect")
+        rows = _system_rows()
+        if as_json:
+            output.write_json(dict(rows))
+        else:
+            output.write_figures(rows)
+        return
     from fastrnn.checkpoint.checkpoint import load
     from fastrnn.checkpoint.run_dir import model_path
 
-    from .. import output
-
-    path = model_path(model)
+    path = model_path(options.newest_run(model))
     checkpoint = load(path)
     if as_json:
         output.write_json(_facts(str(path), checkpoint))

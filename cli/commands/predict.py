@@ -26,10 +26,10 @@ TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
 @click.option(
     "--probabilities",
     is_flag=True,
-    help="Add the probability of each prediction (translate: log-probability in nats); with --json, of every label.",
+    help="Add the probability of each prediction (translate: log-probability in nats); with --jsonl, of every label.",
 )
 @options.config_options("text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED)
-@click.option("--json", "--jsonl", "as_json", is_flag=True, help="Print one JSON object per example.")
+@options.jsonl_option("each example")
 @click.pass_context
 def command(
     context: click.Context,
@@ -42,7 +42,7 @@ def command(
     format: str | None,
     missing: str | None,
     threads: int | None,
-    as_json: bool,
+    as_jsonl: bool,
 ) -> None:
     """Predict labels, tags, translations or values.
 
@@ -61,10 +61,10 @@ def command(
     if probabilities and not loaded.has_probabilities:
         raise click.UsageError("--probabilities: this model predicts numbers, not labels; leave it out")
     if TASK_SPECS[loaded.task].output == "series":
-        _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_json)
+        _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_jsonl)
         return
     reading = {"text": text, "format": format}
-    _answer(loaded, inputs, reading, beam, probabilities, as_json)
+    _answer(loaded, inputs, reading, beam, probabilities, as_jsonl)
 
 
 def _check_options(context: click.Context, task: str) -> None:
@@ -76,7 +76,7 @@ def _check_options(context: click.Context, task: str) -> None:
 
 
 def _answer(
-    model: "TaskModel", inputs: tuple[str, ...], reading: dict[str, Any], beam: int, sure: bool, as_json: bool
+    model: "TaskModel", inputs: tuple[str, ...], reading: dict[str, Any], beam: int, sure: bool, as_jsonl: bool
 ) -> None:
     from .. import prediction_writers
     from ..inputs import note_remarks
@@ -87,7 +87,7 @@ def _answer(
         found = model.predict(stream.items, beam, logprobs=sure)
         lines = (
             prediction_writers.format_json(model, found, sure)
-            if as_json
+            if as_jsonl
             else prediction_writers.format_predictions(model, found, stream.records, sure)
         )
         for piece in lines:
@@ -95,7 +95,7 @@ def _answer(
 
 
 def _forecast(
-    model: "TaskModel", inputs: tuple[str, ...], steps: int | None, reading: dict[str, Any], as_json: bool
+    model: "TaskModel", inputs: tuple[str, ...], steps: int | None, reading: dict[str, Any], as_jsonl: bool
 ) -> None:
     from .. import prediction_writers
     from ..inputs import note_remarks
@@ -103,7 +103,7 @@ def _forecast(
 
     records = model.records(inputs, answers=False, report=note, **reading)
     note_remarks(records)
-    show = prediction_writers.format_forecasts_json if as_json else prediction_writers.format_forecasts
+    show = prediction_writers.format_forecasts_json if as_jsonl else prediction_writers.format_forecasts
     ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
     for piece in show(model, records.items, ahead):
         write(piece)

@@ -75,7 +75,9 @@ def sampling_options(function: Any) -> Any:
 @click.option("--prime-file", metavar="FILE", type=options.INPUT, help="File with the text to continue (-: stdin).")
 @options.unknown_option
 @click.option("--exact", is_flag=True, help="Sample in float32, without rounding to bfloat16.")
-@click.option("--jsonl", is_flag=True, help='One JSON object per sample: {"index", "text", "seed"}.')
+@click.option(
+    "--jsonl", "as_jsonl", is_flag=True, help='Print each sample as one JSON object a line: {"index", "text", "seed"}.'
+)
 @click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file atomically.")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
 @options.config_options("threads", section="Options")
@@ -87,7 +89,7 @@ def command(
     prime_file: str | None,
     threads: int | None,
     exact: bool,
-    jsonl: bool,
+    as_jsonl: bool,
     out: str | None,
     raw: bool,
     **values: Any,
@@ -118,7 +120,7 @@ def command(
     chunks = loaded.sample_stream(**settings)
     shown = _decode_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
-    if jsonl:
+    if as_jsonl:
         pieces = _json_lines(chunks, shown, count, settings.get("seed", 0))
     else:
         pieces = _lines(chunks, shown, count) if writes_lines else _texts(chunks, shown, count)

@@ -10,13 +10,13 @@ from .. import command_base, options
 @click.argument("file", default="-", type=options.INPUT)
 @options.unknown_option
 @options.config_options("threads", section="Options")
-@options.json_option
-def command(model: str, file: str, unknown: str, threads: int | None, as_json: bool) -> None:
+@options.jsonl_option("each line")
+def command(model: str, file: str, unknown: str, threads: int | None, as_jsonl: bool) -> None:
     """Print the log-probability of each line.
 
     For each line of FILE (default: standard input) prints the natural logarithm of its probability, the bits per
     character (or byte, or word), and the line, separated by tabs. A model of words scores the line as a sentence,
-    including its final <EOS>. --json prints one object per line: {"text", "chars", "logprob", "bits_per_char", "unit"}.
+    including its final <EOS>. --jsonl prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.
     """
     from fastrnn.inference.language_model import LanguageModel
 
@@ -27,7 +27,7 @@ def command(model: str, file: str, unknown: str, threads: int | None, as_json: b
     unknowns = total = 0
     unit = loaded.tokenizer.kind
     for line in loaded.score(read_lines(file, unit), unknown):
-        if as_json:
+        if as_jsonl:
             write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
                         "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip
         else:

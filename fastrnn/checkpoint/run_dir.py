@@ -43,10 +43,14 @@ class RunFolder:
             make_folder(run.path)
             run._check_free()
             run.log_descriptor = create_log(run.log_path)
-            # Checked again under the lock: another run may have saved a checkpoint in between.
-            run._check_no_checkpoints()
-            remove_stale_files(run.path, exclusive=True)
-            fsync_folder(run.path)
+            try:
+                # Checked again under the lock: another run may have saved a checkpoint in between.
+                run._check_no_checkpoints()
+                remove_stale_files(run.path, exclusive=True)
+                fsync_folder(run.path)
+            except BaseException:
+                os.close(run.log_descriptor)
+                raise
         return run
 
     @classmethod

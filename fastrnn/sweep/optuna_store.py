@@ -84,6 +84,9 @@ class OptunaTrialStore:
                 found.append({"number": number, "settings": settings, "run": run_path(self._folder, number), **result})
         return found
 
+    def close(self) -> None:
+        """Do nothing: the journal is locked only while it is written."""
+
     def _set(self, key: str, number: int, value: Any) -> None:
         self._study.set_user_attr(f"{key} {number}", value)
 

@@ -1,7 +1,9 @@
 """Run the trials of a sweep on this machine, several at a time, until none is left or a signal arrives."""
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,14 +54,15 @@ class SweepCallback(Protocol):
 def run(space: Space, store: TrialStore, folder: Path, jobs: int, callback: SweepCallback) -> SweepResult:
     """Run the remaining trials, ``jobs`` at a time; each gets an equal share of the CPUs.
 
-    On a signal the running trials save their state and stop; the next call resumes them.
+    On a signal the running trials save their state and stop; the next call resumes them. ``store`` is closed at the
+    end, also after an error, so that the same process can run the sweep again.
     """
     threads = max(1, default_threads() // jobs)
     running: list[TrialProcess] = []
     locked: dict[int, tuple[float, dict[str, Any]]] = {}  # number -> (time of the next attempt, varied settings)
     reported: set[int] = set()
 
-    with StopSignals() as signals:
+    with contextlib.closing(store), StopSignals() as signals, _stop_on_error(running):
         while True:
             while len(running) < jobs and signals.stop is None and (assigned := store.next()):
                 callback.on_trial_start(*assigned)
@@ -89,6 +92,19 @@ def run(space: Space, store: TrialStore, folder: Path, jobs: int, callback: Swee
                     reported.add(trial.number)
                 locked[trial.number] = time.monotonic() + _RETRY_SECONDS, trial.varied
     return SweepResult(sort_by_score(store.records()), signals.stop)
+
+
+@contextlib.contextmanager
+def _stop_on_error(running: list[TrialProcess]) -> Iterator[None]:
+    """After an error stop the running trials: they would keep their run folders locked."""
+    try:
+        yield
+    except BaseException:
+        for trial in running:
+            trial.stop()
+        for trial in running:
+            trial.wait()
+        raise
 
 
 def sort_by_score(records: list[TrialRecord]) -> list[TrialRecord]:

@@ -49,6 +49,11 @@ class TrialProcess:
         """Ask the trial to save its state and end."""
         self._process.terminate()
 
+    def wait(self) -> None:
+        """Wait for the end; the result is discarded."""
+        with self._process:  # closes the pipes
+            pass
+
     def result(self) -> tuple[int, dict[str, Any]]:
         """Wait for the end; return the exit status, and the fields of `RESULT` or ``error`` and ``status``."""
         assert self._process.stdout is not None

@@ -26,28 +26,35 @@ class TrialStore(Protocol):
     def records(self) -> list[TrialRecord]:
         """Return all finished trials."""
 
+    def close(self) -> None:
+        """Release what the store holds; only `records` may be called afterwards."""
+
 
 class FileTrialStore:
     """Trials of a single process: ``sweep.json`` holds the sweep's settings, ``trials.jsonl`` the results."""
 
     def __init__(self, folder: Path, space: Space) -> None:
-        """Open or create the sweep in a folder, and lock it. Raises `OutputError`."""
+        """Open or create the sweep in a folder, and lock it until `close`. Raises `OutputError`."""
         self._folder, self._space = folder, space
         self._path = folder / "trials.jsonl"
         check_folder(folder, space)
         try:
-            self._lock = open_log(folder / "sweep.json")
+            self._lock: int | None = open_log(folder / "sweep.json")
         except BlockingIOError:
             raise OutputError(
                 f"{folder}: another process runs this sweep; use --journal to run it in several processes"
             ) from None
 
         # Failed trials run again, because the cause may be gone; a diverged one would diverge again.
-        self._records = [
-            record
-            for record in self._read()
-            if "error" not in record or record.get("status") == DivergedError.exit_status
-        ]
+        try:
+            self._records = [
+                record
+                for record in self._read()
+                if "error" not in record or record.get("status") == DivergedError.exit_status
+            ]
+        except BaseException:
+            self.close()
+            raise
         finished = {record["number"] for record in self._records}
         self._pending = [n for n in range(space.trials) if n not in finished]
 
@@ -65,6 +72,11 @@ class FileTrialStore:
     def records(self) -> list[TrialRecord]:
         # The file may hold more trials than this call's --trials asks for.
         return [record for record in self._records if record["number"] < self._space.trials]
+
+    def close(self) -> None:
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.close(lock)
 
     def _read(self) -> list[TrialRecord]:
         try:

@@ -133,7 +133,6 @@ def test_sample_on_a_terminal_is_sanitized_and_ends_with_a_newline(
 def test_score_gives_a_line_for_each_line(model: type[FakeModel], tmp_path: Path) -> None:
     assert invoke("score", "m", text="ab\nabc\n").stdout == "-4.0000\t2.8854\tab\n-6.0000\t2.8854\tabc\n"
     (tmp_path / "lines").write_text("é\n", encoding="utf-8")
-    done = invoke("score", "m", str(tmp_path / "lines"), "--json")
     expected = {
         "text": "é",
         "chars": 1,
@@ -141,7 +140,8 @@ def test_score_gives_a_line_for_each_line(model: type[FakeModel], tmp_path: Path
         "bits_per_char": pytest.approx(2 / math.log(2)),
         "unit": "chars",
     }
-    assert json.loads(done.stdout) == expected
+    for flag in ("--jsonl", "--json"):  # the second is the name of version 0.1.0
+        assert json.loads(invoke("score", "m", str(tmp_path / "lines"), flag).stdout) == expected
 
 
 def test_complete_shows_probabilities(model: type[FakeModel]) -> None:

@@ -1,6 +1,7 @@
 """Every command ends with an exit status, and an error with one line."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -197,3 +198,9 @@ def test_info_shows_the_system_for_a_bug_report(monkeypatch: pytest.MonkeyPatch,
     assert set(rows) >= {"fastrnn", "numpy", "numba", "llvmlite", "python", "processor", "threads"}
     assert f"Python {sys.version.split()[0]}" in rows["python"].replace("CPython", "Python")
     assert "FASTRNN_SEED=3" in rows["variables"]
+    as_json = CliRunner().invoke(program, ["info", "--system", "--json"])
+    assert as_json.stdout.count("\n") == 1
+    assert json.loads(as_json.stdout).items() >= {name: rows[name] for name in ("numpy", "python", "threads")}.items()
+    with_model = CliRunner().invoke(program, ["info", "m", "--system"])
+    assert with_model.stdout == done.stdout
+    assert with_model.stderr == "--system shows this machine, not a model: MODEL has no effect\n"
