@@ -10,17 +10,15 @@ import numpy as np
 
 from ..checkpoint.checkpoint import Checkpoint, load, spec_for
 from ..checkpoint.run_dir import model_path
-from ..data.examples.batching import evaluation_batches
+from ..data.examples.batching import StreamedItems, evaluation_batches, iter_chunks
 from ..data.examples.dataset import Batch, EncodedDataset, EncodedExamples
 from ..data.examples.example import Example, ExampleSet
 from ..data.examples.from_python import iter_examples, step_to_example
 from ..data.examples.numericalize import numericalize
-from ..data.examples.readers.dispatch import open_records, read_records
-from ..data.examples.readers.fields import Fields
-from ..data.examples.readers.formats import ReadOptions, Stream
+from ..data.examples.readers.delimited import Fields
+from ..data.examples.readers.formats import ReadOptions, Stream, open_records, read_records
 from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
-from ..data.examples.streaming import StreamedItems, iter_chunks
 from ..data.examples.symbol_vocab import SymbolVocab
 from ..data.text.files import Paths
 from ..data.text.sources import Report, ignore_report

@@ -9,11 +9,15 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import IGNORED
 from ..data.examples.example import Example, ExampleSet, Location
+from ..data.examples.from_python import check_array, check_text
 from ..data.examples.numericalize import LabelEncoder, encode_steps, encode_texts
-from ..data.examples.readers import arrays, json_pairs, text_pairs
-from ..data.examples.readers.fields import Fields
-from ..data.examples.readers.formats import FOLDERS, Opener, ReadOptions, Stream
-from ..data.examples.readers.openers import (
+from ..data.examples.readers import arrays, text_pairs
+from ..data.examples.readers.delimited import Fields
+from ..data.examples.readers.formats import (
+    FOLDERS,
+    Opener,
+    ReadOptions,
+    Stream,
     make_stream,
     open_arrays,
     open_labelled_table,
@@ -23,7 +27,6 @@ from ..data.examples.readers.openers import (
     starts_with_table,
 )
 from ..data.examples.schema import TaskSchema, build_vocab, check_label, collect_labels, fit_inputs
-from ..data.examples.validation import check_array, check_text
 from ..data.text.sources import Report, Source, peek
 from ..inference.prediction import Prediction, compute_probabilities
 from ..inference.predictors import TaskModel
@@ -59,16 +62,16 @@ def _read_json_or_tsv(source: Source, answers: bool, fields: Fields) -> Iterator
     return read_json_or(
         source,
         answers,
-        partial(json_pairs.read_labelled_json, fields=fields),
+        partial(text_pairs.read_labelled_json, fields=fields),
         partial(text_pairs.read_labelled_tsv, fields=fields),
     )
 
 
 _READERS: dict[str, Opener] = {
     ".tsv": open_with_fields(text_pairs.read_labelled_tsv),
-    ".jsonl": open_with_fields(json_pairs.read_labelled_jsonl),
-    ".ndjson": open_with_fields(json_pairs.read_labelled_jsonl),
-    ".json": open_with_fields(json_pairs.read_labelled_json),
+    ".jsonl": open_with_fields(text_pairs.read_labelled_jsonl),
+    ".ndjson": open_with_fields(text_pairs.read_labelled_jsonl),
+    ".json": open_with_fields(text_pairs.read_labelled_json),
     ".txt": open_with(text_pairs.read_class_file),
     "-": _open_standard_input,
     ".csv": open_labelled_table,

@@ -12,10 +12,8 @@ from ..data.examples.dataset import EncodedDataset
 from ..data.examples.example import Example, ExampleSet, Location
 from ..data.examples.readers import series as series_reader
 from ..data.examples.readers.csv_table import Table
-from ..data.examples.readers.formats import Opener, ReadOptions, Stream
-from ..data.examples.readers.openers import make_table_set
-from ..data.examples.scaling import StandardScaler
-from ..data.examples.schema import TaskSchema
+from ..data.examples.readers.formats import Opener, ReadOptions, Stream, make_table_set
+from ..data.examples.schema import StandardScaler, TaskSchema
 from ..data.examples.series import Series, describe_gaps
 from ..data.examples.sliding_windows import SlidingWindows, make_windows
 from ..data.text.sources import Source

@@ -9,16 +9,20 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import EncodedDataset, Ragged
 from ..data.examples.example import LARGEST, Example, ExampleSet, Location
-from ..data.examples.from_python import to_float64
+from ..data.examples.from_python import check_array, check_text, to_float64
 from ..data.examples.numericalize import LabelEncoder, encode_targets, require_text
-from ..data.examples.readers import json_pairs, text_pairs
-from ..data.examples.readers.fields import ANY_FIELDS, Fields
-from ..data.examples.readers.formats import Opener
-from ..data.examples.readers.openers import open_with, open_with_fields, read_json_or
-from ..data.examples.scaling import StandardScaler
-from ..data.examples.schema import TaskSchema, build_vocab, check_label, collect_labels, target_min_count
+from ..data.examples.readers import text_pairs
+from ..data.examples.readers.delimited import ANY_FIELDS, Fields
+from ..data.examples.readers.formats import Opener, open_with, open_with_fields, read_json_or
+from ..data.examples.schema import (
+    StandardScaler,
+    TaskSchema,
+    build_vocab,
+    check_label,
+    collect_labels,
+    target_min_count,
+)
 from ..data.examples.symbol_vocab import END
-from ..data.examples.validation import check_array, check_text
 from ..data.text.remarks import check_unknown
 from ..data.text.sources import Source
 from ..errors import ConfigError, InputError
@@ -107,13 +111,13 @@ def _read_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Ite
 
 
 def _read_json_or_tsv(source: Source, answers: bool) -> Iterator[Example]:
-    return read_json_or(source, answers, json_pairs.read_conditioned_jsonl, _read_tsv)
+    return read_json_or(source, answers, text_pairs.read_conditioned_jsonl, _read_tsv)
 
 
 _READERS: dict[str, Opener] = {
     ".tsv": open_with_fields(_read_tsv),
-    ".jsonl": open_with(json_pairs.read_conditioned_jsonl),
-    ".ndjson": open_with(json_pairs.read_conditioned_jsonl),
+    ".jsonl": open_with(text_pairs.read_conditioned_jsonl),
+    ".ndjson": open_with(text_pairs.read_conditioned_jsonl),
     ".txt": open_with(_read_class_file),
     "-": open_with(_read_json_or_tsv),
 }

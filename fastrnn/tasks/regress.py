@@ -9,14 +9,12 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import EncodedDataset, EncodedExamples, Ragged
 from ..data.examples.example import Example, ExampleSet, Location
+from ..data.examples.from_python import check_array
 from ..data.examples.numericalize import LabelEncoder, encode_outputs, encode_steps, have_targets
 from ..data.examples.readers import arrays, csv_columns
 from ..data.examples.readers.csv_table import Table
-from ..data.examples.readers.formats import Opener, ReadOptions, Stream, ending_of
-from ..data.examples.readers.openers import make_table_set, open_arrays
-from ..data.examples.scaling import StandardScaler
-from ..data.examples.schema import TaskSchema, fit_inputs
-from ..data.examples.validation import check_array
+from ..data.examples.readers.formats import Opener, ReadOptions, Stream, ending_of, make_table_set, open_arrays
+from ..data.examples.schema import StandardScaler, TaskSchema, fit_inputs
 from ..data.text.sources import Source
 from ..inference.metrics import BinaryAccuracy, Metric, RegressionError
 from ..inference.prediction import Prediction

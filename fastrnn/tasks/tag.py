@@ -9,14 +9,12 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import Ragged
 from ..data.examples.example import Example, ExampleSet, Location
-from ..data.examples.from_python import describe_value
+from ..data.examples.from_python import check_words, describe_value
 from ..data.examples.numericalize import LabelEncoder, have_targets
 from ..data.examples.readers import conll
-from ..data.examples.readers.formats import Opener, ReadOptions, Stream
-from ..data.examples.readers.openers import make_stream, open_with
+from ..data.examples.readers.formats import Opener, ReadOptions, Stream, make_stream, open_with
 from ..data.examples.schema import TaskSchema, check_label, collect_labels
 from ..data.examples.symbol_vocab import SymbolVocab
-from ..data.examples.validation import check_words
 from ..data.text.sources import Source
 from ..inference.prediction import Prediction, compute_probabilities
 from ..inference.predictors import StepwiseModel

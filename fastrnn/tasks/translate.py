@@ -8,12 +8,11 @@ import numpy as np
 from ..config import Config
 from ..data.examples.dataset import Batch, EncodedDataset
 from ..data.examples.example import Example, ExampleSet, Location
+from ..data.examples.from_python import check_text
 from ..data.examples.numericalize import LabelEncoder, encode_targets, encode_texts
 from ..data.examples.readers import text_pairs
-from ..data.examples.readers.formats import Opener
-from ..data.examples.readers.openers import open_with
+from ..data.examples.readers.formats import Opener, open_with
 from ..data.examples.schema import TaskSchema, build_vocab, target_min_count
-from ..data.examples.validation import check_text
 from ..inference.decoding import decode_batch, log_probabilities, max_target_lengths
 from ..inference.metrics import ExactMatch
 from ..inference.prediction import Prediction

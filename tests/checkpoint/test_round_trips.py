@@ -20,8 +20,7 @@ from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, spec_for, to_bytes
 from fastrnn.config import _CHOICES, _LIMITS, _TASK_SETTINGS, TASKS, Config, to_toml
 from fastrnn.data.examples.example import Example, ExampleSet, Location
-from fastrnn.data.examples.scaling import StandardScaler
-from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
+from fastrnn.data.examples.schema import StandardScaler, TaskSchema, schema_from_dict
 from fastrnn.data.examples.series import Series
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer

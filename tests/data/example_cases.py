@@ -8,7 +8,7 @@ import numpy as np
 
 from fastrnn.config import Config
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.examples.schema import TaskSchema
 
 

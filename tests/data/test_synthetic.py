@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from example_cases import dataset, examples, write
 
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.synthetic import GENERATORS, SyntheticOptions, make
 from fastrnn.errors import ConfigError
 

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastrnn
 from fastrnn.config import TASKS, Config
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.text.corpus import Corpus, corpus_from_text, read_corpus
 from fastrnn.errors import FastRNNError, InputError
 

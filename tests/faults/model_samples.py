@@ -9,8 +9,7 @@ import numpy as np
 
 from fastrnn.checkpoint.checkpoint import Checkpoint, spec_for, to_bytes
 from fastrnn.config import MOMENTS, Config
-from fastrnn.data.examples.scaling import StandardScaler
-from fastrnn.data.examples.schema import TaskSchema
+from fastrnn.data.examples.schema import StandardScaler, TaskSchema
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.nn.spec import parameter_shapes
 

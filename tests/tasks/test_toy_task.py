@@ -14,11 +14,10 @@ import fastrnn
 from fastrnn.config import Config
 from fastrnn.data.examples.dataset import EncodedDataset, EncodedExamples, Ragged
 from fastrnn.data.examples.example import Example, ExampleSet, Location, read_lines
+from fastrnn.data.examples.from_python import check_text
 from fastrnn.data.examples.numericalize import LabelEncoder, encode_texts, have_targets
-from fastrnn.data.examples.readers.openers import open_with
-from fastrnn.data.examples.scaling import StandardScaler
-from fastrnn.data.examples.schema import TaskSchema, build_vocab
-from fastrnn.data.examples.validation import check_text
+from fastrnn.data.examples.readers.formats import open_with
+from fastrnn.data.examples.schema import StandardScaler, TaskSchema, build_vocab
 from fastrnn.data.text.sources import Source
 from fastrnn.inference.metrics import RegressionError
 from fastrnn.inference.prediction import Prediction

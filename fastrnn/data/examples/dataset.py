@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .example import Location
+from .example import Location, sample_rows, split_rows
 from .schema import TaskSchema
-from .split import sample_rows, split_rows
 from .symbol_vocab import END
 
 Array = npt.NDArray[Any]

@@ -24,7 +24,7 @@ from .date_notation import (
     parse_seconds,
     round_digits,
 )
-from .frequency import frequency_of
+from .series import frequency_of
 
 Array = npt.NDArray[Any]
 _ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}

@@ -1,8 +1,15 @@
-"""Labelled examples and their locations in files. Readers create them; `numericalize` encodes them."""
+"""Labelled examples, their locations in files, and their split into training and validation data.
 
+Readers create them; `numericalize` encodes them. Permutations do not depend on the version of NumPy.
+"""
+
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from ...errors import InputError, escape
 from ..text.decoding import LineSplitter, Utf8Decoder
@@ -108,3 +115,37 @@ def _decode_chunks(source: Source, utf8: Utf8Decoder) -> Iterator[tuple[str, boo
     for chunk in source.chunks():
         yield utf8.feed(chunk), False
     yield utf8.feed(b"", final=True), True
+
+
+Positions = npt.NDArray[np.int64]
+
+
+def permutation(n: int, *key: object) -> Positions:
+    """Return a permutation of 0..n-1 determined by the key."""
+    name = " ".join(map(str, ("fastrnn", *key)))
+    seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest())
+
+    # The raw output of PCG64 and a stable sort are the same in every version of NumPy.
+    # The methods of numpy.random.Generator are not: NEP 19 allows them to change.
+    random_keys = np.random.PCG64(seed).random_raw(n) if n else np.empty(0, np.uint64)
+    return np.argsort(random_keys, kind="stable").astype(np.int64)
+
+
+def split_rows(n: int, valid: float, seed: int) -> tuple[Positions, Positions]:
+    """Return the sorted training rows and the ``round(valid * n)`` sorted validation rows.
+
+    At least one row is left for training.
+    """
+    count = min(round(valid * n), n - 1)
+    order = permutation(n, "split", seed)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def training_rows(n: int, valid: float, seed: int) -> Positions:
+    """Return the sorted training rows of `split_rows`."""
+    return split_rows(n, valid, seed)[0]
+
+
+def sample_rows(n: int, count: int, seed: int) -> Positions:
+    """Return ``count`` random rows, sorted; all of them if ``n`` is smaller."""
+    return np.sort(permutation(n, "some", seed)[:count])

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .dataset import Batch
-from .example import ExampleSet, Location
+from .example import ExampleSet, Location, sample_rows
 from .schema import TaskSchema
 from .series import Series, calendar_features, steps_per_day
-from .split import sample_rows
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]

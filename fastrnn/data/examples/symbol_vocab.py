@@ -16,8 +16,7 @@ import numpy as np
 
 from ...errors import InputError, escape
 from ..text.remarks import check_unknown, describe_unknown
-from ..text.tokenizers import Decoder, Ids, IdsLike, Tokenizer
-from ..text.words import EOS, UNK, Detokenizer, split_words
+from ..text.tokenizers import EOS, UNK, Decoder, Detokenizer, Ids, IdsLike, Tokenizer, split_words
 
 END, UNKNOWN = 0, 1
 CHARS, WORDS = "chars", "words"

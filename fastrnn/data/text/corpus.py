@@ -31,8 +31,7 @@ from .remarks import (
     vocabulary_remark,
 )
 from .sources import CHUNK, Progress, Source, attach_progress
-from .tokenizers import CharTokenizer, Tokenizer
-from .words import UNK
+from .tokenizers import UNK, CharTokenizer, Tokenizer
 
 Positions = npt.NDArray[np.int64]
 

@@ -11,8 +11,7 @@ from ...data.examples.symbol_vocab import CHARS
 from ...data.text.bptt import TBPTTStreams
 from ...data.text.corpus import Corpus, frequent_start, lzma_nats, read_corpus, split_corpus, unigram_nats
 from ...data.text.remarks import describe_chars
-from ...data.text.tokenizers import Tokenizer, WordTokenizer
-from ...data.text.words import UNK
+from ...data.text.tokenizers import UNK, Tokenizer, WordTokenizer
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError, escape
 from ...inference.evaluation import Evaluator, describe_subset, evaluate

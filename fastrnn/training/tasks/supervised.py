@@ -11,12 +11,12 @@ from ...config import Config
 from ...data.examples.batching import Batches, evaluation_batches
 from ...data.examples.dataset import EncodedDataset, EncodedExamples, describe_unseen_labels
 from ...data.examples.example import ExampleSet
+from ...data.examples.from_python import check_example_set
 from ...data.examples.numericalize import numericalize
-from ...data.examples.readers.dispatch import read_records
-from ...data.examples.readers.fields import Fields
+from ...data.examples.readers.delimited import Fields
+from ...data.examples.readers.formats import read_records
 from ...data.examples.schema import TaskSchema, select_training_examples
 from ...data.examples.symbol_vocab import CHARS, choose_token_unit
-from ...data.examples.validation import check_example_set
 from ...data.text.sources import Report
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...inference.evaluation import Evaluate, Evaluation, Evaluator, Watch, describe_subset, never_stop

@@ -13,7 +13,7 @@ import pytest
 from example_cases import examples, idx, write
 
 from fastrnn.data.examples.readers import arrays
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 

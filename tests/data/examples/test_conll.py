@@ -6,7 +6,7 @@ import pytest
 from example_cases import examples, write
 
 from fastrnn.data.examples.readers.conll import is_conllu, locate_word, read_conllu_or_two_columns
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 

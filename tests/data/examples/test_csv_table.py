@@ -7,7 +7,7 @@ import pytest
 from example_cases import examples, write
 
 from fastrnn.data.examples.readers.csv_columns import Columns
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.errors import InputError
 
 BITS = "x1,x2,name,y1,y2\n0,1,a,1,0\n1,-1,b,0,\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastrnn.data.examples.dates import DateError, read_dates, read_unix_times
-from fastrnn.data.examples.frequency import frequency_of
+from fastrnn.data.examples.series import frequency_of
 
 
 def going_on(fields: list[str], steps: int = 2, order: str = "") -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from example_cases import write
 
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 
 
 def read(folder: Path, *inputs: str, **reading: Any) -> tuple[list[tuple[Any, Any]], list[str]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastrnn.data.examples.frequency import Frequency, frequency_of
+from fastrnn.data.examples.series import Frequency, frequency_of
 
 
 def found(*days: str) -> tuple[Frequency, list[str]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fastrnn.config import Config
 from fastrnn.data.examples.batching import evaluation_batches
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.examples.schema import TaskSchema
 from fastrnn.errors import FastRNNError
 

@@ -8,8 +8,8 @@ import pytest
 from example_cases import examples, write
 
 from fastrnn.config import Config
-from fastrnn.data.examples.readers.dispatch import ReadOptions, open_records, read_records
-from fastrnn.data.examples.readers.fields import Fields
+from fastrnn.data.examples.readers.delimited import Fields
+from fastrnn.data.examples.readers.formats import ReadOptions, open_records, read_records
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 

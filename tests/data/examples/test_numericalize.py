@@ -13,7 +13,7 @@ from fastrnn.config import Config
 from fastrnn.data.examples.dataset import Batch, EncodedExamples
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 

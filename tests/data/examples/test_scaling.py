@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastrnn.data.examples.scaling import StandardScaler, scaler_from_dict
+from fastrnn.data.examples.schema import StandardScaler, scaler_from_dict
 from fastrnn.errors import InputError
 
 

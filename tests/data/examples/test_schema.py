@@ -9,12 +9,11 @@ import pytest
 from example_cases import dataset, idx, write
 
 from fastrnn.config import Config
-from fastrnn.data.examples.example import Location
+from fastrnn.data.examples.example import Location, split_rows
 from fastrnn.data.examples.numericalize import numericalize
 from fastrnn.data.examples.readers.csv_columns import Columns
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
-from fastrnn.data.examples.split import split_rows
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.errors import InputError
 from fastrnn.nn.spec import ModelSpec, model_spec

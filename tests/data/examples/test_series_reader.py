@@ -8,7 +8,7 @@ import pytest
 from example_cases import write
 
 from fastrnn.data.examples.example import ExampleSet
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.errors import InputError
 
 

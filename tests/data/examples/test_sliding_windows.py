@@ -8,7 +8,7 @@ import pytest
 from example_cases import dataset, write
 
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.data.examples.series import Series, calendar_features, describe_gaps, steps_per_day
 from fastrnn.data.examples.sliding_windows import SlidingWindows
 from fastrnn.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastrnn.data.examples.split import permutation, sample_rows, split_rows, training_rows
+from fastrnn.data.examples.example import permutation, sample_rows, split_rows, training_rows
 
 
 def test_permutation_is_the_same_for_every_version_of_numpy() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastrnn.data.examples.streaming import StreamedItems, iter_chunks
+from fastrnn.data.examples.batching import StreamedItems, iter_chunks
 from fastrnn.errors import InputError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from example_cases import examples, write
 
-from fastrnn.data.examples.readers.dispatch import read_records
+from fastrnn.data.examples.readers.formats import read_records
 from fastrnn.errors import InputError
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.text import id_buffer
-from fastrnn.data.text.id_buffer import IdBuffer, id_type
+from fastrnn.data.text import corpus_encoder
+from fastrnn.data.text.corpus_encoder import IdBuffer, id_type
 
 SIZES = [2, 256, 257, 65536, 65537]
 
@@ -20,7 +20,7 @@ def filled(ids: np.ndarray, size: int) -> IdBuffer:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_buffer, "_PIECE", 7)
+    monkeypatch.setattr(corpus_encoder, "_PIECE", 7)
 
 
 @pytest.mark.parametrize(("size", "width"), [(1, 1), (256, 1), (257, 2), (65536, 2), (65537, 4)])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.data.text.words import EOS, Detokenizer, split_words
+from fastrnn.data.text.tokenizers import EOS, Detokenizer, split_words
 
 PIECES = st.sampled_from(["the", "Sky", "don't", "3.14", ".", ",", '"', "'", "(", ")", "…", "我", "।", " ", "  ", "\n"])
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from ....errors import escape
 from ...text.sources import Source
 from ..example import Example, Location, read_lines
-from .delimited import describe_count, make_blank_example
-from .fields import Fields
+from .delimited import Fields, describe_count, make_blank_example
 
 _COLUMNS = 10  # of CoNLL-U: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 _FORM, _UPOS, _MISC = 1, 3, 9

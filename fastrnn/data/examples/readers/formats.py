@@ -1,17 +1,29 @@
-"""File formats of the supervised tasks: how an ending selects the opener of a file, and what that gets and returns."""
+"""File formats of the supervised tasks: `read_records` selects the opener of each file by its ending.
+
+An `Opener` turns a source and `ReadOptions` into a `Stream` of examples; each task has a table of them.
+"""
 
 import os
 import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Any
 
+from ....errors import ConfigError, InputError, escape
+from ....plain import to_plain
 from ....task_specs import get_supervised_task
 from ...text.compression import strip_suffix
-from ...text.sources import Report, Source, ignore_report
-from ..example import Example, ExampleSet
+from ...text.files import Paths, expand, normalize_inputs
+from ...text.sources import Report, Source, ignore_report, peek
+from ..batching import StreamedItems
+from ..example import Example, ExampleSet, Location
+from . import arrays, csv_columns, labelled_table, text_pairs
 from .csv_columns import Columns
-from .fields import ANY_FIELDS, Fields
+from .csv_table import Table
+from .delimited import ANY_FIELDS, Fields
+from .folders import Document, folder_sources
+from .text_pairs import BEFORE_JSON
 
 FOLDERS = "folders"  # the format in which each folder is a class
 
@@ -105,3 +117,253 @@ def _is_pipe(name: str) -> bool:
         return stat.S_ISFIFO(os.stat(name).st_mode)
     except (OSError, ValueError):
         return False
+
+
+Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
+FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
+ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
+
+
+def make_stream(examples: Iterable[Example], source: Source, options: ReadOptions) -> Stream:
+    """Make a stream of examples that a reader yields; an error at the end if all lines were blank."""
+    return Stream(ExampleSet(options.task, [], options.answers), require_examples(examples, source))
+
+
+def open_with(reader: Reader) -> Opener:
+    """The opener that uses this reader."""
+    return lambda source, options: make_stream(reader(source, options.answers), source, options)
+
+
+def open_with_fields(reader: FieldReader) -> Opener:
+    """The opener that uses this reader, which needs to know the columns or keys of label and text."""
+    return lambda source, options: make_stream(reader(source, options.answers, options.fields), source, options)
+
+
+def open_labelled_table(source: Source, options: ReadOptions) -> Stream:
+    """Open a table with a column of labels, and one of texts or several of numbers."""
+    table = labelled_table.open_table(source, options.answers, _table_fields(options))
+    records = ExampleSet(
+        options.task, [], options.answers, table.inputs, header=table.header, delimiter=table.delimiter
+    )
+    return Stream(records, require_examples(table.records, source))
+
+
+def starts_with_table(start: bytes, options: ReadOptions) -> bool:
+    """Whether this is the start of a table that `open_labelled_table` reads."""
+    return labelled_table.is_table(start, _table_fields(options), options.answers)
+
+
+def _table_fields(options: ReadOptions) -> Fields:
+    inputs = options.exact.inputs if options.exact is not None else ()
+    return replace(options.fields, columns=options.columns, inputs=inputs)
+
+
+def read_json_or(source: Source, answers: bool, read_json: Reader, read_other: Reader) -> Iterator[Example]:
+    """Read JSON if the source starts with a brace or bracket, else with the other reader."""
+    first, source = peek(source)
+    is_json = first.lstrip(BEFORE_JSON).startswith((b"{", b"["))
+    return (read_json if is_json else read_other)(source, answers)
+
+
+def make_table_set(table: Table, columns: Columns, options: ReadOptions) -> ExampleSet:
+    """The set of a table's examples, without its items."""
+    return ExampleSet(
+        options.task,
+        [],
+        options.answers,
+        columns.inputs,
+        columns.outputs,
+        table.raw_header,
+        tuple(table.remarks),
+    )
+
+
+def open_arrays(make_examples: ArrayReader) -> Opener:
+    """The opener of .npz and idx files whose arrays ``make_examples`` converts."""
+
+    def open_source(source: Source, options: ReadOptions) -> Stream:
+        if options.suffix_of(source.name) == ".npz":
+            loaded = arrays.load_npz(source, options.answers)
+        else:
+            loaded = arrays.load_idx(source, _find_label_source(source, options))
+        return Stream(ExampleSet(options.task, [], options.answers), make_examples(loaded, Location(source.name)))
+
+    return open_source
+
+
+def _find_label_source(images: Source, options: ReadOptions) -> Source | None:
+    """The file of labels: the one in ``options``, or the one beside the images with MNIST's name for it."""
+    if options.labels is not None:
+        return expand([options.labels])[0]
+    folder, name = os.path.split(images.name)
+    # MNIST pairs t10k-images-idx3-ubyte with t10k-labels-idx1-ubyte.
+    beside = os.path.join(folder, name.replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1"))
+    if beside != images.name and os.path.isfile(beside):
+        return expand([beside])[0]
+    if options.answers:
+        raise Location(images.name).error("no labels; name their idx file with --labels")
+    return None
+
+
+def require_examples(examples: Iterable[Example], source: Source) -> Iterator[Example]:
+    """The examples as they are read; an error at the end if all lines were blank."""
+    count = 0
+    for example in examples:
+        count += not example.is_blank
+        yield example
+    if not count:
+        raise Location(source.name).error("no example in it; give at least one")
+
+
+def read_records(
+    inputs: Paths,
+    task: str,
+    *,
+    columns: str | None = None,
+    labels: str | None = None,
+    answers: bool = True,
+    exact: csv_columns.Columns | None = None,
+    **more: Any,
+) -> ExampleSet:
+    """Read every example of files, folders, globs or ``-`` for a supervised task.
+
+    Args:
+        inputs: Names of files and folders, globs, or ``-`` for standard input.
+        task: Name of a supervised task.
+        columns: Comma-separated names or globs of CSV columns: the series to forecast, the targets of regress, or
+            the numbers to classify by.
+        labels: The file of labels for idx files.
+        answers: Whether every example must have its answer; False for prediction.
+        exact: The columns of a trained model (`TaskSchema.columns`), instead of ``columns``.
+        **more: Further fields of `ReadOptions`.
+
+    Raises:
+        InputError: For invalid data; the message names file and line.
+        ConfigError: For an unknown task or format.
+    """
+    inputs = normalize_inputs(inputs)
+    options = ReadOptions(task, answers, columns, labels, exact, **more)
+    streams = open_records(inputs, options)
+    parts = [replace(stream.records, items=[item for item in stream.items if not item.is_blank]) for stream in streams]
+    items = [item for part in parts for item in part.items]
+
+    if not items:
+        raise InputError(f"{escape(', '.join(inputs[:3]))}: no example in it; give at least one")
+    _check_same_kind(items)
+    _check_same_columns(parts)
+    if answers:
+        get_supervised_task(task).report_suspicious(items, options.report)
+    return replace(parts[0], items=items, remarks=tuple(line for part in parts for line in part.remarks))
+
+
+def _check_same_kind(items: list[Example]) -> None:
+    """Refuse a mixture of texts and arrays: one model cannot learn from both."""
+    for item in items:
+        if isinstance(item.x, str) != isinstance(items[0].x, str):
+            kinds = ("a text or label", "numbers")
+            has, had = kinds if isinstance(item.x, str) else kinds[::-1]
+            raise item.place.error(f"{has} where the examples before have {had}; give one kind")
+
+
+def _check_same_columns(parts: list[ExampleSet]) -> None:
+    for part in parts[1:]:
+        if (part.inputs, part.outputs) != (parts[0].inputs, parts[0].outputs):
+            raise part.items[0].place.error(f"other columns than those of {parts[0].items[0].place.file}")
+
+
+def open_records(inputs: Paths, options: ReadOptions) -> list[Stream]:
+    """Open the sources of a task without reading them, for streaming prediction.
+
+    Raises `InputError` for missing or unsuitable files, `ConfigError` for unsuitable options.
+    """
+    _check_task_and_format(options)
+    sources = _expand_inputs(normalize_inputs(inputs), options)
+    _check_source_options(sources, options)
+
+    files = [source for source in sources if not isinstance(source, Document)]
+    streams = [_open_file(source, options) for source in files]
+    documents = [source for source in sources if isinstance(source, Document)]
+    if documents:
+        streams.append(Stream(ExampleSet(options.task, [], options.answers), _read_documents(documents, options)))
+    return streams
+
+
+def _check_task_and_format(options: ReadOptions) -> None:
+    for name in ("columns", "labels"):
+        if getattr(options, name) is not None:
+            to_plain(name, getattr(options, name), str)
+    known = list_formats(options.task)  # raises for a task without examples
+    if options.format is not None and options.format not in known:
+        raise ConfigError(f"{options.task} does not read format {options.format!r} (choices: {', '.join(known)})")
+
+
+def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> None:
+    """Refuse options that none of the sources can use."""
+    if not sources:
+        raise InputError("no data was given; name a file, a folder or -")
+    endings = [options.suffix_of(source.name) for source in sources]
+    if options.labels is not None and ".idx" not in endings:
+        raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
+    if options.columns is not None and all(ending == ".npz" for ending in endings):
+        raise ConfigError("columns names columns of a CSV; arrays have none: leave it out")
+
+
+def _read_documents(sources: Sequence[Document], options: ReadOptions) -> Iterator[Example]:
+    examples = (text_pairs.read_document(source, source.label, options.answers) for source in sources)
+    yield from get_supervised_task(options.task).adapt_documents(examples)
+
+
+def _open_file(source: Source, options: ReadOptions) -> Stream:
+    stream = _open_source(source, options)
+    return replace(stream, items=StreamedItems(stream.items)) if ending_of(source.name) == "-" else stream
+
+
+def _open_source(source: Source, options: ReadOptions) -> Stream:
+    task = options.task
+    opener = get_supervised_task(task).readers.get(options.suffix_of(source.name))
+    if opener is None:
+        raise Location(source.name).error(
+            f"{task} does not read this kind of file; it reads {_describe_endings(task)}; "
+            "--format names the format of other files"
+        )
+    return opener(source, options)
+
+
+def _expand_inputs(inputs: Sequence[str], options: ReadOptions) -> list[Source]:
+    """The sources of the inputs; of a folder, the files that the task reads, except idx files of labels."""
+    found: list[Source] = []
+    for name in inputs:
+        if os.path.isdir(name):
+            sources = _expand_folder(name, options)
+        else:
+            sources = [arrays.refuse_arrays(source) if name == "-" else source for source in expand([name], "bytes")]
+        found += [replace(source, report=options.report) for source in sources]
+    return found
+
+
+def _expand_folder(folder: str, options: ReadOptions) -> list[Source]:
+    has_class_files = get_supervised_task(options.task).reads_class_files
+    classes = None if options.format is None else options.format == FOLDERS
+    sources = folder_sources(
+        folder,
+        lambda path: _is_readable(path, options),
+        lambda path: has_class_files and options.suffix_of(path) == ".txt",
+        classes if has_class_files else False,
+        options.report,
+    )
+    if not sources:
+        raise Location(folder).error(
+            f"no file for {options.task} in this folder; it reads {_describe_endings(options.task)}"
+        )
+    return sources
+
+
+def _is_readable(name: str, options: ReadOptions) -> bool:
+    ending = options.suffix_of(name)
+    # Labels are read with their images, not as examples.
+    is_label_file = ending == ".idx" and "label" in os.path.basename(name)
+    return not is_label_file and is_supported(options.task, ending)
+
+
+def _describe_endings(task: str) -> str:
+    return ", ".join(list_endings(task)) + " (each also compressed: .gz, .bz2, .xz, .zst)"

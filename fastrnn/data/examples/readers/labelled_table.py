@@ -10,16 +10,19 @@ import numpy as np
 
 from ...text.sources import Report, Source, peek
 from ..example import LARGEST, Example, Location
-from .delimited import TAB, Row, guess_delimiter, read_quoted_rows
-from .fields import (
+from .delimited import (
     ANY_FIELDS,
+    TAB,
     Fields,
     Header,
+    Row,
     find_header,
+    guess_delimiter,
     header_by_name,
     header_by_position,
     list_names,
     match_columns,
+    read_quoted_rows,
     report_columns,
 )
 from .text_pairs import get_label, make_header_example, parse_named_rows

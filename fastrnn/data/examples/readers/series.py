@@ -12,10 +12,20 @@ import numpy.typing as npt
 from ..dates import DateError, Dates, is_date, read_dates, read_unix_times
 from ..example import Example, Location
 from ..series import Series
-from .csv_columns import Columns, counts_rows, describe_empty_cell, drop_index_column, parse_cell, report_left_out
-from .csv_table import Table
-from .number_formats import is_missing
-from .time_column import MIN_ROWS, find_time_column, is_time_name, is_unix_time, split_name
+from .csv_columns import (
+    MIN_ROWS,
+    Columns,
+    counts_rows,
+    describe_empty_cell,
+    drop_index_column,
+    find_time_column,
+    is_time_name,
+    is_unix_time,
+    parse_cell,
+    report_left_out,
+    split_name,
+)
+from .csv_table import Table, is_missing
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from example_cases import examples, write
 
-from fastrnn.data.examples.readers.dispatch import ReadOptions, open_records, read_records
-from fastrnn.data.examples.readers.formats import ending_of
+from fastrnn.data.examples.readers.formats import ReadOptions, ending_of, open_records, read_records
 from fastrnn.errors import ConfigError, InputError
 
 
