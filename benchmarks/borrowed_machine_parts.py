@@ -64,8 +64,8 @@ def _train_steps(device: str, sizes: tuple[int, int, int, int], steps: int) -> I
     """
     from fastrnn.config import Config
     from fastrnn.data.text.bptt import Window
-    from fastrnn.nn.initialisation import initialise
     from fastrnn.nn.network import Network
+    from fastrnn.nn.parameters import initialise
     from fastrnn.shapes import ModelShape
     from fastrnn.training.optimizers import Optimizer
 

@@ -15,8 +15,7 @@ from .output import to_json
 if TYPE_CHECKING:
     from fastrnn.data.examples.example import Example, ExampleSet
     from fastrnn.data.examples.series import Series
-    from fastrnn.inference.prediction import Prediction
-    from fastrnn.inference.predictors import TaskModel
+    from fastrnn.inference.predictors import Prediction, TaskModel
 
 
 def format_predictions(

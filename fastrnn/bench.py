@@ -12,8 +12,8 @@ from .data.text.bptt import Window
 from .distributed.communicator import CommunicationTime, Communicator, world
 from .errors import ConfigError
 from .kernels import backend
-from .nn.initialisation import initialise
 from .nn.network import Network
+from .nn.parameters import initialise
 from .training.optimizers import Optimizer
 
 VOCAB = 65

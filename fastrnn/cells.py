@@ -6,7 +6,7 @@ To add a cell:
 2. Add the arithmetic of one hidden unit to `fastrnn.kernels.cell_math`.
 3. Compile that for each device (as `fastrnn.kernels.cpu.lstm` does) and list it under the cell's
    name in the ``CELLS`` of the device's ``ops`` module.
-4. Add its textbook step to `fastrnn.reference.layer.CELLS`.
+4. Add its textbook step to `fastrnn.reference.model.CELLS`.
 
 `tests/nn/test_toy_cell.py` does this for a minimal gated unit.
 """

@@ -3,7 +3,7 @@
 Tensors: the parameters under their torch names; the moments of the optimizer as ``optimizer.m`` and so
 on (flat, as long as all parameters together); the carried state as ``state.h`` (L, B, H). Metadata, all
 strings: ``format``, ``version``; as JSON ``config``, ``tokenizer``, ``progress``, ``corpus``; then
-``digest`` of the tensors and ``metadata_digest`` of the other metadata (see `validation`). The file
+``digest`` of the tensors and ``metadata_digest`` of the other metadata (see `metadata`). The file
 contains no code. A run resumes from it bit for bit.
 """
 
@@ -24,24 +24,22 @@ from .atomic import write_atomic
 from .metadata import (
     VALUES,
     Encoding,
+    check_corpus,
+    check_digests,
+    check_finite,
+    check_progress,
+    check_shapes,
     check_tokens,
+    metadata_digest,
     parse_config,
     parse_encoding,
     parse_object,
     serialize_encoding,
     serialize_object,
     spec_for,
-)
-from .safetensors_file import Array, FormatError, check_layout, encode, quote_untrusted, read_header, read_tensors
-from .validation import (
-    check_corpus,
-    check_digests,
-    check_finite,
-    check_progress,
-    check_shapes,
-    metadata_digest,
     tensor_digest,
 )
+from .safetensors_file import Array, FormatError, check_layout, encode, quote_untrusted, read_header, read_tensors
 
 __all__ = ["Checkpoint", "Encoding", "check_readable", "from_bytes", "load", "save", "spec_for", "to_bytes"]
 

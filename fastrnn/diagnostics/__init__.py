@@ -10,8 +10,18 @@ Example:
 """
 
 from .gradient_flow import GradientFlow, Rows, choose_rows, compute_gradient_flow, random_rows, untrained_network
-from .trace import compute_surprisal, find_largest, head, token_texts
-from .units import GateSaturation, Match, compute_activations, compute_saturation, compute_signals, find_units
+from .units import (
+    GateSaturation,
+    Match,
+    compute_activations,
+    compute_saturation,
+    compute_signals,
+    compute_surprisal,
+    find_largest,
+    find_units,
+    head,
+    token_texts,
+)
 
 __all__ = [
     "GateSaturation",

@@ -26,8 +26,8 @@ from ..config import Config
 from ..data.text.bptt import Window
 from ..data.text.corpus import Corpus
 from ..errors import ConfigError, InputError, OutputError
-from ..nn.initialisation import initialise
 from ..nn.network import Network
+from ..nn.parameters import initialise
 
 WARM_UP = 64  # tokens read before the K analysed steps, so that their first state is a typical one
 VOCABULARY = 65  # symbols, the same number as in `fastrnn bench`

@@ -1,5 +1,7 @@
 """Units: activations over a text, gate saturation, and a search for units that follow a property of the text.
 
+A `Trace` holds the states and losses at each token, and the surprisal -log P(token | the tokens before), in nats.
+
 The signals are those of Karpathy, Johnson and Fei-Fei (2015), "Visualizing and understanding recurrent networks":
 the position in the line, quotes, indentation, and so on. A numeric signal is compared with a unit by Pearson's
 correlation r; a yes-or-no signal by the area under the ROC curve: the probability that the unit is higher at a random
@@ -9,8 +11,9 @@ A gate below 0.1 or above 0.9 counts as saturated, as in that paper. For the out
 and 0.9; ReLU outputs count as saturated when they are 0.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,10 +21,62 @@ import numpy.typing as npt
 
 from ..cells import CELLS
 from ..data.text.corpus import Corpus
+from ..errors import ConfigError
 from ..nn.network import Network
-from .trace import trace_hidden_states
 
 Array = npt.NDArray[Any]
+
+STEPS = 128  # tokens of one window
+
+
+def head(corpus: Corpus, length: int = 10_000) -> Corpus:
+    """Return the first ``length`` tokens of a corpus. Raises `ConfigError` for fewer than 2."""
+    if length < 2:
+        raise ConfigError(f"length is {length}; it must be at least 2")
+    starts, breaks = (p[p < length] for p in (corpus.starts, corpus.breaks))
+    return replace(corpus, ids=corpus.ids[:length], starts=starts, breaks=breaks)
+
+
+def token_texts(corpus: Corpus) -> list[str]:
+    """Decode each token by itself, without escapes; a byte that is not a character is U+FFFD."""
+    return [corpus.tokenizer.decode([i]) for i in corpus.ids.tolist()]
+
+
+def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int, int]]:
+    """Run the network over the corpus as one stream; the state is carried within a document.
+
+    Yields (first, stop) after each window: tokens first..stop-1 have been fed, and ``network.losses`` (T, 1)
+    and the layers' arrays hold that window. The loss at a token is that of predicting the next one; at the
+    last token of the corpus it is 0.
+    """
+    # The last token has no target: -1 is not scored.
+    targets = np.append(corpus.ids[1:].astype(np.int32), np.int32(-1))
+    bounds = np.append(corpus.starts, len(corpus)).tolist()
+    for document, end in pairwise(bounds):
+        state = network.initial_state(1)
+        for first in range(document, end, STEPS):
+            stop = min(first + STEPS, end)
+            x = np.ascontiguousarray(corpus.ids[first:stop, None], np.int32)
+            network.loss(x, np.ascontiguousarray(targets[first:stop, None]), None, state)
+            yield first, stop
+
+
+def compute_surprisal(network: Network, corpus: Corpus) -> Array:
+    """Return the surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
+    # The loss at a token is the surprisal of the next one, hence the shift by one.
+    nats = np.empty(len(corpus) + 1)
+    for first, stop in trace_hidden_states(network, corpus):
+        nats[first + 1 : stop + 1] = network.losses[:, 0]
+    nats[corpus.breaks] = np.nan
+    return nats[:-1]
+
+
+def find_largest(nats: Array, count: int) -> list[int]:
+    """Return the positions of the ``count`` largest values, largest first; NaN is ignored."""
+    order = np.argsort(-nats, kind="stable")  # sorts NaN last
+    return [int(i) for i in order[: min(count, int(np.isfinite(nats).sum()))]]
+
+
 _OPENING, _CLOSING = "([{", ")]}"
 GATE = (0.1, 0.9)  # bounds of a saturated gate
 

@@ -1,8 +1,11 @@
-"""Models of the labelled tasks for use: what all have in common. `fastrnn.tasks` has a subclass for each task."""
+"""Models of the labelled tasks for use: what all have in common, and their predictions.
+
+`fastrnn.tasks` has a subclass for each task.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -28,11 +31,35 @@ from ..nn.models import build
 from ..plain import check_path, check_whole
 from ..task_specs import get_supervised_task, get_task
 from .metrics import evaluate_examples
-from .prediction import Prediction
 
 _CHUNK = 256  # examples predicted in one batch
 _MAX_BEAMS = 1000
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one example. For a blank example all fields but ``record`` are None.
+
+    Attributes:
+        record: The example.
+        value: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in the
+            units of the data, or bits.
+        probability: The probability of the label, of each tag, or that each bit is 1 (T, K); else None.
+        probabilities: The probabilities of all labels: classify (K,), tag (T, K).
+        logprob: The log-probability of a translation and its end in nats, if it was requested.
+    """
+
+    record: Example
+    value: Any
+    probability: Any = None
+    probabilities: Array | None = None
+    logprob: float | None = None
+
+
+def compute_probabilities(output: Array) -> tuple[Array, Any]:
+    """Convert log-probabilities (..., K) to probabilities; also return the ids (...) of the likeliest labels."""
+    return np.exp(output.astype(np.float64)), output.argmax(axis=-1)
 
 
 class TaskModel:

@@ -3,9 +3,8 @@
 It is slow and written to be read; the compiled kernels are tested against it. Suggested reading order:
 
 1. `cells`: one time step of each cell, forward and backward
-2. `layer`: a cell unrolled over time, back-propagation through time, and bidirectional layers
-3. `loss`: softmax and cross-entropy
-4. `model`: a language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
+2. `model`: a cell unrolled over time, back-propagation through time, and bidirectional layers; softmax and
+   cross-entropy; and a language model made of these, with ``step``, ``forward``, ``loss`` and ``backward``
 
 Letters: T time steps, B batch (parallel streams), F input features, H hidden units, V vocabulary, G gates, L layers.
 A prime marks the step before: h' is the hidden state before the step, ``h_prev`` in the code. A vector is a row of a
@@ -37,9 +36,19 @@ from .cells import (
     rnn_step_backward,
     sigmoid,
 )
-from .layer import CELLS, Cell, bidirectional_backward, bidirectional_forward, layer_backward, layer_forward
-from .loss import cross_entropy, cross_entropy_backward, softmax
-from .model import Reference, layer_weights
+from .model import (
+    CELLS,
+    Cell,
+    Reference,
+    bidirectional_backward,
+    bidirectional_forward,
+    cross_entropy,
+    cross_entropy_backward,
+    layer_backward,
+    layer_forward,
+    layer_weights,
+    softmax,
+)
 
 __all__ = [
     "CELLS",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..checkpoint.atomic import is_temporary, write_atomic
-from ..checkpoint.lock import open_log
+from ..checkpoint.run_dir import open_log
 from ..errors import DivergedError, OutputError
 from .space import Space
 

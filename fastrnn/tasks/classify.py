@@ -28,8 +28,7 @@ from ..data.examples.readers.formats import (
 )
 from ..data.examples.schema import TaskSchema, build_vocab, check_label, collect_labels, fit_inputs
 from ..data.text.sources import Report, Source, peek
-from ..inference.prediction import Prediction, compute_probabilities
-from ..inference.predictors import TaskModel
+from ..inference.predictors import Prediction, TaskModel, compute_probabilities
 from ..nn.models import Classifier
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes
 from ..shapes import Shapes

@@ -19,8 +19,7 @@ from ..data.examples.sliding_windows import SlidingWindows, make_windows
 from ..data.text.sources import Source
 from ..errors import ConfigError, InputError, quote
 from ..inference.metrics import Metric, RegressionError
-from ..inference.prediction import Prediction
-from ..inference.predictors import TaskModel
+from ..inference.predictors import Prediction, TaskModel
 from ..nn.models import FinalOutputModel
 from ..nn.spec import ModelSpec, per_step_shapes
 from ..plain import check_whole

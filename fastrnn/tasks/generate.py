@@ -26,8 +26,7 @@ from ..data.examples.symbol_vocab import END
 from ..data.text.remarks import check_unknown
 from ..data.text.sources import Source
 from ..errors import ConfigError, InputError
-from ..inference.prediction import Prediction
-from ..inference.predictors import TaskModel
+from ..inference.predictors import Prediction, TaskModel
 from ..inference.sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 from ..nn.models import ConditionalGenerator
 from ..nn.spec import ModelSpec, conditional_shapes

@@ -17,8 +17,7 @@ from ..data.examples.readers.formats import Opener, ReadOptions, Stream, ending_
 from ..data.examples.schema import StandardScaler, TaskSchema, fit_inputs
 from ..data.text.sources import Source
 from ..inference.metrics import BinaryAccuracy, Metric, RegressionError
-from ..inference.prediction import Prediction
-from ..inference.predictors import StepwiseModel
+from ..inference.predictors import Prediction, StepwiseModel
 from ..nn.models import PerStepModel
 from ..nn.spec import ModelSpec, per_step_shapes
 from ..shapes import Shapes

@@ -16,8 +16,7 @@ from ..data.examples.readers.formats import Opener, ReadOptions, Stream, make_st
 from ..data.examples.schema import TaskSchema, check_label, collect_labels
 from ..data.examples.symbol_vocab import SymbolVocab
 from ..data.text.sources import Source
-from ..inference.prediction import Prediction, compute_probabilities
-from ..inference.predictors import StepwiseModel
+from ..inference.predictors import Prediction, StepwiseModel, compute_probabilities
 from ..nn.models import SupervisedModel, SymbolTagger, Tagger
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes, spelling_stack
 from ..shapes import Shapes, stack_shapes

@@ -15,8 +15,7 @@ from ..data.examples.readers.formats import Opener, open_with
 from ..data.examples.schema import TaskSchema, build_vocab, target_min_count
 from ..inference.decoding import decode_batch, log_probabilities, max_target_lengths
 from ..inference.metrics import ExactMatch
-from ..inference.prediction import Prediction
-from ..inference.predictors import TaskModel
+from ..inference.predictors import Prediction, TaskModel
 from ..nn.models import EncoderDecoder
 from ..nn.spec import ModelSpec, encoder_decoder_shapes
 from ..shapes import Shapes

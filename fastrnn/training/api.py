@@ -18,21 +18,19 @@ from ..data.text.files import Paths, normalize_inputs
 from ..distributed.communicator import Communicator, world
 from ..errors import CheckpointError, ConfigError, InputError, quote
 from ..kernels import backend
-from ..nn.initialisation import initialise
+from ..nn.parameters import initialise
 from ..plain import check_path
 from ..task_specs import TASK_SPECS
 from . import autotune
-from .callbacks import Callback, Result
+from .callbacks import Callback, Result, default_callback
 from .compile_ahead import compile_for_run
 from .loop import Loop, RunOutput, Validation
-from .progress_line import default_callback
 from .resume import FIXED, apply_changes, check_changes, check_data_is_here, check_files_are_here, extend
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
-from .state import TrainerState
-from .tasks.base import TrainingTask, read
+from .tasks import TrainingTask, read
 from .time_budget import StepPlanner
-from .trainer import Snapshot, Trainer
+from .trainer import Snapshot, Trainer, TrainerState
 
 _MOST_STEPS = 10**12  # of a run resumed for a given time, whose number of steps only the time limits
 # Files, folders, globs and built-in names; or a data set in memory.

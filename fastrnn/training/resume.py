@@ -11,7 +11,7 @@ from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError, quote
 from . import autotune
-from .tasks.base import TrainingTask
+from .tasks import TrainingTask
 
 # Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")

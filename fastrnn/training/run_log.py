@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint.lock import open_log, read_at
+from ..checkpoint.run_dir import open_log, read_at
 from ..errors import OutputError
 
 _BLOCK = 1 << 16

@@ -11,7 +11,7 @@ import safetensors.numpy
 from checkpoint_samples import TOKENIZERS, assert_same, put_together, sample, sealed, small, take_apart
 
 from fastrnn.cells import RECURRENT_CELLS
-from fastrnn.checkpoint import validation
+from fastrnn.checkpoint import metadata
 from fastrnn.checkpoint.checkpoint import from_bytes, load, save, to_bytes
 from fastrnn.config import OPTIMIZERS, PRECISIONS
 from fastrnn.errors import CheckpointError, OutputError
@@ -127,7 +127,7 @@ def test_file_has_the_permissions_of_any_new_file(tmp_path) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["parameters", "optimizer", "state"])
 def test_non_finite_values_are_not_written(tmp_path, monkeypatch, value: float, part: str) -> None:
-    monkeypatch.setattr(validation, "_CHUNK", 3)
+    monkeypatch.setattr(metadata, "_CHUNK", 3)
     path = tmp_path / "model.safetensors"
     save(path, sample())
     checkpoint = sample(seed=3)

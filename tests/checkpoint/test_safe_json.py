@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrnn.checkpoint.safe_json import dump, parse
+from fastrnn.checkpoint.safetensors_file import dump, parse
 
 _values = st.recursive(
     st.none()

@@ -8,7 +8,7 @@ from random_cases import make_model
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
 from fastrnn.diagnostics import compute_activations, compute_surprisal, find_largest, head, token_texts
-from fastrnn.diagnostics.trace import STEPS
+from fastrnn.diagnostics.units import STEPS
 from fastrnn.errors import ConfigError
 from fastrnn.inference.evaluation import evaluate
 from fastrnn.reference import softmax

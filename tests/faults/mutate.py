@@ -42,7 +42,7 @@ class Subject:
 
 SUBJECTS = {
     "checkpoint": Subject(
-        ("checkpoint/safetensors_file.py", "checkpoint/validation.py", "checkpoint/checkpoint.py"),
+        ("checkpoint/safetensors_file.py", "checkpoint/metadata.py", "checkpoint/checkpoint.py"),
         (
             "checkpoint/test_safetensors_file.py",
             "checkpoint/test_checkpoint.py",

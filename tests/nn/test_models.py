@@ -27,8 +27,8 @@ from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.data.examples.dataset import SplitBatch
 from fastrnn.errors import ConfigError
 from fastrnn.kernels.cpu.target import TARGET
-from fastrnn.nn.initialisation import EMBEDDING_STD, ONE_HOT_STD, initialise
 from fastrnn.nn.models import build
+from fastrnn.nn.parameters import EMBEDDING_STD, ONE_HOT_STD, initialise
 from fastrnn.nn.spec import ModelSpec, parameter_shapes
 
 DENSE = ["classify", "classify words", "classify numbers", "regress", "regress bits", "forecast"]

@@ -5,8 +5,7 @@ import pytest
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.config import INITS
-from fastrnn.nn.initialisation import ONE_HOT_STD, initialise
-from fastrnn.nn.parameters import Parameters
+from fastrnn.nn.parameters import ONE_HOT_STD, Parameters, initialise
 from fastrnn.shapes import ModelShape, parameter_shapes
 
 L, H, V = 3, 32, 50

@@ -9,9 +9,8 @@ from random_cases import SCALE
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.kernels.cpu import ops
 from fastrnn.kernels.cpu.thread_pool import Part
-from fastrnn.nn.padding import pad_left
 from fastrnn.nn.parameters import ModelWeights, Parameters
-from fastrnn.nn.stack import Dropout, Stack
+from fastrnn.nn.stack import Dropout, Stack, pad_left
 from fastrnn.reference import CELLS as TEXTBOOK
 from fastrnn.reference import Weights, bidirectional_backward, bidirectional_forward
 from fastrnn.shapes import StackShape, stack_shapes

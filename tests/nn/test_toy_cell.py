@@ -23,7 +23,7 @@ from fastrnn.kernels.cpu import ops
 from fastrnn.kernels.cpu.activations import sigmoid, tanh
 from fastrnn.kernels.cpu.jit import device_function, inline_function
 from fastrnn.kernels.cpu.recurrence import register
-from fastrnn.reference import Cell, layer, linear, linear_backward
+from fastrnn.reference import Cell, linear, linear_backward, model
 from fastrnn.reference import sigmoid as numpy_sigmoid
 
 # Column blocks of the gate array: n from x, f, n from h'.
@@ -119,7 +119,7 @@ def cell(monkeypatch):
     """The name of the cell, listed in the three tables of cells."""
     monkeypatch.setitem(cells.CELLS, "mgu", SPEC)
     monkeypatch.setitem(ops.CELLS, "mgu", MinimalGatedUnit)
-    monkeypatch.setitem(layer.CELLS, "mgu", Cell(step, step_backward))
+    monkeypatch.setitem(model.CELLS, "mgu", Cell(step, step_backward))
 
     # The kernels' disk cache does not see an edit of this file.
     for kernel in (ops.layer_forward, ops.layer_backward, ops.layer_gradient):

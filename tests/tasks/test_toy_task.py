@@ -20,8 +20,7 @@ from fastrnn.data.examples.readers.formats import open_with
 from fastrnn.data.examples.schema import StandardScaler, TaskSchema, build_vocab
 from fastrnn.data.text.sources import Source
 from fastrnn.inference.metrics import RegressionError
-from fastrnn.inference.prediction import Prediction
-from fastrnn.inference.predictors import StepwiseModel
+from fastrnn.inference.predictors import Prediction, StepwiseModel
 from fastrnn.nn.models import PerStepModel
 from fastrnn.nn.spec import ModelSpec, per_step_shapes
 from fastrnn.shapes import Shapes

@@ -9,8 +9,7 @@ import pytest
 import fastrnn
 from fastrnn.config import Config
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.training.callbacks import Callback
-from fastrnn.training.progress_line import ProgressLine, default_callback
+from fastrnn.training.callbacks import Callback, ProgressLine, default_callback
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastrnn.checkpoint import lock
+from fastrnn.checkpoint import run_dir
 from fastrnn.errors import OutputError
 from fastrnn.training import run_log as log_module
 from fastrnn.training.run_log import RunLog
@@ -174,7 +174,7 @@ def test_partial_line_is_truncated_without_pread(tmp_path, monkeypatch) -> None:
     monkeypatch.delattr(os, "pread", raising=False)
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"event": "start"}\n{"eve')
-    assert lock.is_abandoned(path)
+    assert run_dir.is_abandoned(path)
     with RunLog(path, no_warning) as run:
         run.write({"step": 1})
         run.write({"step": 2})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastrnn.config import SCHEDULES as NAMES
 from fastrnn.errors import CheckpointError
-from fastrnn.training.schedules import SCHEDULES, Plateau
+from fastrnn.training.optimizers import SCHEDULES, Plateau
 
 steps = st.integers(1, 1000)
 

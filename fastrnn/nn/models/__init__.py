@@ -17,8 +17,7 @@ from ...task_specs import get_supervised_task, list_supervised_tasks
 from ..spec import ModelSpec
 from .base import Model, SupervisedModel
 from .seq2seq import ConditionalDecoder, ConditionalGenerator, EncoderDecoder
-from .sequence_models import Classifier, FinalOutputModel, PerStepModel, SymbolTagger
-from .tagger import Tagger
+from .sequence_models import Classifier, FinalOutputModel, PerStepModel, SymbolTagger, Tagger
 
 __all__ = [
     "Classifier",

@@ -6,13 +6,12 @@ from ...cells import CELLS
 from ...data.examples.dataset import Batch
 from ...kernels.cpu.thread_pool import Part
 from ...shapes import StackShape
-from ..encoder import SequenceEncoder
 from ..layers import Linear, Rows
 from ..network import Network, Training
 from ..parameters import Array
 from ..spec import decoder_shape
 from ..stack import Dropout, State
-from .base import SupervisedModel
+from .base import SequenceEncoder, SupervisedModel
 
 
 class ConditionalDecoder(SupervisedModel):

@@ -15,8 +15,8 @@ from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.packing import pack, packed_size, panels
 from fastrnn.kernels.cpu.target import TARGET
-from fastrnn.nn.initialisation import initialise
 from fastrnn.nn.network import Network
+from fastrnn.nn.parameters import initialise
 from fastrnn.shapes import ModelShape
 
 needs_dot = pytest.mark.skipif(not TARGET.bfloat16_dot, reason="this processor has no bfloat16 dot instruction")
