@@ -1,18 +1,62 @@
-"""Base class of all commands: help grouped in sections, an example, and checks before the command runs."""
+"""Base class of all commands: help grouped in sections, an example, and checks and warnings before the command runs.
+
+The warnings are about environment variables; they go to standard error.
+"""
 
 import ast
+import dataclasses
 import inspect
+import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
+from fastrnn.config import Config, key_of, nearest
 from fastrnn.distributed.environment import launcher_rank
 
-from .env_warnings import warn_about_environment
-
+_PREFIX = "FASTRNN_"
+_OTHER_VARIABLES = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")
 Function = Callable[..., Any]
+
+
+def warn_about_environment(environment: Mapping[str, str] | None = None) -> None:
+    """Print warnings and forward the library's log to standard error, on rank 0 only."""
+    from .output import note
+
+    first = not launcher_rank()[0]
+    _show_log(note if first else lambda line: None)
+    if first:
+        for line in environment_warnings(os.environ if environment is None else environment):
+            note(line)
+
+
+def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each ``FASTRNN_*`` variable that is not recognized."""
+    known = {*(key_of(field.name).upper() for field in dataclasses.fields(Config)), *_OTHER_VARIABLES}
+    for name in sorted(environment):
+        word = name.removeprefix(_PREFIX)
+        if word != name and word not in known:
+            hint = nearest(word, known).replace("did you mean ", f"did you mean {_PREFIX}")
+            yield f"{name} is not a fastrnn variable{hint}"
+
+
+class _Lines(logging.Handler):
+    """Log handler that passes each message to a function."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(record.getMessage())
+
+
+def _show_log(write: Callable[[str], None]) -> None:
+    """Forward the library's log, e.g. the warning that compiled kernels cannot be cached."""
+    logging.getLogger("fastrnn").handlers = [_Lines(write)]
 
 
 class SectionCommand(click.Command):

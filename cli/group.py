@@ -24,6 +24,21 @@ COMMANDS = {
     "help": "Show the help of a command.",
 }
 
+# Commands that share a module -> module and function. The others are `command` in a module of their own name.
+_SHARED = {
+    "score": ("score", "score"),
+    "complete": ("score", "complete"),
+    "completion": ("help", "completion"),
+    "help": ("help", "help_command"),
+}
+
+
+def load_command(name: str) -> click.Command:
+    """Import a command of `COMMANDS`."""
+    module, function = _SHARED.get(name, (name, "command"))
+    command: click.Command = getattr(importlib.import_module(f".commands.{module}", __package__), function)
+    return command
+
 
 class Program(click.Group):
     """A click group that imports a command only when it runs or prints its help."""
@@ -32,11 +47,7 @@ class Program(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
-        command: click.Command = module.command
-        return command
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -3,7 +3,7 @@
 To add a task:
 
 1. Add its `TaskSpec` to `TASK_SPECS`.
-2. Write the module that the spec names, with a subclass of `fastrnn.tasks.base.SupervisedTask` and an instance of it
+2. Write the module that the spec names, with a subclass of `fastrnn.tasks.SupervisedTask` and an instance of it
    called ``TASK``: how to read, check and encode examples, the model, the metric, and the class that predicts.
 
 `tests/tasks/test_toy_task.py` does this for a toy task. This module imports neither NumPy nor Numba, so that
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .errors import ConfigError, quote
 
 if TYPE_CHECKING:
-    from .tasks.base import SupervisedTask, Task
+    from .tasks import SupervisedTask, Task
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TaskSpec:
     """Properties of one task.
 
     Args:
-        module: Dotted path of the module that implements the task, see `fastrnn.tasks.base`.
+        module: Dotted path of the module that implements the task, see `fastrnn.tasks`.
         is_supervised: Whether the data are examples with targets, independent of each other; a language model reads
             one text instead and carries its state from window to window.
         example_noun: What messages call an example.

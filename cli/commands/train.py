@@ -83,7 +83,7 @@ def command(
     with make_display(quiet or not first) as display:
         display.compares = not (as_json or quiet)
         if dry_run and config is not None:
-            from ..dry_run import show_plan
+            from ..display import show_plan
 
             chosen, data = config, texts or _default(config)
             show_plan(display, lambda folder, callback: train(data, chosen, folder, init_from=init_from,

@@ -31,6 +31,13 @@ _CORPUS = {"tokens": 0, "records": 0}
 _ALWAYS = ("seconds", "train_total", "lr_scale")
 # numbers, or None before the first evaluation
 _SOMETIMES = ("smoothed", "train_nats", "valid_nats", "best_nats")
+# The vocabulary of a model: maps texts or examples to ids, and outputs back.
+Encoding = Tokenizer | TaskSchema
+Shapes = Mapping[str, tuple[int, ...]]
+# metadata key -> the most values its JSON may hold; a vocabulary gets more for a larger model
+VALUES = {"config": 200, "tokenizer": 200, "progress": 1000, "corpus": 100_000}
+# the most bytes of its JSON; a vocabulary is limited by the length of the header alone
+_LENGTHS = {"config": 1 << 16, "progress": 1 << 20, "corpus": 1 << 23}
 
 
 def check_progress(progress: Mapping[str, Any]) -> None:
@@ -143,14 +150,6 @@ def metadata_digest(texts: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-# The vocabulary of a model: maps texts or examples to ids, and outputs back.
-Encoding = Tokenizer | TaskSchema
-Shapes = Mapping[str, tuple[int, ...]]
-
-# metadata key -> the most values its JSON may hold; a vocabulary gets more for a larger model
-VALUES = {"config": 200, "tokenizer": 200, "progress": 1000, "corpus": 100_000}
-# the most bytes of its JSON; a vocabulary is limited by the length of the header alone
-_LENGTHS = {"config": 1 << 16, "progress": 1 << 20, "corpus": 1 << 23}
 # A word or a label takes some hundred bytes of memory: _ENTRIES of them are allowed in any model,
 # and one more for each _ENTRY bytes of the model.
 _ENTRIES, _ENTRY = 100_000, 200

@@ -26,6 +26,8 @@ _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FLAGS = _OPEN | os.O_CREAT | os.O_APPEND
 _START = b'{"event": "start"'
 _LONGEST_START = 1 << 20  # bytes; a longer log is not one of a run that never began
+PARENT = "runs"
+BEST = "best.safetensors"
 
 
 def open_log(path: str | os.PathLike[str]) -> int:
@@ -110,10 +112,6 @@ def _has_only_starts(descriptor: int) -> bool:
     rest = rest.rstrip(b"\0")  # a power cut can leave zeros
     is_partial_start = _START.startswith(rest[: len(_START)])
     return is_partial_start and len(data) < _LONGEST_START and all(event == "start" for event in events)
-
-
-PARENT = "runs"
-BEST = "best.safetensors"
 
 
 class RunFolder:

@@ -32,6 +32,14 @@ _DIGITS = 40  # enough for the 128-bit state of a random generator
 # A string or a punctuation mark. A string without an end takes the rest of the text, which keeps the
 # scan linear.
 _MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+Array = npt.NDArray[Any]
+MAX_HEADER = 12_000_000  # bytes; more where the tensors are large, because the vocabulary is too
+_MAX_VALUES = 20_000
+_LONGEST = 100_000_000  # bytes; the limit of the format's own reader
+_MAX_DIMENSIONS = 8
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_NOT_OURS = "not a safetensors file; fastrnn reads the models that `fastrnn train` writes"
 
 
 def parse(text: str, *, values: int, depth: int = DEPTH) -> Any:
@@ -96,17 +104,6 @@ def _parse_float(digits: str) -> float:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
-
-
-Array = npt.NDArray[Any]
-
-MAX_HEADER = 12_000_000  # bytes; more where the tensors are large, because the vocabulary is too
-_MAX_VALUES = 20_000
-_LONGEST = 100_000_000  # bytes; the limit of the format's own reader
-_MAX_DIMENSIONS = 8
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-_CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_NOT_OURS = "not a safetensors file; fastrnn reads the models that `fastrnn train` writes"
 
 
 class FormatError(ValueError):

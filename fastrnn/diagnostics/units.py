@@ -27,6 +27,7 @@ from ..nn.network import Network
 Array = npt.NDArray[Any]
 
 STEPS = 128  # tokens of one window
+GATE = (0.1, 0.9)  # bounds of a saturated gate
 
 
 def head(corpus: Corpus, length: int = 10_000) -> Corpus:
@@ -78,7 +79,6 @@ def find_largest(nats: Array, count: int) -> list[int]:
 
 
 _OPENING, _CLOSING = "([{", ")]}"
-GATE = (0.1, 0.9)  # bounds of a saturated gate
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Metric(Protocol):
     """Accumulates a task's metrics over batches."""
 
     def add(self, batch: Batch, predicted: Array) -> None:
-        """Add the output of `fastrnn.tasks.base.SupervisedTask.predict_batch` for a batch with targets."""
+        """Add the output of `fastrnn.tasks.SupervisedTask.predict_batch` for a batch with targets."""
 
     def metrics(self) -> dict[str, float]:
         """The metrics by name; empty before anything was scored."""

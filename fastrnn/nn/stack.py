@@ -16,6 +16,8 @@ from ..shapes import StackShape
 from .layers import DenseLayer, Layer, Rows
 from .parameters import Array, ModelWeights
 
+State = dict[str, Array]
+
 
 @dataclass(frozen=True, eq=False)
 class Padding:
@@ -50,9 +52,6 @@ def pad_left(steps: int, lengths: Any) -> Padding:
     # The row occupies [T - length, T): its mirror image of t is (T - length) + (T - 1) - t.
     reversal = np.where(t < steps - lengths, t, 2 * steps - 1 - lengths - t)
     return Padding(lengths, resets, np.ascontiguousarray(reversal, np.int32))
-
-
-State = dict[str, Array]
 
 
 class Dropout(NamedTuple):

@@ -32,7 +32,7 @@ from ..inference.predictors import Prediction, TaskModel, compute_probabilities
 from ..nn.models import Classifier
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes
 from ..shapes import Shapes
-from .base import LabelTask
+from . import LabelTask
 
 _MANY_FILES = 10  # class files from which on each may be one example rather than a class
 Array = np.ndarray[Any, Any]

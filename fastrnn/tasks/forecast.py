@@ -24,7 +24,7 @@ from ..nn.models import FinalOutputModel
 from ..nn.spec import ModelSpec, per_step_shapes
 from ..plain import check_whole
 from ..shapes import Shapes
-from .base import SupervisedTask
+from . import SupervisedTask
 
 _MAX_STEPS = 1_000_000
 Array = np.ndarray[Any, Any]

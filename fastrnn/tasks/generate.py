@@ -31,7 +31,7 @@ from ..inference.sampling import Prompt, Sampler, SamplingParams, check_amounts,
 from ..nn.models import ConditionalGenerator
 from ..nn.spec import ModelSpec, conditional_shapes
 from ..shapes import Shapes
-from .base import SupervisedTask
+from . import SupervisedTask
 
 Array = np.ndarray[Any, Any]
 

@@ -1,7 +1,7 @@
 """language-model: predict each token of a text from those before it."""
 
 from ..inference.language_model import LanguageModel
-from .base import Task
+from . import Task
 
 
 class LanguageModelTask(Task):

@@ -21,7 +21,7 @@ from ..inference.predictors import Prediction, StepwiseModel
 from ..nn.models import PerStepModel
 from ..nn.spec import ModelSpec, per_step_shapes
 from ..shapes import Shapes
-from .base import SupervisedTask
+from . import SupervisedTask
 
 Array = np.ndarray[Any, Any]
 _NUMBERS = np.ones((2, 1), np.float32)

@@ -20,7 +20,7 @@ from ..inference.predictors import Prediction, StepwiseModel, compute_probabilit
 from ..nn.models import SupervisedModel, SymbolTagger, Tagger
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes, spelling_stack
 from ..shapes import Shapes, stack_shapes
-from .base import LabelTask
+from . import LabelTask
 
 Array = np.ndarray[Any, Any]
 

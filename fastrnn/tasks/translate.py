@@ -19,7 +19,7 @@ from ..inference.predictors import Prediction, TaskModel
 from ..nn.models import EncoderDecoder
 from ..nn.spec import ModelSpec, encoder_decoder_shapes
 from ..shapes import Shapes
-from .base import SupervisedTask
+from . import SupervisedTask
 
 Array = np.ndarray[Any, Any]
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from ..config import Config
 
+_INTERVAL = 0.25  # seconds between two redraws
+
 
 @dataclass(frozen=True)
 class TrainStart:
@@ -175,9 +177,6 @@ class Callback:
 
     def on_train_end(self, result: Result) -> None:
         """Called once when the run has ended and its last state is saved."""
-
-
-_INTERVAL = 0.25  # seconds between two redraws
 
 
 class ProgressLine(Callback):

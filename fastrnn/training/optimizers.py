@@ -17,6 +17,16 @@ from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
 from ..nn.models import Model
 
 Schedule = Callable[[int, int, int, float], float]
+# Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update
+# number t = 1, 2, ... AdamW gets the bias corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
+_SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] = {
+    "adamw": lambda c, scale, lr, t: AdamWSettings(scale, lr, c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
+    "sgd": lambda c, scale, lr, t: PlainSettings(scale, lr),
+    "momentum": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta1),
+    "rmsprop": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta2),
+    "adagrad": lambda c, scale, lr, t: PlainSettings(scale, lr),
+}
+_FEW_BLOCKS = 64  # one thread sums these in less time than waking another takes: 0.05 ms
 
 
 def constant(step: int, steps: int, warmup: int, final: float) -> float:
@@ -92,20 +102,6 @@ def _decay_progress(step: int, steps: int, warmup: int) -> float:
     """Return the share of steps done between the end of the warm-up and the last step, from 0 to 1."""
     last = steps - 1
     return min(1.0, max(0, step - warmup) / (last - warmup)) if last > warmup else 0.0
-
-
-# Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update
-# number t = 1, 2, ... AdamW gets the bias corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
-_SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] = {
-    "adamw": lambda c, scale, lr, t: AdamWSettings(scale, lr, c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
-    "sgd": lambda c, scale, lr, t: PlainSettings(scale, lr),
-    "momentum": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta1),
-    "rmsprop": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta2),
-    "adagrad": lambda c, scale, lr, t: PlainSettings(scale, lr),
-}
-
-
-_FEW_BLOCKS = 64  # one thread sums these in less time than waking another takes: 0.05 ms
 
 
 class Optimizer:

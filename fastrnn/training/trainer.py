@@ -20,6 +20,9 @@ from .optimizers import SCHEDULES, Optimizer, Plateau
 
 # Field -> its key in a checkpoint of version 1, where the two differ.
 _KEYS = {"evals_since_best": "waited", "nonfinite_steps": "bad_steps", "rollbacks": "returns"}
+_MOST_NONFINITE_STEPS = 3  # in a row, then roll back
+_MOST_ROLLBACKS = 3  # then give up
+_SMOOTHING = 0.02  # weight of a new loss in the smoothed one
 
 
 @dataclasses.dataclass
@@ -84,11 +87,6 @@ class TrainerState:
             return True
         self.evals_since_best += 1
         return False
-
-
-_MOST_NONFINITE_STEPS = 3  # in a row, then roll back
-_MOST_ROLLBACKS = 3  # then give up
-_SMOOTHING = 0.02  # weight of a new loss in the smoothed one
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from fastrnn_cli.commands import complete, sample
-from fastrnn_cli.group import COMMANDS, program
+from fastrnn_cli.commands import sample, score
+from fastrnn_cli.group import COMMANDS, load_command, program
 
 TEXT = "the cat sat on the mat. the dog sat on the log.\n" * 60
 TINY = ("--hidden", "16", "--batch", "4", "--threads", "1")
@@ -179,7 +179,7 @@ def test_help_shows_the_defaults_of_the_library() -> None:
     assert told(sample.command) == {name: str(held[name]) for name in told(sample.command)}
     bench = importlib.import_module("fastrnn_cli.commands.bench")
     for command, each in (
-        (complete.command, LanguageModel.complete), (bench.train, bench_train), (bench.sample, bench_sample)
+        (score.complete, LanguageModel.complete), (bench.train, bench_train), (bench.sample, bench_sample)
     ):  # fmt: skip
         parameters = inspect.signature(each).parameters
         assert told(command) == {name: str(parameters[name].default) for name in told(command)}
@@ -200,7 +200,7 @@ def examples() -> list[str]:
     """The example of each command's help, in the order of the list of commands."""
     lines = []
     for name in COMMANDS:
-        command: click.Command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+        command = load_command(name)
         for each in [*getattr(command, "commands", {}).values()] or [command]:
             lines.append((each.epilog or "").splitlines()[-1].strip())
     return lines

@@ -4,7 +4,7 @@ import logging
 
 from click.testing import CliRunner
 
-from fastrnn_cli.env_warnings import environment_warnings, warn_about_environment
+from fastrnn_cli.command_base import environment_warnings, warn_about_environment
 from fastrnn_cli.group import program
 
 

@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
-START = "from fastrnn_cli.interrupt import exit_on_signals; exit_on_signals()\n"
+START = "from fastrnn_cli.main import exit_on_signals; exit_on_signals()\n"
 # An exception in a callback from C is reported and lost: this is what the compiler's callbacks do to a Ctrl-C.
 BUSY = """
 import ctypes, time

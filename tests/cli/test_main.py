@@ -1,6 +1,5 @@
 """Every command ends with an exit status, and an error with one line."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from fastrnn.errors import ConfigError, DivergedError, InputError
-from fastrnn_cli.group import COMMANDS, program
+from fastrnn_cli.group import COMMANDS, load_command, program
 from fastrnn_cli.main import run
 
 HEAVY = {"numpy", "numba", "llvmlite", "rich", "safetensors", "platformdirs"}
@@ -112,7 +111,7 @@ def test_help_lists_every_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
-    command: click.Command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+    command = load_command(name)
     assert command.help is not None
     assert command.help.splitlines()[0] == COMMANDS[name]
     for each in [command, *getattr(command, "commands", {}).values()]:

@@ -1,7 +1,6 @@
 """Options of ``train``: one per field of `Config`, with its types, defaults and precedence."""
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from fastrnn.config import Config, key_of, read_config_file, to_toml
 from fastrnn.errors import ConfigError
 from fastrnn_cli import options
 from fastrnn_cli.commands import train
-from fastrnn_cli.group import COMMANDS
+from fastrnn_cli.group import COMMANDS, load_command
 from fastrnn_cli.options import resolve_settings
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
@@ -170,7 +169,7 @@ def test_paths_are_not_checked_by_click() -> None:
     """A file that cannot be read is the library's error, with status 1 and its words; not wrong usage."""
     paths = []
     for name in COMMANDS:
-        command = importlib.import_module(f"fastrnn_cli.commands.{name}").command
+        command = load_command(name)
         for each in [*getattr(command, "commands", {}).values()] or [command]:
             paths += [p for p in each.params if isinstance(p.type, click.Path)]
     assert len(paths) >= 10

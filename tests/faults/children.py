@@ -18,8 +18,7 @@ from pathlib import Path
 
 from fastrnn.checkpoint.checkpoint import Checkpoint, load
 from fastrnn.training.trainer import Trainer
-from fastrnn_cli.interrupt import exit_on_signals
-from fastrnn_cli.main import run
+from fastrnn_cli.main import exit_on_signals, run
 
 # In the background of a script SIGINT is ignored, and the children of one that ignores it would ignore it too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -25,7 +25,7 @@ from fastrnn.nn.models import PerStepModel
 from fastrnn.nn.spec import ModelSpec, per_step_shapes
 from fastrnn.shapes import Shapes
 from fastrnn.task_specs import TASK_SPECS, TaskSpec, TrainingDefaults
-from fastrnn.tasks.base import SupervisedTask
+from fastrnn.tasks import SupervisedTask
 from fastrnn_cli.group import program
 
 Array = NDArray[Any]

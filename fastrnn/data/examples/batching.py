@@ -21,6 +21,8 @@ Positions = npt.NDArray[np.int64]
 
 # Batches per pool of examples sorted by length: little padding, yet different batches in every epoch.
 _POOL = 32
+T = TypeVar("T")
+_PREFETCH = 1024  # queue size: items read before they are requested
 
 
 class Batches:
@@ -81,10 +83,6 @@ def evaluation_batches(dataset: EncodedDataset, batch: int = 64) -> Iterator[Bat
     order = np.argsort(dataset.sizes, kind="stable")
     for rows in iter_bounded_batches(order, dataset.padded_lengths, batch):
         yield dataset.batch(rows)
-
-
-T = TypeVar("T")
-_PREFETCH = 1024  # queue size: items read before they are requested
 
 
 class _EndOfItems(Exception):

@@ -18,6 +18,7 @@ from ..text.sources import Source
 # Largest magnitude of a number in a file. float64 can represent its square, and float32 the number itself.
 LARGEST = 1e30
 _BYTE_ORDER_MARK = "\ufeff"
+Positions = npt.NDArray[np.int64]
 
 
 class Location(NamedTuple):
@@ -115,9 +116,6 @@ def _decode_chunks(source: Source, utf8: Utf8Decoder) -> Iterator[tuple[str, boo
     for chunk in source.chunks():
         yield utf8.feed(chunk), False
     yield utf8.feed(b"", final=True), True
-
-
-Positions = npt.NDArray[np.int64]
 
 
 def permutation(n: int, *key: object) -> Positions:

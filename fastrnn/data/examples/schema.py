@@ -27,6 +27,10 @@ Array = npt.NDArray[Any]
 # A deviation below this fraction of the column's magnitude is float64 rounding error.
 _ROUNDING = 4 * np.finfo(np.float64).eps
 _LARGEST_SCALED = 1e18  # float32 can represent its square
+_MAX_LISTED = 12  # labels in a message
+_MAX_STEPS = 65536
+# Types of the values of a mapping that are not tables.
+_TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "date_order": str, "labels": str}
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,6 @@ def _parse_floats(values: Any) -> tuple[float, ...]:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise InputError("the numbers of a scaler must be finite")
     return tuple(float(value) for value in values)
-
-
-_MAX_LISTED = 12  # labels in a message
-_MAX_STEPS = 65536
-
-# Types of the values of a mapping that are not tables.
-_TYPES: dict[str, type] = {"binary": bool, "horizon": int, "seq": int, "date": str, "date_order": str, "labels": str}
 
 
 @dataclass(frozen=True)

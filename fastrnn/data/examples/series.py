@@ -22,6 +22,9 @@ _DAY = np.timedelta64(1, "D")
 _WEEKDAYS = "1111100"  # Monday to Friday
 _MIN_SPAN = 21  # days of data needed to recognise a working week other than Monday to Friday
 _NOUNS = {"day": "day", "weekday": "business day", "month": "month"}
+Positions = npt.NDArray[np.int64]
+CALENDAR = 4  # features of a time, see `calendar_features`
+_HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,6 @@ def _lower_median(times: Times) -> int:
     """Return the median step in the times' unit; of an even number the lower one, so that it is a step that occurs."""
     between = np.sort(np.diff(times).astype(np.int64))
     return int(between[(len(between) - 1) // 2])
-
-
-Positions = npt.NDArray[np.int64]
-
-CALENDAR = 4  # features of a time, see `calendar_features`
-_HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,8 @@ from .tokenizers import EOS, UNK, ByteTokenizer, CharTokenizer, Tokenizer, WordT
 
 Array = npt.NDArray[Any]
 _PIECE = 1 << 18  # ids per step: little memory next to the buffer, much work next to a call
+_ASCII = 128
+_LONG_LINE = 1 << 22  # characters without a line break after which words are cut at a space
 
 
 def id_type(size: int) -> np.dtype[Any]:
@@ -154,10 +156,6 @@ def _look_up(table: Array, ids: Array) -> Array:
         full = table.tobytes().ljust(256, b"\0")
         return np.frombuffer(ids.tobytes().translate(full), np.uint8)
     return np.take(table, ids)
-
-
-_ASCII = 128
-_LONG_LINE = 1 << 22  # characters without a line break after which words are cut at a space
 
 
 class CorpusEncoder(abc.ABC):

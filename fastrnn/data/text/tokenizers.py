@@ -40,6 +40,10 @@ _WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}%…”’»›/—–।") | {"--"}
 _NO_SPACE_AFTER = frozenset("([{“‘«‹¿¡$£€#@/—–") | {"--"}
 _STRAIGHT_QUOTES = ('"', "'")
+Ids = npt.NDArray[np.int64]
+IdsLike = npt.ArrayLike
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not map to a byte
+_FEW = 32  # up to here plain Python is faster than NumPy; samples are decoded an id at a time
 
 
 def split_words(text: str) -> list[str]:
@@ -133,12 +137,6 @@ def _mark_ranges() -> str:
         else:
             ranges.append([code, code])
     return "".join(f"\\u{low:04x}-\\u{high:04x}" for low, high in ranges)
-
-
-Ids = npt.NDArray[np.int64]
-IdsLike = npt.ArrayLike
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that "surrogateescape" does not map to a byte
-_FEW = 32  # up to here plain Python is faster than NumPy; samples are decoded an id at a time
 
 
 class Decoder(abc.ABC):

@@ -20,6 +20,10 @@ from ..stack import Dropout, Padding, Stack, State, pad_left
 from .base import SequenceEncoder, SupervisedModel
 
 CLASSES, NUMBERS, BITS = "classes", "numbers", "bits"
+# Fraction of words replaced by the unknown word in training, which otherwise would not occur there.
+_WORD_DROPOUT = 0.1
+# Makes the dropout masks of the character stack differ from those of the word stack.
+_SPELLING_KEY = 0x9E3779B1
 
 
 class OutputHead:
@@ -226,12 +230,6 @@ class Classifier(FinalOutputModel):
 
     def _output_kind(self) -> str:
         return CLASSES
-
-
-# Fraction of words replaced by the unknown word in training, which otherwise would not occur there.
-_WORD_DROPOUT = 0.1
-# Makes the dropout masks of the character stack differ from those of the word stack.
-_SPELLING_KEY = 0x9E3779B1
 
 
 class WordGroup(NamedTuple):

@@ -16,6 +16,20 @@ from ..example import LARGEST, Example, Location
 from .csv_table import INDEX, PLAIN, NumberFormat, Table, is_missing
 
 _MAX_LISTED = 5  # columns in a remark
+_TIME_WORDS = frozenset(
+    (
+        "date", "dates", "time", "times", "timestamp", "timestamps", "datetime", "day", "days", "month", "months",
+        "year", "years", "yr", "week", "weeks", "quarter", "period", "ds", "ts", "dt", "unix", "epoch", "unixtime",
+        "utc", "datum", "zeit", "zeitstempel", "jahr", "fecha", "ano", "annee",
+    )
+)  # fmt: skip
+# Shapes of numbers that may be times: 2024, 202401, 20240101, with hours and minutes, and Unix times.
+_TIME_DIGITS = re.compile(r"0{4}|0{6}|0{8}|0{10}|0{12}|0{13}|0{14}|0{16}|0{19}|0{9,10}\.0{1,9}")
+_UNIX_DIGITS = (9, 10, 13, 16, 19)
+MIN_ROWS = 3  # evenly spaced rows that make the first column of numbers one of times, whatever its name
+# Numbers outside these ranges are not read as dates, or as Unix times.
+_YEARS = ("1500-01-01", "2200-01-01")
+_UNIX_YEARS = ("1973-01-01", "2100-01-01")
 
 
 @dataclass(frozen=True)
@@ -135,22 +149,6 @@ def _suggest_fix(text: str, name: str) -> str:
     # --columns separates patterns by commas, so a name with a comma needs quotation marks.
     pattern = f'!"{name}"' if "," in name else f"!{name}"
     return f"; mend it, or leave the column out with --columns '{pattern}'"
-
-
-_TIME_WORDS = frozenset(
-    (
-        "date", "dates", "time", "times", "timestamp", "timestamps", "datetime", "day", "days", "month", "months",
-        "year", "years", "yr", "week", "weeks", "quarter", "period", "ds", "ts", "dt", "unix", "epoch", "unixtime",
-        "utc", "datum", "zeit", "zeitstempel", "jahr", "fecha", "ano", "annee",
-    )
-)  # fmt: skip
-# Shapes of numbers that may be times: 2024, 202401, 20240101, with hours and minutes, and Unix times.
-_TIME_DIGITS = re.compile(r"0{4}|0{6}|0{8}|0{10}|0{12}|0{13}|0{14}|0{16}|0{19}|0{9,10}\.0{1,9}")
-_UNIX_DIGITS = (9, 10, 13, 16, 19)
-MIN_ROWS = 3  # evenly spaced rows that make the first column of numbers one of times, whatever its name
-# Numbers outside these ranges are not read as dates, or as Unix times.
-_YEARS = ("1500-01-01", "2200-01-01")
-_UNIX_YEARS = ("1973-01-01", "2100-01-01")
 
 
 def find_time_column(table: Table, named: Sequence[str], left_out: Sequence[str]) -> str | None:

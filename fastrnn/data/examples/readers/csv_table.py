@@ -24,6 +24,10 @@ _MISSING = frozenset(
 _ZEROS = str.maketrans("123456789", "000000000")
 _MINUS = "\u2212"
 _SPACES = " \u00a0\u2009\u202f"  # also no-break, thin and narrow no-break space
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_MAX_SHAPES = 3000  # distinct shapes counted per column; only text has more
+_SEPARATOR_LINE = re.compile(r"sep=.\s*")
+INDEX = "index"  # the name given to an unnamed first column
 
 
 def is_missing(field: str) -> bool:
@@ -108,12 +112,6 @@ def _plain_number(field: str) -> float | None:
         return None if "_" in field else float(field.replace(_MINUS, "-"))
     except ValueError:
         return None
-
-
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_MAX_SHAPES = 3000  # distinct shapes counted per column; only text has more
-_SEPARATOR_LINE = re.compile(r"sep=.\s*")
-INDEX = "index"  # the name given to an unnamed first column
 
 
 @dataclass

@@ -19,6 +19,18 @@ _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit of 131,072 is b
 # A quoted field with a doubled quotation mark inside: CSV writers make these, people who type a text do not.
 _DOUBLED = re.compile(r'(?:^|\t)"(?:[^"\n]|"")*""(?:[^"\n]|"")*"(?=\t|$)', re.MULTILINE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_LABEL_NAMES = (
+    "label", "labels", "class", "category", "target", "tag", "sentiment", "polarity", "topic", "intent", "y",
+)  # fmt: skip
+_TEXT_NAMES = (
+    "text", "texts", "sentence", "review", "content", "message", "document", "comment", "body", "title", "tweet",
+    "utterance", "query", "question", "description", "x",
+)  # fmt: skip
+# Names that make the first line of a tab-separated file a header: a pair that is hardly ever an example.
+_PLAIN_LABELS = ("label", "labels", "class", "category", "target", "sentiment")
+_PLAIN_TEXTS = ("text", "texts", "sentence", "review", "content", "message", "comment", "document", "tweet")
+_SHOWN = 8  # names in a message
+_PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
 
 
 class Row(NamedTuple):
@@ -144,20 +156,6 @@ def _quote_field(field: str) -> str:
     if TAB in field or "\n" in field or field.startswith('"'):
         return '"' + field.replace('"', '""') + '"'
     return field
-
-
-_LABEL_NAMES = (
-    "label", "labels", "class", "category", "target", "tag", "sentiment", "polarity", "topic", "intent", "y",
-)  # fmt: skip
-_TEXT_NAMES = (
-    "text", "texts", "sentence", "review", "content", "message", "document", "comment", "body", "title", "tweet",
-    "utterance", "query", "question", "description", "x",
-)  # fmt: skip
-# Names that make the first line of a tab-separated file a header: a pair that is hardly ever an example.
-_PLAIN_LABELS = ("label", "labels", "class", "category", "target", "sentiment")
-_PLAIN_TEXTS = ("text", "texts", "sentence", "review", "content", "message", "comment", "document", "tweet")
-_SHOWN = 8  # names in a message
-_PATTERN = re.compile(r'\s*(!?)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)')
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ from .folders import Document, folder_sources
 from .text_pairs import BEFORE_JSON
 
 FOLDERS = "folders"  # the format in which each folder is a class
+Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
+FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
+ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,6 @@ def _is_pipe(name: str) -> bool:
         return stat.S_ISFIFO(os.stat(name).st_mode)
     except (OSError, ValueError):
         return False
-
-
-Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
-FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
-ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
 
 
 def make_stream(examples: Iterable[Example], source: Source, options: ReadOptions) -> Stream:

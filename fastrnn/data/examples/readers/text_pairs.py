@@ -31,6 +31,10 @@ from .delimited import (
 
 # First lines of translation files that name the columns.
 _PAIR_HEADERS = {("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"), ("source", "translation")}
+BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and blanks
+_MAX_GIVEN = 4096  # numbers in a "given" vector
+_FORM = 'a line is {"label": ..., "text": ...}'
+_JSON_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
@@ -188,12 +192,6 @@ def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> 
 def _check_two_fields(fields: list[str], first: str, second: str, place: Location) -> None:
     if len(fields) != 2:
         raise place.error(f"{describe_count(len(fields))}; a line is {first}, a tab, {second}")
-
-
-BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and blanks
-_MAX_GIVEN = 4096  # numbers in a "given" vector
-_FORM = 'a line is {"label": ..., "text": ...}'
-_JSON_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 def read_labelled_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
