@@ -38,6 +38,8 @@ class Display(Callback):
 class PlainDisplay(Display):
     """Plain lines on standard error: chosen settings, every validation, and a step every few seconds."""
 
+    samples = True  # for the log; they are not printed
+
     def __init__(self, every: float = PLAIN_EVERY) -> None:
         self._every = every
         self._next = 0.0

@@ -99,6 +99,7 @@ def train(
                 f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s; compiled kernels are kept, "
                 "so a run after this one has that time to learn"
             )
+        _spend_statistics(task, callback, clock)
         plan = task.plan(config, clock)
         trainer = _create_trainer(plan.config, task, old)
         folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
@@ -180,6 +181,12 @@ def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
 def _add_statistics(result: Result, task: TrainingTask, callback: Callback) -> Result:
     """Return the result with the statistics of the data; a run that a signal stopped ends without the slow ones."""
     return dataclasses.replace(result, **task.statistics(callback.compares and result.stopped != "signal"))
+
+
+def _spend_statistics(task: TrainingTask, callback: Callback, clock: autotune.TimeBudget) -> None:
+    """Compute the statistics of the data before a run with a time budget is planned: their time is part of it."""
+    if clock.budget is not None:
+        task.statistics(callback.compares)
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:
@@ -274,6 +281,7 @@ def _restore(
             "--init-from"
         )
     _prepare(config, callback, group)
+    _spend_statistics(task, callback, clock)
     config = extend(saved, config, length, task, clock)
     trainer = Trainer(task.model(config), task.windows(config), config, group)
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])

@@ -25,6 +25,7 @@ from .time_budget import StepPlanner, Throughput
 from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless `save_every` is set
+_CLOSING_PREVIEWS = 4  # previews that take as long as the sample after training, with loading the model for it
 _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps take longer
 
 
@@ -232,7 +233,7 @@ class Loop:
         if not progress.nonfinite_steps:
             self.trainer.save_rollback_point()
         self._save(best)
-        sample = self._sample() if self._sample and self.signals.stop is None else ""
+        sample = self._preview() if self._sample and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid = measured.nats if measured else None
         bits = to_bits(valid, self.config.task)
@@ -242,6 +243,15 @@ class Loop:
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "took": took, "seconds": self._seconds()})  # fmt: skip
+
+    def _preview(self) -> str:
+        """Generate the sample shown with an evaluation, and reserve time for the longer one that ends a command."""
+        assert self._sample is not None
+        start = time.monotonic()
+        sample = self._sample()
+        if self.planner:
+            self.planner.reserve(_CLOSING_PREVIEWS * (time.monotonic() - start))
+        return sample
 
     def _stop_after_first(self, calls: Iterator[int], share: float) -> bool:
         """Whether to stop an evaluation: after its first window, or after a signal."""

@@ -25,6 +25,7 @@ class StepPlanner:
         budget = clock.budget or math.inf
         self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
         self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
+        self._closing = 0.0  # seconds for what the caller does after the run
         self._steps = self._seconds = 0.0  # number and seconds of the last steps, exponentially decayed
         self._count = 0  # of all steps
         self._evaluation: float | None = None  # seconds of the last evaluation
@@ -54,6 +55,10 @@ class StepPlanner:
         self._evaluation, self._since = now - self._since, now
         self._all_evaluations += self._evaluation
 
+    def reserve(self, seconds: float) -> None:
+        """Reserve time for what the caller does after the run, such as printing a sample."""
+        self._closing = seconds
+
     def due(self) -> bool:
         """Whether it is time to call `plan_steps`."""
         if self._clock.budget is None or (self._count < _FEW and self._left() > 0):
@@ -78,12 +83,13 @@ class StepPlanner:
         """Return the seconds that the exact evaluation at the end may take."""
         if self._clock.budget is None:
             return math.inf
-        unused = min(_VALIDATION * self._clock.budget - self._all_evaluations, self._clock.seconds_left_here())
+        left = self._clock.seconds_left_here() - self._closing
+        unused = min(_VALIDATION * self._clock.budget - self._all_evaluations, left)
         return max(self._reserve, unused)
 
     def _left(self) -> float:
         """Seconds left for steps and their evaluations."""
-        return self._clock.seconds_left_here() - self._reserve
+        return self._clock.seconds_left_here() - self._reserve - self._closing
 
 
 class Throughput:

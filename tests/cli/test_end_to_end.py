@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from fastrnn.checkpoint.checkpoint import load
 from fastrnn_cli.commands import sample, score
 from fastrnn_cli.group import COMMANDS, load_command, program
 
@@ -79,6 +81,22 @@ def test_train_prints_what_xz_needs_for_the_same_text(folder: Path, tmp_path: Pa
         not in invoke("train", "-", "--steps", "2", "--out", f"{out}-3", *SMALL, "--json", text=text).stderr
     )
     assert re.fullmatch(r"for comparison: xz needs \d\.\d{4} nats  \d\.\d{4} bits, given the training text", line)
+
+
+def test_log_has_previews_where_no_terminal_shows_them(folder: Path, tmp_path: Path) -> None:
+    args = ("train", str(folder / "text.txt"), "--steps", "6", "--eval-every", "2", *SMALL)
+    shown = invoke(*args, "--out", str(tmp_path / "piped"))
+    invoke(*args, "--out", str(tmp_path / "quiet"), "--quiet")
+    log = [json.loads(line) for line in (tmp_path / "piped" / "log.jsonl").read_text("utf-8").splitlines()]
+    previews = [record["sample"] for record in log if record["event"] == "evaluation"]
+    assert len(previews) == 3
+    assert all(previews)
+    assert previews[0] not in shown.stderr
+    piped, quiet = (load(tmp_path / name / "last.safetensors") for name in ("piped", "quiet"))
+    for part in ("parameters", "optimizer", "state"):  # previews do not change training
+        arrays, others = getattr(piped, part), getattr(quiet, part)
+        assert arrays.keys() == others.keys()
+        assert all(np.array_equal(arrays[name], others[name]) for name in arrays)
 
 
 def test_eval_reports_skipped_items(folder: Path, run: str) -> None:

@@ -94,6 +94,24 @@ def test_time_reserved_for_the_end_is_not_used_for_steps(monkeypatch):
     assert plans[1] == plans[0] - 2
 
 
+def test_time_reserved_by_the_caller_is_used_neither_for_steps_nor_for_the_final_evaluation(monkeypatch):
+    clock = FakeClock(100.0)
+    monkeypatch.setattr(pace_module, "time", clock)
+    plans, finals = [], []
+    for seconds in (0.0, 3.0):
+        pace, clock.now = StepPlanner(clock, 1000), 0.0
+        pace.start()
+        for _ in range(5):
+            clock.now += 1.0
+            pace.stepped()
+        pace.reserve(seconds)
+        plans.append(pace.plan_steps(5, 500, 100))
+        clock.now = 95.5
+        finals.append(pace.final_seconds())
+    assert plans[1] == plans[0] - 3
+    assert finals == [4.5, 1.5]
+
+
 def test_plan_is_unchanged_without_a_budget(monkeypatch):
     clock = FakeClock(None)
     monkeypatch.setattr(pace_module, "time", clock)

@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plain_kernels
@@ -18,6 +19,8 @@ from fastrnn.training import autotune
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
 from fastrnn.training.loop import Loop
+from fastrnn.training.tasks import language_model
+from fastrnn.training.time_budget import StepPlanner
 from fastrnn.training.trainer import Trainer
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
@@ -362,6 +365,39 @@ def test_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
     kept = load(tmp_path / "run" / "last.safetensors").config
     assert kept.for_ is None
     assert kept.steps == result.steps > 1
+
+
+def test_what_follows_the_last_step_is_part_of_a_time_budget(corpus, tmp_path, monkeypatch):
+    calls: list[str] = []
+    reserved: list[float] = []
+
+    def record(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def recorded(*args: Any, **more: Any) -> Any:
+            calls.append(name)
+            return original(*args, **more)
+
+        replace(monkeypatch, owner, name, recorded)
+
+    class Complete(Callback):
+        samples = compares = True
+
+    record(language_model, "lzma_nats")
+    record(autotune, "plan")
+    replace(monkeypatch, StepPlanner, "reserve", lambda self, seconds: reserved.append(seconds))
+    timed = train(corpus, SMALL.replace(steps=None, for_="2s"), tmp_path / "timed", callback=Complete())
+    assert calls == ["lzma_nats", "plan"]  # planned with the time that is left, and computed once
+    assert timed.xz_nats is not None
+    assert all(seconds > 0 for seconds in reserved)
+    assert reserved
+    calls.clear()
+    more = resume(tmp_path / "timed", {"for_": "1s"}, corpus, callback=Complete())
+    assert calls == ["lzma_nats"]
+    assert more.xz_nats == timed.xz_nats
+    calls.clear()
+    train(corpus, SMALL.replace(steps=2), tmp_path / "steps", callback=Complete())
+    assert calls == ["plan", "lzma_nats"]
 
 
 def test_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):

@@ -63,7 +63,10 @@ class TrainingTask(Protocol):
         """
 
     def statistics(self, compares: bool) -> dict[str, Any]:
-        """Return the fields of `Result` that depend on the data alone; ``compares`` as in `Callback`."""
+        """Return the fields of `Result` that depend on the data alone; ``compares`` as in `Callback`.
+
+        The first call computes them, which may take a second or two.
+        """
 
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""

@@ -1,7 +1,7 @@
 """The language-model task: a corpus, its split, and its streams."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -86,15 +86,18 @@ class LanguageModelTraining:
         ]
 
     def statistics(self, compares: bool) -> dict[str, Any]:
-        """Compute the losses of simpler methods, and find a frequent beginning of the text."""
-        xz_nats = None
-        if compares and self.valid is not None and self.tokenizer.kind != "words":  # xz knows no words
-            xz_nats = lzma_nats(self.corpus, self.valid)
-        return {
-            "unigram_nats": unigram_nats(self.corpus, self.valid),
-            "start": frequent_start(self.corpus),
-            "xz_nats": xz_nats,
-        }
+        """Compute the losses of simpler methods, and find a frequent beginning of the text; each only once."""
+        return self._quick_statistics | {"xz_nats": self._xz_nats if compares else None}
+
+    @cached_property
+    def _quick_statistics(self) -> dict[str, Any]:
+        return {"unigram_nats": unigram_nats(self.corpus, self.valid), "start": frequent_start(self.corpus)}
+
+    @cached_property
+    def _xz_nats(self) -> float | None:
+        if self.valid is None or self.tokenizer.kind == "words":  # xz knows no words
+            return None
+        return lzma_nats(self.corpus, self.valid)
 
     def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open."""
