@@ -3,8 +3,15 @@
     python benchmarks/unprimed_entropy.py runs/a runs/b
 
 A text that opens with noise has a higher entropy at its start. Printed for each language model, in bits a token, as
-means over 400 texts at temperature 1: the first token and the first ten from a zero state, the first ten as
-`fastrnn sample` begins, and tokens 100 to 200 of the same texts.
+means over 400 texts at temperature 1:
+
+- from a zero state: the first token, and the first ten,
+- as `fastrnn sample` begins: the first ten,
+- of the same texts: tokens 100 to 200; and the first ten of each line that begins among them.
+
+A sample begins with a line, and lines may begin with more predictable tokens than they go on with, such as the
+indentation of source code. The last ratio therefore compares like with like: 1 means that the first line of a sample
+begins as its later ones do.
 """
 
 import argparse
@@ -18,7 +25,7 @@ from fastrnn.reference import Reference, softmax
 TEXTS, FIRST = 400, 10
 LATER = slice(100, 200)
 SEARCHED = 224  # tokens among which `Sampler.stream` lets a text begin
-LENGTH = SEARCHED + LATER.stop
+LENGTH = SEARCHED + LATER.stop + FIRST
 
 
 def measure(path: str) -> dict[str, float]:
@@ -42,12 +49,22 @@ def measure(path: str) -> dict[str, float]:
     texts = [column[begin:] for column, begin in zip(entropy.T, begins, strict=True)]
     later = float(np.mean([text[LATER] for text in texts]))
     first = float(np.mean([text[:FIRST] for text in texts]))
+
+    (line_break,) = model.tokenizer.encode("\n", "skip")[-1:].tolist() or [-1]
+    lines = [
+        text[at + 1 : at + 1 + FIRST]
+        for text, column, begin in zip(texts, tokens.T, begins, strict=True)
+        for at in np.flatnonzero(column[begin:][LATER] == line_break) + LATER.start
+    ]
+    later_lines = float(np.mean(np.concatenate(lines))) if lines else float("nan")
     return {
         "zero state, first token": float(entropy[0].mean()),
         "zero state, first ten": float(entropy[:FIRST].mean()),
         "sample, first ten": first,
         "later": later,
         "ratio": first / later,
+        "later lines, first ten": later_lines,
+        "ratio to lines": first / later_lines,
     }
 
 

@@ -9,6 +9,7 @@ import click
 import doc_examples
 import pytest
 
+import fastrnn
 from fastrnn_cli.group import COMMANDS, program
 
 ROOT = doc_examples.ROOT
@@ -103,3 +104,22 @@ def test_the_generated_reference_has_every_option_of_every_command():
         if command != "fastrnn":
             assert option in sections[command], f"{command} {option}"
     assert len(sections) > len(COMMANDS)
+
+
+@pytest.mark.unit
+def test_every_file_that_a_page_names_exists():
+    pages = [page for page in LINKED if page.name != "CHANGELOG.md"]  # old versions had other files
+    pattern = r"`((?:fastrnn|cli|tests|benchmarks|docs|\.ci)/[\w./-]+)`"
+    named = [(page, path) for page in pages for path in re.findall(pattern, page.read_text(encoding="utf-8"))]
+    assert len(named) > 10
+    assert [f"{name(page)}: {path}" for page, path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.unit
+def test_the_reference_has_every_public_name():
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    page += (DOCS / "reference" / "config.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: [\w.]+\.(\w+)$", page, re.MULTILINE))
+    for members in re.findall(r"members: \[(.*)\]", page):
+        shown |= set(members.split(", "))
+    assert set(fastrnn.__all__) - shown == set()
