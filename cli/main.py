@@ -24,17 +24,23 @@ if TYPE_CHECKING:
     import click
 
 _WORDS = {signal.SIGINT: b"interrupted", signal.SIGTERM: b"terminated"}
+if sys.platform == "win32":
+    _WORDS[signal.SIGBREAK] = b"interrupted"
 INTERRUPTED = 130
 GRACE = 2.0  # seconds
 
 
 def exit_on_signals() -> None:
-    """Make SIGINT and SIGTERM exit with status 130 and 143. Signals ignored by the parent stay ignored."""
+    """Make SIGINT and SIGTERM exit with status 130 and 143, and SIGBREAK of Windows with 149.
+
+    Signals ignored by the parent stay ignored.
+    """
     handled = [number for number in _WORDS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    if sys.platform == "win32" or not handled:
+    if not handled:
         return
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if sys.platform != "win32":  # Python asks for it on POSIX only, and 3.11 cannot do it on Windows
+        os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in handled:
         signal.signal(number, _ignore)
@@ -190,12 +196,18 @@ def _open_missing_descriptors() -> None:
 
 
 def _escape_unencodable() -> None:
-    """Escape characters that the encoding of a terminal or pipe lacks, instead of raising."""
+    """Escape characters that the encoding of a terminal or pipe lacks, instead of raising.
+
+    Files and pipes of Windows get UTF-8 and plain line ends as elsewhere, unless the user has chosen
+    an encoding: otherwise a text that is sampled into a file could not be trained on again.
+    """
     import io
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+            if sys.platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _flush_or_discard(stream: TextIO | None) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -77,8 +76,10 @@ def program_name() -> str:
     """Return how this program is called, for commands that a user can paste."""
     if shutil.which("fastrnn") is not None:
         return "fastrnn"
+    from fastrnn.os_compat import quote_argument
+
     script = sys.argv[0]
-    return shlex.quote(script) if os.path.basename(script).startswith("fastrnn") else "python -m fastrnn"
+    return quote_argument(script) if os.path.basename(script).startswith("fastrnn") else "python -m fastrnn"
 
 
 def _finite(value: Any) -> Any:

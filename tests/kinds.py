@@ -21,6 +21,7 @@ KINDS = {
     ".": "e2e",
     "test_fakes.py": "unit",
     "test_kinds.py": "unit",
+    "test_os_compat.py": "unit",
     "api": "e2e",
     "api/test_config_types.py": "unit",
     "checkpoint": "unit",

@@ -1,6 +1,5 @@
 """``fastrnn train``."""
 
-import shlex
 import signal as signals
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import click
 from fastrnn.config import Config
 from fastrnn.data.text.sources import DEFAULT_CORPUS
 from fastrnn.distributed.environment import launcher_rank
+from fastrnn.os_compat import quote_argument
 from fastrnn.task_specs import TASK_SPECS
 
 from .. import command_base, options
@@ -144,7 +144,8 @@ def _show(result: "Result", as_json: bool, quiet: bool) -> None:
         output.note(f"for comparison: xz needs {formatting.loss(result.xz_nats)}, given the training text")
     if result.signal is not None and not quiet:
         name = signals.Signals(result.signal).name
-        output.note(f"stopped by {name}; resume with: {output.program_name()} train --resume {shlex.quote(result.run)}")
+        again = f"{output.program_name()} train --resume {quote_argument(result.run)}"
+        output.note(f"stopped by {name}; resume with: {again}")
 
 
 def _compare(result: "Result") -> None:
@@ -177,10 +178,10 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
     from .. import output
 
     inputs = texts or result.inputs or (DEFAULT_CORPUS,)
-    model, text = shlex.quote(result.run), " ".join(map(shlex.quote, inputs))
+    model, text = quote_argument(result.run), " ".join(map(quote_argument, inputs))
     output.note("Try next:")
     program = output.program_name()
-    places = {"RUN": model, "DATA": text, "START": shlex.quote(result.start)}
+    places = {"RUN": model, "DATA": text, "START": quote_argument(result.start)}
     for hint in TASK_SPECS[result.task].hints:
         if "START" in hint and not result.start:
             continue

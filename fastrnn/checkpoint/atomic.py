@@ -13,10 +13,10 @@ import platform
 import re
 import secrets
 import stat
-import sys
 from pathlib import Path
 
 from ..errors import OutputError
+from ..os_compat import flush_file, flush_folder, process_may_be_alive, replace_file
 
 # A temporary file's name holds host, process number and token of its writer, so that the next writer
 # can distinguish stale files from those in use. The token distinguishes this process from an earlier
@@ -25,9 +25,6 @@ _HOST = hashlib.blake2b(platform.node().encode("utf-8", "surrogateescape"), dige
 _TOKEN = secrets.token_hex(4)
 _TEMPORARY = re.compile(r"\.fastrnn-([0-9a-f]{8})-([1-9][0-9]{0,9})-([0-9a-f]{8})-[0-9]+\.tmp")
 _count = itertools.count()
-
-# Some file systems cannot flush a folder; the rename is then as durable as the system makes it.
-_CANNOT_FLUSH_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -76,22 +73,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
     missing = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for place in missing or [path]:
-        fsync_folder(place.parent)
-
-
-def fsync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder survive a power cut, where the system can. Raises `OSError`."""
-    if sys.platform == "win32":
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH_FOLDERS:
-            raise
+        flush_folder(place.parent)
 
 
 def _check_target(target: str) -> None:
@@ -114,16 +96,16 @@ def _replace(target: str, folder: str, data: bytes) -> None:
     try:
         try:
             _write_all(descriptor, data)
-            os.fsync(descriptor)
+            flush_file(descriptor)
         finally:
             os.close(descriptor)
         # Only after the flush: otherwise a power cut could leave an empty file under the final name.
-        os.replace(temporary, target)
+        replace_file(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    fsync_folder(folder)
+    flush_folder(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -144,17 +126,3 @@ def _is_stale(match: re.Match[str], exclusive: bool) -> bool:
 def _may_be_alive(process: int, token: str) -> bool:
     """Whether the process that wrote a temporary file may still be running."""
     return token == _TOKEN if process == os.getpid() else process_may_be_alive(process)
-
-
-def process_may_be_alive(process: int) -> bool:
-    """Whether a process of this machine may be running; on Windows always true."""
-    # On Windows signal 0 is Ctrl-C: it would stop the process.
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # for example PermissionError: the process of another user
-        return True
-    return True

@@ -9,17 +9,12 @@ import contextlib
 import datetime
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError
-from .atomic import fsync_folder, make_folder, remove_stale_files, write_atomic
-
-try:
-    import fcntl
-except ImportError:  # not POSIX: no locks
-    fcntl = None  # type: ignore[assignment]
+from ..os_compat import flush_folder, lock_file, quote_argument
+from .atomic import make_folder, remove_stale_files, write_atomic
 
 # O_BINARY: on Windows a line end would become two bytes, and lengths would be wrong.
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -37,7 +32,7 @@ def open_log(path: str | os.PathLike[str]) -> int:
     """
     descriptor = os.open(path, _FLAGS, 0o666)
     try:
-        _lock(descriptor)
+        lock_file(descriptor)
     except OSError:
         os.close(descriptor)
         raise
@@ -57,7 +52,7 @@ def create_log(path: str | os.PathLike[str]) -> int:
         descriptor = os.open(path, _FLAGS, 0o666)
         created = False
     try:
-        locked = _lock(descriptor)
+        locked = lock_file(descriptor)
         if not created and not (locked and _has_only_starts(descriptor)):
             raise FileExistsError
         os.ftruncate(descriptor, 0)
@@ -74,7 +69,7 @@ def is_abandoned(path: str | os.PathLike[str]) -> bool:
     """Whether `create_log` would reuse this log. Raises `OSError`."""
     descriptor = os.open(path, _OPEN)
     try:
-        return _lock(descriptor) and _has_only_starts(descriptor)
+        return lock_file(descriptor) and _has_only_starts(descriptor)
     except BlockingIOError:
         return False
     finally:
@@ -86,19 +81,6 @@ def read_at(descriptor: int, size: int, start: int) -> bytes:
     # os.pread does not exist on every system. Moving the offset does not affect writes: O_APPEND.
     os.lseek(descriptor, start, os.SEEK_SET)
     return os.read(descriptor, size)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock a file; False where the file system has no locks. Raises `BlockingIOError`."""
-    if sys.platform == "win32" or fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return False
-    return True
 
 
 def _has_only_starts(descriptor: int) -> bool:
@@ -144,7 +126,7 @@ class RunFolder:
                 # Checked again under the lock: another run may have saved a checkpoint in between.
                 run._check_no_checkpoints()
                 remove_stale_files(run.path, exclusive=True)
-                fsync_folder(run.path)
+                flush_folder(run.path)
             except BaseException:
                 os.close(run.log_descriptor)
                 raise
@@ -226,7 +208,8 @@ class RunFolder:
         if not self._has_run_files():
             return f"{self.path}: a file of this name exists; choose another --out"
         if self.last.exists():
-            return f"run folder {self.path} exists; choose another --out, or continue it with --resume {self.path}"
+            again = f"--resume {quote_argument(str(self.path))}"
+            return f"run folder {self.path} exists; choose another --out, or continue it with {again}"
         return f"run folder {self.path} exists without a checkpoint yet; choose another --out"
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from ..config import nearest
 from ..errors import ConfigError, InputError, OutputError
+from ..os_compat import replace_file
 from ..user_folders import user_data_folder
 from .catalog import CORPORA, RemoteFile
 from .text.sources import CHUNK
@@ -119,7 +120,7 @@ def _fetch_file(corpus: str, file: RemoteFile, folder: Path, progress: Progress)
         _download(_address(corpus, file), part, file, progress)
         _check_digest(part, file)
         # Only verified files get this name, so an interrupted download is never read as a corpus.
-        os.replace(part, fetched)
+        replace_file(part, fetched)
     if file.member:
         unpack(fetched, file.member, file.unpacked, kept)
         fetched.unlink()
@@ -224,7 +225,7 @@ def unpack(archive: Path, member: str, size: int, target: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
         part.unlink(missing_ok=True)
         raise InputError(f"{archive}: not a sound zip archive ({error}); fetch it again") from None
-    os.replace(part, target)
+    replace_file(part, target)
 
 
 def _copy(source: IO[bytes], out: IO[bytes], size: int, archive: Path) -> None:

@@ -11,8 +11,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.atomic import process_may_be_alive
 from ..errors import BackendError, OutputError
+from ..os_compat import process_may_be_alive
 from .space import Choice, Range, Space
 from .trial import score
 from .trial_store import TrialRecord, check_folder, run_path
@@ -119,7 +119,7 @@ def _this_worker() -> str:
 
 
 def _has_died(worker: str) -> bool:
-    """Whether a worker process on this machine has ended; False on Windows, see `process_may_be_alive`."""
+    """Whether a worker process on this machine has ended."""
     node, _, process = worker.rpartition(":")
     if node != platform.node() or not process.isdecimal() or int(process) == os.getpid():
         return False

@@ -7,6 +7,7 @@ line on standard error, with the exit status of `fastrnn.errors`.
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,11 +32,16 @@ class TrialProcess:
             job: Run folder ``out``, input names ``data``, and all ``settings`` by field name.
         """
         self.number, self.varied, self.out = number, varied, job["out"]
-        # A session of its own receives no Ctrl-C from the terminal: the runner stops the trial.
+        # A session of its own, on Windows a process group, receives no Ctrl-C from the terminal: the
+        # runner stops the trial.
+        flags = 0
+        if sys.platform == "win32":
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP
+        environment = remove_mpi_variables(os.environ) | {"PYTHONIOENCODING": "utf-8:backslashreplace"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fastrnn.sweep.trial"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, env=remove_mpi_variables(os.environ),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+            start_new_session=True, creationflags=flags, env=environment,
         )  # fmt: skip
         assert self._process.stdin is not None
         with self._process.stdin as stdin:
@@ -47,7 +53,13 @@ class TrialProcess:
 
     def stop(self) -> None:
         """Ask the trial to save its state and end."""
-        self._process.terminate()
+        if sys.platform != "win32":
+            self._process.terminate()
+            return
+        try:
+            self._process.send_signal(signal.CTRL_BREAK_EVENT)
+        except OSError:  # no console, so no Ctrl-Break: the trial loses what it has not saved yet
+            self._process.terminate()
 
     def wait(self) -> None:
         """Wait for the end; the result is discarded."""

@@ -1,7 +1,6 @@
 """Changes that `resume` allows: the length of a run, and settings that do not affect the model."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from ..checkpoint.checkpoint import Checkpoint
 from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError, quote
+from ..os_compat import quote_argument
 from . import autotune
 from .tasks import TrainingTask
 
@@ -32,7 +32,7 @@ def check_data_is_here(inputs: Sequence[str], run: Path) -> None:
     for name in filter(is_missing, inputs):
         raise InputError(
             f"{quote(name)}: this run's data is not here (looked for in {quote(os.getcwd())}); go to the folder "
-            f"where it was started, or name the data: fastrnn train DATA --resume {shlex.quote(str(run))}"
+            f"where it was started, or name the data: fastrnn train DATA --resume {quote_argument(str(run))}"
         )
 
 

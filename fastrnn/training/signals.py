@@ -1,17 +1,22 @@
-"""SIGINT and SIGTERM: the first asks the training loop to save and stop, the second ends the process at once."""
+"""SIGINT, SIGTERM and SIGBREAK (Windows): the first asks the training loop to save and stop, the
+second ends the process at once.
+"""
 
 import contextlib
 import os
 import select
 import signal
 import socket
+import sys
 import threading
 import weakref
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+if sys.platform == "win32":
+    _SIGNALS += (signal.SIGBREAK,)  # Ctrl-Break, and how a sweep stops its trials
 _SHOW_CURSOR = b"\x1b[?25h"
 _contexts: "weakref.WeakSet[StopSignals]" = weakref.WeakSet()
 
@@ -112,7 +117,8 @@ if hasattr(os, "register_at_fork"):
 def _leave(number: int, how: str) -> None:
     """End the process without cleaning up, except for the cursor, which a live display may have hidden."""
     with contextlib.suppress(OSError, ValueError):
-        if select.select([], [2], [], 0)[1]:  # never block on a reader that has stopped
+        # Never block on a reader that has stopped; Windows selects sockets only.
+        if sys.platform == "win32" or select.select([], [2], [], 0)[1]:
             line = f"fastrnn: stopped by {signal.Signals(number).name} {how}\n"
             os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + line.encode())
     os._exit(128 + number)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import replace
 
+from fastrnn import os_compat
 from fastrnn.checkpoint import atomic
 from fastrnn.checkpoint.atomic import make_folder, remove_stale_files, write_atomic
 from fastrnn.errors import OutputError
@@ -40,10 +41,16 @@ class FaultyOs:
         return call
 
 
+def set_os(patch: pytest.MonkeyPatch, faulty: FaultyOs) -> None:
+    """Let the modules that write files call this `os`."""
+    patch.setattr(atomic, "os", faulty)
+    patch.setattr(os_compat, "os", faulty)
+
+
 def calls_of_one_save(path: Path, monkeypatch) -> list[str]:
     watched = FaultyOs()
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "os", watched)
+        set_os(patch, watched)
         write_atomic(path, NEW)
     return watched.calls
 
@@ -76,7 +83,7 @@ def test_failure_of_any_system_call_keeps_the_old_file(tmp_path, monkeypatch, nu
 
     faulty = FaultyOs(number, fail)
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "os", faulty)
+        set_os(patch, faulty)
         with pytest.raises(OutputError, match=f"file: cannot write this file: {os.strerror(code)}"):
             write_atomic(path, NEW)
     renamed = "replace" in faulty.calls[:number]
@@ -89,7 +96,7 @@ def test_failure_of_any_system_call_keeps_the_old_file(tmp_path, monkeypatch, nu
 def test_short_writes_are_continued(tmp_path, monkeypatch) -> None:
     short = FaultyOs()
     short.write = lambda descriptor, data: os.write(descriptor, data[:999])
-    monkeypatch.setattr(atomic, "os", short)
+    set_os(monkeypatch, short)
     write_atomic(tmp_path / "file", NEW)
     assert (tmp_path / "file").read_bytes() == NEW
 
@@ -114,12 +121,13 @@ def test_kill_before_any_system_call_keeps_a_whole_file(tmp_path) -> None:
 import os, signal, sys
 sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
 from test_atomic import FaultyOs, NEW
+from fastrnn import os_compat
 from fastrnn.checkpoint import atomic
 for number in range(8):
     child = os.fork()
     if not child:
         die = lambda real, *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
-        atomic.os = FaultyOs(number, die)
+        atomic.os = os_compat.os = FaultyOs(number, die)
         atomic.write_atomic({str(path)!r}, NEW)
         os._exit(3)
     status = os.waitpid(child, 0)[1]
@@ -169,7 +177,7 @@ def test_exclusive_removes_all_temporary_files_of_other_processes(tmp_path) -> N
 
 def test_every_new_folder_is_flushed_into_its_parent(tmp_path, monkeypatch) -> None:
     flushed: list[Path] = []
-    replace(monkeypatch, atomic, "fsync_folder", lambda folder: flushed.append(Path(folder)))
+    replace(monkeypatch, atomic, "flush_folder", lambda folder: flushed.append(Path(folder)))
     make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
     assert sorted(flushed) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
@@ -222,13 +230,3 @@ def test_device_or_pipe_is_not_replaced(tmp_path) -> None:
     with pytest.raises(OutputError, match="Not a regular file"):
         write_atomic(tmp_path / "pipe", NEW)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-
-
-def test_no_signal_is_sent_on_windows(monkeypatch) -> None:
-    """On Windows signal 0 is Ctrl-C."""
-    assert atomic.process_may_be_alive(os.getpid())
-    with monkeypatch.context() as changed:
-        changed.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
-        changed.setattr(os, "name", "nt")
-        assert atomic.process_may_be_alive(os.getpid())
-        assert atomic._may_be_alive(os.getpid() + 1, "00000000")

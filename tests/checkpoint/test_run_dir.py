@@ -43,7 +43,6 @@ def test_folder_with_any_run_file_is_a_run(tmp_path, name: str) -> None:
 
 @pytest.mark.parametrize("log", ["", '{"event": "start"}\n', '{"event": "start"}\n{"event": "start", "st'])
 def test_remains_of_a_start_killed_before_its_first_save_are_removed(tmp_path, log: str) -> None:
-    pytest.importorskip("fcntl")
     first = RunFolder.create(tmp_path / "r")
     first.log_path.write_text(log)
     first.config_path.touch()

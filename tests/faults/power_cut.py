@@ -137,7 +137,7 @@ def unflushed(*without: str) -> Callable[[Path, bytes], None]:
             atomic.os.fsync(descriptor)
             return
         if "folder" in without:
-            atomic.fsync_folder = lambda folder: None  # type: ignore[assignment]
+            atomic.flush_folder = lambda folder: None  # type: ignore[assignment]
         if "file" in without:
             real = atomic.os.fsync
             atomic.os.fsync = lambda d: real(d) if atomic.stat.S_ISDIR(atomic.os.fstat(d).st_mode) else None

@@ -118,7 +118,6 @@ def test_pending_records_are_bounded(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.e2e
 def test_two_processes_cannot_hold_one_log(tmp_path) -> None:
-    pytest.importorskip("fcntl")
     path = tmp_path / "log.jsonl"
     script = "import sys; from fastrnn.training.run_log import RunLog; RunLog(sys.argv[1], print)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

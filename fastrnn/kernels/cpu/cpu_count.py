@@ -1,5 +1,5 @@
-"""Number of CPUs that this process may use, from its affinity, its cgroup CPU quota and
-``PYTHON_CPU_COUNT``.
+"""Number of CPUs that this process may use, from its affinity, its cgroup CPU quota,
+``PYTHON_CPU_COUNT``, and macOS's number of performance cores.
 """
 
 import os
@@ -7,12 +7,24 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ...os_compat import read_sysctl
+
 
 def count_usable_cpus() -> int:
-    """CPUs this process may run on: the minimum of affinity, ``PYTHON_CPU_COUNT`` and cgroup quota,
-    at least 1.
+    """CPUs this process should use: the minimum of affinity, ``PYTHON_CPU_COUNT``, cgroup quota and
+    performance cores, at least 1.
     """
-    return max(1, min(_count_allowed(), cpu_quota() or _count_allowed()))
+    limits = (_count_allowed(), cpu_quota(), performance_cores())
+    return max(1, min(limit for limit in limits if limit is not None))
+
+
+def performance_cores() -> int | None:
+    """Performance cores of a Mac; None if all its cores are alike, and elsewhere.
+
+    Threads get equal shares of the work, so that a step is as slow as its slowest core.
+    """
+    kinds = read_sysctl("hw.nperflevels")  # 1 on Macs with one kind of cores, none on Intel Macs
+    return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
 
 
 def _count_allowed() -> int:

@@ -27,13 +27,9 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from ...os_compat import lock_file, replace_file
 from ...user_folders import user_kernel_folder
 from .target import TARGET, enabled_features
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 _DIGEST = 32  # bytes of a digest
 _STALE_AFTER = 3600.0  # seconds; a temporary file older than this was left by a killed process
@@ -182,14 +178,13 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
     def _lock(self, key: Any) -> None:
         """Wait until no other process compiles this kernel, then lock it. Raises `OSError`."""
-        if sys.platform == "win32" or fcntl is None:
-            return
         path = self._path(key)
-        descriptor = os.open(path.with_suffix(".tmp"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        descriptor = os.open(path.with_suffix(".tmp"), flags, 0o600)
         self._locks[path] = descriptor
         while _waits.left > 0:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(descriptor)
                 return
             except BlockingIOError:
                 time.sleep(_POLL)
@@ -203,6 +198,9 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             with contextlib.suppress(OSError):
                 path.with_suffix(".tmp").unlink()
             os.close(descriptor)
+            if sys.platform == "win32":  # open files cannot be deleted
+                with contextlib.suppress(OSError):
+                    path.with_suffix(".tmp").unlink()
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save a kernel, unless its sources have changed since they were imported."""
@@ -252,6 +250,6 @@ def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         temporary.write_bytes(data)
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

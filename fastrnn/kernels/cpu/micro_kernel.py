@@ -63,6 +63,8 @@ class _Arithmetic:
 _PLAIN = {32: _Arithmetic("f32", _F32, _F32, _F32, 32), 64: _Arithmetic("f64", _F64, _F64, _F64, 64)}
 _WIDENED = _Arithmetic("f32_bf16", _F32, _I16, _F32, 32)
 _DOT = _Arithmetic("bf16_dot", _I32, _I32, _F32, 32)  # an element of A and B is a pair
+# the bfloat16 dot instruction for vectors of so many bytes: AVX-512 BF16, and Arm's FEAT_BF16
+_DOT_INSTRUCTIONS = {64: "llvm.x86.avx512bf16.dpbf16ps.512", 16: "llvm.aarch64.neon.bfdot.v4f32.v8bf16"}
 
 
 def _arithmetic(a: Any, b: Any, c: Any) -> _Arithmetic:
@@ -106,8 +108,8 @@ class _TileBuilder:
         self.vector = ir.VectorType(kind.c, self.lanes)
         self.pairs = ir.VectorType(BFloat16(), 2 * self.lanes)
         if kind is _DOT:
-            # the sum comes first: dpbf16ps(sum, a, b); fmuladd(a, b, sum)
-            name, arguments = "llvm.x86.avx512bf16.dpbf16ps.512", [self.vector, self.pairs, self.pairs]
+            # the sum comes first: dot(sum, a, b); fmuladd(a, b, sum)
+            name, arguments = _DOT_INSTRUCTIONS[TARGET.bytes_], [self.vector, self.pairs, self.pairs]
         else:
             # fmuladd is fused if the CPU has FMA; llvm.fma would otherwise call the C library for
             # each number

@@ -113,7 +113,6 @@ def _until_there(path):
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_two_processes_do_not_compile_the_same_kernel(tmp_path):
     first = _compiles(tmp_path, "first", 2)
     _until_there(tmp_path / "first")
@@ -123,7 +122,6 @@ def test_two_processes_do_not_compile_the_same_kernel(tmp_path):
     assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_kernel_locked_by_a_dead_process_is_compiled(tmp_path):
     first = _compiles(tmp_path, "first", 60)
     _until_there(tmp_path / "first")
@@ -132,7 +130,6 @@ def test_kernel_locked_by_a_dead_process_is_compiled(tmp_path):
     assert _compiles(tmp_path, "second", 0).communicate()[0].strip() == "1"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_wait_for_a_hanging_process_is_bounded(tmp_path, monkeypatch):
     first = _compiles(tmp_path, "first", 60)
     _until_there(tmp_path / "first")

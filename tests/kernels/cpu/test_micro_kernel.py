@@ -1,44 +1,51 @@
-"""The machine code of the register tile, compiled for a processor of either vector width."""
+"""The machine code of the register tile, compiled for processors of each kind, whatever runs the test."""
 
-import platform
 import re
 
 import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from fastrnn.kernels.cpu import micro_kernel
+from fastrnn.kernels.cpu import micro_kernel, target
 from fastrnn.kernels.cpu.target import Target
 
-pytestmark = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"), reason="reads the assembly of x86"
-)
 AVX2 = Target("AVX2", 32, 6, 2)
 AVX512 = Target("AVX-512", 64, 6, 4)
+NEON = Target("NEON with bfloat16", 16, 6, 4, bfloat16_dot=True)
 
 
-def inner_loop(target, cpu, monkeypatch):
-    """Instructions of the loop over k of the float32 tile with MR rows, without the remainder."""
+def assembly(target, kind, cpu, features, triple, monkeypatch):
+    """The tile with MR rows for a processor, as assembly."""
     monkeypatch.setattr(micro_kernel, "TARGET", target)
     module = ir.Module("tile")
-    function = micro_kernel._tile_function(module, micro_kernel._PLAIN[32], target.rows, target.vectors)
+    module.triple = triple
+    function = micro_kernel._tile_function(module, kind, target.rows, target.vectors)
     function.linkage = "external"
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    triple = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
-    machine = triple.create_target_machine(cpu=cpu, features="-prefer-256-bit", opt=3)
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
     compiled = llvm.parse_assembly(str(module))
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(compiled, passes)
+    return machine.emit_assembly(compiled)
 
+
+def loop_with(instruction, code):
+    """Instructions of the first loop that has this one, without the remainder."""
     # a loop is a block that ends with a jump to its own label
-    for label, block in re.findall(r"^(\.LBB\d+_\d+):(.*?)(?=^\.LBB|\Z)", machine.emit_assembly(compiled), re.M | re.S):
-        body, *jump = re.split(rf"\tj\w+\t{re.escape(label)}\n", block, maxsplit=1)
-        if jump and "vfmadd" in body:
+    for label, block in re.findall(r"^(\.LBB\d+_\d+):(.*?)(?=^\.LBB|\Z)", code, re.M | re.S):
+        body, *jump = re.split(rf"\t(?:j\w+|b\.\w+)\t{re.escape(label)}\n", block, maxsplit=1)
+        if jump and instruction in body:
             return [line.strip() for line in body.splitlines() if line.startswith("\t")]
-    raise AssertionError("no loop with multiply-adds")
+    raise AssertionError(f"no loop with {instruction}")
+
+
+def inner_loop(target, cpu, monkeypatch):
+    """Instructions of the loop over k of the float32 tile with MR rows on x86."""
+    triple, features = "x86_64-unknown-linux-gnu", "-prefer-256-bit"
+    return loop_with("vfmadd", assembly(target, micro_kernel._PLAIN[32], cpu, features, triple, monkeypatch))
 
 
 @pytest.mark.parametrize(("target", "cpu"), [(AVX2, "haswell"), (AVX512, "skylake-avx512")])
@@ -69,3 +76,36 @@ def test_listing_shows_what_is_compiled_for_avx2(monkeypatch):
     compiled = {re.split(r"\s", line)[0] for line in loop if line.startswith("v")}
     listing = micro_kernel.__doc__ or ""
     assert set(re.findall(r"^ +(v\w+) ", listing, re.M)) == compiled
+
+
+@pytest.mark.parametrize("cpu", ["neoverse-n2", "neoverse-v1", "apple-m2"])
+def test_arm_multiplies_bfloat16_pairs_with_the_dot_instruction(cpu, monkeypatch):
+    code = assembly(NEON, micro_kernel._DOT, cpu, "+bf16", "aarch64-unknown-linux-gnu", monkeypatch)
+    loop = loop_with("bfdot", code)
+    dots = [line for line in loop if line.startswith("bfdot")]
+    steps, rest = divmod(len(dots), NEON.rows * NEON.vectors)
+    assert steps >= 1
+    assert rest == 0
+
+    # every sum has a register of its own, and none is spilled
+    assert len({re.split(r"[\s,]+", line)[1] for line in dots}) == NEON.rows * NEON.vectors
+    assert not [line for line in loop if "[sp" in line]
+    assert not [line for line in loop if line.startswith(("st", "bl\t"))]
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        (["fp asimd bf16", "fp asimd bf16"], True),
+        (["fp asimd bf16", "fp asimd"], False),
+        (["svebf16"], False),
+        ([], False),
+    ],
+)
+def test_arm_processor_has_bfloat16_if_all_its_cores_have(features, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(target.sys, "platform", "linux")
+    assert not target.arm_has_bfloat16(tmp_path)
+    (tmp_path / "proc").mkdir()
+    cores = [f"processor\t: {n}\nFeatures\t: {line}\nCPU part\t: 0xd49\n\n" for n, line in enumerate(features)]
+    (tmp_path / "proc/cpuinfo").write_text("".join(cores))
+    assert target.arm_has_bfloat16(tmp_path) == expected
