@@ -63,7 +63,7 @@ HELP: dict[str, tuple[str, str]] = {
         "Format of labelled data, regardless of file names (folders: each folder is a class).",
         "by name",
     ),
-    "init": ("Initialization of the recurrent weights.", ""),
+    "init": ("Initialization of the recurrent weights.", "identity for rnn-relu, else orthogonal"),
     "tokens": ("Unit of the text; bytes accepts any file.", "chars; for classify chosen from the texts"),
     "min_count": ("Replace words that occur less often by <UNK> (with --tokens words).", ""),
     "document_separator": ("Text that separates documents (\\n and \\t allowed); the state is reset there.", "none"),

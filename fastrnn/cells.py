@@ -32,8 +32,7 @@ class CellSpec:
         keep_gate: Gate whose bias controls how much of the old state is kept, and the sign of the
             bias that keeps more.
         ones_bias: Gate whose bias is initialised to 1 instead of 0.
-        identity_scale: Initialise recurrent weights to this multiple of the identity; None:
-            orthogonal or uniform.
+        default_init: Initialization of the recurrent weights where none is chosen.
         learning_rate_factor: Default learning rate relative to that of the gated cells.
         output_bounds: An output at or beyond one of these bounds counts as saturated.
     """
@@ -45,7 +44,7 @@ class CellSpec:
     sigmoid_gates: Mapping[str, int] = field(default_factory=dict)
     keep_gate: tuple[str, int] | None = None
     ones_bias: str | None = None
-    identity_scale: float | None = None
+    default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
     output_bounds: tuple[float, float] = (-0.9, 0.9)
 
@@ -74,14 +73,13 @@ CELLS: dict[str, CellSpec] = {
         input_order=(0,),
         learning_rate_factor=0.25,
     ),
-    # A scaled identity (Le, Jaitly and Hinton 2015). With scale 1 the state accumulated one-hot inputs
-    # and training diverged.
+    # A scaled identity, after Le, Jaitly and Hinton (2015).
     "rnn-relu": CellSpec(
         gates=("h",),
         states=("h",),
         column_blocks=1,
         input_order=(0,),
-        identity_scale=0.5,
+        default_init="identity",
         learning_rate_factor=0.25,
         output_bounds=(0.0, float("inf")),
     ),

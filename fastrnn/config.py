@@ -39,7 +39,7 @@ PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 MISSING = ("interpolate", "last", "drop")
 FORMATS = tuple(sorted({name for spec in TASK_SPECS.values() for name in spec.formats}))
-INITS = ("uniform", "orthogonal")
+INITS = ("uniform", "orthogonal", "identity")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Config:
         layers: Number of stacked layers. Default 1.
         hidden: Hidden units per layer. Default None (automatic).
         bidirectional: Also process each sequence from its end. Default False.
-        init: Initialization of the recurrent weights, one of `INITS`. Default ``"orthogonal"``.
+        init: Initialization of the recurrent weights, one of `INITS`. Default None (``"identity"`` for cell
+            ``"rnn-relu"``, else ``"orthogonal"``).
         columns: Column names or globs of a CSV file, comma-separated. Default None (every numeric column).
         missing: Treatment of missing values of a series, one of `MISSING`. Default None (an error).
         horizon: Number of rows to forecast. Default None (1).
@@ -103,7 +104,7 @@ class Config:
     layers: int = 1
     hidden: int | None = None
     bidirectional: bool = False
-    init: str = "orthogonal"
+    init: str | None = None
     # the data
     columns: str | None = None
     missing: str | None = None

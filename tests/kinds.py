@@ -34,6 +34,7 @@ KINDS = {
     "cli/test_documentation.py": "unit",
     "cli/test_env_warnings.py": "unit",
     "cli/test_formatting.py": "unit",
+    "cli/test_ineffective_options.py": "unit",
     "cli/test_inputs.py": "unit",
     "cli/test_json_options.py": "unit",
     "cli/test_main.py": "unit",

@@ -9,7 +9,9 @@ from fastrnn.config import Config
 from fastrnn.distributed.environment import launcher_rank
 
 from .. import command_base, options
+from ..output import note
 
+SCALE_SETTINGS = ("cell", "precision", "seconds", "device")  # that --scale uses
 # only printed here; `fastrnn.bench` sets the defaults
 DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
 
@@ -28,7 +30,8 @@ def command() -> None:
 @options.value_option("--seconds", float, "Duration of the measurement in seconds.", "5.0")
 @click.option("--scale", is_flag=True, help="Print how speed scales with size, window and threads.")
 @options.json_option
-def train(as_json: bool, scale: bool, **values: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, as_json: bool, scale: bool, **values: Any) -> None:
     """Measure training speed relative to the machine's peak.
 
     Times full steps on random ids of 65 symbols: forward, loss, backward, clip, Adam. --scale prints a table of
@@ -40,11 +43,9 @@ def train(as_json: bool, scale: bool, **values: Any) -> None:
     if not scale:
         _show(bench_train(**_check_settings(values)), as_json)
         return
-    kept = {
-        name: value
-        for name, value in _check_settings(values).items()
-        if name in ("cell", "precision", "seconds", "device")
-    }
+    for option in options.on_command_line(context, *(name for name in values if name not in SCALE_SETTINGS)):
+        note(f"{option} has no effect: --scale varies the sizes itself")
+    kept = {name: value for name, value in _check_settings(values).items() if name in SCALE_SETTINGS}
     _show_scale(bench_scale(**kept), as_json)
 
 

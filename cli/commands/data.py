@@ -8,6 +8,7 @@ import click
 
 from .. import command_base, options
 from ..options import on_command_line
+from ..output import note
 
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus
@@ -110,8 +111,6 @@ def _make_progress() -> Callable[[str, int, int], None]:
     """Return a callback that prints a progress line at most every two seconds."""
     import time
 
-    from ..output import note
-
     next_at = 0.0
 
     def report(file: str, done: int, size: int) -> None:
@@ -135,7 +134,8 @@ def _format_size(size: int) -> str:
 @options.config_options("tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
 @options.json_option
-def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> None:
+@click.pass_context
+def show(context: click.Context, /, texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> None:
     """Show the size, vocabulary, documents and beginning of a text.
 
     TEXT is an input as for `train`: files (also compressed), folders, globs, -, or a built-in text. --text writes the
@@ -144,8 +144,12 @@ def show(texts: tuple[str, ...], whole: bool, as_json: bool, **values: Any) -> N
     if whole:
         if as_json:
             raise click.UsageError("--text prints the text itself, --json the figures; choose one")
+        for option in on_command_line(context, *values):
+            note(f"{option} has no effect: --text prints the text as it is")
         _print_text(texts)
         return
+    if values["tokens"] != "words" and (given := on_command_line(context, "min_count")):
+        note(f"{given[0]} has no effect: it is for --tokens words")
     from fastrnn.data.text.corpus import read_corpus
 
     from .. import output

@@ -130,10 +130,18 @@ def command(
 
 
 def _check_options(context: click.Context) -> None:
-    """Raise `click.UsageError` for options that have no effect together."""
+    """Raise `click.UsageError` for options that contradict each other; warn about those without effect."""
     given = on_command_line(context, "greedy", "temperature", "top_k", "top_p", "min_p")
     if "--greedy" in given and len(given) > 1:
         raise click.UsageError(f"--greedy takes the most probable token, so {given[1]} has no effect; leave one out")
+    if "--greedy" in given:
+        for option in on_command_line(context, "seed"):
+            note(f"{option} has no effect: --greedy takes the most probable token")
+        if (context.params["count"] or 1) > 1:
+            note("--greedy writes the same text --count times")
+    for name in ("as_jsonl", "out"):
+        if on_command_line(context, "raw") and (others := on_command_line(context, name)):
+            note(f"--raw has no effect: {others[0]} writes no control characters to a terminal")
 
 
 def _given(text: str, model: Any) -> Any:

@@ -1,10 +1,12 @@
 """``fastrnn train``."""
 
 import signal as signals
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastrnn.cells import CELLS
 from fastrnn.config import Config
 from fastrnn.data.text.sources import DEFAULT_CORPUS
 from fastrnn.distributed.environment import launcher_rank
@@ -22,6 +24,30 @@ HARDLY = 0.01  # relative difference between losses that is negligible
 REPORTED = ("run", "steps", "chars", "seconds", "chars_per_s", "train_nats", "valid_nats", "valid_bits", "best_step")
 # options that only some tasks use (`TaskSpec.options`); `Config` rejects the other mismatches itself
 TASK_OPTIONS = ("tokens", "min_count", "seq")
+
+
+def _has_no_validation(config: Config) -> bool:
+    return config.valid == 0 and config.valid_file is None
+
+
+def _reads_no_words(config: Config) -> bool:
+    spec = TASK_SPECS[config.task]
+    return "tokens" in spec.options and config.tokens != "words" and not (spec.chooses_tokens and config.tokens is None)
+
+
+TAKEN_FROM_MODEL = {"init": "weights", "min_count": "vocabulary"}  # by --init-from: field -> what has its effect
+# Field, when its option has no effect, and why; `_note_ineffective` reports those given on the command line.
+INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    ("beta1", lambda c: c.optimizer not in ("adamw", "momentum"), "it is for --optimizer adamw and momentum"),
+    ("beta2", lambda c: c.optimizer not in ("adamw", "rmsprop"), "it is for --optimizer adamw and rmsprop"),
+    ("final_lr", lambda c: c.schedule == "constant", "--schedule constant keeps the learning rate"),
+    ("schedule", lambda c: c.schedule == "plateau" and _has_no_validation(c), "plateau needs validation data"),
+    ("patience", _has_no_validation, "it needs validation data"),
+    ("eval_size", _has_no_validation, "it needs validation data"),
+    ("valid", lambda c: c.valid != 0 and c.valid_file is not None, "--valid-file is used instead"),
+    ("min_count", _reads_no_words, "it is for --tokens words"),
+    ("init", lambda c: c.init != "uniform" and not CELLS[c.cell].is_recurrent, "cell dense has no recurrent weights"),
+)
 
 
 @command_base.command("fastrnn train python-reference --hidden 64 --steps 100 --out runs/try")
@@ -75,6 +101,8 @@ def command(
     if config is not None:
         _check_options(context, config.task)
     first = launcher_rank()[0] == 0  # only rank 0 prints
+    if config is not None and first and not quiet:
+        _note_ineffective(context, config, init_from)
 
     from fastrnn.training.api import resume, train
 
@@ -113,6 +141,18 @@ def _check_options(context: click.Context, task: str) -> None:
     for name in TASK_OPTIONS:
         if name not in TASK_SPECS[task].options and (given := on_command_line(context, name)):
             raise click.UsageError(f"{given[0]} means nothing for --task {task}; leave it out")
+
+
+def _note_ineffective(context: click.Context, config: Config, init_from: str | None) -> None:
+    """Warn about options that have no effect together with other settings."""
+    from ..output import note
+
+    found = [(name, reason) for name, is_ineffective, reason in INEFFECTIVE if is_ineffective(config)]
+    if init_from is not None:
+        found += [(name, f"--init-from has the model's {what}") for name, what in TAKEN_FROM_MODEL.items()]
+    for name, reason in dict(found).items():
+        for option in on_command_line(context, name):
+            note(f"{option} has no effect: {reason}")
 
 
 def _default(config: Config) -> tuple[str, ...]:

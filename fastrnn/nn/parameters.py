@@ -20,6 +20,9 @@ Array = np.ndarray[Any, Any]
 EMBEDDING_STD = 0.1
 # Standard deviation of the other tables. torch.nn's 1/sqrt(3H) was 0.1 nats worse in trials.
 ONE_HOT_STD = 0.58
+# Factor of an identity as recurrent matrix. With 1 the state of a ReLU network accumulated one-hot
+# inputs and training diverged.
+IDENTITY_SCALE = 0.5
 
 
 class Parameters(Mapping[str, Array]):
@@ -104,7 +107,7 @@ class Shape(Protocol):
         """Names of the tables with standard deviation `EMBEDDING_STD`."""
 
 
-def initialise(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator) -> None:
+def initialise(parameters: Parameters, shape: Shape, kind: str | None, rng: np.random.Generator) -> None:
     """Initialise parameters in place.
 
     Biases start at 0; the sum of the two biases of an LSTM's forget gate at 1 (Gers et al. 2000;
@@ -114,12 +117,14 @@ def initialise(parameters: Parameters, shape: Shape, kind: str, rng: np.random.G
         parameters: Parameters on any device.
         shape: The model they belong to.
         kind: "uniform": +-1/sqrt(H), as torch.nn; "orthogonal": the recurrent matrix of each gate
-            orthogonal (Saxe et al. 2014), input matrices uniform with variance 1/fan_in.
+            orthogonal (Saxe et al. 2014), input matrices uniform with variance 1/fan_in; "identity":
+            the same with `IDENTITY_SCALE` times the identity as each recurrent matrix. None: the
+            default of the cell.
         rng: Random generator.
     """
     # Filled on the host, then copied: the same bits on every device.
     host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
-    _fill(host, shape, kind, rng)
+    _fill(host, shape, kind or CELLS[shape.cell].default_init, rng)
     parameters.assign(host)
 
 
@@ -132,19 +137,18 @@ def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Genera
                 view.reshape(spec.gate_count, -1)[spec.gates.index(spec.ones_bias)] = 1
         elif name in shape.tables:
             view[...] = rng.normal(0, EMBEDDING_STD if name in shape.small_tables else ONE_HOT_STD, view.shape)
-        elif kind == "orthogonal" and ".weight_hh" in name:
+        elif kind != "uniform" and ".weight_hh" in name:
             hidden = view.shape[1]
             for gate in range(len(view) // hidden):
-                view[gate * hidden : (gate + 1) * hidden] = _orthogonal(hidden, rng)
+                matrix = _orthogonal(hidden, rng)  # drawn in any case: the other weights do not depend on the kind
+                if kind == "identity":
+                    matrix = IDENTITY_SCALE * np.eye(hidden)
+                view[gate * hidden : (gate + 1) * hidden] = matrix
         else:
             # torch.nn bounds recurrent layers by H and linear layers by their inputs.
             fan = len(view) // spec.gate_count if ".weight_ih" in name else view.shape[1]
             bound = 1 / math.sqrt(fan) if kind == "uniform" else math.sqrt(3 / view.shape[1])
             view[...] = rng.uniform(-bound, bound, view.shape)
-    if spec.identity_scale is not None:
-        for name, view in parameters.items():
-            if ".weight_hh" in name:
-                view[...] = spec.identity_scale * np.eye(view.shape[1])
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cells import CELLS
 from ..checkpoint.atomic import remove_stale_files
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import RunFolder, model_path
@@ -84,6 +85,7 @@ def train(
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _take_model_settings(config, old)
+        config = config.replace(init=config.init or CELLS[config.cell].default_init)
         task = read(inputs, config, old.tokenizer if old else None, callback, group)
         config = config.replace(tokens=task.tokens)
         if old is not None:

@@ -5,7 +5,7 @@ import pytest
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.config import INITS
-from fastrnn.nn.parameters import ONE_HOT_STD, Parameters, initialise
+from fastrnn.nn.parameters import IDENTITY_SCALE, ONE_HOT_STD, Parameters, initialise
 from fastrnn.shapes import ModelShape, parameter_shapes
 
 L, H, V = 3, 32, 50
@@ -87,7 +87,7 @@ def test_biases_are_zero_except_of_the_forget_gate(cell, init):
         np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(-1, H))
 
 
-@pytest.mark.parametrize("cell", [cell for cell in RECURRENT_CELLS if cell != "rnn-relu"])
+@every_cell
 def test_orthogonal(cell):
     """Each gate's matrix is orthogonal, and no two are the same."""
     parameters = make_initialised(cell, "orthogonal")
@@ -97,13 +97,22 @@ def test_orthogonal(cell):
         assert all(np.abs(matrix - other).max() > 0.1 for other in gates[:n])
 
 
-@every_init
-def test_relu_network_starts_with_a_scaled_identity(init):
-    parameters = make_initialised("rnn-relu", init)
-    for n in range(L):
-        weights = parameters[f"rnn.weight_hh_l{n}"]
-        assert 0 < weights[0, 0] <= 1
-        np.testing.assert_array_equal(weights, weights[0, 0] * np.eye(H))
+@every_cell
+def test_identity(cell):
+    """Each gate's matrix is a scaled identity; the other weights are those of the orthogonal initialisation."""
+    parameters, orthogonal = (make_initialised(cell, kind) for kind in ("identity", "orthogonal"))
+    for name, weights in parameters.items():
+        if ".weight_hh" in name:
+            for matrix in weights.reshape(-1, H, H):
+                np.testing.assert_array_equal(matrix, IDENTITY_SCALE * np.eye(H))
+        else:
+            np.testing.assert_array_equal(weights, orthogonal[name])
+
+
+@every_cell
+def test_default_is_orthogonal_but_identity_for_relu(cell):
+    kind = "identity" if cell == "rnn-relu" else "orthogonal"
+    np.testing.assert_array_equal(make_initialised(cell, None).flat, make_initialised(cell, kind).flat)
 
 
 @every_init
@@ -114,7 +123,9 @@ def test_one_hot_input(cell, init):
     assert abs(weights.mean()) < 5 * ONE_HOT_STD / np.sqrt(weights.size)
 
 
-@pytest.mark.parametrize(("init", "bound"), [("uniform", 1 / np.sqrt(H)), ("orthogonal", np.sqrt(3 / H))])
+@pytest.mark.parametrize(
+    ("init", "bound"), [("uniform", 1 / np.sqrt(H)), ("orthogonal", np.sqrt(3 / H)), ("identity", np.sqrt(3 / H))]
+)
 @every_cell
 def test_dense_input_is_uniform(cell, init, bound):
     """torch.nn's +-1/sqrt(H), or a variance of 1/fan_in."""
