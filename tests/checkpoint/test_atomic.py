@@ -18,6 +18,8 @@ from fastrnn.errors import OutputError
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 CALLS = ("open", "write", "fsync", "close", "replace")
+# Windows makes a rename durable by itself, and cannot open folders
+FOLDER_CALLS = () if os_compat.sys.platform == "win32" else ("open", "fsync", "close")
 
 
 class FaultyOs:
@@ -66,11 +68,11 @@ def test_write_replaces_the_file_and_leaves_no_other(tmp_path) -> None:
 def test_file_is_flushed_before_the_rename_and_its_folder_after(tmp_path, monkeypatch) -> None:
     assert calls_of_one_save(tmp_path / "file", monkeypatch) == [
         *("open", "write", "fsync", "close", "replace"),
-        *("open", "fsync", "close"),
+        *FOLDER_CALLS,
     ]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(5 + len(FOLDER_CALLS)))
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR])
 def test_failure_of_any_system_call_keeps_the_old_file(tmp_path, monkeypatch, number: int, code: int) -> None:
     path = tmp_path / "file"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fakes import replace
 
+from fastrnn.os_compat import quote_argument
 from fastrnn_cli import options, output
 
 
@@ -72,7 +73,7 @@ def test_reading_from_a_terminal_is_announced(
     ("found", "script", "name"),
     [
         ("/bin/fastrnn", "/x/fastrnn", "fastrnn"),
-        (None, "/my env/bin/fastrnn", "'/my env/bin/fastrnn'"),
+        (None, "/my env/bin/fastrnn", quote_argument("/my env/bin/fastrnn")),
         (None, "/x/fastrnn/__main__.py", "python -m fastrnn"),
     ],
 )
