@@ -28,8 +28,7 @@ def command() -> None:
 @options.json_option
 def list_(as_json: bool) -> None:
     """List built-in texts and public corpora; their names are accepted wherever a TEXT is."""
-    from fastrnn.data.catalog import CORPORA
-    from fastrnn.data.download import is_fetched
+    from fastrnn.data.catalog import CORPORA, is_fetched
     from fastrnn.data.text.sources import BUILTIN
 
     from .. import output

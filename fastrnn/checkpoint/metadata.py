@@ -8,18 +8,20 @@ numbers, digests. Each function raises `FormatError` with a message that does no
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..cells import CELLS
 from ..config import MOMENTS, Config
-from ..data.examples.schema import TaskSchema, schema_from_dict
 from ..data.text.tokenizers import Tokenizer, tokenizer_from_dict
 from ..nn.spec import ModelSpec, model_spec, parameter_shapes
 from ..task_specs import TASK_SPECS
 from . import safetensors_file
 from .safetensors_file import Array, FormatError, quote_untrusted, view_bytes
+
+if TYPE_CHECKING:
+    from ..data.examples.schema import TaskSchema
 
 _CHUNK = 1 << 20  # numbers tested at a time, so that no second copy of a large tensor is made
 
@@ -32,7 +34,7 @@ _ALWAYS = ("seconds", "train_total", "lr_scale")
 # numbers, or None before the first evaluation
 _SOMETIMES = ("smoothed", "train_nats", "valid_nats", "best_nats")
 # The vocabulary of a model: maps texts or examples to ids, and outputs back.
-Encoding = Tokenizer | TaskSchema
+Encoding: TypeAlias = "Tokenizer | TaskSchema"
 Shapes = Mapping[str, tuple[int, ...]]
 # metadata key -> the most values its JSON may hold; a vocabulary gets more for a larger model
 VALUES = {"config": 200, "tokenizer": 200, "progress": 1000, "corpus": 100_000}
@@ -157,16 +159,16 @@ _ENTRIES, _ENTRY = 100_000, 200
 
 def spec_for(config: Config, encoding: Encoding) -> ModelSpec:
     """Return the input and output sizes of a model for this configuration's task and this vocabulary."""
-    if isinstance(encoding, TaskSchema):
-        return model_spec(encoding, config.task)
-    return ModelSpec(config.task, tokens=encoding.size)
+    if isinstance(encoding, Tokenizer):
+        return ModelSpec(config.task, tokens=encoding.size)
+    return model_spec(encoding, config.task)
 
 
 def check_tokens(config: Config, encoding: Encoding) -> None:
     """Raise `FormatError` unless the vocabulary is of the kind that the configuration names."""
     name = "task" if TASK_SPECS[config.task].is_supervised else "tokens"
     wanted = getattr(config, name)
-    found = encoding.task if isinstance(encoding, TaskSchema) and name == "task" else encoding.kind
+    found = encoding.kind if isinstance(encoding, Tokenizer) or name == "tokens" else encoding.task
     if found != wanted:
         raise FormatError(f"its vocabulary is of {found}, but its config has {name} = {wanted}")
 
@@ -202,6 +204,10 @@ def parse_encoding(texts: Mapping[str, str], shapes: Shapes, config: Config) -> 
     entries = max([_count_entries(mapping.get(name)) for name in ("tokens", "characters", "target", "labels")])
     if entries > most:
         raise FormatError(f"its vocabulary has {entries} entries, more than its tensors allow; use another copy")
+
+    # A model of texts needs nothing of `data.examples`, so it is not imported with this module.
+    from ..data.examples.schema import schema_from_dict
+
     return schema_from_dict(mapping)
 
 
@@ -218,7 +224,7 @@ def serialize_object(key: str, mapping: Mapping[str, Any], more_values: int = 0)
 
 def serialize_encoding(encoding: Encoding, shapes: Shapes) -> str:
     """Serialize a vocabulary for `parse_encoding`."""
-    most = _max_columns(shapes) if isinstance(encoding, TaskSchema) else _max_entries(shapes)
+    most = _max_entries(shapes) if isinstance(encoding, Tokenizer) else _max_columns(shapes)
     if encoding.size > most and encoding.kind != "chars":
         raise FormatError(f"a vocabulary of {encoding.size} is too large for so small a model; use a larger --hidden")
     return serialize_object("tokenizer", encoding.to_dict(), most)

@@ -1,9 +1,17 @@
-"""Catalog of the public corpora of ``fastrnn data fetch``: addresses, sizes and SHA-256 checksums.
+"""Catalog of the public corpora of ``fastrnn data fetch``: addresses, sizes and checksums; and the files fetched.
 
 Files on GitHub are addressed by commit, so they cannot change.
 """
 
+import errno
+import os
 from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..user_folders import user_data_folder
+
+NO_HOME = "this user has no home directory to keep corpora in; set FASTRNN_DATA to a folder"
 
 
 @dataclass(frozen=True)
@@ -162,3 +170,41 @@ CORPORA: dict[str, RemoteCorpus] = {
         ("train-images-idx3-ubyte.gz",),
     ),
 }
+
+
+def is_fetched(name: str) -> bool:
+    """Whether every file of a corpus in `CORPORA` is in the data folder."""
+    folder = user_data_folder()
+    return folder is not None and all(os.path.isfile(folder / name / file.local_name) for file in CORPORA[name].files)
+
+
+def corpus_paths(name: str) -> list[str] | None:
+    """Return the files of ``NAME`` or ``NAME/FILE``; None if it is not a corpus.
+
+    Raises `InputError` if the corpus has not been fetched.
+    """
+    corpus, _, file = name.partition("/")
+    if corpus not in CORPORA:
+        return None
+    known = [remote.local_name for remote in CORPORA[corpus].files]
+    if file and file not in known:
+        return None
+    folder = user_data_folder()
+    if folder is None:
+        raise InputError(f"{name}: not fetched yet, and {NO_HOME}")
+    paths = [folder / corpus / kept for kept in ([file] if file else CORPORA[corpus].default_files or known)]
+    for path in paths:
+        _require_file(path, name, corpus)
+    return [str(path) for path in paths]
+
+
+def _require_file(path: Path, name: str, corpus: str) -> None:
+    """Raise `InputError` if this file of a corpus is missing or its folder is not accessible."""
+    if os.path.isfile(path):
+        return
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise InputError(f"{path}: {error.strerror}; set FASTRNN_DATA to a folder of your own") from None
+    raise InputError(f"{name}: not fetched yet; run fastrnn data fetch {corpus}")

@@ -5,7 +5,6 @@ an interruption (HTTP Range, RFC 9110 section 14), and renamed once its size and
 """
 
 import contextlib
-import errno
 import hashlib
 import http.client
 import os
@@ -22,56 +21,16 @@ from ..config import nearest
 from ..errors import ConfigError, InputError, OutputError
 from ..os_compat import replace_file
 from ..user_folders import user_data_folder
-from .catalog import CORPORA, RemoteFile
+from .catalog import CORPORA, NO_HOME, RemoteFile
 from .text.sources import CHUNK
-
-_NO_HOME = "this user has no home directory to keep corpora in; set FASTRNN_DATA to a folder"
 
 
 def data_folder() -> Path:
     """Return the folder of fetched corpora. Raises `OutputError` for a user without a home directory."""
     folder = user_data_folder()
     if folder is None:
-        raise OutputError(_NO_HOME)
+        raise OutputError(NO_HOME)
     return folder
-
-
-def is_fetched(name: str) -> bool:
-    """Whether every file of a corpus in `CORPORA` is in the data folder."""
-    folder = user_data_folder()
-    return folder is not None and all(os.path.isfile(folder / name / file.local_name) for file in CORPORA[name].files)
-
-
-def corpus_paths(name: str) -> list[str] | None:
-    """Return the files of ``NAME`` or ``NAME/FILE``; None if it is not a corpus.
-
-    Raises `InputError` if the corpus has not been fetched.
-    """
-    corpus, _, file = name.partition("/")
-    if corpus not in CORPORA:
-        return None
-    known = [remote.local_name for remote in CORPORA[corpus].files]
-    if file and file not in known:
-        return None
-    folder = user_data_folder()
-    if folder is None:
-        raise InputError(f"{name}: not fetched yet, and {_NO_HOME}")
-    paths = [folder / corpus / kept for kept in ([file] if file else CORPORA[corpus].default_files or known)]
-    for path in paths:
-        _require_file(path, name, corpus)
-    return [str(path) for path in paths]
-
-
-def _require_file(path: Path, name: str, corpus: str) -> None:
-    """Raise `InputError` if this file of a corpus is missing or its folder is not accessible."""
-    if os.path.isfile(path):
-        return
-    try:
-        path.stat()
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise InputError(f"{path}: {error.strerror}; set FASTRNN_DATA to a folder of your own") from None
-    raise InputError(f"{name}: not fetched yet; run fastrnn data fetch {corpus}")
 
 
 Progress = Callable[[str, int, int], None]

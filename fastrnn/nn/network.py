@@ -7,14 +7,15 @@ import numpy as np
 
 from ..config import Config
 from ..kernels import backend
+from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part, Pool
 from ..shapes import ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
-from .parameters import Array, ModelWeights, Parameters
+from .parameters import Array, ModelWeights, Parameters, Shape
 from .stack import Dropout, Stack, State
 
-__all__ = ["Network", "State", "Training"]
+__all__ = ["Model", "Network", "State", "Training"]
 
 
 class ParameterOwner(Protocol):
@@ -45,6 +46,38 @@ class Training(NamedTuple):
 
     dropout: Dropout = Dropout()
     scale: float = 1.0
+
+
+class Model(Protocol):
+    """The interface between a model and the trainer: of `Network` and of `fastrnn.nn.models.SupervisedModel`."""
+
+    parameters: Parameters
+    gradients: Parameters
+    pool: Pool
+    kernels: Backend
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> Shape:
+        """The properties that `initialise` needs."""
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state carried from window to window; empty for supervised tasks."""
+
+    def train_step_gradients(
+        self, window: Any, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
+    ) -> float:
+        """Return the mean loss over scored positions; its gradient replaces `gradients`.
+
+        The same arguments give the same bits.
+
+        Args:
+            window: A window or batch of the task's data.
+            state: State carried on in place, see `initial_state`.
+            keep_prob: Probability that dropout keeps a unit.
+            key: Selects the dropout masks.
+            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
+        """
 
 
 class Network:

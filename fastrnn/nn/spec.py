@@ -1,14 +1,17 @@
 """`ModelSpec`: sizes of a model's inputs and outputs; and the parameters of each task's model."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..cells import CELLS
 from ..config import Config
-from ..data.examples.schema import TaskSchema
 from ..errors import ConfigError
 from ..shapes import ModelShape, Shapes, StackShape, linear_shapes, stack_shapes
 from ..shapes import parameter_shapes as model_shapes
 from ..task_specs import TASK_SPECS, get_supervised_task
+
+if TYPE_CHECKING:
+    from ..data.examples.schema import TaskSchema
 
 _MAX_EMBEDDING = 100  # components of a word embedding; Ma and Hovy (2016) use as many
 
@@ -37,12 +40,12 @@ class ModelSpec:
     binary: bool = False
 
 
-def model_spec(schema: TaskSchema, task: str) -> ModelSpec:
+def model_spec(schema: "TaskSchema", task: str) -> ModelSpec:
     """Return the sizes of a model for data with this schema."""
     return get_supervised_task(task).model_spec(schema)
 
 
-def get_schema_sizes(schema: TaskSchema) -> ModelSpec:
+def get_schema_sizes(schema: "TaskSchema") -> ModelSpec:
     """Return the sizes that the tables of a schema have; K is the number of labels."""
     return ModelSpec(
         schema.task,

@@ -30,7 +30,7 @@ from .resume import FIXED, apply_changes, check_changes, check_data_is_here, che
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .tasks import TrainingTask, read
-from .time_budget import StepPlanner
+from .timing import StepPlanner, TimeBudget
 from .trainer import Snapshot, Trainer, TrainerState
 
 _MOST_STEPS = 10**12  # of a run resumed for a given time, whose number of steps only the time limits
@@ -79,7 +79,7 @@ def train(
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         backend.check(config.device, config.task, group.size)  # before the data is read, which may take long
-        clock = autotune.TimeBudget(autotune.budget_of(config), group, started)
+        clock = TimeBudget(autotune.budget_of(config), group, started)
         if out is not None:
             group.run_on_rank0(RunFolder(out).check_free)
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
@@ -154,7 +154,7 @@ def resume(
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         given = changes.get("for_")
-        clock = autotune.TimeBudget(parse_duration(given) if given is not None else None, group, started)
+        clock = TimeBudget(parse_duration(given) if given is not None else None, group, started)
         folder, opened = _open_on_rank0(group, lambda: _old_folder(run, callback))
         with opened as log:  # from here on the log's lock keeps other processes out of the folder
             output = RunOutput(folder, log, callback)
@@ -254,7 +254,7 @@ def _restore(
     output: RunOutput,
     changes: dict[str, Any],
     inputs: Inputs,
-    clock: autotune.TimeBudget,
+    clock: TimeBudget,
     signals: StopSignals,
 ) -> tuple[Loop, TrainingTask, int]:
     """Restore the loop from the last checkpoint. Also returns its task and the number of steps planned before."""
@@ -305,7 +305,7 @@ def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_e
     )
 
 
-def _planner(clock: autotune.TimeBudget, most_steps: int, validation: Validation) -> StepPlanner:
+def _planner(clock: TimeBudget, most_steps: int, validation: Validation) -> StepPlanner:
     evaluator = validation.evaluator
     return StepPlanner(clock, most_steps, final=evaluator is not None and evaluator.final is not None)
 

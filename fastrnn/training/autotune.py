@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Network
-from .timing import median_seconds, median_step_seconds
+from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -31,7 +30,6 @@ _SHORT = 300_000  # tokens; below this a text is short
 # Choice of the length, as shares of the time left.
 _SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
 _VALIDATION = 0.02  # for the evaluations during training
-FINAL_SHARE = 0.015  # for the exact evaluation on the whole validation text at the end
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
 _SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
@@ -56,27 +54,6 @@ class Plan:
     config: Config
     choices: tuple[str, ...]
     most_steps: int = 0
-
-
-class TimeBudget:
-    """The time budget of a run in seconds (None: unlimited), shared by all processes of a group.
-
-    ``started``: start of the budget, by `time.monotonic`; now by default.
-    """
-
-    def __init__(
-        self, budget: float | None, group: Communicator = SINGLE_PROCESS, started: float | None = None
-    ) -> None:
-        self.budget, self.group = budget, group
-        self._started = time.monotonic() if started is None else started
-
-    def left(self) -> float:
-        """Return the seconds left (collective): those of the process that started first."""
-        return -self.group.all_reduce_max(-self.seconds_left_here())[0]
-
-    def seconds_left_here(self) -> float:
-        """Return the seconds left for this process."""
-        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
 
 
 def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget) -> Plan:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
-from .autotune import TimeBudget, hardly_trained, too_few, usual_warmup
+from .autotune import hardly_trained, too_few, usual_warmup
+from .timing import TimeBudget
 
 HIDDEN = 128
 BATCH = 32

@@ -21,7 +21,7 @@ from .autotune import hardly_trained, too_few, with_steps
 from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
-from .time_budget import StepPlanner, Throughput
+from .timing import StepPlanner, Throughput
 from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless `save_every` is set

@@ -14,7 +14,7 @@ import numpy as np
 from ..config import MOMENTS, Config
 from ..errors import CheckpointError
 from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
-from ..nn.models import Model
+from ..nn.network import Model
 
 Schedule = Callable[[int, int, int, float], float]
 # Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update

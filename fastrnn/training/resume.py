@@ -12,6 +12,7 @@ from ..errors import ConfigError, InputError, quote
 from ..os_compat import quote_argument
 from . import autotune
 from .tasks import TrainingTask
+from .timing import TimeBudget
 
 # Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
@@ -71,9 +72,7 @@ def _suggest_alternative(name: str) -> str:
     return "train a new run without --resume" if name in kept else "start a new run with --init-from"
 
 
-def extend(
-    saved: Checkpoint, config: Config, length: dict[str, Any], task: TrainingTask, clock: autotune.TimeBudget
-) -> Config:
+def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: TrainingTask, clock: TimeBudget) -> Config:
     """Return the configuration with the new length; ``eval_every`` follows it, unless the user set it.
 
     ``clock``: the time budget, if the length is a time. Raises `ConfigError` for fewer steps than are done.

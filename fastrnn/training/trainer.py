@@ -15,7 +15,7 @@ from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..errors import CheckpointError, DivergedError
 from ..inference.evaluation import Evaluation, rank
-from ..nn.models import Model
+from ..nn.network import Model
 from .optimizers import SCHEDULES, Optimizer, Plateau
 
 # Field -> its key in a checkpoint of version 1, where the two differ.

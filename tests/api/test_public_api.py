@@ -578,6 +578,16 @@ print([name for name in sys.modules if name.startswith("fastrnn.training")])
     assert found.stdout == "[]\n", found.stderr
 
 
+def test_training_a_text_imports_few_modules() -> None:
+    """Of labelled examples only their type is imported: readers, schemas and models of other tasks come with a task."""
+    script = "import sys, fastrnn.training.api; print(*(name for name in sys.modules if name.startswith('fastrnn')))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    modules = found.stdout.split()
+    assert len(modules) <= 60
+    assert [name for name in modules if name.startswith("fastrnn.data.examples.")] == ["fastrnn.data.examples.example"]
+    assert not {"fastrnn.nn.models", "fastrnn.data.download", "fastrnn.training.tasks.supervised"} & {*modules}
+
+
 @pytest.mark.parametrize("run", ["language-model", "classify"])
 def test_checkpoint_is_read_without_numba(folder: Path, run: str) -> None:
     script = f"""

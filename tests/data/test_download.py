@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fastrnn.data import catalog, download
+from fastrnn.data import catalog
 from fastrnn.data import download as fetching
 from fastrnn.data.catalog import CORPORA, RemoteCorpus, RemoteFile
 from fastrnn.data.download import fetch, unpack
@@ -113,7 +113,7 @@ def test_corpus_is_downloaded_once_and_then_read_by_name(server: Server, tmp_pat
     assert server.asked == [("/sea/sea.txt", None)]
     assert len(read_corpus(["sea"])) == len(TEXT)
     assert read_corpus(["sea/sea.txt"]).names == (str(path),)
-    assert download.is_fetched("sea")
+    assert catalog.is_fetched("sea")
     assert [p.name for p in path.parent.iterdir()] == ["sea.txt"]
 
 

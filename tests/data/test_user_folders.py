@@ -6,7 +6,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fastrnn.data.download import corpus_paths, data_folder, fetch, is_fetched
+from fastrnn.data.catalog import corpus_paths, is_fetched
+from fastrnn.data.download import data_folder, fetch
 from fastrnn.errors import InputError, OutputError
 
 

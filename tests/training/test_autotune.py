@@ -5,6 +5,7 @@ from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.training import autotune
+from fastrnn.training.timing import TimeBudget
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,7 @@ from fastrnn.training import autotune
 )
 def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monkeypatch):
     replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
-    made = autotune.plan(Config(), tokens, tokens // 9, 65, autotune.TimeBudget(36_000.0))
+    made = autotune.plan(Config(), tokens, tokens // 9, 65, TimeBudget(36_000.0))
     config = made.config
     assert config.hidden == hidden
     assert config.steps * config.batch * config.seq / tokens == pytest.approx(passes, abs=0.1)
@@ -22,14 +23,14 @@ def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monk
 
 def test_requested_epochs_are_kept(monkeypatch):
     replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
-    config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, autotune.TimeBudget(None)).config
+    config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, TimeBudget(None)).config
     assert config.steps * config.batch * config.seq / 1e6 == pytest.approx(40, abs=0.1)
 
 
 @pytest.mark.parametrize(("layers", "passes"), [(1, 12), (2, 10.2), (3, 7.9)])
 def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
     replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
-    config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, autotune.TimeBudget(36_000.0)).config
+    config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, TimeBudget(36_000.0)).config
     assert config.steps * config.batch * config.seq / 780_000 == pytest.approx(passes, abs=0.1)
 
 
@@ -39,6 +40,6 @@ def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
 )
 def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypatch):
     monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
-    made = autotune.plan(Config(steps=3, hidden=8, **settings), tokens, 0, 65, autotune.TimeBudget(None))
+    made = autotune.plan(Config(steps=3, hidden=8, **settings), tokens, 0, 65, TimeBudget(None))
     assert made.config.seq == seq
     assert any(line.startswith(f"seq {seq}:") for line in made.choices) == (seq not in (64, 90))

@@ -17,6 +17,7 @@ from fastrnn.inference.load import load as load_model
 from fastrnn.training import autotune, autotune_tasks
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
+from fastrnn.training.timing import FINAL_SHARE, TimeBudget
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.2, threads=1, eval_every=7, eval_size=500)
@@ -155,12 +156,12 @@ def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab,
 
     replace(monkeypatch, autotune, "measure_speed", measured)
     tokens, valid = 3_000_000, 300_000
-    config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, autotune.TimeBudget(budget)).config
+    config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, TimeBudget(budget)).config
     speed = measured(config, config.hidden, vocab)
     each = config.eval_size * (speed.whole if config.eval_size == valid else speed.part)
     during = -(-config.steps // config.eval_every) * each
     assert during <= 0.022 * budget or config.eval_size == 1
-    final = min(autotune.FINAL_SHARE * budget, valid * speed.whole)
+    final = min(FINAL_SHARE * budget, valid * speed.whole)
     saves = (config.steps // config.eval_every) * speed.parameters * 24 / 5e8
     assert config.steps * speed.step + during + final + saves <= max(budget, 2 * speed.step)
 
@@ -184,7 +185,7 @@ def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, voc
         return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
     replace(monkeypatch, autotune, "measure_speed", measured)
-    short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, autotune.TimeBudget(s)) for s in (40.0, 4000.0))
+    short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, TimeBudget(s)) for s in (40.0, 4000.0))
     assert short.config.hidden < long.config.hidden
     assert short.config.steps >= 150
     assert not any("hardly trained" in line for line in long.choices)
@@ -192,17 +193,17 @@ def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, voc
 
 def test_short_time_budget_reports_few_steps(monkeypatch):
     replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
-    made = autotune.plan(Config(), 2_000_000, 1000, 65, autotune.TimeBudget(20.0))
+    made = autotune.plan(Config(), 2_000_000, 1000, 65, TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
-    few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, autotune.TimeBudget(None))
+    few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, TimeBudget(None))
     assert not any("hardly trained" in line for line in few.choices)  # that was asked for
 
 
 def test_few_requested_steps_get_a_small_model_and_little_validation():
-    config = autotune.plan(Config(steps=40), 2_000_000, 200_000, 8000, autotune.TimeBudget(None)).config
+    config = autotune.plan(Config(steps=40), 2_000_000, 200_000, 8000, TimeBudget(None)).config
     assert config.hidden <= 128
     assert config.eval_size * 10 < 200_000
     assert autotune.final_size(config, 200_000, 40_000) < 200_000
-    long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, autotune.TimeBudget(None)).config
+    long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, TimeBudget(None)).config
     assert (long.hidden, long.eval_size) == (512, 200_000)
     assert autotune.final_size(long, 200_000, 65) == 200_000

@@ -15,8 +15,7 @@ from typing import Any
 
 from ...config import nearest
 from ...errors import InputError, escape, quote
-from ..catalog import CORPORA
-from ..download import corpus_paths
+from ..catalog import CORPORA, corpus_paths
 from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
 from .decoding import HEAD, detect_encoding
 from .sources import BUILTIN, Source, builtin_sources

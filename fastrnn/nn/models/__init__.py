@@ -15,7 +15,7 @@ from ...config import Config
 from ...errors import ConfigError
 from ...task_specs import get_supervised_task, list_supervised_tasks
 from ..spec import ModelSpec
-from .base import Model, SupervisedModel
+from .base import SupervisedModel
 from .seq2seq import ConditionalDecoder, ConditionalGenerator, EncoderDecoder
 from .sequence_models import Classifier, FinalOutputModel, PerStepModel, SymbolTagger, Tagger
 
@@ -25,7 +25,6 @@ __all__ = [
     "ConditionalGenerator",
     "EncoderDecoder",
     "FinalOutputModel",
-    "Model",
     "PerStepModel",
     "SupervisedModel",
     "SymbolTagger",

@@ -1,20 +1,19 @@
-"""The `Model` protocol, and `SupervisedModel` and `SequenceEncoder`, parts of the supervised tasks' models."""
+"""`SupervisedModel`, the base class of the supervised tasks' models, and `SequenceEncoder`, a part of most of them."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...config import Config
 from ...data.examples.dataset import Batch, SplitBatch
 from ...kernels import backend
-from ...kernels.backend import Backend
 from ...kernels.cpu.thread_pool import Part, Pool
 from ...shapes import StackShape
 from ..layers import Linear, Rows
 from ..matmul_mode import packed_dtype
 from ..network import Training
-from ..parameters import Array, ModelWeights, Parameters, Shape
+from ..parameters import Array, ModelWeights, Parameters
 from ..spec import ModelSpec, has_embeddings, input_stack, parameter_shapes
 from ..stack import Dropout, Stack, State, pad_left
 
@@ -93,38 +92,6 @@ class SequenceEncoder:
         self.stack.accumulate(part)
         if self.has_embeddings:
             self.kernels.embedding_backward(self._dtable, self.dx, 0, self._ids, *part.range(self.embedding_size))
-
-
-class Model(Protocol):
-    """The interface between a model and the trainer; also that of `fastrnn.nn.network.Network`."""
-
-    parameters: Parameters
-    gradients: Parameters
-    pool: Pool
-    kernels: Backend
-    dtype: np.dtype[Any]
-
-    @property
-    def shape(self) -> Shape:
-        """The properties that `initialise` needs."""
-
-    def initial_state(self, batch: int) -> State:
-        """Return the state carried from window to window; empty for supervised tasks."""
-
-    def train_step_gradients(
-        self, window: Any, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
-    ) -> float:
-        """Return the mean loss over scored positions; its gradient replaces `gradients`.
-
-        The same arguments give the same bits.
-
-        Args:
-            window: A window or batch of the task's data.
-            state: State carried on in place, see `initial_state`.
-            keep_prob: Probability that dropout keeps a unit.
-            key: Selects the dropout masks.
-            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
-        """
 
 
 @dataclass(frozen=True)

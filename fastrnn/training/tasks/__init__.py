@@ -8,10 +8,11 @@ from ...config import Config
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
 from ...errors import InputError
 from ...inference.evaluation import Evaluator
-from ...nn.models import Model
+from ...nn.network import Model
 from ...task_specs import TASK_SPECS
 from .. import autotune
 from ..callbacks import Callback
+from ..timing import TimeBudget
 from ..trainer import TrainingData
 
 
@@ -38,7 +39,7 @@ class TrainingTask(Protocol):
     def describe(self, config: Config) -> list[str]:
         """Describe the data and the length of the run, one line each; ``config`` is complete."""
 
-    def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
+    def plan(self, config: Config, clock: TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open, within the time budget ``clock``."""
 
     def model(self, config: Config) -> Model:

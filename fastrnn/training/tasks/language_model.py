@@ -19,6 +19,7 @@ from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
 from .. import autotune
 from ..callbacks import Callback
+from ..timing import TimeBudget
 
 # With the vocabulary of an old model, at most this share of the characters may be dropped: above it the text that is
 # left no longer resembles the original.
@@ -99,7 +100,7 @@ class LanguageModelTraining:
             return None
         return lzma_nats(self.corpus, self.valid)
 
-    def plan(self, config: Config, clock: autotune.TimeBudget) -> autotune.Plan:
+    def plan(self, config: Config, clock: TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open."""
         return autotune.plan(config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock)
 

@@ -26,9 +26,9 @@ from ...nn.models import SupervisedModel, build
 from ...nn.spec import model_spec
 from ...task_specs import TASK_SPECS, get_supervised_task
 from .. import autotune_tasks
-from ..autotune import Plan, TimeBudget
+from ..autotune import Plan
 from ..callbacks import Callback
-from ..timing import median_step_seconds
+from ..timing import TimeBudget, median_step_seconds
 
 _MEASURED = 128  # examples whose evaluation is timed
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.training import time_budget as pace_module
+from fastrnn.training import timing as pace_module
 from fastrnn.training.autotune import eval_every, usual_warmup, with_steps
-from fastrnn.training.time_budget import StepPlanner
+from fastrnn.training.timing import StepPlanner
 
 
 class FakeClock:
