@@ -1,4 +1,4 @@
-"""Differences between operating systems: file locks, processes, durable writes, shell quoting.
+"""Differences between operating systems: file locks, processes, durable writes, shell quoting, the user's folders.
 
 Windows has no ``flock``, ends a process that gets signal 0, and refuses to replace a file that another
 process has open. macOS flushes a file from the drive's own cache only on request.
@@ -8,6 +8,8 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 try:
     import fcntl
@@ -170,3 +172,28 @@ def read_sysctl(name: str) -> int | None:
     except (OSError, AttributeError):
         return None
     return value.value if status == 0 else None
+
+
+def user_data_folder() -> Path | None:
+    """Return ``$FASTRNN_DATA`` or the platform's user data folder; None without a home directory."""
+    import platformdirs
+
+    return _chosen_or("FASTRNN_DATA", lambda: platformdirs.user_data_dir("fastrnn", appauthor=False))
+
+
+def user_kernel_folder() -> Path | None:
+    """Return ``$FASTRNN_KERNELS`` or the platform's user cache folder; None without a home directory."""
+    import platformdirs
+
+    return _chosen_or("FASTRNN_KERNELS", lambda: platformdirs.user_cache_dir("fastrnn", appauthor=False))
+
+
+def _chosen_or(variable: str, default: Callable[[], str]) -> Path | None:
+    chosen = os.environ.get(variable)
+    if chosen:
+        return Path(chosen)
+    try:
+        folder = Path(default())
+    except RuntimeError:  # without a home directory some versions of platformdirs raise,
+        return None
+    return folder if folder.is_absolute() else None  # and others return "~/..."

@@ -21,7 +21,7 @@ def _system_rows() -> list[tuple[str, str]]:
     from importlib.metadata import version
 
     from fastrnn.kernels import backend
-    from fastrnn.user_folders import user_data_folder
+    from fastrnn.os_compat import user_data_folder
 
     kernels = backend.load("cpu")
     target = kernels.TARGET

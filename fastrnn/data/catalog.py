@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..user_folders import user_data_folder
+from ..os_compat import user_data_folder
 
 NO_HOME = "this user has no home directory to keep corpora in; set FASTRNN_DATA to a folder"
 

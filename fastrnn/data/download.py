@@ -19,8 +19,7 @@ from typing import IO, Any
 
 from ..config import nearest
 from ..errors import ConfigError, InputError, OutputError
-from ..os_compat import replace_file
-from ..user_folders import user_data_folder
+from ..os_compat import replace_file, user_data_folder
 from .catalog import CORPORA, NO_HOME, RemoteFile
 from .text.sources import CHUNK
 

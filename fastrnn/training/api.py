@@ -185,7 +185,7 @@ def _add_statistics(result: Result, task: TrainingTask, callback: Callback) -> R
     return dataclasses.replace(result, **task.statistics(callback.compares and result.stopped != "signal"))
 
 
-def _spend_statistics(task: TrainingTask, callback: Callback, clock: autotune.TimeBudget) -> None:
+def _spend_statistics(task: TrainingTask, callback: Callback, clock: TimeBudget) -> None:
     """Compute the statistics of the data before a run with a time budget is planned: their time is part of it."""
     if clock.budget is not None:
         task.statistics(callback.compares)

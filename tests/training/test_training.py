@@ -20,7 +20,7 @@ from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
 from fastrnn.training.loop import Loop
 from fastrnn.training.tasks import language_model
-from fastrnn.training.time_budget import StepPlanner
+from fastrnn.training.timing import StepPlanner
 from fastrnn.training.trainer import Trainer
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60

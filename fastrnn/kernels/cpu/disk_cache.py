@@ -27,8 +27,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from ...os_compat import lock_file, replace_file
-from ...user_folders import user_kernel_folder
+from ...os_compat import lock_file, replace_file, user_kernel_folder
 from .target import TARGET, enabled_features
 
 _DIGEST = 32  # bytes of a digest
