@@ -33,7 +33,7 @@ def plot(report: "Report", show: int = 1000) -> None:
         if console is None:
             _print_values(report, show)
         else:
-            _print_coloured(report, show, console)
+            _print_colours(report, show, console)
 
 
 def _console() -> "Console | None":
@@ -95,7 +95,7 @@ def _print_values(report: "Report", show: int) -> None:
         write(f"{i}\t{escape_line(token)}\t{'-' if mark is None else f'{mark:.4f}'}\n")
 
 
-def _print_coloured(report: "Report", show: int, console: "Console") -> None:
+def _print_colours(report: "Report", show: int, console: "Console") -> None:
     """Print the text with each token on the colour of its value; show a newline as a symbol and break there."""
     from rich.text import Text
 

@@ -346,6 +346,11 @@ class TaskModel:
 class StepwiseModel(TaskModel):
     """Base class for tasks with an output for each step: they can also be fed step by step."""
 
+    def __init__(self, checkpoint: Checkpoint, threads: int | None = None, exact: bool = False) -> None:
+        self._stepper: Any = None  # the model and the state of `step`, from the first step on
+        self._state: Any = None
+        super().__init__(checkpoint, threads, exact)
+
     def _predict_batch(self, batch: Batch, beam: int, logprobs: bool) -> Sequence[Any]:
         # Outputs are (T, B, K), with the padding before each example.
         outputs = self.model.predict(batch)
@@ -353,7 +358,7 @@ class StepwiseModel(TaskModel):
 
     def reset(self) -> None:
         """Reset the state of `step` to zero."""
-        self._stepper: Any = None
+        self._stepper = None
 
     def step(self, x: Any) -> Array:
         """Feed one step of a sequence; the state is carried to the next call.

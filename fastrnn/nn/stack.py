@@ -171,7 +171,7 @@ class Stack:
         return sum(array.nbytes for array in arrays)
 
     @property
-    def dropped(self) -> list[Array]:
+    def dropout_outputs(self) -> list[Array]:
         """The outputs of each layer after dropout, (T, B, D*H)."""
         return self._buffers.dropped
 

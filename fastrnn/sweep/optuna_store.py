@@ -51,7 +51,7 @@ class OptunaTrialStore:
     def next(self) -> tuple[int, dict[str, Any]] | None:
         for trial in self._study.get_trials(deepcopy=False, states=(_RUNNING,)):
             varied = self._get("settings", trial.number)
-            if varied is not None and _has_died(self._get("worker", trial.number)):
+            if varied is not None and _is_dead(self._get("worker", trial.number)):
                 self._set("worker", trial.number, _this_worker())
                 return trial.number, varied
 
@@ -118,7 +118,7 @@ def _this_worker() -> str:
     return f"{platform.node()}:{os.getpid()}"
 
 
-def _has_died(worker: str) -> bool:
+def _is_dead(worker: str) -> bool:
     """Whether a worker process on this machine has ended."""
     node, _, process = worker.rpartition(":")
     if node != platform.node() or not process.isdecimal() or int(process) == os.getpid():

@@ -159,7 +159,7 @@ def resume(
         with opened as log:  # from here on the log's lock keeps other processes out of the folder
             output = RunOutput(folder, log, callback)
             loop, task, planned = _restore(output, changes, inputs, clock, signals)
-            loop.announce(task.describe(loop.config), _describe_resumed(loop, planned, given))
+            loop.announce(task.describe(loop.config), _describe_resume(loop, planned, given))
             result = _add_statistics(loop.run(), task, callback)
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
@@ -236,7 +236,7 @@ def _create_trainer(config: Config, task: TrainingTask, old: Checkpoint | None) 
     return trainer
 
 
-def _describe_resumed(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
+def _describe_resume(loop: Loop, planned: int, given: str | None) -> tuple[str, ...]:
     """Describe a resumed run, one line each.
 
     ``planned``: number of steps planned before; ``given``: the additional time, if one was set.

@@ -79,7 +79,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     if config.steps is None:
         enough = "; more would overfit (--epochs forces them)" if epochs > most - 0.5 else ""
         choices.append(f"steps {steps}: {epochs:.1f} epochs{enough}")
-        if clock.budget is not None and hardly_trained(steps):
+        if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
     if config.lr is None:
@@ -326,7 +326,7 @@ def with_steps(config: Config, steps: int, done: int, evaluate_every: Callable[[
     return changed
 
 
-def hardly_trained(steps: int) -> bool:
+def has_few_steps(steps: int) -> bool:
     """Whether ``steps`` are too few for a useful model."""
     return steps < _HARDLY
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
-from .autotune import hardly_trained, too_few, usual_warmup
+from .autotune import has_few_steps, too_few, usual_warmup
 from .timing import TimeBudget
 
 HIDDEN = 128
@@ -73,7 +73,7 @@ def complete_length(
         config = config.replace(steps=found.steps, eval_size=found.eval_size, eval_every=found.eval_every)
         why = ", what the time allows" if found.steps < wanted else "; more hardly help (--epochs forces them)"
         words.append(f"steps {found.steps}: {found.steps / per_epoch:.1f} epochs{why}")
-        if found.steps < wanted and hardly_trained(found.steps):
+        if found.steps < wanted and has_few_steps(found.steps):
             words.append(too_few(found.steps))
         if config.patience is None:
             config = config.replace(patience=_PATIENCE)
@@ -145,15 +145,15 @@ def _validations(
 
 def usual_size(config: Config, records: int) -> int:
     """Return the examples of a validation during training, without a time budget."""
-    return min(records, _most_validated(config))
+    return min(records, _validation_limit(config))
 
 
 def final_size(config: Config, records: int) -> int:
     """Return the examples of the validation at the end."""
-    return min(records, _FINALLY * _most_validated(config))
+    return min(records, _FINALLY * _validation_limit(config))
 
 
-def _most_validated(config: Config) -> int:
+def _validation_limit(config: Config) -> int:
     return _DECODED if TASK_SPECS[config.task].decodes_to_validate else _VALIDATED
 
 

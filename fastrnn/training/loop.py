@@ -17,7 +17,7 @@ from ..checkpoint.run_dir import RunFolder, Saver
 from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
 from ..inference.evaluation import Evaluation, Evaluator, to_bits
-from .autotune import hardly_trained, too_few, with_steps
+from .autotune import has_few_steps, too_few, with_steps
 from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
@@ -126,7 +126,7 @@ class Loop:
                 if self._evaluation_is_due():
                     self._evaluate()
                     if self.planner:
-                        self.planner.evaluated()
+                        self.planner.record_evaluation()
 
                 agreed = self._synchronize()
                 if stopped := self._reason_to_stop(agreed):
@@ -136,7 +136,7 @@ class Loop:
 
                 self._step(agreed.unsaved_seconds)
                 if self.planner:
-                    self.planner.stepped()
+                    self.planner.record_step()
 
             self._save(final=True)
             if stopped != "signal":
@@ -410,7 +410,7 @@ class Loop:
             split=self.evaluator is not None and self.config.valid_file is None,
         )
         self._log_end(stopped)
-        if self.planner and self.planner.budgeted and stopped == "done" and hardly_trained(progress.step):
+        if self.planner and self.planner.has_budget and stopped == "done" and has_few_steps(progress.step):
             self.callback.message(too_few(progress.step))
         self.callback.on_train_end(result)
         return result

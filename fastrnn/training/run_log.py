@@ -49,13 +49,13 @@ class RunLog:
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one object; NaN and infinity, which JSON lacks, become null."""
         self._pending += json.dumps(_plain(record), allow_nan=False).encode("ascii") + b"\n"
-        self._write_pending()
+        self._flush_lines()
 
     def close(self) -> None:
         """Try once more to write pending records; release the lock."""
         if self._descriptor >= 0:
             if self._pending:
-                self._write_pending()
+                self._flush_lines()
             descriptor, self._descriptor = self._descriptor, -1
             try:
                 os.close(descriptor)
@@ -70,7 +70,7 @@ class RunLog:
     ) -> None:
         self.close()
 
-    def _write_pending(self) -> None:
+    def _flush_lines(self) -> None:
         try:
             if self._torn:
                 os.ftruncate(self._descriptor, self._end)

@@ -38,6 +38,10 @@ class StopSignals:
         self.urgent = urgent
         self._raises = raises
         self._handled: frozenset[int] = frozenset()
+        self._handlers: dict[int, Any] = {}  # previous handler of each number in `_handled`
+        self._wakeup = -1  # previous wakeup descriptor
+        # While handlers are installed: the thread, the socket it reads and the one that signals are written to.
+        self._watching: tuple[threading.Thread, socket.socket, socket.socket] | None = None
         _contexts.add(self)
 
     def __enter__(self) -> "StopSignals":
@@ -48,28 +52,31 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._handled:
+        if not self._handled or self._watching is None:
             return
         # Restore the descriptor first: the previous handlers may rely on theirs, and would miss a signal in between.
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handled = frozenset()
-        self._writer.shutdown(socket.SHUT_WR)  # the watcher reads end of file, and returns
-        self._watcher.join()
-        self._writer.close()
-        self._reader.close()
+        watcher, reader, writer = self._watching
+        self._watching = None
+        writer.shutdown(socket.SHUT_WR)  # the watcher reads end of file, and returns
+        watcher.join()
+        writer.close()
+        reader.close()
 
     def _install_handlers(self) -> None:
         self._handled = frozenset(n for n in _SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None))
         if not self._handled:
             return
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        self._watcher = threading.Thread(target=self._watch, name="stop-signals", daemon=True)
-        self._watcher.start()
-        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._handlers: dict[int, Any] = {number: signal.signal(number, self._handle) for number in self._handled}
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        watcher = threading.Thread(target=self._watch, args=(reader,), name="stop-signals", daemon=True)
+        watcher.start()
+        self._watching = watcher, reader, writer
+        self._wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, self._handle) for number in self._handled}
 
     def return_or_raise(self, result: Result) -> Result:
         """Return ``result``; or, with ``raises``, raise the exception of the signal that has arrived."""
@@ -92,9 +99,9 @@ class StopSignals:
         if self._raises and (again or self.urgent):
             raise _exception(number)
 
-    def _watch(self) -> None:
+    def _watch(self, reader: socket.socket) -> None:
         count = 0
-        while numbers := self._reader.recv(64):
+        while numbers := reader.recv(64):
             for number in numbers:
                 count += number in self._handled
                 if number in self._handled and not self._raises and (count > 1 or self.urgent):

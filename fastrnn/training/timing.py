@@ -64,7 +64,7 @@ class StepPlanner:
         self._since = self._changed = time.monotonic()
 
     @property
-    def budgeted(self) -> bool:
+    def has_budget(self) -> bool:
         """Whether there is a time budget to keep."""
         return self._clock.budget is not None
 
@@ -72,7 +72,7 @@ class StepPlanner:
         """Start the clock of the first step now, so that compilation does not count."""
         self._since = self._changed = time.monotonic()
 
-    def stepped(self) -> None:
+    def record_step(self) -> None:
         """Record the end of a step; its time includes saves and everything else since the previous event."""
         now = time.monotonic()
         taken, self._since = now - self._since, now
@@ -80,7 +80,7 @@ class StepPlanner:
         self._steps, self._seconds = self._steps * decay + 1, self._seconds * decay + taken
         self._count += 1
 
-    def evaluated(self) -> None:
+    def record_evaluation(self) -> None:
         """Record the end of an evaluation; its time includes its save."""
         now = time.monotonic()
         self._evaluation, self._since = now - self._since, now

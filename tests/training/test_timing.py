@@ -32,10 +32,10 @@ def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, eval
         if step > steps:
             break
         clock.now += seconds
-        pace.stepped()
+        pace.record_step()
         if step % 10 == 0 or step == steps:
             clock.now += evaluation
-            pace.evaluated()
+            pace.record_evaluation()
         if pace.due():
             steps = pace.plan_steps(step, steps, 10)
         plans.append(steps)
@@ -89,7 +89,7 @@ def test_time_reserved_for_the_end_is_not_used_for_steps(monkeypatch):
         pace.start()
         for _ in range(5):
             clock.now += 1.0
-            pace.stepped()
+            pace.record_step()
         plans.append(pace.plan_steps(5, 500, 100))
     assert plans[1] == plans[0] - 2
 
@@ -103,7 +103,7 @@ def test_time_reserved_by_the_caller_is_used_neither_for_steps_nor_for_the_final
         pace.start()
         for _ in range(5):
             clock.now += 1.0
-            pace.stepped()
+            pace.record_step()
         pace.reserve(seconds)
         plans.append(pace.plan_steps(5, 500, 100))
         clock.now = 95.5
@@ -116,7 +116,7 @@ def test_plan_is_unchanged_without_a_budget(monkeypatch):
     clock = FakeClock(None)
     monkeypatch.setattr(pace_module, "time", clock)
     pace = StepPlanner(clock, 1000)
-    pace.stepped()
+    pace.record_step()
     assert not pace.due()
     assert pace.plan_steps(10, 100, 10) == 100
 

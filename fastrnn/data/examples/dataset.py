@@ -289,7 +289,7 @@ class EncodedExamples:
     def fingerprint(self) -> str:
         """Hash of schema and examples."""
         digest = hashlib.blake2b(json.dumps(self.schema.to_dict(), sort_keys=True).encode(), digest_size=16)
-        for part, flat in self._iter_fingerprinted():
+        for part, flat in self._iter_hash_parts():
             _update_digest(digest, part.bounds)
             _update_digest(digest, flat)
         if self.label is not None:
@@ -335,7 +335,7 @@ class EncodedExamples:
         assert self.y is not None
         return self.y.align_right(rows, np.nan)
 
-    def _iter_fingerprinted(self) -> Iterator[tuple[Ragged, Array]]:
+    def _iter_hash_parts(self) -> Iterator[tuple[Ragged, Array]]:
         """Yield sequences with the values to hash.
 
         Runs started by version 0.1 hashed values rounded to float32; their fingerprint must match when they resume.

@@ -56,12 +56,14 @@ class Detokenizer:
     """Incremental conversion of tokens to text; `EOS` becomes a line break and closes every quotation."""
 
     def __init__(self) -> None:
-        self._start_line()
-
-    def _start_line(self) -> None:
         self._glued = True  # no space before the next token
         self._wide = False
-        self._open: set[str] = set()
+        self._open: set[str] = set()  # quotation marks without their partner
+
+    def _start_line(self) -> None:
+        self._glued = True
+        self._wide = False
+        self._open = set()
 
     def feed(self, tokens: Iterable[str]) -> str:
         """Return the text of these tokens, with spaces where English typography requires them."""

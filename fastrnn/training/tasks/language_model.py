@@ -169,11 +169,11 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         unknown=skip,
         progress=callback.on_read,
     )
-    _report_skipped(corpus, "the old model does not know them", callback)
+    _report_skips(corpus, "the old model does not know them", callback)
     return corpus
 
 
-def _report_skipped(corpus: Corpus, why: str, callback: Callback) -> None:
+def _report_skips(corpus: Corpus, why: str, callback: Callback) -> None:
     if corpus.skipped:
         dropped = sum(corpus.skipped.values())
         share = f"{dropped:,} of {dropped + len(corpus):,} ({dropped / (dropped + len(corpus)):.2%})"
@@ -192,5 +192,5 @@ def _split(whole: Corpus, config: Config, callback: Callback) -> tuple[Corpus, C
 
 def _read_valid_file(path: str, whole: Corpus, config: Config, callback: Callback) -> Corpus:
     corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
-    _report_skipped(corpus, f"{escape(path)} has them and the training text has not", callback)
+    _report_skips(corpus, f"{escape(path)} has them and the training text has not", callback)
     return corpus
