@@ -44,9 +44,9 @@ def print_versions() -> None:
             print(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             print(f"{package}: not installed")
-    from fastrnn.kernels.cuda.jit import missing
+    from fastrnn.kernels.cuda.jit import why_unavailable
 
-    reason = missing()
+    reason = why_unavailable()
     if reason:
         print(f"> {reason}")
         return

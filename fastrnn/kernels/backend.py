@@ -216,6 +216,7 @@ def load(device: str = "cpu") -> Backend:
 
     Raises `BackendError` if the device is not available. Never falls back to another device.
     """
+    # before the import, whose own error would name a module and not the remedy
     if device == "cuda":
         _check_cuda()
     check_compiler()
@@ -248,7 +249,7 @@ def _check_cuda() -> None:
     # numba-cuda only: Numba's built-in numba.cuda is deprecated
     reason: str | None = "device cuda needs numba-cuda, which is not installed"
     if importlib.util.find_spec("numba_cuda") is not None:
-        reason = importlib.import_module("fastrnn.kernels.cuda.jit").missing()
+        reason = importlib.import_module("fastrnn.kernels.cuda.jit").why_unavailable()
     if reason is not None:
         raise BackendError(
             f"{reason}; pip install 'fastrnn[cuda12]' ('fastrnn[cuda13]' where `nvidia-smi` shows CUDA 13), "

@@ -2,7 +2,7 @@
 
 Each function takes a device's own sigmoid and tanh and returns ``(forward, backward)``, one time
 step of one hidden unit. Each device compiles the pair (`fastrnn.kernels.cpu.lstm`,
-`fastrnn.kernels.cuda.lstm`, ...); its loops load the operands and store the results.
+`fastrnn.kernels.cuda.cells`, ...); its loops load the operands and store the results.
 
     forward(pre-activations, previous state)   -> gates, to replace the pre-activations; new state
     backward(gates, states, d_h, ...)          -> gradients of the pre-activations; the part of the previous state's
@@ -55,6 +55,7 @@ def gru(sigmoid: Any, tanh: Any) -> Pair:
         return n, r, z, (one - z) * n + z * h_prev
 
     def backward(n, r, z, n_h, h_prev, d_h, one):
+        # d_n is the gradient of n's pre-activation n_x + r * n_h, and so that of n_x
         d_n = d_h * (one - z) * (one - n * n)
         return d_n, d_n * n_h * r * (one - r), d_h * (h_prev - n) * z * (one - z), d_n * r, d_h * z
 

@@ -9,7 +9,7 @@ Let float32 be the parameters' type. float64 parameters use `EXACT` in every mod
 | `BF16_WEIGHTS` | "rounded"  | bfloat16 (uint16)                   | float32          | float32      |
 | `BF16`         | "bfloat16" | pairs of bfloat16 (int32)           | bfloat16         | float32      |
 
-The NumPy type is only a tag: it selects the kernels that unpack it (`fastrnn.kernels.cpu.packing`).
+The NumPy type is only a tag: it selects the kernels that unpack it (`fastrnn.kernels.cpu.packed_formats`).
 `BF16X3` multiplies six of the nine pairs of parts; the other three lie below float32 rounding.
 """
 

@@ -70,7 +70,9 @@ SUBJECTS = {
         ("inference/test_sampling.py", "inference/test_language_model.py", "inference/test_decoding.py"),
         {},
     ),
-    "drawing": Subject(("kernels/cpu/generate.py",), ("kernels/cpu/test_generate.py",), PLAIN),
+    "drawing": Subject(
+        ("kernels/cpu/generate.py", "kernels/sampling_math.py"), ("kernels/cpu/test_generate.py",), PLAIN
+    ),
 }
 
 

@@ -9,17 +9,18 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import device_function, specialize
+from .jit import device_function, kernel, specialize
+from .llvm_ir import F32, I32, call_intrinsic
 from .target import TARGET
 
 _F = np.float32
 
 
+# LLVM code, because Python's min, max, round and ldexp compile to branches or calls, which keep a
+# loop over units from being vectorised.
 @intrinsic
 def _at_most(typingctx: Any, x: Any, bound: Any) -> Any:
     """min(x, bound), and NaN for NaN."""
@@ -46,12 +47,11 @@ def _rint(typingctx: Any, x: Any) -> Any:
     """x rounded to the nearest integer, ties to even, for |x| < 2**22."""
 
     def instruction(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.rint.f32"), args)
+        return call_intrinsic(builder, "rint.f32", args, F32)
 
     def by_addition(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
         """x + 1.5 * 2**23 has no fraction bits left: the addition itself rounds."""
-        shift = ir.FloatType()(12582912.0)
+        shift = F32(12582912.0)
         # An explicit flag replaces Numba's fast-math flags, under which LLVM would cancel the two
         # additions
         strict = ("nsz",)
@@ -65,11 +65,10 @@ def _power_of_two(typingctx: Any, n: Any) -> Any:
     """2**n for a float32 that holds an integer in -126..127, assembled from its bits."""
 
     def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        integer = ir.IntType(32)
         # Adding 1.5 * 2**23 moves the integer into the low mantissa bits. fptosi would be undefined
         # for NaN.
-        biased = builder.bitcast(builder.fadd(args[0], ir.FloatType()(12582912.0 + 127)), integer)
-        return builder.bitcast(builder.shl(biased, integer(23)), ir.FloatType())
+        biased = builder.bitcast(builder.fadd(args[0], F32(12582912.0 + 127)), I32)
+        return builder.bitcast(builder.shl(biased, I32(23)), F32)
 
     return types.float32(types.float32), codegen
 
@@ -82,6 +81,7 @@ def _tanh32(x):
     Beyond +-7.9053 tanh rounds to +-1 in float32.
     """
     clipped = _at_most(_at_least(x, _F(-7.90531110763549805)), _F(7.90531110763549805))
+    # odd function: x times a fraction of two polynomials in x^2
     s = clipped * clipped
     # Horner evaluation of the numerator and the denominator in s = x^2
     p = _F(-2.76076847742355e-16)
@@ -103,6 +103,7 @@ def _exp32(x):
     """e**x = 2**n * e**r, x = n ln 2 + r, |r| <= ln 2 / 2; e**r by Cephes' polynomial (expf.c);
     error 1e-7.
     """
+    # 2**n must stay a normal number, -126 <= n <= 127: its bits are assembled without a test
     clipped = _at_most(_at_least(x, _F(-87)), _F(88))
     n = _rint(clipped * _F(1.44269504088896341))
     # ln 2 in two parts (Cody-Waite), so that n * ln 2 is subtracted with more than 24 bits
@@ -122,9 +123,23 @@ def tanh(x):
     return np.tanh(x)
 
 
+@specialize(tanh)
+def _tanh(x):
+    # float64 is for gradient checks, where accuracy matters and speed does not
+    return (lambda x: _tanh32(x)) if x == types.float32 else (lambda x: math.tanh(x))
+
+
 def sigmoid(x):
     """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2 of a float32 or float64."""
     return 1 / (1 + np.exp(-x))
+
+
+@specialize(sigmoid)
+def _sigmoid(x):
+    if x == types.float32:
+        # of the tanh form, which cannot overflow and shares its polynomial
+        return lambda x: _F(0.5) * _tanh32(_F(0.5) * x) + _F(0.5)
+    return lambda x: 1 / (1 + math.exp(-x))
 
 
 def exp(x):
@@ -132,18 +147,29 @@ def exp(x):
     return np.exp(x)
 
 
-@specialize(tanh)
-def _tanh(x):
-    return (lambda x: _tanh32(x)) if x == types.float32 else (lambda x: math.tanh(x))
-
-
-@specialize(sigmoid)
-def _sigmoid(x):
-    if x == types.float32:
-        return lambda x: _F(0.5) * _tanh32(_F(0.5) * x) + _F(0.5)
-    return lambda x: 1 / (1 + math.exp(-x))
-
-
 @specialize(exp)
 def _exp(x):
     return (lambda x: _exp32(x)) if x == types.float32 else (lambda x: math.exp(x))
+
+
+@kernel
+def tanh_forward(h, row_lo, row_hi):
+    """Apply tanh to rows row_lo..row_hi of h (T, B, H) in place, for a layer without recurrence."""
+    for t in range(h.shape[0]):
+        for b in range(row_lo, row_hi):
+            row = h[t, b]
+            for j in range(row.size):
+                row[j] = tanh(row[j])
+
+
+@kernel
+def tanh_backward(dz, h, dy, row_lo, row_hi):
+    """Rows row_lo..row_hi of dz (T, B, H) from h, which is saved for backward, and its gradient dy,
+    both (T, B, H):  dz = (1 - h^2) dy.
+    """
+    one = h.dtype.type(1)
+    for t in range(h.shape[0]):
+        for b in range(row_lo, row_hi):
+            to, row, from_above = dz[t, b], h[t, b], dy[t, b]
+            for j in range(row.size):
+                to[j] = from_above[j] * (one - row[j] * row[j])

@@ -9,7 +9,7 @@ A (rows x 16 pairs) with a tile of B (16 pairs x 16 columns) and adds the produc
     A: tmm4 (upper)   C: tmm0    tmm1
        tmm5 (lower)      tmm2    tmm3
 
-A float32 that is split into three bfloat16 parts (see `bfloat16`) is multiplied part by part: six
+A float32 that is split into three bfloat16 parts (see `packed_formats`) is multiplied part by part: six
 of the nine products, because the other three are below a float32's rounding error. A sixth of the
 tiles' peak is still 2.7 times the peak of AVX-512.
 
@@ -23,26 +23,21 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-TILE = 16  # rows, pairs and columns of a full tile
+from .llvm_ir import BYTES, I8, I64, WORD, call_intrinsic, pointer
+from .packed_formats import parts_of
+from .target import TILE
+
+__all__ = ["TILE", "amx_micro_kernel", "configure", "pointer", "release"]
+
 # (part of A, part of B) of each product, ordered so that few tiles are loaded twice. The largest
 # products come last: small terms are added first.
 _PARTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 _Parts = tuple[tuple[int, int], ...]
-_I8, _I64 = (ir.IntType(bits) for bits in (8, 64))
-_BYTES = _I8.as_pointer()
-_SIZE = 4  # bytes of a pair, and of a float32
 
 
 def _call(builder: Any, name: str, *arguments: Any) -> None:
     """Emit a call of the intrinsic ``llvm.x86.<name>``."""
-    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.x86.{name}"), arguments)
-
-
-def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
-    """Byte pointer to element ``at`` of an array."""
-    data = builder.bitcast(context.make_array(array_type)(context, builder, array).data, _BYTES)
-    return builder.gep(data, [builder.mul(at, _I64(array_type.dtype.bitwidth // 8))])
+    call_intrinsic(builder, f"x86.{name}", arguments)
 
 
 @intrinsic
@@ -65,23 +60,23 @@ def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        upper, lower = (builder.trunc(rows, _I8) for rows in args)
+        upper, lower = (builder.trunc(rows, I8) for rows in args)
         # a tile must have at least one row, also when it is not used
-        lower = builder.select(builder.icmp_signed(">", args[1], _I64(0)), lower, _I8(1))
+        lower = builder.select(builder.icmp_signed(">", args[1], I64(0)), lower, I8(1))
         # LDTILECFG reads 64 bytes: byte 0 the palette, 16..31 bytes per row of each tile (uint16),
         # 48..55 its rows
         fixed = [0] * 64
         fixed[0] = 1  # palette 1, the only one
-        fixed[16:32:2] = [TILE * _SIZE] * 8
+        fixed[16:32:2] = [TILE * WORD] * 8
         fixed[48:56] = [TILE] * 8  # the B tiles 6 and 7 are always full
-        kind = ir.ArrayType(_I8, 64)
+        kind = ir.ArrayType(I8, 64)
         configuration = cgutils.alloca_once(builder, kind)
         builder.store(kind(fixed), configuration)
         # C and A tiles have as many rows as the block of C
         for tiles, rows in (((0, 1, 4), upper), ((2, 3, 5), lower)):
             for tile in tiles:
-                builder.store(rows, builder.gep(configuration, [_I64(0), _I64(48 + tile)]))
-        _call(builder, "ldtilecfg", builder.bitcast(configuration, _BYTES))
+                builder.store(rows, builder.gep(configuration, [I64(0), I64(48 + tile)]))
+        _call(builder, "ldtilecfg", builder.bitcast(configuration, BYTES))
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp), codegen
@@ -114,19 +109,20 @@ def amx_micro_kernel(typingctx: Any, upper: Any, rows: Any, a: Any, panel: Any, 
         a_start, a_row = unpack(sig.args[2], a)
         panel_start, vectors = unpack(sig.args[3], panel)
         c_start, c_row = unpack(sig.args[4], c)
-        parts = _PARTS if sig.args[3].types[0].dtype == types.uint32 else ((0, 0),)
+        parts = _PARTS if parts_of(sig.args[3].types[0]) > 1 else ((0, 0),)
         # strides in bytes: from a row to the next, and from the first row tile to the second
-        a_row, c_row = (builder.mul(row, _I64(_SIZE)) for row in (a_row, c_row))
+        a_row, c_row = (builder.mul(row, I64(WORD)) for row in (a_row, c_row))
         a_next, c_next = (builder.mul(row, upper) for row in (a_row, c_row))
-        passed = [a_start, a_row, a_next, panel_start, c_start, c_row, c_next, builder.udiv(k, _I64(TILE)), accumulate]
-        row_tiles = builder.select(builder.icmp_signed(">", rows, upper), _I64(2), _I64(1))
+        passed = [a_start, a_row, a_next, panel_start, c_start, c_row, c_next, builder.udiv(k, I64(TILE)), accumulate]
+        row_tiles = builder.select(builder.icmp_signed(">", rows, upper), I64(2), I64(1))
         # dispatch on the shape: a switch over 8 * row_tiles + vectors
         done = builder.append_basic_block("amx.done")
-        choose = builder.switch(builder.add(builder.mul(row_tiles, _I64(8)), vectors), done)
+        # only these four shapes exist: the numbers of tiles are constants of the instructions
+        choose = builder.switch(builder.add(builder.mul(row_tiles, I64(8)), vectors), done)
         for rows in (1, 2):
             for width in (1, 4):
                 block = builder.append_basic_block(f"amx.{rows}x{width}")
-                choose.add_case(_I64(rows * 8 + width), block)
+                choose.add_case(I64(rows * 8 + width), block)
                 with builder.goto_block(block):
                     builder.call(_panel_function(builder.module, rows, width, parts), passed)
                     builder.branch(done)
@@ -145,12 +141,14 @@ def _panel_function(module: ir.Module, row_tiles: int, vectors: int, parts: _Par
     name = f"fastrnn_amx_{row_tiles}x{vectors}_{len(parts)}"
     if name in module.globals:
         return module.globals[name]
-    arguments = [_BYTES, _I64, _I64, _BYTES, _BYTES, _I64, _I64, _I64, _I64]
+    arguments = [BYTES, I64, I64, BYTES, BYTES, I64, I64, I64, I64]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
     # The unrolled code of a shape is emitted once in a module, not at every call site
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
+    # two column tiles at a time: with two row tiles their sums take four of the eight registers, and
+    # A and B two each
     for first in range(0, vectors, 2):
         _column_tiles(builder, function, row_tiles, range(first, min(first + 2, vectors)), vectors, parts)
     builder.ret_void()
@@ -165,7 +163,7 @@ def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, v
     64*column.
     """
     a, a_row, a_next, b, c, c_row, c_next, k, accumulate = function.args
-    width = vectors * TILE * _SIZE  # bytes of a row of the micro-panel
+    width = vectors * TILE * WORD  # bytes of a row of the micro-panel
     depth = 1 + max(part for part, _ in parts)  # tiles of A that one step of the loop reads
 
     def offset(pointer: Any, *steps: Any) -> Any:
@@ -173,43 +171,44 @@ def _column_tiles(builder: Any, function: Any, row_tiles: int, columns: range, v
             pointer = builder.gep(pointer, [step])
         return pointer
 
+    # C[row tile, column tile] is register 2 * row + n, see the drawing
     def for_each_c_tile(name: str) -> None:
         for row in range(row_tiles):
             for n, column in enumerate(columns):
-                at = offset(c, builder.mul(c_next, _I64(row)), _I64(column * TILE * _SIZE))
-                _call(builder, name, _I8(2 * row + n), at, c_row)
+                at = offset(c, builder.mul(c_next, I64(row)), I64(column * TILE * WORD))
+                _call(builder, name, I8(2 * row + n), at, c_row)
 
     old, new, loop, done = (function.append_basic_block(name) for name in ("old", "new", "loop", "done"))
-    builder.cbranch(builder.icmp_signed("!=", accumulate, _I64(0)), old, new)
+    builder.cbranch(builder.icmp_signed("!=", accumulate, I64(0)), old, new)
     builder.position_at_end(old)
     for_each_c_tile("tileloadd64")
     builder.branch(loop)
     builder.position_at_end(new)
     for row in range(row_tiles):
         for n in range(len(columns)):
-            _call(builder, "tilezero", _I8(2 * row + n))
+            _call(builder, "tilezero", I8(2 * row + n))
     builder.branch(loop)
 
     # Inner loop: 1 or 2 tile loads of B, 1 or 2 of A, up to 4 tdpbf16ps for each product of parts
     builder.position_at_end(loop)
-    at = builder.phi(_I64)
-    at.add_incoming(_I64(0), old)
-    at.add_incoming(_I64(0), new)
+    at = builder.phi(I64)
+    at.add_incoming(I64(0), old)
+    at.add_incoming(I64(0), new)
     # a part that is still in its register is not loaded again
     loaded: tuple[int | None, int | None] = (None, None)
     for of_a, of_b in parts:
         if of_b != loaded[1]:
             for n, column in enumerate(columns):
-                row_of_b = builder.mul(builder.add(at, _I64(of_b)), _I64(TILE * width))
-                _call(builder, "tileloadd64", _I8(6 + n), offset(b, row_of_b, _I64(column * TILE * _SIZE)), _I64(width))
+                row_of_b = builder.mul(builder.add(at, I64(of_b)), I64(TILE * width))
+                _call(builder, "tileloadd64", I8(6 + n), offset(b, row_of_b, I64(column * TILE * WORD)), I64(width))
         for row in range(row_tiles):
             if of_a != loaded[0]:
-                pairs = builder.mul(builder.add(at, _I64(of_a)), _I64(TILE * _SIZE))
-                _call(builder, "tileloadd64", _I8(4 + row), offset(a, builder.mul(a_next, _I64(row)), pairs), a_row)
+                pairs = builder.mul(builder.add(at, I64(of_a)), I64(TILE * WORD))
+                _call(builder, "tileloadd64", I8(4 + row), offset(a, builder.mul(a_next, I64(row)), pairs), a_row)
             for n in range(len(columns)):
-                _call(builder, "tdpbf16ps", _I8(2 * row + n), _I8(4 + row), _I8(6 + n))
+                _call(builder, "tdpbf16ps", I8(2 * row + n), I8(4 + row), I8(6 + n))
         loaded = of_a, of_b
-    after = builder.add(at, _I64(depth))
+    after = builder.add(at, I64(depth))
     at.add_incoming(after, loop)
     builder.cbranch(builder.icmp_signed("<", after, k), loop, done)
     builder.position_at_end(done)

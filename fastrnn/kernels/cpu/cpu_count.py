@@ -14,7 +14,7 @@ def count_usable_cpus() -> int:
     """CPUs this process should use: the minimum of affinity, ``PYTHON_CPU_COUNT``, cgroup quota and
     performance cores, at least 1.
     """
-    limits = (_count_allowed(), cpu_quota(), performance_cores())
+    limits = (_count_by_affinity(), cpu_quota(), performance_cores())
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -27,8 +27,9 @@ def performance_cores() -> int | None:
     return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
 
 
-def _count_allowed() -> int:
+def _count_by_affinity() -> int:
     """CPUs by affinity and ``PYTHON_CPU_COUNT``."""
+    # not os.cpu_count(), which counts the machine's CPUs: a batch system or taskset may allow fewer
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = getattr(os, "process_cpu_count", lambda: None)()  # from Python 3.13 on; -X cpu_count sets it too
     chosen = os.environ.get("PYTHON_CPU_COUNT", "")

@@ -50,8 +50,11 @@ def sources_key() -> str:
     """Hash of everything compiled kernels depend on, as it is on the disk now."""
     digest = hashlib.blake2b(digest_size=8)
     here = Path(__file__).parent
+    # all sources, not those of one kernel: a device function is compiled into every kernel that calls
+    # it, and a constant into every function that reads it
     for path in (*sorted(here.parent.glob("*.py")), *sorted(here.glob("*.py")), *sorted(here.parent.glob("cuda/*.py"))):
         digest.update(path.name.encode() + path.read_bytes())
+    # a home folder may be shared by machines with different CPUs
     cpu = f"{config.CPU_NAME}{TARGET}{sorted(enabled_features())}"
     versions = f"{sys.version_info[:3]}{numba.__version__}{llvmlite.__version__}{platform.machine()}"
     digest.update(f"{versions}{cpu}".encode())
@@ -102,6 +105,7 @@ def _open_kernel_folder() -> Path:
     if hasattr(os, "geteuid"):
         if found.st_uid not in (0, os.geteuid()):
             raise _Unusable(f"{folder} belongs to another user")
+        # whoever can write here can run code as this user
         if found.st_mode & 0o022:
             raise _Unusable(f"{folder} can be written by others (chmod go-w)")
     return folder
@@ -208,7 +212,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         with contextlib.suppress(Exception):
             key = self._index_key(sig, data.codegen)
             try:
-                if not (data.library.has_dynamic_globals or self._sources_changed()):
+                if not (data.library.has_dynamic_globals or self._sources_differ()):
                     content = dumps((key, data._reduce()))
                     _write(self._path(key), _digest(content) + content)
             except OSError as error:
@@ -219,7 +223,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
     def flush(self) -> None:
         """Does nothing: saving a kernel replaces its file."""
 
-    def _sources_changed(self) -> bool:
+    def _sources_differ(self) -> bool:
         """Whether the files on disk differ from the imported code."""
         return sources_key() != _KEY or _digest(self._source.read_bytes()) != self._digest
 
@@ -246,6 +250,7 @@ def _write(path: Path, data: bytes) -> None:
         for stale in path.parent.glob("*.tmp"):
             if time.time() - stale.stat().st_mtime > _STALE_AFTER:
                 stale.unlink()
+    # readers see the old file or the whole new one, also if this process is killed here
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         temporary.write_bytes(data)

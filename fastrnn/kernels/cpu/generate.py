@@ -2,53 +2,66 @@
 back.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
+from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
 from .activations import exp
 from .barrier import wait
 from .blocks import PackedMatrix, StepBlock, copy, flat
-from .jit import device_function, kernel
+from .jit import device_function, inline_function, kernel
 from .matmul import multiply, product_memory
 from .output_losses import output
 from .recurrence import step_forward
 
-_MOST_BITS = 0x7FFFFFFF  # the sign bit is 0
-_LARGE = 1e38  # bound of 1 / temperature, which may overflow
-_NEGLIGIBLE = np.float32(-80)  # below, e**x is negligible beside the most likely token's e**0
+
+class Weights(NamedTuple):
+    """Unnormalised probabilities of the tokens."""
+
+    p: Any
+    """(V,) float32, not negative."""
+    bits: Any
+    """The same memory as int32."""
 
 
 @device_function
-def _find_threshold(p, bits, count, mass):
-    """The largest bit pattern t such that the numbers with bits >= t are at least ``count`` and sum
-    to at least ``mass``.
-
-    Non-negative floats are ordered like their bits, so a bisection of 31 steps finds the exact
-    threshold.
-    """
-    low, high = 0, _MOST_BITS
-    while low < high:
-        middle = (low + high + 1) // 2
-        kept, total = 0, 0.0
-        for v in range(p.size):
-            if bits[v] >= middle:
-                kept += 1
-                total += p[v]
-        if kept >= count and total >= mass:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _hold_from(work, least):
+    """Number and sum of the probabilities with bits >= ``least``."""
+    kept, total = 0, 0.0
+    for v in range(work.p.size):
+        if work.bits[v] >= least:
+            kept += 1
+            total += work.p[v]
+    return kept, total
 
 
 @device_function
-def _zero_below(p, bits, least):
+def _zero_below(work, least):
     """Zero the probabilities with bits below ``least``; return the sum of the rest."""
     total = 0.0
-    for v in range(p.size):
-        if bits[v] < least:
-            p[v] = 0
-        total += p[v]
+    for v in range(work.p.size):
+        if work.bits[v] < least:
+            work.p[v] = 0
+        total += work.p[v]
     return total
+
+
+@device_function
+def _zero_small(work, least):
+    """Zero the probabilities below ``least``; return the sum of the rest."""
+    total = 0.0
+    for v in range(work.p.size):
+        if work.p[v] < least:
+            work.p[v] = 0
+        total += work.p[v]
+    return total
+
+
+_scale_of = inline_function(scale_of)
+_weight = inline_function(softmax_weight(exp))
+_find_threshold = device_function(threshold_search(_hold_from))
+_truncate = device_function(truncation(_find_threshold, _zero_below, _zero_small))
 
 
 @device_function
@@ -56,38 +69,25 @@ def sample_token(logits, p, uniform, settings):
     """Sample one token from logits (V,), given a uniform random number in [0, 1). p (V,) float32 is
     working memory.
 
-    ``settings``: `SamplingSettings`. Temperature 0 returns the most likely token. Otherwise
-    softmax(logits / temperature) is cut to the top_k most likely tokens (0: all), then to the
-    fewest that hold top_p of the mass, then to those with at least min_p times the largest
-    probability. Ties with the last token kept are kept.
+    ``settings``: `SamplingSettings`. Temperature 0 returns the most likely token. The algorithm is
+    that of `fastrnn.kernels.sampling_math`.
     """
-    temperature, top_k, top_p, min_p = settings
+    # the first of equal logits wins; NaN never does, except in front
     best = 0
     for v in range(logits.size):
         if logits[v] > logits[best]:
             best = v
-    if temperature <= 0:
+    if settings.temperature <= 0:
         return best
-    # softmax without its normalisation: the maximum becomes 1
+
     highest = logits[best]
-    scale = np.float32(min(1 / temperature, _LARGE))
+    scale = _scale_of(settings.temperature)
     total = 0.0
     for v in range(logits.size):
-        exponent = np.float32(logits[v] - highest) * scale
-        p[v] = exp(exponent) if exponent > _NEGLIGIBLE else np.float32(0)
+        p[v] = _weight(logits[v], highest, scale)
         total += p[v]
 
-    bits = p.view(np.int32)
-    if 0 < top_k < p.size:
-        total = _zero_below(p, bits, _find_threshold(p, bits, top_k, 0.0))
-    if top_p < 1:
-        total = _zero_below(p, bits, _find_threshold(p, bits, 1, top_p * total))
-    if min_p > 0:
-        total = 0.0
-        for v in range(p.size):
-            if p[v] < min_p:
-                p[v] = 0
-            total += p[v]
+    total = _truncate(Weights(p, p.view(np.int32)), total, settings)
     return _pick(p, uniform * total, best)
 
 
@@ -96,6 +96,7 @@ def _pick(p, target, best):
     """The first token whose cumulative probability exceeds ``target``; ``best`` if rounding leaves
     none.
     """
+    # in float64: with float32 a large vocabulary's last tokens would be lost in the rounding
     reached = 0.0
     for v in range(p.size):
         reached += p[v]
@@ -118,6 +119,7 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
         row_lo: First row.
         row_hi: End of the rows.
     """
+    # arrays are allocated here, once for all tokens: a device function may not allocate
     p = np.empty(output_layer.logits.shape[2], np.float32)
     first = layers[0]
     memory = product_memory(output_layer.logits, first.weights.w_h, first.h.shape[2], row_hi - row_lo)
@@ -131,6 +133,8 @@ def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory
     logits = output_layer.logits
     tokens = sequence.tokens
     ids = layers[0].inputs.ids
+    # h of all units, gathered from the threads, is the input of the first step; indices instead of
+    # layers in a loop, so that the code of a layer is compiled once
     for n in range(len(layers)):
         layer = layers[n]
         for b in range(row_lo, row_hi):

@@ -17,6 +17,8 @@ from .disk_cache import KernelCache, kernel_folder
 # reassoc..afn, but not nnan or ninf: these would fold away the checks for NaN and infinity.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
+# error_model numpy: a division by zero gives infinity and costs no test. no_cfunc_wrapper: nothing calls
+# kernels from C, and the wrapper would be compiled too.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True}
 # Only compiled code calls a device function, and it counts no references to arrays, which its
 # caller holds: two atomic instructions for each array of each call took a third of the sampling
@@ -44,6 +46,7 @@ class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     """
 
     def _optimize_final_module(self) -> None:
+        # linkonce_odr is the linkage that Numba gives to linked device functions
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
                 function.linkage = "internal"

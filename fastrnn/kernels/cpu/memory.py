@@ -25,6 +25,7 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any,
     """Array of zeros, C-contiguous, first element on a 64-byte boundary."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    # NumPy aligns to 16 bytes only, so there is room for a shift
     raw = _huge_pages(size) if size >= _LARGE else np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
@@ -44,6 +45,7 @@ def _huge_pages(size: int) -> Array:
         raise MemoryError(f"no memory for {size:,} bytes") from None
     with contextlib.suppress(OSError):  # Linux built without huge pages
         pages.madvise(mmap.MADV_HUGEPAGE)
+    # the array keeps the mapping alive; it begins at the first huge page of it
     raw = np.frombuffer(pages, np.uint8)
     return raw[-raw.ctypes.data % _HUGE :]
 

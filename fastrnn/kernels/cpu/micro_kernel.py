@@ -41,12 +41,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .bfloat16 import BFloat16
+from .llvm_ir import F32, F64, I16, I32, I64, BFloat16, repeat, widen_bfloat16
+from .packed_formats import format_of
 from .target import TARGET
 
 MR = TARGET.rows  # rows of the register tile
-_INDEX = ir.IntType(64)
-_I16, _I32, _F32, _F64 = ir.IntType(16), ir.IntType(32), ir.FloatType(), ir.DoubleType()
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,20 @@ class _Arithmetic:
     bits: int
 
 
-_PLAIN = {32: _Arithmetic("f32", _F32, _F32, _F32, 32), 64: _Arithmetic("f64", _F64, _F64, _F64, 64)}
-_WIDENED = _Arithmetic("f32_bf16", _F32, _I16, _F32, 32)
-_DOT = _Arithmetic("bf16_dot", _I32, _I32, _F32, 32)  # an element of A and B is a pair
+# widened bfloat16 needs no instruction of its own: a shift makes a float32 of it
+_PLAIN = {32: _Arithmetic("f32", F32, F32, F32, 32), 64: _Arithmetic("f64", F64, F64, F64, 64)}
+_WIDENED = _Arithmetic("f32_bf16", F32, I16, F32, 32)
+_DOT = _Arithmetic("bf16_dot", I32, I32, F32, 32)  # an element of A and B is a pair
 # the bfloat16 dot instruction for vectors of so many bytes: AVX-512 BF16, and Arm's FEAT_BF16
 _DOT_INSTRUCTIONS = {64: "llvm.x86.avx512bf16.dpbf16ps.512", 16: "llvm.aarch64.neon.bfdot.v4f32.v8bf16"}
 
 
 def _arithmetic(a: Any, b: Any, c: Any) -> _Arithmetic:
     """The arithmetic for the Numba array types of A, B and C."""
-    if b.dtype == types.int32:
+    packed = format_of(b)
+    if packed.is_paired:
         return _DOT
-    return _WIDENED if b.dtype == types.uint16 else _PLAIN[c.dtype.bitwidth]
+    return _WIDENED if packed.is_bfloat16 else _PLAIN[c.dtype.bitwidth]
 
 
 def _tile_function(module: ir.Module, kind: _Arithmetic, rows: int, vectors: int) -> ir.Function:
@@ -79,11 +80,12 @@ def _tile_function(module: ir.Module, kind: _Arithmetic, rows: int, vectors: int
 
     Arguments: a, a_row, a_k, b, c, c_row, k, accumulate; strides in elements.
     """
+    # one name for a shape: kernels that call `multiply` at several places share the code
     name = f"fastrnn_tile_{kind.name}_{rows}x{vectors}"
     if name in module.globals:
         return module.globals[name]
     a, b, c = (t.as_pointer() for t in (kind.a, kind.b, kind.c))
-    signature = ir.FunctionType(ir.VoidType(), [a, _INDEX, _INDEX, b, c, _INDEX, _INDEX, _INDEX])
+    signature = ir.FunctionType(ir.VoidType(), [a, I64, I64, b, c, I64, I64, I64])
     function = ir.Function(module, signature, name)
     function.linkage = "internal"
     # The unrolled code of a shape is emitted once in a module, not at every call site
@@ -121,28 +123,30 @@ class _TileBuilder:
     def build(self) -> None:
         """Blocks: [load C] -> start -> loop over k -> done (store C)."""
         a, a_row, a_k, b, c, c_row, k, accumulate = self.function.args
-        builder, zero = self.builder, _INDEX(0)
+        builder, zero = self.builder, I64(0)
         blocks = {n: self.function.append_basic_block(n) for n in ("load", "start", "loop", "done")}
         entry = builder.block
         builder.cbranch(builder.icmp_signed("!=", accumulate, zero), blocks["load"], blocks["start"])
 
         builder.position_at_end(blocks["load"])
         corners = [self.c_at(c, c_row, m, v) for m in range(self.rows) for v in range(self.vectors)]
+        # C is loaded before the loop and stored after it: none of its memory traffic depends on k
         loaded = [self.load(corner, self.vector) for corner in corners]
         builder.branch(blocks["start"])
 
         builder.position_at_end(blocks["start"])
-        zeros = ir.Constant(self.vector, [0.0] * self.lanes)
+        zeros = repeat(self.vector, 0.0)
         # sums of C so far, or zeros; k may be 0
         first = [self.phi((zeros, entry), (value, blocks["load"])) for value in loaded]
         builder.cbranch(builder.icmp_signed(">", k, zero), blocks["loop"], blocks["done"])
 
         builder.position_at_end(blocks["loop"])
-        at = builder.phi(_INDEX)
+        # sums are phi nodes, one for each register: LLVM would keep an array in memory
+        at = builder.phi(I64)
         at.add_incoming(zero, blocks["start"])
         sums = [self.phi((value, blocks["start"])) for value in first]
         added = self.multiply_add(sums, a, a_row, builder.mul(at, a_k), b, at)
-        after = builder.add(at, _INDEX(1))
+        after = builder.add(at, I64(1))
         at.add_incoming(after, blocks["loop"])
         for total, value in zip(sums, added, strict=True):
             total.add_incoming(value, blocks["loop"])
@@ -157,12 +161,13 @@ class _TileBuilder:
 
     def multiply_add(self, sums: Sequence[Any], a: Any, a_row: Any, a_at: Any, b: Any, k: Any) -> list[Any]:
         """Add the products of one k (for bfloat16 one pair) to all sums: a rank-1 update of C."""
-        panel = self.builder.mul(k, _INDEX(self.vectors * self.lanes))
-        columns = [self.column(b, self.builder.add(panel, _INDEX(v * self.lanes))) for v in range(self.vectors)]
+        # row k of the micro-panel: its vectors are contiguous, so the panel is read once, in order
+        panel = self.builder.mul(k, I64(self.vectors * self.lanes))
+        columns = [self.column(b, self.builder.add(panel, I64(v * self.lanes))) for v in range(self.vectors)]
         added = []
         # each loaded vector of B is used for all rows, each broadcast of A for all vectors
         for m in range(self.rows):
-            at = self.builder.add(a_at, self.builder.mul(a_row, _INDEX(m)))
+            at = self.builder.add(a_at, self.builder.mul(a_row, I64(m)))
             row = self.spread(self.builder.load(self.address(a, at)))
             for v, column in enumerate(columns):
                 total = sums[m * self.vectors + v]
@@ -176,18 +181,15 @@ class _TileBuilder:
         if self.kind is _DOT:
             return self.builder.bitcast(loaded, self.pairs)
         if self.kind is _WIDENED:
-            wide = ir.VectorType(_I32, self.lanes)
-            # a bfloat16 is the upper half of a float32
-            shifted = self.builder.shl(self.builder.zext(loaded, wide), ir.Constant(wide, [16] * self.lanes))
-            return self.builder.bitcast(shifted, self.vector)
+            return widen_bfloat16(self.builder, loaded)
         return loaded
 
     def spread(self, value: Any) -> Any:
         """Broadcast an element of A to all lanes."""
         vector = ir.VectorType(self.kind.a, self.lanes)
         undefined = ir.Constant(vector, ir.Undefined)
-        single = self.builder.insert_element(undefined, value, _I32(0))
-        zeros = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
+        single = self.builder.insert_element(undefined, value, I32(0))
+        zeros = repeat(ir.VectorType(I32, self.lanes), 0)
         everywhere = self.builder.shuffle_vector(single, undefined, zeros)
         return self.builder.bitcast(everywhere, self.pairs) if self.kind is _DOT else everywhere
 
@@ -200,8 +202,8 @@ class _TileBuilder:
 
     def c_at(self, c: Any, c_row: Any, m: int, v: int) -> Any:
         """Address of vector v of row m of C."""
-        row = self.builder.mul(c_row, _INDEX(m))
-        return self.address(c, self.builder.add(row, _INDEX(v * self.lanes)))
+        row = self.builder.mul(c_row, I64(m))
+        return self.address(c, self.builder.add(row, I64(v * self.lanes)))
 
     def address(self, base: Any, offset: Any) -> Any:
         return self.builder.gep(base, [offset], inbounds=True)
@@ -247,12 +249,12 @@ def micro_kernel(typingctx: Any, rows: Any, a: Any, a_k: Any, panel: Any, c: Any
         passed = [a_start, a_row, a_k, panel_start, c_start, c_row, k, accumulate]
         # dispatch on the shape: a switch over 64 * rows + vectors
         done = builder.append_basic_block("tile.done")
-        shape = builder.add(builder.mul(rows, _INDEX(64)), vectors)
+        shape = builder.add(builder.mul(rows, I64(64)), vectors)
         choose = builder.switch(shape, done)
         for r in range(1, MR + 1):
             for v in {1, TARGET.vectors}:
                 block = builder.append_basic_block(f"tile.{r}x{v}")
-                choose.add_case(_INDEX(r * 64 + v), block)
+                choose.add_case(I64(r * 64 + v), block)
                 with builder.goto_block(block):
                     builder.call(_tile_function(builder.module, kind, r, v), passed)
                     builder.branch(done)

@@ -1,13 +1,11 @@
 """Public kernels of the CPU, the `fastrnn.kernels.backend.Backend` of this device."""
 
+from .activations import tanh_backward, tanh_forward
 from .barrier import BARRIER, abort, barriers
 from .disk_cache import kernel_folder
-from .dropout import dropout
-from .embedding import embedding_backward, embedding_forward
+from .embedding import embedding_backward, embedding_forward, table_backward, table_forward
 from .generate import generate
 from .gru import GRU, SimplifiedGRU
-from .input_table import table_backward, table_forward
-from .linear import linear_backward, tanh_backward, tanh_forward
 from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
@@ -15,6 +13,7 @@ from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_s
 from .output_losses import (
     bias_backward,
     binary_cross_entropy,
+    linear_backward,
     log_softmax,
     output_forward,
     output_loss,
@@ -24,7 +23,7 @@ from .output_losses import (
 from .packing import pack, packed_size, panels
 from .recurrence import layer_backward, layer_forward
 from .rnn import ReluRNN, TanhRNN
-from .sequence_ops import gather, gather_add, join, pool_backward, pool_sequence, split
+from .sequence_ops import dropout, gather, gather_add, join, pool_backward, pool_sequence, split
 from .target import TARGET
 from .thread_pool import Pool, default_threads
 from .weight_gradient import layer_gradient, weight_gradient
@@ -88,6 +87,7 @@ __all__ = [
     "zeros",
 ]  # fmt: skip
 
+# the cells that this device runs, by their names in `fastrnn.cells`
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
 TASKS = True  # whether supervised tasks run on this device
 KERNELS = kernel_folder()  # folder of cached kernels, or None

@@ -1,5 +1,7 @@
-"""Output layer and losses, forward and backward in one pass, for a range of batch rows. All losses
-are in nats.
+"""Linear output layers and losses, forward and backward, for a range of batch rows. All losses are
+in nats.
+
+    linear layer             z = W x + b           dx = W^T dz        dW: `weight_gradient`
 
     softmax cross-entropy    p = softmax(z)    loss = -log p[target]                    dz = p - onehot(target)
     squared error                              loss = (z - y)^2 / 2                     dz = z - y
@@ -26,6 +28,7 @@ def softmax_cross_entropy(z, target, scale):
         for v in range(z.size):
             z[v] = zero
         return zero
+    # three passes over V numbers, which stay in the L1 cache for usual vocabularies
     highest = z[0]
     for v in range(z.size):
         highest = z[v] if z[v] > highest else highest
@@ -37,6 +40,7 @@ def softmax_cross_entropy(z, target, scale):
         total += e
     # NaN among the logits reaches the loss through the sum, infinity through highest - at_target
     loss = z.dtype.type(math.log(total)) + (highest - at_target)
+    # z holds e^(z - max) now; p - onehot(target), times scale
     factor = scale / total
     for v in range(z.size):
         z[v] *= factor
@@ -55,6 +59,7 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
     """`output_forward` with working memory from `product_memory`."""
     T, B, V = logits.shape
     H = y.shape[2]
+    # the product adds to the bias, so no second pass over the logits is needed
     z = flat(logits)
     for t in range(T):
         for b in range(row_lo, row_hi):
@@ -78,6 +83,7 @@ def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
         row_lo: First row.
         row_hi: End of the rows.
     """
+    # the longer of the two products' rows: H forward, V backward
     memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (row_hi - row_lo))
     _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory)
 
@@ -108,6 +114,20 @@ def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
             to_dy = StepBlock(dy_flat, at * H, B * H, H)
             from_z = StepBlock(z, at * V, B * V, V)
             multiply(to_dy, from_z, PackedMatrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
+
+
+@kernel
+def linear_backward(dz, w, dx, row_lo, row_hi):
+    """dx (T, B, F) of rows row_lo..row_hi from dz (T, B, K) and w (K, F), the packed transpose of
+    the forward weight:  dx = W^T dz.
+    """
+    T, B, K = dz.shape
+    F = dx.shape[2]
+    memory = product_memory(dx, w, K, T * (row_hi - row_lo))
+    # dx[:, rows] = dz[:, rows] W
+    from_dz = StepBlock(flat(dz), row_lo * K, B * K, K)
+    to_dx = StepBlock(flat(dx), row_lo * F, B * F, F)
+    multiply(to_dx, from_dz, PackedMatrix(w, K, F), T, row_hi - row_lo, 0, memory)
 
 
 @kernel
@@ -171,6 +191,7 @@ def log_softmax(z, row_lo, row_hi):
             total = z.dtype.type(0)
             for k in range(K):
                 total += exp(row[k] - highest)
+            # log p = z - max - log(sum of e^(z - max))
             subtracted = highest + z.dtype.type(math.log(total))
             for k in range(K):
                 row[k] -= subtracted

@@ -7,86 +7,116 @@ row-major (k, NR):
 
 The last panel is a single vector wide if that is enough, else NR, and is padded with zeros. An
 element holds one k or a pair of k in one or three parts (see `packed_formats`); ``units`` counts
-elements.
+elements. A function without a body is implemented by the one below it, for the format of its array.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from .bfloat16 import PARTS, as_element, fill_pair_parts, fill_pairs, subtract_bfloat16, to_bfloat16, to_pair
 from .jit import device_function, kernel, specialize
-from .packed_formats import row_pairs
+from .packed_formats import (
+    PAIRS,
+    as_element,
+    by_format,
+    fill_pair_parts,
+    fill_pairs,
+    format_of,
+    packed_format,
+    row_pairs,
+    subtract_bfloat16,
+    to_bfloat16,
+    to_pair,
+)
 from .target import TARGET
 from .transpose import SIDE, transpose
 
-PAIRS = 16 if TARGET.amx else 1  # pairs of k are padded with zeros to a multiple of this: the depth of an AMX tile
+VECTORS = TARGET.vectors  # NR in vectors
+_VECTOR_BYTES = TARGET.bytes_
 _LINE = 16  # rows and columns transposed together: a square that stays in the L1 cache
+
+
+def panels(n: int, dtype: np.dtype[Any]) -> int:
+    """Number of micro-panels of a packed matrix with n columns."""
+    return -(-n // TARGET.panel(_summed_bits(dtype)))
+
+
+def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
+    """Number of elements of a packed (k, n) matrix, with padding."""
+    packed = packed_format(dtype)
+    lanes = TARGET.lanes(_summed_bits(dtype))
+    wide = TARGET.panel(_summed_bits(dtype))
+    left = n % wide  # columns of the last, narrower panel
+    depth = -(-k // (2 * PAIRS)) * PAIRS * packed.parts if packed.is_paired else k
+    return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
+
+
+def _summed_bits(dtype: np.dtype[Any]) -> int:
+    """Bits of the sums of products of such elements: a vector holds one sum per column."""
+    return packed_format(dtype).accumulator.itemsize * 8
 
 
 def units(packed, k):
     """Elements of a column of ``packed`` that k numbers take, with padding."""
 
 
+@specialize(units)
+def _units(packed, k):
+    parts_each = format_of(packed).parts
+
+    def single(packed, k):
+        return k
+
+    def groups(packed, k):
+        # whole groups of PAIRS pairs, each in every part
+        return (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS * parts_each
+
+    return by_format(packed, single, groups, groups)
+
+
 def k_per_element(packed):
     """Neighbouring k in one element of ``packed``: 2 for pairs of bfloat16, else 1."""
+
+
+@specialize(k_per_element)
+def _k_per_element(packed):
+    return by_format(packed, lambda packed: 1, lambda packed: 2, lambda packed: 2)
 
 
 def element_row(packed, k):
     """Row of the element that holds the even k; of three parts, the first."""
 
 
+@specialize(element_row)
+def _element_row(packed, k):
+    parts_each = format_of(packed).parts
+
+    def in_groups(packed, k):
+        # the other parts of a group of PAIRS pairs lie between it and the next group
+        return k // (2 * PAIRS) * parts_each * PAIRS + k % (2 * PAIRS) // 2
+
+    return by_format(packed, lambda packed, k: k, lambda packed, k: k // 2, in_groups)
+
+
+@device_function
+def lanes_of(array):
+    """Sums per vector for elements of this array; bfloat16 is summed in float32."""
+    return _VECTOR_BYTES // max(array.itemsize, 4)
+
+
+@device_function
+def panel_vectors(n, column, lanes):
+    """Width in vectors of the micro-panel that starts at ``column`` of n."""
+    return 1 if n - column <= lanes else VECTORS
+
+
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
 
-def square_size(packed):
-    """Columns n and numbers k that `fill_square` takes."""
-
-
-def fill_square(packed, at, width, n, k, source, from_at, row):
-    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie
-    ``row`` apart.
-    """
-
-
-def fill_row(packed, at, width, k, source, first_at, second_at, count):
-    """Row k of the panel at ``at`` from source[first_at:]; for pairs also row k + 1 from
-    source[second_at:].
-
-    ``second_at`` is negative if there is no row k + 1.
-    """
-
-
-def pack_row(packed, at, source, from_at, k):
-    """Convert a row of A, k numbers of a flat array, to the pairs that match a B of pairs."""
-
-
-@specialize(units)
-def _units(packed, k):
-    if packed.dtype == types.uint32:
-        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS * PARTS
-    if packed.dtype == types.int32:
-        return lambda packed, k: (k + 2 * PAIRS - 1) // (2 * PAIRS) * PAIRS
-    return lambda packed, k: k
-
-
-@specialize(k_per_element)
-def _numbers_in(packed):
-    return (lambda packed: 2) if packed.dtype in (types.int32, types.uint32) else (lambda packed: 1)
-
-
-@specialize(element_row)
-def _row_of(packed, k):
-    if packed.dtype == types.uint32:
-        return lambda packed, k: k // (2 * PAIRS) * PARTS * PAIRS + k % (2 * PAIRS) // 2
-    return (lambda packed, k: k // 2) if packed.dtype == types.int32 else (lambda packed, k: k)
-
-
 @specialize(fill_column)
 def _fill_column(packed, at, width, n, k, row):
-    def one_by_one(packed, at, width, n, k, row):
+    def single(packed, at, width, n, k, row):
         to = packed[at + k * width + n : at + (k + row.size) * width : width]
         for i in range(row.size):
             to[i] = as_element(packed, row[i])
@@ -109,16 +139,24 @@ def _fill_column(packed, at, width, n, k, row):
             to[i * width + apart] = to_pair(x, y)
             to[i * width + 2 * apart] = to_pair(subtract_bfloat16(x), subtract_bfloat16(y))
 
-    if packed.dtype == types.uint32:
-        return parts
-    return pairs if packed.dtype == types.int32 else one_by_one
+    return by_format(packed, single, pairs, parts)
+
+
+def square_size(packed):
+    """Columns n and numbers k that `fill_square` takes."""
 
 
 @specialize(square_size)
-def _square(packed):
-    if packed.dtype in (types.int32, types.uint32):
+def _square_size(packed):
+    if format_of(packed).is_paired:
         return lambda packed: (_LINE, 2 * _LINE)
-    return (lambda packed: (SIDE, SIDE)) if packed.dtype == types.float32 else (lambda packed: (_LINE, _LINE))
+    return (lambda packed: (SIDE, SIDE)) if _in_registers(packed) else (lambda packed: (_LINE, _LINE))
+
+
+def fill_square(packed, at, width, n, k, source, from_at, row):
+    """Columns n.. of the panel at ``at``, from k on, each from a row of a flat array; rows lie
+    ``row`` apart.
+    """
 
 
 @specialize(fill_square)
@@ -131,12 +169,25 @@ def _fill_square(packed, at, width, n, k, source, from_at, row):
     def in_registers(packed, at, width, n, k, source, from_at, row):
         transpose(packed, at + element_row(packed, k) * width + n, width, source, from_at, row)
 
-    return in_registers if packed.dtype in (types.float32, types.int32, types.uint32) else one_by_one
+    return in_registers if _in_registers(packed) else one_by_one
+
+
+def _in_registers(packed: Any) -> bool:
+    """Whether `transpose` can write this format: its elements have the 4 bytes of a float32."""
+    return format_of(packed).dtype.itemsize == 4
+
+
+def fill_row(packed, at, width, k, source, first_at, second_at, count):
+    """Row k of the panel at ``at`` from source[first_at:]; for pairs also row k + 1 from
+    source[second_at:].
+
+    ``second_at`` is negative if there is no row k + 1.
+    """
 
 
 @specialize(fill_row)
 def _fill_row(packed, at, width, k, source, first_at, second_at, count):
-    def one_by_one(packed, at, width, k, source, first_at, second_at, count):
+    def single(packed, at, width, k, source, first_at, second_at, count):
         to, numbers = packed[at + k * width : at + k * width + count], source[first_at : first_at + count]
         for i in range(numbers.size):
             to[i] = as_element(packed, numbers[i])
@@ -148,14 +199,17 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
         to = at + element_row(packed, k) * width
         fill_pair_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
 
-    if packed.dtype == types.uint32:
-        return parts
-    return pairs if packed.dtype == types.int32 else one_by_one
+    return by_format(packed, single, pairs, parts)
+
+
+def pack_row(packed, at, source, from_at, k):
+    """Convert a row of A, k numbers of a flat array, to the pairs that match a B of pairs."""
 
 
 @specialize(pack_row)
 def _pack_row(packed, at, source, from_at, k):
     def one_by_one(packed, at, source, from_at, k):
+        # the halves of a pair are neighbours, so a row of pairs is a row of bfloat16
         numbers, to = source[from_at : from_at + k], packed.view(np.uint16)[2 * at : 2 * (at + units(packed, k))]
         for i in range(numbers.size):
             to[i] = to_bfloat16(numbers[i])
@@ -175,42 +229,6 @@ def _pack_row(packed, at, source, from_at, k):
     return on_tiles if TARGET.amx else one_by_one
 
 
-VECTORS = TARGET.vectors  # NR in vectors
-_REGISTER = TARGET.bytes_
-
-
-def panels(n: int, dtype: np.dtype[Any]) -> int:
-    """Number of micro-panels of a packed matrix with n columns."""
-    return -(-n // TARGET.panel(_summed_bits(dtype)))
-
-
-def _summed_bits(dtype: np.dtype[Any]) -> int:
-    """Bits of the type of the sums of such elements; bfloat16 is summed in float32."""
-    return max(dtype.itemsize, 4) * 8
-
-
-def packed_size(k: int, n: int, dtype: np.dtype[Any]) -> int:
-    """Number of elements of a packed (k, n) matrix, with padding."""
-    lanes = TARGET.lanes(_summed_bits(dtype))
-    wide = TARGET.panel(_summed_bits(dtype))
-    left = n % wide  # columns of the last, narrower panel
-    parts = PARTS if dtype == np.uint32 else 1
-    depth = -(-k // (2 * PAIRS)) * PAIRS * parts if dtype in (np.int32, np.uint32) else k
-    return depth * (n - left + (0 if left == 0 else lanes if left <= lanes else wide))
-
-
-@device_function
-def lanes_of(array):
-    """Sums per vector for elements of this array."""
-    return _REGISTER // max(array.itemsize, 4)
-
-
-@device_function
-def panel_vectors(n, column, lanes):
-    """Width in vectors of the micro-panel that starts at ``column`` of n."""
-    return 1 if n - column <= lanes else VECTORS
-
-
 @kernel
 def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
     """Fill micro-panels start..stop of ``packed`` from a (R, C) matrix whose rows form gate blocks
@@ -221,6 +239,7 @@ def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
     columns), or its transpose if ``transposed``.
     """
     rows, columns = matrix.shape
+    # B is (k_size, n_size); `matrix` holds it as it is, or its transpose
     numbers = matrix.reshape(matrix.size)
     k_size = columns if transposed else rows
     n_size = rows if transposed else columns
@@ -232,9 +251,13 @@ def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
         filled = min(width, n_size - column)
         # the panel begins after all columns before it
         at = units(packed, k_size) * column
+        # columns beyond n: the micro-kernel multiplies them too, and what memory held could be subnormal,
+        # which is slow
         if filled < width:
             packed[at : at + units(packed, k_size) * width] = 0
         if transposed:
+            # column n of B is a row of the matrix: squares, as reading row by row would touch another line of
+            # the panel for every number
             some, deep = square_size(packed)
             for n0 in range(0, filled, some):
                 last = min(n0 + some, filled)
@@ -249,6 +272,7 @@ def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
                             r = gate_order[(column + n) // gate_rows] * gate_rows + (column + n) % gate_rows
                             fill_column(packed, at, width, n, k0, matrix[r, k0 : min(k0 + deep, k_size)])
         else:
+            # row k of B is a row of the matrix: copied as it is; for pairs rows k and k + 1 are interleaved
             for k in range(0, k_size, step):
                 first = (gate_order[k // gate_rows] * gate_rows + k % gate_rows) * columns + column
                 second = -1

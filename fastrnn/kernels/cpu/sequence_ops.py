@@ -1,11 +1,49 @@
-"""Reversal, joining and pooling of padded sequences, for a range of batch rows.
+"""Operations on sequences between and after recurrent layers: dropout, and reversal, joining and
+pooling of padded sequences, for a range of batch rows.
+
+Dropout is inverted: out = x / keep with probability ``keep``, else 0 (Srivastava et al. 2014). Its
+mask is a function of (key, position), so none is stored for the backward pass. The random bits are
+MurmurHash3's 32-bit finaliser of the position mixed with the key.
 
 ``reversal`` (T, B) is the source step of each step when each row is reversed within its own length;
 it is its own inverse. Rows are right-aligned: a row of length n occupies steps T-n to T-1.
 """
 
+import numpy as np
+
 from .blocks import copy
-from .jit import kernel
+from .jit import device_function, kernel
+
+
+@device_function
+def _hash(n, key):
+    """32 random bits of position ``n`` (uint32) under ``key`` (uint32)."""
+    x = np.uint32(n * np.uint32(0x9E3779B1)) ^ key
+    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    x = np.uint32((x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return x ^ (x >> np.uint32(16))
+
+
+@kernel
+def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
+    """Rows row_lo..row_hi of out (T, B, H) = dropout of x; out may be x.
+
+    ``key``: uint32; ``keep``: probability that a unit is kept. x holds rows ``begin``.. of a batch
+    of ``batch`` rows, and gets the masks of these rows: the mask does not depend on how the batch
+    is divided among processes.
+    """
+    T, _, H = x.shape
+    # an integer to compare with: the same mask on every device, whatever its floating point
+    threshold = np.uint32(keep * 4294967295.0)
+    zero, factor = x.dtype.type(0), x.dtype.type(1 / keep)
+    for t in range(T):
+        for b in range(row_lo, row_hi):
+            to, row = out[t, b], x[t, b]
+            # position of unit 0 in the whole batch, as in a (T, batch, H) array
+            first = np.uint32((t * batch + begin + b) * H)
+            for j in range(H):
+                kept = _hash(np.uint32(first + np.uint32(j)), key) <= threshold
+                to[j] = row[j] * factor if kept else zero
 
 
 @kernel
@@ -45,6 +83,7 @@ def split(dforward, dbackward, dy, reversal, row_lo, row_hi):
     T, _, H = dforward.shape
     for t in range(T):
         for b in range(row_lo, row_hi):
+            # `reversal` is its own inverse, so the gradient is gathered by the same indices
             copy(dforward[t, b], 0, dy[t, b], 0, H)
             copy(dbackward[t, b], 0, dy[reversal[t, b], b], H, H)
 
@@ -78,6 +117,7 @@ def pool_backward(dy, dout, lengths, half, row_lo, row_hi):
     for b in range(row_lo, row_hi):
         first, row = T - lengths[b], dout[0, b]
         part = dy.dtype.type(1 / lengths[b])
+        # padding gets no gradient, and the row's own steps are added to below
         dy[:, b] = 0
         if row.size == 2 * W:
             for t in range(first, T):

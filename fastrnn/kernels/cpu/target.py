@@ -17,7 +17,10 @@ from numba.core import config
 
 from ...os_compat import read_sysctl
 
+# LLVM does not disable these with AVX, although their instructions are encoded as AVX's are
 _NEED_AVX = {"f16c", "fma", "fma4", "sha512", "sm3", "sm4", "vaes", "vpclmulqdq", "xop"}
+
+TILE = 16  # rows, pairs and columns of a full AMX tile
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def arm_has_bfloat16(root: Path = Path("/")) -> bool:
     return bool(cores) and all("bf16" in core.split() for core in cores)
 
 
-def _amx_permitted() -> bool:
+def _request_amx() -> bool:
     """Ask Linux for permission to use the tile registers; False if refused.
 
     `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`: Documentation/arch/x86/xstate.rst of the
@@ -120,9 +123,12 @@ def host_target() -> Target:
     16.
     """
     features = enabled_features()
+    # MR x NR in vectors: all sums in registers, with a few left for A and B. 6 x 4 take 24 of 32 registers
+    # and multiply 24 times for 10 loads; 6 x 2 take 12 of 16 and multiply 12 times for 8.
     if "avx512f" in features:
         dot = "avx512bf16" in features
-        amx = dot and "amx-bf16" in features and _amx_permitted()
+        # AMX needs Linux's permission for each process: its registers make a thread's saved state 8 KB larger
+        amx = dot and "amx-bf16" in features and _request_amx()
         return Target("AVX-512 and AMX" if amx else "AVX-512", 64, 6, 4, dot, amx)
     if "avx2" in features and "fma" in features:
         return Target("AVX2", 32, 6, 2)

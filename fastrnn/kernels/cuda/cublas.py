@@ -61,6 +61,7 @@ class Cublas:
             accumulate: Whether to add to C.
             as_bfloat16: Whether the factors may be rounded to bfloat16; float32 only.
         """
+        # alpha and beta: cuBLAS reads them from the host's memory before the call returns
         one = np.ones(1, dtype)
         beta = np.full(1, accumulate, dtype)
         alpha_at, beta_at = one.ctypes.data, beta.ctypes.data

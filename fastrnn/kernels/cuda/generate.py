@@ -1,6 +1,6 @@
 """Sampling of a sequence of tokens: forward one step, sample, feed back.
 
-A block samples the token of a batch row with the algorithm of `fastrnn.kernels.cpu.generate`; its
+A block samples the token of a batch row with the algorithm of `fastrnn.kernels.sampling_math`; its
 threads share the vocabulary. Only the random numbers and the tokens are copied between host and
 device.
 """
@@ -10,32 +10,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .bfloat16 import bits_of
+from ..arguments import SamplingSettings
+from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
 from .jit import SIMULATED, cuda, device, kernel, launch
 from .memory import copy_state, to_device, to_host, zeros
 from .output_losses import output_forward
+from .packing import bits_of
 from .recurrence import layer_forward
 from .reductions import add_up
 from .target import REDUCING
 
-_LARGE = 1e38  # bound of 1 / temperature, which may overflow
-_NEGLIGIBLE = np.float32(-80)  # below, e**x is negligible beside the most likely token's e**0
-_MOST_BITS = 0x7FFFFFFF  # the sign bit is 0
 _MOST_BLOCKS = 1 if SIMULATED else 1 << 16
 
 
-class Params(NamedTuple):
-    """See `fastrnn.kernels.cpu.generate.sample_token`: two numbers of float64, an integer, float64."""
+class Weights(NamedTuple):
+    """Unnormalised probabilities of the tokens of one row, and how a block adds up numbers.
 
-    temperature: Any
-    top_k: Any
-    top_p: Any
-    min_p: Any
+    Args:
+        p: (V,) float32, not negative. Thread ``me`` reads and writes tokens me, me + REDUCING, ...
+        shared: (REDUCING,) float64 in shared memory.
+        me: Number of the thread.
+    """
+
+    p: Any
+    shared: Any
+    me: Any
 
 
 @device
 def _total(shared, me, value):
     """Return the sum of ``value`` over the block, to all its threads."""
+    # through shared memory in a fixed order, so that all runs sample the same tokens
     shared[me] = value
     add_up(shared, me)
     total = shared[0]
@@ -56,6 +61,7 @@ def _first_largest(logits, shared, indices, me):
     half = REDUCING // 2
     while half > 0:
         if me < half:
+            # of equal logits the smaller index, as a search from the front would find
             value, other = shared[me], shared[me + half]
             if other > value or (other == value and indices[me + half] < indices[me]):
                 shared[me] = other
@@ -68,36 +74,47 @@ def _first_largest(logits, shared, indices, me):
 
 
 @device
-def _find_threshold(p, shared, me, count, mass):
-    """Return the largest bit pattern t such that the numbers with bits >= t are at least ``count``
-    and sum to at least ``mass``. Non-negative floats are ordered like their bits.
-    """
-    low, high = 0, _MOST_BITS
-    while low < high:
-        middle = (low + high + 1) // 2
-        kept, held = 0.0, 0.0
-        for v in range(me, p.size, REDUCING):
-            if bits_of(p[v]) >= middle:
-                kept += 1.0
-                held += p[v]
-        kept = _total(shared, me, kept)
-        held = _total(shared, me, held)
-        if kept >= count and held >= mass:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _hold_from(work, least):
+    """Number and sum of the probabilities with bits >= ``least``."""
+    kept, held = 0.0, 0.0
+    for v in range(work.me, work.p.size, REDUCING):
+        if bits_of(work.p[v]) >= least:
+            kept += 1.0
+            held += work.p[v]
+    # every thread gets the totals, so all of them take the same branches afterwards
+    return _total(work.shared, work.me, kept), _total(work.shared, work.me, held)
 
 
 @device
-def _zero_below(p, shared, me, least):
-    """Zero the numbers with bits below ``least``; return the sum of the rest."""
+def _zero_below(work, least):
+    """Zero the probabilities with bits below ``least``; return the sum of the rest."""
     held = 0.0
-    for v in range(me, p.size, REDUCING):
-        if bits_of(p[v]) < least:
-            p[v] = np.float32(0)
-        held += p[v]
-    return _total(shared, me, held)
+    for v in range(work.me, work.p.size, REDUCING):
+        if bits_of(work.p[v]) < least:
+            work.p[v] = np.float32(0)
+        held += work.p[v]
+    return _total(work.shared, work.me, held)
+
+
+@device
+def _zero_small(work, least):
+    """Zero the probabilities below ``least``; return the sum of the rest."""
+    held = 0.0
+    for v in range(work.me, work.p.size, REDUCING):
+        work.p[v] = work.p[v] if work.p[v] >= least else np.float32(0)
+        held += work.p[v]
+    return _total(work.shared, work.me, held)
+
+
+@device
+def _exp(x):
+    return np.float32(math.exp(x))
+
+
+_scale_of = device(scale_of)
+_weight = device(softmax_weight(_exp))
+_find_threshold = device(threshold_search(_hold_from))
+_truncate = device(truncation(_find_threshold, _zero_below, _zero_small))
 
 
 @device
@@ -130,7 +147,7 @@ def _pick(p, shared, me, target, best):
 
 
 @kernel
-def _sample_tokens(logits, p, uniforms, n, params, tokens):
+def _sample_tokens(logits, p, uniforms, n, settings, tokens):
     """tokens[n, b] from logits (1, B, V) and uniforms[n, b]; p (B, V) float32 is working memory."""
     _, B, V = logits.shape
     shared = cuda.shared.array(REDUCING, np.float64)
@@ -138,34 +155,22 @@ def _sample_tokens(logits, p, uniforms, n, params, tokens):
     me = cuda.threadIdx.x
     for b in range(cuda.blockIdx.x, B, cuda.gridDim.x):
         token = _first_largest(logits[0, b], shared, indices, me)
-        if params.temperature > 0:
-            # softmax without its normalisation: the maximum becomes 1
+        if settings.temperature > 0:
             highest = logits[0, b, token]
-            scale = np.float32(min(1 / params.temperature, _LARGE))
+            scale = _scale_of(settings.temperature)
             held = 0.0
             for v in range(me, V, REDUCING):
-                exponent = np.float32(logits[0, b, v] - highest) * scale
-                p[b, v] = np.float32(math.exp(exponent)) if exponent > _NEGLIGIBLE else np.float32(0)
+                p[b, v] = _weight(logits[0, b, v], highest, scale)
                 held += p[b, v]
             total = _total(shared, me, held)
-
-            if 0 < params.top_k < V:
-                total = _zero_below(p[b], shared, me, _find_threshold(p[b], shared, me, params.top_k, 0.0))
-            if params.top_p < 1:
-                total = _zero_below(p[b], shared, me, _find_threshold(p[b], shared, me, 1, params.top_p * total))
-            if params.min_p > 0:
-                held = 0.0
-                for v in range(me, V, REDUCING):
-                    p[b, v] = p[b, v] if p[b, v] >= params.min_p else np.float32(0)
-                    held += p[b, v]
-                total = _total(shared, me, held)
+            total = _truncate(Weights(p[b], shared, me), total, settings)
             token = _pick(p[b], shared, me, uniforms[n, b] * total, token)
         if me == 0:
             tokens[n, b] = token
 
 
 @kernel
-def _feed(ids, tokens, n):
+def _feed_tokens(ids, tokens, n):
     """ids[0] = tokens[n]."""
     for b in range(cuda.grid(1), ids.shape[1], cuda.gridsize(1)):
         ids[0, b] = tokens[n, b]
@@ -180,19 +185,22 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
     here, random = to_device(tokens), to_device(uniforms)
     temperature, top_k, top_p, min_p = settings
-    params = Params(float(temperature), int(top_k), float(top_p), float(min_p))
+    # of fixed types: another type would compile the kernel once more
+    settings = SamplingSettings(float(temperature), int(top_k), float(top_p), float(min_p))
     ids = layers[0].inputs.ids
     outputs = [layer.cell.h[1:] for layer in layers]
     for n in range(tokens.shape[0]):
         x = nothing
+        # launches are asynchronous: the host runs ahead and never waits inside this loop
         for layer, y in zip(layers, outputs, strict=True):
             layer_forward(layer.cell, layer.inputs._replace(x=x), layer.weights, none, nowhere, 0, B)
             x = y
         if n >= given:
             output_forward(outputs[-1], w_out, b_out, logits, 0, B)
-            _sample_tokens[min(B, _MOST_BLOCKS), REDUCING](logits, p, random, n, params, here)
+            _sample_tokens[min(B, _MOST_BLOCKS), REDUCING](logits, p, random, n, settings, here)
+        # the state after the step is the initial state of the next: h[0] = h[1]
         for layer in layers:
             copy_state(layer.cell.h, 0, layer.cell.h, 1, 0, B)
             copy_state(layer.cell.c, 0, layer.cell.c, 1, 0, B)
-        launch(_feed, B, ids, here, n)
+        launch(_feed_tokens, B, ids, here, n)
     tokens[...] = to_host(here)

@@ -1,7 +1,6 @@
-"""How kernels are compiled for NVIDIA's GPUs: the one place where `numba.cuda` is imported.
+"""Decorators for kernels on NVIDIA's GPUs; `numba.cuda`, of the package numba-cuda, is imported here.
 
-`numba-cuda` brings it; what is used here is what its successor has too. With NUMBA_ENABLE_CUDASIM=1
-the same kernels run in Python threads, slowly, without a GPU.
+With NUMBA_ENABLE_CUDASIM=1 the same kernels run in Python threads, slowly, without a GPU.
 """
 
 import warnings
@@ -15,7 +14,7 @@ with warnings.catch_warnings():  # what NumPy tells numba-cuda is not for our us
     warnings.simplefilter("ignore", DeprecationWarning)
     from numba import cuda
 
-__all__ = ["SIMULATED", "cooperative", "cuda", "device", "kernel", "launch", "missing"]
+__all__ = ["SIMULATED", "cooperative", "cuda", "device", "kernel", "launch", "why_unavailable"]
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM) if hasattr(cuda, "config") else False
 if not SIMULATED:
@@ -25,8 +24,8 @@ _THREADS = 4 if SIMULATED else 256
 _MOST_BLOCKS = 1 if SIMULATED else 4096
 
 
-def missing() -> str | None:
-    """What keeps CUDA from working here, in one line; None if it works."""
+def why_unavailable() -> str | None:
+    """Why CUDA does not work on this machine, in one line; None if it does."""
     if SIMULATED or cuda.is_available():
         return None
     error = cuda.cuda_error()
@@ -44,6 +43,7 @@ def kernel(function: Callable[..., Any], **limits: Any) -> Any:
         return cuda.jit(function)
     if _FOLDER is None:
         return cuda.jit(**limits)(function)
+    # numba-cuda reads the folder from its configuration when it decorates, and has no argument for it
     others = cuda.config.CACHE_DIR  # of kernels that are not ours
     try:
         cuda.config.CACHE_DIR = str(_FOLDER)

@@ -1,4 +1,4 @@
-"""How a layer is divided among the blocks and threads of a cooperative launch.
+"""How a layer is divided among the blocks and threads of a cooperative launch, and the launch.
 
 A block has some units and some batch rows for a whole window and keeps the units' recurrent weights
 in its shared memory (`persistent_matmul`). All blocks must be resident at once, since they wait for
@@ -10,10 +10,11 @@ The estimate has never been compared with a measurement on a card.
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import BackendError
-from .target import AHEAD, TARGET, Target
+from .jit import SIMULATED
+from .target import AHEAD, SHARED_WITHOUT_OPT_IN, TARGET, Target
 
 _COLUMNS = 4  # most sums of one row in a thread, gates times units: more would leave the registers
 # Bytes of shared memory that CUDA takes for itself in each block, and the granularity in which a
@@ -27,6 +28,12 @@ _SCHEDULERS = 4  # of a multiprocessor
 _WARPS_FOR_LATENCY = 2  # of a scheduler: one warp alone waits for its reads
 _OVERHEAD = 1.5  # instructions for each multiply-add or load of the inner loop, counted in its SASS
 _REFILL = 4  # cost of a weight that is read anew, relative to a state: its reads coalesce poorly
+
+# Of each kernel, the launches (blocks, threads, bytes of shared memory) that are known to fit, and the
+# most shared memory that has been allowed. Kernels are kept by the caches of `recurrence`, so their
+# ids stay theirs.
+_fitting: set[tuple[int, int, int, int]] = set()
+_allowed: dict[int, int] = {}
 
 
 class Tiling(NamedTuple):
@@ -117,10 +124,13 @@ def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target:
 
 def _plans(layer: _Layer, target: Target) -> Iterator[LaunchPlan]:
     """Plans whose blocks are all resident at once; preferred first among equals."""
+    # a power of 2 that the batch fills: a weight that is read serves so many rows
     rows_per_thread = min(target.rows, 1 << layer.batch.bit_length() - 1)
     row_groups = -(-layer.batch // rows_per_thread)
     most_threads = [target.threads >> n for n in range(3) if target.threads >> n >= target.warp]
     row_parts = [1 << n for n in range(row_groups.bit_length())]
+    # every way to divide rows and units over the multiprocessors: some tens of plans, tried once for a
+    # shape of layer
     for units_per_thread, most, parts in product(units_together(layer.gates), most_threads, row_parts):
         rows = -(-row_groups // parts) * rows_per_thread
         row_blocks = -(-layer.batch // rows)
@@ -156,6 +166,7 @@ def _fit(
     padding = k_split % target.warp
     together = max(k_split * AHEAD, target.warp)
     exchange = rows_per_thread * (threads + 1)
+    # what one of ``resident`` blocks may take of a multiprocessor's shared memory, in numbers
     available = min(target.block_shared, target.shared // resident // _GRAIN * _GRAIN - _TAKEN) // layer.itemsize
     columns = units * layer.gates
     unit_groups = units // units_per_thread
@@ -181,12 +192,14 @@ def _cycles(plan: LaunchPlan, layer: _Layer, target: Target) -> float:
     """Return the estimated cycles of one step: arithmetic, reads of states, and of weights."""
     tiling = plan.tiling
     resident = _blocks_per_multiprocessor(plan.blocks, target)
+    # a block with more items than threads takes them in turns
     turns = -(-tiling.items // plan.threads)
     columns = plan.units_per_thread * layer.gates
     rows = plan.rows_per_thread
 
     instructions = _OVERHEAD * layer.depth / plan.k_split * (rows * columns + rows + columns)
     instructions += columns * (rows + plan.k_split)  # the exchange
+    # a scheduler issues one instruction a cycle for all its warps
     warps = max(resident * plan.threads / target.warp / _SCHEDULERS, _WARPS_FOR_LATENCY)
     states = resident * tiling.rows * layer.depth * layer.itemsize / _L2_BYTES_PER_CYCLE
     weights = 0.0
@@ -194,3 +207,47 @@ def _cycles(plan: LaunchPlan, layer: _Layer, target: Target) -> float:
         weights = _REFILL * resident * turns * tiling.units * layer.gates * layer.depth * layer.itemsize
         weights /= _L2_BYTES_PER_CYCLE
     return turns * instructions * warps + states + weights
+
+
+def launch_cooperative(compiled: Any, plan: LaunchPlan, *args: Any) -> None:
+    """Launch a `jit.cooperative` kernel with these arguments and, last, the plan's tiling.
+
+    Raises:
+        BackendError: The blocks of the plan cannot all be resident at once.
+    """
+    args = (*args, plan.tiling)
+    if not SIMULATED:
+        _prepare(compiled, plan, args)
+    compiled[plan.blocks, plan.threads, 0, plan.shared](*args)
+
+
+def _prepare(compiled: Any, plan: LaunchPlan, args: tuple[Any, ...]) -> None:
+    """Compile, allow the block its shared memory, and check that the grid fits; once for a plan."""
+    launch = (id(compiled), plan.blocks, plan.threads, plan.shared)
+    if launch in _fitting:
+        return
+    kernel = compiled.compile(tuple(compiled.typeof_pyval(arg) for arg in args))
+    # A smaller plan must not take from a larger one of the same kernel what it was allowed.
+    if plan.shared > _allowed.get(id(compiled), SHARED_WITHOUT_OPT_IN):
+        allow_shared_memory(kernel, plan.shared)
+        _allowed[id(compiled)] = plan.shared
+    fitting = kernel.max_cooperative_grid_blocks(plan.threads, plan.shared)
+    if fitting < plan.blocks:
+        raise BackendError(
+            f"{TARGET.name} can run {fitting} blocks of this layer at once, but it needs {plan.blocks}; "
+            "use fewer --hidden, or --device cpu"
+        )
+    _fitting.add(launch)
+
+
+def allow_shared_memory(kernel: Any, size: int) -> None:
+    """Let the blocks of a compiled kernel have ``size`` bytes of dynamic shared memory.
+
+    CUDA refuses a launch with more than 48 KiB without this, and numba-cuda has no option for it.
+    """
+    from cuda.bindings import driver as binding
+    from numba.cuda.cudadrv.driver import driver
+
+    function = kernel._codelibrary.get_cufunc()
+    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    driver.cuKernelSetAttribute(attribute, size, function.handle, function.device.id)

@@ -18,6 +18,7 @@ from .jit import cuda, kernel, launch
 Array = Any
 
 
+# (id of the array, name of the view) -> view; entries go when their array is freed
 _views: dict[tuple[int, str], Array] = {}
 
 
@@ -56,6 +57,7 @@ def copy(to: Array, values: Any) -> None:
         launch(_fill, to.size, flat(to), to.dtype.type(values), 0, to.size)
     elif is_here(values) and values.shape == to.shape and values.dtype == to.dtype:
         launch(_copy, to.size, flat(to), flat(values))
+    # the other cases: from the host, or of another shape or type
     elif to.size:
         if not is_here(values):
             values = np.ascontiguousarray(np.broadcast_to(values, to.shape), to.dtype)
@@ -72,6 +74,7 @@ def copy_state(to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> No
 
 def clear(array: Array, lo: int, hi: int) -> None:
     """array[lo:hi] = 0."""
+    # rows of any number of dimensions, as numbers of the flat array
     width = array.size // max(1, array.shape[0])
     launch(_fill, (hi - lo) * width, flat(array), array.dtype.type(0), lo * width, hi * width)
 

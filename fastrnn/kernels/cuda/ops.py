@@ -1,23 +1,26 @@
 """Public kernels of the GPU, the `fastrnn.kernels.backend.Backend` of this device.
 
-Kernels that only supervised tasks use are not implemented.
+Kernels that only supervised tasks use are not implemented. A GPU has its own threads: one host thread
+launches every kernel for all rows and units, so the pool and the barriers of this device do nothing.
 """
 
-from .barrier import BARRIER, abort, barriers
-from .dropout import dropout
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..cpu.thread_pool import Part
+from .cells import GRU, LSTM, ReluRNN, SimplifiedGRU, TanhRNN
+from .embedding import table_backward, table_forward
 from .generate import generate
-from .gru import GRU, SimplifiedGRU
-from .input_table import table_backward, table_forward
-from .lstm import LSTM
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
 from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
 from .output_losses import bias_backward, output_forward, output_loss
 from .packing import pack, packed_size, panels
 from .recurrence import layer_backward, layer_forward
-from .rnn import ReluRNN, TanhRNN
+from .sequence_ops import dropout
 from .target import TARGET
-from .thread_pool import Pool
 from .weight_gradient import layer_gradient, weight_gradient
 
 __all__ = [
@@ -64,6 +67,27 @@ __all__ = [
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
-TASKS = False  # whether the labelled tasks run here
-KERNELS = None  # where compiled kernels are kept: numba-cuda knows
-PROCESSES = False  # whether many processes may train one model here
+TASKS = False  # whether supervised tasks run on this device
+KERNELS = None  # numba-cuda has its own cache of compiled kernels
+PROCESSES = False  # whether several processes can train one model on this device
+BARRIER = False  # no host thread waits for another
+
+
+def barriers(threads: int) -> np.ndarray[Any, Any]:
+    """See `fastrnn.kernels.cpu.barrier`."""
+    return np.zeros(threads, np.int64)
+
+
+def abort(counts: Any) -> None:
+    """Does nothing: no host thread waits."""
+
+
+class Pool:
+    """A single host thread launches the kernels; ``threads`` is ignored."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = 1
+
+    def together(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
+        """Call ``work`` for the only part."""
+        work(Part(0, 1))

@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 
+from .arguments import AdamWNumbers, ScaledNumbers
 from .jit import SIMULATED, cuda, kernel, launch
 from .reductions import add_up
 from .target import REDUCING
@@ -21,6 +22,7 @@ def _sums(kind):
     def sums_of_squares(g, sums):
         shared = cuda.shared.array(REDUCING, number)
         me = cuda.threadIdx.x
+        # thread ``me`` adds numbers me, me + REDUCING, ...; then the block adds its threads' sums
         for n in range(cuda.blockIdx.x, sums.size, cuda.gridDim.x):
             total = number(0)
             for i in range(n * BLOCK + me, min((n + 1) * BLOCK, g.size), REDUCING):
@@ -42,7 +44,8 @@ def sums_of_squares(g, sums, block_lo, block_hi):
 
 
 @kernel
-def _adamw(p, g, m, v, decay, scale, rate, step, root, b1, b2, rest1, rest2, epsilon):
+def _adamw(p, g, m, v, decay, numbers):
+    scale, rate, step, root, b1, b2, rest1, rest2, epsilon = numbers
     for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
         gradient = g[i] * scale
         first = b1 * m[i] + rest1 * gradient
@@ -57,11 +60,20 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     1e-8.
     """
     m, v = moments
-    scale, lr, beta1, beta2, correction1, correction2 = settings
     f = p.dtype.type
-    one, b1, b2 = f(1), f(beta1), f(beta2)
-    step, root = f(lr / correction1), f(1 / math.sqrt(correction2))
-    launch(_adamw, p.size, p, g, m, v, decay, f(scale), f(lr), step, root, b1, b2, one - b1, one - b2, f(1e-8))
+    b1, b2 = f(settings.beta1), f(settings.beta2)
+    numbers = AdamWNumbers(
+        scale=f(settings.scale),
+        rate=f(settings.lr),
+        step=f(settings.lr / settings.correction1),
+        root=f(1 / math.sqrt(settings.correction2)),
+        beta1=b1,
+        beta2=b2,
+        rest1=f(1) - b1,
+        rest2=f(1) - b2,
+        epsilon=f(1e-8),
+    )
+    launch(_adamw, p.size, p, g, m, v, decay, numbers)
 
 
 @kernel
@@ -92,7 +104,9 @@ def momentum(p, g, moments, decay, settings, block_lo, block_hi):
 
 
 @kernel
-def _scaled(p, g, v, decay, scale, rate, keep, rest, epsilon):
+def _divide_by_root(p, g, v, decay, numbers):
+    """The step of RMSprop and Adagrad, which differ in their numbers only."""
+    scale, rate, keep, rest, epsilon = numbers
     for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
         gradient = scale * g[i]
         second = keep * v[i] + rest * gradient * gradient
@@ -105,13 +119,15 @@ def rmsprop(p, g, moments, decay, settings, block_lo, block_hi):
     2012).
     """
     (v,) = moments
-    scale, lr, rho = settings
     f = p.dtype.type
-    launch(_scaled, p.size, p, g, v, decay, f(scale), f(lr), f(rho), f(1) - f(rho), f(1e-8))
+    rho = f(settings.decay_rate)
+    numbers = ScaledNumbers(f(settings.scale), f(settings.lr), rho, f(1) - rho, f(1e-8))
+    launch(_divide_by_root, p.size, p, g, v, decay, numbers)
 
 
 def adagrad(p, g, moments, decay, settings, block_lo, block_hi):
     """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011)."""
     (v,) = moments
     f = p.dtype.type
-    launch(_scaled, p.size, p, g, v, decay, f(settings.scale), f(settings.lr), f(1), f(1), f(1e-10))
+    numbers = ScaledNumbers(f(settings.scale), f(settings.lr), f(1), f(1), f(1e-10))
+    launch(_divide_by_root, p.size, p, g, v, decay, numbers)

@@ -8,9 +8,10 @@ from functools import cache
 
 import numpy as np
 
-from .bfloat16 import is_rounded, numbers
+from .arguments import Matrix, ProductShape
 from .jit import SIMULATED, cuda, kernel, launch
 from .matmul import multiply
+from .packing import numbers, uses_bfloat16
 from .reductions import add_up, sum_columns
 from .target import REDUCING
 
@@ -18,7 +19,8 @@ _MOST_BLOCKS = 1 if SIMULATED else 1 << 16
 
 
 @kernel
-def _put_bias(logits, bias):
+def _fill_with_bias(logits, bias):
+    """logits[t, b] = bias, to which the product is added."""
     _, B, V = logits.shape
     for i in range(cuda.grid(1), logits.size, cuda.gridsize(1)):
         k = i // V
@@ -29,9 +31,10 @@ def output_forward(y, w, bias, logits, row_lo, row_hi):
     """logits (T, B, V) from y (T, B, H), packed w (H, V) and bias (V,)."""
     T, B, V = logits.shape
     H = y.shape[2]
-    launch(_put_bias, logits.size, logits, bias)
-    from_y = (y, 0, H), (numbers(w), 0, V)
-    multiply((logits, 0, V), *from_y, T * B, V, H, True, as_bfloat16=is_rounded(w))
+    launch(_fill_with_bias, logits.size, logits, bias)
+    # logits += y W; rows are all (t, b)
+    shape = ProductShape(T * B, V, H, accumulate=True, transposed=False)
+    multiply(Matrix(logits, 0, V), Matrix(y, 0, H), Matrix(numbers(w), 0, V), shape, uses_bfloat16(w))
 
 
 def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
@@ -45,8 +48,9 @@ def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
     H = dy.shape[2]
     output_forward(y, w, bias, logits, row_lo, row_hi)
     _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, ids, scale, losses)
-    from_logits = (logits, 0, V), (numbers(w_back), 0, H)
-    multiply((dy, 0, H), *from_logits, T * B, H, V, False, as_bfloat16=is_rounded(w_back))
+    # dy = dlogits W^T
+    shape = ProductShape(T * B, H, V, accumulate=False, transposed=False)
+    multiply(Matrix(dy, 0, H), Matrix(logits, 0, V), Matrix(numbers(w_back), 0, H), shape, uses_bfloat16(w_back))
 
 
 @cache
@@ -64,6 +68,7 @@ def _softmax_cross_entropy(kind):
         for k in range(cuda.blockIdx.x, T * B, cuda.gridDim.x):
             t, b = k // B, k % B
             target = targets[t, b]
+            # the maximum: of each thread's tokens, then of the threads
             highest = logits[t, b, 0]
             for v in range(me, V, REDUCING):
                 highest = logits[t, b, v] if logits[t, b, v] > highest else highest
@@ -78,6 +83,7 @@ def _softmax_cross_entropy(kind):
             highest = shared[0]
             at_target = logits[t, b, max(target, 0)]
             cuda.syncthreads()
+            # z becomes e^(z - max); their sum over the block
             total = number(0)
             for v in range(me, V, REDUCING):
                 e = math.exp(logits[t, b, v] - highest)
@@ -87,6 +93,7 @@ def _softmax_cross_entropy(kind):
             add_up(shared, me)
             total = shared[0]
             cuda.syncthreads()
+            # gradient p - onehot(target), times scale; 0 for an ignored position
             for v in range(me, V, REDUCING):
                 gradient = logits[t, b, v] * (scale / total) - (scale if v == target else number(0))
                 logits[t, b, v] = gradient if target >= 0 else number(0)

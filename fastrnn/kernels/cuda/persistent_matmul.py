@@ -59,33 +59,46 @@ class Place(NamedTuple):
     unit: Any
 
 
-class Source(NamedTuple):
-    """The left factor of a product, a matrix (B, depth) inside a flat array.
+class Sizes(NamedTuple):
+    """Sizes that are compiled into a product, so that its loops over sums are unrolled into registers.
 
     Args:
-        array: The flat array.
-        first: Index of row 0, term 0.
-        row_stride: Distance of two rows.
+        number: NumPy type of the numbers.
+        gates: Columns of weights of a unit.
+        units_per_thread: Units of a group of threads.
+        rows_per_thread: Batch rows of a group of threads.
+        k_split: Threads of a group; each adds up every k_split-th term.
     """
 
-    array: Any
-    first: Any
-    row_stride: Any
+    number: Any
+    gates: int
+    units_per_thread: int
+    rows_per_thread: int
+    k_split: int
+
+    @property
+    def columns(self) -> int:
+        """Columns of weights of a group: a thread has as many sums of each row."""
+        return self.units_per_thread * self.gates
 
 
 @cache
 def product(kind, gates, units_per_thread, rows_per_thread, k_split):
     """Return the device functions ``load_weights``, ``locate`` and ``dot`` for numbers of this type.
 
-    In their arguments, ``tiling`` is a `launch_plan.Tiling`, ``memory`` the block's shared memory
-    and ``w`` (depth, gates * H) the packed weights as a flat array. All threads of a block must
-    call ``load_weights`` and ``dot`` together, as these wait for each other.
+    In their arguments, ``tiling`` is a `launch_plan.Tiling`, ``memory`` the block's shared memory,
+    ``w`` (depth, gates * H) the packed weights as a flat array, and ``source`` the left factor, a
+    `Matrix` (B, depth). All threads of a block must call ``load_weights`` and ``dot`` together, as
+    these wait for each other.
     """
-    number = np.dtype(kind).type
-    columns = units_per_thread * gates
-    partial_sums = columns * rows_per_thread
-    states_ahead = rows_per_thread * AHEAD
-    group_items = units_per_thread * rows_per_thread
+    sizes = Sizes(np.dtype(kind).type, gates, units_per_thread, rows_per_thread, k_split)
+    load_weights = _make_load_weights(sizes)
+    dot = _make_dot(sizes, load_weights, _make_accumulate(sizes), _make_exchange(sizes))
+    return load_weights, _make_locate(sizes), dot
+
+
+def _make_load_weights(sizes):
+    number, gates, units_per_thread, _, _ = sizes
 
     @device
     def load_weights(memory, w, k0, tiling):
@@ -110,9 +123,17 @@ def product(kind, gates, units_per_thread, rows_per_thread, k_split):
                 memory[to] = w[(k0 * gates + i) * tiling.hidden + unit] if exists else number(0)
         cuda.syncthreads()
 
+    return load_weights
+
+
+def _make_locate(sizes):
+    _, _, units_per_thread, rows_per_thread, k_split = sizes
+    group_items = units_per_thread * rows_per_thread
+
     @device
     def locate(first_item, tiling):
         """Return the `Place` of this thread in the turn that starts at ``first_item``."""
+        # the drawing from right to left: part, then group of units, then group of rows
         item = first_item + cuda.threadIdx.x
         part = item % k_split
         unit_groups = tiling.units // units_per_thread
@@ -128,13 +149,22 @@ def product(kind, gates, units_per_thread, rows_per_thread, k_split):
         has_item = part < group_items and row_in_block < tiling.rows and row >= row0 and unit < tiling.hidden
         return Place(group, part, readable, row if has_item else tiling.batch, unit)
 
+    return locate
+
+
+def _make_accumulate(sizes):
+    number, _, _, rows_per_thread, k_split = sizes
+    columns = sizes.columns
+    states_ahead = rows_per_thread * AHEAD
+
     @device
     def accumulate(acc, memory, source, place, k0, tiling):
         """acc[row, column] += this thread's part of terms k0 to k0 + k_resident."""
         states = cuda.local.array(states_ahead, number)
         row_stride = _U(source.row_stride)
         column_stride = _U(tiling.k_resident)
-        from_source = _U(source.first + place.row0 * source.row_stride + k0 + place.part)
+        # indices of this thread's first term: of its first row, and of its group's first column
+        from_source = _U(source.start + place.row0 * source.row_stride + k0 + place.part)
         from_memory = _U(place.group * tiling.stride + place.part)
         terms = min(tiling.k_resident, tiling.depth - k0)
 
@@ -154,9 +184,18 @@ def product(kind, gates, units_per_thread, rows_per_thread, k_split):
             from_source += _U(k_split * AHEAD)
             from_memory += _U(k_split * AHEAD)
 
+    return accumulate
+
+
+def _make_exchange(sizes):
+    number, gates, units_per_thread, rows_per_thread, k_split = sizes
+    columns = sizes.columns
+
     @device
     def exchange(totals, acc, memory, place, tiling):
         """totals (gates,) = this thread's item, summed over the group's threads."""
+        # One column at a time, so that the exchange takes rows_per_thread numbers a thread and not
+        # all of its sums. Thread ``part`` of a group keeps the column's total if it is of its unit.
         me = cuda.threadIdx.x
         row_of_sums = cuda.blockDim.x + 1
         first = tiling.units // units_per_thread * tiling.stride
@@ -165,12 +204,20 @@ def product(kind, gates, units_per_thread, rows_per_thread, k_split):
             for r in range(rows_per_thread):
                 memory[first + r * row_of_sums + me] = acc[r * columns + q]
             cuda.syncthreads()
+            # column q belongs to unit q // gates of the group; sum r of it to row r
             if place.part // rows_per_thread == q // gates:
                 total = number(0)
                 for other in range(k_split):
                     total += memory[mine + other]
                 totals[q % gates] = total
             cuda.syncthreads()
+
+    return exchange
+
+
+def _make_dot(sizes, load_weights, accumulate, exchange):
+    number = sizes.number
+    partial_sums = sizes.columns * sizes.rows_per_thread
 
     @device
     def dot(totals, memory, w, source, place, tiling):
@@ -184,4 +231,4 @@ def product(kind, gates, units_per_thread, rows_per_thread, k_split):
             accumulate(acc, memory, source, place, k0, tiling)
         exchange(totals, acc, memory, place, tiling)
 
-    return load_weights, locate, dot
+    return dot

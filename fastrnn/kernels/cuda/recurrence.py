@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from .bfloat16 import is_rounded, numbers
-from .cooperative import launch_cooperative
+from .arguments import Matrix, ProductShape
 from .jit import cooperative, cuda, kernel, launch
-from .launch_plan import plan
+from .launch_plan import launch_cooperative, plan
 from .matmul import multiply
 from .memory import flat
-from .persistent_matmul import Source, product
+from .packing import numbers, uses_bfloat16
+from .persistent_matmul import product
 from .target import TARGET
 
 Array = Any
@@ -72,13 +72,13 @@ def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]
 
-    # Pre-activations of all steps without the recurrent part.
+    # pre-activations of all steps without the recurrent part: gates[:, :, :G*H] += x W_x
     launch(_choose_rows, cell.gates.size, cell.gates, table, ids)
-    multiply(
-        (cell.gates, 0, P), (x, 0, F), (numbers(w_x), 0, gate_width), T * B, gate_width, F, True,
-        as_bfloat16=is_rounded(w_x),
-    )  # fmt: skip
+    shape = ProductShape(T * B, gate_width, F, accumulate=True, transposed=False)
+    packed = Matrix(numbers(w_x), 0, gate_width)
+    multiply(Matrix(cell.gates, 0, P), Matrix(x, 0, F), packed, shape, uses_bfloat16(w_x))
 
+    # h W_h of all steps and the cell: one launch
     name = type(cell).__name__
     chosen = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
     compiled = forward(name, cell.h.dtype.str, *chosen[:4])
@@ -95,15 +95,15 @@ def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
     T, B, P = cell.gates.shape
     F, H = dx.shape[2], cell.h.shape[2]
 
+    # dgates W_h^T of all steps and the cell: one column for each unit, with G*H terms
     name = type(cell).__name__
     chosen = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
     compiled = backward(name, cell.h.dtype.str, *chosen[:4])
     launch_cooperative(compiled, chosen, cell, flat(cell.gates), numbers(w_h), starts, gradients)
 
-    multiply(
-        (dx, 0, F), (cell.gates, 0, P), (numbers(w_x), 0, F), T * B, F, gate_width, False,
-        as_bfloat16=is_rounded(w_x),
-    )  # fmt: skip
+    # dx = dgates[:, :, :G*H] W_x^T
+    shape = ProductShape(T * B, F, gate_width, accumulate=False, transposed=False)
+    multiply(Matrix(dx, 0, F), Matrix(cell.gates, 0, P), Matrix(numbers(w_x), 0, F), shape, uses_bfloat16(w_x))
 
 
 @cache
@@ -127,7 +127,7 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
             load_weights(memory, w_h, 0, tiling)
 
         for t in range(T):
-            source = Source(flat_h, t * B * H, H)
+            source = Matrix(flat_h, t * B * H, H)  # h[t]
             for first_item in range(0, tiling.items, cuda.blockDim.x):
                 place = locate(first_item, tiling)
                 dot(totals, memory, w_h, source, place, tiling)
@@ -142,10 +142,12 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
                             c[t, b, j] = number(0)
                     else:
                         for g in range(gates_of_h):
+                            # of the last G blocks of columns, which take W_hh h
                             gates[t, b, P - (gates_of_h - g) * H + j] += totals[g]
                     step_forward(cell, t, b, j)
                     if starts.size > 0:
                         y[t, b, j] = h[t + 1, b, j]
+            # every block has written its units of h[t + 1], which all read next
             grid.sync()
 
     return recurrence_forward
@@ -174,7 +176,8 @@ def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, resid
         # itself; the last turn, t = -1, only the former.
         for turn in range(T + 1):
             t = T - 1 - turn
-            source = Source(flat_gates, (t + 1) * B * P + P - tiling.depth, P)
+            # dgates[t + 1][:, -G*H:]
+            source = Matrix(flat_gates, (t + 1) * B * P + P - tiling.depth, P)
             for first_item in range(0, tiling.items, cuda.blockDim.x):
                 place = locate(first_item, tiling)
                 total[0] = number(0)

@@ -41,6 +41,7 @@ def _sum_columns(kind):
     def sum_rows(to, source, rows, accumulate):
         shared = cuda.shared.array(size, number)
         x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        # thread (x, y) adds rows y, y + _DEEP, ... of its column; reads of a row coalesce
         column = cuda.blockIdx.x * _WIDE + x
         total = number(0)
         if column < to.size:
@@ -48,6 +49,7 @@ def _sum_columns(kind):
                 total += source[k * to.size + column]
         shared[y, x] = total
         cuda.syncthreads()
+        # halves of the threads of a column are added to each other
         half = _DEEP // 2
         while half > 0:
             if y < half:

@@ -51,6 +51,7 @@ def _read_target() -> Target:
         return Target(
             "CUDA simulator", 1, 100 * 1024, bfloat16_dot=True, threads=8, resident_threads=8, warp=8, rows=2,
         )  # fmt: skip
+    # creates the context, which cuBLAS needs too
     card: Any = cuda.get_current_device()
     name = card.name.decode() if isinstance(card.name, bytes) else str(card.name)
     shared = int(card.MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)

@@ -2,10 +2,11 @@
 row).
 """
 
-from .bfloat16 import is_rounded
+from .arguments import Matrix, ProductShape
 from .jit import cuda, kernel, launch
 from .matmul import multiply
 from .memory import copy
+from .packing import uses_bfloat16
 from .reductions import sum_columns
 
 _MOST_SEARCHED = 1024  # rows of a table for which every sum searches all ids; beyond, atomic additions in any order
@@ -45,6 +46,7 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
     gate_width = dw_hh.shape[0]
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]
+    # dtable[v] = sum of the gate gradients of the steps that were fed token v
     if dtable.shape[0] == 1:
         sum_columns(dtable, cell.gates, T * B, False)
     elif dtable.shape[0] <= _MOST_SEARCHED:
@@ -52,16 +54,23 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
     else:
         copy(dtable, 0)
         launch(_scatter_table, cell.gates.size, dtable, cell.gates, ids)
-    how = {"transposed": True, "as_bfloat16": is_rounded(packed_like)}
-    multiply((dw_hh, 0, H), (cell.gates, P - gate_width, P), (cell.h, 0, H), gate_width, H, T * B, True, **how)
+    as_bfloat16 = uses_bfloat16(packed_like)
+
+    # dw_hh += dgates[:, :, -G*H:]^T h[:-1]; terms are all (t, b)
+    shape = ProductShape(gate_width, H, T * B, accumulate=True, transposed=True)
+    dgates = Matrix(cell.gates, P - gate_width, P)
+    multiply(Matrix(dw_hh, 0, H), dgates, Matrix(cell.h, 0, H), shape, as_bfloat16)
     if F:
+        # dw_ih[rows of the gate] += dgates[:, :, block]^T x
+        shape = ProductShape(H, F, T * B, accumulate=True, transposed=True)
         for block, gate in enumerate(gate_order.tolist()):
-            to, factor = (dw_ih, gate * H * F, F), (cell.gates, block * H, P)
-            multiply(to, factor, (x, 0, F), H, F, T * B, True, **how)
+            dgates = Matrix(cell.gates, block * H, P)
+            multiply(Matrix(dw_ih, gate * H * F, F), dgates, Matrix(x, 0, F), shape, as_bfloat16)
 
 
 def weight_gradient(dw, dz, x, packed_like, row_lo, row_hi):
     """Add dw (V, F) = sum_k dz[k]^T x[k] for dz (K, V), x (K, F)."""
     K, V = dz.shape
     F = x.shape[1]
-    multiply((dw, 0, F), (dz, 0, V), (x, 0, F), V, F, K, True, transposed=True, as_bfloat16=is_rounded(packed_like))
+    shape = ProductShape(V, F, K, accumulate=True, transposed=True)
+    multiply(Matrix(dw, 0, F), Matrix(dz, 0, V), Matrix(x, 0, F), shape, uses_bfloat16(packed_like))

@@ -9,10 +9,10 @@ import fastrnn.nn.layers
 import fastrnn.nn.matmul_mode
 from fastrnn.data.text.bptt import Window
 from fastrnn.errors import BackendError
-from fastrnn.kernels.cpu.bfloat16 import to_bfloat16
 from fastrnn.kernels.cpu.blocks import INDEX_ZERO, PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
+from fastrnn.kernels.cpu.packed_formats import to_bfloat16
 from fastrnn.kernels.cpu.packing import pack, packed_size, panels
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.nn.network import Network

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastrnn.kernels.cpu.dropout import dropout
+from fastrnn.kernels.cpu.sequence_ops import dropout
 
 T, B, H = 9, 7, 131
 SIZE = T * B * H

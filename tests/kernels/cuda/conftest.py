@@ -8,9 +8,9 @@ import importlib.util
 def _cuda_works() -> bool:
     if importlib.util.find_spec("numba_cuda") is None:
         return False
-    from fastrnn.kernels.cuda.jit import missing
+    from fastrnn.kernels.cuda.jit import why_unavailable
 
-    return missing() is None
+    return why_unavailable() is None
 
 
 collect_ignore = [] if _cuda_works() else ["on_device"]

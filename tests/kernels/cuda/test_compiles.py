@@ -27,32 +27,39 @@ card = SimpleNamespace(compute_capability=(9, 0), MULTIPROCESSOR_COUNT=132, name
 dispatcher.get_current_device = cuda.get_current_device = lambda: card
 devices.get_context = lambda *device: SimpleNamespace(device=card)
 
-from fastrnn.kernels.arguments import OutputGradients
-from fastrnn.kernels.cuda import (dropout, generate, gru, input_table, launch_plan, lstm, matmul, memory, ops,
-    optimizers, output_losses, packing, recurrence, reductions, rnn, weight_gradient)
+from fastrnn.kernels.arguments import OutputGradients, SamplingSettings
+from fastrnn.kernels.cuda import (embedding, generate, launch_plan, matmul, memory, ops, optimizers,
+    output_losses, packing, recurrence, reductions, sequence_ops, weight_gradient)
+from fastrnn.kernels.cuda.arguments import AdamWNumbers, Matrix, ProductShape, ScaledNumbers
 from fastrnn.kernels.cuda.recurrence import STEPS
 
 f, f8, i, b, u = types.float32, types.float64, types.int64, types.boolean, types.uint64
 def a(n, kind=f):
     return types.Array(kind, n, "C")
+def bundle(cls, *kinds):
+    return types.NamedUniTuple(kinds[0], len(kinds), cls) if len({*kinds}) == 1 else types.NamedTuple(kinds, cls)
+matrix, shape = bundle(Matrix, a(1), i, i), bundle(ProductShape, i, i, i, b, b)
 ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
 kernels = {
     "fill": (memory._fill, a(1), f, i, i), "choose": (recurrence._choose_rows, a(3), a(2), ids),
-    "product": (matmul._product("<f4", False), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
-    "bfloat16": (matmul._product("<f4", True), a(1), i, i, a(1), i, i, b, a(1), i, i, i, i, i, b),
+    "product": (matmul._product("<f4", False), matrix, matrix, matrix, shape),
+    "bfloat16": (matmul._product("<f4", True), matrix, matrix, matrix, shape),
     "gather": (weight_gradient._gather_table, a(2), a(3), ids),
     "scatter": (weight_gradient._scatter_table, a(2), a(3), ids),
-    "sums": (reductions._sum_columns("<f4"), a(1), a(1), i, b), "put_bias": (output_losses._put_bias, a(3), a(1)),
+    "sums": (reductions._sum_columns("<f4"), a(1), a(1), i, b),
+    "bias_rows": (output_losses._fill_with_bias, a(3), a(1)),
     "softmax": (output_losses._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
-    "squares": (optimizers._sums("<f4"), a(1), a(1, f8)), "adamw": (optimizers._adamw, *[a(1)] * 5, *[f] * 9),
+    "squares": (optimizers._sums("<f4"), a(1), a(1, f8)),
+    "adamw": (optimizers._adamw, *[a(1)] * 5, bundle(AdamWNumbers, *[f] * 9)),
     "sgd": (optimizers._sgd, *[a(1)] * 3, f, f), "momentum": (optimizers._momentum, *[a(1)] * 4, f, f, f),
-    "scaled": (optimizers._scaled, *[a(1)] * 4, *[f] * 5), "pack": (packing._pack, a(2), order, i, b, a(1)),
-    "table": (input_table._table_forward, a(2), a(2), a(1), a(1), order, b),
-    "bias": (input_table._bias_backward, a(2), a(1), a(1), order),
-    "weights": (input_table._weights_backward, a(2), a(2), order),
-    "dropout": (dropout._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed, ids, ids, i),
+    "scaled": (optimizers._divide_by_root, *[a(1)] * 4, bundle(ScaledNumbers, *[f] * 5)),
+    "pack": (packing._pack, a(2), order, i, b, a(1)),
+    "table": (embedding._table_forward, a(2), a(2), a(1), a(1), order, b),
+    "bias": (embedding._bias_backward, a(2), a(1), a(1), order),
+    "weights": (embedding._weights_backward, a(2), a(2), order),
+    "dropout": (sequence_ops._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed_tokens, ids, ids, i),
     "sample": (generate._sample_tokens, a(3), a(2), a(2, f8), i,
-               types.NamedTuple((f8, i, f8, f8), generate.Params), ids),
+               bundle(SamplingSettings, f8, i, f8, f8), ids),
     "copy": (memory._copy, a(1), a(1)), "copy_state": (memory._copy_state, a(3), i, a(3), i, i, i),
 }
 tiling = types.NamedTuple((i,) * len(launch_plan.Tiling._fields), launch_plan.Tiling)

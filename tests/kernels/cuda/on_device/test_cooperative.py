@@ -3,7 +3,7 @@
 import pytest
 
 from fastrnn.errors import BackendError
-from fastrnn.kernels.cuda import cooperative
+from fastrnn.kernels.cuda import launch_plan
 from fastrnn.kernels.cuda.launch_plan import LaunchPlan, Tiling
 
 
@@ -41,10 +41,10 @@ def plan(shared):
 def allowed(monkeypatch):
     """The sizes of shared memory that were asked for."""
     sizes = []
-    monkeypatch.setattr(cooperative, "SIMULATED", False)
-    monkeypatch.setattr(cooperative, "_fitting", set())
-    monkeypatch.setattr(cooperative, "_allowed", {})
-    monkeypatch.setattr(cooperative, "allow_shared_memory", lambda kernel, size: sizes.append(size))
+    monkeypatch.setattr(launch_plan, "SIMULATED", False)
+    monkeypatch.setattr(launch_plan, "_fitting", set())
+    monkeypatch.setattr(launch_plan, "_allowed", {})
+    monkeypatch.setattr(launch_plan, "allow_shared_memory", lambda kernel, size: sizes.append(size))
     return sizes
 
 
@@ -52,7 +52,7 @@ def allowed(monkeypatch):
 def test_shared_memory_beyond_48_kib_is_asked_for_once(shared, asked, allowed):
     compiled = Compiled(128, shared)
     for _ in range(2):
-        cooperative.launch_cooperative(compiled, plan(shared), 1.5, 2)
+        launch_plan.launch_cooperative(compiled, plan(shared), 1.5, 2)
     assert allowed == asked
     assert compiled.compiled == [(float, int, Tiling)]
     assert compiled.launched == [((128, 256, 0, shared), (1.5, 2, plan(shared).tiling))] * 2
@@ -61,7 +61,7 @@ def test_shared_memory_beyond_48_kib_is_asked_for_once(shared, asked, allowed):
 def test_a_smaller_plan_does_not_reduce_what_a_kernel_may_have(allowed):
     compiled = Compiled(128, 100_000, 60_000)
     for shared in (100_000, 60_000, 100_000):
-        cooperative.launch_cooperative(compiled, plan(shared))
+        launch_plan.launch_cooperative(compiled, plan(shared))
     assert allowed == [100_000]
 
 
@@ -69,5 +69,5 @@ def test_a_grid_that_does_not_fit_is_not_launched(allowed):
     """Otherwise CUDA's own error would not say what to change."""
     compiled = Compiled(127, 1000)
     with pytest.raises(BackendError, match="can run 127 blocks of this layer at once, but it needs 128; use fewer"):
-        cooperative.launch_cooperative(compiled, plan(1000))
+        launch_plan.launch_cooperative(compiled, plan(1000))
     assert not compiled.launched

@@ -10,11 +10,12 @@ import pytest
 
 from fastrnn.kernels.cpu.ops import dropout as cpu_dropout
 from fastrnn.kernels.cuda import cublas, matmul
-from fastrnn.kernels.cuda.bfloat16 import rounded
+from fastrnn.kernels.cuda.arguments import Matrix, ProductShape
 from fastrnn.kernels.cuda.cublas import Cublas
 from fastrnn.kernels.cuda.jit import SIMULATED, kernel, launch
 from fastrnn.kernels.cuda.matmul import multiply
 from fastrnn.kernels.cuda.ops import dropout, to_device, to_host
+from fastrnn.kernels.cuda.packing import round_to_bfloat16
 from fastrnn.kernels.cuda.reductions import sum_columns
 
 
@@ -29,7 +30,8 @@ def test_products_equal_numpy(m, n, k, accumulate, transposed, rng):
     expected = c.copy()
     expected[:, 1:] = left @ b + (c[:, 1:] if accumulate else 0)
     here = to_device(c)
-    multiply((here, 1, n + 1), (to_device(a), 2, a.shape[1]), (to_device(b), 0, n), m, n, k, accumulate, transposed)
+    factors = Matrix(to_device(a), 2, a.shape[1]), Matrix(to_device(b), 0, n)
+    multiply(Matrix(here, 1, n + 1), *factors, ProductShape(m, n, k, accumulate, transposed))
     np.testing.assert_allclose(to_host(here), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -37,7 +39,8 @@ def test_bfloat16_products(rng, monkeypatch):
     monkeypatch.setattr(matmul, "cublas", None)
     a, b = (rng.normal(size=size).astype(np.float32) for size in ((9, 5), (5, 3)))
     here = to_device(np.zeros((9, 3), np.float32))
-    multiply((here, 0, 3), (to_device(a), 0, 5), (to_device(b), 0, 3), 9, 3, 5, False, as_bfloat16=True)
+    shape = ProductShape(9, 3, 5, accumulate=False, transposed=False)
+    multiply(Matrix(here, 0, 3), Matrix(to_device(a), 0, 5), Matrix(to_device(b), 0, 3), shape, as_bfloat16=True)
     expected = nearest_bfloat16(a).astype(np.float64) @ nearest_bfloat16(b)
     np.testing.assert_allclose(to_host(here), expected, rtol=0, atol=1e-6)
 
@@ -54,7 +57,7 @@ def nearest_bfloat16(x):
 @kernel
 def _round_all(to, x):
     for i in range(x.size):
-        to[i] = rounded(x[i])
+        to[i] = round_to_bfloat16(x[i])
 
 
 def test_bfloat16_rounding_equals_the_cpu(rng):
@@ -140,8 +143,9 @@ def test_cublas_call_computes_the_same_product(dtype, as_bfloat16, accumulate, t
     expected = c.copy()
     expected[:, 1:] = left @ b + (c[:, 1:] if accumulate else 0)
     monkeypatch.setattr(matmul, "cublas", Cublas(library))
-    monkeypatch.setattr(matmul, "_address", lambda array, at: array.ctypes.data + at * array.itemsize)
-    multiply((c, 1, n + 1), (a, 2, a.shape[1]), (b, 0, n), m, n, k, accumulate, transposed, as_bfloat16)
+    monkeypatch.setattr(matmul, "_address", lambda x: x.array.ctypes.data + x.start * x.array.itemsize)
+    shape = ProductShape(m, n, k, accumulate, transposed)
+    multiply(Matrix(c, 1, n + 1), Matrix(a, 2, a.shape[1]), Matrix(b, 0, n), shape, as_bfloat16)
     np.testing.assert_allclose(c, expected, rtol=1e-5, atol=1e-5)
     assert library.asked == [75] * as_bfloat16
 

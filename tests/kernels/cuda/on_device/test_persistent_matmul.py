@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fastrnn.kernels.cuda import launch_plan, persistent_matmul
-from fastrnn.kernels.cuda.cooperative import launch_cooperative
+from fastrnn.kernels.cuda.arguments import Matrix
 from fastrnn.kernels.cuda.jit import SIMULATED, cooperative, cuda
+from fastrnn.kernels.cuda.launch_plan import launch_cooperative
 from fastrnn.kernels.cuda.memory import to_device, to_host
-from fastrnn.kernels.cuda.persistent_matmul import Source, product
+from fastrnn.kernels.cuda.persistent_matmul import product
 from fastrnn.kernels.cuda.target import TARGET
 
 pytestmark = pytest.mark.skipif(not SIMULATED, reason="small blocks, to have many of them")
@@ -34,7 +35,7 @@ def product_kernel(gates, plan):
             load_weights(memory, w, 0, tiling)
         for first_item in range(0, tiling.items, cuda.blockDim.x):
             place = locate(first_item, tiling)
-            dot(totals, memory, w, Source(source, FIRST, row_stride), place, tiling)
+            dot(totals, memory, w, Matrix(source, FIRST, row_stride), place, tiling)
             if place.row < tiling.batch:
                 counts[place.row, place.unit] += 1
                 for g in range(gates):

@@ -1,6 +1,6 @@
 """Input of a layer that needs no matrix product: rows of a table, or the biases alone.
 
-See `fastrnn.kernels.cpu.input_table`. One thread per element of the table.
+See `fastrnn.kernels.cpu.embedding`. One thread per element of the table.
 """
 
 from .jit import cuda, kernel, launch
@@ -12,6 +12,7 @@ def _table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot):
     V, P = table.shape
     gate_width = b_ih.size
     H = gate_width // gate_order.size
+    # neighbouring threads have neighbouring columns of a row, so that writes coalesce
     for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
         v, column = i // P, i % P
         total = table.dtype.type(0)
@@ -36,6 +37,7 @@ def _bias_backward(dtable, db_ih, db_hh, gate_order):
     V, P = dtable.shape
     gate_width = db_ih.size
     H = gate_width // gate_order.size
+    # a thread adds up its column in order: the sum does not depend on the launch
     for column in range(cuda.grid(1), P, cuda.gridsize(1)):
         total = dtable.dtype.type(0)
         for v in range(V):

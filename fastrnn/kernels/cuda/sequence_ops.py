@@ -1,4 +1,4 @@
-"""Dropout with the masks of `fastrnn.kernels.cpu.dropout`: a function of (key, position)."""
+"""Dropout with the masks of `fastrnn.kernels.cpu.sequence_ops`: a function of (key, position)."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
     """out (T, B, H) = dropout of x; out may be x. ``key``: uint32; ``keep``: probability that a
     unit is kept.
 
-    x holds rows ``begin``.. of a batch of ``batch`` rows; see `fastrnn.kernels.cpu.dropout`.
+    x holds rows ``begin``.. of a batch of ``batch`` rows; see `fastrnn.kernels.cpu.sequence_ops`.
     """
     number = x.dtype.type
     threshold = _U(np.uint32(keep * 4294967295.0))
