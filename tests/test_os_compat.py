@@ -249,7 +249,7 @@ def test_mac_trains_on_its_performance_cores(monkeypatch, values, cores, with_bf
     assert read_sysctl("hw.no-such-name") is None
     assert cpu_count.performance_cores() == cores
 
-    replace(monkeypatch, cpu_count, "_count_allowed", lambda: 12)
+    replace(monkeypatch, cpu_count, "_count_by_affinity", lambda: 12)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
     assert cpu_count.count_usable_cpus() == (cores or 12)
     monkeypatch.setattr(target, "sys", SimpleNamespace(platform="darwin"))

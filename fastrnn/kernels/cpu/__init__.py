@@ -23,9 +23,11 @@ def check_address_space() -> None:
     """Raise `BackendError` if ``ulimit -v`` leaves too little for Numba and the kernels."""
     if sys.platform == "win32" or resource is None:
         return
+    # the soft limit is the one that the kernel enforces
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return
+    # Numba may be imported already, and is then part of what is in use
     needed = _address_space() + _COMPILING + (0 if "numba" in sys.modules else _NUMBA)
     if limit >> 20 < needed:
         raise BackendError(

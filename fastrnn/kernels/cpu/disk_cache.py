@@ -182,6 +182,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
     def _lock(self, key: Any) -> None:
         """Wait until no other process compiles this kernel, then lock it. Raises `OSError`."""
         path = self._path(key)
+        # the lock ends with the process that holds it, so a killed one blocks no other
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(path.with_suffix(".tmp"), flags, 0o600)
         self._locks[path] = descriptor

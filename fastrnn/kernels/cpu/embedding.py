@@ -88,6 +88,7 @@ def embedding_forward(x, at, table, ids, row_lo, row_hi):
     """
     for t in range(ids.shape[0]):
         for b in range(row_lo, row_hi):
+            # ``at``: several tables fill the F columns of x side by side
             copy(x[t, b], at, table[ids[t, b]], 0, table.shape[1])
 
 

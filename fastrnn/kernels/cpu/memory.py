@@ -27,6 +27,7 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray[Any,
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     # NumPy aligns to 16 bytes only, so there is room for a shift
     raw = _huge_pages(size) if size >= _LARGE else np.zeros(size + _LINE, np.uint8)
+    # bytes from the start of the block to the next cache line
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)
 
@@ -87,6 +88,7 @@ def synchronize() -> None:
 @allocating_function
 def working_memory(size: Any, like: Any) -> Any:
     """Inside a kernel: ``size`` uninitialised elements of the type of ``like``, cache-line aligned."""
+    # uninitialised: every caller writes what it reads, and zeroing would touch the memory twice
     raw = np.empty(size + _LINE // like.itemsize, like.dtype)
     start = (-raw.ctypes.data % _LINE) // like.itemsize
     return raw[start : start + size]

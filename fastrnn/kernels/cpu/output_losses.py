@@ -133,6 +133,7 @@ def linear_backward(dz, w, dx, row_lo, row_hi):
 @kernel
 def bias_backward(db, dlogits, col_lo, col_hi):
     """Add columns col_lo..col_hi of the sum of dlogits (K, V) over K to db (V,)."""
+    # threads share columns, so each sum runs over k in order for any number of threads
     for k in range(dlogits.shape[0]):
         for v in range(col_lo, col_hi):
             db[v] += dlogits[k, v]

@@ -102,6 +102,7 @@ def pool_sequence(out, y, lengths, half, row_lo, row_hi):
         copy(to, 0, y[T - 1, b], 0, half)
         copy(to, half, y[first, b], half, W - half)
         if to.size == 2 * W:
+            # the mean over the row's own steps: padding has no outputs
             part = y.dtype.type(1 / lengths[b])
             to[W:] = 0
             for t in range(first, T):

@@ -53,6 +53,7 @@ class LSTM(NamedTuple):
 def _forward_lstm(cell, t, b, j):
     """gates[t] (pre-activations) -> gates[t], h[t+1], c[t+1]."""
     gates, h, c = cell
+    # column g*H + j of the gates is gate g of unit j
     H = h.shape[2]
     i, f, g, o, c_j, h_j = _forward_unit_lstm(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], c[t, b, j]
@@ -106,6 +107,7 @@ class SimplifiedGRU(NamedTuple):
 def _forward_gru(cell, t, b, j):
     """gates[t] (pre-activations) -> gates[t], h[t+1]."""
     gates, h, _ = cell
+    # blocks n (from x), r, z, n (from h'); see `GRU`
     H = h.shape[2]
     n, r, z, h_j = _forward_unit_gru(
         gates[t, b, j], gates[t, b, H + j], gates[t, b, 2 * H + j], gates[t, b, 3 * H + j], h[t, b, j], _F(1)

@@ -16,6 +16,7 @@ def _table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot):
     for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
         v, column = i // P, i % P
         total = table.dtype.type(0)
+        # the first G blocks of columns take W_ih and b_ih in the cell's order, the last G b_hh in torch.nn's
         if column < gate_width:
             row = gate_order[column // H] * H + column % H
             total += b_ih[row]

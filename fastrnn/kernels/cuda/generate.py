@@ -183,6 +183,7 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
+    # one copy each way for all tokens
     here, random = to_device(tokens), to_device(uniforms)
     temperature, top_k, top_p, min_p = settings
     # of fixed types: another type would compile the kernel once more

@@ -31,6 +31,7 @@ def why_unavailable() -> str | None:
     error = cuda.cuda_error()
     if error is None:
         return "device cuda found no NVIDIA GPU that works with the libraries here"
+    # the driver's message, on one line
     reason = " ".join(str(error).split()).removeprefix("Error at driver init: ").rstrip(": .")
     return f"device cuda needs an NVIDIA GPU and its driver: {reason}"
 

@@ -112,6 +112,7 @@ def plan(batch: int, hidden: int, gates: int, depth: int, itemsize: int, target:
         BackendError: The layer is too wide to be divided.
     """
     layer = _Layer(batch, hidden, gates, depth, itemsize)
+    # weights in shared memory come first: the estimate is not exact enough to decide about them
     best = min(
         _plans(layer, target),
         key=lambda plan: (plan.tiling.k_resident < depth, _cycles(plan, layer, target)),

@@ -51,6 +51,7 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
 
 def copy(to: Array, values: Any) -> None:
     """``to[...] = values``; either may be on the host or on the device; ``values`` may be a scalar."""
+    # to the host: `to_host` waits for the kernels that compute the values
     if not is_here(to):
         to[...] = to_host(values)
     elif np.ndim(values) == 0:
@@ -129,6 +130,7 @@ def synchronize() -> None:
 
 def constant(array: np.ndarray[Any, Any]) -> Array:
     """A small array of the host, copied to the device once."""
+    # by its content: callers make the small array anew for each call
     return _constant(array.tobytes(), array.dtype.str)
 
 

@@ -61,6 +61,7 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     """
     m, v = moments
     f = p.dtype.type
+    # rounded to the parameters' type here, so that the device computes nothing in float64
     b1, b2 = f(settings.beta1), f(settings.beta2)
     numbers = AdamWNumbers(
         scale=f(settings.scale),

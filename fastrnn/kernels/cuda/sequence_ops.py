@@ -23,6 +23,7 @@ def _dropout(out, x, key, threshold, factor, zero, begin, batch):
     for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
         row, j = i // H, i % H
         t, b = row // B, row % B
+        # position in the whole batch, as in a (T, batch, H) array: the mask does not depend on its division
         position = _U((t * batch + begin + b) * H + j) & _LOW
         out[t, b, j] = x[t, b, j] * factor if _hash(position, key) <= threshold else zero
 

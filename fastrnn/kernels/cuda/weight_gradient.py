@@ -21,6 +21,7 @@ def _gather_table(dtable, gates, ids):
     V = dtable.shape[0]
     for i in range(cuda.grid(1), V * P, cuda.gridsize(1)):
         v, column = i // P, i % P
+        # one thread adds up one element in order of t and b: no atomic additions, so the same bits each time
         total = dtable.dtype.type(0)
         for t in range(T):
             for b in range(B):
