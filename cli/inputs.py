@@ -3,11 +3,11 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
-from fastrnn.errors import InputError
+from fastrnn.errors import ConfigError, InputError
 from fastrnn.task_specs import get_supervised_task
 
 from . import formatting, output
@@ -47,32 +47,42 @@ class ReadingLine:
         self._width = len(text)
 
 
-def read_whole(path: str, kind: str) -> str:
-    """Read a whole file, or standard input for ``-``.
+def read_whole(path: str, kind: str, encoding: str | None = None) -> str:
+    """Read a whole file, also compressed, or standard input for ``-``.
 
-    ``kind`` is the tokenizer's kind; ``"bytes"`` accepts any bytes. Raises `InputError` that names the file.
+    ``kind`` is the tokenizer's kind; ``"bytes"`` accepts any bytes. ``encoding``: that of the text, by default UTF-8.
+    Raises `InputError` that names the file, and `ConfigError` for an unknown encoding.
     """
-    return "".join(_pieces(path, kind))
+    return "".join(_pieces(path, kind, encoding))
 
 
-def read_lines(path: str, kind: str) -> Iterator[str]:
-    """Yield lines without their terminators (LF, CRLF or CR) as they arrive."""
+def read_lines(path: str, kind: str, encoding: str | None = None) -> Iterator[str]:
+    """Yield lines without their terminators (LF, CRLF or CR) as they arrive; see `read_whole`."""
     from fastrnn.data.text.decoding import LineSplitter
 
     splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
-    for piece in _pieces(path, kind):
+    for piece in _pieces(path, kind, encoding):
         yield from splitter.feed(piece)
     yield from splitter.feed("", final=True)
 
 
-def read_corpus_for(model: "LanguageModel", texts: Sequence[str], unknown: str) -> "Corpus":
+def read_corpus_for(
+    model: "LanguageModel", texts: Sequence[str], unknown: str, encoding: str | None = None
+) -> "Corpus":
     """Read a corpus with the model's vocabulary and document separator; report skipped characters."""
     from fastrnn.data.text.corpus import read_corpus
     from fastrnn.data.text.remarks import describe_chars
 
     separator = model.config.document_separator
     with ReadingLine() as line:
-        corpus = read_corpus(texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown, progress=line.show)
+        corpus = read_corpus(
+            texts,
+            separator=separator,
+            tokenizer=model.tokenizer,
+            unknown=unknown,
+            progress=line.show,
+            encoding=encoding,
+        )
     for remark in corpus.remarks:
         output.note(remark)
     if corpus.skipped:
@@ -94,12 +104,21 @@ def note_unknown(unknowns: int, words: int) -> None:
         output.note(f"{unknowns:,} of {words:,} words are unknown to the model: <UNK>")
 
 
-def _pieces(path: str, kind: str) -> Iterator[str]:
+def _pieces(path: str, kind: str, encoding: str | None) -> Iterator[str]:
+    from fastrnn.data.text.compression import read_chunks
+    from fastrnn.data.text.encodings import convert
+    from fastrnn.plain import check_encoding
+
+    encoding = check_encoding("encoding", encoding) if encoding is not None else None
+    if encoding is not None and kind == "bytes":
+        raise ConfigError("--encoding is for models of chars and words; this one reads every byte as it is")
     name = _name_of(path)
     offset = 0
     try:
         with _open(path) as file:
-            for line in file:
+            # `read1` returns what a pipe holds instead of waiting for more.
+            lines = _split_lines(read_chunks(getattr(file, "read1", file.read), name, "" if path == "-" else path))
+            for line in lines if encoding is None else convert(lines, encoding, name):
                 if offset == 0 and kind != "bytes":
                     _check_encoding(line, name)
                 text = _decode(line, kind, name, offset)
@@ -108,6 +127,20 @@ def _pieces(path: str, kind: str) -> Iterator[str]:
                 offset += len(line)
     except OSError as error:
         raise InputError(f"{name}: cannot read: {error.strerror}") from None
+
+
+def _split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a text with their LF, as soon as they are complete."""
+    parts: list[bytes] = []  # of a line that is not complete
+    for chunk in chunks:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            yield b"".join((*parts, line, b"\n"))
+            parts.clear()
+        if rest:
+            parts.append(rest)
+    if parts:
+        yield b"".join(parts)
 
 
 def _check_encoding(first: bytes, name: str) -> None:
@@ -131,8 +164,10 @@ def _open(path: str) -> AbstractContextManager[BinaryIO]:
 
 
 def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
-    try:
-        return line.decode("utf-8", "surrogateescape" if kind == "bytes" else "strict")
-    except UnicodeDecodeError as error:
-        at = offset + error.start
-        raise InputError(f"{name}: not UTF-8 at byte {at} (0x{line[error.start]:02x}); save it as UTF-8") from None
+    from fastrnn.data.text.decoding import Utf8Decoder
+
+    if kind == "bytes":
+        return line.decode("utf-8", "surrogateescape")
+    decoder = Utf8Decoder(name, "save it as UTF-8")
+    decoder.skip(offset)
+    return decoder.feed(line, final=True)

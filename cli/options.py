@@ -32,7 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     COMMON: ("task", "cell", "layers", "hidden", "for_", "steps", "epochs", "lr", "dropout", "seed"),
     "Model": ("bidirectional", "init"),
     "Data": (
-        "columns", "missing", "horizon", "labels", "label", "text", "format", "tokens", "min_count",
+        "columns", "missing", "horizon", "labels", "label", "text", "format", "encoding", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
     ),
     "Optimization": (
@@ -63,6 +63,7 @@ HELP: dict[str, tuple[str, str]] = {
         "Format of labelled data, regardless of file names (folders: each folder is a class).",
         "by name",
     ),
+    "encoding": ("Encoding of texts, by any of Python's names (cp1252, utf-16, gb18030).", "utf-8"),
     "init": ("Initialization of the recurrent weights.", "identity for rnn-relu, else orthogonal"),
     "tokens": ("Unit of the text; bytes accepts any file.", "chars; for classify chosen from the texts"),
     "min_count": ("Replace words that occur less often by <UNK> (with --tokens words).", ""),
@@ -154,6 +155,7 @@ TEXT = _TextName(readable=False)
 MODEL = _ModelName(readable=False)
 _METAVARS = {
     "document_separator": "TEXT",
+    "encoding": "NAME",
     "valid_file": "FILE",
     "labels": "FILE",
     "columns": "NAMES",

@@ -19,7 +19,7 @@ from typing import Any
 
 from .cells import CELLS
 from .errors import ConfigError, quote
-from .plain import format_number, to_plain
+from .plain import check_encoding, format_number, to_plain
 from .task_specs import TASK_SPECS, list_tasks_with_option
 
 ALL_CELLS = tuple(CELLS)
@@ -63,6 +63,7 @@ class Config:
         label: Column or JSON key of the label, by name or position from 1. Default None (``"label"``).
         text: Column or JSON key of the text, by name or position from 1. Default None (``"text"``).
         format: Format of labelled data, one of `FORMATS`. Default None (by file name).
+        encoding: Encoding of texts, by any of Python's names. Default None (UTF-8).
         tokens: Unit of the text, one of `TOKENS`. Default None (chars; for classify chosen from the texts).
         min_count: With words: rarer words become ``<UNK>``. Default 2.
         document_separator: Text that separates documents; the state is reset there. Default None (no separator).
@@ -113,6 +114,7 @@ class Config:
     label: str | None = None
     text: str | None = None
     format: str | None = None
+    encoding: str | None = None
     tokens: str | None = None
     min_count: int = 2
     document_separator: str | None = None
@@ -279,6 +281,8 @@ def convert_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             _check_choice(name, value, _CHOICES[name])
         if name in _LIMITS:
             _check_limits(name, value, *_LIMITS[name])
+    if plain.get("encoding") is not None:
+        plain["encoding"] = check_encoding("encoding", plain["encoding"])
     return plain
 
 
@@ -366,6 +370,8 @@ def _check_task(config: Config) -> None:
         )
     if config.tokens == "bytes" and not spec.takes_bytes:
         raise ConfigError("tokens bytes requires --task language-model; use chars or words")
+    if config.tokens == "bytes" and config.encoding is not None:
+        raise ConfigError("encoding is for tokens chars and words; tokens bytes reads every byte as it is")
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Only these types survive a round trip through a configuration file; other values are converted or rejected.
 """
 
+import codecs
 import math
 import numbers
 import os
@@ -51,6 +52,20 @@ def check_path(name: str, value: Any) -> str:
     if not isinstance(found, str | os.PathLike):
         raise ConfigError(f"{name} must be the name of a file or folder, not {quote(value)}")
     return _text(found)
+
+
+def check_encoding(name: str, value: Any) -> str | None:
+    """Return Python's name of a text encoding; None for UTF-8. Raises `ConfigError` for an unknown one."""
+    found: str = to_plain(name, value, str)
+    try:
+        "".encode(found)  # raises for codecs that do not convert text, such as base64
+        encoding = codecs.lookup(found).name
+        codecs.getincrementaldecoder(found)
+    except (LookupError, ValueError):
+        raise ConfigError(
+            f"{name} {quote(found)} is unknown; give one that Python knows, such as cp1252, latin-1, utf-16 or gb18030"
+        ) from None
+    return None if encoding == "utf-8" else encoding
 
 
 def format_number(number: float) -> str:

@@ -130,7 +130,7 @@ def _format_size(size: int) -> str:
     "show", cls=command_base.SectionCommand, epilog=command_base.example("fastrnn data show python-reference")
 )
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=options.TEXT)
-@options.config_options("tokens", "min_count", "document_separator", section="Options")
+@options.config_options("encoding", "tokens", "min_count", "document_separator", section="Options")
 @click.option("--text", "whole", is_flag=True, help="Print the text itself.")
 @options.json_option
 @click.pass_context
@@ -143,9 +143,10 @@ def show(context: click.Context, /, texts: tuple[str, ...], whole: bool, as_json
     if whole:
         if as_json:
             raise click.UsageError("--text prints the text itself, --json the figures; choose one")
+        encoding = values.pop("encoding")
         for option in on_command_line(context, *values):
             note(f"{option} has no effect: --text prints the text as it is")
-        _print_text(texts)
+        _print_text(texts, encoding)
         return
     if values["tokens"] != "words" and (given := on_command_line(context, "min_count")):
         note(f"{given[0]} has no effect: it is for --tokens words")
@@ -187,13 +188,14 @@ def _format_frequent_tokens(corpus: "Corpus") -> str:
     return "  ".join(f"'{corpus.tokenizer.token_text(int(i))}' {s:.1f}%" for i, s in zip(order, shares, strict=True))
 
 
-def _print_text(texts: tuple[str, ...]) -> None:
+def _print_text(texts: tuple[str, ...], encoding: str | None) -> None:
     from fastrnn.data.text.decoding import Utf8Decoder
     from fastrnn.data.text.files import expand
+    from fastrnn.plain import check_encoding
 
     from .. import output
 
-    for source in expand(texts):
+    for source in expand(texts, encoding=encoding and check_encoding("encoding", encoding)):
         decoder = Utf8Decoder(source.name)
         for chunk in source.chunks():
             output.write(decoder.feed(chunk))

@@ -34,7 +34,7 @@ _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
 )
 @options.unknown_option
 @options.config_options(
-    "labels", "label", "text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED
+    "labels", "label", "text", "format", "missing", "encoding", "threads", section="Options", defaults=AS_TRAINED
 )
 @options.json_option
 def command(
@@ -47,6 +47,7 @@ def command(
     label: str | None,
     text: str | None,
     format: str | None,
+    encoding: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -71,14 +72,15 @@ def command(
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
-        reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing}
+        reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing,
+                                   "encoding": encoding}  # fmt: skip
         records = loaded.records(texts, labels, report=note, **reading)
         _evaluate_task(loaded, records, split, as_json)
     else:
         for name, value in (("label", label), ("text", text), ("format", format)):
             if value is not None:
                 raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
-        _evaluate_text(loaded, texts, split, unknown, as_json)
+        _evaluate_text(loaded, texts, split, unknown, encoding, as_json)
 
 
 def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
@@ -97,8 +99,10 @@ def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_jso
         _write_evaluation(figures, model.task, model.vocabulary.binary)
 
 
-def _evaluate_text(loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, as_json: bool) -> None:
-    corpus = _part(read_corpus_for(loaded, texts, unknown), split, loaded.config)
+def _evaluate_text(
+    loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, encoding: str | None, as_json: bool
+) -> None:
+    corpus = _part(read_corpus_for(loaded, texts, unknown, encoding), split, loaded.config)
     result = loaded.evaluate(corpus)
     if as_json:
         output.write_json(

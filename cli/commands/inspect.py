@@ -68,7 +68,7 @@ def report_options(function: Any) -> Any:
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
 @click.option("--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout).")
 @options.unknown_option
-@options.config_options("threads", section="Options")
+@options.config_options("encoding", "threads", section="Options")
 @options.json_option
 @click.pass_context
 def command(
@@ -153,7 +153,7 @@ def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
     from .. import inspect_report
 
     model = LanguageModel.load(values["model"], threads=values["threads"], exact=True)
-    corpus = read_corpus_for(model, values["texts"], values["unknown"])
+    corpus = read_corpus_for(model, values["texts"], values["unknown"], values["encoding"])
     if asked == "gradients":
         rows = diagnostics.choose_rows(corpus, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
         return inspect_report.flow_report(diagnostics.compute_gradient_flow(model.network, rows), model.network, {})

@@ -28,7 +28,7 @@ TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
     is_flag=True,
     help="Add the probability of each prediction (translate: log-probability in nats); with --jsonl, of every label.",
 )
-@options.config_options("text", "format", "missing", "threads", section="Options", defaults=AS_TRAINED)
+@options.config_options("text", "format", "missing", "encoding", "threads", section="Options", defaults=AS_TRAINED)
 @options.jsonl_option("each example")
 @click.pass_context
 def command(
@@ -41,6 +41,7 @@ def command(
     text: str | None,
     format: str | None,
     missing: str | None,
+    encoding: str | None,
     threads: int | None,
     as_jsonl: bool,
 ) -> None:
@@ -61,9 +62,9 @@ def command(
     if probabilities and not loaded.has_probabilities:
         raise click.UsageError("--probabilities: this model predicts numbers, not labels; leave it out")
     if TASK_SPECS[loaded.task].output == "series":
-        _forecast(loaded, inputs, steps, {"missing": missing, "format": format}, as_jsonl)
+        _forecast(loaded, inputs, steps, {"missing": missing, "format": format, "encoding": encoding}, as_jsonl)
         return
-    reading = {"text": text, "format": format}
+    reading = {"text": text, "format": format, "encoding": encoding}
     _answer(loaded, inputs, reading, beam, probabilities, as_jsonl)
 
 

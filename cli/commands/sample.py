@@ -80,13 +80,14 @@ def sampling_options(function: Any) -> Any:
 )
 @click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file atomically.")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
-@options.config_options("threads", section="Options")
+@options.config_options("encoding", "threads", section="Options")
 @click.pass_context
 def command(
     context: click.Context,
     /,
     model: str,
     prime_file: str | None,
+    encoding: str | None,
     threads: int | None,
     exact: bool,
     as_jsonl: bool,
@@ -116,7 +117,7 @@ def command(
     if "given" in settings:
         settings["given"] = _given(settings["given"], loaded)
     if prime_file is not None:
-        settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind)
+        settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind, encoding)
     chunks = loaded.sample_stream(**settings)
     shown = _decode_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
@@ -139,6 +140,9 @@ def _check_options(context: click.Context) -> None:
             note(f"{option} has no effect: --greedy takes the most probable token")
         if (context.params["count"] or 1) > 1:
             note("--greedy writes the same text --count times")
+    if context.params["prime_file"] is None:
+        for option in on_command_line(context, "encoding"):
+            note(f"{option} has no effect: it is that of --prime-file")
     for name in ("as_jsonl", "out"):
         if on_command_line(context, "raw") and (others := on_command_line(context, name)):
             note(f"--raw has no effect: {others[0]} writes no control characters to a terminal")
@@ -162,12 +166,12 @@ def _given(text: str, model: Any) -> Any:
     return numbers
 
 
-def _prime(path: str, settings: dict[str, Any], kind: str) -> str:
+def _prime(path: str, settings: dict[str, Any], kind: str, encoding: str | None) -> str:
     from ..inputs import read_whole
 
     if "prime" in settings:
         raise click.UsageError("--prime and --prime-file both set the prompt; leave one out")
-    return read_whole(path, kind)
+    return read_whole(path, kind, encoding)
 
 
 def _decode_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:

@@ -13,9 +13,9 @@ from .. import command_base, options
 @options.model_argument
 @click.argument("file", default="-", type=options.INPUT)
 @options.unknown_option
-@options.config_options("threads", section="Options")
+@options.config_options("encoding", "threads", section="Options")
 @options.jsonl_option("each line")
-def score(model: str, file: str, unknown: str, threads: int | None, as_jsonl: bool) -> None:
+def score(model: str, file: str, unknown: str, encoding: str | None, threads: int | None, as_jsonl: bool) -> None:
     """Print the log-probability of each line.
 
     For each line of FILE (default: standard input) prints the natural logarithm of its probability, the bits per
@@ -30,7 +30,7 @@ def score(model: str, file: str, unknown: str, threads: int | None, as_jsonl: bo
     loaded = LanguageModel.load(model, threads=threads)
     unknowns = total = 0
     unit = loaded.tokenizer.kind
-    for line in loaded.score(read_lines(file, unit), unknown):
+    for line in loaded.score(read_lines(file, unit, encoding), unknown):
         if as_jsonl:
             write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
                         "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip

@@ -226,5 +226,7 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
         if "START" in hint and not result.start:
             continue
         hint = hint if result.split else hint.removesuffix(" --split valid")
+        if "DATA" in hint and result.encoding is not None:
+            hint += f" --encoding {result.encoding}"
         output.note(f"  {program} " + " ".join(places.get(word, word) for word in hint.split(" ")))
     output.note(f"  {program} train --resume {model} --steps {2 * result.steps}")

@@ -146,6 +146,7 @@ class TaskModel:
                 text: column or key of the text, likewise.
                 format: format of all files, by default by their names, else that of the training.
                 missing: treatment of missing values of a series, by default that of the training.
+                encoding: encoding of texts, by any of Python's names, by default UTF-8.
                 report: function called with each remark on the data.
 
         Returns:
@@ -180,6 +181,7 @@ class TaskModel:
         text: str | None = None,
         format: str | None = None,
         missing: str | None = None,
+        encoding: str | None = None,
         report: Report = ignore_report,
     ) -> dict[str, Any]:
         """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
@@ -193,7 +195,8 @@ class TaskModel:
             label or config.label, text or config.text, known=known, takes_text=takes_text, required=required
         )
         return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
-                "format": format, "usual_format": config.format, "report": report}  # fmt: skip
+                "format": format, "usual_format": config.format, "encoding": encoding,
+                "report": report}  # fmt: skip
 
     def encode(self, records: ExampleSet) -> EncodedDataset:
         """Convert examples to ids and scaled numbers.

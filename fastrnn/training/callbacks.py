@@ -110,6 +110,7 @@ class Result:
         tokens: Token unit: "chars", "bytes" or "words".
         metrics: Metrics of the best state (see `fastrnn.inference.metrics`).
         inputs: Names of the data.
+        encoding: Encoding of the data; None is UTF-8.
         split: Whether part of the data was held out for validation.
         unigram_nats: Language models only: loss of predicting by token frequencies alone, on the data that
             ``valid_nats`` was measured on.
@@ -133,6 +134,7 @@ class Result:
     tokens: str = "chars"
     metrics: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    encoding: str | None = None
     split: bool = True
     unigram_nats: float | None = None
     start: str = ""

@@ -407,6 +407,7 @@ class Loop:
             tokens=self.config.tokens or "chars",
             metrics=metrics,
             inputs=tuple(self.corpus.get("inputs", ())),
+            encoding=self.config.encoding,
             split=self.evaluator is not None and self.config.valid_file is None,
         )
         self._log_end(stopped)

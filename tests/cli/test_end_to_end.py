@@ -99,6 +99,33 @@ def test_log_has_previews_where_no_terminal_shows_them(folder: Path, tmp_path: P
         assert all(np.array_equal(arrays[name], others[name]) for name in arrays)
 
 
+def test_encoding_is_remembered_and_needed_again_for_other_data(folder: Path, tmp_path: Path) -> None:
+    accented = TEXT.replace("a", "\xe0")
+    old, run = tmp_path / "old.txt", str(tmp_path / "run")
+    old.write_bytes(accented.encode("cp1252"))
+    refused = invoke("train", str(old), "--steps", "2", "--out", run, *SMALL, status=1)
+    assert "it looks like cp1252: give --encoding cp1252" in refused.stderr
+    done = invoke("train", str(old), "--steps", "2", "--out", run, *SMALL, "--encoding", "Windows-1252")
+    assert f"eval {run} {old} --split valid --encoding cp1252" in done.stderr
+    assert 'encoding = "cp1252"' in (tmp_path / "run" / "config.toml").read_text("utf-8")
+
+    (tmp_path / "new.txt").write_text(accented, "utf-8")
+    invoke("train", str(tmp_path / "new.txt"), "--steps", "2", "--out", f"{run}-utf8", *SMALL, "-q")
+    for name in (run, f"{run}-utf8"):
+        invoke("train", "--resume", name, "--steps", "4", "-q")
+    resumed, utf8 = (load(Path(name, "last.safetensors")) for name in (run, f"{run}-utf8"))
+    assert all(np.array_equal(resumed.parameters[name], utf8.parameters[name]) for name in utf8.parameters)
+
+    assert "give --encoding cp1252" in invoke("eval", run, str(old), status=1).stderr
+    as_new = invoke("eval", run, str(tmp_path / "new.txt"), "--json").stdout
+    assert invoke("eval", run, str(old), "--json", "--encoding", "cp1252").stdout == as_new
+    primed = [
+        invoke("sample", run, "--length", "9", "--prime-file", name, *more).stdout
+        for name, more in ((str(old), ("--encoding", "latin-1")), (str(tmp_path / "new.txt"), ()))
+    ]
+    assert primed[0] == primed[1]
+
+
 def test_eval_reports_skipped_items(folder: Path, run: str) -> None:
     (folder / "snow.txt").write_text("the ☃ sat", encoding="utf-8")
     assert "☃" in invoke("eval", run, str(folder / "snow.txt"), status=1).stderr
@@ -208,7 +235,7 @@ def told(command: click.Command) -> dict[str, str]:
     defaults = {}
     for parameter in command.params:
         text = getattr(parameter, "help", None) or ""
-        if "[default: " in text and parameter.name not in ("threads", "unknown"):
+        if "[default: " in text and parameter.name not in ("encoding", "threads", "unknown"):
             defaults[str(parameter.name)] = text.partition("[default: ")[2].rstrip("]")
     assert defaults
     return defaults

@@ -1,11 +1,12 @@
 """Reading of prompts and lines from files and standard input."""
 
+import gzip
 import io
 from pathlib import Path
 
 import pytest
 
-from fastrnn.errors import InputError
+from fastrnn.errors import ConfigError, InputError
 from fastrnn_cli import inputs
 from fastrnn_cli.inputs import ReadingLine, read_lines, read_whole
 
@@ -36,9 +37,23 @@ def test_invalid_utf8_error_shows_the_offset(tmp_path: Path) -> None:
 def test_utf16_error_names_the_encoding(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "wide.txt"
     path.write_bytes("a line to score\nanother\n".encode(encoding))
-    with pytest.raises(InputError, match=rf"wide\.txt: this is {encoding[:6].upper()}, not UTF-8; save it as UTF-8"):
+    with pytest.raises(InputError, match=rf"wide\.txt: this is {encoding[:6].upper()}, not UTF-8; give --encoding"):
         read_whole(str(path), "chars")
+    assert read_whole(str(path), "chars", encoding) == "a line to score\nanother\n"
+    assert list(read_lines(str(path), "chars", encoding)) == ["a line to score", "another"]
     assert len(read_whole(str(path), "bytes").encode("utf-8", "surrogateescape")) == path.stat().st_size
+
+
+def test_compressed_prompts_and_lines_are_read_in_their_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt.gz"
+    path.write_bytes(gzip.compress("caf\xe9\nna\xefve".encode("cp1252")))
+    assert list(read_lines(str(path), "chars", "latin-1")) == ["caf\xe9", "na\xefve"]
+    with pytest.raises(InputError, match=r"old\.txt\.gz: not UTF-8 at byte 3 .* give --encoding cp1252"):
+        read_whole(str(path), "chars")
+    with pytest.raises(ConfigError, match="encoding 'rot13' is unknown"):
+        read_whole(str(path), "chars", "rot13")
+    with pytest.raises(ConfigError, match="this one reads every byte as it is"):
+        read_whole(str(path), "bytes", "latin-1")
 
 
 def test_byte_order_mark_is_removed_from_prompts_and_lines(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ...config import nearest
 from ...errors import ConfigError, InputError, escape, quote
-from ...plain import check_whole, to_plain
+from ...plain import check_encoding, check_whole, to_plain
 from .corpus_encoder import ENCODERS, CorpusEncoder
 from .files import Paths, expand, normalize_inputs
 from .remarks import (
@@ -91,6 +91,7 @@ def read_corpus(
     tokenizer: Tokenizer | None = None,
     unknown: str = "error",
     progress: Progress | None = None,
+    encoding: str | None = None,
 ) -> Corpus:
     """Read and encode texts in one pass.
 
@@ -103,6 +104,7 @@ def read_corpus(
         tokenizer: Existing vocabulary to use instead of a new one; it also determines the token unit.
         unknown: Treatment of characters that ``tokenizer`` lacks: ``"error"`` (default), or ``"skip"`` to omit them.
         progress: Called with the number of bytes read so far, and the total number or None if that is unknown.
+        encoding: Encoding of files and standard input, by any of Python's names. Default: UTF-8.
 
     Returns:
         The encoded corpus.
@@ -113,7 +115,10 @@ def read_corpus(
     """
     kind = _token_kind(tokens, tokenizer)
     left_out: list[str] = []
-    sources = expand(normalize_inputs(inputs), kind, left_out)
+    encoding = check_encoding("encoding", encoding) if encoding is not None else None
+    if encoding is not None and kind == "bytes":
+        raise ConfigError("encoding is for tokens chars and words; tokens bytes reads every byte as it is")
+    sources = expand(normalize_inputs(inputs), kind, left_out, encoding)
     if not sources:
         raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
     if progress is not None:

@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Iterable, Iterator
 
 from ...errors import InputError, escape
+from .encodings import describe_wide_encoding, guess_encoding
 from .sources import Report, ignore_report
 
 HEAD = 4096  # bytes examined
@@ -53,7 +54,10 @@ def refuse_utf16(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 def _check(head: bytes, name: str) -> None:
     if encoding := detect_encoding(head):
-        raise InputError(f"{escape(name)}: this is {encoding}, not UTF-8; save it as UTF-8")
+        option = describe_wide_encoding(head, encoding)
+        raise InputError(
+            f"{escape(name)}: this is {encoding}, not UTF-8; give --encoding {option}, or save it as UTF-8"
+        )
 
 
 def _are_upper_halves(part: bytes, others: bytes) -> bool:
@@ -115,7 +119,9 @@ class Utf8Decoder:
             text, used = codecs.utf_8_decode(data, "strict", final)
         except UnicodeDecodeError as error:
             at, byte = self._offset + error.start, data[error.start]
-            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {self._advice}") from None
+            likely = guess_encoding(data, error.start)
+            guess = f"it looks like {likely}: give --encoding {likely}, or " if likely else ""
+            raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {guess}{self._advice}") from None
         self._pending = data[used:]
         self._offset += used
         return text

@@ -11,13 +11,14 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...config import nearest
 from ...errors import InputError, escape, quote
 from ..catalog import CORPORA, corpus_paths
 from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
 from .decoding import HEAD, detect_encoding
+from .encodings import describe_wide_encoding, to_utf8
 from .sources import BUILTIN, Source, builtin_sources
 
 # One or several of: a file, a folder, a glob, ``-``, the name of a corpus.
@@ -38,8 +39,20 @@ def normalize_inputs(inputs: Paths) -> list[str]:
     return found
 
 
-def expand(inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | None = None) -> list[Source]:
+class _Reading(NamedTuple):
+    """How inputs are read: the token unit, the encoding, and what is left out with the reasons."""
+
+    tokens: str
+    encoding: str | None
+    left_out: list[str]
+
+
+def expand(
+    inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | None = None, encoding: str | None = None
+) -> list[Source]:
     """Return the sources of all inputs, in the order given; folders and globs are sorted by path.
+
+    ``encoding``: encoding of files and standard input, converted to UTF-8; corpora are UTF-8 already.
 
     Folders omit hidden files and, unless ``tokens`` is ``"bytes"``, files with a NUL byte near their start. The latter,
     and linked folders, are appended to ``left_out`` with the reason. Raises `InputError` if an input is missing or has
@@ -47,17 +60,17 @@ def expand(inputs: Sequence[str], tokens: str = "chars", left_out: list[str] | N
     """
     if list(inputs).count("-") > 1:
         raise InputError("standard input (-) can be read only once; give - once")
-    reasons = left_out if left_out is not None else []
-    return [source for name in inputs for source in _expand_one(name, tokens, reasons)]
+    reading = _Reading(tokens, encoding, left_out if left_out is not None else [])
+    return [source for name in inputs for source in _expand_one(name, reading)]
 
 
-def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
+def _expand_one(name: str, reading: _Reading) -> list[Source]:
     if name == "-":
-        return [Source("standard input", _read_standard_input)]
+        return [to_utf8(Source("standard input", _read_standard_input), reading.encoding)]
     if os.path.isdir(name):
-        return _expand_folder(name, tokens, left_out)
+        return _expand_folder(name, reading)
     if os.path.lexists(name):  # files win over corpora of the same name
-        return _expand_file(name, tokens, left_out)
+        return _expand_file(name, reading)
     if name in BUILTIN:
         return builtin_sources(name)
     fetched = corpus_paths(name)
@@ -70,7 +83,7 @@ def _expand_one(name: str, tokens: str, left_out: list[str]) -> list[Source]:
             "corpus_from_text"
         )
     if glob.has_magic(name):
-        return _expand_glob(name, tokens, left_out)
+        return _expand_glob(name, reading)
     raise InputError(f"{escape(name) or '(empty)'}: no such file or folder{_near(name)}")
 
 
@@ -80,47 +93,49 @@ def is_missing(name: str) -> bool:
     return not known and not (glob.has_magic(name) and glob.glob(name, recursive=True))
 
 
-def _expand_folder(folder: str, tokens: str, left_out: list[str]) -> list[Source]:
+def _expand_folder(folder: str, reading: _Reading) -> list[Source]:
     sources: list[Source] = []
     reasons: list[str] = []
     for path in _walk(folder, reasons):
-        sources += _keep_texts(_files(path), tokens, reasons)
+        sources += _keep_texts(_files(path, reading.encoding), reading.tokens, reasons)
     if not sources:
         why = f" (left out: {escape(reasons[0])})" if reasons else ""
         raise InputError(f"{escape(folder)}: no text in this folder{why}; give one that holds text files")
-    left_out += reasons
+    reading.left_out.extend(reasons)
     return sources
 
 
-def _expand_glob(pattern: str, tokens: str, left_out: list[str]) -> list[Source]:
+def _expand_glob(pattern: str, reading: _Reading) -> list[Source]:
     sources: dict[str, Source] = {}
     for path in sorted(glob.glob(pattern, recursive=True), key=_parts):
-        found = _expand_folder(path, tokens, left_out) if os.path.isdir(path) else _expand_file(path, tokens, left_out)
+        found = _expand_folder(path, reading) if os.path.isdir(path) else _expand_file(path, reading)
         sources |= {os.path.normpath(source.name): source for source in found}
     if not sources:
         raise InputError(f"{escape(pattern)}: no file matches this pattern")
-    left_out[:] = dict.fromkeys(left_out)  # a pattern such as ** finds a file in each folder above it
+    reading.left_out[:] = dict.fromkeys(reading.left_out)  # a pattern such as ** finds a file in each folder above it
     return list(sources.values())
 
 
-def _expand_file(path: str, tokens: str, left_out: list[str]) -> list[Source]:
+def _expand_file(path: str, reading: _Reading) -> list[Source]:
     """Return a named file, whether it is text or not, or the texts in a zip archive."""
-    found = _files(path)
+    found = _files(path, reading.encoding)
     if len(found) == 1:
         return found
-    sources = _keep_texts(found, tokens, left_out)
+    sources = _keep_texts(found, reading.tokens, reading.left_out)
     if not sources:
         raise InputError(f"{escape(path)}: no text in this zip archive; give one that holds text files")
     return sources
 
 
-def _files(path: str) -> list[Source]:
-    """Return a file as a source, or each file of a zip archive."""
+def _files(path: str, encoding: str | None = None) -> list[Source]:
+    """Return a file as a source, or each file of a zip archive, converted to UTF-8."""
     if path.lower().endswith(ZIP_SUFFIX) and os.path.isfile(path):
         name = escape(path)
         members = list_members(path, name)
-        return [Source(f"{path}/{member}", partial(read_member, path, member, name)) for member in members]
-    return [Source(path, partial(_read_file, path), size=_size(path))]
+        found = [Source(f"{path}/{member}", partial(read_member, path, member, name)) for member in members]
+    else:
+        found = [Source(path, partial(_read_file, path), size=_size(path))]
+    return [to_utf8(source, encoding) for source in found]
 
 
 def _keep_texts(sources: list[Source], tokens: str, left_out: list[str]) -> list[Source]:
@@ -176,7 +191,7 @@ def _no_text(source: Source) -> str | None:
             break
     encoding = detect_encoding(seen[:HEAD])
     if encoding is not None:
-        return f"{encoding}, not UTF-8"
+        return f"{encoding}, not UTF-8: --encoding {describe_wide_encoding(seen[:HEAD], encoding)}"
     return "not text: it has NUL bytes" if b"\0" in seen[:_SNIFFED] else None
 
 

@@ -168,6 +168,7 @@ def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer |
         tokenizer=tokenizer,
         unknown=skip,
         progress=callback.on_read,
+        encoding=config.encoding,
     )
     _report_skips(corpus, "the old model does not know them", callback)
     return corpus
@@ -191,6 +192,12 @@ def _split(whole: Corpus, config: Config, callback: Callback) -> tuple[Corpus, C
 
 
 def _read_valid_file(path: str, whole: Corpus, config: Config, callback: Callback) -> Corpus:
-    corpus = read_corpus([path], separator=config.document_separator, tokenizer=whole.tokenizer, unknown="skip")
+    corpus = read_corpus(
+        [path],
+        separator=config.document_separator,
+        tokenizer=whole.tokenizer,
+        unknown="skip",
+        encoding=config.encoding,
+    )
     _report_skips(corpus, f"{escape(path)} has them and the training text has not", callback)
     return corpus

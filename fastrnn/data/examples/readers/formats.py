@@ -11,9 +11,10 @@ from pathlib import PurePath
 from typing import Any
 
 from ....errors import ConfigError, InputError, escape
-from ....plain import to_plain
+from ....plain import check_encoding, to_plain
 from ....task_specs import get_supervised_task
 from ...text.compression import strip_suffix
+from ...text.encodings import to_utf8
 from ...text.files import Paths, expand, normalize_inputs
 from ...text.sources import Report, Source, ignore_report, peek
 from ..batching import StreamedItems
@@ -26,6 +27,7 @@ from .folders import Document, folder_sources
 from .text_pairs import BEFORE_JSON
 
 FOLDERS = "folders"  # the format in which each folder is a class
+_ARRAYS = (".npz", ".idx")  # endings of files that are not text
 Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
 FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
 ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
@@ -46,6 +48,7 @@ class ReadOptions:
         format: Format of all files, whatever their names: an ending without its dot, or `FOLDERS`.
         usual_format: Format of files whose names have no known ending.
         report: Callback for remarks about the data.
+        encoding: Encoding of texts; None is UTF-8.
     """
 
     task: str
@@ -58,6 +61,7 @@ class ReadOptions:
     format: str | None = None
     usual_format: str | None = None
     report: Report = ignore_report
+    encoding: str | None = None
 
     def suffix_of(self, name: str) -> str:
         """The ending that selects the opener: that of ``format``, else of the name, else of ``usual_format``."""
@@ -290,6 +294,8 @@ def _check_task_and_format(options: ReadOptions) -> None:
     for name in ("columns", "labels"):
         if getattr(options, name) is not None:
             to_plain(name, getattr(options, name), str)
+    if options.encoding is not None:
+        check_encoding("encoding", options.encoding)
     known = list_formats(options.task)  # raises for a task without examples
     if options.format is not None and options.format not in known:
         raise ConfigError(f"{options.task} does not read format {options.format!r} (choices: {', '.join(known)})")
@@ -302,6 +308,8 @@ def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> No
     endings = [options.suffix_of(source.name) for source in sources]
     if options.labels is not None and ".idx" not in endings:
         raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
+    if options.encoding is not None and all(ending in _ARRAYS for ending in endings):
+        raise ConfigError("encoding is that of texts; arrays have none: leave it out")
     if options.columns is not None and all(ending == ".npz" for ending in endings):
         raise ConfigError("columns names columns of a CSV; arrays have none: leave it out")
 
@@ -335,8 +343,14 @@ def _expand_inputs(inputs: Sequence[str], options: ReadOptions) -> list[Source]:
             sources = _expand_folder(name, options)
         else:
             sources = [arrays.refuse_arrays(source) if name == "-" else source for source in expand([name], "bytes")]
-        found += [replace(source, report=options.report) for source in sources]
+        found += [replace(_convert(source, options), report=options.report) for source in sources]
     return found
+
+
+def _convert(source: Source, options: ReadOptions) -> Source:
+    """Return the source in UTF-8; arrays have no encoding."""
+    is_text = options.suffix_of(source.name) not in _ARRAYS
+    return to_utf8(source, options.encoding) if is_text else source
 
 
 def _expand_folder(folder: str, options: ReadOptions) -> list[Source]:
