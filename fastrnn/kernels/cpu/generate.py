@@ -25,43 +25,47 @@ class Weights(NamedTuple):
     """The same memory as int32."""
 
 
-@device_function
+# inlined into the bisection: a call there costs a sixth of the time of top-k (measured)
+@inline_function
 def _hold_from(work, least):
     """Number and sum of the probabilities with bits >= ``least``."""
+    p, bits = work
     kept, total = 0, 0.0
-    for v in range(work.p.size):
-        if work.bits[v] >= least:
+    for v in range(p.size):
+        if bits[v] >= least:
             kept += 1
-            total += work.p[v]
+            total += p[v]
     return kept, total
 
 
 @device_function
 def _zero_below(work, least):
     """Zero the probabilities with bits below ``least``; return the sum of the rest."""
+    p, bits = work
     total = 0.0
-    for v in range(work.p.size):
-        if work.bits[v] < least:
-            work.p[v] = 0
-        total += work.p[v]
+    for v in range(p.size):
+        if bits[v] < least:
+            p[v] = 0
+        total += p[v]
     return total
 
 
 @device_function
 def _zero_small(work, least):
     """Zero the probabilities below ``least``; return the sum of the rest."""
+    p = work.p
     total = 0.0
-    for v in range(work.p.size):
-        if work.p[v] < least:
-            work.p[v] = 0
-        total += work.p[v]
+    for v in range(p.size):
+        if p[v] < least:
+            p[v] = 0
+        total += p[v]
     return total
 
 
 _scale_of = inline_function(scale_of)
 _weight = inline_function(softmax_weight(exp))
 _find_threshold = device_function(threshold_search(_hold_from))
-_truncate = device_function(truncation(_find_threshold, _zero_below, _zero_small))
+_truncate = inline_function(truncation(_find_threshold, _zero_below, _zero_small))
 
 
 @device_function
