@@ -132,6 +132,8 @@ def command(
 
 def _check_options(context: click.Context) -> None:
     """Raise `click.UsageError` for options that contradict each other; warn about those without effect."""
+    if context.params["stop"] == "":
+        note("--stop has no effect: its text is empty")
     given = on_command_line(context, "greedy", "temperature", "top_k", "top_p", "min_p")
     if "--greedy" in given and len(given) > 1:
         raise click.UsageError(f"--greedy takes the most probable token, so {given[1]} has no effect; leave one out")

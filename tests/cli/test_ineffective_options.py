@@ -68,6 +68,8 @@ def test_settings_from_elsewhere_are_not_reported(monkeypatch: pytest.MonkeyPatc
         ("--greedy --seed 3", "--seed has no effect: --greedy takes the most probable token"),
         ("--greedy --count 2", "--greedy writes the same text --count times"),
         ("--greedy --count 1", None),
+        ("--stop=", "--stop has no effect: its text is empty"),
+        ("--stop x", None),
         ("--raw --jsonl", "--raw has no effect: --jsonl writes no control characters to a terminal"),
         ("--raw --out OUT", "--raw has no effect: --out writes no control characters to a terminal"),
         ("--seed 3 --count 2 --jsonl", None),

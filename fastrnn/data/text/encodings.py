@@ -73,7 +73,8 @@ def convert(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes
             advice = f"it looks like {likely}" if likely else "give the encoding that it was saved in"
             raise InputError(f"{escape(name)}: not {encoding} at byte {at} (0x{byte:02x}); {advice}") from None
         except UnicodeError as error:
-            raise InputError(f"{escape(name)}: not {encoding}: {error}") from None
+            detail = f"{error}; leave out --encoding if it is UTF-8"
+            raise InputError(f"{escape(name)}: not {encoding}: {detail}") from None
         offset += held + len(chunk) - len(decoder.getstate()[0])
         return text.encode("utf-8", "surrogatepass")
 

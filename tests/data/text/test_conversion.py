@@ -89,6 +89,11 @@ def test_wrong_encoding_is_an_error_that_names_the_likely_one(tmp_path: Path) ->
         read_corpus(tmp_path / "t.txt", encoding="ascii")
 
 
+def test_missing_byte_order_mark_is_an_error_of_one_line() -> None:
+    with pytest.raises(InputError, match=r"^x: not utf-16: .*; leave out --encoding if it is UTF-8$"):
+        list(convert([b"plain text"], "utf-16", "x"))
+
+
 @pytest.mark.parametrize("tokens", ["chars", "words"])
 def test_every_kind_of_input_is_converted(tokens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a café and a garçon\n" * 3
