@@ -31,6 +31,8 @@ def warn_about_environment(environment: Mapping[str, str] | None = None) -> None
     if first:
         for line in environment_warnings(os.environ if environment is None else environment):
             note(line)
+        if not getattr(sys, "_is_gil_enabled", lambda: True)():
+            note("fastrnn has not been tried on free-threaded Python; if something fails, use the usual build")
 
 
 def environment_warnings(environment: Mapping[str, str]) -> Iterator[str]:

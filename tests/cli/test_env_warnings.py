@@ -1,6 +1,7 @@
 """Warnings about unknown FASTRNN_* variables and unusable kernel caches: printed once, and the command runs."""
 
 import logging
+import sys
 
 from click.testing import CliRunner
 
@@ -35,3 +36,10 @@ def test_warnings_are_printed_before_a_command_but_not_with_help(monkeypatch):
     told = CliRunner().invoke(program, ["data", "list"])
     assert (told.exit_code, told.stderr.count("did you mean FASTRNN_HIDDEN?")) == (0, 1)
     assert "HIDEN" not in CliRunner().invoke(program, ["train", "--help"]).output
+
+
+def test_free_threaded_python_gives_one_line(monkeypatch, capsys):
+    for enabled, lines in ((True, 0), (False, 1)):
+        monkeypatch.setattr(sys, "_is_gil_enabled", lambda enabled=enabled: enabled, raising=False)
+        warn_about_environment({})
+        assert capsys.readouterr().err.count("free-threaded Python") == lines
