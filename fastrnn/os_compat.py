@@ -60,9 +60,10 @@ def _lock_byte(descriptor: int) -> bool:
     os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
     try:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except PermissionError:
-        raise BlockingIOError(errno.EAGAIN, "locked by another process") from None
-    except OSError:
+    except OSError as error:
+        # EACCES; Wine sets no number
+        if error.errno in (errno.EACCES, 0):
+            raise BlockingIOError(errno.EAGAIN, "locked by another process") from None
         return False
     finally:
         os.lseek(descriptor, 0, os.SEEK_SET)

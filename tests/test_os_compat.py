@@ -33,18 +33,20 @@ class Msvcrt:
 
     LK_NBLCK = 2
 
-    def __init__(self) -> None:
+    def __init__(self, code: int) -> None:
+        self.code = code
         self.locked: dict[tuple[int, int], int] = {}
 
     def locking(self, descriptor: int, mode: int, size: int) -> None:
         assert (mode, size) == (self.LK_NBLCK, 1)
         place = os.fstat(descriptor).st_ino, os.lseek(descriptor, 0, os.SEEK_CUR)
         if self.locked.setdefault(place, descriptor) != descriptor:
-            raise PermissionError(errno.EACCES, "Permission denied")
+            raise OSError(self.code, "Permission denied")
 
 
-def test_windows_lock_is_held_by_one_descriptor_and_leaves_the_text_readable(tmp_path, monkeypatch) -> None:
-    fake = Msvcrt()
+@pytest.mark.parametrize("code", [errno.EACCES, 0], ids=["Windows", "Wine"])
+def test_windows_lock_is_held_by_one_descriptor_and_leaves_the_text_readable(tmp_path, monkeypatch, code: int) -> None:
+    fake = Msvcrt(code)
     pretend(monkeypatch, "win32", msvcrt=fake, fcntl=None)
     (tmp_path / "log").write_bytes(b"x" * 100)
     first, second = (os.open(tmp_path / "log", os.O_RDWR) for _ in range(2))

@@ -189,6 +189,10 @@ class RunFolder:
         try:
             yield
         except FileExistsError:
+            if not os.path.lexists(self.path):  # Windows says so of a parent that is a file
+                raise OutputError(
+                    f"{self.path}: cannot make this run folder: Not a directory; choose another --out"
+                ) from None
             raise OutputError(self._exists()) from None
         except OSError as error:
             raise OutputError(

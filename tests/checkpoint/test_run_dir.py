@@ -101,6 +101,15 @@ def test_path_where_no_folder_can_be_created_is_an_error(tmp_path) -> None:
         RunFolder.create(f"{tmp_path}/nul\0")
 
 
+def test_parent_that_is_a_file_is_named_where_windows_reports_it_as_existing(tmp_path, monkeypatch) -> None:
+    def report(self, *args, **kwargs):
+        raise FileExistsError(17, "File exists")
+
+    monkeypatch.setattr(Path, "mkdir", report)
+    with pytest.raises(OutputError, match="cannot make this run folder: Not a directory; choose another --out"):
+        RunFolder.create(tmp_path / "file" / "r")
+
+
 def test_unwritable_parent_folder_is_an_error(tmp_path, monkeypatch) -> None:
     def refuse(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
@@ -183,5 +192,7 @@ def test_model_path(tmp_path) -> None:
         model_path(run.last / "inside")
     with pytest.raises(CheckpointError, match="not the name of a file or folder"):
         model_path("nul\0")
-    with pytest.raises(CheckpointError, match="cannot read this: File name too long"):
+    with pytest.raises(
+        CheckpointError, match="cannot read this: File name too long" if os.name == "posix" else "no such model"
+    ):
         model_path("x" * 300)

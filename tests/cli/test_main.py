@@ -151,7 +151,7 @@ def fastrnn(*args: str, **options: Any) -> "subprocess.Popen[bytes]":
 @pytest.mark.e2e
 def test_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
     text = tmp_path / "long.txt"
-    text.write_text("many lines\n" * 100_000)
+    text.write_bytes(b"many lines\n" * 100_000)
     process = fastrnn("data", "show", "--text", str(text), stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"many lines\n"
