@@ -96,15 +96,23 @@ def run(args: Sequence[str], started: float | None = None) -> int:
             status = end.exit_code
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
-        _redirect_to_null(sys.stdout)
     except KeyboardInterrupt:
         _print_message("interrupted")
         return INTERRUPTED
     except Exception as error:
+        if _is_closed_pipe(error):
+            _redirect_to_null(sys.stdout)
+            return status
         _wait_for_rank0()
         return _report(error)
     return status
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """Whether the reader of the output has gone, which is not an error; Windows reports EINVAL."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return sys.platform == "win32" and isinstance(error, OSError) and (error.errno, error.filename) == (22, None)
 
 
 def _rank() -> int | None:

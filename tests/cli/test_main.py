@@ -1,5 +1,6 @@
 """Every command ends with an exit status, and an error with one line."""
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from fastrnn.errors import ConfigError, DivergedError, InputError
+from fastrnn_cli import main
 from fastrnn_cli.group import COMMANDS, load_command, program
 from fastrnn_cli.main import run
 
@@ -156,8 +158,10 @@ def test_closed_output_pipe_ends_quietly(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"many lines\n"
     process.stdout.close()
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, b"")
+    assert process.stderr is not None
+    with process.stderr:
+        err = process.stderr.read()
+    assert (process.wait(60), err) == (0, b"")
 
 
 @pytest.mark.e2e
@@ -203,3 +207,44 @@ def test_info_shows_the_system_for_a_bug_report(monkeypatch: pytest.MonkeyPatch,
     with_model = CliRunner().invoke(program, ["info", "m", "--system"])
     assert with_model.stdout == done.stdout
     assert with_model.stderr == "--system shows this machine, not a model: MODEL has no effect\n"
+
+
+@pytest.mark.parametrize(
+    ("system", "chosen", "expected"),
+    [("win32", None, "λ\n".encode()), ("win32", "cp1252", b"\\u03bb\r\n"), ("linux", None, b"\\u03bb\r\n")],
+)
+def test_redirected_output_is_utf8_with_plain_line_ends_on_windows(
+    system: str, chosen: str | None, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "cp1252", newline="\r\n"))
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("PYTHONIOENCODING", chosen)
+    monkeypatch.setattr(sys, "platform", system)
+    main._escape_unencodable()
+    print("λ", flush=True)
+    assert written.getvalue() == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "system", "status"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), "linux", 0),
+        (OSError(22, "Invalid argument"), "win32", 0),
+        (OSError(22, "Invalid argument"), "linux", 1),
+        (OSError(22, "Invalid argument", "name"), "win32", 1),
+    ],
+)
+def test_reader_that_has_gone_is_no_error(
+    error: OSError, system: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(program, "make_context", fail)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        assert run([]) == status

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -188,6 +187,8 @@ def _places(base: Path) -> Iterator[tuple[str, Process]]:
     (base / "file").write_text("no folder")
     yield "a file", start(base / "file")
     yield "no such place", start(Path("/proc/no/such/place"))
+    import resource  # not on Windows, where tests import this file, too
+
     full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))}
     yield "a full disk", start(base / "full", **full)
     (base / "open" / name.name).mkdir(parents=True)

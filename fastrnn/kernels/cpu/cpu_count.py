@@ -92,9 +92,9 @@ def _limit(folder: Path) -> float | None:
     """CPUs that one group allows: ``cpu.max`` of version 2, ``cpu.cfs_quota_us`` of version 1."""
     try:
         if (folder / "cpu.max").is_file():
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = (folder / "cpu.max").read_text("utf-8").split()
         else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text("utf-8") for name in ("quota", "period"))
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except (OSError, ValueError):  # no such files, or "max"
         return None
@@ -103,6 +103,6 @@ def _limit(folder: Path) -> float | None:
 def _lines(path: Path) -> list[str]:
     """Lines of a file; none if it cannot be read."""
     try:
-        return path.read_text(errors="surrogateescape").splitlines()
+        return path.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
