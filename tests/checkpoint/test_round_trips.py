@@ -85,6 +85,8 @@ def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(_CHOICES[name])
     if name == "for_":
         return st.sampled_from(["90", "3m", "1.5h", "2d", "1e2s"])
+    if name == "encoding":
+        return st.sampled_from(["cp1252", "latin-1", "UTF-16", "gb18030"])
     if bool in kinds:
         return st.sampled_from([True, False, np.True_, np.False_])
     if str in kinds:
