@@ -70,7 +70,9 @@ def configurations(draw: st.DrawFn) -> Config:
             continue
         chosen[name] = draw(_values(name, hints[name]))
     if task not in ("tag", "classify", "forecast", "regress"):
-        chosen |= {"bidirectional": False, "cell": draw(st.sampled_from(RECURRENT_CELLS))}
+        chosen["bidirectional"] = False
+    if not TASK_SPECS[task].supports_dense_cell or chosen.get("bidirectional"):
+        chosen["cell"] = draw(st.sampled_from(RECURRENT_CELLS))
     if task != "language-model" or chosen.get("tokens") is None:
         chosen["tokens"] = "chars"
     lengths = [name for name in ("epochs", "steps", "for_") if name in chosen]
