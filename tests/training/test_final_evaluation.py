@@ -127,7 +127,7 @@ def test_missing_best_state_keeps_the_training_figures(corpus, tmp_path):
 
 
 def test_exact_validation_is_not_repeated_at_the_end(corpus, tmp_path):
-    train(corpus, SMALL.replace(eval_size=10**6), tmp_path / "run")
+    train(corpus, SMALL.replace(eval_size=10**6, precision="float32"), tmp_path / "run")
     assert log_of(tmp_path / "run", "final") == []
 
 

@@ -50,7 +50,7 @@ ids, targets = make_text(rng)
 expected = run_reference(model, ids, targets, state, resets)
 assert_close(run_network(make_network(model, "float32"), ids, targets, state, resets), expected, 2e-5)
 if TARGET.bfloat16_dot:
-    rounded = make_network(model, "float32").sibling("bfloat16")
+    rounded = make_network(model, "float32").with_shared_parameters("bfloat16")
     assert_close(run_network(rounded, ids, targets, state, resets), expected, 0.05)
 
 # the names of C functions stand in the machine code that calls them
