@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fastrnn.config import Config, key_of, nearest
-from fastrnn.distributed.environment import launcher_rank
+from fastrnn.distributed import launcher_rank
 
 _PREFIX = "FASTRNN_"
 _OTHER_VARIABLES = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")

@@ -117,7 +117,7 @@ def _is_closed_pipe(error: Exception) -> bool:
 
 def _rank() -> int | None:
     """Return this process's MPI rank, or None for a single process."""
-    from fastrnn.distributed.environment import launcher_rank
+    from fastrnn.distributed import launcher_rank
 
     rank, size = launcher_rank()
     return rank if size > 1 else None

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from fastrnn.config import Config
-from fastrnn.distributed.environment import launcher_rank
+from fastrnn.distributed import launcher_rank
 
 from .. import command_base, options
 from ..output import note

@@ -9,7 +9,7 @@ import click
 from fastrnn.cells import CELLS
 from fastrnn.config import Config
 from fastrnn.data.text.sources import DEFAULT_CORPUS
-from fastrnn.distributed.environment import launcher_rank
+from fastrnn.distributed import launcher_rank
 from fastrnn.os_compat import quote_argument
 from fastrnn.task_specs import TASK_SPECS
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from ..errors import BackendError, ConfigError
-from .environment import launcher_rank, size_variables
+from . import launcher_rank, size_variables
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.text.sources import DEFAULT_CORPUS
-from ..distributed.environment import remove_mpi_variables
+from ..distributed import remove_mpi_variables
 from ..errors import FastRNNError
 
 RESULT = ("steps", "seconds", "train_nats", "valid_nats", "best_step", "stopped", "metrics")

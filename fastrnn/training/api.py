@@ -26,7 +26,6 @@ from . import autotune
 from .callbacks import Callback, Result, default_callback
 from .compile_ahead import compile_for_run
 from .loop import Loop, RunOutput, Validation
-from .resume import FIXED, apply_changes, check_changes, check_data_is_here, check_files_are_here, extend
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .tasks import TrainingTask, read
@@ -147,6 +146,8 @@ def resume(
         CheckpointError: The last checkpoint cannot be loaded or resumed.
         DivergedError: The loss or the gradient was NaN or infinite again and again.
     """
+    from .resume import check_changes
+
     run = check_path("run", run)
     changes = check_changes(changes)
     inputs = _resolve_inputs(inputs)
@@ -258,6 +259,8 @@ def _restore(
     signals: StopSignals,
 ) -> tuple[Loop, TrainingTask, int]:
     """Restore the loop from the last checkpoint. Also returns its task and the number of steps planned before."""
+    from .resume import apply_changes, check_data_is_here, check_files_are_here, extend
+
     folder, _, callback = output
     group = clock.group
 
@@ -312,6 +315,8 @@ def _planner(clock: TimeBudget, most_steps: int, validation: Validation) -> Step
 
 def _take_model_settings(config: Config, old: Checkpoint) -> Config:
     """Take the settings that old weights and their vocabulary fix. Raises `ConfigError` if ``config`` differs."""
+    from .resume import FIXED
+
     default = Config()
     for name in FIXED:
         given, was = getattr(config, name), getattr(old.config, name)

@@ -8,9 +8,8 @@ import pytest
 
 from fastrnn.data.text.bptt import TBPTTStreams, Window, evaluation_windows
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.distributed import communicator
+from fastrnn.distributed import communicator, launcher_rank, remove_mpi_variables
 from fastrnn.distributed.communicator import SINGLE_PROCESS, Communicator, world
-from fastrnn.distributed.environment import launcher_rank, remove_mpi_variables
 from fastrnn.errors import BackendError, ConfigError
 
 

@@ -4,7 +4,6 @@ import codecs
 from collections.abc import Iterable, Iterator
 
 from ...errors import InputError, escape
-from .encodings import describe_wide_encoding, guess_encoding
 from .sources import Report, ignore_report
 
 HEAD = 4096  # bytes examined
@@ -54,6 +53,8 @@ def refuse_utf16(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 def _check(head: bytes, name: str) -> None:
     if encoding := detect_encoding(head):
+        from .encodings import describe_wide_encoding
+
         option = describe_wide_encoding(head, encoding)
         raise InputError(
             f"{escape(name)}: this is {encoding}, not UTF-8; give --encoding {option}, or save it as UTF-8"
@@ -119,6 +120,8 @@ class Utf8Decoder:
             text, used = codecs.utf_8_decode(data, "strict", final)
         except UnicodeDecodeError as error:
             at, byte = self._offset + error.start, data[error.start]
+            from .encodings import guess_encoding
+
             likely = guess_encoding(data, error.start)
             guess = f"it looks like {likely}: give --encoding {likely}, or " if likely else ""
             raise InputError(f"{self._name}: not UTF-8 at byte {at} (0x{byte:02x}); {guess}{self._advice}") from None

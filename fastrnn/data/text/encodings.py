@@ -2,10 +2,8 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from ...errors import InputError, escape
-from .sources import Source
 
 _EXAMINED = 1 << 16  # bytes from the line of the first invalid one
 _CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n\r\f\x1b")
@@ -47,18 +45,11 @@ _SEVERAL_BYTES = (
 )
 
 
-def to_utf8(source: Source, encoding: str | None) -> Source:
-    """Return a source whose bytes are converted from this encoding to UTF-8; None is UTF-8.
-
-    Reading raises `InputError` with the offset of the first invalid byte.
-    """
-    if encoding is None:
-        return source
-    return replace(source, chunks=lambda: convert(source.chunks(), encoding, source.name), size=None)
-
-
 def convert(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
-    """Convert the bytes of a text to UTF-8 as they arrive; see `to_utf8`."""
+    """Convert the bytes of a text to UTF-8 as they arrive.
+
+    Raises `InputError` with the offset of the first invalid byte.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     offset = 0  # of the first byte that is not decoded yet
 

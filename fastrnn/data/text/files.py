@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 
 from ...config import nearest
 from ...errors import InputError, escape, quote
-from ..catalog import CORPORA, corpus_paths
 from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
 from .decoding import HEAD, detect_encoding
-from .encodings import describe_wide_encoding, to_utf8
-from .sources import BUILTIN, Source, builtin_sources
+from .sources import BUILTIN, Source, builtin_sources, to_utf8
 
 # One or several of: a file, a folder, a glob, ``-``, the name of a corpus.
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -73,7 +71,7 @@ def _expand_one(name: str, reading: _Reading) -> list[Source]:
         return _expand_file(name, reading)
     if name in BUILTIN:
         return builtin_sources(name)
-    fetched = corpus_paths(name)
+    fetched = _find_downloaded(name)
     if fetched is not None:
         return [source for path in fetched for source in _files(path)]
     # Users pass the text itself where a name belongs, in Python above all: say so instead of "no such file".
@@ -87,9 +85,16 @@ def _expand_one(name: str, reading: _Reading) -> list[Source]:
     raise InputError(f"{escape(name) or '(empty)'}: no such file or folder{_near(name)}")
 
 
+def _find_downloaded(name: str) -> list[str] | None:
+    """See `fastrnn.data.catalog.corpus_paths`; the catalog is imported only for names that are no file."""
+    from ..catalog import corpus_paths
+
+    return corpus_paths(name)
+
+
 def is_missing(name: str) -> bool:
     """Whether `expand` finds no input of this name."""
-    known = name == "-" or os.path.lexists(name) or name in BUILTIN or corpus_paths(name) is not None
+    known = name == "-" or os.path.lexists(name) or name in BUILTIN or _find_downloaded(name) is not None
     return not known and not (glob.has_magic(name) and glob.glob(name, recursive=True))
 
 
@@ -191,12 +196,16 @@ def _no_text(source: Source) -> str | None:
             break
     encoding = detect_encoding(seen[:HEAD])
     if encoding is not None:
+        from .encodings import describe_wide_encoding
+
         return f"{encoding}, not UTF-8: --encoding {describe_wide_encoding(seen[:HEAD], encoding)}"
     return "not text: it has NUL bytes" if b"\0" in seen[:_SNIFFED] else None
 
 
 def _near(name: str) -> str:
     """Return a suggestion for a missing file: the file or corpus with the most similar name."""
+    from ..catalog import CORPORA
+
     folder, base = os.path.split(name)  # a corpus has no folder
     try:
         known = os.listdir(folder or ".")

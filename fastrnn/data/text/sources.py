@@ -43,6 +43,18 @@ class Source:
     report: Report = ignore_report
 
 
+def to_utf8(source: Source, encoding: str | None) -> Source:
+    """Return a source whose bytes are converted from this encoding to UTF-8; None is UTF-8.
+
+    Reading raises `InputError` with the offset of the first invalid byte.
+    """
+    if encoding is None:
+        return source
+    from .encodings import convert
+
+    return replace(source, chunks=lambda: convert(source.chunks(), encoding, source.name), size=None)
+
+
 def attach_progress(sources: Sequence[Source], progress: Progress) -> list[Source]:
     """Return the same sources, which call ``progress`` as they are read."""
     sizes = [source.size for source in sources]

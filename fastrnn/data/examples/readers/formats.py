@@ -14,9 +14,8 @@ from ....errors import ConfigError, InputError, escape
 from ....plain import check_encoding, to_plain
 from ....task_specs import get_supervised_task
 from ...text.compression import strip_suffix
-from ...text.encodings import to_utf8
 from ...text.files import Paths, expand, normalize_inputs
-from ...text.sources import Report, Source, ignore_report, peek
+from ...text.sources import Report, Source, ignore_report, peek, to_utf8
 from ..batching import StreamedItems
 from ..example import Example, ExampleSet, Location
 from . import arrays, csv_columns, labelled_table, text_pairs
