@@ -47,4 +47,4 @@ def build(config: Config, spec: ModelSpec, threads: int | None = None) -> Superv
     """
     if spec.task not in list_supervised_tasks():
         raise ConfigError(f"task {spec.task!r} has no model of its own; use {', '.join(list_supervised_tasks())}")
-    return get_supervised_task(spec.task).choose_model(spec)(config, spec, threads)
+    return get_supervised_task(spec.task).choose_model(spec)(config, spec, threads=threads)

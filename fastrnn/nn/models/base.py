@@ -140,7 +140,6 @@ class SupervisedModel:
         self.parameters: Parameters = share_with.parameters if share_with else Parameters(shapes, self.dtype)
         self.gradients = Parameters(shapes, self.dtype)
         self.weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed)
-        self._build()
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "SupervisedModel":
         """Return a model with these parameters and separate arrays, for another size or mode."""
@@ -201,10 +200,6 @@ class SupervisedModel:
         """Return a linear layer with the parameters ``name.weight`` and ``name.bias``."""
         weight, bias = f"{name}.weight", f"{name}.bias"
         return Linear(self.weights, weight, bias)
-
-    def _build(self) -> None:
-        """Create the layers of the model."""
-        raise NotImplementedError
 
     def _stack_shapes(self) -> list[StackShape]:
         """Return the shapes of all stacks."""

@@ -4,10 +4,11 @@ The tagger joins word embeddings with character-level encodings, so that unknown
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...config import Config
 from ...data.examples.dataset import Batch
 from ...data.examples.symbol_vocab import UNKNOWN
 from ...kernels.cpu.thread_pool import Part
@@ -15,8 +16,8 @@ from ...shapes import StackShape
 from ..layers import Linear, Rows
 from ..network import Training
 from ..parameters import Array
-from ..spec import spelling_stack
-from ..stack import Dropout, Padding, Stack, State, pad_left
+from ..spec import ModelSpec, spelling_stack
+from ..stack import Dropout, Stack, State, pad_left
 from .base import SequenceEncoder, SupervisedModel
 
 CLASSES, NUMBERS, BITS = "classes", "numbers", "bits"
@@ -97,14 +98,14 @@ class OutputHead:
 
 
 class PerStepModel(SupervisedModel):
-    """regress: numbers, or probabilities of bits, (T, B, K); one output per example where T is 1."""
+    """regress: numbers, or probabilities of bits, (T, B, K); one output per example where T is 1.
 
-    # Set by `_build`.
-    encoder: SequenceEncoder
-    head: OutputHead
+    ``options``: ``threads``, ``share_with`` and ``matmul_mode`` of `SupervisedModel`.
+    """
 
-    def _build(self) -> None:
-        self.encoder = SequenceEncoder(self.weights, self.config, self.spec, "rnn")
+    def __init__(self, config: Config, spec: ModelSpec, **options: Any) -> None:
+        super().__init__(config, spec, **options)
+        self.encoder = SequenceEncoder(self.weights, config, spec, "rnn")
         self.head = OutputHead(self._make_linear("out"), self._output_kind())
 
     def _output_kind(self) -> str:
@@ -184,9 +185,14 @@ class SymbolTagger(PerStepModel):
 class FinalOutputModel(PerStepModel):
     """forecast: numbers (B, K) from the final output of the stack."""
 
-    # Input of the head and its gradient, (1, B, M), set by `_load`.
-    _summary: Array
-    _dsummary: Array
+    def __init__(self, config: Config, spec: ModelSpec, **options: Any) -> None:
+        super().__init__(config, spec, **options)
+        # Input of the head and its gradient, (1, B, M), see `_load`.
+        self._summary, self._dsummary = self._summary_arrays(0)
+
+    def _summary_arrays(self, rows: int) -> tuple[Array, Array]:
+        size = (1, rows, self.head.linear.inputs)
+        return self.kernels.zeros(size, self.dtype), self.kernels.zeros(size, self.dtype)
 
     def predict(self, batch: Batch, state: State | None = None) -> Array:
         """Return the outputs (B, K)."""
@@ -195,9 +201,8 @@ class FinalOutputModel(PerStepModel):
 
     def _load(self, batch: Batch, training: Training | None) -> None:
         self.encoder.load(batch.x, batch.lengths)
-        rows, width = len(batch.lengths), self.head.linear.inputs
-        self._summary = self.kernels.zeros((1, rows, width), self.dtype)
-        self._dsummary = self.kernels.zeros((1, rows, width), self.dtype)
+        rows = len(batch.lengths)
+        self._summary, self._dsummary = self._summary_arrays(rows)
         self.head.load(1, rows, None if batch.y is None else batch.y[None])
 
     def _run_rows(self, rows: Rows, training: Training | None) -> None:
@@ -237,13 +242,29 @@ class WordGroup(NamedTuple):
 
     Args:
         ids: Character ids (Tc, U), right-aligned.
-        lengths: Lengths (U,) of the words.
+        lengths: Lengths (U,) of the words, int64.
         first: Index of the first of them among all distinct words of the batch.
     """
 
     ids: Array
     lengths: Array
     first: int
+
+
+class DistinctWords(NamedTuple):
+    """The U distinct words of a batch.
+
+    Args:
+        groups: Their characters.
+        word_of: Index (T, B) of the word at each position, int32.
+        encodings: Encodings (1, U, W) of the words.
+        dencodings: Their gradients.
+    """
+
+    groups: list[WordGroup]
+    word_of: Array
+    encodings: Array
+    dencodings: Array
 
 
 class Tagger(PerStepModel):
@@ -254,21 +275,15 @@ class Tagger(PerStepModel):
     (Ling et al. 2015).
     """
 
-    # Set by `_build`.
-    spelling: Stack
-    # Of the last batch, set by `_load`: groups of the U distinct words; index (T, B) of the word at
-    # each position; encodings (1, U, W) of the distinct words, and their gradients.
-    _groups: list[WordGroup]
-    _word_of: Array
-    _spellings: Array
-    _dspellings: Array
-    # Padding of the group that is in the stack's arrays, set by `_spell_group`.
-    _padding: Padding
+    def __init__(self, config: Config, spec: ModelSpec, **options: Any) -> None:
+        super().__init__(config, spec, **options)
+        self.spelling = Stack(self.weights, spelling_stack(config, spec))
+        # Of the loaded batch, see `_load`.
+        self._words = DistinctWords([], np.zeros((0, 0), np.int32), *self._encoding_arrays(0))
 
-    def _build(self) -> None:
-        super()._build()
-        shape = spelling_stack(self.config, self.spec)
-        self.spelling = Stack(self.weights, shape)
+    def _encoding_arrays(self, words: int) -> tuple[Array, Array]:
+        size = (1, words, self.spelling.shape.outputs)
+        return self.kernels.zeros(size, self.dtype), self.kernels.zeros(size, self.dtype)
 
     def _output_kind(self) -> str:
         return CLASSES
@@ -277,7 +292,7 @@ class Tagger(PerStepModel):
         return [*super()._stack_shapes(), self.spelling.shape]
 
     def _prepare(self) -> None:
-        for group in self._groups:
+        for group in self._words.groups:
             self._spell_group(group, Dropout())
 
     def _load(self, batch: Batch, training: Training | None) -> None:
@@ -288,17 +303,14 @@ class Tagger(PerStepModel):
         super()._load(batch, training)
         assert batch.spelling_lengths is not None
 
-        self._groups = []
+        groups: list[WordGroup] = []
         words = 0
         for ids in batch.spelling:
-            lengths = batch.spelling_lengths[words : words + ids.shape[1]]
-            self._groups.append(WordGroup(np.ascontiguousarray(ids, np.int32), lengths, words))
+            lengths = np.ascontiguousarray(batch.spelling_lengths[words : words + ids.shape[1]], np.int64)
+            groups.append(WordGroup(np.ascontiguousarray(ids, np.int32), lengths, words))
             words += len(lengths)
-        self._word_of = np.ascontiguousarray(batch.word_of, np.int32)
-
-        size = (1, words, self.spelling.shape.outputs)
-        self._spellings = self.kernels.zeros(size, self.dtype)
-        self._dspellings = self.kernels.zeros(size, self.dtype)
+        word_of = np.ascontiguousarray(batch.word_of, np.int32)
+        self._words = DistinctWords(groups, word_of, *self._encoding_arrays(words))
 
     def _run(self, batch: Batch, training: Training | None) -> None:
         self._load(batch, training)
@@ -306,51 +318,50 @@ class Tagger(PerStepModel):
         dropout = training.dropout if training else Dropout()
         dropout = dropout._replace(key=dropout.key ^ _SPELLING_KEY)
 
-        for group in self._groups:
+        for group in self._words.groups:
             self._spell_group(group, dropout)
         self.pool.together(lambda part: self._run_rows(part.range(len(batch.lengths)), training))
 
         if training is not None:
             self.pool.together(self._gather_spelling)
-            for group in self._groups:
+            for group in self._words.groups:
                 self._spell_group_backward(group, dropout)
 
     def _spell_group(self, group: WordGroup, dropout: Dropout) -> None:
         """Encode the characters of a group; threads divide its words."""
         letters, count = group.ids.shape
-        self._padding = pad_left(letters, group.lengths)
         self.spelling.allocate(letters, count)
-        self.spelling.load(group.ids, None, rows=self._padding)
+        self.spelling.load(group.ids, None, rows=pad_left(letters, group.lengths))
         self.spelling.set_state(self.spelling.zero_state(count))
 
-        encodings = self._spellings[:, group.first : group.first + count]
+        encodings = self._words.encodings[:, group.first : group.first + count]
         dropout = self._group_dropout(group, dropout)
-        self.pool.together(lambda part: self._spell(part.range(count), encodings, dropout))
+        self.pool.together(lambda part: self._spell(part.range(count), group, encodings, dropout))
 
     def _spell_group_backward(self, group: WordGroup, dropout: Dropout) -> None:
         """Run the character stack backward; with several groups also add the weight gradients."""
         count = group.ids.shape[1]
-        has_several = len(self._groups) > 1
+        has_several = len(self._words.groups) > 1
         # The stack's arrays hold the last group's forward pass: repeat this group's.
         if has_several:
             self._spell_group(group, dropout)
 
-        dencodings = self._dspellings[:, group.first : group.first + count]
+        dencodings = self._words.dencodings[:, group.first : group.first + count]
         dropout = self._group_dropout(group, dropout)
-        self.pool.together(lambda part: self._spell_backward(part.range(count), dencodings, dropout))
+        self.pool.together(lambda part: self._spell_backward(part.range(count), group, dencodings, dropout))
         if has_several:
             self.pool.together(self.spelling.accumulate)
 
     def _group_dropout(self, group: WordGroup, dropout: Dropout) -> Dropout:
         """Return the dropout with the masks of the group's position among all distinct words."""
-        if len(self._groups) == 1:
+        if len(self._words.groups) == 1:
             return dropout
-        return dropout._replace(begin=dropout.begin + group.first, batch=self._spellings.shape[1])
+        return dropout._replace(begin=dropout.begin + group.first, batch=self._words.encodings.shape[1])
 
-    def _spell(self, words: Rows, encodings: Array, dropout: Dropout) -> None:
+    def _spell(self, words: Rows, group: WordGroup, encodings: Array, dropout: Dropout) -> None:
         """Compute ``encodings`` (1, U, W) of some words of the group in the stack."""
         top = self.spelling.forward(words, dropout)
-        self.kernels.pool_sequence(encodings, top, self._padding.lengths, self.spelling.shape.hidden, *words)
+        self.kernels.pool_sequence(encodings, top, group.lengths, self.spelling.shape.hidden, *words)
 
     def _run_rows(self, rows: Rows, training: Training | None) -> None:
         self._insert_spellings(rows)
@@ -363,20 +374,22 @@ class Tagger(PerStepModel):
     def _insert_spellings(self, rows: Rows) -> None:
         """Copy the encoding of each word next to its embedding, for some batch rows."""
         encoder = self.encoder
-        self.kernels.embedding_forward(encoder.x, encoder.embedding_size, self._spellings[0], self._word_of, *rows)
+        self.kernels.embedding_forward(
+            encoder.x, encoder.embedding_size, self._words.encodings[0], self._words.word_of, *rows
+        )
 
     def _gather_spelling(self, part: Part) -> None:
         """Sum the gradient of each distinct word's encoding over its occurrences; some columns."""
         encoder = self.encoder
         columns = part.range(self.spelling.shape.outputs)
         self.kernels.embedding_backward(
-            self._dspellings[0], encoder.dx, encoder.embedding_size, self._word_of, *columns
+            self._words.dencodings[0], encoder.dx, encoder.embedding_size, self._words.word_of, *columns
         )
 
-    def _spell_backward(self, words: Rows, dencodings: Array, dropout: Dropout) -> None:
+    def _spell_backward(self, words: Rows, group: WordGroup, dencodings: Array, dropout: Dropout) -> None:
         """Run some words of the group in the stack backward from ``dencodings`` (1, U, W)."""
         hidden = self.spelling.shape.hidden
-        self.kernels.pool_backward(self.spelling.dy, dencodings, self._padding.lengths, hidden, *words)
+        self.kernels.pool_backward(self.spelling.dy, dencodings, group.lengths, hidden, *words)
         self.spelling.backward(words, dropout)
 
     def _pack_weights(self, part: Part, backward: bool) -> None:
@@ -385,5 +398,5 @@ class Tagger(PerStepModel):
 
     def _accumulate(self, part: Part) -> None:
         super()._accumulate(part)
-        if len(self._groups) == 1:  # `_spell_group_backward` adds those of several groups
+        if len(self._words.groups) == 1:  # `_spell_group_backward` adds those of several groups
             self.spelling.accumulate(part)
