@@ -168,6 +168,6 @@ def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
 
     if kind == "bytes":
         return line.decode("utf-8", "surrogateescape")
-    decoder = Utf8Decoder(name, "save it as UTF-8")
+    decoder = Utf8Decoder(name)
     decoder.skip(offset)
     return decoder.feed(line, final=True)

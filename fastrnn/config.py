@@ -202,14 +202,15 @@ class Config:
         return cls(**validate_fields(mapping, source))
 
 
-_MAX_STEPS = 10**12
+MAX_STEPS = 10**12
+_MAX_SECONDS = 36500 * 86400  # a hundred years: more is a mistake in the unit
 _MAX_BYTES = 60_000  # maximum size as JSON: a reader accepts 65,536 bytes, automatic choices need the rest
 # name -> (minimum, maximum, whether the minimum itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
     "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
-    "min_count": (1, _MAX_STEPS, False),
+    "min_count": (1, MAX_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
     "seq": (1, 65536, False),
@@ -217,16 +218,16 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "beta1": (0, 0.9999999, False),
     "beta2": (0, 0.9999999, False),
     "weight_decay": (0, 10, False),
-    "warmup": (0, _MAX_STEPS, False),
+    "warmup": (0, MAX_STEPS, False),
     "final_lr": (0, 1, False),
     "clip": (0, 1e30, False),
     "dropout": (0, 0.95, False),
-    "epochs": (0, _MAX_STEPS, True),
-    "steps": (0, _MAX_STEPS, True),
-    "eval_every": (1, _MAX_STEPS, False),
+    "epochs": (0, MAX_STEPS, True),
+    "steps": (0, MAX_STEPS, True),
+    "eval_every": (1, MAX_STEPS, False),
     "eval_size": (1, 10**12, False),
-    "save_every": (1, _MAX_STEPS, False),
-    "patience": (1, _MAX_STEPS, False),
+    "save_every": (1, MAX_STEPS, False),
+    "patience": (1, MAX_STEPS, False),
     "seed": (0, 2**63 - 1, False),
     "threads": (1, 1024, False),
 }
@@ -310,6 +311,8 @@ def parse_duration(text: str) -> float:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise ConfigError(f"for: {quote(text)} is not a duration; write 90s, 3m, 1.5h or 2d")
+    if seconds > _MAX_SECONDS:
+        raise ConfigError(f"for: {quote(text)} is longer than {_MAX_SECONDS // 86400}d; give less")
     return seconds
 
 

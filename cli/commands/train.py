@@ -73,7 +73,7 @@ INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
 )
 @click.option("--config", "config_file", type=options.PATH, envvar="FASTRNN_CONFIG", help="TOML file with settings.")
 @click.option("--dry-run", is_flag=True, help="Choose the settings, time a few steps, print the plan and stop.")
-@click.option("--quiet", "-q", is_flag=True, help="Print only the result.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the result; log.jsonl then has no samples.")
 @options.json_option
 @click.pass_context
 def command(

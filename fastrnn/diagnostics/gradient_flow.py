@@ -28,9 +28,11 @@ from ..data.text.corpus import Corpus
 from ..errors import ConfigError, InputError, OutputError
 from ..nn.network import Network
 from ..nn.parameters import initialise
+from ..plain import check_whole
 
 WARM_UP = 64  # tokens read before the K analysed steps, so that their first state is a typical one
 VOCABULARY = 65  # symbols, the same number as in `fastrnn bench`
+_MOST = 65536  # of lags and of rows, as of the settings ``seq`` and ``batch``
 Ids = npt.NDArray[np.int32]
 Array = npt.NDArray[Any]
 
@@ -83,11 +85,9 @@ class GradientFlow:
         return float((last / first) ** (1 / (self.lags - 1))) if self.lags > 1 and first > 0 else math.nan
 
 
-def check_amounts(lags: int, rows: int) -> None:
-    """Raise `ConfigError` unless both are at least 1."""
-    for name, value in (("lags", lags), ("rows", rows)):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}; it must be at least 1")
+def check_amounts(lags: int, rows: int) -> tuple[int, int]:
+    """Convert both to int. Raises `ConfigError` unless they are from 1 to 65,536."""
+    return check_whole("lags", lags, 1, _MOST), check_whole("rows", rows, 1, _MOST)
 
 
 def choose_rows(corpus: Corpus, lags: int = 64, rows: int = 32) -> Rows:
@@ -102,10 +102,10 @@ def choose_rows(corpus: Corpus, lags: int = 64, rows: int = 32) -> Rows:
         The excerpts with their warm-up.
 
     Raises:
-        ConfigError: A number is below 1.
+        ConfigError: A number is below 1 or above 65,536.
         InputError: No document has K+1 tokens.
     """
-    check_amounts(lags, rows)
+    lags, rows = check_amounts(lags, rows)
     lengths = np.diff(np.append(corpus.starts, len(corpus)))
     places = np.maximum(lengths - lags, 0)  # possible first steps in each document
     total = int(places.sum())
@@ -196,7 +196,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
 
 def random_rows(lags: int = 64, rows: int = 32, seed: int = 1) -> Rows:
     """Return random symbols for an untrained network: warm-up from a zero state, then ``lags`` steps."""
-    check_amounts(lags, rows)
+    lags, rows = check_amounts(lags, rows)
     rng = np.random.default_rng(seed)
     text = rng.integers(VOCABULARY, size=(WARM_UP + lags + 1, rows)).astype(np.int32)
     return Rows(text[:-1], text[-1], np.zeros((WARM_UP + 1, rows), np.bool_))

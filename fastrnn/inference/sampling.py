@@ -15,11 +15,12 @@ from ..nn.incremental import IncrementalDecoder
 from ..nn.matmul_mode import EXACT, sampling_mode
 from ..nn.network import Network, State
 from ..nn.parameters import Array
-from ..plain import check_whole, to_plain
+from ..plain import check_whole, format_number, to_plain
 
 _CALL_SECONDS = 0.05  # target duration of a compiled call: short enough to stream and to react to Ctrl-C
 _MAX_BLOCK = 4096  # tokens of one call
 _MAX_STREAMS = 65536
+_MAX_TOKENS = 10**12  # of a text: weeks of sampling; the kernels count in 64 bits
 _PROMPT_STEPS = 1024  # prompt tokens of one call
 _SUPPRESSED = -1e30  # output bias of a token that must not be sampled
 
@@ -57,8 +58,10 @@ class SamplingParams:
             object.__setattr__(self, field.name, value)
         if not 0 < self.temperature < float("inf"):
             raise ConfigError(f"temperature is {self.temperature:g}; it must be above 0 (--greedy takes the likeliest)")
-        if self.top_k < 0:
-            raise ConfigError(f"top_k is {self.top_k}; it must be at least 1, or 0 for all")
+        if not 0 <= self.top_k <= _MAX_TOKENS:
+            raise ConfigError(
+                f"top_k is {format_number(self.top_k)}; it must be at least 1 and at most {_MAX_TOKENS:,}, or 0 for all"
+            )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p:g}; it must be above 0 and at most 1")
         if not 0 <= self.min_p < 1:
@@ -77,8 +80,10 @@ def check_amounts(count: int, length: int, seed: int, name: str = "count") -> tu
     """
     count = check_whole(name, count, 1)
     if count > _MAX_STREAMS:
-        raise ConfigError(f"{name} is {count}; it must be at most {_MAX_STREAMS}: use several runs, each its --seed")
-    return count, check_whole("length", length, 0), check_whole("seed", seed, 0)
+        raise ConfigError(
+            f"{name} is {format_number(count)}; it must be at most {_MAX_STREAMS:,}: use several runs, each its --seed"
+        )
+    return count, check_whole("length", length, 0, _MAX_TOKENS), check_whole("seed", seed, 0)
 
 
 def check_texts(**texts: Any) -> None:

@@ -12,7 +12,7 @@ from ..cells import CELLS
 from ..checkpoint.atomic import remove_stale_files
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import RunFolder, model_path
-from ..config import Config, parse_duration
+from ..config import MAX_STEPS, Config, parse_duration
 from ..data.examples.example import ExampleSet
 from ..data.text.corpus import Corpus
 from ..data.text.files import Paths, normalize_inputs
@@ -32,7 +32,6 @@ from .tasks import TrainingTask, read
 from .timing import StepPlanner, TimeBudget
 from .trainer import Snapshot, Trainer, TrainerState
 
-_MOST_STEPS = 10**12  # of a run resumed for a given time, whose number of steps only the time limits
 # Files, folders, globs and built-in names; or a data set in memory.
 Inputs = Paths | Corpus | ExampleSet
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # settings that every checkpoint has
@@ -295,7 +294,7 @@ def _restore(
     trainer.save_rollback_point()
 
     validation = _validation(task, trainer, callback, keep_eval_every="eval_every" in changes)
-    planner = _planner(clock, _MOST_STEPS, validation) if clock.budget is not None else None
+    planner = _planner(clock, MAX_STEPS, validation) if clock.budget is not None else None
     loop = Loop(trainer, saved.tokenizer, saved.corpus, validation, output, signals, planner)
     return loop, task, saved.config.steps or 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..cells import CELLS
-from ..config import Config, parse_duration
+from ..config import MAX_STEPS, Config, parse_duration
 from ..data.text.bptt import Window, evaluation_layout, evaluation_seq
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
@@ -271,11 +271,11 @@ def length_within(
     most = left * _SHARE - min(left * FINAL_SHARE, valid_tokens * speed.whole)
     saving = speed.parameters * _BYTES / _SAVED_BYTES
     evaluation = used * (speed.whole if used == valid_tokens else speed.part) + saving
-    steps = max(1, int(most / speed.step))
+    steps = min(MAX_STEPS, max(1, int(most / speed.step)))
     for _ in range(3):  # the number of evaluations depends on the steps, and the steps on it: a fixed-point iteration
         every = config.eval_every or eval_every(config.replace(steps=steps, eval_size=size), valid_tokens)
         evaluations = -(-steps // every)
-        steps = max(1, int((most - evaluations * evaluation) / speed.step))
+        steps = min(MAX_STEPS, max(1, int((most - evaluations * evaluation) / speed.step)))
     return steps, size
 
 
@@ -284,7 +284,7 @@ def _affordable_size(config: Config, speed: Speed, left: float, valid_tokens: in
     if not valid_tokens:
         return None
     seconds = _VALIDATION * left
-    steps = max(1, int(left / speed.step))
+    steps = min(MAX_STEPS, max(1, int(left / speed.step)))
     whole = config.replace(steps=steps, eval_size=valid_tokens)
     if valid_tokens <= MOST_SIZE and steps / eval_every(whole, valid_tokens) * valid_tokens * speed.whole <= seconds:
         return valid_tokens

@@ -1,8 +1,10 @@
 """Contradicting options, empty names, numbers out of range, unusual files: one line, the exit status, no files."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -67,7 +69,7 @@ CASES = [
     ("sample writer --given other", 1, "label 'other' is unknown; the model knows left, right"),
     ("sample writer", 2, "use --given"),
     ("sample classifier", 2, "a model for classify, not for generate"),
-    ("sample lm --count 100000000", 2, "count is 100000000; it must be at most 65536"),
+    ("sample lm --count 100000000", 2, "count is 100,000,000; it must be at most 65,536"),
     (
         "sample lm --greedy --temperature 0.5",
         2,
@@ -92,6 +94,7 @@ CASES = [
     ("bench train --seconds 0", 2, "seconds is 0; it must be above 0"),
     ("bench train --seconds -1", 2, "seconds is -1; it must be above 0"),
     ("bench sample --seconds nan", 2, "seconds is nan; it must be above 0"),
+    (f"train text.txt --for 1{'0' * 23}s --out new", 2, f"for: '1{'0' * 23}s' is longer than 36500d; give less"),
     ("bench train --scale --seconds inf", 2, "seconds is inf; it must be above 0"),
 ]
 
@@ -108,6 +111,91 @@ def test_bad_input_is_an_error_of_one_line_and_creates_nothing(
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
     assert sorted(folder.rglob("*")) == before
+
+
+HUGE = 10**23  # no machine integer holds it
+# A command, and what it needs besides the option: option by option, or for the others.
+ARGUMENTS = {
+    "bench sample": {"": "--seconds 0.01"},
+    "bench train": {"": "--seconds 0.01"},
+    "complete": {"": "lm the"},
+    "data make": {"length": "bits --out new", "gap": "copy --out new", "": "bits --out new"},
+    "data show": {"": "text.txt --tokens words"},
+    "eval": {"": "lm text.txt"},
+    "inspect": {
+        "layer": "lm text.txt --units", "unit": "lm text.txt --units", "threads": "lm text.txt",
+        "lags": "lm text.txt --gradients", "rows": "lm text.txt --gradients", "": "--fresh lstm",
+    },
+    "predict": {"beam": "words sides.tsv", "steps": "series wave.csv", "": "classifier sides.tsv"},
+    "sample": {"": "lm"},
+    "score": {"": "lm text.txt"},
+    "sweep": {"": "sweep.toml text.txt --out new"},
+    "train": {"": "text.txt --out new"},
+}  # fmt: skip
+# any number has a meaning: the seed of a sample, and numbers that the text or the grid bounds
+UNBOUNDED = {("sample", "seed"), ("inspect", "length"), ("inspect", "show"), ("sweep", "trials")}
+
+
+def integer_options() -> Iterator[tuple[str, str]]:
+    """Yield every option of the command line whose value is a whole number: the command and the parameter."""
+
+    def visit(group: click.Group, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from visit(command, (*words, name))
+                continue
+            assert command is not None
+            for option in command.params:
+                if isinstance(option, click.Option) and isinstance(option.type, click.types.IntParamType):
+                    yield " ".join((*words, name)), str(option.name)
+
+    return visit(program, ())
+
+
+def test_every_command_has_arguments_for_its_integer_options() -> None:
+    assert {command for command, _ in integer_options()} == {*ARGUMENTS}
+
+
+@pytest.mark.parametrize(("command", "name"), [case for case in integer_options() if case not in UNBOUNDED])
+def test_huge_integer_is_refused_in_one_line(
+    command: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "sweep.toml").write_text("hidden = [8]\nsteps = 2\n")
+    before = sorted(folder.rglob("*"))
+    arguments = ARGUMENTS[command].get(name, ARGUMENTS[command][""])
+    line = f"{command} {arguments} --{name.replace('_', '-')} {HUGE}"
+    done = CliRunner().invoke(program, line.split())
+    assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("fastrnn: ")
+    assert done.stderr.count("\n") == 1
+    assert name in done.stderr.replace("-", "_")
+    assert "internal error" not in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval lm latin.txt",
+        "score lm latin.txt",
+        "inspect lm latin.txt",
+        "sample lm --prime-file latin.txt",
+        "predict words latin.txt",
+        "eval words latin.txt",
+    ],
+)
+def test_error_for_a_text_that_is_not_utf8_names_the_encoding_that_it_looks_like(
+    line: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "latin.txt").write_bytes("ein Märchen\tschöne Grüße für Käthe\n".encode("cp1252") * 8)
+    done = CliRunner().invoke(program, line.split())
+    assert (done.exit_code, done.stdout) == (1, "")
+    advice = "it looks like cp1252: give --encoding cp1252, or save it as UTF-8"
+    assert done.stderr == f"fastrnn: latin.txt: not UTF-8 at byte 5 (0xe4); {advice}\n"
 
 
 @pytest.mark.parametrize(

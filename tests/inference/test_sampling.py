@@ -57,15 +57,16 @@ def test_only_a_possible_prefix_of_the_stop_text_is_held_back():
     [
         ((0, 1, 0), "count is 0; it must be at least 1"),
         ((1, -1, 0), "length is -1; it must be at least 0"),
+        ((1, 10**23, 0), r"length is 1e\+23; it must be at most 1,000,000,000,000"),
         ((1, 1, -1), "seed is -1; it must be at least 0"),
-        ((65537, 1, 0), "count is 65537; it must be at most 65536"),
+        ((65537, 1, 0), "count is 65,537; it must be at most 65,536"),
     ],
 )
 def test_amounts_have_limits(amounts, words):
     with pytest.raises(ConfigError, match=words):
         check_amounts(*amounts)
     check_amounts(1, 0, 0)
-    check_amounts(65536, 1 << 60, 1 << 80)
+    check_amounts(65536, 10**12, 1 << 80)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def read_lines(source: Source) -> Iterator[tuple[Location, str]]:
 
     A byte order mark at the start is dropped. Raises `InputError` if the text is not UTF-8.
     """
-    utf8 = Utf8Decoder(source.name, "save it as UTF-8")
+    utf8 = Utf8Decoder(source.name)
     splitter = LineSplitter(lambda message: source.report(f"{escape(source.name)}: {message}"))
     number = 0
     for text, is_last in _decode_chunks(source, utf8):

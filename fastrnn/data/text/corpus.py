@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...config import nearest
+from ...config import MAX_STEPS, nearest
 from ...errors import ConfigError, InputError, escape, quote
 from ...plain import check_encoding, check_whole, to_plain
 from .corpus_encoder import ENCODERS, CorpusEncoder
@@ -123,7 +123,9 @@ def read_corpus(
         raise InputError("no text was given; name a file, a folder, - or a built-in corpus")
     if progress is not None:
         sources = attach_progress(sources, progress)
-    corpus = _encode(sources, ENCODERS[kind](), _EncodingOptions(min_count, separator, tokenizer, unknown))
+    corpus = _encode(
+        sources, ENCODERS[kind](tokenizer is None), _EncodingOptions(min_count, separator, tokenizer, unknown)
+    )
     remark = names_remark(left_out, "left out of the folder")
     return replace(corpus, remarks=(remark, *corpus.remarks)) if remark else corpus
 
@@ -169,7 +171,11 @@ def corpus_from_text(
                 at = i + error.start
                 raise InputError(f"{name}: lone surrogate {escape(text[at])} at character {at}") from None
 
-    return _encode([Source(name, chunks)], ENCODERS[kind](), _EncodingOptions(min_count, separator, tokenizer, unknown))
+    return _encode(
+        [Source(name, chunks)],
+        ENCODERS[kind](tokenizer is None),
+        _EncodingOptions(min_count, separator, tokenizer, unknown),
+    )
 
 
 def split_corpus(corpus: Corpus, valid: float) -> tuple[Corpus, Corpus | None]:
@@ -214,7 +220,7 @@ def _token_kind(tokens: str, tokenizer: Tokenizer | None) -> str:
 
 def _encode(sources: Sequence[Source], encoder: CorpusEncoder, options: _EncodingOptions) -> Corpus:
     check_unknown(options.unknown)
-    check_whole("min_count", options.min_count, 1)
+    check_whole("min_count", options.min_count, 1, MAX_STEPS)
     if options.separator is not None:
         to_plain("separator", options.separator, str)
 

@@ -23,6 +23,8 @@ from .tokenizers import EOS, UNK, ByteTokenizer, CharTokenizer, Tokenizer, WordT
 Array = npt.NDArray[Any]
 _PIECE = 1 << 18  # ids per step: little memory next to the buffer, much work next to a call
 _ASCII = 128
+# What to do with a text that is not UTF-8: only a new vocabulary can be one of bytes.
+_ADVICE, _ADVICE_NEW = "save it as UTF-8", "save it as UTF-8, or use --tokens bytes"
 _LONG_LINE = 1 << 22  # characters without a line break after which words are cut at a space
 
 
@@ -159,9 +161,13 @@ def _look_up(table: Array, ids: Array) -> Array:
 
 
 class CorpusEncoder(abc.ABC):
-    """Collects the provisional ids of several texts in ``buffer`` and counts their line ends in ``ends``."""
+    """Collects the provisional ids of several texts in ``buffer`` and counts their line ends in ``ends``.
 
-    def __init__(self) -> None:
+    ``new``: whether the texts get a new vocabulary; only messages depend on it.
+    """
+
+    def __init__(self, new: bool = True) -> None:
+        self.advice = _ADVICE_NEW if new else _ADVICE
         self.buffer = IdBuffer()
         self.ends = LineEnds()
 
@@ -220,14 +226,14 @@ class ByteEncoder(CorpusEncoder):
 class CharEncoder(CorpusEncoder):
     """ASCII characters are their own provisional ids; others are numbered from 128 in order of appearance."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, new: bool = True) -> None:
+        super().__init__(new)
         self._seen_ascii = b""
         self._codes = list(range(_ASCII))
         self._ids = np.full(0x110000, -1, np.int32)  # code point -> provisional id, -1: not seen yet
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
-        utf8 = Utf8Decoder(name)
+        utf8 = Utf8Decoder(name, self.advice)
         for chunk in self._text_chunks(name, chunks):
             # ASCII bytes are their own provisional ids: no decoding, no copy to code points
             if utf8.between and chunk.isascii():
@@ -287,14 +293,14 @@ class CharEncoder(CorpusEncoder):
 class WordEncoder(CorpusEncoder):
     """Words are numbered in order of appearance, ``<EOS>`` first."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, new: bool = True) -> None:
+        super().__init__(new)
         self._ids: defaultdict[str, int] = defaultdict(count().__next__)
         self._eos = self._ids[EOS]
         self._invisible: Counter[str] = Counter()
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
-        utf8 = Utf8Decoder(name)
+        utf8 = Utf8Decoder(name, self.advice)
         start = len(self.buffer)
         line = ""
         for chunk in self._text_chunks(name, chunks):

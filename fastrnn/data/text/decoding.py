@@ -98,7 +98,7 @@ def _is_utf8(head: bytes) -> bool:
 class Utf8Decoder:
     """Incremental strict UTF-8 decoder; a character may be split between two chunks."""
 
-    def __init__(self, name: str, advice: str = "save it as UTF-8, or use --tokens bytes") -> None:
+    def __init__(self, name: str, advice: str = "save it as UTF-8") -> None:
         self._name = escape(name)
         self._advice = advice
         self._pending = b""

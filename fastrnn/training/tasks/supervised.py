@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ...config import Config
+from ...config import MAX_STEPS, Config
 from ...data.examples.batching import Batches, evaluation_batches
 from ...data.examples.dataset import EncodedDataset, EncodedExamples, describe_unseen_labels
 from ...data.examples.example import ExampleSet
@@ -146,9 +146,9 @@ class SupervisedTraining:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Time a few steps; return how many fit into the time left after that."""
-        per_epoch, most = self.windows(config).per_epoch, 1 << 40
+        per_epoch = self.windows(config).per_epoch
         return autotune_tasks.length_within(
-            config, per_epoch, self._valid_examples, most, seconds_left, lambda: self._measure(config)
+            config, per_epoch, self._valid_examples, MAX_STEPS, seconds_left, lambda: self._measure(config)
         ).steps
 
     def eval_every(self, config: Config) -> int:
