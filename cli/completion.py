@@ -66,6 +66,7 @@ def read_labels(model: str) -> list[str]:
 
 
 def _find_labels(metadata: Any) -> Iterator[str]:
+    # Not with the checks of the library, which would import NumPy: a damaged file has no labels here.
     for text in metadata.values() if isinstance(metadata, dict) else ():
         try:
             entry = json.loads(text)

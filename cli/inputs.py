@@ -147,6 +147,7 @@ def _check_encoding(first: bytes, name: str) -> None:
     """Raise `InputError` for text that starts like UTF-16."""
     from fastrnn.data.text.decoding import refuse_utf16
 
+    # A generator: it checks while it is read.
     for _ in refuse_utf16([first], name):
         pass
 

@@ -43,6 +43,7 @@ def exit_on_signals() -> None:
         os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in handled:
+        # Python writes the byte from its own handler only, not from the system's default one.
         signal.signal(number, _ignore)
     _thread.start_new_thread(_watch, (reader,))
 
@@ -58,6 +59,7 @@ def _watch(reader: int) -> None:
             try:
                 os.write(2, b"fastrnn: " + _WORDS[signal.Signals(number)] + b"\n")
             finally:
+                # `sys.exit` would end this thread alone.
                 os._exit(128 + number)
 
 
@@ -94,6 +96,7 @@ def run(args: Sequence[str], started: float | None = None) -> int:
                 program.invoke(context)
         except click.exceptions.Exit as end:
             status = end.exit_code
+        # Flushed here, where a full disk or a closed pipe can still become one line and an exit status.
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -144,6 +147,7 @@ def _report(error: Exception) -> int:
 
     from fastrnn.errors import FastRNNError
 
+    # Before the line of the error, which stays the last one.
     if os.environ.get("FASTRNN_DEBUG", "0") not in ("", "0"):
         import traceback
 

@@ -187,6 +187,7 @@ def _check_stop(stop: str, tokenizer: "Tokenizer") -> None:
     """Warn about a ``--stop`` text that can never be generated."""
     from fastrnn.data.text.remarks import describe_chars
 
+    # Words are not checked: a stop text may also begin or end within a known one.
     if tokenizer.kind != "chars":
         return
     lacked = {c: stop.count(c) for c in stop if not len(tokenizer.encode(c, "skip"))}
@@ -250,5 +251,6 @@ def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
     for piece in pieces:
         output.write(piece, raw)
         end = piece[-1:] or end
+    # The prompt of the shell, or a text appended to the file, begins a new line.
     if end != "\n":
         output.write("\n")

@@ -67,6 +67,7 @@ def command(
     outcome = run(space, store, folder, jobs or 1, progress)
     _show(outcome, as_json, space.trials)
     if outcome.signal is not None:
+        # As a shell reports a program that a signal has ended.
         click.get_current_context().exit(128 + outcome.signal)
 
 

@@ -109,6 +109,7 @@ def command(
     from ..display import make_display
 
     with make_display(quiet or not first) as display:
+        # Compressing takes a second or two, and neither of these outputs would show the result.
         display.compares = not (as_json or quiet)
         if dry_run and config is not None:
             from ..display import show_plan

@@ -208,6 +208,7 @@ def _parse(file: io.BufferedIOBase, size: int) -> Checkpoint:
     tensors = read_tensors(file, entries)
     check_digests(tensors, texts)
     check_finite(tensors)
+    # To the byte order of this machine.
     tensors = {key: tensor.astype(config.dtype, copy=False) for key, tensor in tensors.items()}
     return Checkpoint(
         config,
@@ -228,6 +229,7 @@ def _check_origin(texts: Mapping[str, str]) -> None:
         raise FormatError(
             f"a fastrnn model of version {quote_untrusted(version, 20)}; this fastrnn reads version {VERSION}"
         )
+    # Unknown keys too: ignoring one could change the meaning of the model.
     for key in sorted(texts.keys() ^ _KEYS):
         raise FormatError(
             f"metadata {quote_untrusted(key)} {'is missing' if key in _KEYS else 'is unknown'}; use another copy"

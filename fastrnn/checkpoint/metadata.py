@@ -148,6 +148,7 @@ def metadata_digest(texts: Mapping[str, str]) -> str:
     digest = hashlib.blake2b(digest_size=32)
     for key in sorted(texts.keys() - {"metadata_digest"}):
         digest.update(key.encode())
+        # A damaged file may hold lone surrogates, which must lead to another digest and not to an error here.
         digest.update(texts[key].encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

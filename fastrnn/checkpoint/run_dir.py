@@ -296,6 +296,7 @@ class Saver:
         """Write the final checkpoint of a run; tries twice, because no later save follows. Raises `OutputError`."""
         try:
             self._write(state)
+        # The cause may be gone: a disk that was full for a moment, a network share that was away.
         except OutputError:
             self._write(state)
 

@@ -174,6 +174,8 @@ def unpack(archive: Path, member: str, size: int, target: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             for name in opened.namelist():
+                # Only one member is extracted, under a name of ours; but an archive with such names is not the one
+                # expected.
                 if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
                     raise InputError(f"{archive}: {name!r} in it leads out of its folder; it is not unpacked")
             if member not in opened.namelist() or opened.getinfo(member).file_size != size:
@@ -188,6 +190,7 @@ def unpack(archive: Path, member: str, size: int, target: Path) -> None:
 
 def _copy(source: IO[bytes], out: IO[bytes], size: int, archive: Path) -> None:
     done = 0
+    # Counted while it is unpacked: the size in the directory may be a lie, and the data far larger.
     while chunk := source.read(CHUNK):
         done += len(chunk)
         if done > size:
@@ -221,6 +224,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _opener() -> urllib.request.OpenerDirector:
     """Return an opener for http and https only, without file, ftp and data URLs."""
     opener = urllib.request.OpenerDirector()
+    # `build_opener` would add those of file, ftp and data.
     handlers = (
         urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects,
         urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,

@@ -52,6 +52,7 @@ def beam_search(decoder: Network, state: State, length: int, beam: int) -> Array
         logits[:, UNKNOWN] = -np.inf
         parents, last, scores = _extend_beams(_log_softmax(logits).reshape(rows, beam, -1), scores, ended)
 
+        # Each new beam continues its parent: states, tokens and ends are reordered alike.
         columns = (np.arange(rows)[:, None] * beam + parents).reshape(-1)
         state = {name: np.ascontiguousarray(array[:, columns]) for name, array in state.items()}
         tokens = np.concatenate([np.take_along_axis(tokens, parents[None], axis=2), last[None]])
@@ -120,6 +121,7 @@ def decode_batch(model: Any, target: SymbolVocab, batch: Batch, beam: int = 1) -
     """
     start = model.encode(batch)
     max_lengths = max_target_lengths(batch)
+    # Not rounded: the beam search is exact, and the two are compared below.
     sampler = Sampler(model.decoder, target, rounded=False, end=END)
     ids = _truncate(greedy_search(sampler, start, int(max_lengths.max())), max_lengths)
     if beam == 1:

@@ -128,6 +128,7 @@ def evaluate(
     for window in evaluation_windows(corpus, rank=group.rank, ranks=group.size, size=size):
         if stopped := watch(min(1.0, done / steps)):
             break
+        # At least one window is scored, however late it is.
         if chars and time.monotonic() > end:
             is_partial = True
             break
@@ -135,6 +136,7 @@ def evaluate(
         if state is None:
             state = network.initial_state(window.x.shape[1])
         losses = network.loss(window.x, window.y, window.resets, state)
+        # In float64: a sum of millions of losses would lose digits in float32.
         total += float(losses.sum(dtype=np.float64))
         chars += window.scored_count
 

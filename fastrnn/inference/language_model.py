@@ -193,6 +193,8 @@ class LanguageModel:
         Raises:
             InputError: ``lines`` is not a list of strings, or the vocabulary lacks a character.
         """
+        # Each of these can be iterated over, but not line by line: the characters of a text, the keys of a mapping,
+        # the columns of a data frame.
         if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable) or hasattr(lines, "columns"):
             found = "one text" if isinstance(lines, str | bytes) else f"a value of type {type(lines).__name__}"
             raise InputError(f"{found} where a list is needed; give a list of texts")

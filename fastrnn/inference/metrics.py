@@ -53,6 +53,7 @@ class ConfusionMatrix:
         """Precision, recall, f1 and count of each label; 0 where the denominator is 0."""
         right = np.diag(self.counts)
         true = self.counts.sum(axis=1)
+        # Predictions for unseen labels are wrong: they lower the precision of the label that was predicted.
         predicted = self.counts.sum(axis=0) + self.unseen.sum(axis=0)
         return [
             {

@@ -186,6 +186,7 @@ class TaskModel:
     ) -> dict[str, Any]:
         """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
         config = self.config
+        # Column and format of the training may be absent here, so they are preferred and not required.
         known = frozenset(self.vocabulary.labels)
         if not self._takes_fields and (label is not None or text is not None):
             raise ConfigError(f"label and text are for classify; this model is for {self.task}")
@@ -271,6 +272,7 @@ class TaskModel:
         for batch in evaluation_batches(self.encode(records)):
             outputs = self._predict_batch(batch, beam, logprobs)
             for row, output in zip(batch.rows, outputs, strict=True):
+                # Batches are sorted by length; answers come in the order of the examples.
                 found[row] = self._make_prediction(records.items[row], output)
         return [answer for answer in found if answer is not None]
 
@@ -383,6 +385,7 @@ class StepwiseModel(TaskModel):
         record = step_to_example(x, self.vocabulary)
         batch = self.encode(ExampleSet(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
+            # Exact, and with arrays of its own: windows of one step would make `predict` allocate its arrays anew.
             self._stepper = self.model.with_shared_parameters(EXACT)
             self._state = self._stepper.encoder.stack.zero_state(1)
         return self._convert_step(self._stepper.predict(batch, self._state)[0, 0].astype(np.float64))

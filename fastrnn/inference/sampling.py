@@ -306,6 +306,7 @@ def _generate_blocks(
     # One generator for each text, so that a text does not depend on the number of texts.
     generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
     done = 0
+    # Small at first, so that text appears at once; then as long as `_CALL_SECONDS` allow, for few calls.
     block = 8
     while done < length:
         block = min(block, length - done)

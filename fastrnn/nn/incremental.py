@@ -54,6 +54,7 @@ class IncrementalDecoder:
         else:
             parts = [Part(n, threads).range(hidden // _UNIT_ALIGNMENT) for n in range(threads)]
             self._units = [(lo * _UNIT_ALIGNMENT, hi * _UNIT_ALIGNMENT) for lo, hi in parts]
+            # The last part takes the units beyond the last multiple of the alignment.
             self._units[-1] = (self._units[-1][0], hidden)
             self._layers = [_slice_layers(network, *units) for units in self._units]
             network.pool.together(self._pack)
@@ -133,6 +134,8 @@ class IncrementalDecoder:
                 DecoderOutput(network.w_out, self._bias, self._logits[number]),
                 SampledTokens(outputs[number], given, uniforms),
                 SamplingSettings(*sampling),
+                # Parts that have all units do not wait for each other: each has a barrier of its
+                # own.
                 BarrierPart(counts if shared else counts.copy(), number),
                 *rows,
             )

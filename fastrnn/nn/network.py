@@ -204,6 +204,8 @@ class Network:
 
         self.load(window.x, window.y, window.resets)
         self.stack.set_state(state)
+        # Three calls of the pool, since each needs all of the one before: packed weights, then
+        # gradients of activations.
         self.pool.together(self._pack_for_training)
         self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
@@ -213,6 +215,8 @@ class Network:
     def step_logits(self, x: Array, state: State) -> Array:
         """Return the logits (B, V) after ids x (1, B); ``state`` is replaced by the next state."""
         self.loss(x, np.full_like(x, -1), None, state)
+        # `loss` has turned its logits into their gradient: they are computed once more from the
+        # outputs.
         logits = self.kernels.zeros((1, *self.logits.shape[1:]), self.dtype)
         self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
         first: Array = self.kernels.to_host(logits)[0]

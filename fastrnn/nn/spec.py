@@ -96,6 +96,7 @@ def has_embeddings(config: Config, spec: ModelSpec) -> bool:
 def spelling_stack(config: Config, spec: ModelSpec) -> StackShape:
     """Return the character stack of tag: bidirectional, H/2 units per direction."""
     assert config.hidden is not None
+    # Both directions together are as wide as the stack of words, up to rounding.
     half = (config.hidden + 1) // 2
     return StackShape(
         config.cell, 1, half, spec.characters, one_hot=True, bidirectional=True, prefix="chars"

@@ -141,6 +141,7 @@ class Stack:
         for layer in self.flat_layers:
             layer.allocate(steps, batch)
         self._buffers = self._make_buffers(steps, batch)
+        # They would point into the arrays that have just been replaced.
         self._inputs = [None] * (self.shape.layers + 1)
         self._window = (steps, batch)
 
@@ -200,6 +201,7 @@ class Stack:
         self._inputs[0] = x
         self._rows = rows
         self._resets = self._no_resets if resets is None else resets
+        # Padding is skipped by resetting the state at the first step of each row.
         if rows is not None:
             self._resets = rows.resets
             if self.shape.bidirectional and self.shape.one_hot:
@@ -248,6 +250,8 @@ class Stack:
         dy, dy_below = self._buffers.dy
         for n in reversed(range(len(self.layers))):
             if dropout.keep_prob < 1:
+                # A mask is a function of its key: that of the forward pass is computed again, not
+                # kept.
                 self._apply_dropout(dy, dy, dropout, n, rows)
             for d, layer in enumerate(self.layers[n]):
                 layer.set_state_gradient(dstate, n * len(self.layers[n]) + d, rows)
@@ -256,6 +260,7 @@ class Stack:
                 self._backward_both(rows, n, dy, dx_n)
             else:
                 self.layers[n][0].backward(rows, dy, dx_n, self._resets)
+            # The gradient of this layer's input is that of the output of the layer below.
             dy, dy_below = dy_below, dy
 
     def accumulate(self, part: Part) -> None:

@@ -57,6 +57,7 @@ def run(space: Space, store: TrialStore, folder: Path, jobs: int, callback: Swee
     On a signal the running trials save their state and stop; the next call resumes them. ``store`` is closed at the
     end, also after an error, so that the same process can run the sweep again.
     """
+    # More threads than CPUs would slow all trials down.
     threads = max(1, default_threads() // jobs)
     running: list[TrialProcess] = []
     locked: dict[int, tuple[float, dict[str, Any]]] = {}  # number -> (time of the next attempt, varied settings)

@@ -76,6 +76,7 @@ class TrialProcess:
         if status == 0:
             found: dict[str, Any] = json.loads(output)
             return status, found
+        # The error is the last line; warnings may precede it.
         lines = errors.strip().splitlines() or [f"ended with status {status}"]
         return status, {"error": lines[-1].removeprefix("fastrnn: "), "status": status}
 

@@ -135,6 +135,7 @@ class ForecastTask(SupervisedTask):
         """Return the errors of two naive forecasts: the last value, and, with dates, the same hour yesterday."""
         assert isinstance(data, SlidingWindows)
         windows = data
+        # An error means little by itself: a model must beat forecasts that cost nothing.
         baselines = {"persistence": windows.persistence}
         if (period := windows.season_length()) is not None:
             baselines["yesterday"] = lambda rows: windows.seasonal_naive(rows, period)

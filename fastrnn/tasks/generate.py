@@ -163,6 +163,7 @@ class GenerateTask(SupervisedTask):
         for example in examples.items:
             if isinstance(example.x, str) or example.x.shape != (schema.inputs.size,):
                 raise example.place.error(f'"given" must be a list of {schema.inputs.size} numbers here')
+            # Written so that NaN fails, too.
             if not (np.abs(example.x) <= LARGEST).all():
                 raise example.place.error(f'"given" must hold finite numbers, at most {LARGEST:g}')
         vectors = Ragged.from_sequences([example.x[None] for example in examples.items])

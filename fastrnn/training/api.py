@@ -83,6 +83,7 @@ def train(
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _take_model_settings(config, old)
+        # Recorded, so that the run folder names it even if a later version has another default.
         config = config.replace(init=config.init or CELLS[config.cell].default_init)
         task = read(inputs, config, old.tokenizer if old else None, callback, group)
         config = config.replace(tokens=task.tokens)
@@ -288,7 +289,9 @@ def _restore(
     _spend_statistics(task, callback, clock)
     config = extend(saved, config, length, task, clock)
     trainer = Trainer(task.model(config), task.windows(config), config, group)
+    # In the order of the flat array, which need not be that of the file.
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
+    # The file has the streams of all ranks, whose number may have changed; this one takes its own.
     state = {name: array[:, slice(*trainer.windows.batch_slice)] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.save_rollback_point()
@@ -317,6 +320,7 @@ def _take_model_settings(config: Config, old: Checkpoint) -> Config:
     from .resume import FIXED
 
     default = Config()
+    # A setting at its default may not have been given at all, so it gives way.
     for name in FIXED:
         given, was = getattr(config, name), getattr(old.config, name)
         if given not in (getattr(default, name), was):

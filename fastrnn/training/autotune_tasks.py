@@ -115,6 +115,7 @@ def length_within(
         every = config.eval_every or eval_every(config.replace(steps=wanted), per_epoch)
         return Length(wanted, config.eval_size or (usual_size(config, records) if records else None), every)
     left = max(0.0, left)
+    # A first guess without validations; their number and size follow from it, and then the steps that are left.
     steps = max(1, min(wanted, int(left * _SHARE / costs.step)))
     size, every = _validations(config, per_epoch, records, steps, _VALIDATION * left, costs.record)
     most = left * _SHARE - min(left * _FINAL, records * costs.record)

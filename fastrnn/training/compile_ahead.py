@@ -69,6 +69,7 @@ def _settings(config: Config, kernels: Backend) -> Config:
         wide = wide or config.hidden is None
         if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
+    # Kernels depend on types and not on sizes, so 8 units serve for all narrow models, and two layers for more.
     hidden = BF16X3_MIN_WIDTH if wide else 8
     return Config(
         task=config.task, cell=config.cell, layers=min(config.layers, 2), hidden=hidden, precision=precision,
@@ -88,6 +89,7 @@ def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[
     arguments = json.dumps([settings.to_dict(), samples])
     try:
         helper = subprocess.Popen(
+            # -P: a file in the user's folder that has the name of a module must not be imported.
             [sys.executable, "-P", "-c", code, arguments],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -97,6 +99,7 @@ def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[
     try:
         yield helper
     finally:
+        # The kernels it has finished are in the cache; nothing is lost with the one it is working on.
         helper.kill()
         helper.communicate()
 

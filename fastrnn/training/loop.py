@@ -123,6 +123,7 @@ class Loop:
                 self.planner.start()
 
             while True:
+                # Before the reasons to stop, so that the last step is evaluated too.
                 if self._evaluation_is_due():
                     self._evaluate()
                     if self.planner:
@@ -138,6 +139,7 @@ class Loop:
                 if self.planner:
                     self.planner.record_step()
 
+            # Before the evaluation of the best state, which may take long and be interrupted.
             self._save(final=True)
             if stopped != "signal":
                 self._evaluate_best()
@@ -163,6 +165,7 @@ class Loop:
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
         progress = self.trainer.progress
+        # The first step may compile kernels, so its time is not counted.
         if not self.signals.urgent:
             self._rate.add(progress.chars - chars, time.perf_counter() - start)
         # Until the first step has ended a signal ends the process at once: compiling takes seconds, and there is no
@@ -189,6 +192,7 @@ class Loop:
         """Agree with the other ranks, once a step, on saving, planning and stopping (collective)."""
         replan = self.planner is not None and self.group.rank == 0 and self.planner.due()
         unsaved = time.monotonic() - self._saved
+        # One collective for all four: each would wait for the slowest rank, on every step.
         number, unsaved, due, callback = self.group.all_reduce_max(
             self.signals.stop or 0, unsaved, replan, self._stopped_by_callback
         )
@@ -219,8 +223,10 @@ class Loop:
             start = time.monotonic()
             mine = self.evaluator.during(self._watch)
             took = time.monotonic() - start
+            # A signal at one rank leaves its sum incomplete, and with it everybody's loss.
             if self.group.all_reduce_max(mine is None)[0]:
                 return
+            # Ranks on different processors may round differently, but must agree on which state is the best.
             measured = self.group.run_on_rank0(lambda: mine)
         progress = self.trainer.progress
         progress.evaluated = progress.step
@@ -230,9 +236,11 @@ class Loop:
         best = progress.judge(measured)
         if self.trainer.plateau and measured:
             self.trainer.plateau.observe(measured.nats)
+        # After a skipped step it is open whether this state is a good one to return to.
         if not progress.nonfinite_steps:
             self.trainer.save_rollback_point()
         self._save(best)
+        # After the save: sampling may take seconds, and a kill should not cost the state just evaluated.
         sample = self._preview() if self._sample and self.signals.stop is None else ""
         train = progress.train_nats if progress.train_nats is not None else math.nan
         valid = measured.nats if measured else None
@@ -273,6 +281,7 @@ class Loop:
         old = self.trainer.steps
         step = self.trainer.progress.step
         every = self.config.eval_every or 1
+        # Rank 0 decides for all, since each has measured other times.
         steps = self.group.run_on_rank0(lambda: planner.plan_steps(step, old, every))
         if steps == old:
             return False
@@ -295,6 +304,8 @@ class Loop:
         loaded: list[Checkpoint] = []  # filled on rank 0 only
         if not self.group.run_on_rank0(lambda: self._load_best(loaded)):
             return
+        # The best state is loaded into the trainer's own parameters, which needs no second model; the last ones come
+        # back below.
         parameters, kernels = self.trainer.model.parameters, self.trainer.model.kernels
         last = np.array(kernels.to_host(parameters.flat))
         for best in loaded:
@@ -389,6 +400,7 @@ class Loop:
         progress, best, metrics = self.trainer.progress, self._best_nats(), self._best_metrics()
         seconds = self._seconds()
         train = progress.train_nats
+        # The run ended before its first evaluation.
         if train is None:
             train = progress.train_total / progress.train_count if progress.train_count else math.nan
         result = Result(

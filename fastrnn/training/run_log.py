@@ -74,9 +74,11 @@ class RunLog:
         try:
             if self._torn:
                 os.ftruncate(self._descriptor, self._end)
+            # Set before the first byte and cleared after the last, so that an exception in between leaves it set.
             self._torn = True
             rest = memoryview(self._pending)
             while rest:
+                # A nearly full disk may take only a part.
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
             self._discard_partial(error)
@@ -88,6 +90,7 @@ class RunLog:
         """Truncate a partial write, so that the file ends with a complete line; the records stay pending."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._end)
+        # The disk has been full for long: old lines are worth less than the memory they take.
         if len(self._pending) > _MOST_PENDING:
             self._pending = b""
         self._warn_once(error)
@@ -115,6 +118,7 @@ class NoLog:
 
 def _complete_length(descriptor: int) -> int:
     """Return the length of a file up to the end of its last complete line."""
+    # Searched from the end: a log may be large, and only its last line can be incomplete.
     end = os.fstat(descriptor).st_size
     while end:
         start = max(0, end - _BLOCK)

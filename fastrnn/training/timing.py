@@ -180,6 +180,7 @@ def median_step_seconds(
     minus the dropout rate.
     """
     optimizer = Optimizer(model, config)
+    # Random weights, so that activations and gradients are ordinary numbers, as in training.
     values = np.random.default_rng(0).uniform(-0.05, 0.05, model.parameters.flat.size)
     model.kernels.copy(model.parameters.flat, values)
     state = model.initial_state(batch)
@@ -188,6 +189,7 @@ def median_step_seconds(
         data = window(index)
         nats = model.train_step_gradients(data, state, keep, 0)
         group.all_reduce_gradients(model.gradients.flat, nats, data)
+        # The rate is too small to change the weights: every timed step does the same.
         optimizer.step(1e-9, optimizer.gradient_norm())
 
     return median_seconds(step, seconds, group, least)

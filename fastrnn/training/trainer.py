@@ -163,23 +163,27 @@ class Trainer:
         the last good state with half the learning rate. Raises `DivergedError` after three rollbacks.
         """
         progress = self.progress
+        # A skipped step must leave no trace, and the window carries the state on in place, perhaps to NaN.
         before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
         window = self.windows.window(progress.step)
         nats = self.model.train_step_gradients(
             window, self.state, self.keep_prob, _key(self.config.seed, progress.step), self._batch_slice
         )
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
+        # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):
             self.optimizer.step(self.learning_rate(), norm)
             progress.nonfinite_steps = 0
             old = nats if progress.smoothed is None else progress.smoothed
+            # The plain mean of the first 50 losses; with the small weight alone the first one would dominate them.
             progress.smoothed = old + (nats - old) * max(_SMOOTHING, 1 / (progress.step + 1))
             progress.train_total += nats
             progress.train_count += 1
         else:
             self.state = before
             progress.nonfinite_steps += 1
+        # Also after a skipped step: the next window may do no harm, and the schedule goes by this number.
         progress.step += 1
         progress.updates = self.optimizer.updates
         progress.chars += count
@@ -195,6 +199,7 @@ class Trainer:
 
     def rollback(self) -> None:
         """Restore the last good state and halve the learning rate. Raises `DivergedError` after three rollbacks."""
+        # Read before `restore`, which brings back the rate and the number of rollbacks of the good state.
         scale = self.progress.lr_scale / 2
         rollbacks = self.progress.rollbacks + 1
         if rollbacks > _MOST_ROLLBACKS:
@@ -211,6 +216,7 @@ class Trainer:
 
     def save_rollback_point(self) -> None:
         """Make the current state the one that `rollback` restores."""
+        # A count kept from skipped steps would, once restored, lead straight to the next rollback.
         snapshot = self.snapshot()
         self._good = dataclasses.replace(snapshot, progress=snapshot.progress | {"bad_steps": 0})
 
@@ -218,6 +224,7 @@ class Trainer:
         """Copy everything that training changes."""
         self.progress.plateau = self.plateau.to_dict() if self.plateau else None
         host = self.model.kernels.to_host
+        # `to_host` of the CPU returns the array itself: a snapshot needs a copy.
         state = {name: np.array(host(array)) for name, array in self.state.items()}
         parameters = np.array(host(self.model.parameters.flat))
         return Snapshot(parameters, self.optimizer.to_dict(), state, self.progress.to_dict())
@@ -235,4 +242,5 @@ class Trainer:
 
 def _key(seed: int, step: int) -> int:
     """Return the key of the dropout masks of a step."""
+    # Two odd constants, xxHash's first primes, so that no seed repeats the keys of another one a few steps later.
     return (seed * 0x9E3779B1 + step * 0x85EBCA77) & 0xFFFFFFFF

@@ -42,6 +42,7 @@ class Batches:
         self.batch_slice = batch_slice or (0, self.batch)
         self.per_epoch = len(dataset) // self.batch
         self._padded_lengths = dataset.padded_lengths
+        # Two epochs: after a rollback the run may be in the one before.
         self._epoch = functools.lru_cache(maxsize=2)(self._shuffle_epoch)
 
     @property

@@ -390,6 +390,7 @@ class EncodedExamples:
         assert self.word is not None
         assert self.spelling is not None
         words = self.word.take(rows)
+        # A frequent word occurs many times in a batch: its characters are read once.
         distinct, index = np.unique(words.flat, return_inverse=True)
 
         # Groups change the order of the words: argsort inverts that permutation.

@@ -59,6 +59,7 @@ class LabelEncoder:
         if not self._allow_unseen:
             return self._schema.label_id(label, get_place())  # raises
         if label not in self._unseen_ids:
+            # Below -1, which is padding, so that one array holds ids, padding and unseen labels.
             self._unseen_ids[label] = UNSEEN - len(self.unseen)
             self.unseen[label] = get_place()
         return self._unseen_ids[label]

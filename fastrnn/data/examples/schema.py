@@ -303,6 +303,7 @@ def _check_fields(schema: TaskSchema) -> None:
 
     if len(set(schema.labels)) != len(schema.labels) or "" in schema.labels:
         raise InputError("the labels of a vocabulary must be different and not empty")
+    # They cannot be printed or written as UTF-8.
     if any("\ud800" <= c <= "\udfff" for label in schema.labels for c in label):
         raise InputError("the labels of a vocabulary cannot hold surrogates")
 
@@ -310,6 +311,7 @@ def _check_fields(schema: TaskSchema) -> None:
 def _check_round_trip(schema: TaskSchema) -> None:
     """Check that a new schema survives saving and loading, so that no model is trained that cannot be loaded."""
     try:
+        # By the code that loads a model, so that both accept the same.
         loaded = schema_from_dict(json.loads(json.dumps(schema.to_dict(), allow_nan=False)))
     except (InputError, ValueError) as error:
         raise InputError(f"the vocabulary of this data cannot be kept ({error}); change the data") from None

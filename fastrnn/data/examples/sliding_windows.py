@@ -100,6 +100,7 @@ class SlidingWindows:
         """Return the actual values (B, h, C) in the series' own units; NaN beyond the end of a series."""
         at = self._ahead(rows)
         end = self.bounds[np.searchsorted(self.bounds, self.first[rows], "right")]
+        # Clipped: the last series has no rows after its end, and those positions become NaN below.
         found: Array = self.values[np.minimum(at, len(self.values) - 1)]
         # Rows beyond the end belong to the next series.
         found[at >= end[:, None]] = np.nan

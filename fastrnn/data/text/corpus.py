@@ -255,6 +255,7 @@ def _read_sources(sources: Sequence[Source], encoder: CorpusEncoder) -> tuple[tu
     for source in sources:
         start = len(encoder.buffer)
         encoder.add(source.name, source.chunks())
+        # An empty file starts no document: its start would be that of the next file.
         if len(encoder.buffer) > start:
             names.append(source.name)
             breaks.append(start)
@@ -380,6 +381,7 @@ def frequent_start(corpus: Corpus) -> str:
 def _count_tokens(corpus: Corpus, size: int) -> npt.NDArray[np.float64]:
     """Return the count of each token in the text, (V,)."""
     counts = np.zeros(size)
+    # Every piece of a text of up to `_MAX_PIECES`, else as many at equal distances: frequencies need no more.
     step = _COUNT_PIECE * max(1, -(-len(corpus) // (_COUNT_PIECE * _MAX_PIECES)))
     for start in range(0, len(corpus), step):
         counts += np.bincount(corpus.ids[start : start + _COUNT_PIECE], minlength=size)

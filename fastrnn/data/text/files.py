@@ -124,6 +124,7 @@ def _expand_glob(pattern: str, reading: _Reading) -> list[Source]:
 def _expand_file(path: str, reading: _Reading) -> list[Source]:
     """Return a named file, whether it is text or not, or the texts in a zip archive."""
     found = _files(path, reading.encoding)
+    # A file is read whatever it holds, because it was named; only the members of an archive are chosen.
     if len(found) == 1:
         return found
     sources = _keep_texts(found, reading.tokens, reading.left_out)

@@ -64,6 +64,7 @@ def attach_progress(sources: Sequence[Source], progress: Progress) -> list[Sourc
     def chunks(source: Source) -> Iterator[bytes]:
         nonlocal read
         for chunk in source.chunks():
+            # Counted once the reader asks for the next one: then this chunk has been encoded.
             yield chunk
             read += len(chunk)
             progress(read, total)
@@ -112,6 +113,7 @@ def _keep_new_paragraphs(topic: str, seen: set[tuple[str, ...]]) -> str:
     kept = []
     for paragraph in re.split(r"\n[ \t]*\n", topic.strip("\n")):
         words = paragraph.split()
+        # A paragraph of fewer words is one group: short ones repeat, too.
         groups = [tuple(words[i : i + _GROUP]) for i in range(max(1, len(words) - _GROUP + 1))]
         is_repeated = sum(group in seen for group in groups) > _MAX_REPEATED * len(groups)
         if not is_repeated and not any(map(_is_table_row, paragraph.split("\n"))):

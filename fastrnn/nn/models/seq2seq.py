@@ -114,7 +114,7 @@ class ConditionalDecoder(SupervisedModel):
 
 
 class Condition(NamedTuple):
-    """The conditions of a batch, (1, B, K), and what the linear layers make of them.
+    """The conditions of a batch, (1, B, K), and the outputs of the linear layers for them.
 
     Args:
         given: The conditions.

@@ -323,6 +323,7 @@ class Tagger(PerStepModel):
         self.pool.together(lambda part: self._run_rows(part.range(len(batch.lengths)), training))
 
         if training is not None:
+            # All rows must be done: an occurrence of a word may be in any of them.
             self.pool.together(self._gather_spelling)
             for group in self._words.groups:
                 self._spell_group_backward(group, dropout)
@@ -364,6 +365,7 @@ class Tagger(PerStepModel):
         self.kernels.pool_sequence(encodings, top, group.lengths, self.spelling.shape.hidden, *words)
 
     def _run_rows(self, rows: Rows, training: Training | None) -> None:
+        # First, since the stack reads embeddings and encodings side by side.
         self._insert_spellings(rows)
         super()._run_rows(rows, training)
 

@@ -123,6 +123,7 @@ class LanguageModelTraining:
             size is None and tokens > autotune.MOST_SIZE
         ):  # runs of earlier versions evaluated the first MOST_SIZE tokens
             valid, _ = split_corpus(valid, 1 - autotune.MOST_SIZE / tokens)
+        # On arrays of its own, so that the state carried through the training text is not disturbed.
         during = partial(evaluate, model.with_shared_parameters(), valid, group=self.group, size=size)
         if (size or len(valid)) >= tokens and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)

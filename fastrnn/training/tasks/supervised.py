@@ -126,6 +126,7 @@ class SupervisedTraining:
                 if (found := evaluate_part(few, watch)) is None or len(few) == size:
                     return found
                 each = (time.perf_counter() - start) / len(few)
+                # The smallest number over the ranks: all must evaluate the same examples to get the same loss.
                 used = int(self.group.all_reduce_max(-min(size, max(len(few), seconds / each)))[0] * -1)
             found = evaluate_part(whole if used == len(whole) else whole.sample(used, seed), watch)
             return found and dataclasses.replace(found, whole=used == len(whole))

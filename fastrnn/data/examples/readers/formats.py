@@ -210,6 +210,7 @@ def require_examples(examples: Iterable[Example], source: Source) -> Iterator[Ex
     """The examples as they are read; an error at the end if all lines were blank."""
     count = 0
     for example in examples:
+        # Blank lines count as no example, but prediction needs them to keep its place.
         count += not example.is_blank
         yield example
     if not count:
