@@ -20,6 +20,7 @@ from .target import TARGET
 
 # elements of C in one full block of float32; float64 needs half
 SCRATCH_SIZE = max(MR, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ // 4
+_ODD_LINES = TILE if TARGET.amx else 0  # elements of a cache line
 
 
 @allocating_function
@@ -27,9 +28,19 @@ def product_memory(c, b, k, rows):
     """Working memory for `multiply`: SCRATCH_SIZE elements like c for a partly filled panel, and
     packed rows of A.
 
-    The latter, ``rows`` rows of k numbers, is only needed if the packed b holds pairs.
+    The latter, ``rows`` rows of k numbers, is only needed if the packed b holds pairs. Its last
+    element counts the products, see `multiply_amx`.
     """
-    return working_memory(SCRATCH_SIZE, c), working_memory(units(b, k) * rows if k_per_element(b) == 2 else 0, b)
+    packed_rows = working_memory((packed_row(b, k) * rows if k_per_element(b) == 2 else 0) + 1, b)
+    packed_rows[-1] = 0
+    return working_memory(SCRATCH_SIZE, c), packed_rows
+
+
+@device_function
+def packed_row(packed, k):
+    """Elements from a packed row of A to the next."""
+    # On AMX an odd number of cache lines: 16 rows a multiple of 4 KB apart would share a set of the L1 cache
+    return units(packed, k) | _ODD_LINES
 
 
 def multiply(c, a, b, steps, rows, accumulate, memory):
@@ -53,13 +64,16 @@ def _multiply(c, a, b, steps, rows, accumulate, memory):
 
     def with_packed_rows(c, a, b, steps, rows, accumulate, memory):
         scratch, pairs = memory
-        size = units(b.panels, b.k)
+        row = packed_row(b.panels, b.k)
         for t in range(steps):
             for m in range(rows):
                 row_start = a.start + t * a.step_stride + m * a.row_stride
-                pack_row(pairs, (t * rows + m) * size, a.data, row_start, b.k)
-        packed_rows = StepBlock(pairs, INDEX_ZERO, rows * size, size)
-        multiply_packed_pairs(c, packed_rows, PackedMatrix(b.panels, size, b.n), steps, rows, accumulate, scratch)
+                pack_row(pairs, (t * rows + m) * row, a.data, row_start, b.k)
+        packed_rows = StepBlock(pairs, INDEX_ZERO, rows * row, row)
+        packed_b = PackedMatrix(b.panels, units(b.panels, b.k), b.n)
+        backwards = pairs[-1] % 2
+        pairs[-1] += 1
+        multiply_packed_pairs(c, packed_rows, packed_b, steps, rows, accumulate, backwards, scratch)
 
     return with_packed_rows if element_type(b) in (types.int32, types.uint32) else direct
 
@@ -104,22 +118,35 @@ def multiply_units(c, a, b, steps, rows, accumulate, scratch):
 
 
 @device_function
-def multiply_amx(c, a, b, steps, rows, accumulate, scratch):
-    """`multiply_units` of bfloat16 pairs on AMX tiles: up to 2 x 16 rows at a time."""
+def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
+    """`multiply_units` of bfloat16 pairs on AMX tiles: up to 2 x 16 rows at a time.
+
+    Products with the same B go through its panels forwards and ``backwards`` by turns: if B is
+    larger than the L2 cache, the next product finds there what this one used last.
+    """
+    if c.step_stride == rows * c.row_stride and a.step_stride == rows * a.row_stride:
+        # one matrix of steps * rows rows: fewer tiles that are not full
+        rows *= steps
+        steps = 1
     blocks = (rows + 2 * TILE - 1) // (2 * TILE)
-    m = 0
-    for block in range(blocks):
-        height = (rows - m + blocks - block - 1) // (blocks - block)
-        # two row tiles of nearly equal height, or one
-        upper = height if height <= TILE else (height + 1) // 2
-        configure(upper, height - upper)
-        column = 0
-        while column < b.n:
-            vectors = panel_vectors(b.n, column, TILE)
-            width = vectors * TILE
-            filled = min(width, b.n - column)
-            panel = MicroPanel(b.panels, b.k * column, vectors)
-            for t in range(steps):
+    configured = 0  # height of the blocks that the tiles are configured for
+    upper = 0
+    panels = (b.n + VECTORS * TILE - 1) // (VECTORS * TILE)
+    for n in range(panels):
+        column = (panels - 1 - n if backwards else n) * VECTORS * TILE
+        vectors = panel_vectors(b.n, column, TILE)
+        width = vectors * TILE
+        filled = min(width, b.n - column)
+        panel = MicroPanel(b.panels, b.k * column, vectors)
+        for t in range(steps):
+            m = 0
+            for block in range(blocks):
+                height = (rows - m + blocks - block - 1) // (blocks - block)
+                if height != configured:
+                    # two row tiles of nearly equal height, or one
+                    upper = height if height <= TILE else (height + 1) // 2
+                    configure(upper, height - upper)
+                    configured = height
                 # A[t, m : m + height, :] and C[t, m : m + height, column : column + width]
                 a_block = Block(a.data, a.start + t * a.step_stride + m * a.row_stride, a.row_stride)
                 c_block = Block(c.data, c.start + t * c.step_stride + m * c.row_stride + column, c.row_stride)
@@ -131,12 +158,17 @@ def multiply_amx(c, a, b, steps, rows, accumulate, scratch):
                         copy_rows(wide, c_block, height, filled)
                     amx_micro_kernel(upper, height, a_block, panel, wide, b.k, accumulate)
                     copy_rows(c_block, wide, height, filled)
-            column += width
-        m += height
+                m += height
     release()
 
 
-multiply_packed_pairs = multiply_amx if TARGET.amx else multiply_units  # A and B hold pairs of bfloat16
+@device_function
+def multiply_dot(c, a, b, steps, rows, accumulate, backwards, scratch):
+    """`multiply_units` with the arguments of `multiply_amx`."""
+    multiply_units(c, a, b, steps, rows, accumulate, scratch)
+
+
+multiply_packed_pairs = multiply_amx if TARGET.amx else multiply_dot  # A and B hold pairs of bfloat16
 
 
 @kernel

@@ -195,6 +195,6 @@ def _add_outer_products(dw, to_row, packed_gates, packed_x, rows, depth, scratch
         to_dw = StepBlock(dw.reshape(dw.size), to_row * F, INDEX_ZERO, F)
         # packed_gates is stored transposed, (columns, k)
         from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, k)
-        multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, scratch)
+        multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, 0, scratch)
 
     return on_tiles if _on_tiles(packed_x) else in_registers
