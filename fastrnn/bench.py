@@ -60,7 +60,7 @@ def bench_train(
     """
     _check_seconds(seconds)
     group = world()
-    backend.check(device, processes=group.size)
+    backend.check(device, processes=group.size, cell=cell)
 
     lo, hi = group.shard(batch)
     network = _network(cell, layers, hidden, precision, threads, device)

@@ -35,6 +35,8 @@ class CellSpec:
         default_init: Initialization of the recurrent weights where none is chosen.
         learning_rate_factor: Default learning rate relative to that of the gated cells.
         output_bounds: An output at or beyond one of these bounds counts as saturated.
+        vectors: Kinds of the parameter vectors (G*H,) of a layer. ``gain``: the pre-activations
+            are normalised, and the bias is added after that.
     """
 
     gates: tuple[str, ...]
@@ -47,6 +49,7 @@ class CellSpec:
     default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
     output_bounds: tuple[float, float] = (-0.9, 0.9)
+    vectors: tuple[str, ...] = ("bias_ih", "bias_hh")
 
     @property
     def gate_count(self) -> int:
@@ -57,6 +60,16 @@ class CellSpec:
     def is_recurrent(self) -> bool:
         """Whether a step depends on the previous one."""
         return bool(self.states)
+
+    @property
+    def is_normed(self) -> bool:
+        """Whether each gate's pre-activations are normalised over the units."""
+        return "gain" in self.vectors
+
+    @property
+    def bias(self) -> str:
+        """Kind of the bias that `ones_bias` initialises; of two biases the first."""
+        return next(kind for kind in self.vectors if kind.startswith("bias"))
 
     @property
     def has_cell_state(self) -> bool:
@@ -113,8 +126,19 @@ CELLS: dict[str, CellSpec] = {
         keep_gate=("f", 1),
         ones_bias="f",
     ),
+    # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
+    "lstm-norm": CellSpec(
+        gates=("i", "f", "g", "o"),
+        states=("h", "c"),
+        column_blocks=4,
+        input_order=(0, 1, 2, 3),
+        sigmoid_gates={"i": 0, "f": 1, "o": 3},
+        keep_gate=("f", 1),
+        ones_bias="f",
+        vectors=("gain", "bias"),
+    ),
     # tanh(W x + b) at each step: a feed-forward baseline.
-    "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,)),
+    "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }
 
 # Names of the cells with a state.

@@ -101,20 +101,21 @@ def stack_shapes(shape: StackShape) -> Shapes:
     For each layer ``rnn.weight_ih_l{n}`` (G*H, F), ``rnn.weight_hh_l{n}`` (G*H, H) and two biases
     (G*H,); then the same with ``_reverse`` for the backward direction. F is D*H above the first
     layer. Gate order: torch.nn's i, f, g, o for the LSTM and r, z, n for the GRU; u, c (update
-    gate, candidate) for the simplified GRU. A dense layer has ``weight_ih`` and ``bias_ih`` only.
+    gate, candidate) for the simplified GRU. The normed LSTM has ``rnn.gain_l{n}`` and
+    ``rnn.bias_l{n}`` (G*H,) instead of the biases. A dense layer has ``weight_ih`` and ``bias_ih``
+    only.
     """
+    spec = CELLS[shape.cell]
     rows = shape.gates * shape.hidden
     shapes: Shapes = {}
     for n in range(shape.layers):
         for suffix in shape.suffixes:
             # The order of torch.nn: all weights of a direction, then its biases; a dense layer has no recurrent ones.
-            own: Shapes = {"weight_ih": (rows, shape.features(n)), "weight_hh": (rows, shape.hidden)}
-            own |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            shapes |= {
-                f"{shape.prefix}.{name}_l{n}{suffix}": size
-                for name, size in own.items()
-                if CELLS[shape.cell].is_recurrent or name.endswith("ih")
-            }
+            own: Shapes = {"weight_ih": (rows, shape.features(n))}
+            if spec.is_recurrent:
+                own["weight_hh"] = (rows, shape.hidden)
+            own |= dict.fromkeys(spec.vectors, (rows,))
+            shapes |= {f"{shape.prefix}.{name}_l{n}{suffix}": size for name, size in own.items()}
     return shapes
 
 

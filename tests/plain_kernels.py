@@ -170,6 +170,11 @@ def _fill_parts(to: Any, at: int, first: Any, second: Any, apart: int = 16) -> N
         first, second = _rounded_off(first), _rounded_off(second)
 
 
+def _dot(x: Any, y: Any, start: int, count: int) -> Any:
+    """See `fastrnn.kernels.cpu.block_sums`."""
+    return (x[start : start + count] * y[start : start + count]).sum(dtype=x.dtype)
+
+
 def _configure(upper: int, lower: int) -> None:
     _tiles.rows = upper, lower
 
@@ -216,6 +221,8 @@ _INTRINSICS: dict[str, Any] = {
     "transpose_pairs": _transpose_pairs,
     "amx_micro_kernel": _panel_product,
     "configure": _configure,
+    "_add": lambda a, b: a + b,
+    "_dot": _dot,
     "release": lambda: None,
     "_at_most": lambda x, bound: bound if x > bound else x,
     "_at_least": lambda x, bound: bound if x < bound else x,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.cells import CELLS
-from fastrnn.reference import Reference, Weights
+from fastrnn.reference import NormWeights, Reference, Weights
 from fastrnn.shapes import ModelShape, parameter_shapes
 
 Array = NDArray[Any]
@@ -22,15 +22,12 @@ def make_model(cell: str, layers: int, rng: np.random.Generator, hidden: int = H
     return Reference(shape, {name: rng.normal(scale=SCALE, size=size) for name, size in sizes.items()})
 
 
-def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator) -> Weights:
+def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator) -> Weights | NormWeights:
     """The weights of one layer, float64."""
     rows = CELLS[cell].gate_count * hidden
-    return Weights(
-        W_ih=rng.normal(scale=SCALE, size=(rows, features)),
-        W_hh=rng.normal(scale=SCALE, size=(rows, hidden)),
-        b_ih=rng.normal(scale=SCALE, size=rows),
-        b_hh=rng.normal(scale=SCALE, size=rows),
-    )
+    sizes = ((rows, features), (rows, hidden), (rows,), (rows,))
+    arrays = (rng.normal(scale=SCALE, size=size) for size in sizes)
+    return NormWeights(*arrays) if CELLS[cell].is_normed else Weights(*arrays)
 
 
 def make_state(cell: str, rng: np.random.Generator, *size: int) -> dict[str, Array]:

@@ -190,7 +190,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
             gate = CELLS[config.cell].gates.index(name)
             # The gate's rows of the stacked bias (gates * H,).
             rows = slice(gate * network.shape.hidden, (gate + 1) * network.shape.hidden)
-            network.parameters[f"rnn.bias_ih_l{n}"][rows] = sign * keep_bias
+            network.parameters[f"rnn.{CELLS[config.cell].bias}_l{n}"][rows] = sign * keep_bias
     return network
 
 

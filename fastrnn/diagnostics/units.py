@@ -251,17 +251,14 @@ def compute_saturation(network: Network, corpus: Corpus) -> list[GateSaturation]
     """Measure every gate and the output of every layer over a text, from a zero state."""
     hidden = network.shape.hidden
     spec = CELLS[network.shape.cell]
-    blocks = spec.sigmoid_gates
+    gates = spec.sigmoid_gates
     # (layer, gate) -> (3, H): steps at or below the lower bound, at or above the upper, and the sum
-    sums = {(n, gate): np.zeros((3, hidden)) for n in range(network.shape.layers) for gate in (*blocks, "h")}
+    sums = {(n, gate): np.zeros((3, hidden)) for n in range(network.shape.layers) for gate in (*gates, "h")}
     for _ in trace_hidden_states(network, corpus):
         for (n, gate), total in sums.items():
-            arrays = network.layers[n].cell
             if gate == "h":
-                values, (low, high) = arrays.h[1:, 0], spec.output_bounds
+                values, (low, high) = network.layers[n].cell.h[1:, 0], spec.output_bounds
             else:
-                # The columns of this gate in the stacked gates (T, B, gates * H).
-                at = blocks[gate] * hidden
-                values, (low, high) = arrays.gates[:, 0, at : at + hidden], GATE
+                values, (low, high) = network.layers[n].gate_values(gate)[:, 0], GATE
             total += [(values <= low).sum(0), (values >= high).sum(0), values.sum(0, dtype=np.float64)]
     return [GateSaturation(n, gate, *(total / len(corpus))) for (n, gate), total in sums.items()]

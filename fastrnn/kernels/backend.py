@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..cells import CELLS
 from ..errors import BackendError
 from ..task_specs import TASK_SPECS
 
@@ -98,6 +99,8 @@ class Backend(Memory, Protocol):
     PROCESSES: bool
     """Whether several processes can train one model."""
     TARGET: Target
+    UNIT_BLOCK: int
+    """Threads divide the units of a normed cell at multiples of this number."""
     TASKS: bool
     """Whether supervised tasks run on this device."""
     Pool: Callable[..., Any]
@@ -146,6 +149,8 @@ class Backend(Memory, Protocol):
     """
     layer_gradient: Callable[..., None]
     """(`LayerGradients`, cell, `LayerInput`, gate_order (G,), packed_like, lo, hi)."""
+    norm_gradient: Callable[..., None]
+    """(dgain (G*H,), dbias (G*H,), vector_sums (B, 2*G*H), lo, hi): sums over the rows, added."""
     generate: Callable[..., None]
     """(tuple of `DecoderLayer`, `DecoderOutput`, `SampledTokens`, `SamplingSettings`, `BarrierPart`, lo, hi)."""
     dropout: Callable[..., None]
@@ -233,15 +238,22 @@ def check_compiler() -> None:
         raise BackendError("fastrnn needs Numba's compiler, which NUMBA_DISABLE_JIT turns off; unset NUMBA_DISABLE_JIT")
 
 
-def check(device: str, task: str = "language-model", processes: int = 1) -> None:
-    """Raise `BackendError` if the device is unavailable or cannot run this task or this number of
-    processes.
+def check(device: str, task: str = "language-model", processes: int = 1, cell: str = "lstm") -> None:
+    """Raise `BackendError` if the device is unavailable or cannot run this task, this number of
+    processes or this cell.
     """
     kernels = load(device)
     if TASK_SPECS[task].is_supervised and not kernels.TASKS:
         raise BackendError(f"device {device} runs language models only; use --device cpu for {task}")
     if processes > 1 and not kernels.PROCESSES:
         raise BackendError(f"device {device} trains in one process only; start without MPI, or use --device cpu")
+    check_cell(device, cell)
+
+
+def check_cell(device: str, cell: str) -> None:
+    """Raise `BackendError` if the device does not run this cell."""
+    if CELLS[cell].is_recurrent and cell not in load(device).CELLS:
+        raise BackendError(f"device {device} does not run cell {cell}; use --device cpu or another cell")
 
 
 def _check_cuda() -> None:

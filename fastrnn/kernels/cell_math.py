@@ -18,6 +18,16 @@ from typing import Any
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
+NORM_EPSILON = 1e-5  # added to the mean of squares of a norm
+# Units whose squares are added together first; the sums of the blocks are added in order. Threads
+# that divide the units of a normed layer do so at the ends of blocks, so that the bits stay the same.
+UNIT_BLOCK = 64
+
+
+def unit_blocks(units: int) -> int:
+    """Return the number of blocks of `UNIT_BLOCK` units; the last one may be smaller."""
+    return -(-units // UNIT_BLOCK)
+
 
 def lstm(sigmoid: Any, tanh: Any) -> Pair:
     """Long short-term memory; equations in `fastrnn.kernels.cpu.lstm`."""
@@ -38,6 +48,58 @@ def lstm(sigmoid: Any, tanh: Any) -> Pair:
         d_f = d_c * c_prev * f * (one - f)
         d_g = d_c * i * (one - g * g)
         d_o = d_h * tanh_c * o * (one - o)
+        return d_i, d_f, d_g, d_o, d_c * f
+
+    return forward, backward
+
+
+def rms_norm() -> Pair:
+    """RMS norm of a gate's pre-activations over the units (Zhang and Sennrich 2019), with a gain and a bias after it.
+
+    n = a / rms, rms = sqrt(mean of a^2 + epsilon); ``inverse`` is 1 / rms. ``d_n`` is the gradient of n,
+    ``projection`` the mean of d_n * n divided by rms.
+    """
+
+    def forward(a, inverse, gain, bias):
+        return gain * (a * inverse) + bias
+
+    def backward(a, inverse, d_n, projection):
+        return inverse * (d_n - a * projection)
+
+    return forward, backward
+
+
+def clamped_lstm(sigmoid: Any, tanh: Any) -> Pair:
+    """LSTM whose input gate is at most 1 - f, without tanh of c; equations in `fastrnn.kernels.cpu.lstm_norm`.
+
+    ``z_*`` are the normed pre-activations. The gates are computed again in the backward step: the
+    kernels keep the pre-activations before the norm.
+    """
+
+    def forward(z_i, z_f, z_g, z_o, c_prev, one):
+        i = sigmoid(z_i)
+        f = sigmoid(z_f)
+        g = tanh(z_g)
+        rest = one - f
+        # written so that NaN propagates: rest < i is false if i is NaN
+        c = f * c_prev + (rest if rest < i else i) * g
+        return c, sigmoid(z_o) * c
+
+    def backward(z_i, z_f, z_g, z_o, c_prev, d_h, d_c_after, one, zero):
+        i = sigmoid(z_i)
+        f = sigmoid(z_f)
+        g = tanh(z_g)
+        o = sigmoid(z_o)
+        rest = one - f
+        clamped = rest < i
+        used = rest if clamped else i
+        d_c = d_c_after + d_h * o
+        d_used = d_c * g
+        # min(i, 1 - f) is i, or else 1 - f: its gradient goes to one of the two gates
+        d_i = zero if clamped else d_used * i * (one - i)
+        d_f = (d_c * c_prev - (d_used if clamped else zero)) * f * rest
+        d_g = d_c * used * (one - g * g)
+        d_o = d_h * (f * c_prev + used * g) * o * (one - o)
         return d_i, d_f, d_g, d_o, d_c * f
 
     return forward, backward

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from ..cells import CELLS
 from ..kernels.arguments import (
     BarrierPart,
     DecoderLayer,
@@ -19,7 +20,8 @@ from .matmul_mode import threads_per_layer
 from .network import Network, State
 from .parameters import Array, ModelWeights
 
-# A thread's first unit is a multiple of this, the alignment of vectors and of cache lines.
+# A thread's first unit is a multiple of this, the alignment of vectors and of cache lines; of a
+# normed cell a multiple of the kernels' ``UNIT_BLOCK``.
 _UNIT_ALIGNMENT = 16
 
 
@@ -46,14 +48,16 @@ class IncrementalDecoder:
         self._logits: list[Array] = []
 
         hidden = network.shape.hidden
+        unit = network.kernels.UNIT_BLOCK if CELLS[network.shape.cell].is_normed else _UNIT_ALIGNMENT
         threads = threads_per_layer(network.kernels, hidden, count, network.pool.threads)
-        if threads == 1:
+        threads = min(threads, hidden // unit)
+        if threads <= 1:
             self._units = [(0, hidden)]
             self._layers = [network.layers]
             network.pool.together(partial(network.pack, backward=False))
         else:
-            parts = [Part(n, threads).range(hidden // _UNIT_ALIGNMENT) for n in range(threads)]
-            self._units = [(lo * _UNIT_ALIGNMENT, hi * _UNIT_ALIGNMENT) for lo, hi in parts]
+            parts = [Part(n, threads).range(hidden // unit) for n in range(threads)]
+            self._units = [(lo * unit, hi * unit) for lo, hi in parts]
             # The last part takes the units beyond the last multiple of the alignment.
             self._units[-1] = (self._units[-1][0], hidden)
             self._layers = [_slice_layers(network, *units) for units in self._units]
@@ -76,9 +80,11 @@ class IncrementalDecoder:
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
         self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
+        sums: list[Array | None] = [None] * len(whole)  # of each layer, see `Layer.divide_units`
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
                 layer.allocate(1, batch)
+                sums[n] = layer.divide_units(first, self.network.shape.hidden, sums[n])
                 layer.set_state(self._slice_units(state, first, end), n, (0, batch))
             ids = [kernels.to_device(np.full((1, batch), token if n == 0 else 0, np.int32)) for n in range(len(layers))]
             self._layer_arguments.append(

@@ -128,20 +128,29 @@ class Layer:
         self.kernels = kernels = weights.kernels
         self.one_hot = n == 0 and shape.one_hot
         self.cell_class = kernels.CELLS[shape.cell]
-        spec = CELLS[shape.cell]
+        self._spec = spec = CELLS[shape.cell]
         self.has_cell_state = spec.has_cell_state
+        self.is_normed = spec.is_normed
         self.order = np.array(spec.input_order)
 
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        names = [f"{shape.prefix}.{kind}_l{n}{suffix}" for kind in kinds]
-        self.w_ih, self.w_hh, self.b_ih, self.b_hh = (weights.parameters[name] for name in names)
-        self.dw_ih, self.dw_hh, self.db_ih, self.db_hh = (weights.gradients[name] for name in names)
+        names = [f"{shape.prefix}.{kind}_l{n}{suffix}" for kind in ("weight_ih", "weight_hh", *spec.vectors)]
+        self.w_ih, self.w_hh, *vectors = (weights.parameters[name] for name in names)
+        self.dw_ih, self.dw_hh, *dvectors = (weights.gradients[name] for name in names)
 
         self.width = self.w_hh.shape[0]  # G*H
         self.hidden = self.width // shape.gates
         self.columns = spec.column_blocks * self.hidden
         self.features = 0 if self.one_hot else shape.features(n)
         self.dtype = dtype = self.w_ih.dtype
+
+        # Gain and bias of a normed cell come after the norm: the biases of its input table are
+        # zeros, and their gradients are not used.
+        self._vectors, self._dvectors = vectors, dvectors
+        self._biases, self._dbiases = vectors, dvectors
+        if self.is_normed:
+            self._biases, self._dbiases = ([kernels.zeros(self.width, dtype)] * 2 for _ in range(2))
+        # The first of these units in the layer, and the layer's number of units, see `divide_units`.
+        self._span = (0, self.hidden)
 
         # Rows of the table are W_ih x + b_ih + b_hh of each one-hot x; for dense x its one row is
         # the biases.
@@ -185,16 +194,64 @@ class Layer:
             zeros((steps, batch, self.columns), dtype),
             zeros((steps + 1, batch, hidden), dtype),
             zeros((steps + 1, batch, cell_states), dtype),
+            *(self._norm_arrays(steps, batch) if self.is_normed else ()),
         )
         outputs = zeros((steps, batch, hidden), dtype)
         dh = zeros((batch, hidden), dtype)
         dc = zeros((batch, cell_states), dtype)
         return cell, outputs, dh, dc, zeros((steps, batch), np.int32), zeros((steps, batch, 0), dtype)
 
+    def _norm_arrays(self, steps: int, batch: int) -> tuple[Any, ...]:
+        """Return the fields that only a normed cell has, see `fastrnn.kernels.cpu.lstm_norm.LSTMNorm`."""
+        zeros, dtype = self.kernels.zeros, self.dtype
+        return (
+            *self._vectors,
+            zeros((steps, batch, self._spec.gate_count), dtype),
+            zeros((batch, self._spec.gate_count * self._block_count(self._span[1])), dtype),
+            zeros((batch, self.width), dtype),
+            zeros((batch, 2 * self.width), dtype),
+            *self._span,
+        )
+
+    def _block_count(self, units: int) -> int:
+        return -(-units // self.kernels.UNIT_BLOCK)
+
+    def divide_units(self, first: int, units: int, block_sums: Array | None) -> Array | None:
+        """Declare that this layer has units ``first`` and on of a normed layer of ``units``.
+
+        Args:
+            first: A multiple of the kernels' ``UNIT_BLOCK``.
+            units: Units of the layer.
+            block_sums: The sums that all parts of the layer share; None: those of this part.
+
+        Returns:
+            The shared sums; None if the cell has none.
+        """
+        self._span = (first, units)
+        if not self.is_normed:
+            return None
+        batch = self.cell.h.shape[1]
+        if block_sums is None:
+            block_sums = self.kernels.zeros((batch, self._spec.gate_count * self._block_count(units)), self.dtype)
+        self.cell = self.cell._replace(first_unit=first, units=units, block_sums=block_sums)
+        return block_sums
+
     @property
     def window_arrays(self) -> list[Array]:
         """The arrays of the window, for counting their bytes."""
-        return [*self.cell, self.outputs]
+        return [array for array in (*self.cell, self.outputs) if not isinstance(array, int)]
+
+    def gate_values(self, gate: str) -> Array:
+        """Return a gate in 0..1 of the last window, (T, B, H); its name is in ``sigmoid_gates``."""
+        block, to_host = self._spec.sigmoid_gates[gate], self.kernels.to_host
+        columns = slice(block * self.hidden, (block + 1) * self.hidden)
+        values: Array = to_host(self.cell.gates)[:, :, columns]
+        if self.is_normed:
+            # A normed cell keeps the pre-activations before the norm.
+            gain, bias = (to_host(vector)[columns] for vector in self._vectors)
+            normed = values * to_host(self.cell.inverse_rms)[:, :, block, None]
+            values = 1 / (1 + np.exp(-(gain * normed + bias)))
+        return values
 
     def set_state(self, state: Mapping[str, Array], n: int, rows: Rows) -> None:
         """Set the initial state of the next window to index n of ``state``, name -> (N, B, H)."""
@@ -235,9 +292,7 @@ class Layer:
     def pack(self, part: Part, backward: bool) -> None:
         """Pack this part of the weights; with ``backward`` also their transposes."""
         k = self.kernels
-        k.table_forward(
-            self.table, self.w_ih, self.b_ih, self.b_hh, self.order, self.one_hot, *part.range(self.columns)
-        )
+        k.table_forward(self.table, self.w_ih, *self._biases, self.order, self.one_hot, *part.range(self.columns))
         for *weight, panels in (*self._forward, *self._backward) if backward else self._forward:
             k.pack(*weight, *part.range(panels))
 
@@ -263,6 +318,8 @@ class Layer:
         """
         gradients = OutputGradients(dy, self.dh, self.dc)
         dx = self._no_x if dx is None else dx
+        if self.is_normed:
+            self.kernels.clear(self.cell.vector_sums, *rows)
         self.kernels.layer_backward(self.cell, self._weights_back, gradients, dx, resets, *rows)
 
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
@@ -270,7 +327,9 @@ class Layer:
         k = self.kernels
         columns = part.range(self.columns)
         k.layer_gradient(self._gradients, self.cell, self._inputs(ids, x), self.order, self.w_h, *columns)
-        k.table_backward(self._dtable, self.dw_ih, self.db_ih, self.db_hh, self.order, self.one_hot, *columns)
+        k.table_backward(self._dtable, self.dw_ih, *self._dbiases, self.order, self.one_hot, *columns)
+        if self.is_normed:
+            k.norm_gradient(*self._dvectors, self.cell.vector_sums, *columns)
 
 
 class DenseLayer:

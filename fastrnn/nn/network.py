@@ -111,6 +111,7 @@ class Network:
         matmul_mode: str = EXACT,
     ) -> None:
         self.kernels = backend.load(device)
+        backend.check_cell(device, shape.cell)
         self.device = device
         self.shape = shape
         self.matmul_mode = matmul_mode

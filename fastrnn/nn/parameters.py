@@ -110,8 +110,8 @@ class Shape(Protocol):
 def initialise(parameters: Parameters, shape: Shape, kind: str | None, rng: np.random.Generator) -> None:
     """Initialise parameters in place.
 
-    Biases start at 0; the sum of the two biases of an LSTM's forget gate at 1 (Gers et al. 2000;
-    Jozefowicz et al. 2015).
+    Biases start at 0; the sum of the biases of an LSTM's forget gate at 1 (Gers et al. 2000;
+    Jozefowicz et al. 2015). Gains start at 1.
 
     Args:
         parameters: Parameters on any device.
@@ -131,9 +131,11 @@ def initialise(parameters: Parameters, shape: Shape, kind: str | None, rng: np.r
 def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator) -> None:
     spec = CELLS[shape.cell]
     for name, view in parameters.items():
-        if "bias" in name:
+        if ".gain_l" in name:
+            view[...] = 1
+        elif "bias" in name:
             view[...] = 0
-            if spec.ones_bias is not None and ".bias_ih" in name:
+            if spec.ones_bias is not None and f".{spec.bias}_l" in name:
                 view.reshape(spec.gate_count, -1)[spec.gates.index(spec.ones_bias)] = 1
         elif name in shape.tables:
             view[...] = rng.normal(0, EMBEDDING_STD if name in shape.small_tables else ONE_HOT_STD, view.shape)

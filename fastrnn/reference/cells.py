@@ -34,6 +34,15 @@ class Weights(NamedTuple):
     b_hh: Array  # (G*H,)
 
 
+class NormWeights(NamedTuple):
+    """The four parameter arrays of a layer whose gates are normalised, or their gradients."""
+
+    W_ih: Array  # (G*H, F)
+    W_hh: Array  # (G*H, H)
+    gain: Array  # (G*H,)
+    bias: Array  # (G*H,)
+
+
 def sigmoid(a: Array) -> Array:
     """s = 1 / (1 + e^-a), computed as (1 + tanh(a / 2)) / 2."""
     # e^-a overflows for large negative a; tanh does not
@@ -250,3 +259,99 @@ def lstm_step_backward(dstate: State, saved: tuple[Array, ...], w: Weights, dw: 
     da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
     dx, dh_prev = gate_inputs_backward(da, x, h_prev, w, dw)
     return dx, {"h": dh_prev, "c": dc * f}
+
+
+EPSILON = 1e-5  # added to the mean of squares, so that a gate of zeros is not divided by zero
+
+
+def rms_norm(a: Array) -> tuple[Array, Array]:
+    """Return n = a / rms and rms = sqrt(mean(a^2) + epsilon) of each row of a (B, H); rms is (B, 1).
+
+    Zhang and Sennrich (2019), without their gain.
+    """
+    rms: Array = np.sqrt(np.mean(a**2, axis=1, keepdims=True) + EPSILON)
+    return a / rms, rms
+
+
+def rms_norm_backward(dn: Array, n: Array, rms: Array) -> Array:
+    """Return da = (dn - n * mean(dn * n)) / rms, (B, H).
+
+    A change of a along itself changes no n but for epsilon: the mean takes this part of dn away.
+    """
+    da: Array = (dn - n * np.mean(dn * n, axis=1, keepdims=True)) / rms
+    return da
+
+
+def lstm_norm_step(x: Array, state: State, w: NormWeights) -> tuple[State, tuple[Array, ...]]:
+    """LSTM with normed gates, a clamped input gate and no tanh of c: the cell of Bellard's NNCP (2019); G = 4.
+
+        a_q = W_iq x + W_hq h'                            for each gate q of i, f, g, o
+        n_q = a_q / sqrt(mean(a_q^2) + epsilon)           the mean over the H units (RMS norm)
+        z_q = gain_q * n_q + bias_q
+        i = sigmoid(z_i)                                  input gate
+        f = sigmoid(z_f)                                  forget gate
+        g = tanh(z_g)                                     candidate
+        o = sigmoid(z_o)                                  output gate
+        c = f * c' + min(i, 1 - f) * g                    cell
+        h = o * c                                         output
+
+    The bias comes after the norm, which would otherwise scale it away. c is at most a weighted mean of c' and g, so
+    |c| <= 1, and h needs no tanh. Normed gates in LSTMs are those of Ba and others (2016) and Ha and others (2016),
+    who also subtract the mean.
+
+    Return the next state, and the arrays that `lstm_norm_step_backward` needs.
+    """
+    h_prev, c_prev = state["h"], state["c"]
+    a = x @ w.W_ih.T + h_prev @ w.W_hh.T
+    normed = [rms_norm(a_q) for a_q in np.split(a, 4, axis=1)]
+    n = np.concatenate([n_q for n_q, _ in normed], axis=1)
+    z_i, z_f, z_g, z_o = np.split(w.gain * n + w.bias, 4, axis=1)
+    i = sigmoid(z_i)
+    f = sigmoid(z_f)
+    g = np.tanh(z_g)
+    o = sigmoid(z_o)
+    c = f * c_prev + np.minimum(i, 1 - f) * g
+    h = o * c
+    rms = np.concatenate([rms_q for _, rms_q in normed], axis=1)
+    return {"h": h, "c": c}, (x, h_prev, c_prev, n, rms, i, f, g, o, c)
+
+
+def lstm_norm_step_backward(
+    dstate: State, saved: tuple[Array, ...], w: NormWeights, dw: NormWeights
+) -> tuple[Array, State]:
+    """Backward step of `lstm_norm_step`.
+
+        dc   = dc + dh * o                                from the next step, and through h
+        dm   = dc * g                                     m = min(i, 1 - f), which is i or, where clamped, 1 - f
+        dz_i = (0 where clamped, else dm) * i * (1 - i)
+        dz_f = (dc * c' - (dm where clamped, else 0)) * f * (1 - f)
+        dz_g = dc * m * (1 - g^2)
+        dz_o = dh * c * o * (1 - o)
+        dgain_q += dz_q * n_q     dbias_q += dz_q         (summed over the batch)
+        dn_q = gain_q * dz_q
+        da_q = (dn_q - n_q * mean(dn_q * n_q)) / rms_q
+        dh'  = W_hh^T [da_i, da_f, da_g, da_o]
+        dc'  = dc * f
+
+    Return dx (B, F) and the gradient of the state before the step, given that of the state after it; add to dw.
+    """
+    x, h_prev, c_prev, n, rms, i, f, g, o, c = saved
+    dh = dstate["h"]
+    clamped = i > 1 - f
+    m = np.where(clamped, 1 - f, i)
+    dc = dstate["c"] + dh * o
+    dm = dc * g
+    dz_i = np.where(clamped, 0, dm) * i * (1 - i)
+    dz_f = (dc * c_prev - np.where(clamped, dm, 0)) * f * (1 - f)
+    dz_g = dc * m * (1 - g**2)
+    dz_o = dh * c * o * (1 - o)
+    dz = np.concatenate([dz_i, dz_f, dz_g, dz_o], axis=1)
+    gain, bias = dw.gain, dw.bias
+    gain += (dz * n).sum(axis=0)
+    bias += dz.sum(axis=0)
+    gates = zip(np.split(w.gain * dz, 4, axis=1), np.split(n, 4, axis=1), np.split(rms, 4, axis=1), strict=True)
+    da = np.concatenate([rms_norm_backward(*gate) for gate in gates], axis=1)
+    dW_ih, dW_hh = dw.W_ih, dw.W_hh
+    dW_ih += da.T @ x
+    dW_hh += da.T @ h_prev
+    return da @ w.W_ih, {"h": da @ w.W_hh, "c": dc * f}

@@ -48,6 +48,7 @@ from ..errors import ConfigError, InputError
 from ..shapes import ModelShape, parameter_shapes
 from .cells import (
     Array,
+    NormWeights,
     State,
     Weights,
     gru_simplified_step,
@@ -56,6 +57,8 @@ from .cells import (
     gru_step_backward,
     linear,
     linear_backward,
+    lstm_norm_step,
+    lstm_norm_step_backward,
     lstm_step,
     lstm_step_backward,
     relu,
@@ -65,13 +68,14 @@ from .cells import (
 )
 
 Saved = tuple[Array, ...]
+LayerWeights = Weights | NormWeights
 
 
 class Cell(NamedTuple):
     """The forward and the backward step of a cell."""
 
-    step: Callable[[Array, State, Weights], tuple[State, Saved]]
-    step_backward: Callable[[State, Saved, Weights, Weights], tuple[Array, State]]
+    step: Callable[[Array, State, Any], tuple[State, Saved]]
+    step_backward: Callable[[State, Saved, Any, Any], tuple[Array, State]]
 
 
 CELLS = {
@@ -80,11 +84,12 @@ CELLS = {
     "gru": Cell(gru_step, gru_step_backward),
     "gru-simplified": Cell(gru_simplified_step, gru_simplified_step_backward),
     "lstm": Cell(lstm_step, lstm_step_backward),
+    "lstm-norm": Cell(lstm_norm_step, lstm_norm_step_backward),
 }
 
 
 def layer_forward(
-    cell: Cell, x: Array, state: State, w: Weights, resets: Array | None = None
+    cell: Cell, x: Array, state: State, w: LayerWeights, resets: Array | None = None
 ) -> tuple[Array, State, list[Saved]]:
     """Return the outputs h (T, B, H) of a layer, its last state, and the tape for `layer_backward`.
 
@@ -100,7 +105,13 @@ def layer_forward(
 
 
 def layer_backward(
-    cell: Cell, dh: Array, dstate: State, tape: list[Saved], w: Weights, dw: Weights, resets: Array | None = None
+    cell: Cell,
+    dh: Array,
+    dstate: State,
+    tape: list[Saved],
+    w: LayerWeights,
+    dw: LayerWeights,
+    resets: Array | None = None,
 ) -> tuple[Array, State]:
     """Return dx (T, B, F) and the gradient of the first state; add to dw.
 
@@ -128,7 +139,7 @@ Both = tuple[State, State]  # forward direction, backward direction
 
 
 def bidirectional_forward(
-    cell: Cell, x: Array, states: Both, w: tuple[Weights, Weights]
+    cell: Cell, x: Array, states: Both, w: tuple[LayerWeights, LayerWeights]
 ) -> tuple[Array, Both, tuple[list[Saved], list[Saved]]]:
     """Return the outputs y (T, B, 2H), the last state of each direction, and the tapes for `bidirectional_backward`.
 
@@ -145,8 +156,8 @@ def bidirectional_backward(
     dy: Array,
     dstates: Both,
     tapes: tuple[list[Saved], list[Saved]],
-    w: tuple[Weights, Weights],
-    dw: tuple[Weights, Weights],
+    w: tuple[LayerWeights, LayerWeights],
+    dw: tuple[LayerWeights, LayerWeights],
 ) -> tuple[Array, Both]:
     """Return dx (T, B, F) and the gradients of the first states from dy (T, B, 2H) and dstates; add to dw."""
     dforward, dbackward = np.split(dy, 2, axis=2)
@@ -186,14 +197,15 @@ def cross_entropy_backward(logits: Array, targets: Array) -> Array:
     return dlogits
 
 
-def layer_weights(parameters: Mapping[str, Array], n: int) -> Weights:
-    """Return the four arrays of layer n, as views, from a dictionary of parameters or of gradients."""
-    return Weights(
-        W_ih=parameters[f"rnn.weight_ih_l{n}"],
-        W_hh=parameters[f"rnn.weight_hh_l{n}"],
-        b_ih=parameters[f"rnn.bias_ih_l{n}"],
-        b_hh=parameters[f"rnn.bias_hh_l{n}"],
-    )
+def layer_weights(parameters: Mapping[str, Array], n: int, suffix: str = "") -> LayerWeights:
+    """Return the four arrays of layer n, as views, from a dictionary of parameters or of gradients.
+
+    suffix is ``"_reverse"`` for the backward direction.
+    """
+    normed = f"rnn.gain_l{n}{suffix}" in parameters
+    kinds = ("weight_ih", "weight_hh", "gain", "bias") if normed else ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    arrays = (parameters[f"rnn.{kind}_l{n}{suffix}"] for kind in kinds)
+    return NormWeights(*arrays) if normed else Weights(*arrays)
 
 
 class Reference:

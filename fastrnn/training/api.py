@@ -76,7 +76,9 @@ def train(
     group = world()
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
-        backend.check(config.device, config.task, group.size)  # before the data is read, which may take long
+        backend.check(
+            config.device, config.task, group.size, config.cell
+        )  # before the data is read, which may take long
         clock = TimeBudget(autotune.budget_of(config), group, started)
         if out is not None:
             group.run_on_rank0(RunFolder(out).check_free)
@@ -272,7 +274,7 @@ def _restore(
             raise CheckpointError(f"{folder.last}: its config lacks {name}; start a new run with --init-from")
     TrainerState.from_dict(saved.progress)  # raises for damaged progress, before the data is read
     config, length = apply_changes(saved, changes)
-    backend.check(config.device, config.task, group.size)
+    backend.check(config.device, config.task, group.size, config.cell)
     if not isinstance(inputs, Corpus | ExampleSet) and not len(_resolve_inputs(inputs)):
         names: list[str] = saved.corpus.get("inputs", [])
         group.run_on_rank0(lambda: check_data_is_here(names, folder.path))

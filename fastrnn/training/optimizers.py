@@ -122,8 +122,8 @@ class Optimizer:
         self._sums = kernels.zeros(self._blocks, np.float64)
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         if config.weight_decay:
-            biases = np.concatenate([np.full(v.size, "bias" in name) for name, v in model.parameters.items()])
-            kernels.copy(self._decay, np.where(biases, 0, config.weight_decay))
+            kept = [np.full(v.size, "bias" in name or ".gain_l" in name) for name, v in model.parameters.items()]
+            kernels.copy(self._decay, np.where(np.concatenate(kept), 0, config.weight_decay))
 
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""

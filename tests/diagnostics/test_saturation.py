@@ -11,7 +11,9 @@ from fastrnn.diagnostics import compute_activations, compute_saturation
 from fastrnn.reference import sigmoid
 
 H = 5
-ROWS = {"lstm": {"i": 0, "f": 1, "o": 3}, "gru": {"r": 0, "z": 1}, "gru-simplified": {"u": 0}}  # torch's gate order
+# torch's gate order
+LSTM = {"i": 0, "f": 1, "o": 3}
+ROWS = {"lstm": LSTM, "lstm-norm": LSTM, "gru": {"r": 0, "z": 1}, "gru-simplified": {"u": 0}}
 
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
@@ -27,7 +29,12 @@ def test_shares_are_counted_for_each_gate_and_unit(cell, rng):
     for n in (0, 1):
         w = model.layers[n]
         x = np.eye(corpus.tokenizer.size)[corpus.ids] if n == 0 else h[0]
-        a = x @ w.W_ih.T + w.b_ih + np.vstack([np.zeros(H), h[n, :-1]]) @ w.W_hh.T + w.b_hh
+        a = x @ w.W_ih.T + np.vstack([np.zeros(H), h[n, :-1]]) @ w.W_hh.T
+        if cell == "lstm-norm":
+            gates = a.reshape(len(a), 4, H)
+            a = w.gain * (gates / np.sqrt((gates**2).mean(axis=2, keepdims=True) + 1e-5)).reshape(a.shape) + w.bias
+        else:
+            a += w.b_ih + w.b_hh
         values = {gate: sigmoid(a[:, at * H : (at + 1) * H]) for gate, at in ROWS.get(cell, {}).items()}
         for gate, value in values.items():
             use = uses[n, gate]

@@ -25,7 +25,7 @@ def test_gradient_explodes_with_a_large_weight():
     assert 1.2 < factor("rnn", scale=4) < 4
 
 
-@pytest.mark.parametrize(("cell", "state"), [("lstm", "c"), ("gru", "h"), ("gru-simplified", "h")])
+@pytest.mark.parametrize(("cell", "state"), [("lstm", "c"), ("gru", "h"), ("gru-simplified", "h"), ("lstm-norm", "c")])
 def test_open_gate_preserves_the_gradient(cell, state):
     assert factor(cell, state, keep_bias=5.0) == pytest.approx(1, abs=0.02)
     assert factor(cell, state, keep_bias=0.0) < 0.9
@@ -38,14 +38,17 @@ def test_scale_applies_to_recurrent_weights_only():
         np.testing.assert_allclose(three.parameters[name], array * (3 if "weight_hh" in name else 1), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("gru", 1, 1), ("gru-simplified", 0, -1)])
+@pytest.mark.parametrize(
+    ("cell", "gate", "sign"), [("lstm", 1, 1), ("gru", 1, 1), ("gru-simplified", 0, -1), ("lstm-norm", 1, 1)]
+)
 def test_bias_is_that_of_the_forget_gate(cell, gate, sign):
     config = Config(cell=cell, layers=2, hidden=6, threads=1)
     usual, changed = untrained_network(config), untrained_network(config, keep_bias=3.0)
     for n in (0, 1):
-        expected = usual.parameters[f"rnn.bias_ih_l{n}"].copy()
+        bias = f"rnn.bias_l{n}" if cell == "lstm-norm" else f"rnn.bias_ih_l{n}"
+        expected = usual.parameters[bias].copy()
         expected[gate * 6 : (gate + 1) * 6] = sign * 3
-        np.testing.assert_array_equal(changed.parameters[f"rnn.bias_ih_l{n}"], expected)
+        np.testing.assert_array_equal(changed.parameters[bias], expected)
 
 
 def test_seed_gives_the_same_network_and_text():

@@ -223,7 +223,7 @@ def test_every_weight_is_set(case, cell, bidirectional, init):
     initialise(model.parameters, model.shape, init, np.random.default_rng(1))
     assert np.isfinite(model.parameters.flat).all()
     for name, array in model.parameters.items():
-        if "bias_ih" in name and cell == "lstm":
+        if ("bias_ih" in name and cell == "lstm") or ".bias_l" in name:
             np.testing.assert_array_equal(array, np.repeat([0, 1, 0, 0], array.size // 4))
         elif "bias" in name:
             assert not array.any()

@@ -23,14 +23,15 @@ def make_initialised(cell, init, seed=1, hidden=H, vocab=V):
 
 
 @pytest.mark.parametrize(
-    ("cell", "gates"), [("rnn", 1), ("rnn-relu", 1), ("gru", 3), ("gru-simplified", 2), ("lstm", 4)]
+    ("cell", "gates"), [("rnn", 1), ("rnn-relu", 1), ("gru", 3), ("gru-simplified", 2), ("lstm", 4), ("lstm-norm", 4)]
 )
 def test_names_and_shapes(cell, gates):
     rows = gates * H
     expected = {"rnn.weight_ih_l0": (rows, V)}
     for n in range(L):
         expected |= {f"rnn.weight_ih_l{n}": (rows, V if n == 0 else H), f"rnn.weight_hh_l{n}": (rows, H)}
-        expected |= {f"rnn.bias_ih_l{n}": (rows,), f"rnn.bias_hh_l{n}": (rows,)}
+        vectors = ("gain", "bias") if cell == "lstm-norm" else ("bias_ih", "bias_hh")
+        expected |= {f"rnn.{kind}_l{n}": (rows,) for kind in vectors}
     expected |= {"out.weight": (V, H), "out.bias": (V,)}
     parameters = Parameters(ModelShape(cell, L, H, V))
     assert {name: array.shape for name, array in parameters.items()} == expected
@@ -78,12 +79,16 @@ def test_all_parameters_depend_on_the_seed(cell, init):
 @every_init
 @every_cell
 def test_biases_are_zero_except_of_the_forget_gate(cell, init):
-    """The sum of its two biases is 1; gates i, f, g, o."""
+    """The sum of its biases is 1; gates i, f, g, o. Gains are 1."""
     parameters = make_initialised(cell, init)
     assert not parameters["out.bias"].any()
     for n in range(L):
-        biases = (parameters[f"rnn.bias_ih_l{n}"] + parameters[f"rnn.bias_hh_l{n}"]).reshape(-1, H)
-        expected = [0, 1, 0, 0] if cell == "lstm" else [0] * CELLS[cell].gate_count
+        if cell == "lstm-norm":
+            biases = parameters[f"rnn.bias_l{n}"].reshape(-1, H)
+            np.testing.assert_array_equal(parameters[f"rnn.gain_l{n}"], np.ones(4 * H))
+        else:
+            biases = (parameters[f"rnn.bias_ih_l{n}"] + parameters[f"rnn.bias_hh_l{n}"]).reshape(-1, H)
+        expected = [0, 1, 0, 0] if cell.startswith("lstm") else [0] * CELLS[cell].gate_count
         np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(-1, H))
 
 

@@ -12,7 +12,7 @@ from fastrnn.kernels.cpu.thread_pool import Part
 from fastrnn.nn.parameters import ModelWeights, Parameters
 from fastrnn.nn.stack import Dropout, Stack, pad_left
 from fastrnn.reference import CELLS as TEXTBOOK
-from fastrnn.reference import Weights, bidirectional_backward, bidirectional_forward
+from fastrnn.reference import bidirectional_backward, bidirectional_forward, layer_weights
 from fastrnn.shapes import StackShape, stack_shapes
 
 T, B, F, H, V = 11, 7, 6, 13, 9
@@ -82,8 +82,7 @@ def run_textbook(made, x, state, dy, dlast):
     found, tapes = {}, []
 
     def weights(of, n):
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return tuple(Weights(*(of[f"rnn.{kind}_l{n}{suffix}"] for kind in kinds)) for suffix in shape.suffixes)
+        return tuple(layer_weights(of, n, suffix) for suffix in shape.suffixes)
 
     def states(of, n):
         return tuple({name: array[2 * n + d] for name, array in of.items()} for d in range(2))

@@ -13,7 +13,6 @@ from fastrnn.errors import ConfigError, InputError
 from fastrnn.reference import (
     CELLS,
     Reference,
-    Weights,
     bidirectional_backward,
     bidirectional_forward,
     layer_backward,
@@ -39,7 +38,7 @@ def test_model_gradients_match_central_differences(cell, layers, rng):
 def test_layer_gradients_match_central_differences(cell, rng):
     """A layer alone, F and H different, with a gradient on the last state as well as on every output."""
     w, x, state = make_weights(cell, F, H, rng), rng.normal(size=(T, B, F)), make_state(cell, rng, B, H)
-    dw, dh, dstate = Weights(*(np.zeros_like(a) for a in w)), rng.normal(size=(T, B, H)), make_state(cell, rng, B, H)
+    dw, dh, dstate = type(w)(*(np.zeros_like(a) for a in w)), rng.normal(size=(T, B, H)), make_state(cell, rng, B, H)
     resets = make_resets()
 
     def fake_loss():
@@ -55,7 +54,7 @@ def test_layer_gradients_match_central_differences(cell, rng):
 def test_weight_gradients_add(cell, rng):
     w, x, state = make_weights(cell, F, H, rng), rng.normal(size=(T, B, F)), make_state(cell, rng, B, H)
     _, last, tape = layer_forward(CELLS[cell], x, state, w)
-    once, twice = (Weights(*(np.zeros_like(a) for a in w)) for _ in range(2))
+    once, twice = (type(w)(*(np.zeros_like(a) for a in w)) for _ in range(2))
     for dw in (once, twice, twice):
         layer_backward(CELLS[cell], np.ones((T, B, H)), last, tape, w, dw)
     for one, two in zip(once, twice, strict=True):

@@ -9,12 +9,15 @@ from random_cases import B, F, H, T, V, make_model, make_state, make_text, make_
 from fastrnn.cells import CELLS as SPECS
 from fastrnn.reference import (
     CELLS,
+    NormWeights,
     Reference,
     Weights,
     cross_entropy,
     cross_entropy_backward,
     layer_backward,
     layer_forward,
+    rms_norm,
+    rms_norm_backward,
     sigmoid,
     softmax,
 )
@@ -55,6 +58,41 @@ def test_lstm_by_hand():
     assert last["c"] == pytest.approx(c, rel=1e-12)
 
 
+def test_lstm_norm_by_hand():
+    """Two units, so that the norm mixes them; some input gates are clamped."""
+    W_ih = np.array([3.0, -1.0, 1.0, 2.0, 0.5, 1.5, -1.0, 0.5])
+    W_hh = np.arange(16).reshape(8, 2) / 10 - 0.7
+    gain, bias = np.linspace(0.5, 1.2, 8), np.linspace(-0.3, 0.4, 8)
+    h, c, expected, clamped = np.array([0.5, -0.2]), np.array([-0.25, 0.3]), [], []
+    for x in X:
+        a = (W_ih * x + W_hh @ h).reshape(4, 2)
+        z = []
+        for q in range(4):
+            rms = math.sqrt((a[q, 0] ** 2 + a[q, 1] ** 2) / 2 + 1e-5)
+            z.append([gain[2 * q + j] * a[q, j] / rms + bias[2 * q + j] for j in (0, 1)])
+        for j in (0, 1):
+            i, f, o = (1 / (1 + math.exp(-z[k][j])) for k in (0, 1, 3))
+            clamped.append(i > 1 - f)
+            c[j] = f * c[j] + min(i, 1 - f) * math.tanh(z[2][j])
+            h[j] = o * c[j]
+        expected.append(h.copy())
+    w = NormWeights(W_ih[:, None], W_hh, gain, bias)
+    state = {"h": np.array([[0.5, -0.2]]), "c": np.array([[-0.25, 0.3]])}
+    computed, last, _ = layer_forward(CELLS["lstm-norm"], np.array(X)[:, None, None], state, w)
+    np.testing.assert_allclose(computed[:, 0], expected, rtol=1e-12)
+    np.testing.assert_allclose(last["c"][0], c, rtol=1e-12)
+    assert set(clamped) == {False, True}
+
+
+def test_norm_ignores_the_scale_of_its_input(rng):
+    """And so the gradient is at a right angle to it, but for epsilon."""
+    a, dn = rng.normal(size=(2, B, H))
+    n, rms = rms_norm(a)
+    np.testing.assert_allclose((n**2).mean(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(rms_norm(7 * a)[0], n, rtol=1e-3)
+    np.testing.assert_allclose((rms_norm_backward(dn, n, rms) * a).sum(axis=1), 0, atol=1e-3)
+
+
 def test_gru_by_hand():
     w_ih, w_hh, b_ih, b_hh = [1.0, 2.0, 0.5], [0.3, -0.2, 0.7], [0.1, 0.2, 0.3], [0.0, 1.0, -0.1]
     h, expected = 0.5, []
@@ -79,7 +117,15 @@ def test_gru_simplified_by_hand():
 
 # with all weights zero every gate is 1/2 and every candidate 0
 @pytest.mark.parametrize(
-    ("cell", "h"), [("rnn", 0.0), ("rnn-relu", 0.0), ("gru", 0.2), ("gru-simplified", 0.2), ("lstm", 0.0986876601)]
+    ("cell", "h"),
+    [
+        ("rnn", 0.0),
+        ("rnn-relu", 0.0),
+        ("gru", 0.2),
+        ("gru-simplified", 0.2),
+        ("lstm", 0.0986876601),
+        ("lstm-norm", 0.1),
+    ],
 )
 def test_zero_weights_by_hand(cell, h, rng):
     shape = ModelShape(cell, 1, H, V)
@@ -94,12 +140,18 @@ def test_zero_weights_by_hand(cell, h, rng):
 
 @pytest.mark.parametrize(
     ("cell", "memory", "bias"),
-    [("gru-simplified", "h", [-60.0, 0.0]), ("gru", "h", [0.0, 60.0, 0.0]), ("lstm", "c", [-60.0, 60.0, 0.0, 0.0])],
+    [
+        ("gru-simplified", "h", [-60.0, 0.0]),
+        ("gru", "h", [0.0, 60.0, 0.0]),
+        ("lstm", "c", [-60.0, 60.0, 0.0, 0.0]),
+        ("lstm-norm", "c", [-60.0, 60.0, 0.0, 0.0]),
+    ],
 )
 def test_gates_that_keep_the_state_pass_the_gradient_unchanged(cell, memory, bias, rng):
     """u near 0 (simplified GRU), z near 1 (GRU), i near 0 and f near 1 (LSTM): the memory, and its gradient, stay."""
-    w = make_weights(cell, F, H, rng)._replace(b_ih=np.repeat(bias, H))
-    dw = Weights(*(np.zeros_like(a) for a in w))
+    w = make_weights(cell, F, H, rng)
+    w = w._replace(**{w._fields[-1]: np.repeat(bias, H)})
+    dw = type(w)(*(np.zeros_like(a) for a in w))
     state, dlast = make_state(cell, rng, B, H), {name: np.zeros((B, H)) for name in SPECS[cell].states}
     dlast[memory] = rng.normal(size=(B, H))
     _, last, tape = layer_forward(CELLS[cell], rng.normal(size=(50, B, F)), state, w)

@@ -88,7 +88,7 @@ def test_single_steps_agree_with_the_whole_sequence(synced):
         np.testing.assert_allclose(steps, answer.probability, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["gru", "gru-simplified", "rnn", "rnn-relu", "dense"])
+@pytest.mark.parametrize("cell", ["gru", "gru-simplified", "rnn", "rnn-relu", "lstm-norm", "dense"])
 def test_single_steps_of_deep_stacks_agree_for_every_cell(rng, tmp_path, cell):
     save_problem_4(tmp_path / "bits.npz", rng, [7, 3, 9, 1])
     model = train_model(tmp_path / "bits.npz", "", tmp_path, task="regress", cell=cell, layers=2, steps=2, valid=0.25)

@@ -13,7 +13,7 @@ from .blocks import PackedMatrix, StepBlock, copy, flat
 from .jit import device_function, inline_function, kernel
 from .matmul import multiply, product_memory
 from .output_losses import output
-from .recurrence import step_forward
+from .recurrence import step_finish, step_prepare
 
 
 class Weights(NamedTuple):
@@ -152,7 +152,7 @@ def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory
         for n in range(len(layers)):
             layer = layers[n]
             cell = layer.cell
-            _step(layer, now, row_lo, row_hi, memory)
+            _step(layer, now, barrier, row_lo, row_hi, memory)
             for b in range(row_lo, row_hi):
                 # publish this thread's units; the new state becomes the initial state of the next
                 # step
@@ -172,7 +172,7 @@ def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory
 
 
 @device_function
-def _step(layer, now, row_lo, row_hi, memory):
+def _step(layer, now, barrier, row_lo, row_hi, memory):
     """One time step of rows row_lo..row_hi of a layer, as `layer_forward`."""
     cell, _, inputs, weights, h = layer
     _, B, P = cell.gates.shape
@@ -193,4 +193,6 @@ def _step(layer, now, row_lo, row_hi, memory):
     to_gates = StepBlock(gates, row_lo * P + P - weights.gate_width, B * P, P)
     from_h = StepBlock(flat(h), (now * B + row_lo) * H, B * H, H)
     multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
-    step_forward(cell, 0, row_lo, row_hi)
+    if step_prepare(cell, 0, row_lo, row_hi):
+        wait(barrier.counts, barrier.number)
+    step_finish(cell, 0, row_lo, row_hi)

@@ -1,5 +1,6 @@
 """Public kernels of the CPU, the `fastrnn.kernels.backend.Backend` of this device."""
 
+from ..cell_math import UNIT_BLOCK
 from .activations import tanh_backward, tanh_forward
 from .barrier import BARRIER, abort, barriers
 from .disk_cache import kernel_folder
@@ -7,6 +8,7 @@ from .embedding import embedding_backward, embedding_forward, table_backward, ta
 from .generate import generate
 from .gru import GRU, SimplifiedGRU
 from .lstm import LSTM
+from .lstm_norm import LSTMNorm, norm_gradient
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
 from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
@@ -37,6 +39,7 @@ __all__ = [
     "PROCESSES",
     "TARGET",
     "TASKS",
+    "UNIT_BLOCK",
     "Pool",
     "abort",
     "adagrad",
@@ -63,6 +66,7 @@ __all__ = [
     "log_softmax",
     "momentum",
     "multiply_repeatedly",
+    "norm_gradient",
     "output_forward",
     "output_loss",
     "pack",
@@ -88,7 +92,14 @@ __all__ = [
 ]  # fmt: skip
 
 # the cells that this device runs, by their names in `fastrnn.cells`
-CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
+CELLS = {
+    "rnn": TanhRNN,
+    "rnn-relu": ReluRNN,
+    "gru": GRU,
+    "gru-simplified": SimplifiedGRU,
+    "lstm": LSTM,
+    "lstm-norm": LSTMNorm,
+}
 TASKS = True  # whether supervised tasks run on this device
 KERNELS = kernel_folder()  # folder of cached kernels, or None
 PROCESSES = True  # whether several processes can train one model on this device

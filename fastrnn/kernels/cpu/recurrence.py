@@ -41,8 +41,37 @@ def step_backward(cell, t, row_lo, row_hi, dy, dh, dc):
     """Rows row_lo..row_hi of step t backward; dispatched on the type of ``cell`` at compile time."""
 
 
-def register(cell_class: type, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Register these compiled functions as the steps of this cell."""
+def step_prepare(cell, t, row_lo, row_hi):
+    """Where threads divide the units: sums over this thread's units that all of them need.
+
+    Returns whether the cell has such sums. If so, all threads must wait for each other before
+    `step_finish`.
+    """
+
+
+def step_finish(cell, t, row_lo, row_hi):
+    """Where threads divide the units: `step_forward` after `step_prepare`."""
+
+
+@device_function
+def _prepare_nothing(cell, t, row_lo, row_hi):
+    """`step_prepare` of a cell whose units do not depend on each other within a step."""
+    return False
+
+
+def register(
+    cell_class: type,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    prepare: Callable[..., Any] = _prepare_nothing,
+    finish: Callable[..., Any] | None = None,
+) -> None:
+    """Register these compiled functions as the steps of this cell.
+
+    ``prepare`` and ``finish`` are the two parts of ``forward``, for a cell whose units depend on
+    each other.
+    """
+    finish = finish or forward
 
     def matches(cell: Any) -> bool:
         return getattr(cell, "instance_class", None) is cell_class
@@ -52,6 +81,18 @@ def register(cell_class: type, forward: Callable[..., Any], backward: Callable[.
         if not matches(cell):
             return None
         return lambda cell, t, row_lo, row_hi: forward(cell, t, row_lo, row_hi)
+
+    @specialize(step_prepare)
+    def _prepare(cell, t, row_lo, row_hi):
+        if not matches(cell):
+            return None
+        return lambda cell, t, row_lo, row_hi: prepare(cell, t, row_lo, row_hi)
+
+    @specialize(step_finish)
+    def _finish(cell, t, row_lo, row_hi):
+        if not matches(cell):
+            return None
+        return lambda cell, t, row_lo, row_hi: finish(cell, t, row_lo, row_hi)
 
     @specialize(step_backward)
     def _backward(cell, t, row_lo, row_hi, dy, dh, dc):

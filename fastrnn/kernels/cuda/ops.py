@@ -32,6 +32,7 @@ __all__ = [
     "PROCESSES",
     "TARGET",
     "TASKS",
+    "UNIT_BLOCK",
     "Pool",
     "abort",
     "adagrad",
@@ -67,6 +68,7 @@ __all__ = [
 ]  # fmt: skip
 
 CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
+UNIT_BLOCK = 1  # the host does not divide units
 TASKS = False  # whether supervised tasks run on this device
 KERNELS = None  # numba-cuda has its own cache of compiled kernels
 PROCESSES = False  # whether several processes can train one model on this device

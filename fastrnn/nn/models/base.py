@@ -131,7 +131,7 @@ class SupervisedModel:
         self.config = config
         self.spec = spec
         self.kernels = backend.load(config.device)
-        backend.check(config.device, config.task)
+        backend.check(config.device, config.task, cell=config.cell)
         self.dtype: np.dtype[Any] = np.dtype(config.dtype)
         self.matmul_mode = matmul_mode or config.matmul_mode
         self.packed = packed_dtype(self.kernels, self.dtype, self.matmul_mode, config.hidden or 0)
