@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import command_base, options
+from ..formatting import plural
 from ..options import on_command_line
 from ..output import note
 
@@ -81,7 +82,9 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
         return
     from fastrnn.checkpoint.atomic import write_atomic
 
-    write_atomic(out, "".join(lines).encode())
+    text = "".join(lines)
+    write_atomic(out, text.encode())
+    note(f"wrote {out} ({plural(text.count(chr(10)), 'line')})")
 
 
 @command.command(

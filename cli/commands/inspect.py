@@ -9,7 +9,7 @@ from fastrnn.cells import RECURRENT_CELLS
 from .. import command_base, options
 from ..inputs import read_corpus_for
 from ..options import on_command_line
-from ..output import write, write_json
+from ..output import note, write, write_json
 
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus
@@ -194,3 +194,4 @@ def _save(path: str, data: bytes) -> None:
     from fastrnn.checkpoint.atomic import write_atomic
 
     write_atomic(path, data)
+    note(f"wrote {path}")

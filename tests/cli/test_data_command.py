@@ -46,7 +46,9 @@ def test_make_writes_to_standard_output_or_a_file(
     assert run(["data", "make", name, "--count", "3", "--seed", "5"]) == 0
     assert capsys.readouterr().out == expected
     assert run(["data", "make", name, "--count", "3", "--seed", "5", "--out", str(tmp_path / "made")]) == 0
-    assert capsys.readouterr().out == ""
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err == f"wrote {tmp_path / 'made'} ({len(expected.splitlines())} lines)\n"
     assert (tmp_path / "made").read_bytes().decode() == expected
 
 

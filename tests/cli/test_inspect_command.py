@@ -116,7 +116,9 @@ def test_unit_option_shows_one_unit_along_the_text(look: tuple[str, ...]) -> Non
 
 
 def test_gates_report_saturation_shares(look: tuple[str, ...], tmp_path: Path) -> None:
-    found = json.loads(invoke(*look, "--gates", "--json", "--csv", str(tmp_path / "g.csv")).stdout)
+    done = invoke(*look, "--gates", "--json", "--csv", str(tmp_path / "g.csv"))
+    assert done.stderr == f"wrote {tmp_path / 'g.csv'}\n"
+    found = json.loads(done.stdout)
     assert [(g["layer"], g["gate"]) for g in found["gates"]] == [(n, g) for n in (0, 1) for g in "ifoh"]
     rows = rows_of((tmp_path / "g.csv").read_text())
     assert len(rows) == 8 * 12
@@ -151,7 +153,8 @@ def test_untrained_network_needs_no_model() -> None:
 
 def test_plot_option_writes_a_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    invoke(*FRESH, "--png", str(tmp_path / "flow.png"))
+    done = invoke(*FRESH, "--png", str(tmp_path / "flow.png"))
+    assert done.stderr == f"wrote {tmp_path / 'flow.png'}\n"
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
 
 
