@@ -33,7 +33,10 @@ class CellSpec:
             bias that keeps more.
         ones_bias: Gate whose bias is initialised to 1 instead of 0.
         default_init: Initialization of the recurrent weights where none is chosen.
-        learning_rate_factor: Default learning rate relative to that of the gated cells.
+        learning_rate_factor: Default learning rate relative to that of the gated cells; for a language
+            model that learns with Adam, ``text_learning_rate`` counts instead.
+        text_learning_rate: Default peak learning rate of Adam for a language model of one layer of up
+            to 256 units. From the trials in docs/internals/autotuning.md.
         output_bounds: An output at or beyond one of these bounds counts as saturated.
         vectors: Kinds of the parameter vectors (G*H,) of a layer. ``gain``: the pre-activations
             are normalised, and the bias is added after that.
@@ -48,6 +51,7 @@ class CellSpec:
     ones_bias: str | None = None
     default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
+    text_learning_rate: float = 0.004
     output_bounds: tuple[float, float] = (-0.9, 0.9)
     vectors: tuple[str, ...] = ("bias_ih", "bias_hh")
 
@@ -85,6 +89,7 @@ CELLS: dict[str, CellSpec] = {
         column_blocks=1,
         input_order=(0,),
         learning_rate_factor=0.25,
+        text_learning_rate=0.006,
     ),
     # A scaled identity, after Le, Jaitly and Hinton (2015).
     "rnn-relu": CellSpec(
@@ -94,6 +99,7 @@ CELLS: dict[str, CellSpec] = {
         input_order=(0,),
         default_init="identity",
         learning_rate_factor=0.25,
+        text_learning_rate=0.001,
         output_bounds=(0.0, float("inf")),
     ),
     # Cho et al. (2014), with the reset gate after the product, as in cuDNN and torch.nn.
@@ -105,6 +111,7 @@ CELLS: dict[str, CellSpec] = {
         input_order=(2, 0, 1),
         sigmoid_gates={"r": 1, "z": 2},
         keep_gate=("z", 1),
+        text_learning_rate=0.01,
     ),
     # A GRU without a reset gate, as in many lectures; u near 0 keeps the state.
     "gru-simplified": CellSpec(
@@ -125,6 +132,7 @@ CELLS: dict[str, CellSpec] = {
         sigmoid_gates={"i": 0, "f": 1, "o": 3},
         keep_gate=("f", 1),
         ones_bias="f",
+        text_learning_rate=0.024,
     ),
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
     "lstm-norm": CellSpec(
@@ -136,6 +144,7 @@ CELLS: dict[str, CellSpec] = {
         keep_gate=("f", 1),
         ones_bias="f",
         vectors=("gain", "bias"),
+        text_learning_rate=0.016,
     ),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),

@@ -85,6 +85,9 @@ def train(
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _take_model_settings(config, old)
+            if config.lr is None and config.task == "language-model":
+                config = config.replace(lr=autotune.fine_tuning_rate(config))
+                callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
         # Recorded, so that the run folder names it even if a later version has another default.
         config = config.replace(init=config.init or CELLS[config.cell].default_init)
         task = read(inputs, config, old.tokenizer if old else None, callback, group)

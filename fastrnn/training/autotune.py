@@ -86,7 +86,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
     if config.dropout is None:
-        config = config.replace(dropout=_dropout(epochs))
+        config = config.replace(dropout=_dropout(config, epochs, tokens))
         choices.append(f"dropout {config.dropout:g}: for {epochs:.1f} epochs")
     if config.warmup is None:
         config = config.replace(warmup=usual_warmup(steps))
@@ -338,15 +338,32 @@ def too_few(steps: int) -> str:
 
 
 def _learning_rate(config: Config) -> float:
+    """Choose the peak learning rate. Only Adam's was searched: docs/internals/autotuning.md."""
+    assert config.hidden is not None
+    cell = CELLS[config.cell]
+    if config.optimizer == "adamw":
+        by_size = min(math.sqrt(2), math.sqrt(256 / config.hidden))
+        return float(f"{cell.text_learning_rate * by_size / math.sqrt(config.layers):.2g}")
+    return fine_tuning_rate(config)
+
+
+def fine_tuning_rate(config: Config) -> float:
+    """Choose the peak learning rate for a model that has learned already: one that keeps what its weights know."""
     assert config.hidden is not None
     base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
     base *= CELLS[config.cell].learning_rate_factor
     return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
 
 
-def _dropout(epochs: float) -> float:
-    """Choose the dropout rate: 0 for one epoch, 0.4 for seven, at most 0.5."""
-    return round(min(0.5, max(0.0, math.log2(max(epochs, 1.0)) / 7)), 2)
+def _dropout(config: Config, epochs: float, tokens: int) -> float:
+    """Choose the dropout rate: 0 for one epoch, at most 0.6.
+
+    Less for a model with fewer recurrent weights than the text has tokens, which memorises less. From the trials
+    "Dropout" of docs/internals/autotuning.md.
+    """
+    assert config.hidden is not None
+    weights = CELLS[config.cell].gate_count * config.hidden**2 * (2 * config.layers - 1)
+    return round(min(0.6, math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))), 2)
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:

@@ -43,3 +43,29 @@ def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypat
     made = autotune.plan(Config(steps=3, hidden=8, **settings), tokens, 0, 65, TimeBudget(None))
     assert made.config.seq == seq
     assert any(line.startswith(f"seq {seq}:") for line in made.choices) == (seq not in (64, 90))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({"hidden": 256}, 0.024),
+        ({"hidden": 1024}, 0.012),
+        ({"hidden": 64}, 0.034),
+        ({"hidden": 256, "layers": 4}, 0.012),
+        ({"hidden": 256, "cell": "gru"}, 0.01),
+        ({"hidden": 256, "cell": "rnn"}, 0.006),
+        ({"hidden": 256, "optimizer": "sgd"}, 1.0),
+        ({"hidden": 256, "lr": 0.5}, 0.5),
+    ],
+)
+def test_learning_rate_follows_cell_size_and_depth(settings, rate):
+    config = autotune.plan(Config(steps=10, **settings), 100_000, 1000, 65, TimeBudget(None)).config
+    assert config.lr == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "epochs", "dropout"), [(512, 1, 0.0), (512, 4, 0.4), (512, 40, 0.6), (128, 4, 0.1), (256, 4, 0.2)]
+)
+def test_dropout_rises_with_epochs_and_weights_per_token(hidden, epochs, dropout):
+    config = autotune.plan(Config(epochs=epochs, hidden=hidden), 1024 * 1024, 1000, 65, TimeBudget(None)).config
+    assert config.dropout == pytest.approx(dropout, abs=0.01)

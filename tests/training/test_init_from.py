@@ -30,7 +30,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tune(old: Path, text: str, folder: Path, **settings: str) -> list[str]:
+def tune(old: Path, text: str, folder: Path, **settings: str | float) -> list[str]:
     """What is said when a model goes on with this text."""
     (folder / "new.txt").write_text(text)
     listen = Listen()
@@ -85,3 +85,13 @@ def test_corpus_with_another_vocabulary_is_refused(old: Path, tmp_path: Path) ->
 def test_run_that_skipped_characters_can_be_resumed(old: Path, tmp_path: Path) -> None:
     tune(old / "chars", "Ж" + LATIN, tmp_path)
     assert fastrnn.resume(tmp_path / "new", {"steps": 4}).steps == 4
+
+
+def test_learning_rate_of_old_weights_is_lower_than_that_of_new_ones(old: Path, tmp_path: Path) -> None:
+    said = tune(old / "chars", LATIN, tmp_path)
+    assert "lr 0.004: lower than for a new model, to keep what the weights know" in said
+    assert fastrnn.load(tmp_path / "new").config.lr == 0.004
+    assert fastrnn.load(old / "chars").config.lr > 0.004
+    (tmp_path / "other").mkdir()
+    tune(old / "chars", LATIN, tmp_path / "other", lr=0.01)
+    assert fastrnn.load(tmp_path / "other/new").config.lr == 0.01

@@ -1,0 +1,278 @@
+"""Train language models with many settings at equal steps: the experiments behind the automatic choices.
+
+    python benchmarks/recipe.py run DATA RESULTS [GROUP ...]     # resumable: trials that RESULTS has are skipped
+    python benchmarks/recipe.py table RESULTS GROUP ...          # Markdown, one row per setting, mean over seeds
+    python benchmarks/recipe.py list                             # the groups, with the work of each
+
+DATA holds ``tinyshakespeare.txt``, ``warpeace/input.txt``, ``polarity/*.txt`` and ``names/*.txt``. RESULTS is a file of
+JSON lines, one per trial. A loss does not depend on the load of the machine, nor on the number of threads, so trials
+may run beside other work; each has one thread. The validation text is scored whole and exactly, by the state with the
+lowest loss on its first 20,000 characters among four in the run. Several processes with the same RESULTS share
+the trials: each takes the first that no other has taken.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+Trial = dict[str, Any]  # "text", and fields of `fastrnn.Config`
+
+_HEAD = 20_000  # characters of the validation text that select the state
+_SHORT_EVALUATION = 400_000  # most characters of a validation text
+
+
+def _shakespeare(data: Path) -> tuple[str, str]:
+    whole = (data / "tinyshakespeare.txt").read_text()
+    cut = round(0.9 * len(whole))
+    return whole[:cut], whole[cut:]
+
+
+def _warpeace(data: Path) -> tuple[str, str]:
+    """Karpathy, Johnson and Li (2015) train on the first 80% and validate on the next 10%."""
+    whole = (data / "warpeace/input.txt").read_text()
+    return whole[: round(0.8 * len(whole))], whole[round(0.8 * len(whole)) : round(0.9 * len(whole))]
+
+
+def _warpeace_100k(data: Path) -> tuple[str, str]:
+    train, valid = _warpeace(data)
+    return train[:100_000], valid
+
+
+def _python(data: Path) -> tuple[str, str]:
+    """The standard library without tests; every 25th file, chosen by the hash of its path, validates."""
+    root = Path(os.__file__).parent
+    train: list[str] = []
+    valid: list[str] = []
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if not {"site-packages", "test", "tests", "idle_test", "lib2to3"} & set(name.split("/")):
+            held_out = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 25 == 0
+            (valid if held_out else train).append(path.read_text(encoding="utf-8", errors="replace"))
+    random.Random(1).shuffle(train)
+    random.Random(1).shuffle(valid)
+    return "".join(train), "".join(valid)
+
+
+def _lines(paths: Iterable[Path]) -> tuple[str, str]:
+    """Distinct lines in random order; a tenth validates."""
+    lines = sorted({line for path in paths for line in path.read_text(encoding="utf-8").splitlines()})
+    random.Random(1).shuffle(lines)
+    cut = round(0.9 * len(lines))
+    return "\n".join(lines[:cut]) + "\n", "\n".join(lines[cut:]) + "\n"
+
+
+TEXTS: dict[str, Callable[[Path], tuple[str, str]]] = {
+    "shakespeare": _shakespeare,
+    "warpeace": _warpeace,
+    "warpeace-100k": _warpeace_100k,
+    "python": _python,
+    "reviews": lambda data: _lines(sorted((data / "polarity").glob("*.txt"))),
+    "surnames": lambda data: _lines(sorted((data / "names").glob("*.txt"))),
+}
+
+
+def trials(text: str = "shakespeare", *, seeds: Iterable[int] = (1,), **settings: Any) -> Iterator[Trial]:
+    """Yield one trial for each combination of the settings that are tuples, and each seed."""
+    axes = [(name, value if isinstance(value, tuple) else (value,)) for name, value in settings.items()]
+    found: list[Trial] = [{"text": text}]
+    for name, values in [*axes, ("seed", tuple(seeds))]:
+        found = [trial | {name: value} for trial in found for value in values]
+    yield from found
+
+
+# Group -> its trials, in the order in which they run.
+GROUPS: dict[str, list[Trial]] = {
+    # Learning rate: by size, depth, cell and text.
+    "rate-128": [*trials(hidden=128, steps=1200, dropout=0.1, lr=(0.004, 0.016, 0.032, 0.048))],
+    "rate-256": [*trials(hidden=256, steps=1200, dropout=0.18, lr=(0.004, 0.008, 0.016, 0.024, 0.032, 0.048, 0.064))],
+    "rate-256-seeds": [*trials(hidden=256, steps=1200, dropout=0.18, seeds=(2, 3), lr=(0.024, 0.048))],
+    "rate-512": [*trials(hidden=512, steps=1200, dropout=0.2, lr=(0.004, 0.008, 0.016, 0.024))],
+    "rate-two-layers": [*trials(layers=2, hidden=256, steps=1200, dropout=0.18, lr=(0.00283, 0.012, 0.024))],
+    "rate-gru-256": [*trials(cell="gru", hidden=256, steps=1200, dropout=0.18, lr=(0.004, 0.008, 0.016, 0.032))],
+    "rate-gru-512": [*trials(cell="gru", hidden=512, steps=600, dropout=0.0, lr=(0.004, 0.008, 0.012))],
+    "rate-rnn-256": [*trials(cell="rnn", hidden=256, steps=1200, dropout=0.1, lr=(0.001, 0.004, 0.012))],
+    "rate-rnn-512": [*trials(cell="rnn", hidden=512, steps=1200, dropout=0.1, lr=(0.001, 0.004, 0.008))],
+    "rate-other-cells": [
+        *trials(cell="rnn-relu", hidden=256, steps=1200, dropout=0.1, lr=(0.001, 0.002, 0.004)),
+        *trials(cell="gru-simplified", hidden=256, steps=1200, dropout=0.18, lr=(0.004, 0.01)),
+    ],
+    "rate-lstm-norm": [*trials(cell="lstm-norm", hidden=256, steps=1200, dropout=0.18, lr=(0.016, 0.032))],
+    "rate-warpeace": [*trials("warpeace", hidden=256, steps=1200, dropout=0.0, lr=(0.004, 0.024))],
+    "rate-python": [*trials("python", hidden=256, steps=1200, dropout=0.0, lr=(0.004, 0.024, 0.048))],
+    "rate-reviews": [*trials("reviews", hidden=256, steps=1200, dropout=0.18, lr=(0.004, 0.024))],
+    "rate-surnames": [*trials("surnames", hidden=256, steps=1200, batch=16, dropout=0.5, lr=(0.004, 0.024))],
+    "rate-short": [*trials("warpeace-100k", hidden=256, steps=1150, dropout=0.5, lr=(0.004, 0.016, 0.032))],
+    "warmup": [*trials(hidden=256, steps=1200, dropout=0.18, lr=0.024, warmup=(50, 200, 400))],
+    # Dropout where a model memorises, and where it does not.
+    "dropout-128": [*trials(hidden=128, steps=3000, lr=0.032, dropout=(0.1, 0.3, 0.5))],
+    "dropout-512": [*trials(hidden=512, steps=2400, lr=0.017, dropout=(0.35, 0.45))],
+    "dropout-768": [
+        *trials(hidden=768, steps=1500, lr=0.013, dropout=0.3),
+        *trials(hidden=768, steps=1500, lr=0.012, dropout=0.45),
+        *trials(hidden=768, steps=2700, lr=0.012, dropout=0.5),
+    ],
+    "dropout-short": [
+        *trials("warpeace-100k", hidden=256, steps=(600, 1200), batch=16, lr=0.024, dropout=(0.3, 0.5, 0.6)),
+    ],
+    # Windows and streams: the same characters in more steps.
+    "window": [
+        *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
+        *trials(hidden=256, steps=2400, batch=16, dropout=0.18, lr=0.016),
+    ],
+    # Before and after, with the sizes and lengths that longer budgets give on two cores with AMX.
+    "short-512": [
+        *trials("warpeace-100k", hidden=512, steps=1164, batch=16, lr=0.017, dropout=0.6),
+        *trials("warpeace-100k", hidden=512, steps=1164, batch=16, lr=0.004, dropout=0.5),
+    ],
+    "warpeace-512": [
+        *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08),
+        *trials("warpeace", hidden=512, steps=1600, lr=0.004, dropout=0.05),
+    ],
+    "shakespeare-long": [*trials(hidden=768, steps=3827, lr=0.014, dropout=0.59)],
+}
+
+
+def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
+    """Train and evaluate one model in this process."""
+    from fastrnn import Config, load, read_corpus, train
+    from fastrnn.training.callbacks import Callback
+
+    started, cpu = time.monotonic(), time.process_time()
+    settings = {"threads": 1} | {k: v for k, v in trial.items() if k != "text"}
+    steps = settings["steps"]
+    settings |= {"eval_every": -(-steps // 4), "save_every": steps, "valid_file": str(folder / f"{trial['text']}.head")}
+    with tempfile.TemporaryDirectory() as runs:
+        corpus = read_corpus([str(folder / f"{trial['text']}.train")])
+        result = train(corpus, Config(**settings), Path(runs, "run"), callback=Callback())
+        model: Any = load(Path(runs, "run"), threads=1)
+        valid = read_corpus([str(folder / f"{trial['text']}.valid")], tokenizer=model.tokenizer, unknown="skip")
+        nats = model.evaluate(valid).nats
+    chosen = {name: getattr(model.config, name) for name in ("lr", "dropout", "batch", "seq", "warmup", "precision")}
+    epochs = steps * model.config.batch * model.config.seq / len(corpus)
+    return {
+        "trial": trial,
+        "nats": round(nats, 5),
+        "train_nats": round(result.train_nats, 4),
+        "best_step": result.best_step,
+        "epochs": round(epochs, 2),
+        "chosen": chosen,
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def write_texts(data: Path, folder: Path, names: Iterable[str]) -> None:
+    """Write the training and validation parts of the texts that are missing in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if not (folder / f"{name}.head").exists():
+            train, valid = TEXTS[name](data)
+            for suffix, part in (("train", train), ("valid", valid[:_SHORT_EVALUATION]), ("head", valid[:_HEAD])):
+                (folder / f"{name}.{suffix}").write_text(part, encoding="utf-8")
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read the finished trials."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [found for found in map(json.loads, lines) if "nats" in found]
+
+
+def _claim(trial: Trial, results: Path) -> Any:
+    """Lock a trial; None if another process has it or it is done."""
+    name = hashlib.sha256(json.dumps(trial, sort_keys=True).encode()).hexdigest()[:16]
+    locks = results.with_suffix(".locks")
+    locks.mkdir(exist_ok=True)
+    file = open(locks / name, "w")  # noqa: SIM115 - the caller closes it, which ends the lock
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    return None if any(found["trial"] == trial for found in read_results(results)) else file
+
+
+def run(data: Path, results: Path, groups: Iterable[str]) -> int:
+    """Run the trials that are missing; each in a process of its own."""
+    folder = results.with_suffix(".texts")
+    failures = 0
+    for trial in (trial for group in groups for trial in GROUPS[group]):
+        lock = _claim(trial, results)
+        if lock is None:
+            continue
+        write_texts(data, folder, [trial["text"]])
+        command = [sys.executable, __file__, "trial", json.dumps(trial), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        line = done.stdout.strip() or json.dumps({"trial": trial, "error": done.stderr.strip()[-500:]})
+        failures += done.returncode != 0
+        with results.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+        lock.close()
+    return 1 if failures else 0
+
+
+def table(results: Path, groups: Iterable[str]) -> None:
+    """Print the results of groups as Markdown, the mean over seeds with the number of seeds and their range."""
+    found = read_results(results)
+    for group in groups:
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for trial in GROUPS[group]:
+            settings = ", ".join(f"{name} {value}" for name, value in trial.items() if name != "seed")
+            rows.setdefault(settings, []).extend(f for f in found if f["trial"] == trial)
+        print(f"\n### {group}\n\n| settings | seeds | nats | range | training | epochs |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        for settings, runs in rows.items():
+            if runs:
+                nats = [f["nats"] for f in runs]
+                spread = f"{max(nats) - min(nats):.4f}" if len(nats) > 1 else ""
+                train = statistics.mean(f["train_nats"] for f in runs)
+                print(
+                    f"| {settings} | {len(nats)} | {statistics.mean(nats):.4f} | {spread} "
+                    f"| {train:.3f} | {runs[0]['epochs']} |"
+                )
+
+
+def main() -> int:
+    """Run a command of this script and return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run trials")
+    running.add_argument("data", type=Path, metavar="DATA")
+    running.add_argument("results", type=Path, metavar="RESULTS")
+    running.add_argument("groups", nargs="*", metavar="GROUP")
+    single = commands.add_parser("trial", help="run one trial, given as JSON, and print its line")
+    single.add_argument("trial", type=json.loads)
+    single.add_argument("folder", type=Path)
+    printing = commands.add_parser("table", help="print tables")
+    printing.add_argument("results", type=Path, metavar="RESULTS")
+    printing.add_argument("groups", nargs="*", metavar="GROUP")
+    commands.add_parser("list", help="list the groups")
+    options = parser.parse_args()
+
+    for group in getattr(options, "groups", ()):
+        if group not in GROUPS:
+            parser.error(f"group {group} is unknown; there are {', '.join(GROUPS)}")
+    if options.command == "trial":
+        print(json.dumps(run_trial(options.trial, options.folder)))
+    elif options.command == "run":
+        return run(options.data, options.results, options.groups or GROUPS)
+    elif options.command == "table":
+        table(options.results, options.groups or GROUPS)
+    else:
+        for group, members in GROUPS.items():
+            print(f"{group:20} {len(members):3} trials")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
