@@ -125,9 +125,12 @@ def command(
         pieces = _json_lines(chunks, shown, count, settings.get("seed", 0))
     else:
         pieces = _lines(chunks, shown, count) if writes_lines else _texts(chunks, shown, count)
-    _deliver(pieces, out, raw)
-    if out is not None:
-        note(f"wrote {out} ({plural(count, 'sample')})")
+    if out is None:
+        _print(pieces, raw)
+        return
+    _check_folder(out)  # before sampling, which happens as the pieces are joined
+    _save("".join(pieces), out)
+    note(f"wrote {out} ({plural(count, 'sample')})")
 
 
 def _check_options(context: click.Context) -> None:
@@ -235,18 +238,22 @@ def _json_lines(chunks: Iterable[list[str]], prime: str, count: int, seed: int) 
         yield to_json({"index": index, "text": text, "seed": seed}) + "\n"
 
 
-def _deliver(pieces: Iterator[str], out: str | None, raw: bool) -> None:
+def _check_folder(out: str) -> None:
+    from fastrnn.errors import OutputError
+
+    if not os.path.isdir(os.path.dirname(os.path.realpath(out))):
+        raise OutputError(f"{out}: no such folder to write into")
+
+
+def _save(text: str, out: str) -> None:
+    from fastrnn.checkpoint.atomic import write_atomic
+
+    write_atomic(out, (text if text.endswith("\n") else text + "\n").encode())
+
+
+def _print(pieces: Iterator[str], raw: bool) -> None:
     from .. import output
 
-    if out is not None:
-        from fastrnn.checkpoint.atomic import write_atomic
-        from fastrnn.errors import OutputError
-
-        if not os.path.isdir(os.path.dirname(os.path.realpath(out))):  # fail before sampling
-            raise OutputError(f"{out}: no such folder to write into")
-        text = "".join(pieces)
-        write_atomic(out, (text if text.endswith("\n") else text + "\n").encode())
-        return
     end = ""
     for piece in pieces:
         output.write(piece, raw)
