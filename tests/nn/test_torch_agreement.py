@@ -1,5 +1,6 @@
 """The compiled network and torch.nn's modules with the same weights, both in float32."""
 
+import doc_examples
 import numpy as np
 import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
@@ -8,7 +9,7 @@ from random_cases import make_model, make_state, make_text
 T, B, H, V = 11, 7, 21, 13
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-CASES = [(cell, layers) for cell in ("rnn", "gru", "lstm") for layers in (1, 2)]
+CASES = [(cell, layers) for cell in ("rnn", "gru", "lstm", "lstm-norm") for layers in (1, 2)]
 
 
 def make_case(cell, layers, rng):
@@ -19,9 +20,19 @@ def make_case(cell, layers, rng):
     return make_network(model, "float32"), *make_text(rng, T, B, V)
 
 
+def documented_module():
+    """The class in the reference page of the checkpoint format."""
+    page = doc_examples.ROOT / "docs" / "reference" / "checkpoint.md"
+    (code,) = (block for block in doc_examples.blocks(page, "text") if "class NormedLSTM" in block)
+    names = {}
+    exec(code, names)
+    return names["NormedLSTM"]
+
+
 def make_twin(network):
     """torch.nn's module of the same shape, loaded by name."""
-    kind = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[network.shape.cell]
+    kinds = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "lstm-norm": documented_module()}
+    kind = kinds[network.shape.cell]
     twin = torch.nn.ModuleDict({"rnn": kind(V, H, network.shape.layers), "out": torch.nn.Linear(H, V)})
     twin.load_state_dict({name: torch.tensor(array) for name, array in network.parameters.items()})
     return twin
@@ -55,7 +66,9 @@ def test_outputs_and_gradients_equal_torch(cell, layers, rng):
 def test_one_step_equals_torch(cell, layers, rng):
     network, ids, _ = make_case(cell, layers, rng)
     twin, state = make_twin(network), network.initial_state(B)
+    first = tuple(torch.tensor(array) for array in state.values())
     with torch.no_grad():
-        expected = twin["out"](twin["rnn"](torch.nn.functional.one_hot(torch.tensor(ids), V).float())[0]).numpy()
+        x = torch.nn.functional.one_hot(torch.tensor(ids), V).float()
+        expected = twin["out"](twin["rnn"](x, first if len(first) > 1 else first[0])[0]).numpy()
     computed = np.stack([network.step_logits(tokens(row[None]), state) for row in ids])
     np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..cell_math import UNIT_BLOCK
 from ..cpu.thread_pool import Part
 from .cells import GRU, LSTM, ReluRNN, SimplifiedGRU, TanhRNN
 from .embedding import table_backward, table_forward
 from .generate import generate
+from .lstm_norm import LSTMNorm, norm_gradient
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
 from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
@@ -50,6 +52,7 @@ __all__ = [
     "layer_gradient",
     "momentum",
     "multiply_repeatedly",
+    "norm_gradient",
     "output_forward",
     "output_loss",
     "pack",
@@ -67,8 +70,14 @@ __all__ = [
     "zeros",
 ]  # fmt: skip
 
-CELLS = {"rnn": TanhRNN, "rnn-relu": ReluRNN, "gru": GRU, "gru-simplified": SimplifiedGRU, "lstm": LSTM}
-UNIT_BLOCK = 1  # the host does not divide units
+CELLS = {
+    "rnn": TanhRNN,
+    "rnn-relu": ReluRNN,
+    "gru": GRU,
+    "gru-simplified": SimplifiedGRU,
+    "lstm": LSTM,
+    "lstm-norm": LSTMNorm,
+}
 TASKS = False  # whether supervised tasks run on this device
 KERNELS = None  # numba-cuda has its own cache of compiled kernels
 PROCESSES = False  # whether several processes can train one model on this device

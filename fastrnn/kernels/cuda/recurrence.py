@@ -11,6 +11,9 @@ A cell registers two device functions for one unit j of one batch row b. For its
     step_forward(cell, t, b, j)             pre-activations of unit j in cell.gates -> gates; h[t+1, b, j] (and c)
     step_backward(cell, t, b, j, d_h, dc)   gates -> gradients of the pre-activations; updates dc[b, j]; returns the
                                             part of the gradient of h[t] that does not pass through W_hh
+
+A cell whose units depend on each other within a step registers a `Norm` as well; the grid then waits
+for the sums of all units before it goes on.
 """
 
 from functools import cache
@@ -20,7 +23,7 @@ import numba
 import numpy as np
 
 from .arguments import Matrix, ProductShape
-from .jit import cooperative, cuda, kernel, launch
+from .jit import cooperative, cuda, device, kernel, launch
 from .launch_plan import launch_cooperative, plan
 from .matmul import multiply
 from .memory import flat
@@ -31,6 +34,30 @@ from .target import TARGET
 Array = Any
 
 
+class Norm(NamedTuple):
+    """The device functions of a cell that needs sums over all units in each step.
+
+    Args:
+        sum_forward: (cell, t), before ``step_forward``; all threads of the grid share its work.
+        sum_backward: (cell, t), after ``step_backward``; likewise.
+        finish_backward: (cell, t, b, j), after ``sum_backward``.
+    """
+
+    sum_forward: Any
+    sum_backward: Any
+    finish_backward: Any
+
+
+@device
+def _no_sum(cell, t):
+    """For a cell without a `Norm`."""
+
+
+@device
+def _no_finish(cell, t, b, j):
+    """For a cell without a `Norm`."""
+
+
 class Steps(NamedTuple):
     """The device functions of a cell.
 
@@ -38,19 +65,21 @@ class Steps(NamedTuple):
         gates: G, the number of gate columns of a unit that take W_hh h.
         forward: Its ``step_forward``.
         backward: Its ``step_backward``.
+        norm: Its `Norm`, if it has one.
     """
 
     gates: int
     forward: Any
     backward: Any
+    norm: Norm | None
 
 
 STEPS: dict[str, Steps] = {}
 
 
-def register(cell_class: type, gates: int, forward: Any, backward: Any) -> None:
+def register(cell_class: type, gates: int, forward: Any, backward: Any, norm: Norm | None = None) -> None:
     """Make these device functions the steps of this cell."""
-    STEPS[cell_class.__name__] = Steps(gates, forward, backward)
+    STEPS[cell_class.__name__] = Steps(gates, forward, backward, norm)
 
 
 @kernel
@@ -111,13 +140,16 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
     """Return the kernel of a cell for a type of number and the plan's compiled-in sizes."""
     gates_of_h = STEPS[cell_class].gates
     step_forward = STEPS[cell_class].forward
+    norm = STEPS[cell_class].norm
+    is_normed = norm is not None
+    sum_forward = _no_sum if norm is None else norm.sum_forward
     number = np.dtype(kind).type
     number_type = numba.from_dtype(np.dtype(kind))
     load_weights, locate, dot = product(kind, gates_of_h, units_per_thread, rows_per_thread, k_split)
 
     @cooperative(TARGET.threads, residency)
     def recurrence_forward(cell, flat_h, w_h, starts, y, tiling):
-        gates, h, c = cell
+        gates, h, c = cell.gates, cell.h, cell.c
         T, B, P = gates.shape
         H = h.shape[2]
         grid = cuda.cg.this_grid()
@@ -144,9 +176,21 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
                         for g in range(gates_of_h):
                             # of the last G blocks of columns, which take W_hh h
                             gates[t, b, P - (gates_of_h - g) * H + j] += totals[g]
-                    step_forward(cell, t, b, j)
-                    if starts.size > 0:
-                        y[t, b, j] = h[t + 1, b, j]
+                    if not is_normed:
+                        step_forward(cell, t, b, j)
+                        if starts.size > 0:
+                            y[t, b, j] = h[t + 1, b, j]
+            if is_normed:
+                # every block has written its units of gates[t]; then, its share of the sums
+                grid.sync()
+                sum_forward(cell, t)
+                grid.sync()
+                for first_item in range(0, tiling.items, cuda.blockDim.x):
+                    place = locate(first_item, tiling)
+                    if place.row < B:
+                        step_forward(cell, t, place.row, place.unit)
+                        if starts.size > 0:
+                            y[t, place.row, place.unit] = h[t + 1, place.row, place.unit]
             # every block has written its units of h[t + 1], which all read next
             grid.sync()
 
@@ -157,6 +201,10 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
 def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, residency):
     """Return the kernel of `layer_backward`, like `forward`."""
     step_backward = STEPS[cell_class].backward
+    norm = STEPS[cell_class].norm
+    is_normed = norm is not None
+    sum_backward = _no_sum if norm is None else norm.sum_backward
+    finish_backward = _no_finish if norm is None else norm.finish_backward
     number = np.dtype(kind).type
     number_type = numba.from_dtype(np.dtype(kind))
     load_weights, locate, dot = product(kind, 1, units_per_thread, rows_per_thread, k_split)
@@ -194,6 +242,14 @@ def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, resid
                     if turn < T:
                         d_h = step_backward(cell, t, b, j, dy[t, b, j] + d_h, dc)
                     dh[b, j] = d_h
+            if is_normed and turn < T:
+                grid.sync()
+                sum_backward(cell, t)
+                grid.sync()
+                for first_item in range(0, tiling.items, cuda.blockDim.x):
+                    place = locate(first_item, tiling)
+                    if place.row < B:
+                        finish_backward(cell, t, place.row, place.unit)
             grid.sync()
 
     return recurrence_backward

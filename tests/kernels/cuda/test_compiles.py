@@ -28,7 +28,7 @@ dispatcher.get_current_device = cuda.get_current_device = lambda: card
 devices.get_context = lambda *device: SimpleNamespace(device=card)
 
 from fastrnn.kernels.arguments import OutputGradients, SamplingSettings
-from fastrnn.kernels.cuda import (embedding, generate, launch_plan, matmul, memory, ops, optimizers,
+from fastrnn.kernels.cuda import (embedding, generate, launch_plan, lstm_norm, matmul, memory, ops, optimizers,
     output_losses, packing, recurrence, reductions, sequence_ops, weight_gradient)
 from fastrnn.kernels.cuda.arguments import AdamWNumbers, Matrix, ProductShape, ScaledNumbers
 from fastrnn.kernels.cuda.recurrence import STEPS
@@ -61,11 +61,15 @@ kernels = {
     "sample": (generate._sample_tokens, a(3), a(2), a(2, f8), i,
                bundle(SamplingSettings, f8, i, f8, f8), ids),
     "copy": (memory._copy, a(1), a(1)), "copy_state": (memory._copy_state, a(3), i, a(3), i, i, i),
+    "norm": (lstm_norm._add_rows, a(1), a(1), a(2)),
 }
 tiling = types.NamedTuple((i,) * len(launch_plan.Tiling._fields), launch_plan.Tiling)
 gradients = types.NamedTuple((a(3), a(2), a(2)), OutputGradients)
 for cell_class in ops.CELLS.values():
-    name, cell = cell_class.__name__, types.NamedTuple((a(3),) * 3, cell_class)
+    name, fields = cell_class.__name__, (a(3),) * 3
+    if cell_class is ops.CELLS["lstm-norm"]:
+        fields += (a(1), a(1), a(3), a(2), a(2), a(2), i, i)
+    cell = types.NamedTuple(fields, cell_class)
     for units in launch_plan.units_together(STEPS[name].gates):
         for rows in (1, 8):
             forward = recurrence.forward(name, "<f4", units, rows, 32 if rows == 1 else 8 * units, 1)
@@ -101,7 +105,8 @@ def register_and_stack_use(cubin):
     return use[0x2F], use[0x11]
 
 found = {}
-for name in ("fill", "product", "softmax", "LSTM forward 1 8", "LSTM backward 4", "GRU forward 1 8"):
+for name in ("fill", "product", "softmax", "LSTM forward 1 8", "LSTM backward 4", "GRU forward 1 8",
+             "LSTMNorm forward 1 8", "LSTMNorm backward 4"):
     kernel, *types_ = kernels[name]
     built = dispatcher._Kernel(kernel.py_func, tuple(types_), **kernel.targetoptions)
     registers, stack = register_and_stack_use(bytes(built._codelibrary.get_cubin(cc=(9, 0, "a")).code))
@@ -123,7 +128,7 @@ def run(program: str):
 
 def test_every_kernel_compiles_to_ptx():
     found = run(COMPILE)
-    assert len(found) == 23 + 5 * 2 + (2 * 3 + 2 + 1 + 1) * 2
+    assert len(found) == 24 + 6 * 2 + (2 * 3 + 2 + 1 + 1 + 1) * 2
     for name, facts in found.items():
         assert not facts["local"], f"{name} keeps something in local memory"
         assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"

@@ -8,7 +8,7 @@ from engine_cases import assert_close, make_network, run_network, tokens
 from fakes import replace
 from random_cases import make_model, make_resets, make_state, make_text
 
-from fastrnn.cells import CELLS, RECURRENT_CELLS
+from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.errors import BackendError
 from fastrnn.kernels.cuda import launch_plan, persistent_matmul, recurrence, weight_gradient
 from fastrnn.kernels.cuda.jit import SIMULATED
@@ -16,8 +16,7 @@ from fastrnn.kernels.cuda.matmul import cublas
 from fastrnn.kernels.cuda.ops import TARGET, to_device, to_host
 from fastrnn.nn.network import Network
 
-# the device has no kernels for normed cells
-every_cell = pytest.mark.parametrize("cell", [cell for cell in RECURRENT_CELLS if not CELLS[cell].is_normed])
+every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
 
 
@@ -42,6 +41,15 @@ def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
     computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
+
+
+def test_norm_over_several_blocks_of_units_equals_the_cpu(rng):
+    model, state = make_model("lstm-norm", 1, rng, 66, V), make_state("lstm-norm", rng, 1, 3, 66)
+    ids, targets = make_text(rng, 3, 3, V)
+    computed, expected = (
+        run_network(make_network(model, np.float32, device=device), ids, targets, state) for device in ("cuda", "cpu")
+    )
+    assert_close(computed, expected, 1e-5)
 
 
 @pytest.mark.skipif(SIMULATED, reason="takes a card's many threads")
