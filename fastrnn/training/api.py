@@ -76,16 +76,15 @@ def train(
     group = world()
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
-        backend.check(
-            config.device, config.task, group.size, config.cell
-        )  # before the data is read, which may take long
+        # Before the data is read, which may take long.
+        backend.check(config.device, config.task, group.size, config.cell)
         clock = TimeBudget(autotune.budget_of(config), group, started)
         if out is not None:
             group.run_on_rank0(RunFolder(out).check_free)
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _take_model_settings(config, old)
-            if config.lr is None and config.task == "language-model":
+            if config.lr is None and not TASK_SPECS[config.task].is_supervised:
                 config = config.replace(lr=autotune.fine_tuning_rate(config))
                 callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
         # Recorded, so that the run folder names it even if a later version has another default.
