@@ -135,6 +135,7 @@ class LiveDisplay(Display):
         return Group(*lines)
 
     def _train_line(self, step: StepEnd) -> Text:
+        # A terminal that is not Unicode could not show block characters.
         unicode = (self.console.encoding or "").lower().startswith("utf")
         room = max(self.console.width - 40, 8)
         curve = self._curve.text(min(room, 40), formatting.BARS if unicode else formatting.ASCII_BARS)
@@ -156,6 +157,7 @@ def _progress_line(step: StepEnd, unit: str, width: int) -> Table:
         "speed": Text(f"{step.chars_per_s:,.0f} {unit}/s"),
         "left": Text(f"{formatting.duration(step.seconds_left)} left"),
     }
+    # The least informative part goes first.
     for name in ("bar", "epoch", "speed", "left"):
         if sum(len(part) + GAP for part in parts.values()) <= width + GAP:
             break

@@ -78,6 +78,7 @@ def bench_train(
         optimizer.step(2e-3, optimizer.gradient_norm())
         network.kernels.synchronize()
 
+    # The median, which a few slow steps on a busy machine do not move.
     median, steps, shares = _median_time(step, seconds, group)
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
@@ -202,6 +203,7 @@ def peak_gflops(network: Network) -> float:
     rows, k, n, repeats = kernels.PEAK
     best = 0.0
     packed = kernels.zeros(kernels.packed_size(k, n, dtype), dtype)
+    # The best of five: other processes can only make it slower.
     for _ in range(5):
         start = time.perf_counter()
         network.pool.together(lambda part: kernels.multiply_repeatedly(packed, rows, k, n, repeats))

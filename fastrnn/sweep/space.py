@@ -89,6 +89,7 @@ class Space:
         if size is None:
             rng = np.random.default_rng([self.seed, number])
             return {name: value.value_at(float(rng.random())) for name, value in self.varied.items()}
+        # A random subset without repetition: the first trials of a permutation that the seed fixes.
         if self.trials < size:
             number = int(np.random.default_rng(self.seed).permutation(size)[number])
 
@@ -147,6 +148,7 @@ def read_space(path: str | Path, data: tuple[str, ...] = (), trials: int | None 
     data = data or ((named,) if isinstance(named, str) else tuple(named))
     grid = _count_combinations(varied)
     count = trials or table.get("trials") or grid or _DEFAULT_TRIALS
+    # A grid has no more trials than combinations, whatever number is asked for.
     space = Space(fixed, varied, data, min(count, grid or count), table.get("seed", 1))
     _check(space, str(path))
     return space

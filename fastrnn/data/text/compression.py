@@ -146,6 +146,7 @@ def _decompress(chunks: Iterable[bytes], format: _Format, name: str) -> Iterator
                     data = data.lstrip(b"\0")
                     stream = format.open() if data else None
                     continue
+                # Bounded: a small file may unpack to more than fits into memory.
                 yield stream.decompress(data, CHUNK)
                 data = b""
                 if stream.eof:
@@ -169,6 +170,7 @@ def list_members(path: str, name: str) -> list[str]:
     with _open_zip(path, name) as archive:
         found = sorted(
             (info.filename for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)),
+            # By parts, as a folder is read: files of a folder stay together.
             key=lambda member: member.split("/"),
         )
     if not found:

@@ -84,6 +84,7 @@ def guess_encoding(data: bytes, start: int) -> str | None:
     """
     begin = data.rfind(b"\n", 0, start) + 1
     part = data[begin : begin + _EXAMINED]
+    # Text hardly contains control characters: this is another kind of file.
     if len(part) - len(part.translate(None, _CONTROLS)) > _BINARY * len(part):
         return None
     if _is_cut_utf8(part):
@@ -92,15 +93,18 @@ def guess_encoding(data: bytes, start: int) -> str | None:
     others = sum(c > "\x7f" for c in decoded)
     if not others:
         return None
+    # `replace` writes one U+FFFD for each invalid sequence.
     invalid = decoded.count("\ufffd")
     if not invalid:
         return "utf-8"
     if invalid <= _DAMAGED * (others - invalid):
         return None
+    # These first: their bytes are valid in most one-byte encodings, too.
     for encoding, frequent, least in _SEVERAL_BYTES:
         if _share(part, encoding, frequent) >= least:
             return encoding
     if others < _FEW or sum(c.isascii() and c.isalpha() for c in decoded) >= others:
+        # Shares beyond `_CERTAIN` count as equal: `max` then takes the first, the most frequent encoding.
         rows = _MOSTLY_ASCII if others >= _FEW else _MOSTLY_ASCII[:1]
         shares = [(min(_share(part, encoding, frequent), _CERTAIN), encoding) for encoding, frequent in rows]
     else:

@@ -13,7 +13,7 @@ A cell registers two device functions for one unit j of one batch row b. For its
                                             part of the gradient of h[t] that does not pass through W_hh
 
 A cell whose units depend on each other within a step registers a `Norm` as well; the grid then waits
-for the sums of all units before it goes on.
+for the sums of all units before it continues.
 """
 
 from functools import cache
