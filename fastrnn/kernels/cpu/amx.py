@@ -84,13 +84,15 @@ def configure(typingctx: Any, upper: Any, lower: Any) -> Any:
 
 @intrinsic
 def amx_micro_kernel(typingctx: Any, upper: Any, rows: Any, a: Any, panel: Any, c: Any, k: Any, accumulate: Any) -> Any:
-    """C = A times one micro-panel of B, added to C if ``accumulate``. Call `configure` first.
+    """C = A times two column tiles of a micro-panel of B, or its only one, added to C if
+    ``accumulate``. Call `configure` first.
 
     Args:
         upper: Rows of the first row tile, 1 to 16.
         rows: Rows of both row tiles; there is one if it equals ``upper``.
         a: `Block` of int32 pairs.
-        panel: `MicroPanel` of int32 pairs, 4 or 1 vectors of 16 columns wide. With uint32 elements
+        panel: `MicroPanel` of int32 pairs, 4 or 1 vectors of 16 columns wide, from the column tile on
+            that is multiplied; the next one is multiplied too if it is 4 wide. With uint32 elements
             each group of 16 pairs is stored as three parts, one after the other, also in A.
         c: `Block` of float32.
         k: Pairs of all parts to sum over, a multiple of 16.
@@ -149,8 +151,7 @@ def _panel_function(module: ir.Module, row_tiles: int, vectors: int, parts: _Par
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     # two column tiles at a time: with two row tiles their sums take four of the eight registers, and
     # A and B two each
-    for first in range(0, vectors, 2):
-        _column_tiles(builder, function, row_tiles, range(first, min(first + 2, vectors)), vectors, parts)
+    _column_tiles(builder, function, row_tiles, range(min(2, vectors)), vectors, parts)
     builder.ret_void()
     return function
 

@@ -21,6 +21,8 @@ from .target import TARGET
 # elements of C in one full block of float32; float64 needs half
 SCRATCH_SIZE = max(MR, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ // 4
 _ODD_LINES = TILE if TARGET.amx else 0  # elements of a cache line
+_ROWS_BYTES = 1 << 19  # of packed rows of A: a quarter of the L2 cache of a CPU with AMX
+_SHALLOW = 8 * TILE  # k pairs: two column tiles of so many take a third of the L1 cache
 
 
 @allocating_function
@@ -65,15 +67,20 @@ def _multiply(c, a, b, steps, rows, accumulate, memory):
     def with_packed_rows(c, a, b, steps, rows, accumulate, memory):
         scratch, pairs = memory
         row = packed_row(b.panels, b.k)
-        for t in range(steps):
-            for m in range(rows):
-                row_start = a.start + t * a.step_stride + m * a.row_stride
-                pack_row(pairs, (t * rows + m) * row, a.data, row_start, b.k)
-        packed_rows = StepBlock(pairs, INDEX_ZERO, rows * row, row)
         packed_b = PackedMatrix(b.panels, units(b.panels, b.k), b.n)
-        backwards = pairs[-1] % 2
-        pairs[-1] += 1
-        multiply_packed_pairs(c, packed_rows, packed_b, steps, rows, accumulate, backwards, scratch)
+        # as many steps at a time as have their packed rows in the L2 cache
+        at_once = max(1, _ROWS_BYTES // max(rows * row * pairs.itemsize, 1))
+        for t0 in range(0, steps, at_once):
+            some = min(at_once, steps - t0)
+            for t in range(some):
+                for m in range(rows):
+                    row_start = a.start + (t0 + t) * a.step_stride + m * a.row_stride
+                    pack_row(pairs, (t * rows + m) * row, a.data, row_start, b.k)
+            packed_rows = StepBlock(pairs, INDEX_ZERO, rows * row, row)
+            to_c = StepBlock(c.data, c.start + t0 * c.step_stride, c.step_stride, c.row_stride)
+            backwards = pairs[-1] % 2
+            pairs[-1] += 1
+            multiply_packed_pairs(to_c, packed_rows, packed_b, some, rows, accumulate, backwards, scratch)
 
     return with_packed_rows if element_type(b) in (types.int32, types.uint32) else direct
 
@@ -137,28 +144,35 @@ def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
         vectors = panel_vectors(b.n, column, TILE)
         width = vectors * TILE
         filled = min(width, b.n - column)
-        panel = MicroPanel(b.panels, b.k * column, vectors)
-        for t in range(steps):
-            m = 0
-            for block in range(blocks):
-                height = (rows - m + blocks - block - 1) // (blocks - block)
-                if height != configured:
-                    # two row tiles of nearly equal height, or one
-                    upper = height if height <= TILE else (height + 1) // 2
-                    configure(upper, height - upper)
-                    configured = height
-                # A[t, m : m + height, :] and C[t, m : m + height, column : column + width]
-                a_block = Block(a.data, a.start + t * a.step_stride + m * a.row_stride, a.row_stride)
-                c_block = Block(c.data, c.start + t * c.step_stride + m * c.row_stride + column, c.row_stride)
-                if filled == width:
-                    amx_micro_kernel(upper, height, a_block, panel, c_block, b.k, accumulate)
-                else:
-                    wide = Block(scratch, INDEX_ZERO, width)
-                    if accumulate:
-                        copy_rows(wide, c_block, height, filled)
-                    amx_micro_kernel(upper, height, a_block, panel, wide, b.k, accumulate)
-                    copy_rows(c_block, wide, height, filled)
-                m += height
+        # Two column tiles that fit the L1 cache are used for all rows before the next two
+        together = 2 if b.k <= _SHALLOW else vectors
+        for first in range(0, vectors, together):
+            for t in range(steps):
+                m = 0
+                for block in range(blocks):
+                    height = (rows - m + blocks - block - 1) // (blocks - block)
+                    if height != configured:
+                        # two row tiles of nearly equal height, or one
+                        upper = height if height <= TILE else (height + 1) // 2
+                        configure(upper, height - upper)
+                        configured = height
+                    a_block = Block(a.data, a.start + t * a.step_stride + m * a.row_stride, a.row_stride)
+                    c_start = c.start + t * c.step_stride + m * c.row_stride + column
+                    for tile in range(first, min(first + together, vectors), 2):
+                        # A[t, m : m + height, :] and C[t, m : m + height, from column + 16 tile]
+                        panel = MicroPanel(b.panels, b.k * column + tile * TILE, vectors)
+                        c_block = Block(c.data, c_start + tile * TILE, c.row_stride)
+                        left = filled - tile * TILE
+                        if left >= min(vectors, 2) * TILE:
+                            amx_micro_kernel(upper, height, a_block, panel, c_block, b.k, accumulate)
+                        elif left > 0:
+                            # the last tiles are wider than C: compute them in scratch memory
+                            wide = Block(scratch, INDEX_ZERO, width)
+                            if accumulate:
+                                copy_rows(wide, c_block, height, left)
+                            amx_micro_kernel(upper, height, a_block, panel, wide, b.k, accumulate)
+                            copy_rows(c_block, wide, height, left)
+                    m += height
     release()
 
 

@@ -46,13 +46,17 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     b2 = number(settings.beta2)
     s = number(settings.scale)
     rate = number(settings.lr)
-    for i in range(block_lo * BLOCK, min(block_hi * BLOCK, p.size)):
-        gradient = g[i] * s
-        first = b1 * m[i] + (one - b1) * gradient
-        second = b2 * v[i] + (one - b2) * gradient * gradient
-        m[i] = first
-        v[i] = second
-        p[i] -= rate * decay[i] * p[i] + step * first / (np.sqrt(second) * root + epsilon)
+    # Two loops a block: one over all five arrays needs more tests for overlap than LLVM makes to vectorise it
+    for n in range(block_lo, block_hi):
+        first, last = n * BLOCK, min((n + 1) * BLOCK, p.size)
+        g_n, m_n, v_n = g[first:last], m[first:last], v[first:last]
+        for i in range(g_n.size):
+            gradient = g_n[i] * s
+            m_n[i] = b1 * m_n[i] + (one - b1) * gradient
+            v_n[i] = b2 * v_n[i] + (one - b2) * gradient * gradient
+        p_n, decay_n = p[first:last], decay[first:last]
+        for i in range(p_n.size):
+            p_n[i] -= rate * decay_n[i] * p_n[i] + step * m_n[i] / (np.sqrt(v_n[i]) * root + epsilon)
 
 
 @kernel

@@ -12,7 +12,7 @@ from numba import types
 from .amx import TILE
 from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, flat
 from .jit import device_function, kernel, specialize
-from .matmul import SCRATCH_SIZE, multiply_amx
+from .matmul import SCRATCH_SIZE, multiply_amx, packed_row
 from .memory import working_memory
 from .micro_kernel import MR, micro_kernel
 from .packing import VECTORS, element_row, fill_row, k_per_element, lanes_of, pack_rows, panel_vectors, units
@@ -20,8 +20,9 @@ from .target import TARGET
 from .transpose import transpose_pairs
 
 _KC = 128  # k packed together, an even number: a micro-panel fits the L1 cache
-_KC_AMX = 512  # deeper for bfloat16 on AMX, so that C tiles are loaded and stored less often; not for three parts
-_MC = 64 if TARGET.amx else 8 * MR  # gate columns packed side by side
+_KC_AMX = 256  # for bfloat16 on AMX: two column tiles of a panel take a third of the L1 cache; 512 and 128 are slower
+_MC = 512 if TARGET.amx else 8 * MR  # gate columns packed side by side
+_GROUP = 32  # k whose gates are read once, for the table and for packing, while they are in the L1 cache
 
 
 def _on_tiles(array):
@@ -50,16 +51,16 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
     dtable[:, col_lo:col_hi] = 0
 
     # one block of k: of h and x, with room for a padded last panel, and of _MC gate columns
-    depth_units = units(packed_like, block_depth(packed_like))
-    packed_h = working_memory(depth_units * (H + lanes_of(dw_hh) * VECTORS), packed_like)
-    packed_x = working_memory(depth_units * (F + lanes_of(dw_hh) * VECTORS), packed_like)
-    packed_gates = working_memory(depth_units * _MC, packed_like)
+    deepest = block_depth(packed_like)
+    packed_h = working_memory(units(packed_like, deepest) * (H + lanes_of(dw_hh) * VECTORS), packed_like)
+    packed_x = working_memory(units(packed_like, deepest) * (F + lanes_of(dw_hh) * VECTORS), packed_like)
+    packed_gates = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(inputs.x)
     gates, row_ids = flat(cell.gates), flat(inputs.ids)
 
-    for k0 in range(0, T * B, block_depth(packed_like)):
-        depth = min(block_depth(packed_like), T * B - k0)
+    for k0 in range(0, T * B, deepest):
+        depth = min(deepest, T * B - k0)
         pack_rows(packed_h, rows_h, H, k0, depth)
         if F:
             pack_rows(packed_x, rows_x, F, k0, depth)
@@ -67,8 +68,10 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
         while column < col_hi:
             # a block of columns does not cross gates: their weight rows need not be consecutive
             count = min(_MC, col_hi - column, (column // H + 1) * H - column)
-            add_to_table(dtable, row_ids, gates, P, k0, depth, column, count)
-            pack_columns(packed_gates, gates, P, k0, depth, column, count, scratch)
+            for k in range(0, depth, _GROUP):
+                some = min(_GROUP, depth - k)
+                add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)
+                pack_columns(packed_gates, gates, P, k0 + k, k, some, depth, column, count, scratch)
             # the first G*H columns belong to W_ih, in input order, the last G*H to W_hh
             if F and column < gate_width:
                 row = gate_order[column // H] * H + column % H
@@ -96,23 +99,24 @@ def weight_gradient(dw, dz, x, packed_like, row_lo, row_hi):
     """
     K, V = dz.shape
     F = x.shape[1]
-    depth_units = units(packed_like, block_depth(packed_like))
-    packed_x = working_memory(depth_units * (F + lanes_of(dw) * VECTORS), packed_like)
-    packed_z = working_memory(depth_units * _MC, packed_like)
+    deepest = block_depth(packed_like)
+    units_x = units(packed_like, deepest) * (F + lanes_of(dw) * VECTORS)
+    packed_x = working_memory(units_x, packed_like)
+    packed_z = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw)
     rows_x, rows_z = flat(x), flat(dz)
-    for k0 in range(0, K, block_depth(packed_like)):
-        depth = min(block_depth(packed_like), K - k0)
+    for k0 in range(0, K, deepest):
+        depth = min(deepest, K - k0)
         pack_rows(packed_x, rows_x, F, k0, depth)
         for row in range(row_lo, row_hi, _MC):
             count = min(_MC, row_hi - row)
-            pack_columns(packed_z, rows_z, V, k0, depth, row, count, scratch)
+            pack_columns(packed_z, rows_z, V, k0, 0, depth, depth, row, count, scratch)
             add_outer_products(dw, row, packed_z, packed_x, count, depth, scratch)
 
 
-def pack_columns(packed, source, row_size, k0, depth, column, count, scratch):
-    """Pack ``count`` columns of rows k0.. of a flat (K, row_size) float array for
-    `add_outer_products`.
+def pack_columns(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
+    """Pack ``count`` columns of ``some`` rows from row k0 of a flat (K, row_size) float array for
+    `add_outer_products`: as values to_k.. of a block of ``depth`` values of k.
     """
 
 
@@ -132,25 +136,25 @@ def _block_depth(packed_like):
 
 
 @specialize(pack_columns)
-def _pack_columns(packed, source, row_size, k0, depth, column, count, scratch):
-    def by_row(packed, source, row_size, k0, depth, column, count, scratch):
+def _pack_columns(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
+    def by_row(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
         step = k_per_element(packed)
-        for k in range(0, depth, step):
+        for k in range(0, some, step):
             first = (k0 + k) * row_size + column
-            second = first + row_size if k + 1 < depth else -1
-            fill_row(packed, 0, _MC, k, source, first, second, count)
+            second = first + row_size if k + 1 < some else -1
+            fill_row(packed, 0, _MC, to_k + k, source, first, second, count)
 
-    def by_column(packed, source, row_size, k0, depth, column, count, scratch):
-        size = units(packed, depth)
-        for k in range(0, depth, 2 * TILE):
+    def by_column(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
+        size = packed_row(packed, depth)
+        for k in range(0, some, 2 * TILE):
             for m in range(0, count, TILE):
-                at, to = (k0 + k) * row_size + column + m, m * size + element_row(packed, k)
-                if k + 2 * TILE <= depth and m + TILE <= count:
+                at, to = (k0 + k) * row_size + column + m, m * size + element_row(packed, to_k + k)
+                if k + 2 * TILE <= some and m + TILE <= count:
                     transpose_pairs(packed, to, size, source, at, row_size)
                 else:
                     # an incomplete block: copy it into zeros first
                     scratch[: 2 * TILE * TILE] = 0
-                    rows = min(2 * TILE, depth - k)
+                    rows = min(2 * TILE, some - k)
                     columns = min(TILE, count - m)
                     copy_rows(Block(scratch, INDEX_ZERO, TILE), Block(source, at, row_size), rows, columns)
                     transpose_pairs(packed, to, size, scratch, 0, TILE)
@@ -194,7 +198,7 @@ def _add_outer_products(dw, to_row, packed_gates, packed_x, rows, depth, scratch
         k = units(packed_x, depth)
         to_dw = StepBlock(dw.reshape(dw.size), to_row * F, INDEX_ZERO, F)
         # packed_gates is stored transposed, (columns, k)
-        from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, k)
+        from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, packed_row(packed_x, depth))
         multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, 0, scratch)
 
     return on_tiles if _on_tiles(packed_x) else in_registers
