@@ -140,6 +140,12 @@ GROUPS: dict[str, list[Trial]] = {
         *trials("warpeace", hidden=512, steps=1600, lr=0.004, dropout=0.05),
     ],
     "shakespeare-long": [*trials(hidden=768, steps=3827, lr=0.014, dropout=0.59)],
+    # The same work as 1,200 steps of 256 units, in other sizes.
+    "size-short": [
+        *trials(hidden=256, steps=1200, dropout=0.13, lr=0.024),
+        *trials(hidden=384, steps=620, dropout=0.06, lr=0.02),
+        *trials(hidden=192, steps=1900, dropout=0.16, lr=0.028),
+    ],
 }
 
 

@@ -99,7 +99,7 @@ CELLS: dict[str, CellSpec] = {
         input_order=(0,),
         default_init="identity",
         learning_rate_factor=0.25,
-        text_learning_rate=0.001,
+        text_learning_rate=0.002,
         output_bounds=(0.0, float("inf")),
     ),
     # Cho et al. (2014), with the reset gate after the product, as in cuDNN and torch.nn.
