@@ -63,7 +63,7 @@ def bench_train(
     backend.check(device, processes=group.size, cell=cell)
 
     lo, hi = group.shard(batch)
-    network = _network(cell, layers, hidden, precision, threads, device)
+    network = make_network(cell, layers, hidden, precision, threads, device)
     config = Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=seq, clip=_CLIP)
     optimizer = Optimizer(network, config)
 
@@ -83,6 +83,7 @@ def bench_train(
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
     (peak,) = group.all_reduce_sum(peak_gflops(network))
+    row_parts, unit_parts = division(network, hi - lo)
     return {
         "chars_per_s": chars_per_s,
         "ms_per_step": median * 1e3,
@@ -90,6 +91,8 @@ def bench_train(
         "peak_gflops": peak,
         "peak_fraction": gflops / peak,
         "threads": network.pool.threads,
+        "row_parts": row_parts,
+        "unit_parts": unit_parts,
         "steps": steps,
         "window_mb": network.window_bytes() / 1e6,
         "device": device,
@@ -161,7 +164,7 @@ def bench_sample(
 
     _check_seconds(seconds)
     check_amounts(streams, 0, 0, "streams")
-    network = _network(cell, layers, hidden, "float32", threads)
+    network = make_network(cell, layers, hidden, "float32", threads)
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
     blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), SamplingParams(temperature=0.8), 0)
     next(blocks)  # the first block compiles the kernels
@@ -196,6 +199,15 @@ def train_flops(cell: str, layers: int, hidden: int) -> float:
     return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
 
 
+def division(network: Network, batch: int) -> tuple[int, int]:
+    """Return by how many threads the rows of a batch and the units of the top layer are divided."""
+    layer = network.layers[-1]
+    if layer.is_normed:  # its units depend on each other
+        return min(network.pool.threads, batch), 1
+    divided: tuple[int, int] = network.pool.divide(batch, layer.hidden, layer.width // layer.hidden, layer.w_h)
+    return divided
+
+
 def peak_gflops(network: Network) -> float:
     """Return the GFLOP/s of the micro-kernel on all threads, for a size that stays in cache."""
     kernels = network.kernels
@@ -206,13 +218,16 @@ def peak_gflops(network: Network) -> float:
     # The best of five: other processes can only make it slower.
     for _ in range(5):
         start = time.perf_counter()
-        network.pool.together(lambda part: kernels.multiply_repeatedly(packed, rows, k, n, repeats))
+        network.pool.each(lambda part: kernels.multiply_repeatedly(packed, rows, k, n, repeats))
         work = 2.0 * rows * k * n * repeats * network.pool.threads
         best = max(best, work / (time.perf_counter() - start) / 1e9)
     return best
 
 
-def _network(cell: str, layers: int, hidden: int, precision: str, threads: int | None, device: str = "cpu") -> Network:
+def make_network(
+    cell: str, layers: int, hidden: int, precision: str, threads: int | None, device: str = "cpu"
+) -> Network:
+    """Return an initialised network for `VOCAB` tokens."""
     config = Config(cell=cell, layers=layers, hidden=hidden, precision=precision, threads=threads, device=device)
     network = Network.from_config(config, VOCAB)
     initialise(network.parameters, network.shape, config.init, np.random.default_rng(0))

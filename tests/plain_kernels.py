@@ -40,6 +40,9 @@ def install() -> None:
     sys.modules["fastrnn.kernels.cpu.activations"].math = types.SimpleNamespace(
         exp=np.exp, tanh=np.tanh
     )  # inf, no exception
+    team = sys.modules["fastrnn.kernels.cpu.team"]
+    team.SharedKernel.run = _run_alone
+    team.Team.wake, team.Team.dismiss = lambda self: None, lambda self, before: None
     replaced: dict[Any, Any] = {function: _dispatcher(each) for function, each in _chosen.items()}
     for name, module in list(sys.modules.items()):
         if name.startswith("fastrnn.kernels.cpu."):
@@ -84,6 +87,16 @@ def _kind(argument: Any) -> Any:
     if isinstance(argument, tuple):
         return type(argument), *map(_kind, argument)
     return type(argument), getattr(argument, "dtype", None), getattr(argument, "ndim", None)
+
+
+def _run_alone(self: Any, numbers: Any, *arguments: Any) -> None:
+    """`SharedKernel.run` for one thread: threads that wait for each other need compiled code."""
+    from fastrnn.kernels.cpu.team import Thread, new_team
+
+    team = new_team(1)
+    if self.plan is not None:
+        arguments = Thread(team, 0, 1), self.plan(team, *arguments), *arguments
+    self.body(*arguments)
 
 
 def _to_bfloat16(x: Any) -> Any:
@@ -227,8 +240,8 @@ _INTRINSICS: dict[str, Any] = {
     "_at_most": lambda x, bound: bound if x > bound else x,
     "_at_least": lambda x, bound: bound if x < bound else x,
     "_rint": np.rint,
-    "_publish": _publish,
-    "_load_count": _load_count,
-    "_pause": _pause,
+    "publish": _publish,
+    "load": _load_count,
+    "pause": _pause,
     "_power_of_two": lambda n: np.ldexp(np.float32(1), int(n)) if n == n else n,
 }

@@ -80,8 +80,8 @@ class Backend(Memory, Protocol):
 
     T time steps, B batch rows, H hidden units, F input features, V tokens or outputs, G gates. P is
     the number of gate columns (see `fastrnn.kernels.cpu.recurrence`). A kernel works on the rows,
-    columns or blocks ``lo`` to ``hi`` of its arrays, given by its last two arguments, so that
-    threads can share the work; a device with its own threads ignores them. Arguments that belong
+    columns or blocks ``lo`` to ``hi`` of its arrays, given by its last two arguments; on the CPU
+    the threads of a `Pool` divide them, a device with its own threads ignores them. Arguments that belong
     together are bundles of `fastrnn.kernels.arguments`. Arrays called ``d...`` are gradients.
     Gradients of parameters are added to; gradients of activations are overwritten.
     """

@@ -146,7 +146,7 @@ class IncrementalDecoder:
                 *rows,
             )
 
-        network.pool.together(work, lambda: network.kernels.abort(counts))
+        network.pool.each(work, lambda: network.kernels.abort(counts))
 
 
 def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:

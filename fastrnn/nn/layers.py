@@ -4,8 +4,9 @@ Each owns its packed weights and its arrays for one window. Parameters and gradi
 the model's flat arrays (`fastrnn.nn.parameters`).
 
 A training step calls pack, set_state, forward, set_state_gradient, backward, accumulate. Methods
-that take a `Part` or ``rows`` do one thread's share of the work: a `Part` divides panels, columns
-or units; ``rows`` (lo, hi) are batch rows, which do not depend on each other.
+that take a `Part` or ``rows`` do that part of the work: a `Part` divides panels, columns or units;
+``rows`` (lo, hi) are batch rows, which do not depend on each other. They are called for the whole
+inside `Pool.together`, whose threads run each kernel together.
 
 Letters: T steps, B batch rows, F input features, H hidden units, G gates; M inputs and K outputs of
 a linear map.

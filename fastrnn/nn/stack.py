@@ -96,7 +96,7 @@ class StackBuffers(NamedTuple):
 class Stack:
     """L layers with D directions of H units each.
 
-    Batch rows are independent: a thread runs its rows forward and backward without synchronising.
+    Batch rows are independent: parts of them may be run forward and backward one after the other.
     Outputs of both directions are concatenated, (T, B, D*H), and are the input of the next layer.
     The backward direction runs the same kernels over reversed rows. States are name ->
     (L*D, B, H) in torch.nn's order: of each layer the forward direction, then the backward one.

@@ -21,6 +21,7 @@ from random_cases import make_model, make_resets, make_state, make_text
 from fastrnn import cells
 from fastrnn.kernels.cpu import ops
 from fastrnn.kernels.cpu.activations import sigmoid, tanh
+from fastrnn.kernels.cpu.grid import gate, own
 from fastrnn.kernels.cpu.jit import device_function, inline_function
 from fastrnn.kernels.cpu.recurrence import register
 from fastrnn.reference import Cell, linear, linear_backward, model
@@ -85,30 +86,27 @@ class MinimalGatedUnit(NamedTuple):
 
 
 @device_function
-def forward(cell, t, lo, hi):
+def forward(cell, t, share):
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
-        a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
-        for j in range(H):
-            n, f, h_j = forward_unit(a[j], a[H + j], a[2 * H + j], h_prev[j], one)
-            a[j] = n
-            a[H + j] = f
-            h[j] = h_j
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_n, a_f, a_h = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H)
+        h_prev, h = own(cell.h[t, b], share), own(cell.h[t + 1, b], share)
+        for j in range(h.size):
+            a_n[j], a_f[j], h[j] = forward_unit(a_n[j], a_f[j], a_h[j], h_prev[j], one)
 
 
 @device_function
-def backward(cell, t, lo, hi, dy, dh, dc):
+def backward(cell, t, share, dy, dh, dc):
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(lo, hi):
-        a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
-        for j in range(H):
-            d_n, d_f, d_n_h, d_h = backward_unit(a[j], a[H + j], a[2 * H + j], h_prev[j], dy_b[j] + dh_b[j], one)
-            a[j] = d_n
-            a[H + j] = d_f
-            a[2 * H + j] = d_n_h
-            dh_b[j] = d_h
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_n, a_f, a_h = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H)
+        h_prev, dy_b, dh_b = own(cell.h[t, b], share), own(dy[t, b], share), own(dh[b], share)
+        for j in range(dh_b.size):
+            a_n[j], a_f[j], a_h[j], dh_b[j] = backward_unit(a_n[j], a_f[j], a_h[j], h_prev[j], dy_b[j] + dh_b[j], one)
 
 
 register(MinimalGatedUnit, forward, backward)
@@ -123,8 +121,8 @@ def cell(monkeypatch):
 
     # The kernels' disk cache does not see an edit of this file.
     for kernel in (ops.layer_forward, ops.layer_backward, ops.layer_gradient):
-        if hasattr(kernel, "_cache"):
-            monkeypatch.setattr(kernel, "_cache", NullCache())
+        if hasattr(kernel.launcher, "_cache"):
+            monkeypatch.setattr(kernel.launcher, "_cache", NullCache())
     return "mgu"
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import device_function, kernel, specialize
+from .jit import device_function, specialize
 from .llvm_ir import F32, I32, call_intrinsic
 from .target import TARGET
+from .team import shared_kernel
 
 _F = np.float32
 
@@ -152,7 +153,7 @@ def _exp(x):
     return (lambda x: _exp32(x)) if x == types.float32 else (lambda x: math.exp(x))
 
 
-@kernel
+@shared_kernel
 def tanh_forward(h, row_lo, row_hi):
     """Apply tanh to rows row_lo..row_hi of h (T, B, H) in place, for a layer without recurrence."""
     for t in range(h.shape[0]):
@@ -162,7 +163,7 @@ def tanh_forward(h, row_lo, row_hi):
                 row[j] = tanh(row[j])
 
 
-@kernel
+@shared_kernel
 def tanh_backward(dz, h, dy, row_lo, row_hi):
     """Rows row_lo..row_hi of dz (T, B, H) from h, which is saved for backward, and its gradient dy,
     both (T, B, H):  dz = (1 - h^2) dy.

@@ -43,17 +43,17 @@ def wait(counts: Any, number: Any) -> None:
     Writes of every thread before its arrival are visible to all threads afterwards.
     """
     times = counts[number * _LINE] + 1
-    _publish(counts, number * _LINE, times)
+    publish(counts, number * _LINE, times)
     threads = counts.size // _LINE - 1
     for other in range(threads):
         spins = 0
-        while _load_count(counts, other * _LINE) < times and not _load_count(counts, threads * _LINE):
+        while load(counts, other * _LINE) < times and not load(counts, threads * _LINE):
             spins += 1
-            _pause(spins > _SPINS)
+            pause(spins > _SPINS)
 
 
 @intrinsic
-def _publish(typingctx: Any, counts: Any, at: Any, value: Any) -> Any:
+def publish(typingctx: Any, counts: Any, at: Any, value: Any) -> Any:
     """counts[at] = value with release semantics: all earlier writes become visible first."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -66,7 +66,7 @@ def _publish(typingctx: Any, counts: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _load_count(typingctx: Any, counts: Any, at: Any) -> Any:
+def load(typingctx: Any, counts: Any, at: Any) -> Any:
     """counts[at] with acquire semantics: writes before the matching release are visible afterwards."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -78,7 +78,7 @@ def _load_count(typingctx: Any, counts: Any, at: Any) -> Any:
 
 
 @intrinsic
-def _pause(typingctx: Any, long: Any) -> Any:
+def pause(typingctx: Any, long: Any) -> Any:
     """Pause before the next look: a few cycles (PAUSE), or, after a ``long`` wait, yield the CPU to
     other threads.
     """

@@ -49,6 +49,18 @@ class PackedMatrix(NamedTuple):
     """Rows: numbers, or in a product of packed rows the elements that they take."""
     n: int
     """Columns."""
+    lo: int
+    """First column to compute in each period; a multiple of the width of a panel, as `hi` and `period` are."""
+    hi: int
+    """End of the columns to compute in each period."""
+    period: int
+    """Columns of a period; n, or the units of a gate."""
+
+
+@inline_function
+def packed_matrix(panels, k, n):
+    """A `PackedMatrix` of which all columns are to be computed."""
+    return PackedMatrix(panels, k, n, INDEX_ZERO, n, n)
 
 
 class MicroPanel(NamedTuple):

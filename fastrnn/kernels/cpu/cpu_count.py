@@ -27,6 +27,20 @@ def performance_cores() -> int | None:
     return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
 
 
+def l2_bytes(root: Path = Path("/")) -> int:
+    """Bytes of a core's second-level cache that one thread can use; 1 MB if the system does not tell.
+
+    ``root``: folder that contains ``sys``.
+    """
+    size = read_sysctl("hw.perflevel0.l2cachesize") or read_sysctl("hw.l2cachesize")
+    sharing = read_sysctl("hw.perflevel0.cpusperl2") or 1
+    if size is None:
+        cache = root / "sys/devices/system/cpu/cpu0/cache/index2"
+        text = "".join(_lines(cache / "size"))
+        size = int(text[:-1]) << {"K": 10, "M": 20}.get(text[-1:], 0) if text[:-1].isdecimal() else None
+    return size // sharing if size else 1 << 20
+
+
 def _count_by_affinity() -> int:
     """CPUs by affinity and ``PYTHON_CPU_COUNT``."""
     # not os.cpu_count(), which counts the machine's CPUs: a batch system or taskset may allow fewer

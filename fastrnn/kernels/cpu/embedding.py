@@ -10,7 +10,8 @@ biases.
 import numpy as np
 
 from .blocks import copy
-from .jit import allocating_function, kernel
+from .jit import allocating_function
+from .team import shared_kernel
 
 _BLOCK = 16  # columns transposed together: one cache line of float32
 
@@ -28,7 +29,7 @@ def _gate_rows(gate_order, H, col_lo, col_hi):
     return rows
 
 
-@kernel
+@shared_kernel
 def table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot, col_lo, col_hi):
     """Columns col_lo..col_hi of table (V, P) from w_ih (G*H, V); if not ``one_hot``, of table (1,
     P) from the biases alone.
@@ -53,7 +54,7 @@ def table_forward(table, w_ih, b_ih, b_hh, gate_order, one_hot, col_lo, col_hi):
                 to[n] = bias[n] + (w_ih[rows[n], v] if one_hot and rows[n] >= 0 else table.dtype.type(0))
 
 
-@kernel
+@shared_kernel
 def table_backward(dtable, dw_ih, db_ih, db_hh, gate_order, one_hot, col_lo, col_hi):
     """Add columns col_lo..col_hi of the table's gradient dtable (V, P) to dw_ih and the biases."""
     V, P = dtable.shape
@@ -81,7 +82,7 @@ def table_backward(dtable, dw_ih, db_ih, db_hh, gate_order, one_hot, col_lo, col
                         dw_ih[rows[n], v] += row[n]
 
 
-@kernel
+@shared_kernel
 def embedding_forward(x, at, table, ids, row_lo, row_hi):
     """x[t, b, at : at + E] = table[ids[t, b]] for rows row_lo..row_hi; x (T, B, F), table (V, E),
     ids (T, B).
@@ -92,7 +93,7 @@ def embedding_forward(x, at, table, ids, row_lo, row_hi):
             copy(x[t, b], at, table[ids[t, b]], 0, table.shape[1])
 
 
-@kernel
+@shared_kernel
 def embedding_backward(dtable, dx, at, ids, col_lo, col_hi):
     """Add columns col_lo..col_hi of the gradient of the table (V, E) to dtable, from dx (T, B, F).
 

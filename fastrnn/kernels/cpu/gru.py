@@ -18,6 +18,7 @@ import numpy as np
 
 from ..cell_math import gru, simplified_gru
 from .activations import sigmoid, tanh
+from .grid import gate, own
 from .jit import device_function, inline_function
 from .recurrence import register
 
@@ -45,64 +46,57 @@ _forward_unit_simplified, _backward_unit_simplified = map(inline_function, simpl
 
 
 @device_function
-def _forward(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
+def _forward(cell, t, share):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of the share."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
-        for j in range(H):
-            n, r, z, h_j = _forward_unit(a[j], a[H + j], a[2 * H + j], a[3 * H + j], h_prev[j], one)
-            a[j] = n
-            a[H + j] = r
-            a[2 * H + j] = z
-            h[j] = h_j
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_n, a_r, a_z, a_h = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H), gate(a, 3, share, H)
+        h_prev, h = own(cell.h[t, b], share), own(cell.h[t + 1, b], share)
+        for j in range(h.size):
+            a_n[j], a_r[j], a_z[j], h[j] = _forward_unit(a_n[j], a_r[j], a_z[j], a_h[j], h_prev[j], one)
 
 
 @device_function
-def _backward(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = its part that bypasses W_hh."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
-        for j in range(H):
-            d_n, d_r, d_z, d_n_h, d_h = _backward_unit(
-                a[j], a[H + j], a[2 * H + j], a[3 * H + j], h_prev[j], dy_b[j] + dh_b[j], one
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_n, a_r, a_z, a_h = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H), gate(a, 3, share, H)
+        h_prev, dy_b, dh_b = own(cell.h[t, b], share), own(dy[t, b], share), own(dh[b], share)
+        for j in range(dh_b.size):
+            a_n[j], a_r[j], a_z[j], a_h[j], dh_b[j] = _backward_unit(
+                a_n[j], a_r[j], a_z[j], a_h[j], h_prev[j], dy_b[j] + dh_b[j], one
             )
-            a[j] = d_n
-            a[H + j] = d_r
-            a[2 * H + j] = d_z
-            a[3 * H + j] = d_n_h
-            dh_b[j] = d_h
 
 
 @device_function
-def _forward_simplified(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
+def _forward_simplified(cell, t, share):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of the share."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, h_prev, h = cell.gates[t, b], cell.h[t, b], cell.h[t + 1, b]
-        for j in range(H):
-            u, n, h_j = _forward_unit_simplified(a[j], a[H + j], h_prev[j], one)
-            a[j] = u
-            a[H + j] = n
-            h[j] = h_j
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_u, a_n = gate(a, 0, share, H), gate(a, 1, share, H)
+        h_prev, h = own(cell.h[t, b], share), own(cell.h[t + 1, b], share)
+        for j in range(h.size):
+            a_u[j], a_n[j], h[j] = _forward_unit_simplified(a_u[j], a_n[j], h_prev[j], one)
 
 
 @device_function
-def _backward_simplified(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward_simplified(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = its part that bypasses W_hh."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, h_prev, dy_b, dh_b = cell.gates[t, b], cell.h[t, b], dy[t, b], dh[b]
-        for j in range(H):
-            d_u, d_n, d_h = _backward_unit_simplified(a[j], a[H + j], h_prev[j], dy_b[j] + dh_b[j], one)
-            a[j] = d_u
-            a[H + j] = d_n
-            dh_b[j] = d_h
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_u, a_n = gate(a, 0, share, H), gate(a, 1, share, H)
+        h_prev, dy_b, dh_b = own(cell.h[t, b], share), own(dy[t, b], share), own(dh[b], share)
+        for j in range(dh_b.size):
+            a_u[j], a_n[j], dh_b[j] = _backward_unit_simplified(a_u[j], a_n[j], h_prev[j], dy_b[j] + dh_b[j], one)
 
 
 register(GRU, _forward, _backward)

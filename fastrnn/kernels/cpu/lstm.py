@@ -15,6 +15,7 @@ import numpy as np
 
 from ..cell_math import lstm
 from .activations import sigmoid, tanh
+from .grid import gate, own
 from .jit import device_function, inline_function
 from .recurrence import register
 
@@ -31,37 +32,31 @@ _forward_unit, _backward_unit = map(inline_function, lstm(sigmoid, tanh))
 
 
 @device_function
-def _forward(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations) -> gates[t], h[t+1] and c[t+1] of rows row_lo..row_hi."""
+def _forward(cell, t, share):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] and c[t+1] of the share."""
     H = cell.h.shape[2]
-    for b in range(row_lo, row_hi):
-        a, c_prev, c, h = cell.gates[t, b], cell.c[t, b], cell.c[t + 1, b], cell.h[t + 1, b]
-        for j in range(H):
-            i, f, g, o, c_j, h_j = _forward_unit(a[j], a[H + j], a[2 * H + j], a[3 * H + j], c_prev[j])
-            a[j] = i
-            a[H + j] = f
-            a[2 * H + j] = g
-            a[3 * H + j] = o
-            c[j] = c_j
-            h[j] = h_j
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_i, a_f, a_g, a_o = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H), gate(a, 3, share, H)
+        c_prev, c, h = own(cell.c[t, b], share), own(cell.c[t + 1, b], share), own(cell.h[t + 1, b], share)
+        for j in range(h.size):
+            a_i[j], a_f[j], a_g[j], a_o[j], c[j], h[j] = _forward_unit(a_i[j], a_f[j], a_g[j], a_o[j], c_prev[j])
 
 
 @device_function
-def _backward(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh and dc (B, H) -> gates[t] = their gradients; dc of step t - 1; dh = 0."""
     H = cell.h.shape[2]
     one = cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, c_prev, dy_b, dh_b, dc_b = cell.gates[t, b], cell.c[t, b], dy[t, b], dh[b], dc[b]
-        for j in range(H):
-            d_i, d_f, d_g, d_o, d_c = _backward_unit(
-                a[j], a[H + j], a[2 * H + j], a[3 * H + j], c_prev[j], dy_b[j] + dh_b[j], dc_b[j], one
+    for b in range(share.row_lo, share.row_hi):
+        a = cell.gates[t, b]
+        a_i, a_f, a_g, a_o = gate(a, 0, share, H), gate(a, 1, share, H), gate(a, 2, share, H), gate(a, 3, share, H)
+        c_prev, dy_b = own(cell.c[t, b], share), own(dy[t, b], share)
+        dh_b, dc_b = own(dh[b], share), own(dc[b], share)
+        for j in range(dh_b.size):
+            a_i[j], a_f[j], a_g[j], a_o[j], dc_b[j] = _backward_unit(
+                a_i[j], a_f[j], a_g[j], a_o[j], c_prev[j], dy_b[j] + dh_b[j], dc_b[j], one
             )
-            a[j] = d_i
-            a[H + j] = d_f
-            a[2 * H + j] = d_g
-            a[3 * H + j] = d_o
-            dc_b[j] = d_c
             # all of h' passes through W_hh: the matrix product adds its gradient
             dh_b[j] = 0
 

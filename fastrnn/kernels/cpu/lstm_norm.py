@@ -25,8 +25,9 @@ import numpy as np
 from ..cell_math import NORM_EPSILON, UNIT_BLOCK, clamped_lstm, rms_norm, unit_blocks
 from .activations import sigmoid, tanh
 from .block_sums import add_blocks, dot_blocks
-from .jit import device_function, inline_function, kernel
+from .jit import device_function, inline_function
 from .recurrence import register
+from .team import shared_kernel
 
 _GATES = 4
 
@@ -106,29 +107,29 @@ def _finish_row(cell, t, b, z):
 
 
 @device_function
-def _forward(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations, kept) -> inverse_rms[t], h[t+1] and c[t+1] of rows row_lo..row_hi."""
+def _forward(cell, t, share):
+    """gates[t] (pre-activations, kept) -> inverse_rms[t], h[t+1] and c[t+1] of the share."""
     # one row after another in the same working memory, which stays in cache
-    for b in range(row_lo, row_hi):
+    for b in range(share.row_lo, share.row_hi):
         _prepare_row(cell, t, b)
-        _finish_row(cell, t, b, cell.work[row_lo])
+        _finish_row(cell, t, b, cell.work[share.row_lo])
 
 
 @device_function
-def _prepare(cell, t, row_lo, row_hi):
+def _prepare(cell, t, share):
     """The part of `_forward` before threads with other units exchange their sums; returns True, as
     they must.
     """
-    for b in range(row_lo, row_hi):
+    for b in range(share.row_lo, share.row_hi):
         _prepare_row(cell, t, b)
     return True
 
 
 @device_function
-def _finish(cell, t, row_lo, row_hi):
+def _finish(cell, t, share):
     """The part of `_forward` after `_prepare`."""
-    for b in range(row_lo, row_hi):
-        _finish_row(cell, t, b, cell.work[row_lo])
+    for b in range(share.row_lo, share.row_hi):
+        _finish_row(cell, t, b, cell.work[share.row_lo])
 
 
 @device_function
@@ -179,17 +180,17 @@ def _finish_backward_row(cell, t, b, d):
 
 
 @device_function
-def _backward(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh and dc (B, H) -> gates[t] = their gradients; dc of step t - 1; dh = 0.
 
     Adds to ``vector_sums``.
     """
-    for b in range(row_lo, row_hi):
-        _backward_row(cell, t, b, dy, dh, dc, cell.work[row_lo])
-        _finish_backward_row(cell, t, b, cell.work[row_lo])
+    for b in range(share.row_lo, share.row_hi):
+        _backward_row(cell, t, b, dy, dh, dc, cell.work[share.row_lo])
+        _finish_backward_row(cell, t, b, cell.work[share.row_lo])
 
 
-@kernel
+@shared_kernel
 def norm_gradient(dgain, dbias, vector_sums, col_lo, col_hi):
     """Add columns col_lo..col_hi of the gradients of gain and bias, (4H,), from vector_sums (B, 8H)."""
     B, width = vector_sums.shape

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from .amx import TILE, amx_micro_kernel, configure, release
-from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows
+from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, packed_matrix
 from .jit import allocating_function, device_function, kernel, specialize
 from .memory import working_memory
 from .micro_kernel import MR, micro_kernel
@@ -48,6 +48,8 @@ def packed_row(packed, k):
 def multiply(c, a, b, steps, rows, accumulate, memory):
     """C[t, m, :n] = A[t, m, :k] @ B, plus C if ``accumulate``, for ``steps`` x ``rows`` rows.
 
+    Of C only the columns that B names are computed.
+
     Args:
         c: `StepBlock`.
         a: `StepBlock`. If B holds pairs of bfloat16, its rows are packed first.
@@ -67,7 +69,7 @@ def _multiply(c, a, b, steps, rows, accumulate, memory):
     def with_packed_rows(c, a, b, steps, rows, accumulate, memory):
         scratch, pairs = memory
         row = packed_row(b.panels, b.k)
-        packed_b = PackedMatrix(b.panels, units(b.panels, b.k), b.n)
+        packed_b = PackedMatrix(b.panels, units(b.panels, b.k), b.n, b.lo, b.hi, b.period)
         # as many steps at a time as have their packed rows in the L2 cache
         at_once = max(1, _ROWS_BYTES // max(rows * row * pairs.itemsize, 1))
         for t0 in range(0, steps, at_once):
@@ -97,8 +99,8 @@ def multiply_units(c, a, b, steps, rows, accumulate, scratch):
     """
     lanes = lanes_of(b.panels)
     blocks = (rows + MR - 1) // MR
-    column = 0
-    while column < b.n:
+    for number in range(panels_in(b, VECTORS * lanes)):
+        column = panel_column(b, VECTORS * lanes, number)
         vectors = panel_vectors(b.n, column, lanes)
         width = vectors * lanes
         filled = min(width, b.n - column)
@@ -121,7 +123,19 @@ def multiply_units(c, a, b, steps, rows, accumulate, scratch):
                     micro_kernel(height, a_block, 1, panel, wide, b.k, accumulate)
                     copy_rows(c_block, wide, height, filled)
                 m += height
-        column += width
+
+
+@device_function
+def panels_in(b, width):
+    """Micro-panels, ``width`` columns wide, of the columns that are to be computed."""
+    return (b.hi - b.lo + width - 1) // width * (b.n // b.period)
+
+
+@device_function
+def panel_column(b, width, number):
+    """First column of one of `panels_in`."""
+    each = (b.hi - b.lo + width - 1) // width
+    return number // each * b.period + b.lo + number % each * width
 
 
 @device_function
@@ -138,9 +152,9 @@ def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
     blocks = (rows + 2 * TILE - 1) // (2 * TILE)
     configured = 0  # height of the blocks that the tiles are configured for
     upper = 0
-    panels = (b.n + VECTORS * TILE - 1) // (VECTORS * TILE)
+    panels = panels_in(b, VECTORS * TILE)
     for n in range(panels):
-        column = (panels - 1 - n if backwards else n) * VECTORS * TILE
+        column = panel_column(b, VECTORS * TILE, panels - 1 - n if backwards else n)
         vectors = panel_vectors(b.n, column, TILE)
         width = vectors * TILE
         filled = min(width, b.n - column)
@@ -192,7 +206,7 @@ def multiply_repeatedly(packed, rows, k, n, repeats):
     """
     a = StepBlock(np.zeros(rows * k, packed.dtype), INDEX_ZERO, INDEX_ZERO, k)
     c = StepBlock(np.zeros(rows * n, packed.dtype), INDEX_ZERO, INDEX_ZERO, n)
-    b = PackedMatrix(packed, k, n)
+    b = packed_matrix(packed, k, n)
     scratch = working_memory(SCRATCH_SIZE, packed)
     for _ in range(repeats):
         multiply_units(c, a, b, 1, rows, 0, scratch)

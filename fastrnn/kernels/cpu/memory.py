@@ -8,12 +8,14 @@ counterpart is `fastrnn.kernels.cuda.memory`.
 import contextlib
 import mmap
 import sys
+import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .jit import allocating_function
+from .team import shared_kernel
 
 _LINE = 64
 _HUGE = 1 << 21  # bytes of a huge page of Linux, on x86-64 and most of Arm
@@ -63,6 +65,15 @@ def copy_state(to: Array, n: int, values: Array, m: int, lo: int, hi: int) -> No
 
 def clear(array: Array, lo: int, hi: int) -> None:
     """array[lo:hi] = 0."""
+    if array.ndim == 1:
+        _clear(array, lo, hi)
+    else:
+        array[lo:hi] = 0
+
+
+@shared_kernel
+def _clear(array: Any, lo: Any, hi: Any) -> None:
+    """array[lo:hi] = 0, of one dimension."""
     array[lo:hi] = 0
 
 
@@ -83,6 +94,25 @@ def to_host(array: Array) -> Array:
 
 def synchronize() -> None:
     """Wait until all work started on the device is done; on the CPU nothing to do."""
+
+
+class _Shared(threading.local):
+    """Arrays of `shared_memory`; other Python threads have their own."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[tuple[str, Any], Array] = {}
+
+
+_shared = _Shared()
+
+
+def shared_memory(name: str, shape: tuple[int, int], dtype: npt.DTypeLike) -> Array:
+    """An array that the threads of a kernel share: the same one for the same name, until another shape is needed."""
+    key = name, np.dtype(dtype)
+    array = _shared.arrays.get(key)
+    if array is None or array.shape != shape:
+        array = _shared.arrays[key] = zeros(shape, dtype)
+    return array
 
 
 @allocating_function

@@ -12,12 +12,12 @@ import math
 
 import numpy as np
 
-from .jit import kernel
+from .team import shared_kernel
 
 BLOCK = 4096  # elements per partial sum; fixes the order of summation for any number of threads
 
 
-@kernel
+@shared_kernel
 def sums_of_squares(g, sums, block_lo, block_hi):
     """Blocks block_lo..block_hi of sums (blocks,) float64: the sum of squares of each block of g
     (N,).
@@ -32,7 +32,7 @@ def sums_of_squares(g, sums, block_lo, block_hi):
         sums[n] = total
 
 
-@kernel
+@shared_kernel
 def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     """Adam (Kingma and Ba 2015) with decoupled weight decay; `AdamWSettings`, epsilon 1e-8."""
     m, v = moments
@@ -59,7 +59,7 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
             p_n[i] -= rate * decay_n[i] * p_n[i] + step * m_n[i] / (np.sqrt(v_n[i]) * root + epsilon)
 
 
-@kernel
+@shared_kernel
 def sgd(p, g, moments, decay, settings, block_lo, block_hi):
     """p -= lr * g; `PlainSettings`, no moments."""
     s = p.dtype.type(settings.scale)
@@ -68,7 +68,7 @@ def sgd(p, g, moments, decay, settings, block_lo, block_hi):
         p[i] -= rate * (decay[i] * p[i] + s * g[i])
 
 
-@kernel
+@shared_kernel
 def momentum(p, g, moments, decay, settings, block_lo, block_hi):
     """m = decay_rate*m + g; p -= lr * m (Polyak 1964, in the form of torch.optim.SGD);
     `DecayingSettings`.
@@ -83,7 +83,7 @@ def momentum(p, g, moments, decay, settings, block_lo, block_hi):
         p[i] -= rate * (decay[i] * p[i] + velocity)
 
 
-@kernel
+@shared_kernel
 def rmsprop(p, g, moments, decay, settings, block_lo, block_hi):
     """v = decay_rate*v + (1-decay_rate)*g^2; p -= lr * g / (sqrt(v) + 1e-8) (Tieleman and Hinton
     2012); `DecayingSettings`.
@@ -101,7 +101,7 @@ def rmsprop(p, g, moments, decay, settings, block_lo, block_hi):
         p[i] -= rate * (decay[i] * p[i] + gradient / (np.sqrt(second) + epsilon))
 
 
-@kernel
+@shared_kernel
 def adagrad(p, g, moments, decay, settings, block_lo, block_hi):
     """v += g^2; p -= lr * g / (sqrt(v) + 1e-10) (Duchi et al. 2011); `PlainSettings`."""
     v = moments[0]

@@ -14,10 +14,11 @@ Gradients are multiplied by ``scale``. A target of -1 (class) or NaN (number, bi
 import math
 
 from .activations import exp, sigmoid
-from .blocks import PackedMatrix, StepBlock, copy, flat
-from .jit import device_function, kernel
+from .blocks import StepBlock, copy, flat, packed_matrix
+from .jit import device_function
 from .matmul import multiply, product_memory
 from .recurrence import STEPS
+from .team import cooperative_kernel, part_of, shared_kernel, threads_of
 
 
 @device_function
@@ -48,7 +49,7 @@ def softmax_cross_entropy(z, target, scale):
     return loss
 
 
-@kernel
+@shared_kernel
 def output_forward(y, w, bias, logits, row_lo, row_hi):
     """logits (T, B, V) of rows row_lo..row_hi from y (T, B, H), packed w (H, V) and bias (V,)."""
     output(y, w, bias, logits, row_lo, row_hi, product_memory(y, w, y.shape[2], y.shape[0] * (row_hi - row_lo)))
@@ -67,14 +68,21 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
     # logits[:, rows] += y[:, rows] W
     from_y = StepBlock(flat(y), row_lo * H, B * H, H)
     to_z = StepBlock(z, row_lo * V, B * V, V)
-    multiply(to_z, from_y, PackedMatrix(w, H, V), T, row_hi - row_lo, 1, memory)
+    multiply(to_z, from_y, packed_matrix(w, H, V), T, row_hi - row_lo, 1, memory)
 
 
-@kernel
-def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
+def _plan_loss(team, layer, y, targets, logits, dy, row_lo, row_hi):
+    """Whether threads divide the time steps, not the rows: then they multiply enough rows to fill a tile."""
+    return y.shape[0] >= threads_of(team)
+
+
+@cooperative_kernel(plan=_plan_loss)
+def output_loss(thread, by_steps, layer, y, targets, logits, dy, row_lo, row_hi):
     """Compute the softmax cross-entropy of rows row_lo..row_hi, and its gradients.
 
     Args:
+        thread: The `Thread` that computes a part of it.
+        by_steps: Whether threads divide the time steps, else the rows. The positions are independent.
         layer: `OutputLayer`.
         y: (T, B, H), its input.
         targets: `Targets`, with the losses to compute.
@@ -83,21 +91,25 @@ def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
         row_lo: First row.
         row_hi: End of the rows.
     """
+    steps = part_of(thread, 0, y.shape[0]) if by_steps else (0, y.shape[0])
+    rows = (row_lo, row_hi) if by_steps else part_of(thread, row_lo, row_hi)
     # the longer of the two products' rows: H forward, V backward
-    memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (row_hi - row_lo))
-    _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory)
+    memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (rows[1] - rows[0]))
+    _output_loss(layer, y, targets, logits, dy, steps, rows, memory)
 
 
 @device_function
-def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
+def _output_loss(layer, y, targets, logits, dy, steps_part, rows, memory):
     """`output_loss`, STEPS time steps at a time, so that logits and weights stay in cache between
     forward and backward.
     """
-    T, B, V = logits.shape
+    B, V = logits.shape[1:]
     H = y.shape[2]
     y_flat, z, dy_flat = flat(y), flat(logits), flat(dy)
-    for t0 in range(0, T, STEPS):
-        steps = min(STEPS, T - t0)
+    first, end = steps_part
+    row_lo, row_hi = rows
+    for t0 in range(first, end, STEPS):
+        steps = min(STEPS, end - t0)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
                 copy(z, (t * B + b) * V, layer.bias, 0, V)
@@ -105,7 +117,7 @@ def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
         at = t0 * B + row_lo
         from_y = StepBlock(y_flat, at * H, B * H, H)
         to_z = StepBlock(z, at * V, B * V, V)
-        multiply(to_z, from_y, PackedMatrix(layer.w, H, V), steps, row_hi - row_lo, 1, memory)
+        multiply(to_z, from_y, packed_matrix(layer.w, H, V), steps, row_hi - row_lo, 1, memory)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
                 targets.losses[t, b] = softmax_cross_entropy(logits[t, b], targets.targets[t, b], targets.scale)
@@ -113,10 +125,10 @@ def _output_loss(layer, y, targets, logits, dy, row_lo, row_hi, memory):
             # dy[t0:t1, rows] = dlogits[t0:t1, rows] W^T
             to_dy = StepBlock(dy_flat, at * H, B * H, H)
             from_z = StepBlock(z, at * V, B * V, V)
-            multiply(to_dy, from_z, PackedMatrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
+            multiply(to_dy, from_z, packed_matrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
 
 
-@kernel
+@shared_kernel
 def linear_backward(dz, w, dx, row_lo, row_hi):
     """dx (T, B, F) of rows row_lo..row_hi from dz (T, B, K) and w (K, F), the packed transpose of
     the forward weight:  dx = W^T dz.
@@ -127,10 +139,10 @@ def linear_backward(dz, w, dx, row_lo, row_hi):
     # dx[:, rows] = dz[:, rows] W
     from_dz = StepBlock(flat(dz), row_lo * K, B * K, K)
     to_dx = StepBlock(flat(dx), row_lo * F, B * F, F)
-    multiply(to_dx, from_dz, PackedMatrix(w, K, F), T, row_hi - row_lo, 0, memory)
+    multiply(to_dx, from_dz, packed_matrix(w, K, F), T, row_hi - row_lo, 0, memory)
 
 
-@kernel
+@shared_kernel
 def bias_backward(db, dlogits, col_lo, col_hi):
     """Add columns col_lo..col_hi of the sum of dlogits (K, V) over K to db (V,)."""
     # threads share columns, so each sum runs over k in order for any number of threads
@@ -139,7 +151,7 @@ def bias_backward(db, dlogits, col_lo, col_hi):
             db[v] += dlogits[k, v]
 
 
-@kernel
+@shared_kernel
 def squared_error(z, y, scale, losses, row_lo, row_hi):
     """Replace z (T, B, K) by its gradient, times ``scale``; losses (T, B) = sums over K for targets
     y (T, B, K).
@@ -157,7 +169,7 @@ def squared_error(z, y, scale, losses, row_lo, row_hi):
             losses[t, b] = total
 
 
-@kernel
+@shared_kernel
 def binary_cross_entropy(z, y, scale, losses, row_lo, row_hi):
     """Replace logits z (T, B, K) by their gradient, times ``scale``; losses (T, B) = sums over K
     for bits y (T, B, K).
@@ -179,7 +191,7 @@ def binary_cross_entropy(z, y, scale, losses, row_lo, row_hi):
             losses[t, b] = total
 
 
-@kernel
+@shared_kernel
 def log_softmax(z, row_lo, row_hi):
     """Replace logits z (T, B, K) by log-probabilities."""
     T, _, K = z.shape
@@ -198,7 +210,7 @@ def log_softmax(z, row_lo, row_hi):
                 row[k] -= subtracted
 
 
-@kernel
+@shared_kernel
 def probabilities(z, row_lo, row_hi):
     """Replace logits z (T, B, K) by sigmoid(z)."""
     for t in range(z.shape[0]):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import device_function, kernel, specialize
+from .jit import device_function, specialize
 from .packed_formats import (
     PAIRS,
     as_element,
@@ -29,6 +29,7 @@ from .packed_formats import (
     to_pair,
 )
 from .target import TARGET
+from .team import shared_kernel
 from .transpose import SIDE, transpose
 
 VECTORS = TARGET.vectors  # NR in vectors
@@ -229,7 +230,7 @@ def _pack_row(packed, at, source, from_at, k):
     return on_tiles if TARGET.amx else one_by_one
 
 
-@kernel
+@shared_kernel
 def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
     """Fill micro-panels start..stop of ``packed`` from a (R, C) matrix whose rows form gate blocks
     of ``gate_rows`` rows.
@@ -282,14 +283,14 @@ def pack(matrix, gate_order, gate_rows, transposed, packed, start, stop):
 
 
 @device_function
-def pack_rows(packed, source, columns, k0, depth):
-    """Pack rows k0 .. k0 + depth of a flat (K, columns) array into micro-panels ``depth`` deep, as
-    `pack` does.
+def pack_rows(packed, source, columns, k0, depth, start, stop):
+    """Pack rows k0 .. k0 + depth of a flat (K, columns) array into micro-panels start..stop, ``depth``
+    deep, as `pack` does.
     """
     lanes = lanes_of(packed)
     step = k_per_element(packed)
-    column = 0
-    while column < columns:
+    column, end = start * lanes * VECTORS, min(stop * lanes * VECTORS, columns)
+    while column < end:
         width = panel_vectors(columns, column, lanes) * lanes
         filled = min(width, columns - column)
         at = units(packed, depth) * column

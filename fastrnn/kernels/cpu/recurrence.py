@@ -1,16 +1,15 @@
-"""A recurrent layer through a window of T time steps, forward and backward, for a range of batch
-rows.
+"""A recurrent layer through a window of T time steps, forward and backward.
 
-Rows are independent, so each thread takes its own rows through all T steps without a barrier: the
-recurrent product, then the cell while its gates are in cache. The product with the layer's input
-has no such dependence; it is computed for STEPS steps at a time, so that its weights stay in cache
-too.
+Threads divide the batch rows and the units (`grid`). Each takes its share through all T steps: the
+recurrent product, then the cell while its gates are in cache. Threads that share rows meet once a
+step. The product with the layer's input depends on no earlier step; it is computed for STEPS steps
+at a time, so that its weights stay in cache too.
 
-A cell is a NamedTuple of the arrays of one layer and window, and two functions on a range of batch
-rows of one step:
+A cell is a NamedTuple of the arrays of one layer and window, and two functions on a share of the
+rows and units of one step:
 
-    step_forward(cell, t, row_lo, row_hi)                  gates[t] -> gates[t], h[t+1] (and c[t+1])
-    step_backward(cell, t, row_lo, row_hi, dy, dh, dc)     dy[t], dh, dc -> gates[t], dh, dc
+    step_forward(cell, t, share)                  gates[t] -> gates[t], h[t+1] (and c[t+1])
+    step_backward(cell, t, share, dy, dh, dc)     dy[t], dh, dc -> gates[t], dh, dc
 
 ``step_forward`` reads the pre-activations W_ih x + W_hh h' + biases from ``cell.gates[t]`` and
 replaces them by the values that are saved for backward. ``step_backward`` replaces these by the
@@ -28,20 +27,23 @@ which needs W_hn h' separately:
 from collections.abc import Callable
 from typing import Any
 
-from .blocks import PackedMatrix, StepBlock, copy, flat
-from .jit import device_function, kernel, specialize
+from .blocks import INDEX_ZERO, PackedMatrix, StepBlock, flat
+from .grid import gate, make_share, own, plan_unit_parts
+from .jit import device_function, inline_function, specialize
 from .matmul import multiply, product_memory
+from .packing import VECTORS, lanes_of
+from .team import cooperative_kernel, meet
 
 
-def step_forward(cell, t, row_lo, row_hi):
-    """Rows row_lo..row_hi of step t forward; dispatched on the type of ``cell`` at compile time."""
+def step_forward(cell, t, share):
+    """A share of step t forward; dispatched on the type of ``cell`` at compile time."""
 
 
-def step_backward(cell, t, row_lo, row_hi, dy, dh, dc):
-    """Rows row_lo..row_hi of step t backward; dispatched on the type of ``cell`` at compile time."""
+def step_backward(cell, t, share, dy, dh, dc):
+    """A share of step t backward; dispatched on the type of ``cell`` at compile time."""
 
 
-def step_prepare(cell, t, row_lo, row_hi):
+def step_prepare(cell, t, share):
     """Where threads divide the units: sums over this thread's units that all of them need.
 
     Returns whether the cell has such sums. If so, all threads must wait for each other before
@@ -49,14 +51,17 @@ def step_prepare(cell, t, row_lo, row_hi):
     """
 
 
-def step_finish(cell, t, row_lo, row_hi):
+def step_finish(cell, t, share):
     """Where threads divide the units: `step_forward` after `step_prepare`."""
 
 
 @device_function
-def _prepare_nothing(cell, t, row_lo, row_hi):
+def _prepare_nothing(cell, t, share):
     """`step_prepare` of a cell whose units do not depend on each other within a step."""
     return False
+
+
+_UNDIVIDED: set[type] = set()  # cells whose units depend on each other within a step
 
 
 def register(
@@ -69,55 +74,104 @@ def register(
     """Register these compiled functions as the steps of this cell.
 
     ``prepare`` and ``finish`` are the two parts of ``forward``, for a cell whose units depend on
-    each other.
+    each other. Threads do not divide the units of such a layer in training.
     """
-    finish = finish or forward
+    if finish is None:
+        finish = forward
+    else:
+        _UNDIVIDED.add(cell_class)
 
     def matches(cell: Any) -> bool:
         return getattr(cell, "instance_class", None) is cell_class
 
     @specialize(step_forward)
-    def _forward(cell, t, row_lo, row_hi):
+    def _forward(cell, t, share):
         if not matches(cell):
             return None
-        return lambda cell, t, row_lo, row_hi: forward(cell, t, row_lo, row_hi)
+        return lambda cell, t, share: forward(cell, t, share)
 
     @specialize(step_prepare)
-    def _prepare(cell, t, row_lo, row_hi):
+    def _prepare(cell, t, share):
         if not matches(cell):
             return None
-        return lambda cell, t, row_lo, row_hi: prepare(cell, t, row_lo, row_hi)
+        return lambda cell, t, share: prepare(cell, t, share)
 
     @specialize(step_finish)
-    def _finish(cell, t, row_lo, row_hi):
+    def _finish(cell, t, share):
         if not matches(cell):
             return None
-        return lambda cell, t, row_lo, row_hi: finish(cell, t, row_lo, row_hi)
+        return lambda cell, t, share: finish(cell, t, share)
 
     @specialize(step_backward)
-    def _backward(cell, t, row_lo, row_hi, dy, dh, dc):
+    def _backward(cell, t, share, dy, dh, dc):
         if not matches(cell):
             return None
-        return lambda cell, t, row_lo, row_hi, dy, dh, dc: backward(cell, t, row_lo, row_hi, dy, dh, dc)
+        return lambda cell, t, share, dy, dh, dc: backward(cell, t, share, dy, dh, dc)
 
 
 STEPS = 8  # time steps per input product
 
 
 @device_function
-def _reset_state(cell, starts, t, row_lo, row_hi):
-    """Zero the state before step t in rows that start a new sequence there."""
-    for b in range(row_lo, row_hi):
+def _clear_share(row, share):
+    """Zero the share's units in a row of H numbers, or in none: only some cells have a cell state."""
+    if row.size:
+        to = own(row, share)
+        for j in range(to.size):
+            to[j] = 0
+
+
+@device_function
+def _reset_state(cell, starts, t, share):
+    """Zero the share's state before step t in rows that start a new sequence there."""
+    for b in range(share.row_lo, share.row_hi):
         if starts[t, b]:
-            cell.h[t, b] = 0
-            cell.c[t, b] = 0
+            _clear_share(cell.h[t, b], share)
+            _clear_share(cell.c[t, b], share)
 
 
-@kernel
-def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
+@inline_function
+def _columns(share, weights, k, n, H):
+    """Packed ``weights`` (k, n), of which the share needs the columns of its units in each gate."""
+    whole = share.members == 1
+    lo, hi = (INDEX_ZERO, n) if whole else (share.unit_lo, share.unit_hi)
+    return PackedMatrix(weights, k, n, lo, hi, n if whole else H)
+
+
+@inline_function
+def _input_columns(share, weights, k, n):
+    """Packed ``weights`` (k, n), of which the threads that share rows divide the columns evenly."""
+    width = VECTORS * lanes_of(weights)
+    panels = (n + width - 1) // width
+    member = share.thread.number - share.first
+    lo, hi = panels * member // share.members * width, min(panels * (member + 1) // share.members * width, n)
+    return PackedMatrix(weights, k, n, lo, hi, n)
+
+
+def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):
+    """Unit parts of `layer_forward`."""
+    return _plan(team, cell, weights, row_hi - row_lo)
+
+
+def _plan_backward(team, cell, weights, gradients, dx, starts, row_lo, row_hi):
+    """Unit parts of `layer_backward`."""
+    return _plan(team, cell, weights, row_hi - row_lo)
+
+
+def _plan(team, cell, weights, rows):
+    H = cell.h.shape[2]
+    if type(cell) in _UNDIVIDED:
+        return 1
+    return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype)
+
+
+@cooperative_kernel(plan=_plan_forward)
+def layer_forward(thread, unit_parts, cell, inputs, weights, starts, y, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
 
     Args:
+        thread: The `Thread` that computes a part of it.
+        unit_parts: Threads that share the units of a row group.
         cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
         inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
         weights: `LayerWeights`.
@@ -128,49 +182,64 @@ def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
         row_hi: End of the rows.
     """
     H, F = cell.h.shape[2], inputs.x.shape[2]
-    memory = product_memory(cell.h, weights.w_h, max(H, F), STEPS * (row_hi - row_lo))
-    _layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi, memory)
+    share = make_share(thread, unit_parts, row_lo, row_hi, H, weights.w_h)
+    if share.row_lo < share.row_hi:
+        rows = STEPS * (share.row_hi - share.row_lo)
+        _layer_forward(cell, inputs, weights, starts, y, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
 
 
 @device_function
-def _layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi, memory):
+def _layer_forward(cell, inputs, weights, starts, y, share, memory):
     """`layer_forward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], inputs.x.shape[2]
     gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(inputs.x)
     gate_width = weights.gate_width
-    rows = row_hi - row_lo
+    row_lo, rows = share.row_lo, share.row_hi - share.row_lo
+    if starts.size and T:
+        _reset_state(cell, starts, 0, share)
+        meet(share.thread, share.first, share.members)
 
     for t0 in range(0, T, STEPS):
         t1 = min(t0 + STEPS, T)
         # gates[t0:t1, rows] = table rows
         for t in range(t0, t1):
-            for b in range(row_lo, row_hi):
+            for b in range(row_lo, share.row_hi):
                 a, row = cell.gates[t, b], inputs.table[inputs.ids[t, b]]
-                for j in range(P):
-                    a[j] = row[j]
+                for block in range(P // H):
+                    to, source = gate(a, block, share, H), gate(row, block, share, H)
+                    for j in range(to.size):
+                        to[j] = source[j]
         if F:
             # gates[t0:t1, rows, :G*H] += x[t0:t1, rows] W_x
             from_x = StepBlock(x_flat, (t0 * B + row_lo) * F, B * F, F)
             to_gates = StepBlock(gates, (t0 * B + row_lo) * P, B * P, P)
-            multiply(to_gates, from_x, PackedMatrix(weights.w_x, F, gate_width), t1 - t0, rows, 1, memory)
+            w_x = _columns(share, weights.w_x, F, gate_width, H)
+            multiply(to_gates, from_x, w_x, t1 - t0, rows, 1, memory)
         for t in range(t0, t1):
-            if starts.size:
-                _reset_state(cell, starts, t, row_lo, row_hi)
             # gates[t, rows, -G*H:] += h[t, rows] W_h; h[t] is the state before step t
             from_h = StepBlock(h, (t * B + row_lo) * H, B * H, H)
             to_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
-            multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, gate_width), 1, rows, 1, memory)
-            step_forward(cell, t, row_lo, row_hi)
+            multiply(to_gates, from_h, _columns(share, weights.w_h, H, gate_width, H), 1, rows, 1, memory)
+            step_forward(cell, t, share)
             if starts.size:
-                copy(flat(y), (t * B + row_lo) * H, h, ((t + 1) * B + row_lo) * H, rows * H)
+                for b in range(row_lo, share.row_hi):
+                    to, source = own(y[t, b], share), own(cell.h[t + 1, b], share)
+                    for j in range(to.size):
+                        to[j] = source[j]
+                if t + 1 < T:
+                    _reset_state(cell, starts, t + 1, share)
+            # the next step needs the outputs of all units
+            meet(share.thread, share.first, share.members)
 
 
-@kernel
-def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
+@cooperative_kernel(plan=_plan_backward)
+def layer_backward(thread, unit_parts, cell, weights, gradients, dx, starts, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps backward.
 
     Args:
+        thread: The `Thread` that computes a part of it.
+        unit_parts: Threads that share the units of a row group.
         cell: The layer's arrays after `layer_forward`. The gradients of the pre-activations replace
             ``gates``.
         weights: `LayerWeights`, transposed.
@@ -180,36 +249,43 @@ def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
         row_lo: First row.
         row_hi: End of the rows.
     """
-    memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, STEPS * (row_hi - row_lo))
-    _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory)
+    H = cell.h.shape[2]
+    share = make_share(thread, unit_parts, row_lo, row_hi, H, weights.w_h)
+    if share.row_lo < share.row_hi:
+        rows = STEPS * (share.row_hi - share.row_lo)
+        memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, rows)
+        _layer_backward(cell, weights, gradients, dx, starts, share, memory)
 
 
 @device_function
-def _layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi, memory):
+def _layer_backward(cell, weights, gradients, dx, starts, share, memory):
     """`layer_backward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], dx.shape[2]
     dy, dh, dc = gradients
     gates, dh_flat, dx_flat = flat(cell.gates), flat(dh), flat(dx)
     gate_width = weights.gate_width
-    rows = row_hi - row_lo
+    row_lo, rows = share.row_lo, share.row_hi - share.row_lo
 
     for t1 in range(T, 0, -STEPS):
         t0 = max(t1 - STEPS, 0)
         for t in range(t1 - 1, t0 - 1, -1):
-            step_backward(cell, t, row_lo, row_hi, dy, dh, dc)
+            step_backward(cell, t, share, dy, dh, dc)
+            # the product needs the gradients of all gates
+            meet(share.thread, share.first, share.members)
             # dh[rows] += dgates[t, rows, -G*H:] W_h^T
             from_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             to_dh = StepBlock(dh_flat, row_lo * H, B * H, H)
-            multiply(to_dh, from_gates, PackedMatrix(weights.w_h, gate_width, H), 1, rows, 1, memory)
+            multiply(to_dh, from_gates, _columns(share, weights.w_h, gate_width, H, H), 1, rows, 1, memory)
             if starts.size:
                 # no gradient crosses the start of a sequence
-                for b in range(row_lo, row_hi):
+                for b in range(row_lo, share.row_hi):
                     if starts[t, b]:
-                        dh[b] = 0
-                        dc[b] = 0
+                        _clear_share(dh[b], share)
+                        _clear_share(dc[b], share)
         if F:
             # dx[t0:t1, rows] = dgates[t0:t1, rows, :G*H] W_x^T
             from_gates = StepBlock(gates, (t0 * B + row_lo) * P, B * P, P)
             to_dx = StepBlock(dx_flat, (t0 * B + row_lo) * F, B * F, F)
-            multiply(to_dx, from_gates, PackedMatrix(weights.w_x, gate_width, F), t1 - t0, rows, 0, memory)
+            w_x = _input_columns(share, weights.w_x, gate_width, F)
+            multiply(to_dx, from_gates, w_x, t1 - t0, rows, 0, memory)

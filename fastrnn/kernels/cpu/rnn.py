@@ -12,6 +12,7 @@ import numpy as np
 
 from ..cell_math import relu_rnn, tanh_rnn
 from .activations import sigmoid, tanh
+from .grid import own
 from .jit import device_function, inline_function
 from .recurrence import register
 
@@ -41,11 +42,11 @@ _forward_unit_relu, _backward_unit_relu = map(inline_function, relu_rnn(sigmoid,
 
 
 @device_function
-def _forward_tanh(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
+def _forward_tanh(cell, t, share):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of the share."""
     zero = cell.h.dtype.type(0)
-    for b in range(row_lo, row_hi):
-        a, h = cell.gates[t, b], cell.h[t + 1, b]
+    for b in range(share.row_lo, share.row_hi):
+        a, h = own(cell.gates[t, b], share), own(cell.h[t + 1, b], share)
         for j in range(h.size):
             y = _forward_unit_tanh(a[j], zero)
             a[j] = y
@@ -53,11 +54,11 @@ def _forward_tanh(cell, t, row_lo, row_hi):
 
 
 @device_function
-def _backward_tanh(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward_tanh(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = 0."""
     zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
+    for b in range(share.row_lo, share.row_hi):
+        a, dy_b, dh_b = own(cell.gates[t, b], share), own(dy[t, b], share), own(dh[b], share)
         for j in range(dh_b.size):
             a[j] = _backward_unit_tanh(a[j], dy_b[j] + dh_b[j], zero, one)
             # all of h' passes through W_hh: the matrix product adds its gradient
@@ -65,11 +66,11 @@ def _backward_tanh(cell, t, row_lo, row_hi, dy, dh, dc):
 
 
 @device_function
-def _forward_relu(cell, t, row_lo, row_hi):
-    """gates[t] (pre-activations) -> gates[t], h[t+1] of rows row_lo..row_hi."""
+def _forward_relu(cell, t, share):
+    """gates[t] (pre-activations) -> gates[t], h[t+1] of the share."""
     zero = cell.h.dtype.type(0)
-    for b in range(row_lo, row_hi):
-        a, h = cell.gates[t, b], cell.h[t + 1, b]
+    for b in range(share.row_lo, share.row_hi):
+        a, h = own(cell.gates[t, b], share), own(cell.h[t + 1, b], share)
         for j in range(h.size):
             y = _forward_unit_relu(a[j], zero)
             a[j] = y
@@ -77,13 +78,14 @@ def _forward_relu(cell, t, row_lo, row_hi):
 
 
 @device_function
-def _backward_relu(cell, t, row_lo, row_hi, dy, dh, dc):
+def _backward_relu(cell, t, share, dy, dh, dc):
     """dy (T, B, H), dh (B, H) -> gates[t] = their gradients; dh = 0."""
     zero, one = cell.h.dtype.type(0), cell.h.dtype.type(1)
-    for b in range(row_lo, row_hi):
-        a, dy_b, dh_b = cell.gates[t, b], dy[t, b], dh[b]
+    for b in range(share.row_lo, share.row_hi):
+        a, dy_b, dh_b = own(cell.gates[t, b], share), own(dy[t, b], share), own(dh[b], share)
         for j in range(dh_b.size):
             a[j] = _backward_unit_relu(a[j], dy_b[j] + dh_b[j], zero, one)
+            # all of h' passes through W_hh: the matrix product adds its gradient
             dh_b[j] = 0
 
 

@@ -12,7 +12,8 @@ it is its own inverse. Rows are right-aligned: a row of length n occupies steps 
 import numpy as np
 
 from .blocks import copy
-from .jit import device_function, kernel
+from .jit import device_function
+from .team import shared_kernel
 
 
 @device_function
@@ -24,7 +25,7 @@ def _hash(n, key):
     return x ^ (x >> np.uint32(16))
 
 
-@kernel
+@shared_kernel
 def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
     """Rows row_lo..row_hi of out (T, B, H) = dropout of x; out may be x.
 
@@ -46,7 +47,7 @@ def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
                 to[j] = row[j] * factor if kept else zero
 
 
-@kernel
+@shared_kernel
 def gather(out, x, reversal, row_lo, row_hi):
     """out[t, b] = x[reversal[t, b], b]; both (T, B, F)."""
     T, _, F = x.shape
@@ -55,7 +56,7 @@ def gather(out, x, reversal, row_lo, row_hi):
             copy(out[t, b], 0, x[reversal[t, b], b], 0, F)
 
 
-@kernel
+@shared_kernel
 def gather_add(out, x, reversal, row_lo, row_hi):
     """out[t, b] += x[reversal[t, b], b]; both (T, B, F)."""
     for t in range(x.shape[0]):
@@ -65,7 +66,7 @@ def gather_add(out, x, reversal, row_lo, row_hi):
                 to[j] += row[j]
 
 
-@kernel
+@shared_kernel
 def join(y, forward, backward, reversal, row_lo, row_hi):
     """y (T, B, 2H): ``forward`` (T, B, H) beside ``backward`` (T, B, H), which ran over the
     reversed sequence.
@@ -77,7 +78,7 @@ def join(y, forward, backward, reversal, row_lo, row_hi):
             copy(y[t, b], H, backward[reversal[t, b], b], 0, H)
 
 
-@kernel
+@shared_kernel
 def split(dforward, dbackward, dy, reversal, row_lo, row_hi):
     """Gradients of `join`'s inputs from dy (T, B, 2H)."""
     T, _, H = dforward.shape
@@ -88,7 +89,7 @@ def split(dforward, dbackward, dy, reversal, row_lo, row_hi):
             copy(dbackward[t, b], 0, dy[reversal[t, b], b], H, H)
 
 
-@kernel
+@shared_kernel
 def pool_sequence(out, y, lengths, half, row_lo, row_hi):
     """out (1, B, W or 2W) from y (T, B, W): the last output of each direction; with 2W columns also
     the mean over steps.
@@ -111,7 +112,7 @@ def pool_sequence(out, y, lengths, half, row_lo, row_hi):
                     to[W + j] += row[j] * part
 
 
-@kernel
+@shared_kernel
 def pool_backward(dy, dout, lengths, half, row_lo, row_hi):
     """dy (T, B, W) of `pool_sequence` from dout (1, B, W or 2W); 0 in the padding."""
     T, _, W = dy.shape

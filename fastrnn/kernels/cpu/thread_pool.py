@@ -1,14 +1,21 @@
-"""Thread pool for kernels, which release the GIL: each thread works on one contiguous share of rows
-or columns.
+"""The threads that compute for one model.
+
+`Pool.together` runs Python code once, and every kernel that it calls in all threads (`fastrnn.kernels.cpu.team`).
+`Pool.each` runs Python code in every thread, for a kernel that takes long and divides its work in another way.
 """
 
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from .cpu_count import count_usable_cpus
+from .cpu_count import count_usable_cpus, l2_bytes
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -23,27 +30,58 @@ class Part:
         return size * self.number // self.of, size * (self.number + 1) // self.of
 
 
-class Pool:
-    """The calling thread and ``threads`` - 1 workers; default: `default_threads`."""
+WHOLE = Part(0, 1)
 
-    def __init__(self, threads: int | None = None) -> None:
+
+class Pool:
+    """The calling thread and ``threads`` - 1 others; default: `default_threads`.
+
+    ``unit_parts``: threads that share the units of a layer, for tests; 0: chosen by the sizes of the layer.
+    """
+
+    def __init__(self, threads: int | None = None, unit_parts: int = 0) -> None:
         self.threads = threads or default_threads()
-        self.start()
+        self.unit_parts = unit_parts
+        self._reset()
         _pools.add(self)
 
-    def start(self) -> None:
-        """Create the workers; also in a child process after fork, where threads do not survive."""
-        self._workers = ThreadPoolExecutor(self.threads - 1, "fastrnn") if self.threads > 1 else None
+    def _reset(self) -> None:
+        """Forget the threads; also in a child process after fork, where they do not exist."""
+        # here, not above: layers import `Part`, and do not need Numba before there is a pool
+        from .team import Team
 
-    def together(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
+        self.team: Team = Team(self.threads, l2_bytes(), self.unit_parts)
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.RLock()
+        # not a method of the pool, which would keep it alive
+        weakref.finalize(self, self.team.stop)
+
+    def together(self, work: Callable[[Part], None]) -> None:
+        """Call ``work`` for the whole; all threads run the kernels that it calls."""
+        with self._lock:
+            before = self.team.wake()
+            try:
+                work(WHOLE)
+            finally:
+                self.team.dismiss(before)
+
+    def divide(self, rows: int, hidden: int, gates: int, packed: Any) -> tuple[int, int]:
+        """Return how many threads divide the rows, and how many the units, of a layer with these packed weights."""
+        from .grid import divide
+
+        return divide(self.threads, rows, hidden, gates, packed.dtype, l2_bytes())
+
+    def each(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
         """Call ``work(part)`` in every thread at once and wait for all.
 
         ``on_error`` is called as soon as one of them fails, so that the others can stop waiting for
         it at a barrier. The exception is raised here.
         """
-        if self._workers is None:
-            work(Part(0, 1))
+        if self.threads == 1:
+            work(WHOLE)
             return
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self.threads - 1, "fastrnn")
 
         def run_part(part: Part) -> None:
             try:
@@ -55,7 +93,7 @@ class Pool:
 
         pending: list[Future[None]] = []
         try:
-            pending += [self._workers.submit(run_part, Part(n, self.threads)) for n in range(1, self.threads)]
+            pending += [self._executor.submit(run_part, Part(n, self.threads)) for n in range(1, self.threads)]
             run_part(Part(0, self.threads))
         except BaseException:
             if on_error is not None:
@@ -69,13 +107,13 @@ class Pool:
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
 
 
-def _restart_pools() -> None:
+def _reset_pools() -> None:
     for pool in list(_pools):
-        pool.start()
+        pool._reset()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_pools)
+    os.register_at_fork(after_in_child=_reset_pools)
 
 _thread_limit: int | None = None  # set if other processes compute on this machine too
 

@@ -1,22 +1,38 @@
 """Weight gradients of a whole window:  dW = sum over k of dgates[k]^T x[k],  k = (time step, batch
 row).
 
-Threads share gate columns, so each sum runs over k in the same order for any number of threads.
+Threads divide gate columns, so each sum runs over k in the same order for any number of threads.
 Both factors are packed KC values of k at a time: in place their elements lie a long stride apart,
 and each read would touch another page and cache line. A packed block is used for all products that
-need it while it is in cache.
+need it while it is in cache. All threads need all columns of x, so they divide its panels, pack them
+into memory that they share, and meet once a block.
 """
 
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
 from numba import types
 
 from .amx import TILE
-from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, flat
-from .jit import device_function, kernel, specialize
+from .blocks import INDEX_ZERO, Block, MicroPanel, StepBlock, copy_rows, flat, packed_matrix
+from .jit import device_function, specialize
 from .matmul import SCRATCH_SIZE, multiply_amx, packed_row
-from .memory import working_memory
+from .memory import shared_memory, working_memory
 from .micro_kernel import MR, micro_kernel
-from .packing import VECTORS, element_row, fill_row, k_per_element, lanes_of, pack_rows, panel_vectors, units
+from .packing import (
+    VECTORS,
+    element_row,
+    fill_row,
+    k_per_element,
+    lanes_of,
+    pack_rows,
+    packed_size,
+    panel_vectors,
+    units,
+)
 from .target import TARGET
+from .team import cooperative_kernel, meet, part_of
 from .transpose import transpose_pairs
 
 _KC = 128  # k packed together, an even number: a micro-panel fits the L1 cache
@@ -30,11 +46,59 @@ def _on_tiles(array):
     return TARGET.amx and array.dtype in (types.int32, types.uint32)
 
 
-@kernel
-def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+class SharedPanels(NamedTuple):
+    """Memory for blocks of k of the second factors, packed: two each, used in turn.
+
+    While slow threads still read one block, fast ones pack the next.
+    """
+
+    h: Any
+    """(2, elements): the states."""
+    x: Any
+    """(2, elements): the inputs."""
+
+
+def _layer_panels(team, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+    """The memory that threads share in `layer_gradient`."""
+    h, x = (_block_of(a.shape[2], packed_like.dtype) for a in (cell.h, inputs.x))
+    return SharedPanels(shared_memory("h", h, packed_like.dtype), shared_memory("x", x, packed_like.dtype))
+
+
+def _linear_panels(team, dw, dz, x, packed_like, row_lo, row_hi):
+    """The memory that threads share in `weight_gradient`."""
+    size = _block_of(x.shape[1], packed_like.dtype)
+    return SharedPanels(shared_memory("h", (2, 0), packed_like.dtype), shared_memory("x", size, packed_like.dtype))
+
+
+@lru_cache(maxsize=64)
+def _block_of(columns, dtype):
+    """Shape of two blocks of so many columns."""
+    depth = _KC_AMX if TARGET.amx and dtype == np.int32 else _KC
+    return 2, packed_size(depth, columns, dtype)
+
+
+@device_function
+def _half(thread, block):
+    """Which of the two blocks of memory to use; one thread alone uses one, which then stays in cache."""
+    return block % 2 if thread.of > 1 else 0
+
+
+@device_function
+def _pack_part(thread, packed, source, columns, k0, depth):
+    """Pack this thread's part of the panels of a block of k."""
+    width = VECTORS * lanes_of(packed)
+    panels = (columns + width - 1) // width
+    start, stop = panels * thread.number // thread.of, panels * (thread.number + 1) // thread.of
+    pack_rows(packed, source, columns, k0, depth, start, stop)
+
+
+@cooperative_kernel(plan=_layer_panels)
+def layer_gradient(thread, shared, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
     """Compute gate columns col_lo..col_hi of the gradients of a layer's weights.
 
     Args:
+        thread: The `Thread` that computes a part of the columns.
+        shared: `SharedPanels`.
         gradients: `LayerGradients`; see `table_backward` for the last.
         cell: The layer's arrays after `layer_backward`: ``gates`` are gradients (T, B, P),
             ``h[:-1]`` the state before each step.
@@ -48,12 +112,11 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
     H, F = cell.h.shape[2], inputs.x.shape[2]
     dw_ih, dw_hh, dtable = gradients
     gate_width = dw_hh.shape[0]
-    dtable[:, col_lo:col_hi] = 0
+    first, end = part_of(thread, col_lo, col_hi)
+    dtable[:, first:end] = 0
 
-    # one block of k: of h and x, with room for a padded last panel, and of _MC gate columns
+    # one block of k of _MC gate columns
     deepest = block_depth(packed_like)
-    packed_h = working_memory(units(packed_like, deepest) * (H + lanes_of(dw_hh) * VECTORS), packed_like)
-    packed_x = working_memory(units(packed_like, deepest) * (F + lanes_of(dw_hh) * VECTORS), packed_like)
     packed_gates = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(inputs.x)
@@ -61,13 +124,16 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
 
     for k0 in range(0, T * B, deepest):
         depth = min(deepest, T * B - k0)
-        pack_rows(packed_h, rows_h, H, k0, depth)
+        half = _half(thread, k0 // deepest)
+        packed_h, packed_x = shared.h[half], shared.x[half]
+        _pack_part(thread, packed_h, rows_h, H, k0, depth)
         if F:
-            pack_rows(packed_x, rows_x, F, k0, depth)
-        column = col_lo
-        while column < col_hi:
+            _pack_part(thread, packed_x, rows_x, F, k0, depth)
+        meet(thread, 0, thread.of)
+        column = first
+        while column < end:
             # a block of columns does not cross gates: their weight rows need not be consecutive
-            count = min(_MC, col_hi - column, (column // H + 1) * H - column)
+            count = min(_MC, end - column, (column // H + 1) * H - column)
             for k in range(0, depth, _GROUP):
                 some = min(_GROUP, depth - k)
                 add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)
@@ -91,25 +157,26 @@ def add_to_table(dtable, ids, gates, P, k0, depth, column, count):
             to[n] += row[n]
 
 
-@kernel
-def weight_gradient(dw, dz, x, packed_like, row_lo, row_hi):
+@cooperative_kernel(plan=_linear_panels)
+def weight_gradient(thread, shared, dw, dz, x, packed_like, row_lo, row_hi):
     """Add rows row_lo..row_hi of dw (V, F) = sum_k dz[k]^T x[k] for dz (K, V), x (K, F).
 
-    Products use the element type of the array ``packed_like``.
+    Products use the element type of the array ``packed_like``; ``shared``: `SharedPanels`.
     """
     K, V = dz.shape
     F = x.shape[1]
+    first, end = part_of(thread, row_lo, row_hi)
     deepest = block_depth(packed_like)
-    units_x = units(packed_like, deepest) * (F + lanes_of(dw) * VECTORS)
-    packed_x = working_memory(units_x, packed_like)
     packed_z = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw)
     rows_x, rows_z = flat(x), flat(dz)
     for k0 in range(0, K, deepest):
         depth = min(deepest, K - k0)
-        pack_rows(packed_x, rows_x, F, k0, depth)
-        for row in range(row_lo, row_hi, _MC):
-            count = min(_MC, row_hi - row)
+        packed_x = shared.x[_half(thread, k0 // deepest)]
+        _pack_part(thread, packed_x, rows_x, F, k0, depth)
+        meet(thread, 0, thread.of)
+        for row in range(first, end, _MC):
+            count = min(_MC, end - row)
             pack_columns(packed_z, rows_z, V, k0, 0, depth, depth, row, count, scratch)
             add_outer_products(dw, row, packed_z, packed_x, count, depth, scratch)
 
@@ -199,6 +266,6 @@ def _add_outer_products(dw, to_row, packed_gates, packed_x, rows, depth, scratch
         to_dw = StepBlock(dw.reshape(dw.size), to_row * F, INDEX_ZERO, F)
         # packed_gates is stored transposed, (columns, k)
         from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, packed_row(packed_x, depth))
-        multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, 0, scratch)
+        multiply_amx(to_dw, from_gates, packed_matrix(packed_x, k, F), 1, rows, 1, 0, scratch)
 
     return on_tiles if _on_tiles(packed_x) else in_registers

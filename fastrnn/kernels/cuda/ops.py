@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cell_math import UNIT_BLOCK
-from ..cpu.thread_pool import Part
+from ..cpu.thread_pool import WHOLE, Part
 from .cells import GRU, LSTM, ReluRNN, SimplifiedGRU, TanhRNN
 from .embedding import table_backward, table_forward
 from .generate import generate
@@ -99,6 +99,14 @@ class Pool:
     def __init__(self, threads: int | None = None) -> None:
         self.threads = 1
 
-    def together(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
+    def together(self, work: Callable[[Part], None]) -> None:
+        """Call ``work`` for the whole."""
+        work(WHOLE)
+
+    def divide(self, rows: int, hidden: int, gates: int, packed: Any) -> tuple[int, int]:
+        """One host thread does all."""
+        return 1, 1
+
+    def each(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
         """Call ``work`` for the only part."""
-        work(Part(0, 1))
+        work(WHOLE)

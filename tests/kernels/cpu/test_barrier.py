@@ -37,7 +37,7 @@ def test_writes_before_the_barrier_are_read_after_it(threads):
     def work(part: Part, numbers: np.ndarray, counts: np.ndarray) -> None:
         add_up_the_others(numbers, counts, part.number, rounds)
 
-    Pool(threads).together(partial(work, numbers=numbers, counts=counts))
+    Pool(threads).each(partial(work, numbers=numbers, counts=counts))
     np.testing.assert_array_equal(numbers[rounds % 2], expected)
 
 
@@ -50,4 +50,4 @@ def test_threads_do_not_wait_for_a_failed_thread():
         add_up_the_others(numbers, counts, part.number, 50)
 
     with pytest.raises(MemoryError):
-        Pool(3).together(work, lambda: abort(counts))
+        Pool(3).each(work, lambda: abort(counts))

@@ -1,0 +1,229 @@
+"""Training speed on many cores: simulated on one, or measured.
+
+    python benchmarks/many_cores.py                 # the table, simulated; about five minutes
+    python benchmarks/many_cores.py --json          # one object a row
+    python benchmarks/many_cores.py --real          # measured with real threads, beside PyTorch if it is installed
+
+Simulated: each thread's part of every kernel is run in turn on one core and timed by its processor time; a kernel takes
+as long as its slowest part. Python's time between the kernels is added. That is an upper bound, because threads do not
+compete for caches and memory, and do not wait for each other.
+
+`estimate` adds what the simulation leaves out, with assumptions that are stated: what a thread reads of what others
+wrote, at BANDWIDTH bytes a second, and MEETING seconds for each time that threads meet or a kernel is called.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastrnn.bench import VOCAB, division, make_network
+from fastrnn.config import Config
+from fastrnn.data.text.bptt import Window
+from fastrnn.kernels.cpu import team
+from fastrnn.kernels.cpu.thread_pool import Pool
+from fastrnn.training.optimizers import Optimizer
+
+SEQ = 64
+ROWS = ((2, 128, 32), (1, 512, 32), (1, 768, 32), (1, 512, 128))  # layers, hidden, batch
+THREADS = (1, 2, 4, 8, 16, 32)
+REAL_THREADS = (1, 2, 4, 8, 16)
+BANDWIDTH = 10e9  # bytes a second that a thread reads from the caches of others
+MEETING = 0.3e-6  # seconds
+
+
+class Simulation:
+    """Times the parts of every kernel; a stand-in for `SharedKernel.__call__`."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.all = self.slowest = 0.0  # seconds: in all parts, sum of the slowest ones
+        self.calls = 0
+        self.by_kernel: dict[str, float] = {}
+
+    def call(self, kernel: team.SharedKernel, *arguments: Any) -> None:
+        """Run each part of a kernel."""
+        entered = time.thread_time()
+        numbers = team.current_team()
+        slowest = 0.0
+        for number in range(self.threads):
+            team.run_only(numbers, number)
+            start = time.thread_time()
+            kernel.run(numbers, *arguments)
+            slowest = max(slowest, time.thread_time() - start)
+        team.run_only(numbers, None)
+        self.all += time.thread_time() - entered
+        self.slowest += slowest
+        self.calls += 1
+        self.by_kernel[kernel.__name__] = self.by_kernel.get(kernel.__name__, 0.0) + slowest
+
+
+def training_step(layers: int, hidden: int, batch: int, precision: str, pool: Pool) -> tuple[Any, Callable[[], None]]:
+    """Return a network that computes in ``pool``, and a function that trains it for one step."""
+    network = make_network("lstm", layers, hidden, precision, 1)
+    network.pool = pool
+    optimizer = Optimizer(network, Config(cell="lstm", layers=layers, hidden=hidden, batch=batch, seq=SEQ, clip=5.0))
+    ids = np.random.default_rng(0).integers(0, VOCAB, (SEQ + 1, batch)).astype(np.int32)
+    window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(batch)
+
+    def step() -> None:
+        network.train_step_gradients(window, state)
+        optimizer.step(2e-3, optimizer.gradient_norm())
+
+    return network, step
+
+
+def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
+    """Return one row of the table, without the speed-up."""
+    network, step = training_step(layers, hidden, batch, precision, Pool(threads))
+    network.pool.team.start_nothing()
+    simulation = Simulation(threads)
+    call, team.SharedKernel.__call__ = team.SharedKernel.__call__, lambda self, *a: simulation.call(self, *a)  # type: ignore[method-assign]
+    best, calls, by_kernel = float("inf"), 0, {}
+    try:
+        end = time.perf_counter() + seconds
+        tries = 0
+        while time.perf_counter() < end or tries < 3:
+            simulation.__init__(threads)  # type: ignore[misc]
+            start = time.thread_time()
+            step()
+            spent = time.thread_time() - start - simulation.all + simulation.slowest
+            tries += 1
+            if spent < best:
+                best, calls, by_kernel = spent, simulation.calls, simulation.by_kernel
+    finally:
+        team.SharedKernel.__call__ = call  # type: ignore[method-assign]
+    row_parts, unit_parts = division(network, batch)
+    foreign, meetings = left_out(layers, hidden, batch, row_parts, unit_parts, threads)
+    estimate = best + foreign / BANDWIDTH + (meetings + calls) * MEETING * (threads > 1)
+    return {
+        "cell": "lstm",
+        "layers": layers,
+        "hidden": hidden,
+        "batch": batch,
+        "precision": precision,
+        "threads": threads,
+        "row_parts": row_parts,
+        "unit_parts": unit_parts,
+        "chars_per_s": batch * SEQ / best,
+        "foreign_bytes": foreign,
+        "meetings": meetings,
+        "estimate_chars_per_s": batch * SEQ / estimate,
+        "ms": {name: round(1e3 * value, 3) for name, value in by_kernel.items()},
+        "step_ms": 1e3 * best,
+    }
+
+
+def left_out(layers: int, hidden: int, batch: int, row_parts: int, unit_parts: int, threads: int) -> tuple[float, int]:
+    """Return the bytes that a thread reads of what others wrote in a step, and the times that threads meet."""
+    if threads == 1:
+        return 0.0, 0
+    rows = -(-batch // row_parts)
+    others = 1 - 1 / unit_parts
+    # forward the outputs of the other units, backward the gradients of their four gates
+    recurrence = SEQ * rows * hidden * 5 * 4 * others
+    # the weight gradient: all outputs, and its columns of the gates of all rows
+    gradient = SEQ * batch * (hidden + 4 * hidden / threads) * 4 * (1 - 1 / threads)
+    # the weights, which other threads packed
+    weights = 2 * 4 * hidden * hidden * 4 / unit_parts * (1 - 1 / threads)
+    meetings = 2 * SEQ * layers if unit_parts > 1 else 0
+    return layers * (recurrence + gradient + weights), meetings
+
+
+def measure(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
+    """Return one row, measured with real threads."""
+    network, step = training_step(layers, hidden, batch, precision, Pool(threads))
+    for _ in range(3):
+        step()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    row_parts, unit_parts = division(network, batch)
+    row = {"cell": "lstm", "layers": layers, "hidden": hidden, "batch": batch, "precision": precision}
+    row |= {"threads": threads, "row_parts": row_parts, "unit_parts": unit_parts}
+    row["chars_per_s"] = batch * SEQ / float(np.median(times))
+    row["torch_chars_per_s"] = torch_speed(layers, hidden, batch, precision, threads, seconds)
+    return row
+
+
+def torch_speed(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> float | None:
+    """Characters a second of the same step in PyTorch; None if it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(threads)
+    lstm, out = torch.nn.LSTM(VOCAB, hidden, layers), torch.nn.Linear(hidden, VOCAB)
+    parameters = [*lstm.parameters(), *out.parameters()]
+    optimizer = torch.optim.Adam(parameters, 2e-3)
+    ids = torch.randint(0, VOCAB, (SEQ + 1, batch))
+    x, y = torch.nn.functional.one_hot(ids[:-1], VOCAB).float(), ids[1:].reshape(-1)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = out(lstm(x)[0]).reshape(-1, VOCAB)
+        torch.nn.functional.cross_entropy(logits.float(), y).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return batch * SEQ / float(np.median(times))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object a row")
+    parser.add_argument("--real", action="store_true", help="measure with real threads")
+    parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--rows", nargs="+", help="LAYERSxHIDDENxBATCH, for example 2x128x32")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--phases", action="store_true", help="also print the time of each kernel")
+    options = parser.parse_args()
+    rows = [tuple(int(n) for n in row.split("x")) for row in options.rows] if options.rows else ROWS
+    run = measure if options.real else simulate
+    for precision in options.precision:
+        for layers, hidden, batch in rows:
+            first: dict[str, Any] = {}
+            for threads in options.threads or (REAL_THREADS if options.real else THREADS):
+                found = run(layers, hidden, batch, precision, threads, options.seconds)
+                first = first or found
+                found["speedup"] = found["chars_per_s"] / first["chars_per_s"]
+                if "estimate_chars_per_s" in found:
+                    found["estimate_speedup"] = found["estimate_chars_per_s"] / first["estimate_chars_per_s"]
+                show(found, options.json, options.phases)
+
+
+def show(row: dict[str, Any], as_json: bool, phases: bool) -> None:
+    """Print one row."""
+    if as_json:
+        print(json.dumps(row), flush=True)
+        return
+    text = f"{row['precision']} {row['layers']}x{row['hidden']} batch {row['batch']}: {row['threads']:2} threads "
+    text += f"({row['row_parts']} x {row['unit_parts']})  {row['chars_per_s']:12,.0f} chars/s  {row['speedup']:5.2f}x"
+    if "estimate_speedup" in row:
+        text += f"  estimate {row['estimate_speedup']:5.2f}x"
+    elif row.get("torch_chars_per_s"):
+        text += f"  PyTorch {row['torch_chars_per_s']:12,.0f}"
+    print(text, flush=True)
+    if phases and "ms" in row:
+        print("   ", f"step {row['step_ms']:.3f} ms;", row["ms"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""How threads divide a recurrent layer: R groups of batch rows times U groups of units.
+
+Rows do not depend on each other, so threads of different row groups never wait for each other. The U threads of a row
+group take all its rows and different units: a thread keeps its columns of W_hh in its own cache for the whole window,
+and multiplies enough rows to fill the register tile. They meet once a step, because the next step needs the outputs of
+all units, or backward the gradients of all gates.
+
+              units 0..H/2     units H/2..H
+    rows 0-7  thread 0         thread 1           R = 4, U = 2: threads 0 and 1 meet,
+    rows 8-15 thread 2         thread 3           2 and 3, and so on
+    ...
+
+Every number is computed as one thread would compute it, so the division does not change a bit. `choose_unit_parts`
+estimates the time of a step for each U and takes the fastest.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .blocks import INDEX_ZERO
+from .jit import device_function, inline_function
+from .micro_kernel import MR
+from .packed_formats import PackedFormat, packed_format
+from .packing import VECTORS, lanes_of
+from .target import TARGET, TILE
+from .team import Thread, l2_bytes_of, threads_of, unit_parts_of
+
+_MEETING, _MEETING_EACH = 1500.0, 100.0  # cycles of a meeting, and more for each thread
+_CORE_TO_CORE = 8.0  # bytes per cycle that a thread reads from the cache of another
+_FROM_L3 = 10.0  # bytes per cycle and thread, of weights that do not fit the second-level cache
+_CELL = 6.0  # cycles for the arithmetic of a unit and row, forward and backward
+
+
+class Share(NamedTuple):
+    """One thread's part of a recurrent layer."""
+
+    thread: Thread
+    """The thread."""
+    first: int
+    """First thread of its row group."""
+    members: int
+    """Threads of its row group, U."""
+    row_lo: int
+    """First batch row."""
+    row_hi: int
+    """End of the rows; there is nothing to do if there are none."""
+    unit_lo: int
+    """First unit."""
+    unit_hi: int
+    """End of the units."""
+
+
+@inline_function
+def gate(row, number, share, H):
+    """The share's units of gate ``number`` in a row of gates: a view.
+
+    Of one view for all gates LLVM does not see that they do not overlap, and does not vectorise the loop over units.
+    """
+    return row[number * H + share.unit_lo : number * H + share.unit_hi]
+
+
+@inline_function
+def own(row, share):
+    """The share's units in a row of H numbers: a view."""
+    return row[share.unit_lo : share.unit_hi]
+
+
+@inline_function
+def whole_share(row_lo, row_hi, H):
+    """All H units of these rows, for a thread that meets no other."""
+    return Share(INDEX_ZERO, INDEX_ZERO, INDEX_ZERO, row_lo, row_hi, INDEX_ZERO, H)
+
+
+@device_function
+def panels_of(H, packed):
+    """Micro-panels of a gate of H units, which threads divide; 1 if panels and gates have different ends."""
+    width = VECTORS * lanes_of(packed)
+    return H // width if H % width == 0 else 1
+
+
+# inlined: a device function must not return an array, and a thread holds one
+@inline_function
+def make_share(thread, unit_parts, row_lo, row_hi, H, packed):
+    """The part of this thread in these rows of a layer of H units, with weights like ``packed``."""
+    panels = panels_of(H, packed)
+    size = row_hi - row_lo
+    row_parts = max(1, min(thread.of // unit_parts, size))
+    group, member = thread.number // unit_parts, thread.number % unit_parts
+    lo, hi = row_lo + size * group // row_parts, row_lo + size * (group + 1) // row_parts
+    if group >= row_parts:
+        lo = hi = row_hi  # more threads than help
+    width = H // panels
+    unit_lo, unit_hi = panels * member // unit_parts * width, panels * (member + 1) // unit_parts * width
+    return Share(thread, group * unit_parts, unit_parts, lo, hi, unit_lo, unit_hi)
+
+
+def divide(threads: int, rows: int, hidden: int, gates: int, dtype: Any, l2_bytes: int) -> tuple[int, int]:
+    """Number of row groups and of threads in each, (R, U), for a layer.
+
+    Args:
+        threads: Threads of the team.
+        rows: B.
+        hidden: H.
+        gates: G, of the recurrent weights (H, G*H).
+        dtype: Element type of the packed weights.
+        l2_bytes: Size of the cache that a thread has for itself.
+    """
+    unit_parts = choose_unit_parts(threads, rows, hidden, gates, np.dtype(dtype), l2_bytes)
+    return max(1, min(threads // unit_parts, rows)), unit_parts
+
+
+def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any) -> int:
+    """U for a team: what its pool was told, or `choose_unit_parts`."""
+    forced = unit_parts_of(team)
+    if forced:
+        return min(forced, threads_of(team), _panels(hidden, dtype))
+    return choose_unit_parts(threads_of(team), rows, hidden, gates, dtype, l2_bytes_of(team))
+
+
+@lru_cache(maxsize=256)
+def choose_unit_parts(threads: int, rows: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int) -> int:
+    """U, the number of threads that share the units of a row group; arguments as for `divide`."""
+    best, least = 1, float("inf")
+    for unit_parts in range(1, min(threads, _panels(hidden, dtype)) + 1):
+        row_parts = max(1, min(threads // unit_parts, rows))
+        cycles = _step_cycles(-(-rows // row_parts), unit_parts, hidden, gates, dtype, l2_bytes)
+        # units are divided only where that gains clearly: the estimate is rough
+        if cycles < 0.9 * least:
+            best, least = unit_parts, cycles
+    return best
+
+
+def _panels(hidden: int, dtype: np.dtype[Any]) -> int:
+    """`panels_of` in Python."""
+    width = TARGET.panel(packed_format(dtype).accumulator.itemsize * 8)
+    return hidden // width if hidden % width == 0 else 1
+
+
+def _step_cycles(rows: int, unit_parts: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int) -> float:
+    """Estimated cycles of a time step, forward and backward, of the slowest thread of a group of ``rows`` rows."""
+    packed = packed_format(dtype)
+    on_tiles = TARGET.amx and packed.is_paired
+    panels = _panels(hidden, dtype)
+    share = -(-panels // unit_parts) / panels
+    weights = gates * hidden * hidden * share
+
+    # Both products: forward with the weights, backward with their transpose. What does not fit the cache is read
+    # again for each block of rows.
+    bytes_ = weights * packed.dtype.itemsize * packed.parts / packed.per_element
+    blocks = -(-rows // (2 * TILE if on_tiles else MR))
+    reading = blocks * bytes_ / _FROM_L3 if 2 * bytes_ > l2_bytes else 0.0
+    product = weights * (_tile_cycles if on_tiles else _register_cycles)(rows, packed)
+    cell = _CELL * rows * hidden * share
+    meeting = 0.0
+    if unit_parts > 1:
+        # forward the outputs of the other units, backward the gradients of their gates
+        foreign = rows * hidden * (gates + 1) * (1 - share) * packed.accumulator.itemsize
+        meeting = 2 * (_MEETING + _MEETING_EACH * unit_parts) + foreign / _CORE_TO_CORE
+    return 2 * max(product, reading) + 2 * cell + meeting
+
+
+def _register_cycles(rows: int, packed: PackedFormat) -> float:
+    """Cycles for one weight and all rows on the register tile: two multiply-adds or two loads a cycle."""
+    lanes = TARGET.bytes_ // packed.accumulator.itemsize * packed.per_element
+    cycles = 0
+    for height in [MR] * (rows // MR) + [rows % MR] * (rows % MR > 0):
+        cycles += max(VECTORS * height, VECTORS + height)
+    return cycles / (2 * VECTORS * lanes)
+
+
+def _tile_cycles(rows: int, packed: PackedFormat) -> float:
+    """Cycles for one weight and all rows on AMX: 16 for a product of tiles, however few the rows."""
+    products = 6 if packed.parts > 1 else 1
+    return -(-rows // TILE) * 16 * products / (TILE * 2 * TILE)

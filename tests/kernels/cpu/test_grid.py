@@ -1,0 +1,60 @@
+"""Division of a layer into groups of rows and of units."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from plain_kernels import compiled_only
+
+from fastrnn.kernels.cpu.grid import choose_unit_parts, divide, make_share
+from fastrnn.kernels.cpu.target import TARGET
+from fastrnn.kernels.cpu.team import cooperative_kernel
+from fastrnn.kernels.cpu.thread_pool import Pool
+
+F4 = np.dtype(np.float32)
+PANEL = TARGET.panel(32)
+L2 = 1 << 20
+
+
+@cooperative_kernel(plan=lambda team, unit_parts, visits, packed, lo, hi: unit_parts)
+def visit(thread, unit_parts, ignored, visits, packed, lo, hi):
+    """Count how often each row and unit is in a share."""
+    share = make_share(thread, unit_parts, lo, hi, visits.shape[1], packed)
+    for b in range(share.row_lo, share.row_hi):
+        for j in range(share.unit_lo, share.unit_hi):
+            visits[b, j] += 1
+
+
+@compiled_only
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 16])
+@pytest.mark.parametrize("hidden", [PANEL - 1, PANEL, 3 * PANEL])
+def test_shares_cover_rows_and_units_once(threads, hidden):
+    packed = np.zeros(1, np.float32)
+    for unit_parts, (lo, hi) in product(range(1, min(threads, 3 if hidden == 3 * PANEL else 1) + 1), [(0, 9), (2, 3)]):
+        visits = np.zeros((10, hidden), np.int64)
+        Pool(threads).together(lambda part, u=unit_parts, v=visits, lo=lo, hi=hi: visit(u, v, packed, lo, hi))
+        assert (visits[lo:hi] == 1).all()
+        assert visits.sum() == (hi - lo) * hidden
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows", "panels"), list(product([1, 2, 8, 16, 64], [1, 5, 32, 128], [1, 2, 8, 12]))
+)
+def test_divisions_use_no_more_than_there_is(threads, rows, panels):
+    row_parts, unit_parts = divide(threads, rows, panels * PANEL, 4, F4, L2)
+    assert 1 <= row_parts <= rows
+    assert 1 <= unit_parts <= panels
+    assert row_parts * unit_parts <= threads
+
+
+def test_units_are_divided_where_rows_do_not_suffice():
+    assert choose_unit_parts(16, 2, 16 * PANEL, 4, F4, L2) > 1
+
+
+def test_units_are_not_divided_for_small_gains():
+    """With many rows for each thread and weights that fit the cache, meetings would only cost."""
+    assert choose_unit_parts(4, 512, 2 * PANEL, 4, F4, 1 << 24) == 1
+
+
+def test_units_are_not_divided_where_panels_cross_gates():
+    assert choose_unit_parts(16, 2, 2 * PANEL + 1, 4, F4, L2) == 1
