@@ -1,6 +1,7 @@
 """Guarantee: resume is exact; the final bits are those of a run that never stopped.
 
     python tests/faults/exact_resume.py             # 100 stops for 1, 2 and 4 threads and two tasks; about 4 minutes
+    python tests/faults/exact_resume.py --threads 1 16
 
 Each run is stopped twice at random steps, by SIGINT, SIGTERM or SIGKILL, and resumed, perhaps with another number of
 threads. It is compared with an undisturbed run: weights, moments, states and progress of both checkpoints.
@@ -12,6 +13,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def stopped_and_resumed(out: Path, arguments: list[Any], stops: list[tuple[int, 
         command = ["train", "--resume", out, "--quiet"]
 
 
-def exact(times: int, threads: tuple[int, ...] = (1, 2, 4), seed: int = 0) -> str:
+def exact(times: int, threads: Sequence[int] = (1, 2, 4), seed: int = 0) -> str:
     """So many stops for each number of threads, a third of them of a classifier."""
     rng, counts = random.Random(seed), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
@@ -75,6 +77,7 @@ def exact(times: int, threads: tuple[int, ...] = (1, 2, 4), seed: int = 0) -> st
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=100, help="stops for each number of threads")
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2, 4), help="numbers of threads")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print(exact(options.times, seed=options.seed))
+    print(exact(options.times, options.threads, options.seed))
