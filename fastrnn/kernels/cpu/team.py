@@ -83,10 +83,8 @@ def new_team(threads: int, l2_bytes: int = 1 << 20, unit_parts: int = 0) -> Arra
 
 def _nap_address() -> int:
     """Address of the C function that sleeps for `_NAP_LENGTH`."""
-    if sys.platform == "win32":
-        function: Any = ctypes.windll.kernel32.Sleep
-    else:
-        function = ctypes.CDLL(None).usleep
+    windows = getattr(ctypes, "windll", None)
+    function: Any = ctypes.CDLL(None).usleep if windows is None else windows.kernel32.Sleep
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
