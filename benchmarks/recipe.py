@@ -12,7 +12,6 @@ the trials: each takes the first that no other has taken.
 """
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +24,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from fastrnn.os_compat import lock_file
 
 Trial = dict[str, Any]  # "text", and fields of `fastrnn.Config`
 
@@ -201,8 +202,8 @@ def _claim(trial: Trial, results: Path) -> Any:
     locks.mkdir(exist_ok=True)
     file = open(locks / name, "w")  # noqa: SIM115 - the caller closes it, which ends the lock
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock_file(file.fileno())
+    except BlockingIOError:
         return None
     return None if any(found["trial"] == trial for found in read_results(results)) else file
 
