@@ -13,8 +13,9 @@ Saved for backward: a, as the matrix products left it, 1 / rms of each gate, and
 computed again, which costs less than a second array of their size. The scalar mathematics is in
 `fastrnn.kernels.cell_math`.
 
-The sums over units have a fixed order (`block_sums`), so that threads may divide the units: each
-calls ``prepare`` for its own, all meet, and each calls ``finish``.
+The sums over units have a fixed order (`block_sums`), so that threads may divide the units when they
+sample: each calls ``prepare`` for its own, all meet, and each calls ``finish``. In training threads
+divide the rows only: the backward step would need another meeting.
 """
 
 import math
