@@ -121,6 +121,7 @@ CELLS: dict[str, CellSpec] = {
         input_order=(0, 1),
         sigmoid_gates={"u": 0},
         keep_gate=("u", -1),
+        text_learning_rate=0.008,
     ),
     # Hochreiter and Schmidhuber (1997). Forget gates start open (Gers et al. 2000; Jozefowicz et
     # al. 2015).
