@@ -49,7 +49,7 @@ class Simulation:
         entered = time.thread_time()
         numbers = team.current_team()
         slowest = 0.0
-        for number in range(self.threads):
+        for number in range(team.threads_of(numbers)):  # outside of the pool the caller is alone
             team.run_only(numbers, number)
             start = time.thread_time()
             kernel.run(numbers, *arguments)
