@@ -110,7 +110,8 @@ def train(
         folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
         with opened as log:
             validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
-            planner = _planner(clock, plan.most_steps, validation)
+            dropout = task.dropout if config.dropout is None else None
+            planner = _planner(clock, plan.most_steps, validation, dropout)
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
@@ -314,9 +315,11 @@ def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_e
     )
 
 
-def _planner(clock: TimeBudget, most_steps: int, validation: Validation) -> StepPlanner:
+def _planner(
+    clock: TimeBudget, most_steps: int, validation: Validation, dropout: Callable[[Config], float] | None = None
+) -> StepPlanner:
     evaluator = validation.evaluator
-    return StepPlanner(clock, most_steps, final=evaluator is not None and evaluator.final is not None)
+    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, dropout)
 
 
 def _take_model_settings(config: Config, old: Checkpoint) -> Config:

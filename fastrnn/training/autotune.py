@@ -86,7 +86,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
     if config.dropout is None:
-        config = config.replace(dropout=_dropout(config, epochs, tokens))
+        config = config.replace(dropout=usual_dropout(config, tokens))
         choices.append(f"dropout {config.dropout:g}: for {epochs:.1f} epochs")
     if config.warmup is None:
         config = config.replace(warmup=usual_warmup(steps))
@@ -355,13 +355,16 @@ def fine_tuning_rate(config: Config) -> float:
     return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
 
 
-def _dropout(config: Config, epochs: float, tokens: int) -> float:
-    """Choose the dropout rate: 0 for one epoch, at most 0.6.
+def usual_dropout(config: Config, tokens: int) -> float:
+    """Choose the dropout rate for ``config.steps``, for a training text of ``tokens``: 0 for one epoch, at most 0.6.
 
     Less for a model with fewer recurrent weights than the text has tokens, which memorises less. From the trials
     "Dropout" of docs/internals/autotuning.md.
     """
     assert config.hidden is not None
+    assert config.steps is not None
+    assert config.batch is not None
+    epochs = config.steps * config.batch * config.seq / tokens
     weights = CELLS[config.cell].gate_count * config.hidden**2 * (2 * config.layers - 1)
     return round(min(0.6, math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))), 2)
 

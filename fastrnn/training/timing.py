@@ -48,11 +48,19 @@ class StepPlanner:
     """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
     ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
-    validation data follows the last step; time is reserved for it.
+    validation data follows the last step; time is reserved for it. ``dropout``: computes the dropout rate of another
+    number of steps; None where the rate is not to change.
     """
 
-    def __init__(self, clock: TimeBudget, most: int, final: bool = True) -> None:
+    def __init__(
+        self,
+        clock: TimeBudget,
+        most: int,
+        final: bool = True,
+        dropout: Callable[[Config], float] | None = None,
+    ) -> None:
         self._clock, self._most = clock, most
+        self.dropout = dropout
         budget = clock.budget or math.inf
         self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
         self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0

@@ -145,10 +145,12 @@ class Trainer:
         self._good = self.snapshot()
 
     def follow(self, config: Config) -> None:
-        """Use the number of steps and the warm-up of a changed configuration."""
+        """Use the number of steps, the warm-up and the dropout of a changed configuration."""
         assert config.steps is not None
         assert config.warmup is not None
+        assert config.dropout is not None
         self.config, self.steps, self.warmup = config, config.steps, config.warmup
+        self.keep_prob = 1 - config.dropout
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""

@@ -17,7 +17,7 @@ from fastrnn.inference.load import load as load_model
 from fastrnn.training import autotune, autotune_tasks
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
-from fastrnn.training.timing import FINAL_SHARE, TimeBudget
+from fastrnn.training.timing import FINAL_SHARE, StepPlanner, TimeBudget
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.2, threads=1, eval_every=7, eval_size=500)
@@ -207,3 +207,20 @@ def test_few_requested_steps_get_a_small_model_and_little_validation():
     long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, TimeBudget(None)).config
     assert (long.hidden, long.eval_size) == (512, 200_000)
     assert autotune.final_size(long, 200_000, 65) == 200_000
+
+
+def test_dropout_follows_a_changed_plan(corpus, tmp_path, monkeypatch):
+    """A machine that becomes faster makes more epochs, which memorise without dropout."""
+    replace(monkeypatch, StepPlanner, "due", lambda self: True)
+    replace(monkeypatch, StepPlanner, "plan_steps", lambda self, step, steps, eval_every: 60)
+    small = Config(hidden=16, batch=32, seq=64, threads=1, for_="30s")
+    found = {}
+    for name, config in (("chosen", small), ("given", small.replace(dropout=0.0))):
+        train(corpus, config, tmp_path / name)
+        found[name] = load(tmp_path / name / "last.safetensors").config
+    train_text, _ = split_corpus(corpus, small.valid)
+    assert found["chosen"].steps == found["given"].steps == 60
+    assert found["chosen"].dropout == autotune.usual_dropout(found["chosen"], len(train_text)) > 0
+    assert found["given"].dropout == 0
+    (pace,) = log_of(tmp_path / "chosen", "pace")
+    assert pace["dropout"] == found["chosen"].dropout

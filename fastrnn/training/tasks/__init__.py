@@ -72,6 +72,9 @@ class TrainingTask(Protocol):
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
 
+    def dropout(self, config: Config) -> float:
+        """Return the dropout rate for the number of steps of ``config``, if the user sets none."""
+
 
 def read(
     inputs: Any, config: Config, encoding: Any, callback: Callback, group: Communicator = SINGLE_PROCESS

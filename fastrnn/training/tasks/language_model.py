@@ -156,6 +156,10 @@ class LanguageModelTraining:
         """Return the default number of steps between evaluations."""
         return autotune.eval_every(config, self._valid_tokens)
 
+    def dropout(self, config: Config) -> float:
+        """Return the dropout rate for the number of steps of ``config``."""
+        return autotune.usual_dropout(config, len(self.corpus))
+
 
 def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, callback: Callback) -> Corpus:
     if isinstance(inputs, Corpus):

@@ -156,6 +156,11 @@ class SupervisedTraining:
         """Return the default number of steps between evaluations."""
         return autotune_tasks.eval_every(config, self.windows(config).per_epoch)
 
+    def dropout(self, config: Config) -> float:
+        """Return the dropout rate of ``config``: it does not depend on the number of steps."""
+        assert config.dropout is not None
+        return config.dropout
+
     @property
     def _valid_examples(self) -> int:
         """Number of validation examples."""
