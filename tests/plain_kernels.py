@@ -237,6 +237,7 @@ _INTRINSICS: dict[str, Any] = {
     "_add": lambda a, b: a + b,
     "_dot": _dot,
     "release": lambda: None,
+    "segment": lambda array, start, size: array[start : start + size],
     "_at_most": lambda x, bound: bound if x > bound else x,
     "_at_least": lambda x, bound: bound if x < bound else x,
     "_rint": np.rint,

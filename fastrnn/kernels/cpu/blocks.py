@@ -7,6 +7,10 @@ whole array, flat, and where in it the operand lies.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from .jit import device_function, inline_function
 
@@ -49,18 +53,23 @@ class PackedMatrix(NamedTuple):
     """Rows: numbers, or in a product of packed rows the elements that they take."""
     n: int
     """Columns."""
+
+
+class PackedColumns(NamedTuple):
+    """A packed matrix of which only some columns are computed: of each period, columns lo..hi."""
+
+    panels: Any
+    """Flat array of micro-panels."""
+    k: int
+    """As in `PackedMatrix`."""
+    n: int
+    """Columns of the whole matrix."""
     lo: int
-    """First column to compute in each period; a multiple of the width of a panel, as `hi` and `period` are."""
+    """First column in each period; a multiple of the width of a panel, as ``period`` is, and ``hi`` unless it is n."""
     hi: int
-    """End of the columns to compute in each period."""
+    """End of the columns in each period."""
     period: int
     """Columns of a period; n, or the units of a gate."""
-
-
-@inline_function
-def packed_matrix(panels, k, n):
-    """A `PackedMatrix` of which all columns are to be computed."""
-    return PackedMatrix(panels, k, n, INDEX_ZERO, n, n)
 
 
 class MicroPanel(NamedTuple):
@@ -72,6 +81,27 @@ class MicroPanel(NamedTuple):
     """Index of the panel's first element."""
     vectors: int
     """Its width NR in vector registers."""
+
+
+@intrinsic
+def segment(typingctx, array, start, size):
+    """array[start : start + size] of one dimension, without the checks for bounds that a slice has."""
+
+    def codegen(context, builder, sig, args):
+        whole = context.make_array(sig.args[0])(context, builder, args[0])
+        part = context.make_array(sig.return_type)(context, builder)
+        populate_array(
+            part,
+            data=builder.gep(whole.data, [args[1]]),
+            shape=[args[2]],
+            strides=[whole.itemsize],
+            itemsize=whole.itemsize,
+            meminfo=whole.meminfo,
+            parent=whole.parent,
+        )
+        return impl_ret_borrowed(context, builder, sig.return_type, part._getvalue())
+
+    return array(array, types.intp, types.intp), codegen
 
 
 @inline_function

@@ -9,7 +9,7 @@ import numpy as np
 from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
 from .activations import exp
 from .barrier import wait
-from .blocks import StepBlock, copy, flat, packed_matrix
+from .blocks import PackedMatrix, StepBlock, copy, flat
 from .grid import whole_share
 from .jit import device_function, inline_function, kernel
 from .matmul import multiply, product_memory
@@ -188,12 +188,12 @@ def _step(layer, now, barrier, row_lo, row_hi, memory):
         # + x W_x: the layer below has already written its outputs of this step, h[1 - now]
         from_x = StepBlock(flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)
         to_gates = StepBlock(gates, row_lo * P, B * P, P)
-        multiply(to_gates, from_x, packed_matrix(weights.w_x, F, weights.gate_width), 1, rows, 1, memory)
+        multiply(to_gates, from_x, PackedMatrix(weights.w_x, F, weights.gate_width), 1, rows, 1, memory)
 
     # + h W_h into the last gate_width columns
     to_gates = StepBlock(gates, row_lo * P + P - weights.gate_width, B * P, P)
     from_h = StepBlock(flat(h), (now * B + row_lo) * H, B * H, H)
-    multiply(to_gates, from_h, packed_matrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
+    multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
     share = whole_share(row_lo, row_hi, cell.h.shape[2])
     if step_prepare(cell, 0, share):
         wait(barrier.counts, barrier.number)

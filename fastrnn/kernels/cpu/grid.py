@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .blocks import INDEX_ZERO
+from .blocks import INDEX_ZERO, segment
 from .jit import device_function, inline_function
 from .micro_kernel import MR
 from .packed_formats import PackedFormat, packed_format
@@ -58,13 +58,13 @@ def gate(row, number, share, H):
 
     Of one view for all gates LLVM does not see that they do not overlap, and does not vectorise the loop over units.
     """
-    return row[number * H + share.unit_lo : number * H + share.unit_hi]
+    return segment(row, number * H + share.unit_lo, share.unit_hi - share.unit_lo)
 
 
 @inline_function
 def own(row, share):
     """The share's units in a row of H numbers: a view."""
-    return row[share.unit_lo : share.unit_hi]
+    return segment(row, share.unit_lo, share.unit_hi - share.unit_lo)
 
 
 @inline_function

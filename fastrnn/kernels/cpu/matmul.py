@@ -11,8 +11,8 @@ import numpy as np
 from numba import types
 
 from .amx import TILE, amx_micro_kernel, configure, release
-from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, packed_matrix
-from .jit import allocating_function, device_function, kernel, specialize
+from .blocks import INDEX_ZERO, Block, MicroPanel, PackedColumns, PackedMatrix, StepBlock, copy_rows
+from .jit import allocating_function, device_function, inline_function, kernel, specialize
 from .memory import working_memory
 from .micro_kernel import MR, micro_kernel
 from .packing import VECTORS, k_per_element, lanes_of, pack_row, panel_vectors, units
@@ -53,7 +53,7 @@ def multiply(c, a, b, steps, rows, accumulate, memory):
     Args:
         c: `StepBlock`.
         a: `StepBlock`. If B holds pairs of bfloat16, its rows are packed first.
-        b: `PackedMatrix` (k, n).
+        b: `PackedMatrix` (k, n), or `PackedColumns` of it.
         steps: Number of time steps.
         rows: Number of rows of each step.
         accumulate: 1 to add to C, 0 to overwrite it.
@@ -66,10 +66,12 @@ def _multiply(c, a, b, steps, rows, accumulate, memory):
     def direct(c, a, b, steps, rows, accumulate, memory):
         multiply_units(c, a, b, steps, rows, accumulate, memory[0])
 
+    deep = _all_deep if _computes_all(b) else _some_deep
+
     def with_packed_rows(c, a, b, steps, rows, accumulate, memory):
         scratch, pairs = memory
         row = packed_row(b.panels, b.k)
-        packed_b = PackedMatrix(b.panels, units(b.panels, b.k), b.n, b.lo, b.hi, b.period)
+        packed_b = deep(b, units(b.panels, b.k))
         # as many steps at a time as have their packed rows in the L2 cache
         at_once = max(1, _ROWS_BYTES // max(rows * row * pairs.itemsize, 1))
         for t0 in range(0, steps, at_once):
@@ -125,17 +127,52 @@ def multiply_units(c, a, b, steps, rows, accumulate, scratch):
                 m += height
 
 
-@device_function
 def panels_in(b, width):
     """Micro-panels, ``width`` columns wide, of the columns that are to be computed."""
-    return (b.hi - b.lo + width - 1) // width * (b.n // b.period)
 
 
-@device_function
 def panel_column(b, width, number):
     """First column of one of `panels_in`."""
-    each = (b.hi - b.lo + width - 1) // width
-    return number // each * b.period + b.lo + number % each * width
+
+
+def _computes_all(b: Any) -> bool:
+    """Whether all columns of B are computed, given its Numba type."""
+    return b.instance_class is PackedMatrix
+
+
+@specialize(panels_in)
+def _panels_in(b, width):
+    def of_all(b, width):
+        return (b.n + width - 1) // width
+
+    def of_some(b, width):
+        return (b.hi - b.lo + width - 1) // width * (b.n // b.period)
+
+    return of_all if _computes_all(b) else of_some
+
+
+@specialize(panel_column)
+def _panel_column(b, width, number):
+    def of_all(b, width, number):
+        return number * width
+
+    def of_some(b, width, number):
+        each = (b.hi - b.lo + width - 1) // width
+        return number // each * b.period + b.lo + number % each * width
+
+    return of_all if _computes_all(b) else of_some
+
+
+@inline_function
+def _all_deep(b, k):
+    """B with rows of k elements."""
+    return PackedMatrix(b.panels, k, b.n)
+
+
+@inline_function
+def _some_deep(b, k):
+    """The same for some columns of B."""
+    return PackedColumns(b.panels, k, b.n, b.lo, b.hi, b.period)
 
 
 @device_function
@@ -206,7 +243,7 @@ def multiply_repeatedly(packed, rows, k, n, repeats):
     """
     a = StepBlock(np.zeros(rows * k, packed.dtype), INDEX_ZERO, INDEX_ZERO, k)
     c = StepBlock(np.zeros(rows * n, packed.dtype), INDEX_ZERO, INDEX_ZERO, n)
-    b = packed_matrix(packed, k, n)
+    b = PackedMatrix(packed, k, n)
     scratch = working_memory(SCRATCH_SIZE, packed)
     for _ in range(repeats):
         multiply_units(c, a, b, 1, rows, 0, scratch)

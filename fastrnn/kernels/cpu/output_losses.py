@@ -14,7 +14,7 @@ Gradients are multiplied by ``scale``. A target of -1 (class) or NaN (number, bi
 import math
 
 from .activations import exp, sigmoid
-from .blocks import StepBlock, copy, flat, packed_matrix
+from .blocks import PackedMatrix, StepBlock, copy, flat
 from .jit import device_function
 from .matmul import multiply, product_memory
 from .recurrence import STEPS
@@ -68,7 +68,7 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
     # logits[:, rows] += y[:, rows] W
     from_y = StepBlock(flat(y), row_lo * H, B * H, H)
     to_z = StepBlock(z, row_lo * V, B * V, V)
-    multiply(to_z, from_y, packed_matrix(w, H, V), T, row_hi - row_lo, 1, memory)
+    multiply(to_z, from_y, PackedMatrix(w, H, V), T, row_hi - row_lo, 1, memory)
 
 
 def _plan_loss(team, layer, y, targets, logits, dy, row_lo, row_hi):
@@ -117,7 +117,7 @@ def _output_loss(layer, y, targets, logits, dy, steps_part, rows, memory):
         at = t0 * B + row_lo
         from_y = StepBlock(y_flat, at * H, B * H, H)
         to_z = StepBlock(z, at * V, B * V, V)
-        multiply(to_z, from_y, packed_matrix(layer.w, H, V), steps, row_hi - row_lo, 1, memory)
+        multiply(to_z, from_y, PackedMatrix(layer.w, H, V), steps, row_hi - row_lo, 1, memory)
         for t in range(t0, t0 + steps):
             for b in range(row_lo, row_hi):
                 targets.losses[t, b] = softmax_cross_entropy(logits[t, b], targets.targets[t, b], targets.scale)
@@ -125,7 +125,7 @@ def _output_loss(layer, y, targets, logits, dy, steps_part, rows, memory):
             # dy[t0:t1, rows] = dlogits[t0:t1, rows] W^T
             to_dy = StepBlock(dy_flat, at * H, B * H, H)
             from_z = StepBlock(z, at * V, B * V, V)
-            multiply(to_dy, from_z, packed_matrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
+            multiply(to_dy, from_z, PackedMatrix(layer.w_back, V, H), steps, row_hi - row_lo, 0, memory)
 
 
 @shared_kernel
@@ -139,7 +139,7 @@ def linear_backward(dz, w, dx, row_lo, row_hi):
     # dx[:, rows] = dz[:, rows] W
     from_dz = StepBlock(flat(dz), row_lo * K, B * K, K)
     to_dx = StepBlock(flat(dx), row_lo * F, B * F, F)
-    multiply(to_dx, from_dz, packed_matrix(w, K, F), T, row_hi - row_lo, 0, memory)
+    multiply(to_dx, from_dz, PackedMatrix(w, K, F), T, row_hi - row_lo, 0, memory)
 
 
 @shared_kernel

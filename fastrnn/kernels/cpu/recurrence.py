@@ -27,7 +27,7 @@ which needs W_hn h' separately:
 from collections.abc import Callable
 from typing import Any
 
-from .blocks import INDEX_ZERO, PackedMatrix, StepBlock, flat
+from .blocks import INDEX_ZERO, PackedColumns, StepBlock, flat
 from .grid import gate, make_share, own, plan_unit_parts
 from .jit import device_function, inline_function, specialize
 from .matmul import multiply, product_memory
@@ -135,7 +135,7 @@ def _columns(share, weights, k, n, H):
     """Packed ``weights`` (k, n), of which the share needs the columns of its units in each gate."""
     whole = share.members == 1
     lo, hi = (INDEX_ZERO, n) if whole else (share.unit_lo, share.unit_hi)
-    return PackedMatrix(weights, k, n, lo, hi, n if whole else H)
+    return PackedColumns(weights, k, n, lo, hi, n if whole else H)
 
 
 @inline_function
@@ -145,7 +145,7 @@ def _input_columns(share, weights, k, n):
     panels = (n + width - 1) // width
     member = share.thread.number - share.first
     lo, hi = panels * member // share.members * width, min(panels * (member + 1) // share.members * width, n)
-    return PackedMatrix(weights, k, n, lo, hi, n)
+    return PackedColumns(weights, k, n, lo, hi, n)
 
 
 def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):

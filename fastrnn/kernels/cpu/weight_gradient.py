@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from .amx import TILE
-from .blocks import INDEX_ZERO, Block, MicroPanel, StepBlock, copy_rows, flat, packed_matrix
+from .blocks import INDEX_ZERO, Block, MicroPanel, PackedMatrix, StepBlock, copy_rows, flat
 from .jit import device_function, specialize
 from .matmul import SCRATCH_SIZE, multiply_amx, packed_row
 from .memory import shared_memory, working_memory
@@ -266,6 +266,6 @@ def _add_outer_products(dw, to_row, packed_gates, packed_x, rows, depth, scratch
         to_dw = StepBlock(dw.reshape(dw.size), to_row * F, INDEX_ZERO, F)
         # packed_gates is stored transposed, (columns, k)
         from_gates = StepBlock(packed_gates, INDEX_ZERO, INDEX_ZERO, packed_row(packed_x, depth))
-        multiply_amx(to_dw, from_gates, packed_matrix(packed_x, k, F), 1, rows, 1, 0, scratch)
+        multiply_amx(to_dw, from_gates, PackedMatrix(packed_x, k, F), 1, rows, 1, 0, scratch)
 
     return on_tiles if _on_tiles(packed_x) else in_registers

@@ -9,7 +9,7 @@ import fastrnn.nn.layers
 import fastrnn.nn.matmul_mode
 from fastrnn.data.text.bptt import Window
 from fastrnn.errors import BackendError
-from fastrnn.kernels.cpu.blocks import INDEX_ZERO, StepBlock, flat, packed_matrix
+from fastrnn.kernels.cpu.blocks import INDEX_ZERO, PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.packed_formats import to_bfloat16
@@ -34,7 +34,7 @@ def product(a, b, k, n, c):
     memory = product_memory(c, b, k, a.shape[0])
     to_c = StepBlock(flat(c), INDEX_ZERO, INDEX_ZERO, n)
     from_a = StepBlock(flat(a), INDEX_ZERO, INDEX_ZERO, k)
-    multiply(to_c, from_a, packed_matrix(b, k, n), 1, a.shape[0], 0, memory)
+    multiply(to_c, from_a, PackedMatrix(b, k, n), 1, a.shape[0], 0, memory)
 
 
 def as_float32(bits: np.ndarray) -> np.ndarray:

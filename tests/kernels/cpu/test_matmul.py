@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastrnn.kernels.cpu.blocks import StepBlock, flat, packed_matrix
+from fastrnn.kernels.cpu.blocks import PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.ops import panels
@@ -30,7 +30,7 @@ def product(a, b, c, n, lo, hi, accumulate):
     multiply(
         StepBlock(flat(c), lo * width + 1, M * width, width),
         StepBlock(flat(a), lo * k, M * k, k),
-        packed_matrix(b, k, n),
+        PackedMatrix(b, k, n),
         T,
         hi - lo,
         accumulate,
