@@ -12,10 +12,10 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
+from torch_training import torch_rate
 
 PACKAGES = ("numpy", "numba", "llvmlite", "numba-cuda", "cuda-core", "cuda-bindings", "nvidia-cublas", "torch")
 THREADS = (1, 2, 4, 8, 16)
@@ -151,33 +151,7 @@ def _torch_rate(precision: str, layers: int, hidden: int, batch: int, threads: i
     import torch
 
     torch.set_num_threads(threads)
-    lstm, out = torch.nn.LSTM(65, hidden, layers), torch.nn.Linear(hidden, 65)
-    parameters = [*lstm.parameters(), *out.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
-    ids = torch.randint(65, (SEQ + 1, batch))
-    x = torch.nn.functional.one_hot(ids[:-1], 65).float()
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = torch.nn.functional.cross_entropy(out(lstm(x)[0]).reshape(-1, 65), ids[1:].reshape(-1))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
-
-    return SEQ * batch / _median_seconds(step)
-
-
-def _median_seconds(step: Callable[[], Any]) -> float:
-    for _ in range(2):
-        step()
-    times = []
-    end = time.perf_counter() + 1.0
-    while time.perf_counter() < end:
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))
+    return torch_rate("lstm", layers, hidden, batch, SEQ, precision)
 
 
 def main() -> None:

@@ -8,23 +8,26 @@ Simulated: each thread's part of every kernel is run in turn on one core and tim
 as long as its slowest part. Python's time between the kernels is added. That is an upper bound, because threads do not
 compete for caches and memory, and do not wait for each other.
 
-`estimate` adds what the simulation leaves out, with assumptions that are stated: what a thread reads of what others
-wrote, at BANDWIDTH bytes a second, and MEETING seconds for each time that threads meet or a kernel is called.
+`estimate` adds costs that the simulation leaves out: reading the results of other threads at BANDWIDTH bytes a second,
+and MEETING seconds for each meeting of threads and each call of a kernel.
 """
 
 import argparse
+import importlib.util
 import json
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+from torch_training import torch_rate
 
-from fastrnn.bench import VOCAB, division, make_network
+from fastrnn.bench import VOCAB, bench_train, make_network
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import Window
 from fastrnn.kernels.cpu import team
-from fastrnn.kernels.cpu.thread_pool import Pool
+from fastrnn.kernels.cpu.cpu_count import l2_bytes
 from fastrnn.training.optimizers import Optimizer
 
 SEQ = 64
@@ -36,23 +39,21 @@ MEETING = 0.3e-6  # seconds
 
 
 class Simulation:
-    """Times the parts of every kernel; a stand-in for `SharedKernel.__call__`."""
+    """Runs the parts of every kernel in turn and times them, in place of `SharedKernel.run`."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
+    def __init__(self) -> None:
         self.all = self.slowest = 0.0  # seconds: in all parts, sum of the slowest ones
         self.calls = 0
         self.by_kernel: dict[str, float] = {}
 
-    def call(self, kernel: team.SharedKernel, *arguments: Any) -> None:
+    def run(self, kernel: team.SharedKernel, numbers: Any, *arguments: Any) -> None:
         """Run each part of a kernel."""
         entered = time.thread_time()
-        numbers = team.current_team()
         slowest = 0.0
-        for number in range(team.threads_of(numbers)):  # outside of the pool the caller is alone
+        for number in range(team.threads_of(numbers)):
             team.run_only(numbers, number)
             start = time.thread_time()
-            kernel.run(numbers, *arguments)
+            RUN(kernel, numbers, *arguments)
             slowest = max(slowest, time.thread_time() - start)
         team.run_only(numbers, None)
         self.all += time.thread_time() - entered
@@ -61,10 +62,14 @@ class Simulation:
         self.by_kernel[kernel.__name__] = self.by_kernel.get(kernel.__name__, 0.0) + slowest
 
 
-def training_step(layers: int, hidden: int, batch: int, precision: str, pool: Pool) -> tuple[Any, Callable[[], None]]:
-    """Return a network that computes in ``pool``, and a function that trains it for one step."""
+RUN = team.SharedKernel.run
+
+
+def training_step(layers: int, hidden: int, batch: int, precision: str, threads: int) -> tuple[Any, Callable[[], None]]:
+    """Return a network whose pool has so many threads, which are not started, and a function that trains it."""
     network = make_network("lstm", layers, hidden, precision, 1)
-    network.pool = pool
+    network.pool.threads = threads
+    network.pool.team.numbers = team.new_team(threads, l2_bytes())
     optimizer = Optimizer(network, Config(cell="lstm", layers=layers, hidden=hidden, batch=batch, seq=SEQ, clip=5.0))
     ids = np.random.default_rng(0).integers(0, VOCAB, (SEQ + 1, batch)).astype(np.int32)
     window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(batch)
@@ -78,27 +83,22 @@ def training_step(layers: int, hidden: int, batch: int, precision: str, pool: Po
 
 def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
     """Return one row of the table, without the speed-up."""
-    network, step = training_step(layers, hidden, batch, precision, Pool(threads))
-    network.pool.team.start_nothing()
-    simulation = Simulation(threads)
-    call, team.SharedKernel.__call__ = team.SharedKernel.__call__, lambda self, *a: simulation.call(self, *a)  # type: ignore[method-assign]
-    best, calls, by_kernel = float("inf"), 0, {}
-    try:
-        end = time.perf_counter() + seconds
-        tries = 0
-        while time.perf_counter() < end or tries < 3:
-            simulation.__init__(threads)  # type: ignore[misc]
+    network, step = training_step(layers, hidden, batch, precision, threads)
+    best, fastest = float("inf"), Simulation()
+    end = time.perf_counter() + seconds
+    tries = 0
+    while time.perf_counter() < end or tries < 3:
+        simulation = Simulation()
+        with patch.object(team.SharedKernel, "run", lambda *call, s=simulation: s.run(*call)):
             start = time.thread_time()
             step()
             spent = time.thread_time() - start - simulation.all + simulation.slowest
-            tries += 1
-            if spent < best:
-                best, calls, by_kernel = spent, simulation.calls, simulation.by_kernel
-    finally:
-        team.SharedKernel.__call__ = call  # type: ignore[method-assign]
-    row_parts, unit_parts = division(network, batch)
+        tries += 1
+        if spent < best:
+            best, fastest = spent, simulation
+    row_parts, unit_parts = network.layers[-1].divide(network.pool, batch)
     foreign, meetings = left_out(layers, hidden, batch, row_parts, unit_parts, threads)
-    estimate = best + foreign / BANDWIDTH + (meetings + calls) * MEETING * (threads > 1)
+    estimate = best + foreign / BANDWIDTH + (meetings + fastest.calls) * MEETING * (threads > 1)
     return {
         "cell": "lstm",
         "layers": layers,
@@ -112,13 +112,13 @@ def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int,
         "foreign_bytes": foreign,
         "meetings": meetings,
         "estimate_chars_per_s": batch * SEQ / estimate,
-        "ms": {name: round(1e3 * value, 3) for name, value in by_kernel.items()},
+        "ms": {name: round(1e3 * value, 3) for name, value in fastest.by_kernel.items()},
         "step_ms": 1e3 * best,
     }
 
 
 def left_out(layers: int, hidden: int, batch: int, row_parts: int, unit_parts: int, threads: int) -> tuple[float, int]:
-    """Return the bytes that a thread reads of what others wrote in a step, and the times that threads meet."""
+    """Return the bytes that a thread reads from the results of others in a step, and the number of meetings."""
     if threads == 1:
         return 0.0, 0
     rows = -(-batch // row_parts)
@@ -134,54 +134,15 @@ def left_out(layers: int, hidden: int, batch: int, row_parts: int, unit_parts: i
 
 
 def measure(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
-    """Return one row, measured with real threads."""
-    network, step = training_step(layers, hidden, batch, precision, Pool(threads))
-    for _ in range(3):
-        step()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    row_parts, unit_parts = division(network, batch)
-    row = {"cell": "lstm", "layers": layers, "hidden": hidden, "batch": batch, "precision": precision}
-    row |= {"threads": threads, "row_parts": row_parts, "unit_parts": unit_parts}
-    row["chars_per_s"] = batch * SEQ / float(np.median(times))
-    row["torch_chars_per_s"] = torch_speed(layers, hidden, batch, precision, threads, seconds)
-    return row
-
-
-def torch_speed(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> float | None:
-    """Characters a second of the same step in PyTorch; None if it is not installed."""
-    try:
+    """Return one row, measured with real threads, and PyTorch's speed if it is installed."""
+    row = bench_train("lstm", layers, hidden, batch, SEQ, precision, threads, seconds)
+    row["torch_chars_per_s"] = None
+    if importlib.util.find_spec("torch"):
         import torch
-    except ImportError:
-        return None
-    torch.set_num_threads(threads)
-    lstm, out = torch.nn.LSTM(VOCAB, hidden, layers), torch.nn.Linear(hidden, VOCAB)
-    parameters = [*lstm.parameters(), *out.parameters()]
-    optimizer = torch.optim.Adam(parameters, 2e-3)
-    ids = torch.randint(0, VOCAB, (SEQ + 1, batch))
-    x, y = torch.nn.functional.one_hot(ids[:-1], VOCAB).float(), ids[1:].reshape(-1)
 
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = out(lstm(x)[0]).reshape(-1, VOCAB)
-        torch.nn.functional.cross_entropy(logits.float(), y).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
-
-    for _ in range(3):
-        step()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return batch * SEQ / float(np.median(times))
+        torch.set_num_threads(threads)
+        row["torch_chars_per_s"] = torch_rate("lstm", layers, hidden, batch, SEQ, precision, seconds)
+    return row
 
 
 def main() -> None:

@@ -15,11 +15,10 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
-VOCAB, CLIP, RATE = 65, 5.0, 2e-3
+from torch_training import torch_rate
+
 # row -> cell, layers, hidden units, streams, window
 ROWS = {
     "LSTM 2x128": ("lstm", 2, 128, 50, 50),
@@ -46,46 +45,8 @@ def measure_torch(row: str, precision: str, seconds: float) -> dict[str, Any]:
     rates = []
     for onednn in (True, False):
         torch.backends.mkldnn.set_flags(_enabled=onednn)
-        rates.append(_measure_torch(torch, *ROWS[row], precision == "bfloat16", seconds / 2))
+        rates.append(torch_rate(*ROWS[row], precision, seconds / 2))
     return {"rate": max(rates)}
-
-
-def _measure_torch(
-    torch: Any, cell: str, layers: int, hidden: int, batch: int, seq: int, bfloat16: bool, seconds: float
-) -> float:
-    stack = getattr(torch.nn, cell.upper())(VOCAB, hidden, num_layers=layers)
-    head = torch.nn.Linear(hidden, VOCAB)
-    model = torch.nn.ModuleList([stack, head])
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
-    ids = torch.randint(VOCAB, (seq + 1, batch))
-    carried: Any = None
-
-    def step() -> None:
-        nonlocal carried
-        one_hot = torch.nn.functional.one_hot(ids[:-1], VOCAB).float()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-            outputs, state = stack(one_hot, carried)
-            logits = head(outputs)
-        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[1:].flatten())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
-        carried = tuple(part.detach() for part in state) if cell == "lstm" else state.detach()
-
-    return seq * batch / _median_seconds(step, seconds)
-
-
-def _median_seconds(step: Callable[[], None], seconds: float) -> float:
-    for _ in range(3):
-        step()
-    times: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end or len(times) < 5:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 MEASURES = {"fastrnn": measure_fastrnn, "torch": measure_torch}

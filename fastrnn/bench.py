@@ -83,7 +83,7 @@ def bench_train(
     chars_per_s = seq * batch / median
     gflops = chars_per_s * train_flops(cell, layers, hidden) / 1e9
     (peak,) = group.all_reduce_sum(peak_gflops(network))
-    row_parts, unit_parts = division(network, hi - lo)
+    row_parts, unit_parts = network.layers[-1].divide(network.pool, hi - lo)
     return {
         "chars_per_s": chars_per_s,
         "ms_per_step": median * 1e3,
@@ -197,15 +197,6 @@ def train_flops(cell: str, layers: int, hidden: int) -> float:
     # One product G*H x H for the first layer, whose input is one-hot; two for each layer above.
     recurrent = 2 * CELLS[cell].gate_count * hidden * hidden
     return 3.0 * (recurrent * (2 * layers - 1) + 2 * hidden * VOCAB)
-
-
-def division(network: Network, batch: int) -> tuple[int, int]:
-    """Return by how many threads the rows of a batch and the units of the top layer are divided."""
-    layer = network.layers[-1]
-    if layer.is_normed:  # its units depend on each other
-        return min(network.pool.threads, batch), 1
-    divided: tuple[int, int] = network.pool.divide(batch, layer.hidden, layer.width // layer.hidden, layer.w_h)
-    return divided
 
 
 def peak_gflops(network: Network) -> float:

@@ -12,7 +12,7 @@ To add a cell:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,17 @@ class CellSpec:
         return "c" in self.states
 
 
+_LSTM = CellSpec(
+    gates=("i", "f", "g", "o"),
+    states=("h", "c"),
+    column_blocks=4,
+    input_order=(0, 1, 2, 3),
+    sigmoid_gates={"i": 0, "f": 1, "o": 3},
+    keep_gate=("f", 1),
+    ones_bias="f",
+    text_learning_rate=0.024,
+)
+
 CELLS: dict[str, CellSpec] = {
     # Elman (1990). Without gates, gradients explode and vanish faster: a smaller learning rate.
     "rnn": CellSpec(
@@ -125,28 +136,9 @@ CELLS: dict[str, CellSpec] = {
     ),
     # Hochreiter and Schmidhuber (1997). Forget gates start open (Gers et al. 2000; Jozefowicz et
     # al. 2015).
-    "lstm": CellSpec(
-        gates=("i", "f", "g", "o"),
-        states=("h", "c"),
-        column_blocks=4,
-        input_order=(0, 1, 2, 3),
-        sigmoid_gates={"i": 0, "f": 1, "o": 3},
-        keep_gate=("f", 1),
-        ones_bias="f",
-        text_learning_rate=0.024,
-    ),
+    "lstm": _LSTM,
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
-    "lstm-norm": CellSpec(
-        gates=("i", "f", "g", "o"),
-        states=("h", "c"),
-        column_blocks=4,
-        input_order=(0, 1, 2, 3),
-        sigmoid_gates={"i": 0, "f": 1, "o": 3},
-        keep_gate=("f", 1),
-        ones_bias="f",
-        vectors=("gain", "bias"),
-        text_learning_rate=0.016,
-    ),
+    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }

@@ -95,7 +95,7 @@ def _run_alone(self: Any, numbers: Any, *arguments: Any) -> None:
 
     team = new_team(1)
     if self.plan is not None:
-        arguments = Thread(team, 0, 1), self.plan(team, *arguments), *arguments
+        arguments = Thread(team, 0, 1, self.plan(team, *arguments)), *arguments
     self.body(*arguments)
 
 

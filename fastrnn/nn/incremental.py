@@ -65,9 +65,9 @@ class IncrementalDecoder:
 
     def _pack(self, part: Part) -> None:
         self.network.out.pack(part, False)
-        for layers in self._layers[part.number :: part.of]:
+        for layers in self._layers:
             for layer in layers:
-                layer.pack(Part(0, 1), False)
+                layer.pack(part, False)
 
     def set_state(self, state: State, token: int) -> None:
         """Start B streams from ``state``, name -> (L, B, H), with ``token`` as the next input."""

@@ -323,6 +323,11 @@ class Layer:
             self.kernels.clear(self.cell.vector_sums, *rows)
         self.kernels.layer_backward(self.cell, self._weights_back, gradients, dx, resets, *rows)
 
+    def divide(self, pool: Any, rows: int) -> tuple[int, int]:
+        """Return into how many groups the threads of a pool divide batch rows, and the units."""
+        divided: tuple[int, int] = pool.divide(self.cell, self._weights, rows)
+        return divided
+
     def accumulate(self, part: Part, ids: Array, x: Array | None) -> None:
         """Add this part of the weight gradients, summed over all rows and steps."""
         k = self.kernels

@@ -26,7 +26,6 @@ _SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] =
     "rmsprop": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta2),
     "adagrad": lambda c, scale, lr, t: PlainSettings(scale, lr),
 }
-_FEW_BLOCKS = 64  # one thread sums these in less time than waking another takes: 0.05 ms
 
 
 def constant(step: int, steps: int, warmup: int, final: float) -> float:
@@ -128,10 +127,7 @@ class Optimizer:
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
         gradient, sums_of_squares = self.model.gradients.flat, self.model.kernels.sums_of_squares
-        if self._blocks <= _FEW_BLOCKS:
-            sums_of_squares(gradient, self._sums, 0, self._blocks)
-        else:
-            self.model.pool.together(lambda part: sums_of_squares(gradient, self._sums, *part.range(self._blocks)))
+        self.model.pool.together(lambda part: sums_of_squares(gradient, self._sums, *part.range(self._blocks)))
         total = float(self.model.kernels.to_host(self._sums).sum())
         return math.sqrt(total) if total >= 0 else math.nan
 

@@ -73,6 +73,14 @@ def whole_share(row_lo, row_hi, H):
     return Share(INDEX_ZERO, INDEX_ZERO, INDEX_ZERO, row_lo, row_hi, INDEX_ZERO, H)
 
 
+def count_row_groups(threads: int, unit_parts: int, rows: int) -> int:
+    """R: as many row groups of ``unit_parts`` threads as there are threads and rows for."""
+    return max(1, min(threads // unit_parts, rows))
+
+
+_count_row_groups = inline_function(count_row_groups)
+
+
 @device_function
 def panels_of(H, packed):
     """Micro-panels of a gate of H units, which threads divide; 1 if panels and gates have different ends."""
@@ -82,11 +90,11 @@ def panels_of(H, packed):
 
 # inlined: a device function must not return an array, and a thread holds one
 @inline_function
-def make_share(thread, unit_parts, row_lo, row_hi, H, packed):
-    """The part of this thread in these rows of a layer of H units, with weights like ``packed``."""
+def make_share(thread, row_lo, row_hi, H, packed):
+    """The part of this thread in these rows of a layer of H units, with weights like ``packed``. Its plan: U."""
     panels = panels_of(H, packed)
-    size = row_hi - row_lo
-    row_parts = max(1, min(thread.of // unit_parts, size))
+    size, unit_parts = row_hi - row_lo, thread.plan
+    row_parts = _count_row_groups(thread.of, unit_parts, size)
     group, member = thread.number // unit_parts, thread.number % unit_parts
     lo, hi = row_lo + size * group // row_parts, row_lo + size * (group + 1) // row_parts
     if group >= row_parts:
@@ -94,21 +102,6 @@ def make_share(thread, unit_parts, row_lo, row_hi, H, packed):
     width = H // panels
     unit_lo, unit_hi = panels * member // unit_parts * width, panels * (member + 1) // unit_parts * width
     return Share(thread, group * unit_parts, unit_parts, lo, hi, unit_lo, unit_hi)
-
-
-def divide(threads: int, rows: int, hidden: int, gates: int, dtype: Any, l2_bytes: int) -> tuple[int, int]:
-    """Number of row groups and of threads in each, (R, U), for a layer.
-
-    Args:
-        threads: Threads of the team.
-        rows: B.
-        hidden: H.
-        gates: G, of the recurrent weights (H, G*H).
-        dtype: Element type of the packed weights.
-        l2_bytes: Size of the cache that a thread has for itself.
-    """
-    unit_parts = choose_unit_parts(threads, rows, hidden, gates, np.dtype(dtype), l2_bytes)
-    return max(1, min(threads // unit_parts, rows)), unit_parts
 
 
 def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any) -> int:
@@ -121,10 +114,19 @@ def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any) -
 
 @lru_cache(maxsize=256)
 def choose_unit_parts(threads: int, rows: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int) -> int:
-    """U, the number of threads that share the units of a row group; arguments as for `divide`."""
+    """U, the number of threads that share the units of a row group.
+
+    Args:
+        threads: Threads of the team.
+        rows: B.
+        hidden: H.
+        gates: G, of the recurrent weights (H, G*H).
+        dtype: Element type of the packed weights.
+        l2_bytes: Size of the cache that a thread has for itself.
+    """
     best, least = 1, float("inf")
     for unit_parts in range(1, min(threads, _panels(hidden, dtype)) + 1):
-        row_parts = max(1, min(threads // unit_parts, rows))
+        row_parts = count_row_groups(threads, unit_parts, rows)
         cycles = _step_cycles(-(-rows // row_parts), unit_parts, hidden, gates, dtype, l2_bytes)
         # units are divided only where that gains clearly: the estimate is rough
         if cycles < 0.9 * least:

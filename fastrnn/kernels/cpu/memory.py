@@ -97,7 +97,7 @@ def synchronize() -> None:
 
 
 class _Shared(threading.local):
-    """Arrays of `shared_memory`; other Python threads have their own."""
+    """Memory of `shared_memory`, flat; other Python threads have their own."""
 
     def __init__(self) -> None:
         self.arrays: dict[tuple[str, Any], Array] = {}
@@ -107,12 +107,12 @@ _shared = _Shared()
 
 
 def shared_memory(name: str, shape: tuple[int, int], dtype: npt.DTypeLike) -> Array:
-    """An array that the threads of a kernel share: the same one for the same name, until another shape is needed."""
-    key = name, np.dtype(dtype)
-    array = _shared.arrays.get(key)
-    if array is None or array.shape != shape:
-        array = _shared.arrays[key] = zeros(shape, dtype)
-    return array
+    """An array that the threads of a kernel share, with any content: the same memory for the same name, which grows."""
+    key, size = (name, np.dtype(dtype)), shape[0] * shape[1]
+    memory = _shared.arrays.get(key)
+    if memory is None or memory.size < size:
+        memory = _shared.arrays[key] = zeros(size, dtype)
+    return memory[:size].reshape(shape)
 
 
 @allocating_function

@@ -77,12 +77,12 @@ def _plan_loss(team, layer, y, targets, logits, dy, row_lo, row_hi):
 
 
 @cooperative_kernel(plan=_plan_loss)
-def output_loss(thread, by_steps, layer, y, targets, logits, dy, row_lo, row_hi):
+def output_loss(thread, layer, y, targets, logits, dy, row_lo, row_hi):
     """Compute the softmax cross-entropy of rows row_lo..row_hi, and its gradients.
 
     Args:
-        thread: The `Thread` that computes a part of it.
-        by_steps: Whether threads divide the time steps, else the rows. The positions are independent.
+        thread: The `Thread` that computes a part of it. Its plan: whether threads divide the time steps,
+            else the rows. The positions are independent.
         layer: `OutputLayer`.
         y: (T, B, H), its input.
         targets: `Targets`, with the losses to compute.
@@ -91,8 +91,8 @@ def output_loss(thread, by_steps, layer, y, targets, logits, dy, row_lo, row_hi)
         row_lo: First row.
         row_hi: End of the rows.
     """
-    steps = part_of(thread, 0, y.shape[0]) if by_steps else (0, y.shape[0])
-    rows = (row_lo, row_hi) if by_steps else part_of(thread, row_lo, row_hi)
+    steps = part_of(thread, 0, y.shape[0]) if thread.plan else (0, y.shape[0])
+    rows = (row_lo, row_hi) if thread.plan else part_of(thread, row_lo, row_hi)
     # the longer of the two products' rows: H forward, V backward
     memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (rows[1] - rows[0]))
     _output_loss(layer, y, targets, logits, dy, steps, rows, memory)

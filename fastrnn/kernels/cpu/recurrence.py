@@ -148,30 +148,31 @@ def _input_columns(share, weights, k, n):
     return PackedColumns(weights, k, n, lo, hi, n)
 
 
-def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):
-    """Unit parts of `layer_forward`."""
-    return _plan(team, cell, weights, row_hi - row_lo)
-
-
-def _plan_backward(team, cell, weights, gradients, dx, starts, row_lo, row_hi):
-    """Unit parts of `layer_backward`."""
-    return _plan(team, cell, weights, row_hi - row_lo)
-
-
-def _plan(team, cell, weights, rows):
-    H = cell.h.shape[2]
+def plan_layer(team: Any, cell: Any, weights: Any, rows: int) -> int:
+    """U, the number of threads that share the units of ``rows`` rows of a layer, for the numbers of a team."""
     if type(cell) in _UNDIVIDED:
         return 1
+    H = cell.h.shape[2]
     return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype)
 
 
+def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):
+    """The plan of `layer_forward`."""
+    return plan_layer(team, cell, weights, row_hi - row_lo)
+
+
+def _plan_backward(team, cell, weights, gradients, dx, starts, row_lo, row_hi):
+    """The plan of `layer_backward`."""
+    return plan_layer(team, cell, weights, row_hi - row_lo)
+
+
 @cooperative_kernel(plan=_plan_forward)
-def layer_forward(thread, unit_parts, cell, inputs, weights, starts, y, row_lo, row_hi):
+def layer_forward(thread, cell, inputs, weights, starts, y, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
 
     Args:
-        thread: The `Thread` that computes a part of it.
-        unit_parts: Threads that share the units of a row group.
+        thread: The `Thread` that computes a part of it. Its plan: threads that share the units of a row
+            group.
         cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
         inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
         weights: `LayerWeights`.
@@ -182,7 +183,7 @@ def layer_forward(thread, unit_parts, cell, inputs, weights, starts, y, row_lo, 
         row_hi: End of the rows.
     """
     H, F = cell.h.shape[2], inputs.x.shape[2]
-    share = make_share(thread, unit_parts, row_lo, row_hi, H, weights.w_h)
+    share = make_share(thread, row_lo, row_hi, H, weights.w_h)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         _layer_forward(cell, inputs, weights, starts, y, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
@@ -234,12 +235,12 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
 
 
 @cooperative_kernel(plan=_plan_backward)
-def layer_backward(thread, unit_parts, cell, weights, gradients, dx, starts, row_lo, row_hi):
+def layer_backward(thread, cell, weights, gradients, dx, starts, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps backward.
 
     Args:
-        thread: The `Thread` that computes a part of it.
-        unit_parts: Threads that share the units of a row group.
+        thread: The `Thread` that computes a part of it. Its plan: threads that share the units of a row
+            group.
         cell: The layer's arrays after `layer_forward`. The gradients of the pre-activations replace
             ``gates``.
         weights: `LayerWeights`, transposed.
@@ -250,7 +251,7 @@ def layer_backward(thread, unit_parts, cell, weights, gradients, dx, starts, row
         row_hi: End of the rows.
     """
     H = cell.h.shape[2]
-    share = make_share(thread, unit_parts, row_lo, row_hi, H, weights.w_h)
+    share = make_share(thread, row_lo, row_hi, H, weights.w_h)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, rows)

@@ -7,8 +7,8 @@ microsecond and nobody but the caller needs Python's interpreter lock.
 The work of a kernel is divided in one of two ways:
 
     @shared_kernel          the last two arguments are a range (lo, hi), of which each thread gets an equal part
-    @cooperative_kernel     the first parameters are a `Thread` and what a planning function returned: the kernel
-                            divides the work itself, and its threads may wait for each other (`meet`)
+    @cooperative_kernel     the first parameter is a `Thread`: the kernel divides the work itself, as a planning
+                            function in Python chose, and its threads may wait for each other (`meet`)
 
 Both are called without the thread and with the whole range. The team is that of the `Pool` whose ``together`` is
 running in the calling thread; elsewhere the caller does all the work.
@@ -62,6 +62,8 @@ class Thread(NamedTuple):
     """Which thread this is, in range(``of``)."""
     of: int
     """Threads of the team."""
+    plan: Any
+    """What the kernel's planning function returned."""
 
 
 def new_team(threads: int, l2_bytes: int = 1 << 20, unit_parts: int = 0) -> Array:
@@ -156,10 +158,6 @@ class Team:
             self.stop()
             self._threads.clear()
             raise
-
-    def start_nothing(self) -> None:
-        """Let the team exist on paper only, for `run_only`."""
-        self._events.clear()
 
     def stop(self) -> None:
         """End the threads."""
@@ -308,8 +306,9 @@ def _frame_intrinsic(divides_range: bool) -> Any:
     @intrinsic
     def make_frame(typingctx: Any, team: Any, body: Any, args: Any) -> Any:
         kinds = tuple(args.types)
-        thread = types.NamedTuple((team, types.intp, types.intp), Thread)
-        body_kinds = (*kinds[:-2], types.intp, types.intp) if divides_range else (thread, *kinds)
+        # of a cooperative kernel the first argument is the plan, which the thread holds
+        thread = types.NamedTuple((team, types.intp, types.intp, kinds[0]), Thread)
+        body_kinds = (*kinds[:-2], types.intp, types.intp) if divides_range else (thread, *kinds[1:])
         body.get_call_type(typingctx, body_kinds, {})  # compiles it
         compiled = body.dispatcher.overloads[body_kinds]
 
@@ -339,7 +338,7 @@ def _frame_intrinsic(divides_range: bool) -> Any:
                 ends = [builder.add(number, I64(more)) for more in (0, 1)]
                 passed[-2:] = [builder.add(lo, builder.sdiv(builder.mul(size, end), threads)) for end in ends]
             else:
-                passed.insert(0, context.make_tuple(builder, thread, [shared, number, threads]))
+                passed[0] = context.make_tuple(builder, thread, [shared, number, threads, passed[0]])
             context.add_linking_libs([compiled.library])
             function = context.declare_function(builder.module, compiled.fndesc)
             status, _ = context.call_conv.call_function(builder, function, types.none, body_kinds, passed)
@@ -412,9 +411,9 @@ def shared_kernel(function: Callable[..., Any]) -> SharedKernel:
 
 
 def cooperative_kernel(plan: Callable[..., Any]) -> Callable[[Callable[..., Any]], SharedKernel]:
-    """Make a kernel (thread, planned, ...) that divides its work itself.
+    """Make a kernel (thread, ...) that divides its work itself.
 
     ``plan``, called once in Python with the team's numbers and the kernel's arguments, returns what all threads need
-    to know, or memory that they share.
+    to know, or memory that they share: ``thread.plan``.
     """
     return lambda function: SharedKernel(function, _frame_of_thread, plan)

@@ -65,11 +65,19 @@ class Pool:
             finally:
                 self.team.dismiss(before)
 
-    def divide(self, rows: int, hidden: int, gates: int, packed: Any) -> tuple[int, int]:
-        """Return how many threads divide the rows, and how many the units, of a layer with these packed weights."""
-        from .grid import divide
+    def divide(self, cell: Any, weights: Any, rows: int) -> tuple[int, int]:
+        """Return into how many groups threads divide the rows, and the units, of a recurrent layer.
 
-        return divide(self.threads, rows, hidden, gates, packed.dtype, l2_bytes())
+        Args:
+            cell: The arrays of the layer.
+            weights: `LayerWeights`.
+            rows: Batch rows.
+        """
+        from .grid import count_row_groups
+        from .recurrence import plan_layer
+
+        unit_parts: int = plan_layer(self.team.numbers, cell, weights, rows)
+        return count_row_groups(self.threads, unit_parts, rows), unit_parts
 
     def each(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:
         """Call ``work(part)`` in every thread at once and wait for all.

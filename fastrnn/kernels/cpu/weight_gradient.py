@@ -65,9 +65,8 @@ def _layer_panels(team, gradients, cell, inputs, gate_order, packed_like, col_lo
 
 
 def _linear_panels(team, dw, dz, x, packed_like, row_lo, row_hi):
-    """The memory that threads share in `weight_gradient`."""
-    size = _block_of(x.shape[1], packed_like.dtype)
-    return SharedPanels(shared_memory("h", (2, 0), packed_like.dtype), shared_memory("x", size, packed_like.dtype))
+    """The memory that threads share in `weight_gradient`, as that of x in `SharedPanels`."""
+    return shared_memory("x", _block_of(x.shape[1], packed_like.dtype), packed_like.dtype)
 
 
 @lru_cache(maxsize=64)
@@ -88,17 +87,16 @@ def _pack_part(thread, packed, source, columns, k0, depth):
     """Pack this thread's part of the panels of a block of k."""
     width = VECTORS * lanes_of(packed)
     panels = (columns + width - 1) // width
-    start, stop = panels * thread.number // thread.of, panels * (thread.number + 1) // thread.of
+    start, stop = part_of(thread, 0, panels)
     pack_rows(packed, source, columns, k0, depth, start, stop)
 
 
 @cooperative_kernel(plan=_layer_panels)
-def layer_gradient(thread, shared, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
     """Compute gate columns col_lo..col_hi of the gradients of a layer's weights.
 
     Args:
-        thread: The `Thread` that computes a part of the columns.
-        shared: `SharedPanels`.
+        thread: The `Thread` that computes a part of the columns. Its plan: `SharedPanels`.
         gradients: `LayerGradients`; see `table_backward` for the last.
         cell: The layer's arrays after `layer_backward`: ``gates`` are gradients (T, B, P),
             ``h[:-1]`` the state before each step.
@@ -125,7 +123,7 @@ def layer_gradient(thread, shared, gradients, cell, inputs, gate_order, packed_l
     for k0 in range(0, T * B, deepest):
         depth = min(deepest, T * B - k0)
         half = _half(thread, k0 // deepest)
-        packed_h, packed_x = shared.h[half], shared.x[half]
+        packed_h, packed_x = thread.plan.h[half], thread.plan.x[half]
         _pack_part(thread, packed_h, rows_h, H, k0, depth)
         if F:
             _pack_part(thread, packed_x, rows_x, F, k0, depth)
@@ -137,7 +135,8 @@ def layer_gradient(thread, shared, gradients, cell, inputs, gate_order, packed_l
             for k in range(0, depth, _GROUP):
                 some = min(_GROUP, depth - k)
                 add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)
-                pack_columns(packed_gates, gates, P, k0 + k, k, some, depth, column, count, scratch)
+                rows = Block(gates, (k0 + k) * P + column, P)
+                pack_columns(packed_gates, rows, some, k, depth, count, scratch)
             # the first G*H columns belong to W_ih, in input order, the last G*H to W_hh
             if F and column < gate_width:
                 row = gate_order[column // H] * H + column % H
@@ -158,10 +157,11 @@ def add_to_table(dtable, ids, gates, P, k0, depth, column, count):
 
 
 @cooperative_kernel(plan=_linear_panels)
-def weight_gradient(thread, shared, dw, dz, x, packed_like, row_lo, row_hi):
+def weight_gradient(thread, dw, dz, x, packed_like, row_lo, row_hi):
     """Add rows row_lo..row_hi of dw (V, F) = sum_k dz[k]^T x[k] for dz (K, V), x (K, F).
 
-    Products use the element type of the array ``packed_like``; ``shared``: `SharedPanels`.
+    Products use the element type of the array ``packed_like``. The plan of ``thread``: two blocks
+    of x.
     """
     K, V = dz.shape
     F = x.shape[1]
@@ -172,18 +172,19 @@ def weight_gradient(thread, shared, dw, dz, x, packed_like, row_lo, row_hi):
     rows_x, rows_z = flat(x), flat(dz)
     for k0 in range(0, K, deepest):
         depth = min(deepest, K - k0)
-        packed_x = shared.x[_half(thread, k0 // deepest)]
+        packed_x = thread.plan[_half(thread, k0 // deepest)]
         _pack_part(thread, packed_x, rows_x, F, k0, depth)
         meet(thread, 0, thread.of)
         for row in range(first, end, _MC):
             count = min(_MC, end - row)
-            pack_columns(packed_z, rows_z, V, k0, 0, depth, depth, row, count, scratch)
+            rows = Block(rows_z, k0 * V + row, V)
+            pack_columns(packed_z, rows, depth, INDEX_ZERO, depth, count, scratch)
             add_outer_products(dw, row, packed_z, packed_x, count, depth, scratch)
 
 
-def pack_columns(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
-    """Pack ``count`` columns of ``some`` rows from row k0 of a flat (K, row_size) float array for
-    `add_outer_products`: as values to_k.. of a block of ``depth`` values of k.
+def pack_columns(packed, source, rows, to_k, depth, count, scratch):
+    """Pack ``count`` columns of ``rows`` rows of a `Block` for `add_outer_products`: as values to_k.. of
+    a block of ``depth`` values of k.
     """
 
 
@@ -203,27 +204,26 @@ def _block_depth(packed_like):
 
 
 @specialize(pack_columns)
-def _pack_columns(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
-    def by_row(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
+def _pack_columns(packed, source, rows, to_k, depth, count, scratch):
+    def by_row(packed, source, rows, to_k, depth, count, scratch):
         step = k_per_element(packed)
-        for k in range(0, some, step):
-            first = (k0 + k) * row_size + column
-            second = first + row_size if k + 1 < some else -1
-            fill_row(packed, 0, _MC, to_k + k, source, first, second, count)
+        for k in range(0, rows, step):
+            first = source.start + k * source.row_stride
+            second = first + source.row_stride if k + 1 < rows else -1
+            fill_row(packed, 0, _MC, to_k + k, source.data, first, second, count)
 
-    def by_column(packed, source, row_size, k0, to_k, some, depth, column, count, scratch):
+    def by_column(packed, source, rows, to_k, depth, count, scratch):
         size = packed_row(packed, depth)
-        for k in range(0, some, 2 * TILE):
+        for k in range(0, rows, 2 * TILE):
             for m in range(0, count, TILE):
-                at, to = (k0 + k) * row_size + column + m, m * size + element_row(packed, to_k + k)
-                if k + 2 * TILE <= some and m + TILE <= count:
-                    transpose_pairs(packed, to, size, source, at, row_size)
+                at, to = source.start + k * source.row_stride + m, m * size + element_row(packed, to_k + k)
+                if k + 2 * TILE <= rows and m + TILE <= count:
+                    transpose_pairs(packed, to, size, source.data, at, source.row_stride)
                 else:
                     # an incomplete block: copy it into zeros first
                     scratch[: 2 * TILE * TILE] = 0
-                    rows = min(2 * TILE, some - k)
-                    columns = min(TILE, count - m)
-                    copy_rows(Block(scratch, INDEX_ZERO, TILE), Block(source, at, row_size), rows, columns)
+                    square = Block(source.data, at, source.row_stride)
+                    copy_rows(Block(scratch, INDEX_ZERO, TILE), square, min(2 * TILE, rows - k), min(TILE, count - m))
                     transpose_pairs(packed, to, size, scratch, 0, TILE)
 
     return by_column if _on_tiles(packed) else by_row

@@ -103,7 +103,7 @@ class Pool:
         """Call ``work`` for the whole."""
         work(WHOLE)
 
-    def divide(self, rows: int, hidden: int, gates: int, packed: Any) -> tuple[int, int]:
+    def divide(self, cell: Any, weights: Any, rows: int) -> tuple[int, int]:
         """One host thread does all."""
         return 1, 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plain_kernels import compiled_only
 
-from fastrnn.kernels.cpu.grid import choose_unit_parts, divide, make_share
+from fastrnn.kernels.cpu.grid import choose_unit_parts, count_row_groups, make_share
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.kernels.cpu.team import cooperative_kernel
 from fastrnn.kernels.cpu.thread_pool import Pool
@@ -17,9 +17,9 @@ L2 = 1 << 20
 
 
 @cooperative_kernel(plan=lambda team, unit_parts, visits, packed, lo, hi: unit_parts)
-def visit(thread, unit_parts, ignored, visits, packed, lo, hi):
+def visit(thread, unit_parts, visits, packed, lo, hi):
     """Count how often each row and unit is in a share."""
-    share = make_share(thread, unit_parts, lo, hi, visits.shape[1], packed)
+    share = make_share(thread, lo, hi, visits.shape[1], packed)
     for b in range(share.row_lo, share.row_hi):
         for j in range(share.unit_lo, share.unit_hi):
             visits[b, j] += 1
@@ -41,7 +41,8 @@ def test_shares_cover_rows_and_units_once(threads, hidden):
     ("threads", "rows", "panels"), list(product([1, 2, 8, 16, 64], [1, 5, 32, 128], [1, 2, 8, 12]))
 )
 def test_divisions_use_no_more_than_there_is(threads, rows, panels):
-    row_parts, unit_parts = divide(threads, rows, panels * PANEL, 4, F4, L2)
+    unit_parts = choose_unit_parts(threads, rows, panels * PANEL, 4, F4, L2)
+    row_parts = count_row_groups(threads, unit_parts, rows)
     assert 1 <= row_parts <= rows
     assert 1 <= unit_parts <= panels
     assert row_parts * unit_parts <= threads

@@ -24,7 +24,7 @@ def count(visits, ends, lo, hi):
 
 
 @cooperative_kernel(plan=lambda team, numbers, rounds: 0)
-def add_up_the_others(thread, planned, numbers, rounds):
+def add_up_the_others(thread, numbers, rounds):
     """Repeatedly replace each thread's number by the sum of all, modulo 1009."""
     for n in range(rounds):
         total = 0
@@ -35,7 +35,7 @@ def add_up_the_others(thread, planned, numbers, rounds):
 
 
 @cooperative_kernel(plan=lambda team, sizes, met: 0)
-def allocate(thread, planned, sizes, met):
+def allocate(thread, sizes, met):
     """Allocate memory of another size in each thread, then meet."""
     memory = np.zeros(sizes[thread.number], np.uint8)
     meet(thread, 0, thread.of)
