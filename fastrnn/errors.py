@@ -59,7 +59,7 @@ class OutputError(FastRNNError):
 
 
 class BackendError(FastRNNError):
-    """The requested device is not available."""
+    """The requested device, or so many threads, are not available."""
 
 
 class DivergedError(FastRNNError):

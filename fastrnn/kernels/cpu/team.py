@@ -30,6 +30,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ...errors import BackendError
 from .barrier import load, pause, publish
 from .jit import device_function, kernel, kernel_body
 from .llvm_ir import I32, I64, pointer
@@ -114,18 +115,28 @@ def current_team() -> Array:
     return team
 
 
+def too_many_threads(wanted: int, possible: int) -> BackendError:
+    """The error for a system that lets this process start no more threads."""
+    return BackendError(f"the system allows this process {possible:,} of {wanted:,} threads; give fewer with --threads")
+
+
 class Team:
     """The threads of a team besides the caller. They are started by the first `wake`."""
 
     def __init__(self, threads: int, l2_bytes: int, unit_parts: int = 0) -> None:
-        self.numbers = new_team(threads, l2_bytes, unit_parts)
-        self._events = [threading.Event() for _ in range(1, threads)]
+        self._sizes = threads, l2_bytes, unit_parts
         self._threads: list[threading.Thread] = []
+        self._make()
+
+    def _make(self) -> None:
+        self.numbers = new_team(*self._sizes)
+        self._events = [threading.Event() for _ in range(1, self._sizes[0])]
 
     def wake(self) -> Array:
-        """Prepare for calls of kernels, and make this the team of the calling thread. Returns the team before."""
-        before: Array = _current.team
-        _current.team = self.numbers
+        """Prepare for calls of kernels, and make this the team of the calling thread. Returns the team before.
+
+        Raises `BackendError` if the threads cannot be started.
+        """
         if self._events:
             if not self._threads:
                 self._start()
@@ -134,6 +145,8 @@ class Team:
             for event in self._events:
                 if not event.is_set():
                     event.set()
+        before: Array = _current.team
+        _current.team = self.numbers
         return before
 
     def dismiss(self, before: Array) -> None:
@@ -154,10 +167,12 @@ class Team:
             for thread in threads:
                 thread.start()
                 self._threads.append(thread)
-        except RuntimeError:  # the system allows no more threads; nobody may wait for those that are missing
+        except RuntimeError:  # no kernel may wait for a thread that is missing
+            started = 1 + len(self._threads)
             self.stop()
             self._threads.clear()
-            raise
+            self._make()  # one that has not ended yet keeps the old numbers, which stop it
+            raise too_many_threads(1 + len(threads), started) from None
 
     def stop(self) -> None:
         """End the threads."""

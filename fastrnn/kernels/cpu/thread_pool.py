@@ -85,6 +85,8 @@ class Pool:
         ``on_error`` is called as soon as one of them fails, so that the others can stop waiting for
         it at a barrier. The exception is raised here.
         """
+        from .team import too_many_threads
+
         if self.threads == 1:
             work(WHOLE)
             return
@@ -101,7 +103,11 @@ class Pool:
 
         pending: list[Future[None]] = []
         try:
-            pending += [self._executor.submit(run_part, Part(n, self.threads)) for n in range(1, self.threads)]
+            for n in range(1, self.threads):
+                try:
+                    pending.append(self._executor.submit(run_part, Part(n, self.threads)))
+                except RuntimeError:
+                    raise too_many_threads(self.threads, n) from None
             run_part(Part(0, self.threads))
         except BaseException:
             if on_error is not None:

@@ -1,6 +1,7 @@
 """Threads that run a kernel together: parts, meetings, failures, fork, and the end of a team."""
 
 import gc
+import itertools
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from plain_kernels import compiled_only
 
+from fastrnn.errors import BackendError
 from fastrnn.kernels.cpu.team import cooperative_kernel, meet, new_team, shared_kernel
 from fastrnn.kernels.cpu.thread_pool import Pool
 
@@ -163,6 +165,27 @@ def test_threads_sleep_when_no_kernel_is_called():
         time.sleep(0.01)
     assert not any(event.is_set() for event in pool.team._events)
     check_sums(pool, 5)  # and wake up again
+
+
+def test_missing_threads_are_one_clear_error(monkeypatch):
+    """Of the whole pool: none of those that were started stays, and the pool works when the system allows them."""
+    pool, start, allowed = Pool(4), threading.Thread.start, 2
+    monkeypatch.setattr(threading.Thread, "start", lambda self: start(self) if next(numbers) < allowed else refuse())
+
+    def refuse():
+        raise RuntimeError("can't start new thread")
+
+    failed = threading.Event()
+    for run in (lambda: check_sums(pool, 5), lambda: pool.each(lambda part: failed.wait(20), failed.set)):
+        numbers, before = itertools.count(), threading.active_count()
+        with pytest.raises(BackendError, match=r"allows this process 3 of 4 threads; give fewer with --threads$"):
+            run()
+        assert threading.active_count() <= before + allowed
+        visits, ends = np.zeros(10, np.int64), np.zeros(10, np.int64)
+        count(visits, ends, 0, 10)  # outside of the pool: by the caller alone
+        assert np.count_nonzero(ends) == 1
+    numbers = itertools.repeat(0)
+    check_sums(pool, 5)
 
 
 def test_each_thread_has_lines_of_its_own():
