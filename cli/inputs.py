@@ -1,10 +1,9 @@
 """Input texts from files or standard input: prompts, lines to score, and corpora for a model."""
 
-import contextlib
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from fastrnn.errors import ConfigError, InputError
@@ -16,35 +15,6 @@ if TYPE_CHECKING:
     from fastrnn.data.examples.example import ExampleSet
     from fastrnn.data.text.corpus import Corpus
     from fastrnn.inference.language_model import LanguageModel
-
-
-class ReadingLine:
-    """Progress line for reading, redrawn in place. Prints nothing for small texts or without a terminal."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + 1
-        self._width = 0
-
-    def __enter__(self) -> "ReadingLine":
-        return self
-
-    def show(self, done: int, total: int | None) -> None:
-        """Show ``done`` bytes read, of ``total`` if known."""
-        now = time.monotonic()
-        if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
-            self._next = now + 0.25
-            self._write(formatting.reading_progress(done, total))
-
-    def __exit__(self, *_: object) -> None:
-        if self._width:
-            self._write("")
-
-    def _write(self, text: str) -> None:
-        """Overwrite the previous text."""
-        with contextlib.suppress(OSError):
-            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
-            sys.stderr.flush()
-        self._width = len(text)
 
 
 def read_whole(path: str, kind: str, encoding: str | None = None) -> str:
@@ -74,13 +44,13 @@ def read_corpus_for(
     from fastrnn.data.text.remarks import describe_chars
 
     separator = model.config.document_separator
-    with ReadingLine() as line:
+    with output.ProgressLine() as line:
         corpus = read_corpus(
             texts,
             separator=separator,
             tokenizer=model.tokenizer,
             unknown=unknown,
-            progress=line.show,
+            progress=lambda done, total: line.show(partial(formatting.reading_progress, done, total)),
             encoding=encoding,
         )
     for remark in corpus.remarks:

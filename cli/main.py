@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from .output import escape_controls, escape_line
+from .output import ProgressLine, escape_controls, escape_line
 
 if TYPE_CHECKING:
     import click
@@ -57,7 +57,9 @@ def _watch(reader: int) -> None:
         number = arrived[0]
         if number in _WORDS:
             try:
-                os.write(2, b"fastrnn: " + _WORDS[signal.Signals(number)] + b"\n")
+                os.write(
+                    2, (b"\n" if ProgressLine.is_shown else b"") + b"fastrnn: " + _WORDS[signal.Signals(number)] + b"\n"
+                )
             finally:
                 # `sys.exit` would end this thread alone.
                 os._exit(128 + number)

@@ -6,7 +6,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -63,6 +64,38 @@ def note(message: str) -> None:
     # Messages are optional: a reader of standard error that has gone must not end a run.
     with contextlib.suppress(OSError):
         print(escape_line(message), file=sys.stderr, flush=True)
+
+
+class ProgressLine:
+    """Progress line on standard error, redrawn in place. Prints nothing for short work or without a terminal."""
+
+    is_shown = False  # of any instance: the line of a signal must not be appended to it
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 1
+        self._width = 0
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Show what ``text`` returns, if it is time."""
+        now = time.monotonic()
+        if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
+            self._next = now + 0.25
+            self._write(text())
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        """Overwrite the previous text."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
+            sys.stderr.flush()
+        self._width = len(text)
+        ProgressLine.is_shown = bool(text)
 
 
 def note_terminal_input() -> None:

@@ -22,6 +22,7 @@ KINDS = {
     "test_fakes.py": "unit",
     "test_kinds.py": "unit",
     "test_os_compat.py": "unit",
+    "test_published.py": "unit",
     "api": "e2e",
     "api/test_config_types.py": "unit",
     "checkpoint": "unit",

@@ -1,6 +1,8 @@
 """``fastrnn eval``."""
 
+import dataclasses
 import math
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from .predict import AS_TRAINED
 if TYPE_CHECKING:
     from fastrnn.data.examples.example import ExampleSet
     from fastrnn.data.text.corpus import Corpus
+    from fastrnn.inference.dynamic import DynamicSettings
+    from fastrnn.inference.evaluation import Evaluation
     from fastrnn.inference.language_model import LanguageModel
     from fastrnn.inference.predictors import TaskModel
 _MOST = 30  # maximum number of labels in a printed confusion matrix
@@ -33,6 +37,10 @@ _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
     help="Part of the data, split as in the model's training run.  [default: all]",
 )
 @options.unknown_option
+@click.option("--dynamic", is_flag=True, help="Also evaluate a copy of a language model that learns while it reads.")
+@options.value_option("--lr", float, "Learning rate of --dynamic.", "0.001")
+@options.value_option("--decay", float, "Share of the way back to the trained weights after each window.", "0.001")
+@options.value_option("--seq", int, "Tokens per window of --dynamic.", "64")
 @options.config_options(
     "labels", "label", "text", "format", "missing", "encoding", "threads", section="Options", defaults=AS_TRAINED
 )
@@ -42,6 +50,10 @@ def command(
     texts: tuple[str, ...],
     split: str,
     unknown: str,
+    dynamic: bool,
+    lr: float | None,
+    decay: float | None,
+    seq: int | None,
     labels: str | None,
     missing: str | None,
     label: str | None,
@@ -57,11 +69,19 @@ def command(
     mean loss in nats and bits, and the perplexity exp(nats). For a labelled task DATA is as in `train`, and the
     predictions are compared with its labels: accuracy, precision, recall and F1 per label and the confusion matrix;
     share of exact translations; errors of numbers in their own units. Labels unknown to the model count as errors.
+
+    --dynamic adds the figures of dynamic evaluation (Krause et al. 2018), after the others and under names of their
+    own: a copy of the model reads DATA in one stream of windows, and each window is scored before the copy learns
+    from it. The model does not change. It is slower: each window takes a step of training.
     """
     from fastrnn.inference.load import load
     from fastrnn.inference.predictors import TaskModel
 
     from ..output import note
+
+    settings = options.drop_unset({"lr": lr, "decay": decay, "seq": seq})
+    if settings and not dynamic:
+        raise click.UsageError(f"--{next(iter(settings))} is for --dynamic; add it, or leave this option out")
 
     loaded = load(model, threads=threads)
     task = loaded.config.task
@@ -72,6 +92,8 @@ def command(
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
+        if dynamic:
+            raise click.UsageError(f"--dynamic is for language models; this one is for {task}")
         reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing,
                                    "encoding": encoding}  # fmt: skip
         records = loaded.records(texts, labels, report=note, **reading)
@@ -80,7 +102,8 @@ def command(
         for name, value in (("label", label), ("text", text), ("format", format)):
             if value is not None:
                 raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
-        _evaluate_text(loaded, texts, split, unknown, encoding, as_json)
+        corpus = _part(read_corpus_for(loaded, texts, unknown, encoding), split, loaded.config)
+        _evaluate_text(loaded, corpus, settings if dynamic else None, as_json)
 
 
 def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
@@ -99,32 +122,55 @@ def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_jso
         _write_evaluation(figures, model.task, model.vocabulary.binary)
 
 
-def _evaluate_text(
-    loaded: "LanguageModel", texts: tuple[str, ...], split: str, unknown: str, encoding: str | None, as_json: bool
-) -> None:
-    corpus = _part(read_corpus_for(loaded, texts, unknown, encoding), split, loaded.config)
-    result = loaded.evaluate(corpus)
-    if as_json:
-        output.write_json(
-            {
-                "chars": result.chars,
-                "nats_per_char": result.nats,
-                "bits_per_char": result.bits,
-                "perplexity": result.perplexity,
-                "unit": loaded.tokenizer.kind,
-            }
-        )
-        return
+def _evaluate_text(loaded: "LanguageModel", corpus: "Corpus", dynamic: Mapping[str, Any] | None, as_json: bool) -> None:
+    """Evaluate a language model; ``dynamic``: settings of a dynamic evaluation, None for none."""
+    from fastrnn.inference.dynamic import DynamicSettings
+
+    # Before the work, so that a bad setting is refused at once.
+    settings = None if dynamic is None else DynamicSettings(**dynamic)
     kind = loaded.tokenizer.kind
+    static = loaded.evaluate(corpus)
+    learning = None if settings is None else _evaluate_dynamic(loaded, corpus, settings)
+    if as_json:
+        values = {"chars": static.chars, **_json_loss(static), "unit": kind}
+        if settings is not None and learning is not None:
+            values["dynamic"] = {**_json_loss(learning), **dataclasses.asdict(settings)}
+        output.write_json(values)
+        return
+
+    rows = [(kind, f"{static.chars:,}"), *_loss_rows(static, kind)]
+    if settings is not None and learning is not None:
+        rows += [(f"dynamic {name}", value) for name, value in _loss_rows(learning, kind)]
+        shown = f"lr {settings.lr:g}, decay {settings.decay:g}, windows of {settings.seq:,}"
+        rows.append(("dynamic settings", shown))
+    output.write_figures(rows)
+
+
+def _evaluate_dynamic(loaded: "LanguageModel", corpus: "Corpus", settings: "DynamicSettings") -> "Evaluation":
+    """The dynamic evaluation, with a line of its progress on a terminal."""
+    start = time.monotonic()
+    with output.ProgressLine() as line:
+
+        def show(share: float, nats: float) -> None:
+            left = (time.monotonic() - start) * (1 - share) / share
+            line.show(
+                lambda: f"dynamic evaluation: {share:.0%}  {formatting.loss(nats)}  {formatting.duration(left)} left"
+            )
+
+        return loaded.evaluate_dynamic(corpus, progress=show, **dataclasses.asdict(settings))
+
+
+def _loss_rows(result: "Evaluation", kind: str) -> list[tuple[str, str]]:
     one = kind.removesuffix("s")
-    output.write_figures(
-        [
-            (kind, f"{result.chars:,}"),
-            (f"nats per {one}", f"{result.nats:.4f}"),
-            (f"bits per {one}", f"{result.bits:.4f}"),
-            ("perplexity", f"{result.perplexity:.4f}"),
-        ]
-    )
+    return [
+        (f"nats per {one}", f"{result.nats:.4f}"),
+        (f"bits per {one}", f"{result.bits:.4f}"),
+        ("perplexity", f"{result.perplexity:.4f}"),
+    ]
+
+
+def _json_loss(result: "Evaluation") -> dict[str, Any]:
+    return {"nats_per_char": result.nats, "bits_per_char": result.bits, "perplexity": result.perplexity}
 
 
 def _part(corpus: "Corpus", split: str, config: Config) -> "Corpus":

@@ -18,6 +18,7 @@ from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError, InputError, quote
 from ..nn.network import Network, State
 from ..plain import check_path, check_whole, to_plain
+from .dynamic import DynamicSettings, Progress, evaluate_dynamic
 from .evaluation import Evaluation, evaluate
 from .sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 
@@ -169,13 +170,45 @@ class LanguageModel:
         Raises:
             InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
         """
+        self._check_corpus(corpus)
+        found = evaluate(self.network.with_shared_parameters(), corpus)
+        assert found is not None
+        return found
+
+    def evaluate_dynamic(self, corpus: Corpus, *, progress: Progress | None = None, **settings: Any) -> Evaluation:
+        """Evaluate the model on a text while it learns from that text (Krause et al. 2018).
+
+        The text is read once, in one stream. Each window is scored before the model learns from it, so no
+        token is scored after it was learnt from. The loss is lower than that of `evaluate` where the text
+        repeats what the training text lacks, such as names. It is another kind of figure: state it
+        separately. It is slower: each window takes a step of training. See `fastrnn.inference.dynamic`
+        for the formula.
+
+        A copy of the parameters learns; the model does not change. The same arguments give the same bits.
+
+        Args:
+            corpus: A text as for `evaluate`.
+            progress: Called after each window with the share of the text scored so far, 0 to 1, and the
+                mean loss over it in nats.
+            **settings: The fields of `DynamicSettings`: lr, decay, seq.
+
+        Returns:
+            The mean loss over all predicted positions, computed in the type of the parameters (float32, or
+            float64 for a model trained in it), without bfloat16.
+
+        Raises:
+            ConfigError: A setting is out of range or of another type.
+            DivergedError: The loss became NaN or infinite, because ``lr`` is too high.
+            InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
+        """
+        self._check_corpus(corpus)
+        return evaluate_dynamic(self.network, corpus, DynamicSettings(**settings), progress)
+
+    def _check_corpus(self, corpus: Corpus) -> None:
         if not isinstance(corpus, Corpus):
             raise InputError(f"{quote(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
         if corpus.tokenizer != self.tokenizer:
             raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
-        found = evaluate(self.network.with_shared_parameters(), corpus)
-        assert found is not None
-        return found
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
         """The log-probability of each line as the start of a document, by the chain rule over its tokens.

@@ -359,6 +359,9 @@ def test_arguments_of_wrong_types_raise_errors_of_one_line(
         lambda m: m.step([1]),
         lambda m: m.evaluate("t.txt"),
         lambda m: m.evaluate(CORPUS),
+        lambda m: m.evaluate_dynamic("t.txt"),
+        lambda m: m.evaluate_dynamic(CORPUS),
+        lambda m: m.evaluate_dynamic(fastrnn.corpus_from_text(TEXT, tokenizer=m.tokenizer), lr="x"),
     ],
 )
 def test_arguments_of_wrong_types_to_a_language_model(folder: Path, call: Any) -> None:

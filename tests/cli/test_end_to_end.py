@@ -1,5 +1,6 @@
 """Commands with the real library, on one small trained model."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fastrnn.checkpoint.checkpoint import load
+from fastrnn.inference.dynamic import DynamicSettings
 from fastrnn_cli.commands import sample, score
 from fastrnn_cli.group import COMMANDS, load_command, program
 
@@ -66,6 +68,31 @@ def test_eval_of_the_valid_split_agrees_with_training(folder: Path, run: str) ->
     parts = [invoke("eval", run, str(folder / "text.txt"), "--split", s, "--json").stdout for s in ("train", "all")]
     chars = [json.loads(part)["chars"] for part in parts]
     assert chars[0] + done["chars"] == chars[1] - 1  # the first character of the valid part is not scored
+
+
+def test_dynamic_figures_of_eval_are_beside_the_static_ones(folder: Path, run: str) -> None:
+    (folder / "other.txt").write_text("the hog and the hen sang on and on.\n" * 30)
+    files = (run, str(folder / "other.txt"))
+    model = (Path(run) / "best.safetensors").read_bytes()
+    static = json.loads(invoke("eval", *files, "--json").stdout)
+    both = json.loads(invoke("eval", *files, "--dynamic", "--json").stdout)
+    dynamic = both.pop("dynamic")
+    assert both == static
+    assert dynamic["nats_per_char"] < static["nats_per_char"] - 0.1
+    assert dynamic["bits_per_char"] == pytest.approx(dynamic["nats_per_char"] / math.log(2))
+    assert {name: dynamic[name] for name in ("lr", "decay", "seq")} == dataclasses.asdict(DynamicSettings())
+    assert (Path(run) / "best.safetensors").read_bytes() == model
+
+    options = ("--lr", "0.001", "--decay", "0", "--seq", "32")
+    done = invoke("eval", *files, "--dynamic", *options)
+    shown = dict(re.split("  +", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert shown["nats per char"] == f"{static['nats_per_char']:.4f}"
+    assert float(shown["dynamic nats per char"]) < static["nats_per_char"]
+    assert shown["dynamic settings"] == "lr 0.001, decay 0, windows of 32"
+    assert done.stderr == ""
+
+    still = json.loads(invoke("eval", *files, "--dynamic", "--lr", "0", "--json").stdout)
+    assert still["dynamic"]["nats_per_char"] == pytest.approx(static["nats_per_char"], abs=1e-6)
 
 
 def test_train_prints_what_xz_needs_for_the_same_text(folder: Path, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.errors import ConfigError, InputError
-from fastrnn_cli import inputs
-from fastrnn_cli.inputs import ReadingLine, read_lines, read_whole
+from fastrnn_cli.inputs import read_lines, read_whole
 
 
 def test_text_is_read_unchanged(tmp_path: Path) -> None:
@@ -69,27 +68,6 @@ def test_lone_carriage_return_ends_a_line_and_is_reported(tmp_path: Path, capsys
     path.write_bytes(b"one\rtwo\rthree\r\nfour\r\n")
     assert list(read_lines(str(path), "chars")) == ["one", "two", "three", "four"]
     assert "line 1 ends with a carriage return alone" in capsys.readouterr().err
-
-
-def test_reading_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    times = iter([0.0, 0.5, 2.0, 2.1, 3.0])
-    monkeypatch.setattr(inputs.time, "monotonic", lambda: next(times))
-    monkeypatch.setattr("sys.stderr", shown := Terminal())
-    with ReadingLine() as line:
-        for done in (1, 2, 3, 10):
-            line.show(done * 1_000_000, 10_000_000)
-    drawn = shown.getvalue().split("\r")
-    assert drawn == ["", "reading: 2 of 10 MB", "reading: 10 of 10 MB", " " * 20, ""]
-
-    monkeypatch.setattr(inputs.time, "monotonic", iter(range(9)).__next__)
-    monkeypatch.setattr("sys.stderr", shown := io.StringIO())
-    with ReadingLine() as line:
-        line.show(1, None)
-    assert shown.getvalue() == ""
 
 
 def test_standard_input_is_read_in_place_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,17 @@ def test_signal_ends_a_busy_process_with_one_line(number: int, status: int, line
     assert (process.returncode, out, err) == (status, b"", line)
 
 
+def test_line_of_a_signal_is_not_appended_to_a_progress_line() -> None:
+    shown = "from fastrnn_cli.output import ProgressLine; ProgressLine.is_shown = True\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + shown + BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=50) == (b"", b"\nfastrnn: interrupted\n")
+
+
 def test_signal_ignored_by_the_parent_stays_ignored() -> None:
     ignore = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     send = "os.kill(os.getpid(), signal.SIGINT); print('went on')"

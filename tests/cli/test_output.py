@@ -83,3 +83,26 @@ def test_hints_name_the_program_as_it_was_called(
     monkeypatch.setattr(output.shutil, "which", lambda _: found)
     monkeypatch.setattr(sys, "argv", [script])
     assert output.program_name() == name
+
+
+def test_progress_line_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    times = iter([0.0, 0.5, 2.0, 2.1, 3.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr("sys.stderr", shown := Terminal())
+    with output.ProgressLine() as line:
+        for done in (1, 2, 3, 10):
+            line.show(lambda done=done: f"reading: {done} of 10 MB")  # type: ignore[misc]
+        assert output.ProgressLine.is_shown
+    assert not output.ProgressLine.is_shown
+    drawn = shown.getvalue().split("\r")
+    assert drawn == ["", "reading: 2 of 10 MB", "reading: 10 of 10 MB", " " * 20, ""]
+
+    monkeypatch.setattr(output.time, "monotonic", iter(range(9)).__next__)
+    monkeypatch.setattr("sys.stderr", shown := io.StringIO())
+    with output.ProgressLine() as line:
+        line.show(lambda: "reading")
+    assert shown.getvalue() == ""

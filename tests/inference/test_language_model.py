@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,28 @@ def test_evaluation_agrees_with_the_textbook_over_one_long_stream(model):
     assert measured.chars == len(text) - 1
     assert measured.nats == pytest.approx(expected, rel=1e-5)
     assert measured.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
+
+
+def test_dynamic_evaluation_learns_and_leaves_the_model_as_it_is(model):
+    corpus = corpus_from_text("a dull hat fell on the apple.\n" * 20, tokenizer=model.tokenizer, unknown="skip")
+    model.reset()
+    for char in "the":
+        model.step(char)
+    before = model.network.parameters.flat.tobytes()
+    static = model.evaluate(corpus)
+    found = model.evaluate_dynamic(corpus, lr=0.01)
+    assert found.chars == static.chars
+    assert found.nats < static.nats - 0.1
+    assert model.evaluate_dynamic(corpus, lr=0.01) == pickle.loads(pickle.dumps(model)).evaluate_dynamic(
+        corpus, lr=0.01
+    )
+    assert model.evaluate_dynamic(corpus, lr=0).nats == pytest.approx(static.nats, rel=1e-6)
+
+    assert model.network.parameters.flat.tobytes() == before
+    assert model.evaluate(corpus) == static
+    expected = model.step(" ")
+    model.reset()
+    assert [model.step(char) for char in "the "][-1].tobytes() == expected.tobytes()
 
 
 def test_scores_add_up_to_the_probability_of_a_sentence(model):

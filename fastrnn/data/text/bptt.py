@@ -130,10 +130,16 @@ class EvaluationLayout(NamedTuple):
         return self.region + self.warm
 
 
-def evaluation_layout(tokens: int, size: int | None = None, warm: int = _WARM) -> EvaluationLayout:
-    """Return the layout for a text of ``tokens`` tokens, evaluated on about ``size`` of them (None: all)."""
+def evaluation_layout(
+    tokens: int, size: int | None = None, warm: int = _WARM, streams: int | None = None
+) -> EvaluationLayout:
+    """Return the layout for a text of ``tokens`` tokens, evaluated on about ``size`` of them (None: all).
+
+    ``streams``: their number if all are evaluated; None for one that depends on the length.
+    """
     if size is None or size >= tokens:
-        streams = min(max(tokens // _STREAM_TOKENS, 1), _MAX_STREAMS)
+        if streams is None:
+            streams = min(max(tokens // _STREAM_TOKENS, 1), _MAX_STREAMS)
         return EvaluationLayout(streams, -(-(tokens - 1) // streams), warm if streams > 1 else 0)
 
     # A part of the text: several regions spread over it represent it better than its beginning.
@@ -148,7 +154,14 @@ def evaluation_seq(streams: int, vocab: int, seq: int = 128) -> int:
 
 
 def evaluation_windows(
-    corpus: Corpus, *, seq: int = 128, warm: int = _WARM, rank: int = 0, ranks: int = 1, size: int | None = None
+    corpus: Corpus,
+    *,
+    seq: int = 128,
+    warm: int = _WARM,
+    rank: int = 0,
+    ranks: int = 1,
+    size: int | None = None,
+    streams: int | None = None,
 ) -> Iterator[Window]:
     """Yield windows that score every position of a corpus exactly once, except the first tokens of files.
 
@@ -163,9 +176,10 @@ def evaluation_windows(
         ranks: Number of ranks; each gets a share of the streams, possibly none.
         size: If less than the length of the corpus, about this many tokens are scored: the first ones of each of up
             to 64 regions, so that all parts of the text are represented.
+        streams: Number of streams without ``size``; None for the usual number.
     """
     n = len(corpus.ids)
-    layout = evaluation_layout(n, size, warm)
+    layout = evaluation_layout(n, size, warm, streams)
     streams = layout.streams
 
     # Stream s has the targets region[s] .. region[s+1] - 1. It reads inputs from first[s] and scores targets
