@@ -24,6 +24,7 @@ import numpy as np
 from torch_training import torch_rate
 
 from fastrnn.bench import VOCAB, bench_train, make_network
+from fastrnn.cells import CELLS
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import Window
 from fastrnn.kernels.cpu import team
@@ -65,12 +66,14 @@ class Simulation:
 RUN = team.SharedKernel.run
 
 
-def training_step(layers: int, hidden: int, batch: int, precision: str, threads: int) -> tuple[Any, Callable[[], None]]:
+def training_step(
+    cell: str, layers: int, hidden: int, batch: int, precision: str, threads: int
+) -> tuple[Any, Callable[[], None]]:
     """Return a network whose pool has so many threads, which are not started, and a function that trains it."""
-    network = make_network("lstm", layers, hidden, precision, 1)
+    network = make_network(cell, layers, hidden, precision, 1)
     network.pool.threads = threads
     network.pool.team.numbers = team.new_team(threads, l2_bytes())
-    optimizer = Optimizer(network, Config(cell="lstm", layers=layers, hidden=hidden, batch=batch, seq=SEQ, clip=5.0))
+    optimizer = Optimizer(network, Config(cell=cell, layers=layers, hidden=hidden, batch=batch, seq=SEQ, clip=5.0))
     ids = np.random.default_rng(0).integers(0, VOCAB, (SEQ + 1, batch)).astype(np.int32)
     window, state = Window(ids[:-1].copy(), ids[1:].copy(), None), network.initial_state(batch)
 
@@ -81,9 +84,11 @@ def training_step(layers: int, hidden: int, batch: int, precision: str, threads:
     return network, step
 
 
-def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
+def simulate(
+    cell: str, layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float
+) -> dict[str, Any]:
     """Return one row of the table, without the speed-up."""
-    network, step = training_step(layers, hidden, batch, precision, threads)
+    network, step = training_step(cell, layers, hidden, batch, precision, threads)
     best, fastest = float("inf"), Simulation()
     end = time.perf_counter() + seconds
     tries = 0
@@ -97,10 +102,10 @@ def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int,
         if spent < best:
             best, fastest = spent, simulation
     row_parts, unit_parts = network.layers[-1].divide(network.pool, batch)
-    foreign, meetings = left_out(layers, hidden, batch, row_parts, unit_parts, threads)
+    foreign, meetings = left_out(cell, layers, hidden, batch, row_parts, unit_parts, threads)
     estimate = best + foreign / BANDWIDTH + (meetings + fastest.calls) * MEETING * (threads > 1)
     return {
-        "cell": "lstm",
+        "cell": cell,
         "layers": layers,
         "hidden": hidden,
         "batch": batch,
@@ -117,7 +122,9 @@ def simulate(layers: int, hidden: int, batch: int, precision: str, threads: int,
     }
 
 
-def left_out(layers: int, hidden: int, batch: int, row_parts: int, unit_parts: int, threads: int) -> tuple[float, int]:
+def left_out(
+    cell: str, layers: int, hidden: int, batch: int, row_parts: int, unit_parts: int, threads: int
+) -> tuple[float, int]:
     """Return the bytes that a thread reads from the results of others in a step, and the number of meetings."""
     if threads == 1:
         return 0.0, 0
@@ -129,15 +136,18 @@ def left_out(layers: int, hidden: int, batch: int, row_parts: int, unit_parts: i
     gradient = SEQ * batch * (hidden + 4 * hidden / threads) * 4 * (1 - 1 / threads)
     # the weights, which other threads packed
     weights = 2 * 4 * hidden * hidden * 4 / unit_parts * (1 - 1 / threads)
-    meetings = 2 * SEQ * layers if unit_parts > 1 else 0
+    # once a step in each direction; twice where they exchange sums over units
+    meetings = (4 if CELLS[cell].is_normed else 2) * SEQ * layers if unit_parts > 1 else 0
     return layers * (recurrence + gradient + weights), meetings
 
 
-def measure(layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float) -> dict[str, Any]:
+def measure(
+    cell: str, layers: int, hidden: int, batch: int, precision: str, threads: int, seconds: float
+) -> dict[str, Any]:
     """Return one row, measured with real threads, and PyTorch's speed if it is installed."""
-    row = bench_train("lstm", layers, hidden, batch, SEQ, precision, threads, seconds)
+    row = bench_train(cell, layers, hidden, batch, SEQ, precision, threads, seconds)
     row["torch_chars_per_s"] = None
-    if importlib.util.find_spec("torch"):
+    if importlib.util.find_spec("torch") and cell == "lstm":
         import torch
 
         torch.set_num_threads(threads)
@@ -151,6 +161,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     parser.add_argument("--real", action="store_true", help="measure with real threads")
     parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads")
+    parser.add_argument("--cell", choices=("lstm", "lstm-norm"), default="lstm", help="PyTorch has no lstm-norm")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--rows", nargs="+", help="LAYERSxHIDDENxBATCH, for example 2x128x32")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
@@ -162,7 +173,7 @@ def main() -> None:
         for layers, hidden, batch in rows:
             first: dict[str, Any] = {}
             for threads in options.threads or (REAL_THREADS if options.real else THREADS):
-                found = run(layers, hidden, batch, precision, threads, options.seconds)
+                found = run(options.cell, layers, hidden, batch, precision, threads, options.seconds)
                 first = first or found
                 found["speedup"] = found["chars_per_s"] / first["chars_per_s"]
                 if "estimate_chars_per_s" in found:
@@ -175,8 +186,9 @@ def show(row: dict[str, Any], as_json: bool, phases: bool) -> None:
     if as_json:
         print(json.dumps(row), flush=True)
         return
-    text = f"{row['precision']} {row['layers']}x{row['hidden']} batch {row['batch']}: {row['threads']:2} threads "
-    text += f"({row['row_parts']} x {row['unit_parts']})  {row['chars_per_s']:12,.0f} chars/s  {row['speedup']:5.2f}x"
+    text = f"{row['cell']} {row['precision']} {row['layers']}x{row['hidden']} batch {row['batch']}: "
+    text += f"{row['threads']:2} threads ({row['row_parts']} x {row['unit_parts']})  "
+    text += f"{row['chars_per_s']:12,.0f} chars/s  {row['speedup']:5.2f}x"
     if "estimate_speedup" in row:
         text += f"  estimate {row['estimate_speedup']:5.2f}x"
     elif row.get("torch_chars_per_s"):

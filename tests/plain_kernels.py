@@ -236,6 +236,7 @@ _INTRINSICS: dict[str, Any] = {
     "configure": _configure,
     "_add": lambda a, b: a + b,
     "_dot": _dot,
+    "fence": lambda x: x,
     "release": lambda: None,
     "segment": lambda array, start, size: array[start : start + size],
     "_at_most": lambda x, bound: bound if x > bound else x,

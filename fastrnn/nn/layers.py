@@ -208,14 +208,15 @@ class Layer:
         return (
             *self._vectors,
             zeros((steps, batch, self._spec.gate_count), dtype),
-            zeros((batch, self._spec.gate_count * self._block_count(self._span[1])), dtype),
+            zeros(self._count_block_sums(batch), dtype),
             zeros((batch, self.width), dtype),
             zeros((batch, 2 * self.width), dtype),
             *self._span,
         )
 
-    def _block_count(self, units: int) -> int:
-        return -(-units // self.kernels.UNIT_BLOCK)
+    def _count_block_sums(self, batch: int) -> int:
+        blocks: int = -(-self._span[1] // self.kernels.UNIT_BLOCK)
+        return blocks * batch * self._spec.gate_count
 
     def divide_units(self, first: int, units: int, block_sums: Array | None) -> Array | None:
         """Declare that this layer has units ``first`` and on of a normed layer of ``units``.
@@ -233,7 +234,7 @@ class Layer:
             return None
         batch = self.cell.h.shape[1]
         if block_sums is None:
-            block_sums = self.kernels.zeros((batch, self._spec.gate_count * self._block_count(units)), self.dtype)
+            block_sums = self.kernels.zeros(self._count_block_sums(batch), self.dtype)
         self.cell = self.cell._replace(first_unit=first, units=units, block_sums=block_sums)
         return block_sums
 

@@ -7,9 +7,12 @@ from gradients import check_gradients
 from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.kernels.cpu.target import TARGET
+from fastrnn.kernels.cpu.thread_pool import Pool
 
 T, B, H, V = 19, 7, 23, 11
 LAYERS = 2
+DIVIDED = 320  # units: five blocks of a normed cell, and whole panels on every processor
 
 every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 
@@ -54,6 +57,37 @@ def test_any_number_of_threads_gives_the_same_bits(cell, options, rng):
     assert np.abs(one["rnn.weight_hh_l0"]).max() > 0
     for other in (two, three, nine):
         assert_same_bits(other, one)
+
+
+def check_divisions(cell, rng, divisions, dtype="float32", products="exact"):
+    """Train a window with R groups of rows times U groups of units, a number of threads for each (R, U)."""
+    model, state, ids, targets = make_case(cell, rng, hidden=DIVIDED)
+    ids, targets, expected = ids[:10], targets[:10], {}
+    for (row_parts, unit_parts), threads in {(1, 1): 1, **divisions}.items():
+        network = make_network(model, dtype, threads, products=products)
+        network.pool = Pool(threads, unit_parts)
+        assert network.layers[0].divide(network.pool, B) == (row_parts, unit_parts)
+        for resets in (None, make_resets(10, B)):
+            found = run_network(network, ids, targets, state, resets)
+            assert_same_bits(found, expected.setdefault(resets is None, found))
+
+
+@every_cell
+def test_any_division_of_the_units_gives_the_same_bits(cell, rng):
+    """Also with more threads than CPUs, with a thread that has more units than others, and with one too many."""
+    check_divisions(cell, rng, {(1, 2): 2, (1, 4): 4, (2, 3): 7})
+
+
+@pytest.mark.parametrize(("dtype", "products"), [("float32", "bfloat16"), ("float64", "exact")])
+@pytest.mark.parametrize("cell", ["lstm", "lstm-norm"])
+def test_any_division_of_the_units_gives_the_same_bits_in_other_precisions(cell, dtype, products, rng):
+    if products == "bfloat16" and not TARGET.bfloat16_dot:
+        pytest.skip("this processor has no bfloat16 products")
+    check_divisions(cell, rng, {(2, 2): 4, (1, 4): 4}, dtype, products)
+
+
+def test_sixteen_threads_give_the_same_bits(rng):
+    check_divisions("lstm-norm", rng, {(4, 4): 16})
 
 
 @every_cell

@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .amx import pointer
-from .jit import device_function
+from .jit import device_function, inline_function
 
 BARRIER = hasattr(os, "sched_yield")  # whether threads can yield the CPU
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -44,12 +44,18 @@ def wait(counts: Any, number: Any) -> None:
     """
     times = counts[number * _LINE] + 1
     publish(counts, number * _LINE, times)
-    threads = counts.size // _LINE - 1
+    threads = barrier_threads(counts)
     for other in range(threads):
         spins = 0
         while load(counts, other * _LINE) < times and not load(counts, threads * _LINE):
             spins += 1
             pause(spins > _SPINS)
+
+
+@inline_function
+def barrier_threads(counts: Any) -> Any:
+    """Threads of a barrier."""
+    return counts.size // _LINE - 1
 
 
 @intrinsic

@@ -14,26 +14,27 @@ from numba.extending import intrinsic
 
 from ..cell_math import UNIT_BLOCK
 from .jit import device_function
-from .llvm_ir import F32, F64, I64, pointer, repeat
+from .llvm_ir import F32, F64, I64, call_intrinsic, pointer, repeat
 
 _LANES = 16  # sums side by side within a block, on every processor
 
 
 @device_function
-def dot_blocks(sums, at, x, y, start, count):
-    """sums[at + k] = sum of x[j] * y[j] over block k of ``count`` units, which begin at index
+def dot_blocks(sums, at, stride, x, y, start, count):
+    """sums[at + k * stride] = sum of x[j] * y[j] over block k of ``count`` units, which begin at index
     ``start``.
     """
     for first in range(0, count, UNIT_BLOCK):
-        sums[at + first // UNIT_BLOCK] = _dot(x, y, start + first, min(UNIT_BLOCK, count - first))
+        total = _dot(x, y, start + first, min(UNIT_BLOCK, count - first))
+        sums[at + first // UNIT_BLOCK * stride] = total
 
 
 @device_function
-def add_blocks(sums, at, blocks):
-    """Sum of ``blocks`` numbers, in order."""
+def add_blocks(sums, at, stride, blocks):
+    """Sum of ``blocks`` numbers from sums[at] on, ``stride`` apart, in order."""
     total = sums[at]
     for k in range(1, blocks):
-        total = _add(total, sums[at + k])
+        total = _add(total, sums[at + k * stride])
     return total
 
 
@@ -45,6 +46,20 @@ def _add(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.fadd(*args, flags=("nsz",))
 
     return a(a, a), codegen
+
+
+@intrinsic
+def fence(typingctx: Any, x: Any) -> Any:
+    """x, which nothing that is computed from it is simplified with, such as y * (1 / x) to y / x.
+
+    LLVM may do that in one copy of a function and not in another, which then rounds differently.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = F32 if x == types.float32 else F64
+        return call_intrinsic(builder, f"arithmetic.fence.{kind.intrinsic_name}", args, kind)
+
+    return x(x), codegen
 
 
 @intrinsic

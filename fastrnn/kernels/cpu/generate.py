@@ -8,13 +8,13 @@ import numpy as np
 
 from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
 from .activations import exp
-from .barrier import wait
+from .barrier import barrier_threads, wait
 from .blocks import PackedMatrix, StepBlock, copy, flat
 from .grid import whole_share
 from .jit import device_function, inline_function, kernel
 from .matmul import multiply, product_memory
 from .output_losses import output
-from .recurrence import step_finish, step_prepare
+from .recurrence import prepare_forward, step_forward
 
 
 class Weights(NamedTuple):
@@ -194,7 +194,7 @@ def _step(layer, now, barrier, row_lo, row_hi, memory):
     to_gates = StepBlock(gates, row_lo * P + P - weights.gate_width, B * P, P)
     from_h = StepBlock(flat(h), (now * B + row_lo) * H, B * H, H)
     multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
-    share = whole_share(row_lo, row_hi, cell.h.shape[2])
-    if step_prepare(cell, 0, share):
+    share = whole_share(barrier_threads(barrier.counts), row_lo, row_hi, cell.h.shape[2])
+    if prepare_forward(cell, 0, share):
         wait(barrier.counts, barrier.number)
-    step_finish(cell, 0, share)
+    step_forward(cell, 0, share)

@@ -14,16 +14,17 @@ Every number is computed as one thread would compute it, so the division does no
 estimates the time of a step for each U and takes the fastest.
 """
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .blocks import INDEX_ZERO, segment
-from .jit import device_function, inline_function
+from .jit import inline_function
 from .micro_kernel import MR
 from .packed_formats import PackedFormat, packed_format
-from .packing import VECTORS, lanes_of
+from .packing import VECTORS
 from .target import TARGET, TILE
 from .team import Thread, l2_bytes_of, threads_of, unit_parts_of
 
@@ -31,6 +32,15 @@ _MEETING, _MEETING_EACH = 1500.0, 100.0  # cycles of a meeting, and more for eac
 _CORE_TO_CORE = 8.0  # bytes per cycle that a thread reads from the cache of another
 _FROM_L3 = 10.0  # bytes per cycle and thread, of weights that do not fit the second-level cache
 _CELL = 6.0  # cycles for the arithmetic of a unit and row, forward and backward
+
+
+class UnitDivision(NamedTuple):
+    """How the threads of a row group divide the units."""
+
+    parts: int
+    """U, the number of these threads."""
+    pieces: int
+    """Pieces of equal size that the units come in, see `count_pieces`; a thread gets one or several."""
 
 
 class Share(NamedTuple):
@@ -68,9 +78,9 @@ def own(row, share):
 
 
 @inline_function
-def whole_share(row_lo, row_hi, H):
-    """All H units of these rows, for a thread that meets no other."""
-    return Share(INDEX_ZERO, INDEX_ZERO, INDEX_ZERO, row_lo, row_hi, INDEX_ZERO, H)
+def whole_share(members, row_lo, row_hi, H):
+    """All H units of a cell's arrays in these rows; ``members`` threads have arrays with other units of the layer."""
+    return Share(INDEX_ZERO, INDEX_ZERO, members, row_lo, row_hi, INDEX_ZERO, H)
 
 
 def count_row_groups(threads: int, unit_parts: int, rows: int) -> int:
@@ -81,39 +91,35 @@ def count_row_groups(threads: int, unit_parts: int, rows: int) -> int:
 _count_row_groups = inline_function(count_row_groups)
 
 
-@device_function
-def panels_of(H, packed):
-    """Micro-panels of a gate of H units, which threads divide; 1 if panels and gates have different ends."""
-    width = VECTORS * lanes_of(packed)
-    return H // width if H % width == 0 else 1
-
-
 # inlined: a device function must not return an array, and a thread holds one
 @inline_function
-def make_share(thread, row_lo, row_hi, H, packed):
-    """The part of this thread in these rows of a layer of H units, with weights like ``packed``. Its plan: U."""
-    panels = panels_of(H, packed)
-    size, unit_parts = row_hi - row_lo, thread.plan
+def make_share(thread, row_lo, row_hi, H):
+    """The part of this thread in these rows of a layer of H units. Its plan: `UnitDivision`."""
+    unit_parts, pieces = thread.plan
+    size, width = row_hi - row_lo, H // pieces
     row_parts = _count_row_groups(thread.of, unit_parts, size)
     group, member = thread.number // unit_parts, thread.number % unit_parts
     lo, hi = row_lo + size * group // row_parts, row_lo + size * (group + 1) // row_parts
     if group >= row_parts:
         lo = hi = row_hi  # more threads than help
-    width = H // panels
-    unit_lo, unit_hi = panels * member // unit_parts * width, panels * (member + 1) // unit_parts * width
+    unit_lo, unit_hi = pieces * member // unit_parts * width, pieces * (member + 1) // unit_parts * width
     return Share(thread, group * unit_parts, unit_parts, lo, hi, unit_lo, unit_hi)
 
 
-def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any) -> int:
-    """U for a team: what its pool was told, or `choose_unit_parts`."""
+def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any, unit_block: int = 1) -> UnitDivision:
+    """The division for a team, given its numbers: what its pool was told, or `choose_unit_parts`."""
+    pieces = count_pieces(hidden, dtype, unit_block)
     forced = unit_parts_of(team)
     if forced:
-        return min(forced, threads_of(team), _panels(hidden, dtype))
-    return choose_unit_parts(threads_of(team), rows, hidden, gates, dtype, l2_bytes_of(team))
+        return UnitDivision(min(forced, threads_of(team), pieces), pieces)
+    parts = choose_unit_parts(threads_of(team), rows, hidden, gates, dtype, l2_bytes_of(team), unit_block)
+    return UnitDivision(parts, pieces)
 
 
 @lru_cache(maxsize=256)
-def choose_unit_parts(threads: int, rows: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int) -> int:
+def choose_unit_parts(
+    threads: int, rows: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int, unit_block: int = 1
+) -> int:
     """U, the number of threads that share the units of a row group.
 
     Args:
@@ -123,29 +129,39 @@ def choose_unit_parts(threads: int, rows: int, hidden: int, gates: int, dtype: n
         gates: G, of the recurrent weights (H, G*H).
         dtype: Element type of the packed weights.
         l2_bytes: Size of the cache that a thread has for itself.
+        unit_block: Units are divided at multiples of this. If it is not 1, the cell sums over units, for which the
+            threads meet once more in each direction.
     """
     best, least = 1, float("inf")
-    for unit_parts in range(1, min(threads, _panels(hidden, dtype)) + 1):
-        row_parts = count_row_groups(threads, unit_parts, rows)
-        cycles = _step_cycles(-(-rows // row_parts), unit_parts, hidden, gates, dtype, l2_bytes)
+    meetings = 2 if unit_block == 1 else 4
+    pieces = count_pieces(hidden, dtype, unit_block)
+    for unit_parts in range(1, min(threads, pieces) + 1):
+        division = UnitDivision(unit_parts, pieces)
+        group_rows = -(-rows // count_row_groups(threads, unit_parts, rows))
+        cycles = _step_cycles(group_rows, division, meetings, hidden, gates, dtype, l2_bytes)
         # units are divided only where that gains clearly: the estimate is rough
         if cycles < 0.9 * least:
             best, least = unit_parts, cycles
     return best
 
 
-def _panels(hidden: int, dtype: np.dtype[Any]) -> int:
-    """`panels_of` in Python."""
-    width = TARGET.panel(packed_format(dtype).accumulator.itemsize * 8)
+def count_pieces(hidden: int, dtype: np.dtype[Any], unit_block: int) -> int:
+    """Pieces that the H units of a layer are divided into: micro-panels of whole blocks of ``unit_block`` units.
+
+    1 if they have another end than the gates.
+    """
+    width = math.lcm(TARGET.panel(packed_format(dtype).accumulator.itemsize * 8), unit_block)
     return hidden // width if hidden % width == 0 else 1
 
 
-def _step_cycles(rows: int, unit_parts: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int) -> float:
+def _step_cycles(
+    rows: int, division: UnitDivision, meetings: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int
+) -> float:
     """Estimated cycles of a time step, forward and backward, of the slowest thread of a group of ``rows`` rows."""
     packed = packed_format(dtype)
     on_tiles = TARGET.amx and packed.is_paired
-    panels = _panels(hidden, dtype)
-    share = -(-panels // unit_parts) / panels
+    unit_parts, pieces = division
+    share = -(-pieces // unit_parts) / pieces
     weights = gates * hidden * hidden * share
 
     # Both products: forward with the weights, backward with their transpose. What does not fit the cache is read
@@ -159,7 +175,7 @@ def _step_cycles(rows: int, unit_parts: int, hidden: int, gates: int, dtype: np.
     if unit_parts > 1:
         # forward the outputs of the other units, backward the gradients of their gates
         foreign = rows * hidden * (gates + 1) * (1 - share) * packed.accumulator.itemsize
-        meeting = 2 * (_MEETING + _MEETING_EACH * unit_parts) + foreign / _CORE_TO_CORE
+        meeting = meetings * (_MEETING + _MEETING_EACH * unit_parts) + foreign / _CORE_TO_CORE
     return 2 * max(product, reading) + 2 * cell + meeting
 
 

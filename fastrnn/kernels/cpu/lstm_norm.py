@@ -13,9 +13,9 @@ Saved for backward: a, as the matrix products left it, 1 / rms of each gate, and
 computed again, which costs less than a second array of their size. The scalar mathematics is in
 `fastrnn.kernels.cell_math`.
 
-The sums over units have a fixed order (`block_sums`), so that threads may divide the units when they
-sample: each calls ``prepare`` for its own, all meet, and each calls ``finish``. In training threads
-divide the rows only: the backward step would need another meeting.
+The sums over units have a fixed order (`block_sums`), so that threads may divide the units: each sums
+over its own, all of a row group meet, and each goes on with the sums of all. A thread that has all
+units takes one row after another, in the same working memory, which stays in cache.
 """
 
 import math
@@ -25,7 +25,8 @@ import numpy as np
 
 from ..cell_math import NORM_EPSILON, UNIT_BLOCK, clamped_lstm, rms_norm, unit_blocks
 from .activations import sigmoid, tanh
-from .block_sums import add_blocks, dot_blocks
+from .block_sums import add_blocks, dot_blocks, fence
+from .grid import gate, own
 from .jit import device_function, inline_function
 from .recurrence import register
 from .team import shared_kernel
@@ -34,7 +35,9 @@ _GATES = 4
 
 
 class LSTMNorm(NamedTuple):
-    """Arrays of one layer and window. With divided units, H is the number of this thread's."""
+    """Arrays of one layer and window. In sampling, a thread that has some of the units has arrays of its own; H is then
+    the number of its units.
+    """
 
     gates: np.ndarray[Any, Any]
     """(T, B, 4H), blocks i, f, g, o."""
@@ -49,13 +52,15 @@ class LSTMNorm(NamedTuple):
     inverse_rms: np.ndarray[Any, Any]
     """(T, B, 4)."""
     block_sums: np.ndarray[Any, Any]
-    """(B, 4 * blocks): of all units, shared by the threads that divide them."""
+    """(blocks * B * 4,): of all units of the layer, shared by the threads that divide them. Blocks come first, so
+    that two threads do not write into one cache line.
+    """
     work: np.ndarray[Any, Any]
     """(B, 4H): working memory of a step."""
     vector_sums: np.ndarray[Any, Any]
     """(B, 8H): gradients of gain and bias, of each row, summed over the steps."""
     first_unit: int
-    """The first unit of this thread, a multiple of `UNIT_BLOCK`."""
+    """The first unit of these arrays, a multiple of `UNIT_BLOCK`."""
     units: int
     """Units of the whole layer."""
 
@@ -66,118 +71,127 @@ _forward_unit, _backward_unit = map(inline_function, clamped_lstm(sigmoid, tanh)
 
 
 @device_function
-def _prepare_row(cell, t, b):
-    """gates[t, b] -> block_sums[b], sums of the squares of this thread's units."""
-    H = cell.h.shape[2]
-    blocks = _unit_blocks(cell.units)
-    a, sums = cell.gates[t, b], cell.block_sums[b]
-    for q in range(_GATES):
-        dot_blocks(sums, q * blocks + cell.first_unit // UNIT_BLOCK, a, a, q * H, H)
+def _sum_gate(cell, b, q, x, y, share):
+    """block_sums of row b and gate q: of the share's units in x * y, (4H,) each."""
+    stride = cell.work.shape[0] * _GATES
+    block = (cell.first_unit + share.unit_lo) // UNIT_BLOCK
+    start, count = q * cell.h.shape[2] + share.unit_lo, share.unit_hi - share.unit_lo
+    dot_blocks(cell.block_sums, block * stride + b * _GATES + q, stride, x, y, start, count)
 
 
 @device_function
-def _norm_row(cell, b, a, inverse_rms, z):
-    """z = gain * a / rms + bias, (4H,) each."""
-    H = cell.h.shape[2]
-    for q in range(_GATES):
-        inverse = inverse_rms[q]
-        a_q, z_q = a[q * H : (q + 1) * H], z[q * H : (q + 1) * H]
-        gain, bias = cell.gain[q * H : (q + 1) * H], cell.bias[q * H : (q + 1) * H]
-        for j in range(H):
-            z_q[j] = _norm_forward(a_q[j], inverse, gain[j], bias[j])
+def _mean(cell, b, q):
+    """Mean over all units of the layer, from the blocks' sums."""
+    stride = cell.work.shape[0] * _GATES
+    total = add_blocks(cell.block_sums, b * _GATES + q, stride, _unit_blocks(cell.units))
+    return fence(np.float64(total)) / cell.units
 
 
 @device_function
-def _finish_row(cell, t, b, z):
-    """gates[t, b] and block_sums[b] -> inverse_rms[t, b], c[t+1, b], h[t+1, b]; z (4H,) is working
+def _norm_gate(cell, q, a, inverse, z, share):
+    """z = gain * a / rms + bias, (4H,) each, of the share's units in gate q."""
+    H = cell.h.shape[2]
+    a_q, z_q = gate(a, q, share, H), gate(z, q, share, H)
+    gain, bias = gate(cell.gain, q, share, H), gate(cell.bias, q, share, H)
+    for j in range(z_q.size):
+        z_q[j] = _norm_forward(a_q[j], inverse, gain[j], bias[j])
+
+
+@inline_function
+def _sum_row(cell, t, b, share):
+    """gates[t, b] -> block_sums of the squares."""
+    a = cell.gates[t, b]
+    for q in range(_GATES):
+        _sum_gate(cell, b, q, a, a, share)
+
+
+@device_function
+def _forward_row(cell, t, b, z, share):
+    """gates[t, b] and block_sums -> inverse_rms[t, b], c[t+1, b], h[t+1, b]; z (4H,) is working
     memory.
     """
-    H = cell.h.shape[2]
-    one = cell.h.dtype.type(1)
-    blocks = _unit_blocks(cell.units)
-    inverse_rms = cell.inverse_rms[t, b]
+    H, number = cell.h.shape[2], cell.h.dtype.type
     for q in range(_GATES):
-        mean = add_blocks(cell.block_sums[b], q * blocks, blocks) / cell.units
-        inverse_rms[q] = 1 / math.sqrt(mean + NORM_EPSILON)
-    _norm_row(cell, b, cell.gates[t, b], inverse_rms, z)
-    c_prev, c, h = cell.c[t, b], cell.c[t + 1, b], cell.h[t + 1, b]
-    for j in range(H):
-        c_j, h_j = _forward_unit(z[j], z[H + j], z[2 * H + j], z[3 * H + j], c_prev[j], one)
+        inverse = fence(number(1 / math.sqrt(_mean(cell, b, q) + NORM_EPSILON)))
+        # threads with other units have the same number
+        if share.unit_lo == 0:
+            cell.inverse_rms[t, b, q] = inverse
+        _norm_gate(cell, q, cell.gates[t, b], inverse, z, share)
+    z_i, z_f, z_g, z_o = gate(z, 0, share, H), gate(z, 1, share, H), gate(z, 2, share, H), gate(z, 3, share, H)
+    c_prev, c, h = own(cell.c[t, b], share), own(cell.c[t + 1, b], share), own(cell.h[t + 1, b], share)
+    for j in range(h.size):
+        c_j, h_j = _forward_unit(z_i[j], z_f[j], z_g[j], z_o[j], c_prev[j], number(1))
         c[j] = c_j
         h[j] = h_j
 
 
 @device_function
+def _prepare_forward(cell, t, share):
+    """The sums of `_forward`, where other threads need them and have others."""
+    if share.members > 1:
+        for b in range(share.row_lo, share.row_hi):
+            _sum_row(cell, t, b, share)
+    return share.members > 1
+
+
+@device_function
 def _forward(cell, t, share):
     """gates[t] (pre-activations, kept) -> inverse_rms[t], h[t+1] and c[t+1] of the share."""
-    # one row after another in the same working memory, which stays in cache
     for b in range(share.row_lo, share.row_hi):
-        _prepare_row(cell, t, b)
-        _finish_row(cell, t, b, cell.work[share.row_lo])
+        if share.members == 1:
+            _sum_row(cell, t, b, share)
+        _forward_row(cell, t, b, cell.work[share.row_lo], share)
 
 
-@device_function
-def _prepare(cell, t, share):
-    """The part of `_forward` before threads with other units exchange their sums; returns True, as
-    they must.
-    """
-    for b in range(share.row_lo, share.row_hi):
-        _prepare_row(cell, t, b)
-    return True
-
-
-@device_function
-def _finish(cell, t, share):
-    """The part of `_forward` after `_prepare`."""
-    for b in range(share.row_lo, share.row_hi):
-        _finish_row(cell, t, b, cell.work[share.row_lo])
-
-
-@device_function
-def _backward_row(cell, t, b, dy, dh, dc, d):
-    """Gradient of the normed pre-activations -> d (4H,), times gain; block_sums[b] of it with a."""
+# inlined, as `_sum_row` is: a call for each row would pass all arrays
+@inline_function
+def _backward_row(cell, t, b, dy, dh, dc, d, share):
+    """Gradient of the normed pre-activations -> d (4H,), times gain; block_sums of it with a."""
     H = cell.h.shape[2]
     one, zero = cell.h.dtype.type(1), cell.h.dtype.type(0)
-    blocks = _unit_blocks(cell.units)
-    a, c_prev, inverse_rms = cell.gates[t, b], cell.c[t, b], cell.inverse_rms[t, b]
-    dy_b, dh_b, dc_b, sums = dy[t, b], dh[b], dc[b], cell.vector_sums[b]
-    _norm_row(cell, b, a, inverse_rms, d)
-    for j in range(H):
-        d_i, d_f, d_g, d_o, d_c = _backward_unit(
-            d[j], d[H + j], d[2 * H + j], d[3 * H + j], c_prev[j], dy_b[j] + dh_b[j], dc_b[j], one, zero
+    a, inverse_rms, sums = cell.gates[t, b], cell.inverse_rms[t, b], cell.vector_sums[b]
+    c_prev, dy_b = own(cell.c[t, b], share), own(dy[t, b], share)
+    dh_b, dc_b = own(dh[b], share), own(dc[b], share)
+    d_i, d_f, d_g, d_o = gate(d, 0, share, H), gate(d, 1, share, H), gate(d, 2, share, H), gate(d, 3, share, H)
+    for q in range(_GATES):
+        _norm_gate(cell, q, a, inverse_rms[q], d, share)
+    for j in range(dh_b.size):
+        d_i[j], d_f[j], d_g[j], d_o[j], dc_b[j] = _backward_unit(
+            d_i[j], d_f[j], d_g[j], d_o[j], c_prev[j], dy_b[j] + dh_b[j], dc_b[j], one, zero
         )
-        d[j] = d_i
-        d[H + j] = d_f
-        d[2 * H + j] = d_g
-        d[3 * H + j] = d_o
-        dc_b[j] = d_c
         # all of h' passes through W_hh: the matrix product adds its gradient
         dh_b[j] = 0
     for q in range(_GATES):
         inverse = inverse_rms[q]
-        lo, hi = q * H, (q + 1) * H
-        a_q, d_q, gain = a[lo:hi], d[lo:hi], cell.gain[lo:hi]
-        dgain, dbias = sums[lo:hi], sums[_GATES * H + lo : _GATES * H + hi]
-        for j in range(H):
+        a_q, d_q, gain = gate(a, q, share, H), gate(d, q, share, H), gate(cell.gain, q, share, H)
+        dgain, dbias = gate(sums, q, share, H), gate(sums, _GATES + q, share, H)
+        for j in range(d_q.size):
             dgain[j] += d_q[j] * (a_q[j] * inverse)
             dbias[j] += d_q[j]
             d_q[j] *= gain[j]
-        dot_blocks(cell.block_sums[b], q * blocks + cell.first_unit // UNIT_BLOCK, a, d, lo, H)
+        _sum_gate(cell, b, q, a, d, share)
 
 
 @device_function
-def _finish_backward_row(cell, t, b, d):
-    """d (4H,) and block_sums[b] -> gates[t, b], gradients of the pre-activations."""
+def _finish_backward_row(cell, t, b, d, share):
+    """d (4H,) and block_sums -> gates[t, b], gradients of the pre-activations."""
     H = cell.h.shape[2]
-    blocks = _unit_blocks(cell.units)
     for q in range(_GATES):
         inverse = cell.inverse_rms[t, b, q]
         # of the arrays' type: with a float64 the loop would compute in float64
-        mean = cell.h.dtype.type(add_blocks(cell.block_sums[b], q * blocks, blocks) / cell.units)
-        projection = mean * inverse * inverse
-        a_q, d_q = cell.gates[t, b, q * H : (q + 1) * H], d[q * H : (q + 1) * H]
-        for j in range(H):
+        projection = fence(cell.h.dtype.type(_mean(cell, b, q)) * inverse * inverse)
+        a_q, d_q = gate(cell.gates[t, b], q, share, H), gate(d, q, share, H)
+        for j in range(d_q.size):
             a_q[j] = _norm_backward(a_q[j], inverse, d_q[j], projection)
+
+
+@device_function
+def _prepare_backward(cell, t, share, dy, dh, dc):
+    """`_backward` up to the sums, where other threads need them and have others; ``work`` keeps the rest."""
+    if share.members > 1:
+        for b in range(share.row_lo, share.row_hi):
+            _backward_row(cell, t, b, dy, dh, dc, cell.work[b], share)
+    return share.members > 1
 
 
 @device_function
@@ -187,8 +201,10 @@ def _backward(cell, t, share, dy, dh, dc):
     Adds to ``vector_sums``.
     """
     for b in range(share.row_lo, share.row_hi):
-        _backward_row(cell, t, b, dy, dh, dc, cell.work[share.row_lo])
-        _finish_backward_row(cell, t, b, cell.work[share.row_lo])
+        d = cell.work[share.row_lo if share.members == 1 else b]
+        if share.members == 1:
+            _backward_row(cell, t, b, dy, dh, dc, d, share)
+        _finish_backward_row(cell, t, b, d, share)
 
 
 @shared_kernel
@@ -203,4 +219,4 @@ def norm_gradient(dgain, dbias, vector_sums, col_lo, col_hi):
             dbias[j] += row[width // 2 + j]
 
 
-register(LSTMNorm, _forward, _backward, _prepare, _finish)
+register(LSTMNorm, _forward, _backward, (_prepare_forward, _prepare_backward), UNIT_BLOCK)

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .blocks import INDEX_ZERO, PackedColumns, StepBlock, flat
-from .grid import gate, make_share, own, plan_unit_parts
+from .grid import UnitDivision, gate, make_share, own, plan_unit_parts
 from .jit import device_function, inline_function, specialize
 from .matmul import multiply, product_memory
 from .packing import VECTORS, lanes_of
@@ -43,43 +43,47 @@ def step_backward(cell, t, share, dy, dh, dc):
     """A share of step t backward; dispatched on the type of ``cell`` at compile time."""
 
 
-def step_prepare(cell, t, share):
-    """Where threads divide the units: sums over this thread's units that all of them need.
+def prepare_forward(cell, t, share):
+    """Where threads divide the units: sums over this share's units that all of them need.
 
-    Returns whether the cell has such sums. If so, all threads must wait for each other before
-    `step_finish`.
+    Returns whether there are any. If so, all threads of the row group must meet before
+    `step_forward`.
     """
 
 
-def step_finish(cell, t, share):
-    """Where threads divide the units: `step_forward` after `step_prepare`."""
+def prepare_backward(cell, t, share, dy, dh, dc):
+    """The same before `step_backward`."""
 
 
 @device_function
 def _prepare_nothing(cell, t, share):
-    """`step_prepare` of a cell whose units do not depend on each other within a step."""
+    """`prepare_forward` of a cell whose units do not depend on each other within a step."""
     return False
 
 
-_UNDIVIDED: set[type] = set()  # cells whose units depend on each other within a step
+@device_function
+def _prepare_nothing_backward(cell, t, share, dy, dh, dc):
+    """`prepare_backward` of such a cell."""
+    return False
+
+
+_UNIT_BLOCKS: dict[type, int] = {}  # of each cell: threads divide its units at multiples
 
 
 def register(
     cell_class: type,
     forward: Callable[..., Any],
     backward: Callable[..., Any],
-    prepare: Callable[..., Any] = _prepare_nothing,
-    finish: Callable[..., Any] | None = None,
+    prepare: tuple[Callable[..., Any], Callable[..., Any]] = (_prepare_nothing, _prepare_nothing_backward),
+    unit_block: int = 1,
 ) -> None:
     """Register these compiled functions as the steps of this cell.
 
-    ``prepare`` and ``finish`` are the two parts of ``forward``, for a cell whose units depend on
-    each other. Threads do not divide the units of such a layer in training.
+    A cell whose units depend on each other within a step has a function ``prepare`` for each
+    direction, and threads divide its units at multiples of ``unit_block``.
     """
-    if finish is None:
-        finish = forward
-    else:
-        _UNDIVIDED.add(cell_class)
+    _UNIT_BLOCKS[cell_class] = unit_block
+    prepare_before_forward, prepare_before_backward = prepare
 
     def matches(cell: Any) -> bool:
         return getattr(cell, "instance_class", None) is cell_class
@@ -90,23 +94,23 @@ def register(
             return None
         return lambda cell, t, share: forward(cell, t, share)
 
-    @specialize(step_prepare)
-    def _prepare(cell, t, share):
-        if not matches(cell):
-            return None
-        return lambda cell, t, share: prepare(cell, t, share)
-
-    @specialize(step_finish)
-    def _finish(cell, t, share):
-        if not matches(cell):
-            return None
-        return lambda cell, t, share: finish(cell, t, share)
-
     @specialize(step_backward)
     def _backward(cell, t, share, dy, dh, dc):
         if not matches(cell):
             return None
         return lambda cell, t, share, dy, dh, dc: backward(cell, t, share, dy, dh, dc)
+
+    @specialize(prepare_forward)
+    def _prepare_forward(cell, t, share):
+        if not matches(cell):
+            return None
+        return lambda cell, t, share: prepare_before_forward(cell, t, share)
+
+    @specialize(prepare_backward)
+    def _prepare_backward(cell, t, share, dy, dh, dc):
+        if not matches(cell):
+            return None
+        return lambda cell, t, share, dy, dh, dc: prepare_before_backward(cell, t, share, dy, dh, dc)
 
 
 STEPS = 8  # time steps per input product
@@ -148,12 +152,10 @@ def _input_columns(share, weights, k, n):
     return PackedColumns(weights, k, n, lo, hi, n)
 
 
-def plan_layer(team: Any, cell: Any, weights: Any, rows: int) -> int:
-    """U, the number of threads that share the units of ``rows`` rows of a layer, for the numbers of a team."""
-    if type(cell) in _UNDIVIDED:
-        return 1
+def plan_layer(team: Any, cell: Any, weights: Any, rows: int) -> UnitDivision:
+    """How the threads of a team, given its numbers, divide the units of ``rows`` rows of a layer."""
     H = cell.h.shape[2]
-    return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype)
+    return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype, _UNIT_BLOCKS[type(cell)])
 
 
 def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):
@@ -171,8 +173,7 @@ def layer_forward(thread, cell, inputs, weights, starts, y, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
 
     Args:
-        thread: The `Thread` that computes a part of it. Its plan: threads that share the units of a row
-            group.
+        thread: The `Thread` that computes a part of it. Its plan: `UnitDivision`.
         cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
         inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
         weights: `LayerWeights`.
@@ -183,7 +184,7 @@ def layer_forward(thread, cell, inputs, weights, starts, y, row_lo, row_hi):
         row_hi: End of the rows.
     """
     H, F = cell.h.shape[2], inputs.x.shape[2]
-    share = make_share(thread, row_lo, row_hi, H, weights.w_h)
+    share = make_share(thread, row_lo, row_hi, H)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         _layer_forward(cell, inputs, weights, starts, y, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
@@ -222,6 +223,8 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
             from_h = StepBlock(h, (t * B + row_lo) * H, B * H, H)
             to_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             multiply(to_gates, from_h, _columns(share, weights.w_h, H, gate_width, H), 1, rows, 1, memory)
+            if prepare_forward(cell, t, share):
+                meet(share.thread, share.first, share.members)
             step_forward(cell, t, share)
             if starts.size:
                 for b in range(row_lo, share.row_hi):
@@ -239,8 +242,7 @@ def layer_backward(thread, cell, weights, gradients, dx, starts, row_lo, row_hi)
     """Compute rows row_lo..row_hi of a layer, all steps backward.
 
     Args:
-        thread: The `Thread` that computes a part of it. Its plan: threads that share the units of a row
-            group.
+        thread: The `Thread` that computes a part of it. Its plan: `UnitDivision`.
         cell: The layer's arrays after `layer_forward`. The gradients of the pre-activations replace
             ``gates``.
         weights: `LayerWeights`, transposed.
@@ -251,7 +253,7 @@ def layer_backward(thread, cell, weights, gradients, dx, starts, row_lo, row_hi)
         row_hi: End of the rows.
     """
     H = cell.h.shape[2]
-    share = make_share(thread, row_lo, row_hi, H, weights.w_h)
+    share = make_share(thread, row_lo, row_hi, H)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, rows)
@@ -271,6 +273,8 @@ def _layer_backward(cell, weights, gradients, dx, starts, share, memory):
     for t1 in range(T, 0, -STEPS):
         t0 = max(t1 - STEPS, 0)
         for t in range(t1 - 1, t0 - 1, -1):
+            if prepare_backward(cell, t, share, dy, dh, dc):
+                meet(share.thread, share.first, share.members)
             step_backward(cell, t, share, dy, dh, dc)
             # the product needs the gradients of all gates
             meet(share.thread, share.first, share.members)

@@ -76,7 +76,7 @@ class Pool:
         from .grid import count_row_groups
         from .recurrence import plan_layer
 
-        unit_parts: int = plan_layer(self.team.numbers, cell, weights, rows)
+        unit_parts = plan_layer(self.team.numbers, cell, weights, rows).parts
         return count_row_groups(self.threads, unit_parts, rows), unit_parts
 
     def each(self, work: Callable[[Part], None], on_error: Callable[[], None] | None = None) -> None:

@@ -43,26 +43,27 @@ _forward_unit, _backward_unit = map(device, clamped_lstm(sigmoid, tanh))
 
 @device
 def _sum_blocks(sums, x, y):
-    """sums (B, 4 * blocks) of the products of x and y (B, 4H); all threads of the grid share them."""
+    """sums (blocks * B * 4,) of the products of x and y (B, 4H); all threads of the grid share them."""
     B, H = x.shape[0], x.shape[1] // _GATES
     blocks = _unit_blocks(H)
     for item in range(cuda.grid(1), B * _GATES * blocks, cuda.gridsize(1)):
-        b, k = item // (_GATES * blocks), item % (_GATES * blocks)
-        q, first = k // blocks, k % blocks * UNIT_BLOCK
+        k, row = item // (B * _GATES), item % (B * _GATES)
+        b, q, first = row // _GATES, row % _GATES, k * UNIT_BLOCK
         lo, hi = q * H + first, q * H + min(H, first + UNIT_BLOCK)
         total = x[b, lo] * y[b, lo]
         for j in range(lo + 1, hi):
             total += x[b, j] * y[b, j]
-        sums[b, k] = total
+        sums[item] = total
 
 
 @device
 def _mean(cell, b, q):
     """Mean over all units, from the blocks' sums."""
     blocks = _unit_blocks(cell.units)
-    total = cell.block_sums[b, q * blocks]
+    stride = cell.work.shape[0] * _GATES
+    total = cell.block_sums[b * _GATES + q]
     for k in range(1, blocks):
-        total += cell.block_sums[b, q * blocks + k]
+        total += cell.block_sums[k * stride + b * _GATES + q]
     return total / _F(cell.units)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plain_kernels import compiled_only
 
-from fastrnn.kernels.cpu.grid import choose_unit_parts, count_row_groups, make_share
+from fastrnn.kernels.cpu.grid import UnitDivision, choose_unit_parts, count_pieces, count_row_groups, make_share
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.kernels.cpu.team import cooperative_kernel
 from fastrnn.kernels.cpu.thread_pool import Pool
@@ -16,10 +16,10 @@ PANEL = TARGET.panel(32)
 L2 = 1 << 20
 
 
-@cooperative_kernel(plan=lambda team, unit_parts, visits, packed, lo, hi: unit_parts)
-def visit(thread, unit_parts, visits, packed, lo, hi):
+@cooperative_kernel(plan=lambda team, parts, pieces, visits, lo, hi: UnitDivision(parts, pieces))
+def visit(thread, parts, pieces, visits, lo, hi):
     """Count how often each row and unit is in a share."""
-    share = make_share(thread, lo, hi, visits.shape[1], packed)
+    share = make_share(thread, lo, hi, visits.shape[1])
     for b in range(share.row_lo, share.row_hi):
         for j in range(share.unit_lo, share.unit_hi):
             visits[b, j] += 1
@@ -27,14 +27,25 @@ def visit(thread, unit_parts, visits, packed, lo, hi):
 
 @compiled_only
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 16])
-@pytest.mark.parametrize("hidden", [PANEL - 1, PANEL, 3 * PANEL])
-def test_shares_cover_rows_and_units_once(threads, hidden):
-    packed = np.zeros(1, np.float32)
-    for unit_parts, (lo, hi) in product(range(1, min(threads, 3 if hidden == 3 * PANEL else 1) + 1), [(0, 9), (2, 3)]):
+@pytest.mark.parametrize(("hidden", "pieces"), [(31, 1), (32, 1), (96, 3), (192, 3)])
+def test_shares_cover_rows_and_units_once(threads, hidden, pieces):
+    for parts, (lo, hi) in product(range(1, min(threads, pieces) + 1), [(0, 9), (2, 3)]):
         visits = np.zeros((10, hidden), np.int64)
-        Pool(threads).together(lambda part, u=unit_parts, v=visits, lo=lo, hi=hi: visit(u, v, packed, lo, hi))
+        Pool(threads).together(lambda part, u=parts, v=visits, lo=lo, hi=hi: visit(u, pieces, v, lo, hi))
         assert (visits[lo:hi] == 1).all()
         assert visits.sum() == (hi - lo) * hidden
+
+
+def test_pieces_are_panels_of_whole_blocks():
+    assert count_pieces(12 * PANEL, F4, 1) == 12
+    assert count_pieces(12 * PANEL, F4, 4 * PANEL) == 3
+    assert count_pieces(12 * PANEL, F4, PANEL // 2) == 12
+    assert count_pieces(12 * PANEL, F4, 5 * PANEL) == 1  # the last block would be smaller
+    assert count_pieces(12 * PANEL + 1, F4, 1) == 1
+
+
+def test_units_of_a_normed_layer_are_divided_at_blocks():
+    assert choose_unit_parts(16, 2, 16 * PANEL, 4, F4, L2, 8 * PANEL) == 2
 
 
 @pytest.mark.parametrize(
