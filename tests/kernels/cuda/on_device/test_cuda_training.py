@@ -11,6 +11,7 @@ import fastrnn
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import OPTIMIZERS, Config
 from fastrnn.errors import BackendError
+from fastrnn.inference.dynamic import DynamicSettings, evaluate_dynamic
 from fastrnn.inference.sampling import Sampler, SamplingParams
 from fastrnn.kernels import backend
 from fastrnn.nn.network import Network
@@ -111,6 +112,20 @@ def test_training_equals_the_cpu(tmp_path):
         found.append({"nats": np.array(result.train_nats), **weights(folder)})
     for name, array in found[0].items():
         np.testing.assert_allclose(found[1][name], array, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_dynamic_evaluation_equals_the_cpu(rng):
+    corpus = fastrnn.corpus_from_text(TEXT[:33])
+    model = make_model("lstm", 1, rng, 3, corpus.tokenizer.size)
+    settings = DynamicSettings(lr=0.03, decay=0.05, seq=8)
+    found = {}
+    for device in ("cuda", "cpu"):
+        network = make_network(model, np.float32, device=device)
+        found[device] = evaluate_dynamic(network, corpus, settings).nats
+        np.testing.assert_array_equal(
+            network.kernels.to_host(network.parameters["out.weight"]), model.parameters["out.weight"].astype(np.float32)
+        )
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-5)
 
 
 def test_several_processes_are_refused():
