@@ -73,7 +73,7 @@ def _multiply(c, a, b, steps, rows, accumulate, memory):
         row = packed_row(b.panels, b.k)
         packed_b = deep(b, units(b.panels, b.k))
         # as many steps at a time as have their packed rows in the L2 cache
-        at_once = max(1, _ROWS_BYTES // max(rows * row * pairs.itemsize, 1))
+        at_once = max(1, _ROWS_BYTES // max(rows * row * pairs.itemsize, 1)) if steps > 1 else 1
         for t0 in range(0, steps, at_once):
             some = min(at_once, steps - t0)
             for t in range(some):
@@ -175,6 +175,40 @@ def _some_deep(b, k):
     return PackedColumns(b.panels, k, b.n, b.lo, b.hi, b.period)
 
 
+@inline_function
+def _multiply_tiles(c, a, panel, k, size, accumulate, scratch):
+    """The product of one or two row tiles and column tiles; ``size``: rows of the first, of both, columns left of C."""
+    upper, rows, left = size
+    if left >= min(panel.vectors, 2) * TILE:
+        amx_micro_kernel(upper, rows, a, panel, c, k, accumulate)
+    elif left > 0:
+        # the last tiles are wider than C: compute them in scratch memory
+        wide = Block(scratch, INDEX_ZERO, panel.vectors * TILE)
+        if accumulate:
+            copy_rows(wide, c, rows, left)
+        amx_micro_kernel(upper, rows, a, panel, wide, k, accumulate)
+        copy_rows(c, wide, rows, left)
+
+
+@device_function
+def _multiply_row_tiles(c, a, b, steps, rows, accumulate, backwards, scratch):
+    """`multiply_amx` of at most 16 rows without its loops: one stream takes a twentieth less time (measured)."""
+    configure(rows, 0)
+    panels = panels_in(b, VECTORS * TILE)
+    for n in range(panels):
+        column = panel_column(b, VECTORS * TILE, panels - 1 - n if backwards else n)
+        vectors = panel_vectors(b.n, column, TILE)
+        for t in range(steps):
+            a_block = Block(a.data, a.start + t * a.step_stride, a.row_stride)
+            for tile in range(0, vectors, 2):
+                # A[t, :] and C[t, :, from column + 16 tile]
+                panel = MicroPanel(b.panels, b.k * column + tile * TILE, vectors)
+                c_block = Block(c.data, c.start + t * c.step_stride + column + tile * TILE, c.row_stride)
+                left = b.n - column - tile * TILE
+                _multiply_tiles(c_block, a_block, panel, b.k, (rows, rows, left), accumulate, scratch)
+    release()
+
+
 @device_function
 def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
     """`multiply_units` of bfloat16 pairs on AMX tiles: up to 2 x 16 rows at a time.
@@ -186,6 +220,9 @@ def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
         # one matrix of steps * rows rows: fewer tiles that are not full
         rows *= steps
         steps = 1
+    if 0 < steps * rows <= TILE:
+        _multiply_row_tiles(c, a, b, steps, rows, accumulate, backwards, scratch)
+        return
     blocks = (rows + 2 * TILE - 1) // (2 * TILE)
     configured = 0  # height of the blocks that the tiles are configured for
     upper = 0
@@ -193,8 +230,6 @@ def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
     for n in range(panels):
         column = panel_column(b, VECTORS * TILE, panels - 1 - n if backwards else n)
         vectors = panel_vectors(b.n, column, TILE)
-        width = vectors * TILE
-        filled = min(width, b.n - column)
         # Two column tiles that fit the L1 cache are used for all rows before the next two
         together = 2 if b.k <= _SHALLOW else vectors
         for first in range(0, vectors, together):
@@ -213,16 +248,8 @@ def multiply_amx(c, a, b, steps, rows, accumulate, backwards, scratch):
                         # A[t, m : m + height, :] and C[t, m : m + height, from column + 16 tile]
                         panel = MicroPanel(b.panels, b.k * column + tile * TILE, vectors)
                         c_block = Block(c.data, c_start + tile * TILE, c.row_stride)
-                        left = filled - tile * TILE
-                        if left >= min(vectors, 2) * TILE:
-                            amx_micro_kernel(upper, height, a_block, panel, c_block, b.k, accumulate)
-                        elif left > 0:
-                            # the last tiles are wider than C: compute them in scratch memory
-                            wide = Block(scratch, INDEX_ZERO, width)
-                            if accumulate:
-                                copy_rows(wide, c_block, height, left)
-                            amx_micro_kernel(upper, height, a_block, panel, wide, b.k, accumulate)
-                            copy_rows(c_block, wide, height, left)
+                        left = b.n - column - tile * TILE
+                        _multiply_tiles(c_block, a_block, panel, b.k, (upper, height, left), accumulate, scratch)
                     m += height
     release()
 
