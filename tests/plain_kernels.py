@@ -112,8 +112,10 @@ def _rounded_off(x: Any) -> Any:
     return np.float32(x) - _widened(np.array(_to_bfloat16(x)))[()]
 
 
-def _micro_kernel(rows: int, a_block: Any, a_k: int, panel: Any, c_block: Any, k: int, accumulate: int) -> None:
-    """See `fastrnn.kernels.cpu.micro_kernel.micro_kernel`."""
+def _micro_kernel(
+    rows: int, a_block: Any, a_k: int, panel: Any, c_block: Any, k: int, accumulate: int, columns: int | None = None
+) -> None:
+    """See `fastrnn.kernels.cpu.micro_kernel.micro_kernel`; ``columns``: of the panel, default all."""
     from fastrnn.kernels.cpu.target import TARGET
 
     a, a_at, a_row = a_block
@@ -121,9 +123,10 @@ def _micro_kernel(rows: int, a_block: Any, a_k: int, panel: Any, c_block: Any, k
     c, c_at, c_row = c_block
     width = vectors * TARGET.lanes(c.itemsize * 8)
     left = _halves(a[a_at + np.arange(rows)[:, None] * a_row + np.arange(k) * a_k])
-    right = _halves(b[b_at : b_at + k * width].reshape(k, width))
-    to = c_at + np.arange(rows)[:, None] * c_row + np.arange(width)
-    total = c[to] if accumulate else np.zeros((rows, width), c.dtype)
+    columns = columns or width
+    right = _halves(b[b_at + np.arange(k)[:, None] * width + np.arange(columns)])
+    to = c_at + np.arange(rows)[:, None] * c_row + np.arange(columns)
+    total = c[to] if accumulate else np.zeros((rows, columns), c.dtype)
     for n in range(k):  # in order, so that a row's bits do not depend on the rows beside it, as in the tile
         for x, y in zip(left, right, strict=True):
             total += x[:, n : n + 1].astype(c.dtype) * y[n].astype(c.dtype)
@@ -208,18 +211,19 @@ def _pause(long: bool) -> None:
 def _panel_product(upper: int, height: int, a: Any, panel: Any, c: Any, k: int, accumulate: int) -> None:
     """See `fastrnn.kernels.cpu.amx.amx_micro_kernel`."""
     b, b_at, vectors = panel
+    columns = 16 * min(vectors, 2)
     for n, rows in enumerate(_tiles.rows[: 2 if height > upper else 1]):
         at = a.start + n * upper * a.row_stride
         to = c._replace(start=c.start + n * upper * c.row_stride)
         if b.dtype != np.uint32:
-            _micro_kernel(rows, a._replace(start=at), 1, panel, to, k, accumulate)
+            _micro_kernel(rows, a._replace(start=at), 1, panel, to, k, accumulate, columns)
             continue
         pairs, width, added = _signed(a.data), vectors * 16, accumulate
         for k0 in range(0, k, 48):
             for left, right in ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0)):
                 of_b = _signed(b[b_at + (k0 + 16 * right) * width :][: 16 * width])
                 from_a = a._replace(data=pairs, start=at + k0 + 16 * left)
-                _micro_kernel(rows, from_a, 1, (of_b, 0, vectors), to, 16, added)
+                _micro_kernel(rows, from_a, 1, (of_b, 0, vectors), to, 16, added, columns)
                 added = 1
 
 
