@@ -68,7 +68,7 @@ gradients = types.NamedTuple((a(3), a(2), a(2)), OutputGradients)
 for cell_class in ops.CELLS.values():
     name, fields = cell_class.__name__, (a(3),) * 3
     if cell_class is ops.CELLS["lstm-norm"]:
-        fields += (a(1), a(1), a(3), a(2), a(2), a(2), i, i)
+        fields += (a(1), a(1), a(3), a(1), a(2), a(2), i, i)
     cell = types.NamedTuple(fields, cell_class)
     for units in launch_plan.units_together(STEPS[name].gates):
         for rows in (1, 8):
