@@ -30,6 +30,8 @@ from fastrnn.os_compat import lock_file
 Trial = dict[str, Any]  # "text", and fields of `fastrnn.Config`
 
 _HEAD = 20_000  # characters of the validation text that select the state
+# Settings that a result names, chosen automatically or not.
+_CHOSEN = ("lr", "dropout", "weight_dropout", "weight_decay", "batch", "seq", "warmup", "precision")
 _SHORT_EVALUATION = 400_000  # most characters of a validation text
 
 
@@ -127,6 +129,40 @@ GROUPS: dict[str, list[Trial]] = {
         *trials("warpeace-100k", hidden=256, steps=(600, 1200), batch=16, lr=0.024, dropout=(0.3, 0.5, 0.6)),
     ],
     # Windows and streams: the same characters in more steps.
+    # Dropout of recurrent weights, and the weight decay that keeps the state of an LSTM from growing.
+    "weight-dropout-512": [
+        *trials(hidden=512, steps=2400, lr=0.017, dropout=0.2, weight_dropout=0.15, weight_decay=(0.0, 0.02)),
+        *trials(cell="lstm-norm", hidden=512, steps=2400, lr=0.0113, dropout=(0.35, 0.5), weight_dropout=0.0),
+    ],
+    "weight-dropout-768": [
+        *trials(hidden=768, steps=2700, dropout=0.3, weight_dropout=0.1, weight_decay=(0.0, 0.02)),
+        *trials(cell="lstm-norm", hidden=768, steps=2700, dropout=0.3, weight_dropout=0.1),
+    ],
+    "weight-dropout-short": [
+        trial
+        for cell, lr in (("lstm", 0.024), ("lstm-norm", 0.016), ("gru", 0.01), ("rnn", 0.006))
+        for dropout in (0.4, 0.6)
+        for weight_dropout in (0.0, 0.1, 0.2, 0.3)
+        for trial in trials(
+            "warpeace-100k",
+            cell=cell,
+            hidden=256,
+            steps=1200,
+            batch=16,
+            lr=lr,
+            dropout=dropout,
+            weight_dropout=weight_dropout,
+            weight_decay=(0.0, 0.02),
+        )
+    ],
+    "weight-dropout-none": [
+        *trials(hidden=256, steps=1200, lr=0.024, dropout=0.1, weight_dropout=(0.0, 0.03), weight_decay=(0.0, 0.02)),
+    ],
+    # The cells on a large text, which every run reads about once.
+    "cells-warpeace": [
+        *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08, weight_dropout=0.0),
+        *trials("warpeace", cell="lstm-norm", hidden=512, steps=1600, lr=0.0113, dropout=0.08, weight_dropout=0.0),
+    ],
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
         *trials(hidden=256, steps=2400, batch=16, dropout=0.18, lr=0.016),
@@ -156,7 +192,7 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
     from fastrnn.training.callbacks import Callback
 
     started, cpu = time.monotonic(), time.process_time()
-    settings = {"threads": 1} | {k: v for k, v in trial.items() if k != "text"}
+    settings = {"threads": 1, "weight_decay": 0.0} | {k: v for k, v in trial.items() if k != "text"}
     steps = settings["steps"]
     settings |= {"eval_every": -(-steps // 4), "save_every": steps, "valid_file": str(folder / f"{trial['text']}.head")}
     with tempfile.TemporaryDirectory() as runs:
@@ -165,7 +201,7 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
         model: Any = load(Path(runs, "run"), threads=1)
         valid = read_corpus([str(folder / f"{trial['text']}.valid")], tokenizer=model.tokenizer, unknown="skip")
         nats = model.evaluate(valid).nats
-    chosen = {name: getattr(model.config, name) for name in ("lr", "dropout", "batch", "seq", "warmup", "precision")}
+    chosen = {name: getattr(model.config, name) for name in _CHOSEN}
     epochs = steps * model.config.batch * model.config.seq / len(corpus)
     return {
         "trial": trial,

@@ -37,6 +37,8 @@ class CellSpec:
             model that learns with Adam, ``text_learning_rate`` counts instead.
         text_learning_rate: Default peak learning rate of Adam for a language model of one layer of up
             to 256 units. From the trials in docs/internals/autotuning.md.
+        text_weight_decay: Default weight decay of AdamW for a language model. Without it the c of an LSTM,
+            which nothing bounds, may grow forever on a text that is new to it (the same trials).
         output_bounds: An output at or beyond one of these bounds counts as saturated.
         vectors: Kinds of the parameter vectors (G*H,) of a layer. ``gain``: the pre-activations
             are normalised, and the bias is added after that.
@@ -52,6 +54,7 @@ class CellSpec:
     default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
     text_learning_rate: float = 0.004
+    text_weight_decay: float = 0.0
     output_bounds: tuple[float, float] = (-0.9, 0.9)
     vectors: tuple[str, ...] = ("bias_ih", "bias_hh")
 
@@ -64,6 +67,11 @@ class CellSpec:
     def is_recurrent(self) -> bool:
         """Whether a step depends on the previous one."""
         return bool(self.states)
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a gate controls how much of the old state is kept."""
+        return self.keep_gate is not None
 
     @property
     def is_normed(self) -> bool:
@@ -90,6 +98,7 @@ _LSTM = CellSpec(
     keep_gate=("f", 1),
     ones_bias="f",
     text_learning_rate=0.024,
+    text_weight_decay=0.02,
 )
 
 CELLS: dict[str, CellSpec] = {
@@ -138,7 +147,7 @@ CELLS: dict[str, CellSpec] = {
     # al. 2015).
     "lstm": _LSTM,
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
-    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016),
+    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016, text_weight_decay=0.0),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }

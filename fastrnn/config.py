@@ -75,12 +75,13 @@ class Config:
         lr: Peak learning rate. Default None (automatic).
         beta1: Decay rate of the first moment, or momentum. Default 0.9.
         beta2: Decay rate of the second moment. Default 0.99.
-        weight_decay: Decoupled weight decay. Default 0.0.
+        weight_decay: Decoupled weight decay. Default None (automatic: 0 except for a language model of LSTMs).
         schedule: Learning-rate schedule, one of `SCHEDULES`. Default ``"cosine"``.
         warmup: Steps of linear learning-rate warm-up. Default None (automatic).
         final_lr: Final learning rate of linear and cosine schedules, as a fraction of ``lr``. Default 0.02.
         clip: Maximum global norm of the gradient; 0 disables clipping. Default 1.0.
         dropout: Dropout probability between layers and before the output. Default None (automatic).
+        weight_dropout: Dropout probability of recurrent weights. Default None (automatic; 0 if ``dropout`` is set).
         epochs: Length of the run in passes over the data. Default None (automatic).
         steps: Length of the run in training steps. Default None (automatic).
         for_: Length of the run as a time budget: 90s, 3m, 1.5h. Default None (automatic).
@@ -128,12 +129,13 @@ class Config:
     lr: float | None = None
     beta1: float = 0.9
     beta2: float = 0.99
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     schedule: str = "cosine"
     warmup: int | None = None
     final_lr: float = 0.02
     clip: float = 1.0
     dropout: float | None = None
+    weight_dropout: float | None = None
     # the length of the run: at most one of the three
     epochs: float | None = None
     steps: int | None = None
@@ -222,6 +224,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "final_lr": (0, 1, False),
     "clip": (0, 1e30, False),
     "dropout": (0, 0.95, False),
+    "weight_dropout": (0, 0.95, False),
     "epochs": (0, MAX_STEPS, True),
     "steps": (0, MAX_STEPS, True),
     "eval_every": (1, MAX_STEPS, False),

@@ -135,6 +135,7 @@ class Layer:
         self.order = np.array(spec.input_order)
 
         names = [f"{shape.prefix}.{kind}_l{n}{suffix}" for kind in ("weight_ih", "weight_hh", *spec.vectors)]
+        self._dropped, self._w_hh_name = weights.dropped, names[1]
         self.w_ih, self.w_hh, *vectors = (weights.parameters[name] for name in names)
         self.dw_ih, self.dw_hh, *dvectors = (weights.gradients[name] for name in names)
 
@@ -295,8 +296,10 @@ class Layer:
         """Pack this part of the weights; with ``backward`` also their transposes."""
         k = self.kernels
         k.table_forward(self.table, self.w_ih, *self._biases, self.order, self.one_hot, *part.range(self.columns))
-        for *weight, panels in (*self._forward, *self._backward) if backward else self._forward:
-            k.pack(*weight, *part.range(panels))
+        w_hh = self._dropped.get(self._w_hh_name, self.w_hh)
+        for packing in (*self._forward, *self._backward) if backward else self._forward:
+            matrix, *how, panels = packing
+            k.pack(w_hh if matrix is self.w_hh else matrix, *how, *part.range(panels))
 
     def get_outputs(self, resets: Array) -> Array:
         """Return the outputs (T, B, H) of the last forward pass."""

@@ -14,6 +14,7 @@ from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
 from .parameters import Array, ModelWeights, Parameters, Shape
 from .stack import Dropout, Stack, State
+from .weight_dropout import WeightDropout
 
 __all__ = ["Model", "Network", "State", "Training"]
 
@@ -65,7 +66,13 @@ class Model(Protocol):
         """Return the state carried from window to window; empty for supervised tasks."""
 
     def train_step_gradients(
-        self, window: Any, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
+        self,
+        window: Any,
+        state: State,
+        keep_prob: float = 1.0,
+        key: int = 0,
+        batch_slice: Rows = (0, 0),
+        weight_keep_prob: float = 1.0,
     ) -> float:
         """Return the mean loss over scored positions; its gradient replaces `gradients`.
 
@@ -77,6 +84,7 @@ class Model(Protocol):
             keep_prob: Probability that dropout keeps a unit.
             key: Selects the dropout masks.
             batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
+            weight_keep_prob: Probability that a recurrent weight is kept.
         """
 
 
@@ -93,6 +101,7 @@ class Network:
         share_with: A network or model whose parameters and threads are used instead of new ones.
             Windows, and gradients unless given, are separate.
         gradients: Gradients to add to; default: new ones.
+        weight_dropout: That of the model whose training steps this network takes part in; default: a new one.
         matmul_mode: Precision of matrix products, see `fastrnn.nn.matmul_mode`.
 
     Raises:
@@ -108,6 +117,7 @@ class Network:
         device: str = "cpu",
         share_with: ParameterOwner | None = None,
         gradients: Parameters | None = None,
+        weight_dropout: WeightDropout | None = None,
         matmul_mode: str = EXACT,
     ) -> None:
         self.kernels = backend.load(device)
@@ -121,7 +131,8 @@ class Network:
         shapes = {name: view.shape for name, view in self.parameters.items()}
         self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
         self.packed = packed_dtype(self.kernels, self.dtype, matmul_mode, shape.hidden)
-        weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed)
+        self.weight_dropout = weight_dropout or WeightDropout(self.kernels, self.parameters, self.gradients)
+        weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed, self.weight_dropout.dropped)
         self.stack = Stack(weights, shape.stack)
         self.out = Linear(weights, "out.weight", "out.bias")
 
@@ -187,7 +198,13 @@ class Network:
         return losses
 
     def train_step_gradients(
-        self, window: Window, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
+        self,
+        window: Window,
+        state: State,
+        keep_prob: float = 1.0,
+        key: int = 0,
+        batch_slice: Rows = (0, 0),
+        weight_keep_prob: float = 1.0,
     ) -> float:
         """Return the mean loss over scored positions, in nats, and compute its gradients.
 
@@ -199,17 +216,21 @@ class Network:
             keep_prob: Probability that dropout keeps a unit, after every layer; default 1, no dropout.
             key: Selects the dropout masks.
             batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
+            weight_keep_prob: Probability that a recurrent weight is kept, see
+                `fastrnn.nn.weight_dropout`; default 1, no dropout.
         """
         scored = max(1, int(np.count_nonzero(window.y >= 0)))
         training = Training(Dropout(keep_prob, key, *batch_slice), 1 / scored)
 
         self.load(window.x, window.y, window.resets)
         self.stack.set_state(state)
+        self.weight_dropout.start(self.pool, weight_keep_prob, key)
         # Three calls of the pool, since each needs all of the one before: packed weights, then
         # gradients of activations.
         self.pool.together(self._pack_for_training)
         self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
+        self.weight_dropout.finish(self.pool)
         self.stack.get_state(state)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -84,12 +85,14 @@ class ModelWeights(NamedTuple):
         parameters: Parameters by name.
         gradients: Their gradients, by the same names.
         packed: Element type of packed weights, see `fastrnn.nn.matmul_mode.packed_dtype`.
+        dropped: Weights to train with instead, see `fastrnn.nn.weight_dropout.WeightDropout`.
     """
 
     kernels: "Backend"
     parameters: Mapping[str, Array]
     gradients: Mapping[str, Array]
     packed: np.dtype[Any]
+    dropped: Mapping[str, Array] = MappingProxyType({})
 
 
 class Shape(Protocol):

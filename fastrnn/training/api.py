@@ -85,7 +85,7 @@ def train(
         if old is not None:
             config = _take_model_settings(config, old)
             if config.lr is None and not TASK_SPECS[config.task].is_supervised:
-                config = config.replace(lr=autotune.fine_tuning_rate(config))
+                config = config.replace(lr=autotune.fine_tuning_rate(config), weight_decay=config.weight_decay or 0.0)
                 callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
         # Recorded, so that the run folder names it even if a later version has another default.
         config = config.replace(init=config.init or CELLS[config.cell].default_init)
@@ -110,8 +110,8 @@ def train(
         folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
         with opened as log:
             validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
-            dropout = task.dropout if config.dropout is None else None
-            planner = _planner(clock, plan.most_steps, validation, dropout)
+            given = config  # whatever it leaves open follows the number of steps
+            planner = _planner(clock, plan.most_steps, validation, lambda changed: task.with_dropout(changed, given))
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
@@ -316,10 +316,13 @@ def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_e
 
 
 def _planner(
-    clock: TimeBudget, most_steps: int, validation: Validation, dropout: Callable[[Config], float] | None = None
+    clock: TimeBudget,
+    most_steps: int,
+    validation: Validation,
+    with_dropout: Callable[[Config], Config] | None = None,
 ) -> StepPlanner:
     evaluator = validation.evaluator
-    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, dropout)
+    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, with_dropout)
 
 
 def _take_model_settings(config: Config, old: Checkpoint) -> Config:

@@ -85,9 +85,14 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     if config.lr is None:
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
-    if config.dropout is None:
-        config = config.replace(dropout=usual_dropout(config, tokens))
-        choices.append(f"dropout {config.dropout:g}: for {epochs:.1f} epochs")
+    given, config = config, with_dropout(config, config, tokens)
+    for name in ("dropout", "weight_dropout"):
+        if getattr(given, name) is None and (given.dropout is None or name == "dropout"):
+            choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
+    if config.weight_decay is None:
+        config = config.replace(weight_decay=usual_weight_decay(config))
+        if config.weight_decay:
+            choices.append(f"weight_decay {config.weight_decay:g}")
     if config.warmup is None:
         config = config.replace(warmup=usual_warmup(steps))
     if config.eval_every is None:
@@ -136,9 +141,12 @@ def measure_speed(
     x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
     window = Window(x, y, None)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
-    keep = 1.0 if config.dropout == 0 else 0.9
+    drops_weights = config.weight_dropout or (
+        config.weight_dropout is None and config.dropout is None and CELLS[config.cell].is_gated
+    )
+    keep_probs = 1.0 if config.dropout == 0 else 0.9, 0.9 if drops_weights else 1.0
 
-    seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, keep, most, group)
+    seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, keep_probs, most, group)
     if valid_tokens < 2:
         return Speed(seconds, parameters=network.parameters.flat.size)
 
@@ -355,18 +363,40 @@ def fine_tuning_rate(config: Config) -> float:
     return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
 
 
-def usual_dropout(config: Config, tokens: int) -> float:
-    """Choose the dropout rate for ``config.steps``, for a training text of ``tokens``: 0 for one epoch, at most 0.6.
+def usual_weight_decay(config: Config) -> float:
+    """Return the default weight decay."""
+    return CELLS[config.cell].text_weight_decay if config.optimizer == "adamw" else 0.0
 
-    Less for a model with fewer recurrent weights than the text has tokens, which memorises less. From the trials
-    "Dropout" of docs/internals/autotuning.md.
+
+def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
+    """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
+
+    Both rise with the number of epochs, and are lower for a model with fewer recurrent weights than the text has
+    tokens, which memorises less. Weights are dropped only in cells with gates, and only where much is memorised. From
+    the trials "Dropout" of docs/internals/autotuning.md.
     """
     assert config.hidden is not None
     assert config.steps is not None
     assert config.batch is not None
+    cell = CELLS[config.cell]
     epochs = config.steps * config.batch * config.seq / tokens
-    weights = CELLS[config.cell].gate_count * config.hidden**2 * (2 * config.layers - 1)
-    return round(min(0.6, math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))), 2)
+    weights = cell.gate_count * config.hidden**2 * (2 * config.layers - 1)
+    memorising = math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
+    recurrent = 0.35 * max(0.0, memorising - 0.15) if cell.is_gated else 0.0
+    return round(min(0.5, 0.6 * memorising), 2), round(min(0.25, recurrent), 2)
+
+
+def with_dropout(config: Config, given: Config, tokens: int) -> Config:
+    """Set the dropout rates that ``given`` leaves open to those for ``config.steps``; see `usual_dropout`.
+
+    Where only the rate of units is given, the other is 0.
+    """
+    units, recurrent = usual_dropout(config, tokens)
+    if given.dropout is None:
+        config = config.replace(dropout=units)
+    if given.weight_dropout is None:
+        config = config.replace(weight_dropout=recurrent if given.dropout is None else 0.0)
+    return config
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:

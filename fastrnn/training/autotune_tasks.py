@@ -31,7 +31,7 @@ _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd
 def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
     """Choose sizes, learning rate and dropout for ``records`` training examples; also returns lines on the choices."""
     chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
-    chosen["dropout"] = defaults(config).dropout
+    chosen |= {"dropout": defaults(config).dropout, "weight_dropout": 0.0, "weight_decay": 0.0}
     chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     words = [f"{name} {value}" for name, value in chosen.items() if name in ("hidden", "batch", "dropout")]
     config = config.replace(**chosen, for_=None)

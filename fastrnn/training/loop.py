@@ -287,13 +287,21 @@ class Loop:
             return False
 
         self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
-        if planner.dropout is not None:
-            self.config = self.config.replace(dropout=planner.dropout(self.config))
+        if planner.with_dropout is not None:
+            self.config = planner.with_dropout(self.config)
         self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self._write_config()
         self.callback.on_plan_change(Planned(step, steps))
-        self.log.write({"event": "pace", "step": step, "steps": steps, "dropout": self.config.dropout})
+        self.log.write(
+            {
+                "event": "pace",
+                "step": step,
+                "steps": steps,
+                "dropout": self.config.dropout,
+                "weight_dropout": self.config.weight_dropout,
+            }
+        )
         return True
 
     def _evaluate_best(self) -> None:

@@ -48,8 +48,8 @@ class StepPlanner:
     """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
     ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
-    validation data follows the last step; time is reserved for it. ``dropout``: computes the dropout rate of another
-    number of steps; None where the rate is not to change.
+    validation data follows the last step; time is reserved for it. ``with_dropout``: returns a configuration with the
+    dropout rates for its number of steps; None where they are not to change.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class StepPlanner:
         clock: TimeBudget,
         most: int,
         final: bool = True,
-        dropout: Callable[[Config], float] | None = None,
+        with_dropout: Callable[[Config], Config] | None = None,
     ) -> None:
         self._clock, self._most = clock, most
-        self.dropout = dropout
+        self.with_dropout = with_dropout
         budget = clock.budget or math.inf
         self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
         self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
@@ -177,15 +177,15 @@ def median_step_seconds(
     config: Config,
     window: Callable[[int], Any],
     batch: int,
-    keep: float,
+    keep_probs: tuple[float, float],
     seconds: float = 0.6,
     group: Communicator = SINGLE_PROCESS,
     least: int = 1,
 ) -> float:
     """Return the median time of a training step in seconds (collective). Overwrites the parameters of ``model``.
 
-    ``window``: returns the training window of a step; ``batch``: its streams or examples on this rank; ``keep``: one
-    minus the dropout rate.
+    ``window``: returns the training window of a step; ``batch``: its streams or examples on this rank; ``keep_probs``:
+    those of units and of recurrent weights.
     """
     optimizer = Optimizer(model, config)
     # Random weights, so that activations and gradients are ordinary numbers, as in training.
@@ -195,7 +195,7 @@ def median_step_seconds(
 
     def step(index: int) -> None:
         data = window(index)
-        nats = model.train_step_gradients(data, state, keep, 0)
+        nats = model.train_step_gradients(data, state, keep_probs[0], weight_keep_prob=keep_probs[1])
         group.all_reduce_gradients(model.gradients.flat, nats, data)
         # The rate is too small to change the weights: every timed step does the same.
         optimizer.step(1e-9, optimizer.gradient_norm())

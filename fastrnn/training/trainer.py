@@ -135,7 +135,7 @@ class Trainer:
         self.steps = config.steps
         self.lr = config.lr
         self.warmup = config.warmup
-        self.keep_prob = 1 - config.dropout
+        self.keep_prob, self.weight_keep_prob = _keep_probs(config)
         self.optimizer = Optimizer(model, config)
         lo, hi = windows.batch_slice
         self._batch_slice = (lo, windows.batch)
@@ -150,7 +150,7 @@ class Trainer:
         assert config.warmup is not None
         assert config.dropout is not None
         self.config, self.steps, self.warmup = config, config.steps, config.warmup
-        self.keep_prob = 1 - config.dropout
+        self.keep_prob, self.weight_keep_prob = _keep_probs(config)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -169,7 +169,12 @@ class Trainer:
         before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
         window = self.windows.window(progress.step)
         nats = self.model.train_step_gradients(
-            window, self.state, self.keep_prob, _key(self.config.seed, progress.step), self._batch_slice
+            window,
+            self.state,
+            self.keep_prob,
+            _key(self.config.seed, progress.step),
+            self._batch_slice,
+            self.weight_keep_prob,
         )
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
         # From here on all ranks have the same numbers, and so take the same branch.
@@ -240,6 +245,12 @@ class Trainer:
         self.state = {name: kernels.to_device(array.copy()) for name, array in snapshot.state.items()}
         if self.plateau and self.progress.plateau:
             self.plateau = Plateau.from_dict(self.progress.plateau)
+
+
+def _keep_probs(config: Config) -> tuple[float, float]:
+    """Return the probabilities that a unit, and a recurrent weight, are kept."""
+    # Checkpoints of version 0.1.0 have no dropout of weights.
+    return 1 - (config.dropout or 0.0), 1 - (config.weight_dropout or 0.0)
 
 
 def _key(seed: int, step: int) -> int:

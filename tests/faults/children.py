@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 SAVE_EVERY = 5
 FILES = {"config.toml", "log.jsonl", "last.safetensors", "best.safetensors"}
-_COMMON = ["--hidden", "12", "--lr", "0.01", "--dropout", "0.3", "--eval-every", "7"]
+_COMMON = ["--hidden", "12", "--lr", "0.01", "--dropout", "0.3", "--weight-dropout", "0.2", "--eval-every", "7"]
 _TEMPORARY = re.compile(r"\.fastrnn-[0-9a-f]{8}-([0-9]+)-.*\.tmp")
 
 

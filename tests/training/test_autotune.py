@@ -64,8 +64,28 @@ def test_learning_rate_follows_cell_size_and_depth(settings, rate):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "epochs", "dropout"), [(512, 1, 0.0), (512, 4, 0.4), (512, 40, 0.6), (128, 4, 0.1), (256, 4, 0.2)]
+    ("cell", "hidden", "epochs", "units", "weights"),
+    [
+        ("lstm", 512, 1, 0.0, 0.0),
+        ("lstm", 512, 4, 0.24, 0.09),
+        ("lstm", 512, 40, 0.5, 0.25),
+        ("lstm", 128, 4, 0.06, 0.0),
+        ("lstm", 256, 4, 0.12, 0.02),
+        ("gru", 512, 40, 0.5, 0.25),
+        ("rnn", 512, 40, 0.32, 0.0),
+    ],
 )
-def test_dropout_rises_with_epochs_and_weights_per_token(hidden, epochs, dropout):
-    config = autotune.plan(Config(epochs=epochs, hidden=hidden), 1024 * 1024, 1000, 65, TimeBudget(None)).config
-    assert config.dropout == pytest.approx(dropout, abs=0.01)
+def test_dropout_rises_with_epochs_and_weights_per_token(cell, hidden, epochs, units, weights):
+    config = Config(cell=cell, epochs=epochs, hidden=hidden)
+    planned = autotune.plan(config, 1024 * 1024, 1000, 65, TimeBudget(None)).config
+    assert planned.dropout == pytest.approx(units, abs=0.01)
+    assert planned.weight_dropout == pytest.approx(weights, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "decay"),
+    [({}, 0.02), ({"cell": "gru"}, 0.0), ({"optimizer": "sgd"}, 0.0), ({"weight_decay": 0.1}, 0.1)],
+)
+def test_weight_decay_keeps_the_state_of_an_lstm_bounded(settings, decay):
+    planned = autotune.plan(Config(steps=10, hidden=16, **settings), 100_000, 1000, 65, TimeBudget(None)).config
+    assert planned.weight_decay == decay

@@ -213,14 +213,18 @@ def test_dropout_follows_a_changed_plan(corpus, tmp_path, monkeypatch):
     """A machine that becomes faster makes more epochs, which memorise without dropout."""
     replace(monkeypatch, StepPlanner, "due", lambda self: True)
     replace(monkeypatch, StepPlanner, "plan_steps", lambda self, step, steps, eval_every: 60)
-    small = Config(hidden=16, batch=32, seq=64, threads=1, for_="30s")
+    small = Config(hidden=96, batch=32, seq=64, threads=1, for_="30s")
     found = {}
-    for name, config in (("chosen", small), ("given", small.replace(dropout=0.0))):
+    given = {"chosen": {}, "units": {"dropout": 0.0}, "weights": {"weight_dropout": 0.4}}
+    for name, config in ((name, small.replace(**rates)) for name, rates in given.items()):
         train(corpus, config, tmp_path / name)
         found[name] = load(tmp_path / name / "last.safetensors").config
     train_text, _ = split_corpus(corpus, small.valid)
-    assert found["chosen"].steps == found["given"].steps == 60
-    assert found["chosen"].dropout == autotune.usual_dropout(found["chosen"], len(train_text)) > 0
-    assert found["given"].dropout == 0
+    assert {config.steps for config in found.values()} == {60}
+    units, weights = autotune.usual_dropout(found["chosen"], len(train_text))
+    assert units > 0
+    assert weights > 0
+    rates = {name: (config.dropout, config.weight_dropout) for name, config in found.items()}
+    assert rates == {"chosen": (units, weights), "units": (0.0, 0.0), "weights": (units, 0.4)}
     (pace,) = log_of(tmp_path / "chosen", "pace")
-    assert pace["dropout"] == found["chosen"].dropout
+    assert (pace["dropout"], pace["weight_dropout"]) == (units, weights)

@@ -16,6 +16,7 @@ from ..network import Training
 from ..parameters import Array, ModelWeights, Parameters
 from ..spec import ModelSpec, has_embeddings, input_stack, parameter_shapes
 from ..stack import Dropout, Stack, State, pad_left
+from ..weight_dropout import WeightDropout
 
 
 class SequenceEncoder:
@@ -140,7 +141,10 @@ class SupervisedModel:
         self.parameters: Parameters = share_with.parameters if share_with else Parameters(shapes, self.dtype)
         # Never shared: an evaluation beside a training must not overwrite its gradients.
         self.gradients = Parameters(shapes, self.dtype)
-        self.weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed)
+        self.weight_dropout = WeightDropout(self.kernels, self.parameters, self.gradients)
+        self.weights = ModelWeights(
+            self.kernels, self.parameters, self.gradients, self.packed, self.weight_dropout.dropped
+        )
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "SupervisedModel":
         """Return a model with these parameters and separate arrays, for another size or mode."""
@@ -157,7 +161,13 @@ class SupervisedModel:
         return {}
 
     def train_step_gradients(
-        self, window: Batch | SplitBatch, state: State, keep_prob: float = 1.0, key: int = 0, batch_slice: Rows = (0, 0)
+        self,
+        window: Batch | SplitBatch,
+        state: State,
+        keep_prob: float = 1.0,
+        key: int = 0,
+        batch_slice: Rows = (0, 0),
+        weight_keep_prob: float = 1.0,
     ) -> float:
         """Return the mean loss over scored positions, in nats or half squared errors.
 
@@ -166,9 +176,13 @@ class SupervisedModel:
         """
         scored = max(1, window.count)
         dropout = Dropout(keep_prob, key, *batch_slice)
+        self.weight_dropout.start(self.pool, weight_keep_prob, key)
         if isinstance(window, SplitBatch):
-            return self._forward_backward_parts(window, dropout, scored) / scored
-        return self._forward_backward(window, Training(dropout, 1 / scored)) / scored
+            loss = self._forward_backward_parts(window, dropout, scored)
+        else:
+            loss = self._forward_backward(window, Training(dropout, 1 / scored))
+        self.weight_dropout.finish(self.pool)
+        return loss / scored
 
     def _forward_backward(self, batch: Batch, training: Training) -> float:
         """Return the sum of the losses of a batch; its scaled gradient replaces `gradients`."""

@@ -39,6 +39,7 @@ class ConditionalDecoder(SupervisedModel):
             device=self.config.device,
             share_with=self,
             gradients=self.gradients,
+            weight_dropout=self.weight_dropout,
             matmul_mode=self.matmul_mode,
         )
         self._first = InitialState({}, {})  # of the loaded batch, see `_load_source`

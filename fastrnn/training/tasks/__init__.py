@@ -72,8 +72,8 @@ class TrainingTask(Protocol):
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
 
-    def dropout(self, config: Config) -> float:
-        """Return the dropout rate for the number of steps of ``config``, if the user sets none."""
+    def with_dropout(self, config: Config, given: Config) -> Config:
+        """Set the dropout rates that ``given`` leaves open to those for the number of steps of ``config``."""
 
 
 def read(

@@ -156,9 +156,9 @@ class LanguageModelTraining:
         """Return the default number of steps between evaluations."""
         return autotune.eval_every(config, self._valid_tokens)
 
-    def dropout(self, config: Config) -> float:
-        """Return the dropout rate for the number of steps of ``config``."""
-        return autotune.usual_dropout(config, len(self.corpus))
+    def with_dropout(self, config: Config, given: Config) -> Config:
+        """Set the dropout rates that ``given`` leaves open to those for the number of steps of ``config``."""
+        return autotune.with_dropout(config, given, len(self.corpus))
 
 
 def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, callback: Callback) -> Corpus:

@@ -156,10 +156,9 @@ class SupervisedTraining:
         """Return the default number of steps between evaluations."""
         return autotune_tasks.eval_every(config, self.windows(config).per_epoch)
 
-    def dropout(self, config: Config) -> float:
-        """Return the dropout rate of ``config``: it does not depend on the number of steps."""
-        assert config.dropout is not None
-        return config.dropout
+    def with_dropout(self, config: Config, given: Config) -> Config:
+        """Return ``config``: the dropout rates do not depend on the number of steps."""
+        return config
 
     @property
     def _valid_examples(self) -> int:
@@ -171,9 +170,11 @@ class SupervisedTraining:
         model = self.model(config)
         windows = self.windows(config)
         row_lo, row_hi = windows.batch_slice
-        keep = 1 - (config.dropout or 0.0)
+        keep_probs = 1 - (config.dropout or 0.0), 1 - (config.weight_dropout or 0.0)
         # Windows differ in length, so at least three are timed.
-        step = median_step_seconds(model, config, windows.window, row_hi - row_lo, keep, group=self.group, least=3)
+        step = median_step_seconds(
+            model, config, windows.window, row_hi - row_lo, keep_probs, group=self.group, least=3
+        )
         if not self.valid:
             return autotune_tasks.Costs(step, 0.0)
         few = min(len(self.valid), _MEASURED)
