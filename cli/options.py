@@ -46,7 +46,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 # Field -> help text, and the text printed for a default of None.
 HELP: dict[str, tuple[str, str]] = {
     "task": ("Task to train for.", ""),
-    "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", ""),
+    "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", "lstm-norm for a text, else lstm"),
     "layers": ("Number of stacked layers.", ""),
     "hidden": ("Hidden units per layer.", AUTOMATIC),
     "bidirectional": ("Also process each sequence backwards.", "no"),
@@ -166,6 +166,7 @@ _METAVARS = {
     "for_": "TIME",
 }
 _FILES = ("valid_file", "labels")
+_UNSET = (None, False, "")  # defaults that stand for the second text of `HELP`
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -318,7 +319,7 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
         "type": click.Choice(choices) if choices is not None else PATH if field in _FILES else kind,
         "default": None,
         "envvar": f"FASTRNN_{key_of(field).upper()}",
-        "help": f"{text}  [default: {none if default is None or default is False else default}]",
+        "help": f"{text}  [default: {none if default in _UNSET else default}]",
         "section": section or next(s for s, fields in SECTIONS.items() if field in fields),
     }
     if kind is not bool:

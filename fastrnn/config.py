@@ -50,7 +50,8 @@ class Config:
 
     Args:
         task: Task to train for, one of `TASKS`. Default ``"language-model"``.
-        cell: Cell of every layer, one of `ALL_CELLS`; ``"dense"`` is not recurrent. Default ``"lstm"``.
+        cell: Cell of every layer, one of `ALL_CELLS`; ``"dense"`` is not recurrent. Default ``"lstm-norm"`` for a
+            language model, else ``"lstm"``.
         layers: Number of stacked layers. Default 1.
         hidden: Hidden units per layer. Default None (automatic).
         bidirectional: Also process each sequence from its end. Default False.
@@ -102,7 +103,7 @@ class Config:
 
     # the model
     task: str = "language-model"
-    cell: str = "lstm"
+    cell: str = ""
     layers: int = 1
     hidden: int | None = None
     bidirectional: bool = False
@@ -152,6 +153,8 @@ class Config:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        if not self.cell and isinstance(self.task, str) and self.task in TASK_SPECS:
+            object.__setattr__(self, "cell", TASK_SPECS[self.task].cell)
         for name, value in convert_fields({name: getattr(self, name) for name in _hints()}).items():
             object.__setattr__(self, name, value)
         lengths = [key_of(n) for n in ("epochs", "steps", "for_") if getattr(self, n) is not None]

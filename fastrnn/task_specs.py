@@ -54,6 +54,7 @@ class TaskSpec:
         has_numeric_loss: Whether the loss is half a squared error, which has no unit; else it is in nats.
         writes_text: Whether the targets are texts that a decoder writes; their loss is per symbol.
         decodes_to_validate: Whether validation decodes token by token, which is slow: it then uses fewer examples.
+        cell: Name of the default cell.
         defaults: Defaults of training, None if they are chosen otherwise.
         word_defaults: The same where tokens are words; None for `defaults`.
         output: Kind of the predictions: "label", "tags", "text", "numbers", "series"; None if there are none.
@@ -76,6 +77,7 @@ class TaskSpec:
     has_numeric_loss: bool = False
     writes_text: bool = False
     decodes_to_validate: bool = False
+    cell: str = "lstm"
     defaults: TrainingDefaults | None = None
     word_defaults: TrainingDefaults | None = None
     output: str | None = None
@@ -92,6 +94,7 @@ TASK_SPECS: dict[str, TaskSpec] = {
     "language-model": TaskSpec(
         module="fastrnn.tasks.language_model",
         is_supervised=False,
+        cell="lstm-norm",  # learns most per minute: docs/internals/autotuning.md
         options=("document_separator", "tokens", "min_count", "seq"),
         takes_bytes=True,
         no_bidirectional="a language model predicts what comes next; a backward layer would have read it already",

@@ -69,8 +69,8 @@ def test_small_run_is_scored_on_the_test_part(
     assert "train 2,352, valid 294, test 294; 16 different symbols\n" in err
     assert "these are not the usual data: 2,940 symbols, not 3,258,245" in err
     static, dynamic = (line.split("|") for line in out.splitlines()[-2:])
-    assert static[1].strip() == "fastrnn, lstm, 8 units"
-    assert dynamic[1].strip() == "fastrnn, lstm, 8 units, dynamic evaluation"
+    assert static[1].strip() == "fastrnn, lstm-norm, 8 units"
+    assert dynamic[1].strip() == "fastrnn, lstm-norm, 8 units, dynamic evaluation"
     assert re.fullmatch(r"\d\.\d{3}", static[3].strip())
 
     # the run exists now: only its table is printed again

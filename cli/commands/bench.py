@@ -13,7 +13,7 @@ from ..output import note
 
 SCALE_SETTINGS = ("cell", "precision", "seconds", "device")  # that --scale uses
 # only printed here; `fastrnn.bench` sets the defaults
-DEFAULTS = {"layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
+DEFAULTS = {"cell": "lstm", "layers": 2, "hidden": 128, "batch": 50, "seq": 50, "precision": "float32"}
 
 
 @click.group("bench", epilog=command_base.example("fastrnn bench train --hidden 64 --seconds 1"))

@@ -329,10 +329,10 @@ def _take_model_settings(config: Config, old: Checkpoint) -> Config:
     """Take the settings that old weights and their vocabulary fix. Raises `ConfigError` if ``config`` differs."""
     from .resume import FIXED
 
-    default = Config()
+    defaults = {name: getattr(Config(), name) for name in FIXED} | {"cell": TASK_SPECS[config.task].cell}
     # A setting at its default may not have been given at all, so it gives way.
-    for name in FIXED:
+    for name, default in defaults.items():
         given, was = getattr(config, name), getattr(old.config, name)
-        if given not in (getattr(default, name), was):
+        if given not in (default, was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
     return config.replace(**{name: getattr(old.config, name) for name in FIXED})

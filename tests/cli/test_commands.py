@@ -172,7 +172,7 @@ def test_train_passes_inputs_and_config(monkeypatch: pytest.MonkeyPatch) -> None
     invoke("train", "a.txt", "b", "--hidden", "8", "--steps", "3", "--out", "runs/x", "--init-from", "old", "-q")
     assert (asked.asked["inputs"], asked.asked["out"], asked.asked["init_from"]) == (("a.txt", "b"), "runs/x", "old")
     config = asked.asked["config"]
-    assert (config.hidden, config.steps, config.cell) == (8, 3, "lstm")
+    assert (config.hidden, config.steps, config.cell) == (8, 3, "lstm-norm")
 
 
 def test_train_without_inputs_uses_the_default_corpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,9 @@ def test_help_shows_the_defaults_of_config() -> None:
         assert option.help is not None
         if field.default is False:
             assert option.help.endswith("[default: no]")
+        elif field.name == "cell":
+            assert option.help.endswith("[default: lstm-norm for a text, else lstm]")
+            assert (Config().cell, Config(task="tag").cell) == ("lstm-norm", "lstm")
         elif field.default is not None:
             assert option.help.endswith(f"[default: {field.default}]")
         else:

@@ -47,4 +47,4 @@ def test_training_in_a_terminal_draws_one_line(quiet, monkeypatch, tmp_path):
         .startswith(f"3 steps in {result.seconds:,.0f} s  train {result.train_nats:.4f}  valid ")
     )
     assert "step 3/3  train " in lines[-2]
-    assert f"{tmp_path / 'run'}: lstm, 1 x 4, 3 steps" in terminal.getvalue()
+    assert f"{tmp_path / 'run'}: lstm-norm, 1 x 4, 3 steps" in terminal.getvalue()
