@@ -37,8 +37,8 @@ class CellSpec:
             model that learns with Adam, ``text_learning_rate`` counts instead.
         text_learning_rate: Default peak learning rate of Adam for a language model of one layer of up
             to 256 units. From the trials in docs/internals/autotuning.md.
-        text_weight_decay: Default weight decay of AdamW for a language model. Without it the c of an LSTM,
-            which nothing bounds, may grow forever on a text that is new to it (the same trials).
+        text_weight_decay: Default weight decay of AdamW for a language model, from the same trials. Without it
+            the c of an LSTM, which nothing bounds, may grow forever on a text that is new to it.
         output_bounds: An output at or beyond one of these bounds counts as saturated.
         vectors: Kinds of the parameter vectors (G*H,) of a layer. ``gain``: the pre-activations
             are normalised, and the bias is added after that.
@@ -147,7 +147,7 @@ CELLS: dict[str, CellSpec] = {
     # al. 2015).
     "lstm": _LSTM,
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
-    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016, text_weight_decay=0.0),
+    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }
