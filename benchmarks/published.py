@@ -31,7 +31,7 @@ Parts = dict[str, bytes]  # "train", "valid", "test"
 
 
 class Row(NamedTuple):
-    """A row of a table; None for what a paper does not state, or what was not found in it."""
+    """A row of a table; None for a value that the paper does not state."""
 
     name: str
     parameters: float | None

@@ -128,7 +128,6 @@ GROUPS: dict[str, list[Trial]] = {
     "dropout-short": [
         *trials("warpeace-100k", hidden=256, steps=(600, 1200), batch=16, lr=0.024, dropout=(0.3, 0.5, 0.6)),
     ],
-    # Windows and streams: the same characters in more steps.
     # Dropout of recurrent weights, and the weight decay that keeps the state of an LSTM from growing.
     "weight-dropout-512": [
         *trials(hidden=512, steps=2400, lr=0.017, dropout=0.2, weight_dropout=0.15, weight_decay=(0.0, 0.02)),
@@ -163,6 +162,7 @@ GROUPS: dict[str, list[Trial]] = {
         *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08, weight_dropout=0.0),
         *trials("warpeace", cell="lstm-norm", hidden=512, steps=1600, lr=0.0113, dropout=0.08, weight_dropout=0.0),
     ],
+    # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
         *trials(hidden=256, steps=2400, batch=16, dropout=0.18, lr=0.016),

@@ -166,7 +166,7 @@ _METAVARS = {
     "for_": "TIME",
 }
 _FILES = ("valid_file", "labels")
-_UNSET = (None, False, "")  # defaults that stand for the second text of `HELP`
+_UNSET = (None, False, "")  # defaults shown as the second text of `HELP`
 _METAVARS_BY_TYPE = {int: "N", float: "X", str: "TEXT"}
 
 

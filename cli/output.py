@@ -79,7 +79,7 @@ class ProgressLine:
         return self
 
     def show(self, text: Callable[[], str]) -> None:
-        """Show what ``text`` returns, if it is time."""
+        """Show the result of ``text``, if it is time."""
         now = time.monotonic()
         if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
             self._next = now + 0.25

@@ -131,7 +131,7 @@ class DynamicModel:
 
 @dataclass
 class _Owner:
-    """What the network of a `DynamicModel` shares: the threads of the original, and parameters of its own."""
+    """For the network of a `DynamicModel`: the threads of the original, and parameters of its own."""
 
     pool: Any
     parameters: Parameters

@@ -21,8 +21,9 @@ _WEIGHTS_KEY = 0x68E31DA4
 
 
 class _Recurrent(NamedTuple):
-    """A recurrent weight W_hh (G*H, H) and its gradient, as arrays (1, G*H, H)."""
+    """A recurrent weight W_hh (G*H, H) and its gradient, as arrays (1, G*H, H); its number in the model."""
 
+    number: int
     weight: Array
     gradient: Array
 
@@ -43,9 +44,8 @@ class WeightDropout:
     def __init__(self, kernels: "Backend", parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         self._kernels = kernels
         self._recurrent = {
-            name: _Recurrent(weight.reshape(1, *weight.shape), gradients[name].reshape(1, *weight.shape))
-            for name, weight in parameters.items()
-            if ".weight_hh" in name
+            name: _Recurrent(n, *(a[name].reshape(1, *a[name].shape) for a in (parameters, gradients)))
+            for n, name in enumerate(name for name in parameters if ".weight_hh" in name)
         }
         self._copies: dict[str, Array] = {}  # made on first use
         self._keep_prob, self._key = 1.0, 0
@@ -63,7 +63,7 @@ class WeightDropout:
         self._keep_prob, self._key = keep_prob, key
         if keep_prob >= 1:
             return
-        for name, (weight, _) in self._recurrent.items():
+        for name, (_, weight, _) in self._recurrent.items():
             if name not in self._copies:
                 self._copies[name] = self._kernels.zeros(weight.shape, weight.dtype)
             self._apply(pool, name, self._copies[name], weight)
@@ -78,7 +78,7 @@ class WeightDropout:
 
     def _apply(self, pool: Any, name: str, out: Array, x: Array) -> None:
         """Compute out (1, G*H, H) = x times the mask of this weight, divided by the probability."""
-        number = list(self._recurrent).index(name)
+        number = self._recurrent[name].number
         key = np.uint32((self._key ^ _WEIGHTS_KEY) + number * 0x9E3779B1 & 0xFFFFFFFF)
         rows = x.shape[1]
         pool.together(lambda part: self._kernels.dropout(out, x, key, self._keep_prob, 0, rows, *part.range(rows)))

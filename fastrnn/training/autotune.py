@@ -86,8 +86,8 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
     given, config = config, with_dropout(config, config, tokens)
-    for name in ("dropout", "weight_dropout"):
-        if getattr(given, name) is None and (given.dropout is None or name == "dropout"):
+    for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", _chooses_weight_dropout(given))):
+        if chosen:
             choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
     if config.weight_decay is None:
         config = config.replace(weight_decay=usual_weight_decay(config))
@@ -141,9 +141,7 @@ def measure_speed(
     x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
     window = Window(x, y, None)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
-    drops_weights = config.weight_dropout or (
-        config.weight_dropout is None and config.dropout is None and CELLS[config.cell].is_gated
-    )
+    drops_weights = config.weight_dropout or (_chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
     keep_probs = 1.0 if config.dropout == 0 else 0.9, 0.9 if drops_weights else 1.0
 
     seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, keep_probs, most, group)
@@ -395,8 +393,13 @@ def with_dropout(config: Config, given: Config, tokens: int) -> Config:
     if given.dropout is None:
         config = config.replace(dropout=units)
     if given.weight_dropout is None:
-        config = config.replace(weight_dropout=recurrent if given.dropout is None else 0.0)
+        config = config.replace(weight_dropout=recurrent if _chooses_weight_dropout(given) else 0.0)
     return config
+
+
+def _chooses_weight_dropout(given: Config) -> bool:
+    """Whether the rate of recurrent weights is automatic: not where only the rate of units is given."""
+    return given.weight_dropout is None and given.dropout is None
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:

@@ -293,15 +293,8 @@ class Loop:
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self._write_config()
         self.callback.on_plan_change(Planned(step, steps))
-        self.log.write(
-            {
-                "event": "pace",
-                "step": step,
-                "steps": steps,
-                "dropout": self.config.dropout,
-                "weight_dropout": self.config.weight_dropout,
-            }
-        )
+        self.log.write({"event": "pace", "step": step, "steps": steps, "dropout": self.config.dropout,
+                        "weight_dropout": self.config.weight_dropout})  # fmt: skip
         return True
 
     def _evaluate_best(self) -> None:
