@@ -111,7 +111,7 @@ def make_share(thread, row_lo, row_hi, H):
 
 
 def plan_unit_parts(team: Any, rows: int, hidden: int, gates: int, dtype: Any, unit_block: int = 1) -> UnitDivision:
-    """The division for a team, given its numbers: what its pool was told, or `choose_unit_parts`."""
+    """The division for a team, given its numbers: the pool's ``unit_parts`` if set, else `choose_unit_parts`."""
     pieces = count_pieces(hidden, dtype, unit_block)
     forced = unit_parts_of(team)
     if forced:

@@ -64,7 +64,7 @@ class Thread(NamedTuple):
     of: int
     """Threads of the team."""
     plan: Any
-    """What the kernel's planning function returned."""
+    """The plan of the kernel, see `cooperative_kernel`."""
 
 
 def new_team(threads: int, l2_bytes: int = 1 << 20, unit_parts: int = 0) -> Array:
