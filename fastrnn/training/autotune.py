@@ -90,7 +90,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         if chosen:
             choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
     if config.weight_decay is None:
-        config = config.replace(weight_decay=usual_weight_decay(config))
+        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
         if config.weight_decay:
             choices.append(f"weight_decay {config.weight_decay:g}")
     if config.warmup is None:
@@ -361,26 +361,40 @@ def fine_tuning_rate(config: Config) -> float:
     return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
 
 
-def usual_weight_decay(config: Config) -> float:
-    """Return the default weight decay."""
-    return CELLS[config.cell].text_weight_decay if config.optimizer == "adamw" else 0.0
+def _memorising(config: Config, tokens: int) -> float:
+    """Estimate how much a run of ``config.steps`` learns its training text of ``tokens`` by heart: 0, not at all, to 1.
+
+    It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens.
+    """
+    assert config.hidden is not None
+    assert config.steps is not None
+    assert config.batch is not None
+    epochs = config.steps * config.batch * config.seq / tokens
+    weights = CELLS[config.cell].gate_count * config.hidden**2 * (2 * config.layers - 1)
+    return math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
+
+
+def usual_weight_decay(config: Config, tokens: int) -> float:
+    """Return the default weight decay for ``config.steps`` on a training text of ``tokens``.
+
+    That of the cell, and more in a normed cell where much is memorised: the norm undoes the scale of the weights, so
+    that they bear it. From the trials "Weight decay" of docs/internals/autotuning.md.
+    """
+    if config.optimizer != "adamw":
+        return 0.0
+    cell = CELLS[config.cell]
+    against_memory = round(min(0.2, 0.4 * _memorising(config, tokens)), 2) if cell.is_normed else 0.0
+    return max(cell.text_weight_decay, against_memory)
 
 
 def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
     """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
 
-    Both rise with the number of epochs, and are lower for a model with fewer recurrent weights than the text has
-    tokens, which memorises less. Weights are dropped only in cells with gates, and only where much is memorised. From
+    Both rise with what is memorised. Weights are dropped only in cells with gates, and only where that is much. From
     the trials "Dropout" of docs/internals/autotuning.md.
     """
-    assert config.hidden is not None
-    assert config.steps is not None
-    assert config.batch is not None
-    cell = CELLS[config.cell]
-    epochs = config.steps * config.batch * config.seq / tokens
-    weights = cell.gate_count * config.hidden**2 * (2 * config.layers - 1)
-    memorising = math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
-    recurrent = 0.35 * max(0.0, memorising - 0.15) if cell.is_gated else 0.0
+    memorising = _memorising(config, tokens)
+    recurrent = 0.35 * max(0.0, memorising - 0.15) if CELLS[config.cell].is_gated else 0.0
     return round(min(0.5, 0.6 * memorising), 2), round(min(0.25, recurrent), 2)
 
 

@@ -26,6 +26,8 @@ _OPTIONS: list[list[Any]] = [
     ["--cell", "gru", "--optimizer", "momentum"],
     ["--cell", "rnn", "--schedule", "plateau", "--eval-every", 2],
     ["--cell", "lstm", "--save-every", 3],
+    # 16 threads divide its units too
+    ["--cell", "lstm-norm", "--layers", 1, "--hidden", 512, "--dropout", 0.2, "--weight-dropout", 0.2],
 ]
 _LABELLED: list[list[Any]] = [["--bidirectional"], ["--cell", "gru", "--save-every", 7]]
 

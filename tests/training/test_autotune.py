@@ -96,3 +96,19 @@ def test_dropout_rises_with_epochs_and_weights_per_token(cell, hidden, epochs, u
 def test_weight_decay_is_that_of_the_cell(settings, decay):
     planned = autotune.plan(Config(steps=10, hidden=16, **settings), 100_000, 1000, 65, TimeBudget(None)).config
     assert planned.weight_decay == decay
+
+
+@pytest.mark.parametrize(
+    ("cell", "hidden", "epochs", "decay"),
+    [
+        ("lstm-norm", 512, 1, 0.02),
+        ("lstm-norm", 512, 2, 0.08),
+        ("lstm-norm", 128, 2, 0.02),
+        ("lstm-norm", 512, 12, 0.2),
+        ("lstm", 512, 12, 0.02),
+    ],
+)
+def test_weight_decay_of_a_normed_cell_rises_with_what_is_memorised(cell, hidden, epochs, decay):
+    config = Config(cell=cell, epochs=epochs, hidden=hidden)
+    planned = autotune.plan(config, 1024 * 1024, 1000, 65, TimeBudget(None)).config
+    assert planned.weight_decay == pytest.approx(decay, abs=0.005)
