@@ -159,13 +159,35 @@ GROUPS: dict[str, list[Trial]] = {
     ],
     # Weight decay of a normed cell, where a text is read often and where it is read once.
     "weight-decay-norm": [
-        *trials(cell="lstm-norm", hidden=768, steps=2700, dropout=0.3, weight_dropout=0.1,
-                weight_decay=(0.02, 0.1, 0.2, 0.4)),
-        *trials("warpeace-100k", cell="lstm-norm", hidden=256, steps=1200, batch=16, lr=0.016, dropout=0.4,
-                weight_dropout=0.2, weight_decay=(0.02, 0.15, 0.4)),
-        *trials("warpeace", cell="lstm-norm", hidden=512, steps=1600, dropout=0.05, weight_dropout=0,
-                weight_decay=(0.02, 0.15)),
-    ],  # fmt: skip
+        *trials(
+            cell="lstm-norm",
+            hidden=768,
+            steps=2700,
+            dropout=0.3,
+            weight_dropout=0.1,
+            weight_decay=(0.02, 0.1, 0.2, 0.4),
+        ),
+        *trials(
+            "warpeace-100k",
+            cell="lstm-norm",
+            hidden=256,
+            steps=1200,
+            batch=16,
+            lr=0.016,
+            dropout=0.4,
+            weight_dropout=0.2,
+            weight_decay=(0.02, 0.15, 0.4),
+        ),
+        *trials(
+            "warpeace",
+            cell="lstm-norm",
+            hidden=512,
+            steps=1600,
+            dropout=0.05,
+            weight_dropout=0,
+            weight_decay=(0.02, 0.15),
+        ),
+    ],
     # The cells on a large text, which every run reads about once.
     "cells-warpeace": [
         *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08, weight_dropout=0.0),
