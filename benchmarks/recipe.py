@@ -188,6 +188,13 @@ GROUPS: dict[str, list[Trial]] = {
             weight_decay=(0.02, 0.15),
         ),
     ],
+    "weight-decay-norm-long": [
+        *trials(cell="lstm-norm", hidden=768, steps=3300, dropout=0.35, weight_dropout=0.13, weight_decay=0.2),
+        *trials(cell="lstm-norm", hidden=768, steps=3300, dropout=0.4, weight_dropout=0.15, weight_decay=0.15),
+        *trials(cell="lstm-norm", hidden=768, steps=7000, dropout=0.5, weight_dropout=0.25, weight_decay=0.2),
+        *trials(cell="lstm-norm", hidden=512, steps=6500, dropout=0.45, weight_dropout=0.2, weight_decay=0.1),
+        *trials(cell="lstm-norm", hidden=512, steps=8500, dropout=0.5, weight_dropout=0.22, weight_decay=0.2),
+    ],
     # The cells on a large text, which every run reads about once.
     "cells-warpeace": [
         *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08, weight_dropout=0.0),

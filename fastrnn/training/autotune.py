@@ -36,6 +36,10 @@ _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
 _HARDLY = 200  # steps; a model with fewer is hardly trained
 _MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
 
+# Choice of a normed cell's weight decay: see `usual_weight_decay`.
+_FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
+_MOST_DECAY = 0.3
+
 # Without a time budget nothing is timed, so that a run depends on its settings alone.
 _EVALUATION_COST = 0.4  # of evaluating a token in the training precision, relative to training on one
 _EXACT_COST = 0.8  # of evaluating a token exactly
@@ -375,16 +379,20 @@ def _memorising(config: Config, tokens: int) -> float:
 
 
 def usual_weight_decay(config: Config, tokens: int) -> float:
-    """Return the default weight decay for ``config.steps`` on a training text of ``tokens``.
+    """Return the default weight decay for ``config.steps`` at ``config.lr`` on a training text of ``tokens``.
 
-    That of the cell, and more in a normed cell where much is memorised: the norm undoes the scale of the weights, so
-    that they bear it. From the trials "Weight decay" of docs/internals/autotuning.md.
+    That of the cell. A normed cell, whose norm undoes the scale of its weights, bears more, and it helps where much is
+    memorised: so much that steps * lr * decay is 9 times `_memorising`, at most 4.5. Weights are averages over the last
+    1 / (lr * decay) updates (Wang and Aitchison 2024), so that is a fixed part of the run. From the trials "Weight
+    decay" of docs/internals/autotuning.md.
     """
+    assert config.steps is not None
     if config.optimizer != "adamw":
         return 0.0
-    cell = CELLS[config.cell]
-    against_memory = round(min(0.2, 0.4 * _memorising(config, tokens)), 2) if cell.is_normed else 0.0
-    return max(cell.text_weight_decay, against_memory)
+    if not CELLS[config.cell].is_normed or not config.lr:
+        return CELLS[config.cell].text_weight_decay
+    averages = max(_FEWEST_AVERAGES, min(_MOST_AVERAGES, 9 * _memorising(config, tokens)))
+    return float(f"{min(_MOST_DECAY, averages / (config.steps * config.lr)):.2g}")
 
 
 def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
