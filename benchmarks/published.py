@@ -167,7 +167,10 @@ def main(arguments: list[str] | None = None) -> None:
         if training:
             parser.error(f"{out / 'run'} exists: leave out {' '.join(training)}, or choose another OUT")
     else:
-        write_parts(table, options.data, out)
+        try:
+            write_parts(table, options.data, out)
+        except OSError as error:
+            parser.error(f"{error.filename}: {error.strerror}; DATA is described in --help")
         files = (out / "train.txt", "--valid-file", out / "valid.txt", "--out", out / "run")
         fastrnn("train", *files, *table.options, *training, show=True)
     system = json.loads(fastrnn("info", "--system", "--json"))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.data.text.bptt import Window
-from fastrnn.nn.network import Network
+from fastrnn.nn.network import Dropout, Network
 from fastrnn.reference import Reference
 
 Array = NDArray[Any]
@@ -38,7 +38,7 @@ def run_network(
     last = {name: kernels.to_device(array.astype(network.dtype)) for name, array in state.items()}
     if resets is not None:
         resets = np.ascontiguousarray(resets)
-    loss = network.train_step_gradients(Window(tokens(ids), tokens(targets), resets), last, **dropout)
+    loss = network.train_step_gradients(Window(tokens(ids), tokens(targets), resets), last, Dropout(**dropout))
     results = {"loss": np.array(loss), "losses": copied(network.losses)}
     results |= {name: copied(array) for name, array in network.gradients.items()}
     results |= {f"dstate {name}": copied(array) for name, array in network.dstate.items()}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fastrnn.config import Config
 from fastrnn.data.examples.dataset import Batch
 from fastrnn.nn.models import SupervisedModel, build
+from fastrnn.nn.network import Dropout
 from fastrnn.nn.spec import ModelSpec
 
 Array = NDArray[Any]
@@ -121,6 +122,6 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
 
 def results(model: SupervisedModel, batch: Batch, **dropout: Any) -> dict[str, Array]:
     """Run a training step and return copies of loss, total, answer and gradients, by name."""
-    found = {"loss": np.array(model.train_step_gradients(batch, {}, **dropout))}
+    found = {"loss": np.array(model.train_step_gradients(batch, {}, Dropout(**dropout)))}
     found |= {name: array.copy() for name, array in model.gradients.items()}
     return found | {"total": np.array(model.losses(batch)[0]), "answer": model.predict(batch)}

@@ -13,10 +13,10 @@ from ..shapes import ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
 from .parameters import Array, ModelWeights, Parameters, Shape
-from .stack import Dropout, Stack, State
+from .stack import NO_DROPOUT, Dropout, Stack, State
 from .weight_dropout import WeightDropout
 
-__all__ = ["Model", "Network", "State", "Training"]
+__all__ = ["Dropout", "Model", "Network", "State", "Training"]
 
 
 class ParameterOwner(Protocol):
@@ -45,7 +45,7 @@ class Training(NamedTuple):
         scale: Factor on the loss of each position, 1/N for a mean over N positions.
     """
 
-    dropout: Dropout = Dropout()
+    dropout: Dropout = NO_DROPOUT
     scale: float = 1.0
 
 
@@ -65,15 +65,7 @@ class Model(Protocol):
     def initial_state(self, batch: int) -> State:
         """Return the state carried from window to window; empty for supervised tasks."""
 
-    def train_step_gradients(
-        self,
-        window: Any,
-        state: State,
-        keep_prob: float = 1.0,
-        key: int = 0,
-        batch_slice: Rows = (0, 0),
-        weight_keep_prob: float = 1.0,
-    ) -> float:
+    def train_step_gradients(self, window: Any, state: State, dropout: Dropout = NO_DROPOUT) -> float:
         """Return the mean loss over scored positions; its gradient replaces `gradients`.
 
         The same arguments give the same bits.
@@ -81,10 +73,7 @@ class Model(Protocol):
         Args:
             window: A window or batch of the task's data.
             state: State carried on in place, see `initial_state`.
-            keep_prob: Probability that dropout keeps a unit.
-            key: Selects the dropout masks.
-            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
-            weight_keep_prob: Probability that a recurrent weight is kept.
+            dropout: Probabilities and masks.
         """
 
 
@@ -197,15 +186,7 @@ class Network:
         losses: Array = self.kernels.to_host(self.losses)
         return losses
 
-    def train_step_gradients(
-        self,
-        window: Window,
-        state: State,
-        keep_prob: float = 1.0,
-        key: int = 0,
-        batch_slice: Rows = (0, 0),
-        weight_keep_prob: float = 1.0,
-    ) -> float:
+    def train_step_gradients(self, window: Window, state: State, dropout: Dropout = NO_DROPOUT) -> float:
         """Return the mean loss over scored positions, in nats, and compute its gradients.
 
         They replace `gradients`; `dstate` is the gradient of the initial state.
@@ -213,18 +194,14 @@ class Network:
         Args:
             window: Input ids, target ids and resets, (T, B) each, as for `loss`.
             state: Initial state, name -> (L, B, H); replaced by the final state.
-            keep_prob: Probability that dropout keeps a unit, after every layer; default 1, no dropout.
-            key: Selects the dropout masks.
-            batch_slice: First row in the whole batch, and that batch's size, see `Dropout`.
-            weight_keep_prob: Probability that a recurrent weight is kept, see
-                `fastrnn.nn.weight_dropout`; default 1, no dropout.
+            dropout: Probabilities and masks, of units after every layer and of recurrent weights.
         """
         scored = max(1, int(np.count_nonzero(window.y >= 0)))
-        training = Training(Dropout(keep_prob, key, *batch_slice), 1 / scored)
+        training = Training(dropout, 1 / scored)
 
         self.load(window.x, window.y, window.resets)
         self.stack.set_state(state)
-        self.weight_dropout.start(self.pool, weight_keep_prob, key)
+        self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
         # Three calls of the pool, since each needs all of the one before: packed weights, then
         # gradients of activations.
         self.pool.together(self._pack_for_training)

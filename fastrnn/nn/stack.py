@@ -55,7 +55,7 @@ def pad_left(steps: int, lengths: Any) -> Padding:
 
 
 class Dropout(NamedTuple):
-    """Dropout probability and position of the masks.
+    """Dropout probabilities and position of the masks.
 
     A mask is a function of the key and of the row's index in the whole batch, so a batch that is
     divided among processes or parts has the masks of the undivided one.
@@ -65,12 +65,17 @@ class Dropout(NamedTuple):
         key: Selects the masks.
         begin: Index of the first row in the whole batch.
         batch: Size of the whole batch; 0: this batch is whole.
+        weight_keep_prob: Probability that a recurrent weight is kept, see `fastrnn.nn.weight_dropout`.
     """
 
     keep_prob: float = 1.0
     key: int = 0
     begin: int = 0
     batch: int = 0
+    weight_keep_prob: float = 1.0
+
+
+NO_DROPOUT = Dropout()
 
 
 class StackBuffers(NamedTuple):

@@ -12,7 +12,7 @@ from ..data.text.bptt import Window, evaluation_layout, evaluation_seq
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
-from ..nn.network import Network
+from ..nn.network import Dropout, Network
 from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
@@ -21,7 +21,8 @@ _LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _PROBED = 128  # hidden units of the small model
 _MEASURED = 512  # hidden units of the large model
 _PROBE_SHARE = 0.05  # of the time left, for timing the large model
-_SEEN = 2.3  # training positions per recurrent weight that a model should see
+_SEEN_WELL = 6.0  # training positions per recurrent weight that a model should see,
+_SEEN = 2.3  # and fewer for a larger one, where a model that sees so many would overfit before the time is over
 _LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
 _LARGEST = 512  # hidden units allowed for every text
 _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
@@ -146,9 +147,9 @@ def measure_speed(
     window = Window(x, y, None)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
     drops_weights = config.weight_dropout or (_chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
-    keep_probs = 1.0 if config.dropout == 0 else 0.9, 0.9 if drops_weights else 1.0
+    dropout = Dropout(1.0 if config.dropout == 0 else 0.9, weight_keep_prob=0.9 if drops_weights else 1.0)
 
-    seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, keep_probs, most, group)
+    seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, dropout, most, group)
     if valid_tokens < 2:
         return Speed(seconds, parameters=network.parameters.flat.size)
 
@@ -192,27 +193,36 @@ def _choose_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, s
     streams = config.batch
     largest = _LARGEST if tokens >= _SHORT else _LARGEST // 2
     if clock.budget is None:
-        steps = config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)
-        fits = [h for h in _LADDER if _sees_enough(config, h, steps * streams * config.seq) and h <= largest]
-        return config.replace(hidden=max(fits, default=_LADDER[0]))
+        seen = (config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)) * streams * config.seq
+        hidden = _largest_seeing(config, tokens, lambda hidden: seen, [h for h in _LADDER if h <= largest])
+        return config.replace(hidden=hidden)
     rate = _rate(config, vocab, clock)
     left = max(clock.left(), 1.0)
 
-    def fits_budget(hidden: int) -> bool:
-        chars, weights = rate * left / _work(config, hidden, vocab), _recurrent(hidden, config.layers)
-        enough = chars >= _LEAST_STEPS * streams * config.seq and _sees_enough(config, hidden, chars)
-        return enough and (hidden <= _LARGEST or weights <= _WEIGHTS * tokens)
+    def chars_within(hidden: int) -> float:
+        return rate * left / _work(config, hidden, vocab)
 
-    hidden = max(filter(fits_budget, _LADDER), default=_LADDER[0])
-    batch, chars = streams, rate * left / _work(config, hidden, vocab)
+    def is_possible(hidden: int) -> bool:
+        fits_text = hidden <= _LARGEST or _recurrent(hidden, config.layers) <= _WEIGHTS * tokens
+        return fits_text and chars_within(hidden) >= _LEAST_STEPS * streams * config.seq
+
+    hidden = _largest_seeing(config, tokens, chars_within, list(filter(is_possible, _LADDER)))
+    batch, chars = streams, chars_within(hidden)
     while smaller_batch and chars < _LEAST_STEPS * batch * config.seq and batch >= 16 * clock.group.size:
         batch //= 2
     return config.replace(hidden=hidden, batch=batch)
 
 
-def _sees_enough(config: Config, hidden: int, chars: float) -> bool:
-    """Whether ``chars`` training positions are enough for a model of ``hidden`` units."""
-    return chars >= _SEEN * _recurrent(hidden, config.layers)
+def _largest_seeing(config: Config, tokens: int, chars: Callable[[int], float], sizes: list[int]) -> int:
+    """Choose the largest of ``sizes`` that sees enough in ``chars(hidden)`` training positions, or the smallest."""
+
+    def largest(seen: float) -> int:
+        fits = [h for h in sizes if chars(h) >= seen * _recurrent(h, config.layers)]
+        return max(fits, default=_LADDER[0])
+
+    hidden = largest(_SEEN_WELL)
+    overfits = chars(hidden) > _most_epochs(config.replace(hidden=hidden), tokens) * tokens
+    return largest(_SEEN) if overfits else hidden
 
 
 def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:

@@ -24,6 +24,7 @@ from ..kernels import backend
 from ..kernels.backend import Backend
 from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
+from ..nn.stack import Dropout
 from ..task_specs import TASK_SPECS, get_supervised_task
 
 # Timeout for the helper, far longer than compiling takes on any machine.
@@ -128,7 +129,7 @@ def _compile(settings: Config, samples: bool, first: bool) -> None:
     x = np.zeros((2, 2), np.int32)
 
     def train() -> None:
-        network.train_step_gradients(Window(x, x, None), network.initial_state(2), keep_prob=0.5)
+        network.train_step_gradients(Window(x, x, None), network.initial_state(2), Dropout(0.5))
 
     def update() -> None:
         optimizer = Optimizer(network, settings)
@@ -162,7 +163,7 @@ def compile_language_model(config: Config) -> None:
     """Compile the kernels that train and sample language models."""
     network = tiny_network(config)
     x = np.zeros((2, 2), np.int32)
-    network.train_step_gradients(Window(x, x, None), network.initial_state(2), keep_prob=0.5)
+    network.train_step_gradients(Window(x, x, None), network.initial_state(2), Dropout(0.5))
     for layers in (1, config.layers):
         _compile_sampling(config.replace(layers=layers))
 
@@ -203,5 +204,5 @@ def compile_task(config: Config, train_first: bool = True) -> None:
     for batch in evaluation_batches(numericalize(examples, schema)):
         if not train_first:
             task.predict_batch(model, schema, batch)
-        model.train_step_gradients(batch, {}, keep_prob=0.5)
+        model.train_step_gradients(batch, {}, Dropout(0.5))
         task.predict_batch(model, schema, batch)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
+from ..nn.stack import Dropout
 from .optimizers import Optimizer
 
 FINAL_SHARE = 0.015  # for the exact evaluation on the whole validation text at the end
@@ -177,15 +178,14 @@ def median_step_seconds(
     config: Config,
     window: Callable[[int], Any],
     batch: int,
-    keep_probs: tuple[float, float],
+    dropout: Dropout,
     seconds: float = 0.6,
     group: Communicator = SINGLE_PROCESS,
     least: int = 1,
 ) -> float:
     """Return the median time of a training step in seconds (collective). Overwrites the parameters of ``model``.
 
-    ``window``: returns the training window of a step; ``batch``: its streams or examples on this rank; ``keep_probs``:
-    those of units and of recurrent weights.
+    ``window``: returns the training window of a step; ``batch``: its streams or examples on this rank.
     """
     optimizer = Optimizer(model, config)
     # Random weights, so that activations and gradients are ordinary numbers, as in training.
@@ -195,7 +195,7 @@ def median_step_seconds(
 
     def step(index: int) -> None:
         data = window(index)
-        nats = model.train_step_gradients(data, state, keep_probs[0], weight_keep_prob=keep_probs[1])
+        nats = model.train_step_gradients(data, state, dropout)
         group.all_reduce_gradients(model.gradients.flat, nats, data)
         # The rate is too small to change the weights: every timed step does the same.
         optimizer.step(1e-9, optimizer.gradient_norm())

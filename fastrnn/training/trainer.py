@@ -15,7 +15,7 @@ from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..errors import CheckpointError, DivergedError
 from ..inference.evaluation import Evaluation, rank
-from ..nn.network import Model
+from ..nn.network import Dropout, Model
 from .optimizers import SCHEDULES, Optimizer, Plateau
 
 # Field -> its key in a checkpoint of version 1, where the two differ.
@@ -135,10 +135,9 @@ class Trainer:
         self.steps = config.steps
         self.lr = config.lr
         self.warmup = config.warmup
-        self.keep_prob, self.weight_keep_prob = _keep_probs(config)
         self.optimizer = Optimizer(model, config)
         lo, hi = windows.batch_slice
-        self._batch_slice = (lo, windows.batch)
+        self._dropout = self._masks_of(config)
         self.state = model.initial_state(hi - lo)
         self.progress = TrainerState()
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
@@ -150,7 +149,11 @@ class Trainer:
         assert config.warmup is not None
         assert config.dropout is not None
         self.config, self.steps, self.warmup = config, config.steps, config.warmup
-        self.keep_prob, self.weight_keep_prob = _keep_probs(config)
+        self._dropout = self._masks_of(config)
+
+    def _masks_of(self, config: Config) -> Dropout:
+        """Return the configured dropout with the masks of this process's part of the batch."""
+        return dropout_of(config)._replace(begin=self.windows.batch_slice[0], batch=self.windows.batch)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -168,14 +171,8 @@ class Trainer:
         # A skipped step must leave no trace, and the window carries the state on in place, perhaps to NaN.
         before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
         window = self.windows.window(progress.step)
-        nats = self.model.train_step_gradients(
-            window,
-            self.state,
-            self.keep_prob,
-            _key(self.config.seed, progress.step),
-            self._batch_slice,
-            self.weight_keep_prob,
-        )
+        dropout = self._dropout._replace(key=_key(self.config.seed, progress.step))
+        nats = self.model.train_step_gradients(window, self.state, dropout)
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
         # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
@@ -247,10 +244,10 @@ class Trainer:
             self.plateau = Plateau.from_dict(self.progress.plateau)
 
 
-def _keep_probs(config: Config) -> tuple[float, float]:
+def dropout_of(config: Config) -> Dropout:
     """Return the probabilities that a unit, and a recurrent weight, are kept."""
     # Checkpoints of version 0.1.0 have no dropout of weights.
-    return 1 - (config.dropout or 0.0), 1 - (config.weight_dropout or 0.0)
+    return Dropout(1 - (config.dropout or 0.0), weight_keep_prob=1 - (config.weight_dropout or 0.0))
 
 
 def _key(seed: int, step: int) -> int:

@@ -28,6 +28,7 @@ from fastrnn.data.examples.dataset import SplitBatch
 from fastrnn.errors import ConfigError
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.nn.models import build
+from fastrnn.nn.network import Dropout
 from fastrnn.nn.parameters import EMBEDDING_STD, ONE_HOT_STD, initialise
 from fastrnn.nn.spec import ModelSpec, parameter_shapes
 
@@ -51,7 +52,7 @@ def test_gradients_match_central_differences(case, cell, bidirectional, keep, rn
     # the letters' gradients are small: rounding is more of them
     tolerance = 1e-5 if case == "tag" else 1e-6
     check_gradients(
-        lambda: model.train_step_gradients(batch, {}, keep, 11),
+        lambda: model.train_step_gradients(batch, {}, Dropout(keep, 11)),
         dict(model.parameters),
         gradients,
         most=5,
@@ -301,7 +302,7 @@ def test_gradients_match_central_differences_with_long_words_in_groups_of_their_
     gradients = compute_gradients(model, batch, 0.7, 11)
     gradients.pop("loss")
     check_gradients(
-        lambda: model.train_step_gradients(batch, {}, 0.7, 11),
+        lambda: model.train_step_gradients(batch, {}, Dropout(0.7, 11)),
         dict(model.parameters),
         gradients,
         most=5,
@@ -318,5 +319,5 @@ def split_words(batch):
 
 def compute_gradients(model, window, keep_prob=1.0, key=0):
     """Return the loss and the gradients of a batch, by name."""
-    loss = np.array(model.train_step_gradients(window, {}, keep_prob, key))
+    loss = np.array(model.train_step_gradients(window, {}, Dropout(keep_prob, key)))
     return {"loss": loss} | {name: array.copy() for name, array in model.gradients.items()}

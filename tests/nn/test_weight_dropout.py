@@ -8,6 +8,7 @@ from random_cases import make_model, make_resets, make_state, make_text
 from task_cases import make_batch, make_task, results
 
 from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.nn.network import Dropout
 
 T, B, H, V = 11, 7, 21, 13
 KEEP, KEY = 0.75, 5
@@ -88,7 +89,7 @@ def test_gradients_of_tasks_match_central_differences(case, bidirectional, rng):
     found = results(model, batch, **how)
     assert found["loss"] != results(model, batch, keep_prob=0.8, key=11)["loss"]
     check_gradients(
-        lambda: model.train_step_gradients(batch, {}, **how),
+        lambda: model.train_step_gradients(batch, {}, Dropout(**how)),
         dict(model.parameters),
         {name: found[name] for name in model.parameters},
         most=5,

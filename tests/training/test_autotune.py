@@ -111,3 +111,19 @@ def test_weight_decay_of_a_normed_cell_rises_with_what_is_memorised(cell, hidden
     config = Config(cell=cell, epochs=epochs, hidden=hidden)
     planned = autotune.plan(config, 1024 * 1024, 1000, 65, TimeBudget(None)).config
     assert planned.weight_decay * planned.lr * planned.steps == pytest.approx(averages, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "steps", "hidden"),
+    [
+        (1_000_000, 1_200, 256),
+        (1_000_000, 3_000, 384),
+        (1_000_000, 6_000, 512),
+        (100_000, 600, 128),
+        (100_000, 1_200, 256),  # a smaller one would overfit
+        (10_000_000, 6_000, 512),
+    ],
+)
+def test_size_follows_the_positions_that_each_weight_sees(tokens, steps, hidden):
+    planned = autotune.plan(Config(steps=steps), tokens, 1000, 65, TimeBudget(None)).config
+    assert planned.hidden == hidden

@@ -15,7 +15,7 @@ from ..matmul_mode import packed_dtype
 from ..network import Training
 from ..parameters import Array, ModelWeights, Parameters
 from ..spec import ModelSpec, has_embeddings, input_stack, parameter_shapes
-from ..stack import Dropout, Stack, State, pad_left
+from ..stack import NO_DROPOUT, Dropout, Stack, State, pad_left
 from ..weight_dropout import WeightDropout
 
 
@@ -160,23 +160,14 @@ class SupervisedModel:
         """Return an empty state: no example depends on the one before it."""
         return {}
 
-    def train_step_gradients(
-        self,
-        window: Batch | SplitBatch,
-        state: State,
-        keep_prob: float = 1.0,
-        key: int = 0,
-        batch_slice: Rows = (0, 0),
-        weight_keep_prob: float = 1.0,
-    ) -> float:
+    def train_step_gradients(self, window: Batch | SplitBatch, state: State, dropout: Dropout = NO_DROPOUT) -> float:
         """Return the mean loss over scored positions, in nats or half squared errors.
 
         Its gradient replaces `gradients`. A `SplitBatch` gives the gradient of the undivided batch:
         each position has the same weight. See `Model.train_step_gradients`; ``state`` is not used.
         """
         scored = max(1, window.count)
-        dropout = Dropout(keep_prob, key, *batch_slice)
-        self.weight_dropout.start(self.pool, weight_keep_prob, key)
+        self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
         if isinstance(window, SplitBatch):
             loss = self._forward_backward_parts(window, dropout, scored)
         else:

@@ -13,7 +13,7 @@ from ..layers import Linear, Rows
 from ..network import Network, Training
 from ..parameters import Array
 from ..spec import ModelSpec, decoder_shape
-from ..stack import Dropout, State
+from ..stack import NO_DROPOUT, Dropout, State
 from .base import SequenceEncoder, SupervisedModel
 
 
@@ -51,7 +51,7 @@ class ConditionalDecoder(SupervisedModel):
         """Return the initial state of the decoder for each example, name -> (L, B, H)."""
         self._first = self._load_source(batch)
         self._pack(False)
-        self.pool.together(lambda part: self._encode_rows(part.range(len(batch.lengths)), Dropout()))
+        self.pool.together(lambda part: self._encode_rows(part.range(len(batch.lengths)), NO_DROPOUT))
         return {name: array.copy() for name, array in self._first.state.items()}
 
     def predict(self, batch: Batch) -> Array:
@@ -63,9 +63,9 @@ class ConditionalDecoder(SupervisedModel):
 
         def predict_rows(part: Part) -> None:
             rows = part.range(len(batch.lengths))
-            self._encode_rows(rows, Dropout())
+            self._encode_rows(rows, NO_DROPOUT)
             self.decoder.set_state(self._first.state, rows)
-            self.decoder.out.forward(rows, self.decoder.stack.forward(rows, Dropout()), outputs)
+            self.decoder.out.forward(rows, self.decoder.stack.forward(rows, NO_DROPOUT), outputs)
             self.kernels.log_softmax(outputs, *rows)
 
         self.pool.together(predict_rows)
@@ -96,7 +96,7 @@ class ConditionalDecoder(SupervisedModel):
 
     def _run_rows(self, rows: Rows, training: Training | None) -> None:
         """Run some batch rows forward, and for training backward."""
-        dropout = training.dropout if training else Dropout()
+        dropout = training.dropout if training else NO_DROPOUT
         self._encode_rows(rows, dropout)
         self.decoder.set_state(self._first.state, rows)
         self.decoder.run(rows, training)

@@ -17,7 +17,7 @@ from ..layers import Linear, Rows
 from ..network import Training
 from ..parameters import Array
 from ..spec import ModelSpec, spelling_stack
-from ..stack import Dropout, Stack, State, pad_left
+from ..stack import NO_DROPOUT, Dropout, Stack, State, pad_left
 from .base import SequenceEncoder, SupervisedModel
 
 CLASSES, NUMBERS, BITS = "classes", "numbers", "bits"
@@ -157,7 +157,7 @@ class PerStepModel(SupervisedModel):
             self.encoder.backward(rows, dropout)
 
     def _predict_rows(self, rows: Rows) -> None:
-        self.head.predict(rows, self.encoder.forward(rows, Dropout()))
+        self.head.predict(rows, self.encoder.forward(rows, NO_DROPOUT))
 
     def _sum_losses(self) -> float:
         return float(self.head.losses.sum(dtype=np.float64))
@@ -215,7 +215,7 @@ class FinalOutputModel(PerStepModel):
             self.encoder.backward(rows, dropout)
 
     def _predict_rows(self, rows: Rows) -> None:
-        self._summarise(rows, Dropout())
+        self._summarise(rows, NO_DROPOUT)
         self.head.predict(rows, self._summary)
 
     def _head_input(self) -> Array:
@@ -293,7 +293,7 @@ class Tagger(PerStepModel):
 
     def _prepare(self) -> None:
         for group in self._words.groups:
-            self._spell_group(group, Dropout())
+            self._spell_group(group, NO_DROPOUT)
 
     def _load(self, batch: Batch, training: Training | None) -> None:
         if training is not None and training.dropout.keep_prob < 1:
@@ -315,7 +315,7 @@ class Tagger(PerStepModel):
     def _run(self, batch: Batch, training: Training | None) -> None:
         self._load(batch, training)
         self._pack(training is not None)
-        dropout = training.dropout if training else Dropout()
+        dropout = training.dropout if training else NO_DROPOUT
         dropout = dropout._replace(key=dropout.key ^ _SPELLING_KEY)
 
         for group in self._words.groups:

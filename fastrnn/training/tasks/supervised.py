@@ -29,6 +29,7 @@ from .. import autotune_tasks
 from ..autotune import Plan
 from ..callbacks import Callback
 from ..timing import TimeBudget, median_step_seconds
+from ..trainer import dropout_of
 
 _MEASURED = 128  # examples whose evaluation is timed
 
@@ -170,11 +171,9 @@ class SupervisedTraining:
         model = self.model(config)
         windows = self.windows(config)
         row_lo, row_hi = windows.batch_slice
-        keep_probs = 1 - (config.dropout or 0.0), 1 - (config.weight_dropout or 0.0)
+        dropout = dropout_of(config)
         # Windows differ in length, so at least three are timed.
-        step = median_step_seconds(
-            model, config, windows.window, row_hi - row_lo, keep_probs, group=self.group, least=3
-        )
+        step = median_step_seconds(model, config, windows.window, row_hi - row_lo, dropout, group=self.group, least=3)
         if not self.valid:
             return autotune_tasks.Costs(step, 0.0)
         few = min(len(self.valid), _MEASURED)

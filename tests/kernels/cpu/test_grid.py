@@ -70,3 +70,9 @@ def test_units_are_not_divided_for_small_gains():
 
 def test_units_are_not_divided_where_panels_cross_gates():
     assert choose_unit_parts(16, 2, 2 * PANEL + 1, 4, F4, L2) == 1
+
+
+def test_two_threads_divide_the_rows_where_weights_fit_the_cache():
+    """Exchanging the results of half of the units would take longer than reading all weights."""
+    assert choose_unit_parts(2, 32, 4 * PANEL, 4, F4, 1 << 24) == 1
+    assert choose_unit_parts(2, 32, 4 * PANEL, 4, F4, 1 << 24, 2 * PANEL) == 1

@@ -38,7 +38,7 @@ def test_one_layer_equals_the_cpu(rng):
 
 @every_cell
 def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
-    computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, batch_slice=(2, 9))
+    computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, begin=2, batch=9)
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
 
