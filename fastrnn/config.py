@@ -76,7 +76,7 @@ class Config:
         lr: Peak learning rate. Default None (automatic).
         beta1: Decay rate of the first moment, or momentum. Default 0.9.
         beta2: Decay rate of the second moment. Default 0.99.
-        weight_decay: Decoupled weight decay. Default None (automatic: 0, or 0.02 for a language model of LSTMs).
+        weight_decay: Decoupled weight decay. Default None (automatic: 0 except for a language model of LSTMs).
         schedule: Learning-rate schedule, one of `SCHEDULES`. Default ``"cosine"``.
         warmup: Steps of linear learning-rate warm-up. Default None (automatic).
         final_lr: Final learning rate of linear and cosine schedules, as a fraction of ``lr``. Default 0.02.

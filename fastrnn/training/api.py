@@ -84,7 +84,7 @@ def train(
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
             config = _take_model_settings(config, old)
-            config = config.replace(weight_decay=config.weight_decay or 0.0)  # it would forget what the weights know
+            config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
             if config.lr is None and not TASK_SPECS[config.task].is_supervised:
                 config = config.replace(lr=autotune.fine_tuning_rate(config))
                 callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")

@@ -376,7 +376,7 @@ def fine_tuning_rate(config: Config) -> float:
 
 
 def _memorising(config: Config, tokens: int) -> float:
-    """Estimate how much a run of ``config.steps`` learns its training text of ``tokens`` by heart: 0, not at all, to 1.
+    """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
 
     It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens.
     """

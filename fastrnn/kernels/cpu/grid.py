@@ -29,10 +29,10 @@ from .target import TARGET, TILE
 from .team import Thread, l2_bytes_of, threads_of, unit_parts_of
 
 _MEETING, _MEETING_EACH = 1500.0, 100.0  # cycles of a meeting, and more for each thread
-# Bytes per cycle that a thread gets from the cache of another: measured with two threads of a Xeon, LSTM and GRU of 256
-# to 1,024 units. Reading alone is four times faster; the rest is what the exchange costs those that write.
+# Bytes per cycle that threads exchange between their caches, measured with two threads of a Xeon, LSTM and GRU of 256
+# to 1,024 units. Reading alone is four times faster; but the writing threads are slowed down too.
 _CORE_TO_CORE = 0.6
-_NORM_EXCHANGE = 1.5  # what the exchange costs more where units are summed over (measured with lstm-norm)
+_NORM_EXCHANGE = 1.5  # factor on the time of the exchange for cells that sum over units (measured with lstm-norm)
 _FROM_L3 = 10.0  # bytes per cycle and thread, of weights that are not in the second-level cache
 _STAYS = 0.65  # part of that cache in which weights stay from step to step
 _CELL = 6.0  # cycles for the arithmetic of a unit and row, forward and backward
@@ -137,12 +137,11 @@ def choose_unit_parts(
             threads meet once more in each direction.
     """
     best, least = 1, float("inf")
-    meetings = 2 if unit_block == 1 else 4
     pieces = count_pieces(hidden, dtype, unit_block)
     for unit_parts in range(1, min(threads, pieces) + 1):
         division = UnitDivision(unit_parts, pieces)
         group_rows = -(-rows // count_row_groups(threads, unit_parts, rows))
-        cycles = _step_cycles(group_rows, division, meetings, hidden, gates, dtype, l2_bytes)
+        cycles = _step_cycles(group_rows, division, unit_block > 1, hidden, gates, dtype, l2_bytes)
         # units are divided only where that gains clearly: the estimate is rough
         if cycles < 0.9 * least:
             best, least = unit_parts, cycles
@@ -159,7 +158,7 @@ def count_pieces(hidden: int, dtype: np.dtype[Any], unit_block: int) -> int:
 
 
 def _step_cycles(
-    rows: int, division: UnitDivision, meetings: int, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int
+    rows: int, division: UnitDivision, sums_units: bool, hidden: int, gates: int, dtype: np.dtype[Any], l2_bytes: int
 ) -> float:
     """Estimated cycles of a time step, forward and backward, of the slowest thread of a group of ``rows`` rows."""
     packed = packed_format(dtype)
@@ -168,8 +167,8 @@ def _step_cycles(
     share = -(-pieces // unit_parts) / pieces
     weights = gates * hidden * hidden * share
 
-    # Both products: forward with the weights, backward with their transpose. What is not in the cache is read once a
-    # step, which the arithmetic does not hide (measured).
+    # Both products: forward with the weights, backward with their transpose. Weights beyond the cache are read once a
+    # step, and the time for that comes on top of the arithmetic (measured).
     bytes_ = weights * packed.dtype.itemsize * packed.parts / packed.per_element
     reading = max(0.0, bytes_ - _STAYS * l2_bytes) / _FROM_L3
     product = weights * (_tile_cycles if on_tiles else _register_cycles)(rows, packed)
@@ -178,7 +177,8 @@ def _step_cycles(
     if unit_parts > 1:
         # forward the outputs of the other units, backward the gradients of their gates
         foreign = rows * hidden * (gates + 1) * (1 - share) * packed.accumulator.itemsize
-        exchange = foreign / _CORE_TO_CORE * (_NORM_EXCHANGE if meetings > 2 else 1.0)
+        meetings, factor = (4, _NORM_EXCHANGE) if sums_units else (2, 1.0)
+        exchange = factor * foreign / _CORE_TO_CORE
         meeting = meetings * (_MEETING + _MEETING_EACH * unit_parts) + exchange
     return 2 * (product + reading) + 2 * cell + meeting
 
