@@ -112,7 +112,9 @@ def train(
         with opened as log:
             validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
             given = config  # whatever it leaves open follows the number of steps
-            planner = _planner(clock, plan.most_steps, validation, lambda changed: task.with_dropout(changed, given))
+            planner = _planner(
+                clock, plan.most_steps, validation, lambda changed: task.with_regularization(changed, given)
+            )
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
@@ -320,10 +322,10 @@ def _planner(
     clock: TimeBudget,
     most_steps: int,
     validation: Validation,
-    with_dropout: Callable[[Config], Config] | None = None,
+    with_regularization: Callable[[Config], Config] | None = None,
 ) -> StepPlanner:
     evaluator = validation.evaluator
-    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, with_dropout)
+    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, with_regularization)
 
 
 def _take_model_settings(config: Config, old: Checkpoint) -> Config:

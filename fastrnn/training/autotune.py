@@ -90,14 +90,12 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     if config.lr is None:
         config = config.replace(lr=_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
-    given, config = config, with_dropout(config, config, tokens)
+    given, config = config, with_regularization(config, config, tokens)
     for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", _chooses_weight_dropout(given))):
         if chosen:
             choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
-    if config.weight_decay is None:
-        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
-        if config.weight_decay:
-            choices.append(f"weight_decay {config.weight_decay:g}")
+    if given.weight_decay is None and config.weight_decay:
+        choices.append(f"weight_decay {config.weight_decay:g}")
     if config.warmup is None:
         config = config.replace(warmup=usual_warmup(steps))
     if config.eval_every is None:
@@ -416,16 +414,18 @@ def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
     return round(min(0.5, 0.6 * memorising), 2), round(min(0.25, recurrent), 2)
 
 
-def with_dropout(config: Config, given: Config, tokens: int) -> Config:
-    """Set the dropout rates that ``given`` leaves open to those for ``config.steps``; see `usual_dropout`.
+def with_regularization(config: Config, given: Config, tokens: int) -> Config:
+    """Set the dropout rates and the weight decay that ``given`` leaves open to those for ``config.steps``.
 
-    Where only the rate of units is given, the other is 0.
+    See `usual_dropout` and `usual_weight_decay`. Where only the dropout rate of units is given, that of weights is 0.
     """
     units, recurrent = usual_dropout(config, tokens)
     if given.dropout is None:
         config = config.replace(dropout=units)
     if given.weight_dropout is None:
         config = config.replace(weight_dropout=recurrent if _chooses_weight_dropout(given) else 0.0)
+    if given.weight_decay is None:
+        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
     return config
 
 

@@ -273,7 +273,7 @@ class Loop:
     def _change_steps(self) -> bool:
         """Adapt the number of steps to the time budget if the speed of the machine has changed (collective).
 
-        The schedule, the evaluations and the dropout follow. Returns whether the number changed.
+        The schedule, the evaluations, dropout and weight decay follow. Returns whether the number changed.
         """
         planner = self.planner
         if planner is None:
@@ -287,14 +287,15 @@ class Loop:
             return False
 
         self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
-        if planner.with_dropout is not None:
-            self.config = planner.with_dropout(self.config)
+        if planner.with_regularization is not None:
+            self.config = planner.with_regularization(self.config)
         self.trainer.follow(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self._write_config()
         self.callback.on_plan_change(Planned(step, steps))
         self.log.write({"event": "pace", "step": step, "steps": steps, "dropout": self.config.dropout,
-                        "weight_dropout": self.config.weight_dropout})  # fmt: skip
+                        "weight_dropout": self.config.weight_dropout,
+                        "weight_decay": self.config.weight_decay})  # fmt: skip
         return True
 
     def _evaluate_best(self) -> None:

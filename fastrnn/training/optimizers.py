@@ -120,9 +120,17 @@ class Optimizer:
         self._blocks = -(-flat.size // kernels.BLOCK)
         self._sums = kernels.zeros(self._blocks, np.float64)
         self._decay = kernels.zeros(flat.shape, flat.dtype)
-        if config.weight_decay:
-            kept = [np.full(v.size, "bias" in name or ".gain_l" in name) for name, v in model.parameters.items()]
-            kernels.copy(self._decay, np.where(np.concatenate(kept), 0, config.weight_decay))
+        self._weight_decay = 0.0
+        self.set_weight_decay(config.weight_decay or 0.0)
+
+    def set_weight_decay(self, decay: float) -> None:
+        """Set the decoupled weight decay, which biases and gains are exempt from."""
+        if decay == self._weight_decay:
+            return
+        parameters = self.model.parameters
+        exempt = [np.full(array.size, "bias" in name or ".gain_l" in name) for name, array in parameters.items()]
+        self.model.kernels.copy(self._decay, np.where(np.concatenate(exempt), 0, decay))
+        self._weight_decay = decay
 
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""

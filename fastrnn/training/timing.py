@@ -49,8 +49,8 @@ class StepPlanner:
     """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
     ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
-    validation data follows the last step; time is reserved for it. ``with_dropout``: returns a configuration with the
-    dropout rates for its number of steps; None where they are not to change.
+    validation data follows the last step; time is reserved for it. ``with_regularization``: returns a
+    configuration with the dropout and weight decay for its number of steps; None where they are not to change.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class StepPlanner:
         clock: TimeBudget,
         most: int,
         final: bool = True,
-        with_dropout: Callable[[Config], Config] | None = None,
+        with_regularization: Callable[[Config], Config] | None = None,
     ) -> None:
         self._clock, self._most = clock, most
-        self.with_dropout = with_dropout
+        self.with_regularization = with_regularization
         budget = clock.budget or math.inf
         self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
         self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0

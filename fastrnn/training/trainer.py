@@ -144,12 +144,13 @@ class Trainer:
         self._good = self.snapshot()
 
     def follow(self, config: Config) -> None:
-        """Use the number of steps, the warm-up and the dropout of a changed configuration."""
+        """Use the number of steps, the warm-up, dropout and weight decay of a changed configuration."""
         assert config.steps is not None
         assert config.warmup is not None
         assert config.dropout is not None
         self.config, self.steps, self.warmup = config, config.steps, config.warmup
         self._dropout = self._masks_of(config)
+        self.optimizer.set_weight_decay(config.weight_decay or 0.0)
 
     def _masks_of(self, config: Config) -> Dropout:
         """Return the configured dropout with the masks of this process's part of the batch."""

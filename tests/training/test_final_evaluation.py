@@ -17,6 +17,7 @@ from fastrnn.inference.load import load as load_model
 from fastrnn.training import autotune, autotune_tasks
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
+from fastrnn.training.optimizers import Optimizer
 from fastrnn.training.timing import FINAL_SHARE, StepPlanner, TimeBudget
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
@@ -209,22 +210,35 @@ def test_few_requested_steps_get_a_small_model_and_little_validation():
     assert autotune.final_size(long, 200_000, 65) == 200_000
 
 
-def test_dropout_follows_a_changed_plan(corpus, tmp_path, monkeypatch):
-    """A machine that becomes faster makes more epochs, which memorise without dropout."""
+def test_dropout_and_weight_decay_follow_a_changed_plan(corpus, tmp_path, monkeypatch):
+    """A machine that becomes faster makes more epochs, which memorise without dropout and are decayed too much."""
     replace(monkeypatch, StepPlanner, "due", lambda self: True)
     replace(monkeypatch, StepPlanner, "plan_steps", lambda self, step, steps, eval_every: 60)
-    small = Config(hidden=96, batch=32, seq=64, threads=1, for_="30s")
+    used, last_used = [], {}
+    set_weight_decay = Optimizer.set_weight_decay
+    replace(monkeypatch, Optimizer, "set_weight_decay", lambda self, decay: (
+        set_weight_decay(self, decay), used.append(float(self._decay.max()))))  # fmt: skip
+    small = Config(cell="lstm-norm", hidden=96, batch=32, seq=64, lr=0.5, threads=1, for_="30s")
     found = {}
-    given = {"chosen": {}, "units": {"dropout": 0.0}, "weights": {"weight_dropout": 0.4}}
+    given = {
+        "chosen": {}, "units": {"dropout": 0.0}, "weights": {"weight_dropout": 0.4}, "decay": {"weight_decay": 0.1}
+    }  # fmt: skip
     for name, config in ((name, small.replace(**rates)) for name, rates in given.items()):
         train(corpus, config, tmp_path / name)
         found[name] = load(tmp_path / name / "last.safetensors").config
+        last_used[name] = used[-1]
     train_text, _ = split_corpus(corpus, small.valid)
     assert {config.steps for config in found.values()} == {60}
     units, weights = autotune.usual_dropout(found["chosen"], len(train_text))
+    decay = autotune.usual_weight_decay(found["chosen"], len(train_text))
+    assert 0 < decay < 0.3
     assert units > 0
     assert weights > 0
-    rates = {name: (config.dropout, config.weight_dropout) for name, config in found.items()}
-    assert rates == {"chosen": (units, weights), "units": (0.0, 0.0), "weights": (units, 0.4)}
+    rates = {name: (config.dropout, config.weight_dropout, config.weight_decay) for name, config in found.items()}
+    assert rates == {
+        "chosen": (units, weights, decay), "units": (0.0, 0.0, decay), "weights": (units, 0.4, decay),
+        "decay": (units, weights, 0.1),
+    }  # fmt: skip
     (pace,) = log_of(tmp_path / "chosen", "pace")
-    assert (pace["dropout"], pace["weight_dropout"]) == (units, weights)
+    assert (pace["dropout"], pace["weight_dropout"], pace["weight_decay"]) == (units, weights, decay)
+    assert last_used == pytest.approx({name: config.weight_decay for name, config in found.items()})

@@ -72,8 +72,8 @@ class TrainingTask(Protocol):
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
 
-    def with_dropout(self, config: Config, given: Config) -> Config:
-        """Set the dropout rates that ``given`` leaves open to those for the number of steps of ``config``."""
+    def with_regularization(self, config: Config, given: Config) -> Config:
+        """Set dropout and weight decay, where ``given`` leaves them open, to those for the steps of ``config``."""
 
 
 def read(

@@ -156,9 +156,9 @@ class LanguageModelTraining:
         """Return the default number of steps between evaluations."""
         return autotune.eval_every(config, self._valid_tokens)
 
-    def with_dropout(self, config: Config, given: Config) -> Config:
-        """Set the dropout rates that ``given`` leaves open to those for the number of steps of ``config``."""
-        return autotune.with_dropout(config, given, len(self.corpus))
+    def with_regularization(self, config: Config, given: Config) -> Config:
+        """Set dropout and weight decay, where ``given`` leaves them open, to those for the steps of ``config``."""
+        return autotune.with_regularization(config, given, len(self.corpus))
 
 
 def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, callback: Callback) -> Corpus:

@@ -157,8 +157,8 @@ class SupervisedTraining:
         """Return the default number of steps between evaluations."""
         return autotune_tasks.eval_every(config, self.windows(config).per_epoch)
 
-    def with_dropout(self, config: Config, given: Config) -> Config:
-        """Return ``config``: the dropout rates do not depend on the number of steps."""
+    def with_regularization(self, config: Config, given: Config) -> Config:
+        """Return ``config``: here dropout and weight decay do not depend on the number of steps."""
         return config
 
     @property
