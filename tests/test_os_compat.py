@@ -245,14 +245,52 @@ class Sysctl:
 def test_mac_trains_on_its_performance_cores(monkeypatch, values, cores, with_bfloat16: bool) -> None:
     import ctypes
 
-    assert cpu_count.performance_cores() is None or os.uname().sysname == "Darwin"
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Sysctl(values))
     pretend(monkeypatch, "darwin")
+    monkeypatch.setattr(cpu_count, "sys", SimpleNamespace(platform="darwin"))
     assert read_sysctl("hw.no-such-name") is None
-    assert cpu_count.performance_cores() == cores
+    assert cpu_count.count_cores() == cores
 
     replace(monkeypatch, cpu_count, "_count_by_affinity", lambda: 12)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
     assert cpu_count.count_usable_cpus() == (cores or 12)
     monkeypatch.setattr(target, "sys", SimpleNamespace(platform="darwin"))
     assert target.arm_has_bfloat16() == with_bfloat16
+
+
+def core_record(efficiency_class: int, groups: int = 1) -> bytes:
+    """A `SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX` of a core; GROUP_AFFINITY has 16 bytes."""
+    size = 32 + 16 * groups
+    return bytes(4) + size.to_bytes(4, "little") + bytes([1, efficiency_class]) + bytes(size - 10)
+
+
+class LogicalProcessors:
+    """`GetLogicalProcessorInformationEx` of a machine with these records."""
+
+    def __init__(self, records: bytes) -> None:
+        self.records = records
+
+    def GetLogicalProcessorInformationEx(self, relationship: int, buffer: Any, size: Any) -> int:
+        assert relationship == 0
+        given, size._obj.value = size._obj.value, len(self.records)
+        if not self.records or given < len(self.records):
+            return 0
+        buffer.raw = self.records + buffer.raw[len(self.records) :]
+        return 1
+
+
+@pytest.mark.parametrize(("classes", "expected"), [([1] * 6 + [0] * 8, 6), ([0] * 4, 4), ([0, 2, 1, 2], 2), ([], None)])
+def test_windows_trains_on_its_fastest_cores(monkeypatch, classes: list[int], expected: int | None) -> None:
+    import ctypes
+
+    records = b"".join(core_record(found, groups=1 + number % 2) for number, found in enumerate(classes))
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name: LogicalProcessors(records), raising=False)
+    pretend(monkeypatch, "win32")
+    monkeypatch.setattr(cpu_count, "sys", SimpleNamespace(platform="win32"))
+    assert os_compat.windows_core_classes() == classes
+    assert cpu_count.count_cores() == expected
+
+
+def test_damaged_records_of_cores_end_the_list() -> None:
+    assert os_compat.parse_core_classes(core_record(1) + core_record(2)[:9]) == [1]
+    assert os_compat.parse_core_classes(bytes(25)) == [0, 0]

@@ -132,9 +132,9 @@ class _Popen(subprocess.Popen):  # type: ignore[type-arg]
 
 
 class _Kernel32:
-    """`kernel32`: which processes are alive."""
+    """`kernel32`: which processes are alive, and the cores."""
 
-    def __init__(self, name: str, use_last_error: bool) -> None:
+    def __init__(self, name: str, use_last_error: bool = False) -> None:
         self.OpenProcess: Any = lambda access, inherit, process: self._open(process)
 
     def _open(self, process: int) -> int | None:
@@ -145,6 +145,16 @@ class _Kernel32:
 
     def CloseHandle(self, handle: Any) -> int:
         return 1
+
+    def GetLogicalProcessorInformationEx(self, relationship: int, buffer: Any, size: Any) -> int:
+        """Describe as many cores as there are, all alike."""
+        record = bytes(4) + (48).to_bytes(4, "little") + bytes(40)
+        records = record * (os.cpu_count() or 1)
+        is_large_enough = size._obj.value >= len(records)
+        size._obj.value = len(records)
+        if is_large_enough:
+            buffer[: len(records)] = records
+        return int(is_large_enough)
 
 
 def _make_modules() -> Mapping[str, types.ModuleType]:

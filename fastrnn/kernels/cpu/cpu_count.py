@@ -1,30 +1,70 @@
-"""Number of CPUs that this process may use, from its affinity, its cgroup CPU quota,
-``PYTHON_CPU_COUNT``, and macOS's number of performance cores.
+"""Number of threads that compute fastest in this process.
+
+It follows the affinity, the cgroup CPU quota, ``PYTHON_CPU_COUNT``, and the cores of the machine: one thread for each.
 """
 
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from ...os_compat import read_sysctl
+from ...os_compat import read_sysctl, windows_core_classes
+
+_EVERY_CAPACITY = 1024  # of a CPU, where Linux does not know: the capacity of its fastest ones
 
 
 def count_usable_cpus() -> int:
-    """CPUs this process should use: the minimum of affinity, ``PYTHON_CPU_COUNT``, cgroup quota and
-    performance cores, at least 1.
+    """Threads this process should use: the minimum of affinity, ``PYTHON_CPU_COUNT``, cgroup quota and
+    `count_cores`, at least 1.
     """
-    limits = (_count_by_affinity(), cpu_quota(), performance_cores())
+    limits = (_count_by_affinity(), cpu_quota(), count_cores())
     return max(1, min(limit for limit in limits if limit is not None))
 
 
-def performance_cores() -> int | None:
-    """Performance cores of a Mac; None if all its cores are alike, and elsewhere.
+def count_cores() -> int | None:
+    """Cores that training should use; None if the system does not tell.
 
-    Threads get equal shares of the work, so that a step is as slow as its slowest core.
+    One thread computes on each: the hardware threads of a core share its multiply-add units, which one thread nearly
+    fills, and more threads divide the work into smaller parts. Threads get equal parts, so that a step is as slow as
+    its slowest core: slow cores count only if all together are faster with them.
     """
-    kinds = read_sysctl("hw.nperflevels")  # 1 on Macs with one kind of cores, none on Intel Macs
-    return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
+    if sys.platform == "darwin":
+        kinds = read_sysctl("hw.nperflevels")  # 1 on Macs with one kind of cores, none on Intel Macs
+        return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
+    if sys.platform == "win32":
+        classes = windows_core_classes()
+        return classes.count(max(classes)) if classes else None
+    return linux_cores(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def linux_cores(cpus: Iterable[int], root: Path = Path("/")) -> int | None:
+    """`count_cores` of Linux among ``cpus``, the numbers of some hardware threads.
+
+    ``root``: folder that contains ``sys``.
+    """
+    devices = root / "sys/devices"
+    # Intel's performance cores; there is no such file on processors with one kind of cores. Efficient cores multiply
+    # at less than half the rate.
+    fast = _parse_cpu_list("".join(_lines(devices / "cpu_core/cpus")))
+    capacities: dict[str, int] = {}  # of each core, named by its hardware threads
+    for cpu in fast.intersection(cpus) or cpus:
+        folder = devices / f"system/cpu/cpu{cpu}"
+        core = "".join(_lines(folder / "topology/thread_siblings_list"))
+        if not core:
+            return None
+        capacity = "".join(_lines(folder / "cpu_capacity"))
+        capacities[core] = int(capacity) if capacity.isdecimal() else _EVERY_CAPACITY
+    fastest = sorted(capacities.values(), reverse=True)
+    return max(range(1, len(fastest) + 1), key=lambda count: count * fastest[count - 1], default=None)
+
+
+def _parse_cpu_list(text: str) -> set[int]:
+    """The numbers in a list of CPUs such as ``0-3,8``; none if it is not one."""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        return set()
+    ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return {cpu for ends in ranges for cpu in range(ends[0], ends[-1] + 1)}
 
 
 def l2_bytes(root: Path = Path("/")) -> int:

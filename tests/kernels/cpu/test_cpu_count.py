@@ -1,12 +1,14 @@
-"""Usable CPUs: cgroup quotas in synthetic file trees, ``PYTHON_CPU_COUNT``."""
+"""Usable CPUs: cgroup quotas and cores in synthetic file trees, ``PYTHON_CPU_COUNT``."""
 
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes import replace
 
 from fastrnn.kernels.cpu import cpu_count
-from fastrnn.kernels.cpu.cpu_count import count_usable_cpus, cpu_quota
+from fastrnn.kernels.cpu.cpu_count import count_usable_cpus, cpu_quota, linux_cores
 
 V2 = "30 23 0:26 {top} {at} rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "31 23 0:29 {top} {at} rw,relatime - cgroup cgroup rw,cpu,cpuacct"
@@ -107,6 +109,7 @@ def test_count_without_proc_has_no_quota(tmp_path):
 def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: quota)
+    replace(monkeypatch, cpu_count, "count_cores", lambda: None)
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setenv("PYTHON_CPU_COUNT", chosen)
     assert count_usable_cpus() == expected
@@ -115,5 +118,59 @@ def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quo
 def test_count_follows_the_python_cpu_count_option(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
+    replace(monkeypatch, cpu_count, "count_cores", lambda: None)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert count_usable_cpus() == 5
+
+
+def machine(root: Path, cores: list[str], capacities: list[int] | None = None, performance: str = "") -> None:
+    """Write the files of a machine with these cores, each named by its hardware threads."""
+    for core, siblings in enumerate(cores):
+        for cpu in siblings.replace("-", ",").split(","):
+            folder = root / f"sys/devices/system/cpu/cpu{cpu}"
+            (folder / "topology").mkdir(parents=True)
+            (folder / "topology/thread_siblings_list").write_text(f"{siblings}\n")
+            if capacities:
+                (folder / "cpu_capacity").write_text(f"{capacities[core]}\n")
+    if performance:
+        (root / "sys/devices/cpu_core").mkdir()
+        (root / "sys/devices/cpu_core/cpus").write_text(f"{performance}\n")
+
+
+EIGHT = [f"{core},{core + 8}" for core in range(8)]  # cores with two hardware threads each
+HYBRID = ["0-1", "2-3", "4", "5", "6", "7"]  # two performance cores with two threads, four efficient ones
+
+
+@pytest.mark.parametrize(
+    ("cores", "capacities", "performance", "cpus", "expected"),
+    [
+        (EIGHT, None, "", range(16), 8),
+        (EIGHT, None, "", {0, 8}, 1),  # both threads of one core
+        (EIGHT, None, "", {0, 9}, 2),
+        (["0", "1"], [1024, 1024], "", range(2), 2),
+        (HYBRID, None, "0-3", range(8), 2),
+        (HYBRID, None, "0-3", {1, 4, 5}, 1),
+        (HYBRID, None, "0-3", {4, 5, 6}, 3),  # efficient cores only
+        (HYBRID, None, "not a list", range(8), 6),
+        ([*"01234567"], [1024] * 4 + [400] * 4, "", range(8), 4),
+        ([*"01234567"], [1024] + [900] * 3 + [300] * 4, "", range(8), 4),
+        ([*"01234567"], [1024] * 2 + [800] * 6, "", range(8), 8),
+    ],
+)
+def test_one_thread_for_each_core_that_makes_a_step_faster(cores, capacities, performance, cpus, expected, tmp_path):
+    machine(tmp_path, cores, capacities, performance)
+    assert linux_cores(cpus, tmp_path) == expected
+
+
+def test_cores_are_unknown_without_their_files(tmp_path):
+    assert linux_cores({0, 1}, tmp_path) is None
+    assert linux_cores((), tmp_path) is None
+
+
+def test_count_is_at_most_the_number_of_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+    replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
+    replace(monkeypatch, cpu_count, "linux_cores", lambda cpus, **_: len(cpus) // 2)
+    monkeypatch.setattr(cpu_count, "sys", SimpleNamespace(platform="linux"))
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 16, raising=False)
+    assert count_usable_cpus() == 8
