@@ -73,14 +73,14 @@ class PackedColumns(NamedTuple):
 
 
 class MicroPanel(NamedTuple):
-    """A micro-panel of a packed matrix."""
+    """A micro-panel of a packed matrix, or several that follow each other."""
 
     panels: Any
     """The packed matrix."""
     start: int
     """Index of the panel's first element."""
     vectors: int
-    """Its width NR in vector registers."""
+    """The width in vector registers, of all panels together."""
 
 
 @intrinsic

@@ -14,7 +14,7 @@ from .amx import TILE, amx_micro_kernel, configure, release
 from .blocks import INDEX_ZERO, Block, MicroPanel, PackedColumns, PackedMatrix, StepBlock, copy_rows
 from .jit import allocating_function, device_function, inline_function, kernel, specialize
 from .memory import working_memory
-from .micro_kernel import MR, micro_kernel
+from .micro_kernel import MR, micro_kernel, panels_at_once
 from .packing import VECTORS, k_per_element, lanes_of, pack_row, panel_vectors, units
 from .target import TARGET
 
@@ -23,6 +23,7 @@ SCRATCH_SIZE = max(MR, 2 * TILE if TARGET.amx else 0) * VECTORS * TARGET.bytes_ 
 _ODD_LINES = TILE if TARGET.amx else 0  # elements of a cache line
 _ROWS_BYTES = 1 << 19  # of packed rows of A: a quarter of the L2 cache of a CPU with AMX
 _SHALLOW = 8 * TILE  # k pairs: two column tiles of so many take a third of the L1 cache
+_panels_at_once = inline_function(panels_at_once)
 
 
 @allocating_function
@@ -97,13 +98,24 @@ def element_type(b: Any) -> Any:
 @device_function
 def multiply_units(c, a, b, steps, rows, accumulate, scratch):
     """`multiply` with A in B's elements, of which there are k. A micro-panel stays in cache for all
-    rows.
+    rows; if there are few, several panels are taken at once.
     """
     lanes = lanes_of(b.panels)
     blocks = (rows + MR - 1) // MR
-    for number in range(panels_in(b, VECTORS * lanes)):
-        column = panel_column(b, VECTORS * lanes, number)
-        vectors = panel_vectors(b.n, column, lanes)
+    each = VECTORS * lanes
+    panels = panels_in(b, each)
+    together = _panels_at_once(rows, VECTORS)
+    number = 0
+    while number < panels:
+        column = panel_column(b, each, number)
+        last, end = number + together - 1, column + together * each
+        if last < panels and end <= b.n and panel_column(b, each, last) == end - each:
+            vectors = together * VECTORS
+        else:
+            # the next panels are not neighbours, or the last one is not full
+            last = number
+            vectors = panel_vectors(b.n, column, lanes)
+        number = last + 1
         width = vectors * lanes
         filled = min(width, b.n - column)
         panel = MicroPanel(b.panels, b.k * column, vectors)

@@ -5,7 +5,9 @@ register for the whole loop over k:
 
     C[m, n]  =  (C[m, n] or 0)  +  sum_k A[m, k] * B[k, n]        m < rows <= MR = 6,  n < NR
 
-NR is ``vectors`` vector registers wide. Each sum runs over k in order, whatever the number of rows,
+NR is ``vectors`` vector registers wide. A multiply-add takes about four cycles, and two can start in each: fewer than
+eight sums do not keep a processor busy, so one or two rows are multiplied with several neighbouring panels at once
+(`panels_at_once`). Each sum runs over k in order, whatever the number of rows,
 so a row's bits do not depend on the rows beside it. The code is LLVM IR because no Python loop
 makes Numba keep 24 sums in registers. The method is that of Goto and van de Geijn, "Anatomy of
 High-Performance Matrix Multiplication" (2008), and BLIS.
@@ -16,7 +18,7 @@ The element types of A and B select the arithmetic; C has the type of the sums:
     float32, uint16      B is bfloat16, widened as it is loaded: half the memory traffic
     int32, int32         A and B are pairs of bfloat16, two k side by side: the bfloat16 dot instruction
 
-Each shape (1 to MR rows, 1 or NR vectors) is a function of its own: the number of sums must be known
+Each shape (1 to MR rows; one vector, a panel or several) is a function of its own: the number of sums must be known
 when registers are assigned, and a tile of few rows would waste most of a full one. The inner loop of
 float32 on AVX2, with 6 x 2 sums in ymm0 to ymm11, for one k (`tests/kernels/cpu/test_micro_kernel.py`
 compares it with the compiled code):
@@ -46,6 +48,12 @@ from .packed_formats import format_of
 from .target import TARGET
 
 MR = TARGET.rows  # rows of the register tile
+_SUMS = 8  # multiply-adds under way at once: latency times instructions a cycle
+
+
+def panels_at_once(rows: int, vectors: int) -> int:
+    """Micro-panels of ``vectors`` vectors that ``rows`` rows are multiplied with at once: as many as make eight sums."""
+    return max(1, _SUMS // (rows * vectors))
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,8 @@ def _tile_function(module: ir.Module, kind: _Arithmetic, rows: int, vectors: int
 class _TileBuilder:
     """Builds the micro-kernel of ``rows`` x ``vectors`` registers.
 
-    Layout: A[m, k] is a[m*a_row + k*a_k]. The micro-panel B is row-major, (k, vectors * lanes), so
-    one k is contiguous. C[m, n] is c[m*c_row + n].
+    Layout: A[m, k] is a[m*a_row + k*a_k]. A micro-panel of B is row-major, (k, NR), so one k is contiguous; the next
+    panel follows it. C[m, n] is c[m*c_row + n].
     """
 
     def __init__(self, function: ir.Function, kind: _Arithmetic, rows: int, vectors: int) -> None:
@@ -145,7 +153,7 @@ class _TileBuilder:
         at = builder.phi(I64)
         at.add_incoming(zero, blocks["start"])
         sums = [self.phi((value, blocks["start"])) for value in first]
-        added = self.multiply_add(sums, a, a_row, builder.mul(at, a_k), b, at)
+        added = self.multiply_add(sums, a, a_row, builder.mul(at, a_k), b, at, k)
         after = builder.add(at, I64(1))
         at.add_incoming(after, blocks["loop"])
         for total, value in zip(sums, added, strict=True):
@@ -159,11 +167,15 @@ class _TileBuilder:
             builder.store(value, builder.bitcast(corner, self.vector.as_pointer())).align = self.kind.bits // 8
         builder.ret_void()
 
-    def multiply_add(self, sums: Sequence[Any], a: Any, a_row: Any, a_at: Any, b: Any, k: Any) -> list[Any]:
-        """Add the products of one k (for bfloat16 one pair) to all sums: a rank-1 update of C."""
-        # row k of the micro-panel: its vectors are contiguous, so the panel is read once, in order
-        panel = self.builder.mul(k, I64(self.vectors * self.lanes))
-        columns = [self.column(b, self.builder.add(panel, I64(v * self.lanes))) for v in range(self.vectors)]
+    def multiply_add(self, sums: Sequence[Any], a: Any, a_row: Any, a_at: Any, b: Any, k: Any, end: Any) -> list[Any]:
+        """Add the products of one k < ``end`` (for bfloat16 one pair) to all sums: a rank-1 update of C."""
+        # row k of each micro-panel: its vectors are contiguous, so a panel is read once, in order
+        each = min(self.vectors, TARGET.vectors)
+        columns = []
+        for panel in range(self.vectors // each):
+            before = self.builder.mul(end, I64(panel * each * self.lanes))
+            row = self.builder.add(before, self.builder.mul(k, I64(each * self.lanes)))
+            columns += [self.column(b, self.builder.add(row, I64(v * self.lanes))) for v in range(each)]
         added = []
         # each loaded vector of B is used for all rows, each broadcast of A for all vectors
         for m in range(self.rows):
@@ -225,14 +237,14 @@ def _unpack(context: Any, builder: Any, kind: Any, bundle: Any, element: Any) ->
 
 @intrinsic
 def micro_kernel(typingctx: Any, rows: Any, a: Any, a_k: Any, panel: Any, c: Any, k: Any, accumulate: Any) -> Any:
-    """C (rows, NR) = A (rows, k) @ B micro-panel, added to C if ``accumulate``.
+    """C (rows, NR) = A (rows, k) @ B micro-panel, or several panels, added to C if ``accumulate``.
 
     Args:
         rows: 1 to MR.
         a: `Block`; A[m, k] is ``a.data[a.start + m * a.row_stride + k * a_k]``.
         a_k: Stride of k in A: 1, or that of rows if A is stored transposed.
-        panel: `MicroPanel`, TARGET.vectors wide or 1.
-        c: `Block`, NR columns.
+        panel: `MicroPanel`, 1 vector wide, TARGET.vectors or `panels_at_once` times that.
+        c: `Block`, as many columns.
         k: Elements to sum over; for pairs of bfloat16, pairs.
         accumulate: 1 to add to C, 0 to overwrite it.
     """
@@ -252,7 +264,7 @@ def micro_kernel(typingctx: Any, rows: Any, a: Any, a_k: Any, panel: Any, c: Any
         shape = builder.add(builder.mul(rows, I64(64)), vectors)
         choose = builder.switch(shape, done)
         for r in range(1, MR + 1):
-            for v in {1, TARGET.vectors}:
+            for v in {1, TARGET.vectors, TARGET.vectors * panels_at_once(r, TARGET.vectors)}:
                 block = builder.append_basic_block(f"tile.{r}x{v}")
                 choose.add_case(I64(r * 64 + v), block)
                 with builder.goto_block(block):

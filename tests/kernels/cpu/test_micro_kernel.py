@@ -9,17 +9,18 @@ from llvmlite import ir
 from fastrnn.kernels.cpu import micro_kernel, target
 from fastrnn.kernels.cpu.target import Target
 
+X86 = "x86_64-unknown-linux-gnu"
 AVX2 = Target("AVX2", 32, 6, 2)
 AVX512 = Target("AVX-512", 64, 6, 4)
 NEON = Target("NEON with bfloat16", 16, 6, 4, bfloat16_dot=True)
 
 
-def assembly(target, kind, cpu, features, triple, monkeypatch):
-    """The tile with MR rows for a processor, as assembly."""
+def assembly(target, kind, cpu, features, triple, monkeypatch, shape=None):
+    """The tile with these rows and vectors, by default the largest, for a processor, as assembly."""
     monkeypatch.setattr(micro_kernel, "TARGET", target)
     module = ir.Module("tile")
     module.triple = triple
-    function = micro_kernel._tile_function(module, kind, target.rows, target.vectors)
+    function = micro_kernel._tile_function(module, kind, *(shape or (target.rows, target.vectors)))
     function.linkage = "external"
 
     llvm.initialize_all_targets()
@@ -44,8 +45,7 @@ def loop_with(instruction, code):
 
 def inner_loop(target, cpu, monkeypatch):
     """Instructions of the loop over k of the float32 tile with MR rows on x86."""
-    triple, features = "x86_64-unknown-linux-gnu", "-prefer-256-bit"
-    return loop_with("vfmadd", assembly(target, micro_kernel._PLAIN[32], cpu, features, triple, monkeypatch))
+    return loop_with("vfmadd", assembly(target, micro_kernel._PLAIN[32], cpu, "-prefer-256-bit", X86, monkeypatch))
 
 
 @pytest.mark.parametrize(("target", "cpu"), [(AVX2, "haswell"), (AVX512, "skylake-avx512")])
@@ -69,6 +69,28 @@ def test_inner_loop_is_the_listing_of_the_module(target, cpu, monkeypatch):
     assert not [line for line in loop if re.match(r"vmov.*,\s*-?\d*\(", line)]
     sums = {line.rsplit(maxsplit=1)[-1] for line in arithmetic}
     assert len(sums) == target.rows * target.vectors
+
+
+@pytest.mark.parametrize("kind", [micro_kernel._PLAIN[32], micro_kernel._WIDENED], ids=["float32", "widened"])
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize(
+    ("target", "cpu", "triple"),
+    [(AVX2, "haswell", X86), (AVX512, "skylake-avx512", X86), (NEON, "apple-m1", "aarch64-unknown-linux-gnu")],
+)
+def test_few_rows_have_all_sums_of_several_panels_in_registers(target, cpu, triple, rows, kind, monkeypatch):
+    vectors = target.vectors * micro_kernel.panels_at_once(rows, target.vectors)
+    assert rows * vectors >= 8  # as many multiply-adds as a processor has under way: two a cycle, four cycles each
+    features = "-prefer-256-bit" if triple == X86 else ""
+    instruction = "vfmadd" if triple == X86 else "fmla"
+    loop = loop_with(instruction, assembly(target, kind, cpu, features, triple, monkeypatch, (rows, vectors)))
+    arithmetic = [line for line in loop if line.startswith(instruction)]
+    steps, rest = divmod(len(arithmetic), rows * vectors)
+    assert steps >= 1
+    assert rest == 0
+    place = -1 if triple == X86 else 1  # of the operand that a sum is added to
+    assert len({re.split(r"[\s,]+", line)[place] for line in arithmetic}) == rows * vectors
+    assert not [line for line in loop if re.search(r"%rsp|\[sp", line)]
+    assert not [line for line in loop if line.startswith(("st", "bl\t")) or re.match(r"vmov.*,\s*-?\d*\(", line)]
 
 
 def test_listing_shows_what_is_compiled_for_avx2(monkeypatch):
