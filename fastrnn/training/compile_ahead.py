@@ -1,8 +1,8 @@
-"""Ahead-of-time compilation of kernels: for a run, in two processes, and for `fastrnn warmup`.
+"""Ahead-of-time compilation of kernels: for a run, in two or three processes, and for `fastrnn warmup`.
 
-One process compiles one kernel at a time. So a helper process compiles the kernels that the run
-uses last while the run compiles the ones it uses first; each loads the other's from the disk cache
-(`fastrnn.kernels.cpu.disk_cache`, which prevents both from compiling the same kernel).
+One process compiles one kernel at a time. So helper processes compile some kernels while the run compiles others; each
+loads those of the others from the disk cache (`fastrnn.kernels.cpu.disk_cache`, which prevents two processes from
+compiling the same kernel).
 """
 
 import contextlib
@@ -30,6 +30,13 @@ from ..task_specs import TASK_SPECS, get_supervised_task
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
 _VOCAB = 5
+# What each process compiles, in its order: the run, and its helpers. They go through the same kernels, since one that
+# another process has compiled takes no time. Forward, backward and sampling take longest, a quarter of the time each.
+_ORDERS = (
+    ("validate", "update", "train", "sample"),
+    ("backward", "sample", "accumulate", "update", "validate"),
+    ("accumulate", "sample", "update", "validate"),
+)
 
 
 def compile_for_run(config: Config, samples: bool) -> None:
@@ -43,7 +50,8 @@ def compile_for_run(config: Config, samples: bool) -> None:
     """
     kernels = backend.load(config.device)
     folder = kernels.KERNELS
-    if folder is None or (config.threads or kernels.default_threads()) < 2 or not sys.executable:
+    processes = min(config.threads or kernels.default_threads(), len(_ORDERS))
+    if folder is None or processes < 2 or not sys.executable:
         return
 
     # The marker records that this set of kernels is complete, without loading any of them.
@@ -52,11 +60,13 @@ def compile_for_run(config: Config, samples: bool) -> None:
     if marker.exists():
         return
 
-    with _start_helper(settings, samples) as helper:
-        _compile(settings, samples, first=True)
-        if helper is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                helper.wait(_SECONDS)
+    with contextlib.ExitStack() as stack:
+        helpers = [stack.enter_context(_start_helper(settings, samples, number)) for number in range(1, processes)]
+        _compile(settings, samples, 0)
+        for helper in helpers:
+            if helper is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    helper.wait(_SECONDS)
     with contextlib.suppress(OSError):
         marker.touch()
 
@@ -80,14 +90,14 @@ def _settings(config: Config, kernels: Backend) -> Config:
 
 
 @contextlib.contextmanager
-def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[bytes] | None]:
-    """Run a process that compiles the same kernels in reverse order; it is killed on exit.
+def _start_helper(settings: Config, samples: bool, number: int) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Run a process that compiles the same kernels in the order of its ``number``; it is killed on exit.
 
     Its standard input is a pipe from this process: when that closes, for whatever reason, the
     helper ends (see `run_helper`). Yields None if it cannot be started.
     """
     code = "from fastrnn.training.compile_ahead import run_helper; run_helper()"
-    arguments = json.dumps([settings.to_dict(), samples])
+    arguments = json.dumps([settings.to_dict(), samples, number])
     try:
         helper = subprocess.Popen(
             # -P: a file in the user's folder that has the name of a module must not be imported.
@@ -106,22 +116,22 @@ def _start_helper(settings: Config, samples: bool) -> Iterator[subprocess.Popen[
 
 
 def run_helper() -> None:
-    """Run as the helper process; its argument is the settings, see `_start_helper`."""
+    """Run as a helper process; its argument is that of `_start_helper`, as JSON."""
 
     def exit_with_parent() -> None:
         sys.stdin.buffer.read()
         os._exit(0)
 
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    values, samples = json.loads(sys.argv[1])
-    _compile(Config.from_dict(values), samples, first=False)
+    values, samples, number = json.loads(sys.argv[1])
+    _compile(Config.from_dict(values), samples, number)
     os._exit(0)  # skip the interpreter's clean-up: the parent is waiting
 
 
-def _compile(settings: Config, samples: bool, first: bool) -> None:
-    """Compile the kernels of a run in order of use if ``first``, else those used last first."""
+def _compile(settings: Config, samples: bool, number: int) -> None:
+    """Compile the kernels of a run in the order of process ``number``; see `_ORDERS`."""
     if TASK_SPECS[settings.task].is_supervised:
-        compile_task(settings, train_first=first)
+        compile_task(settings, train_first=number == 0)
         return
     from .optimizers import Optimizer
 
@@ -140,16 +150,23 @@ def _compile(settings: Config, samples: bool, first: bool) -> None:
         for matmul_mode in dict.fromkeys((network.matmul_mode, EVALUATION_MODE)):
             network.with_shared_parameters(matmul_mode).loss(x, x, None, network.initial_state(2))
 
-    def accumulate() -> None:
+    def backward() -> None:
         network.load(x, x, None)
-        network.pool.together(network.accumulate)
+        network.pool.together(lambda part: network.stack.backward(part.range(2), Dropout(0.5)))
+
+    def accumulate() -> None:
+        # The output layer first: the run compiles its kernels last.
+        network.load(x, x, None)
+        network.pool.together(lambda part: network.out.accumulate(part, network.logits, network.stack.outputs))
+        network.pool.together(network.stack.accumulate)
 
     def sample() -> None:
         if samples:
             _compile_sampling(settings, every=False)
 
-    for step in (train, update, validate, sample) if first else (accumulate, validate, sample, update):
-        step()
+    steps = {step.__name__: step for step in (train, update, validate, backward, accumulate, sample)}
+    for name in _ORDERS[number]:
+        steps[name]()
 
 
 def tiny_network(config: Config) -> Any:

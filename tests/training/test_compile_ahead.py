@@ -1,4 +1,4 @@
-"""Compilation of kernels before they are needed, in two processes at once."""
+"""Compilation of kernels before they are needed, in several processes at once."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ LSTM = Config(hidden=4, layers=1)
 def compiled(monkeypatch, tmp_path):
     """The calls of `_compile`, which does nothing, with an empty cache and two processors; no helper is started."""
     calls: list = []
-    replace(monkeypatch, compile_ahead, "_compile", lambda settings, samples, first: calls.append((settings, samples)))
+    replace(monkeypatch, compile_ahead, "_compile", lambda settings, samples, number: calls.append((settings, samples)))
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: calls.append("helper") or Helper())
     fake = {**vars(ops), "KERNELS": tmp_path, "default_threads": lambda: 2}
     replace(monkeypatch, backend, "load", lambda device: types.SimpleNamespace(**fake))
@@ -51,6 +51,14 @@ def test_compiled_kernels_are_not_compiled_again(compiled):
     assert compiled.pop() == (compiled[1][0], True)
 
 
+def test_third_thread_runs_a_second_helper(compiled):
+    compile_ahead.compile_for_run(LSTM.replace(threads=3), False)
+    assert compiled[:2] == ["helper", "helper"]
+    assert len(compiled) == 3
+    compile_ahead.compile_for_run(LSTM.replace(cell="gru", threads=64), False)
+    assert len(compiled) == 6
+
+
 def test_single_cpu_compiles_without_a_helper(compiled):
     compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
     assert compiled == []
@@ -70,7 +78,7 @@ def test_helper_ends_with_its_parent(tmp_path):
     """However that ends: a batch system kills."""
     code = (
         "import time; from fastrnn.training import compile_ahead; from fastrnn.config import Config\n"
-        "with compile_ahead._start_helper(Config(hidden=4, threads=1), True) as helper:\n"
+        "with compile_ahead._start_helper(Config(hidden=4, threads=1), True, 1) as helper:\n"
         "    print(helper.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "FASTRNN_KERNELS": str(tmp_path)}
@@ -95,10 +103,10 @@ def _runs(pid):
     return not state.strip().startswith("Z") and state.strip() != ""
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
-def test_each_half_of_the_kernels_compiles_alone(task, first):
-    compile_ahead._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, first)
+def test_each_process_compiles_alone(task, number):
+    compile_ahead._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, number)
 
 
 @pytest.mark.parametrize("cell", ALL_CELLS)

@@ -52,7 +52,7 @@ _SUMS = 8  # multiply-adds under way at once: latency times instructions a cycle
 
 
 def panels_at_once(rows: int, vectors: int) -> int:
-    """Micro-panels of ``vectors`` vectors that ``rows`` rows are multiplied with at once: as many as make eight sums."""
+    """Micro-panels of ``vectors`` vectors that ``rows`` rows are multiplied with at once: enough for eight sums."""
     return max(1, _SUMS // (rows * vectors))
 
 
