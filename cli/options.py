@@ -92,7 +92,7 @@ HELP: dict[str, tuple[str, str]] = {
     "save_every": ("Steps between saves.", AUTOMATIC),
     "patience": ("Stop after this many validations without improvement.", "never"),
     "seed": ("Random seed.", ""),
-    "threads": ("Number of threads; the result does not depend on it.", "every core"),
+    "threads": ("Number of threads; the result does not depend on it.", "one for each fast core"),
     "precision": (
         "Floating-point type; bfloat16 applies to matrix products.",
         "bfloat16 where it is fast, else float32",

@@ -91,7 +91,7 @@ class Config:
         save_every: Steps between checkpoints. Default None (automatic).
         patience: Stop after this many validations without improvement. Default None (never).
         seed: Random seed. Default 1.
-        threads: Number of threads; the result does not depend on it. Default None (every core).
+        threads: Number of threads; the result does not depend on it. Default None (one for each fast core).
         precision: One of `PRECISIONS`. Default None (bfloat16 products where they are fast, else float32).
         device: One of `DEVICES`. Default ``"cpu"``.
 

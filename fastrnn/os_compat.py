@@ -176,7 +176,7 @@ def read_sysctl(name: str) -> int | None:
 
 
 def windows_core_classes() -> list[int]:
-    """Efficiency class of each processor core on Windows, higher for a faster core; empty if Windows does not tell.
+    """Efficiency class of each processor core on Windows, higher for a faster core; empty if unknown.
 
     From `GetLogicalProcessorInformationEx`.
     """
@@ -185,11 +185,11 @@ def windows_core_classes() -> list[int]:
     import ctypes
 
     processor_core = 0
-    ask = ctypes.WinDLL("kernel32").GetLogicalProcessorInformationEx
+    get_information = ctypes.WinDLL("kernel32").GetLogicalProcessorInformationEx
     size = ctypes.c_uint32(0)
-    ask(processor_core, None, ctypes.byref(size))  # fails, and sets the size
+    get_information(processor_core, None, ctypes.byref(size))  # fails, and sets the size
     records = ctypes.create_string_buffer(max(1, size.value))
-    if not ask(processor_core, records, ctypes.byref(size)):
+    if not get_information(processor_core, records, ctypes.byref(size)):
         return []
     return parse_core_classes(records.raw[: size.value])
 
@@ -197,7 +197,8 @@ def windows_core_classes() -> list[int]:
 def parse_core_classes(records: bytes) -> list[int]:
     """Efficiency class of each `SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX`, all of `RelationProcessorCore`."""
     # DWORD Relationship, DWORD Size, BYTE Flags, BYTE EfficiencyClass, ...
-    classes, start = [], 0
+    classes: list[int] = []
+    start = 0
     while start + 10 <= len(records):
         classes.append(records[start + 9])
         start += max(10, int.from_bytes(records[start + 4 : start + 8], "little"))

@@ -124,7 +124,10 @@ def _micro_kernel(
     width = vectors * TARGET.lanes(c.itemsize * 8)
     left = _halves(a[a_at + np.arange(rows)[:, None] * a_row + np.arange(k) * a_k])
     columns = columns or width
-    right = _halves(b[b_at + np.arange(k)[:, None] * width + np.arange(columns)])
+    # one panel after the other, each row-major
+    each = min(vectors, TARGET.vectors) * TARGET.lanes(c.itemsize * 8)
+    column = np.arange(columns)
+    right = _halves(b[b_at + column // each * k * each + np.arange(k)[:, None] * each + column % each])
     to = c_at + np.arange(rows)[:, None] * c_row + np.arange(columns)
     total = c[to] if accumulate else np.zeros((rows, columns), c.dtype)
     for n in range(k):  # in order, so that a row's bits do not depend on the rows beside it, as in the tile

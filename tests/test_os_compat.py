@@ -279,7 +279,10 @@ class LogicalProcessors:
         return 1
 
 
-@pytest.mark.parametrize(("classes", "expected"), [([1] * 6 + [0] * 8, 6), ([0] * 4, 4), ([0, 2, 1, 2], 2), ([], None)])
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [([1] * 6 + [0] * 8, 6), ([1, 1] + [0] * 8, 10), ([0] * 4, 4), ([0, 2, 1, 2], 2), ([], None)],
+)
 def test_windows_trains_on_its_fastest_cores(monkeypatch, classes: list[int], expected: int | None) -> None:
     import ctypes
 

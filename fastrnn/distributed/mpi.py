@@ -11,7 +11,7 @@ from mpi4py.util import pkl5
 
 from ..errors import FastRNNError
 from ..kernels.cpu import thread_pool
-from ..kernels.cpu.cpu_count import cpu_quota
+from ..kernels.cpu.cpu_count import count_cores, cpu_quota
 from .communicator import Array, CommunicationTime, Communicator, Result, State, TrainingWindow
 
 
@@ -99,13 +99,14 @@ class MPICommunicator(Communicator):
         return rows
 
     def _cpus_per_rank(self) -> int:
-        """Return this host's CPUs divided by its ranks; collective, all ranks must call it.
+        """Return this host's cores divided by its ranks; collective, all ranks must call it.
 
         The union of all affinity masks counts, so it does not matter whether the launcher binds ranks to CPUs.
         """
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-        cpus = set().union(*host.allgather(affinity))
+        cpus: set[int] = set().union(*host.allgather(affinity))
         ranks: int = host.Get_size()
         host.Free()
-        return max(1, min(len(cpus), cpu_quota() or len(cpus)) // ranks)
+        cores = count_cores(cpus) or len(cpus)
+        return max(1, min(cores, cpu_quota() or cores) // ranks)

@@ -85,7 +85,7 @@ class Network:
     Args:
         shape: Cell, L, H and V.
         dtype: float32 or float64.
-        threads: Number of threads; default: one per usable processor.
+        threads: Number of threads; default: one for each fast core.
         device: "cpu" or "cuda".
         share_with: A network or model whose parameters and threads are used instead of new ones.
             Windows, and gradients unless given, are separate.

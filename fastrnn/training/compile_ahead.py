@@ -22,6 +22,7 @@ from ..config import Config
 from ..data.text.bptt import Window
 from ..kernels import backend
 from ..kernels.backend import Backend
+from ..kernels.cpu.thread_pool import default_processes
 from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_mode
 from ..nn.spec import model_spec
 from ..nn.stack import Dropout
@@ -30,7 +31,7 @@ from ..task_specs import TASK_SPECS, get_supervised_task
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
 _VOCAB = 5
-# What each process compiles, in its order: the run, and its helpers. They go through the same kernels, since one that
+# What each process compiles, in its order: the run, which goes through everything, and its helpers. A kernel that
 # another process has compiled takes no time. Forward, backward and sampling take longest, a quarter of the time each.
 _ORDERS = (
     ("validate", "update", "train", "sample"),
@@ -50,7 +51,8 @@ def compile_for_run(config: Config, samples: bool) -> None:
     """
     kernels = backend.load(config.device)
     folder = kernels.KERNELS
-    processes = min(config.threads or kernels.default_threads(), len(_ORDERS))
+    most = 2 if TASK_SPECS[config.task].is_supervised else len(_ORDERS)
+    processes = min(config.threads or default_processes(), most)
     if folder is None or processes < 2 or not sys.executable:
         return
 
@@ -129,7 +131,7 @@ def run_helper() -> None:
 
 
 def _compile(settings: Config, samples: bool, number: int) -> None:
-    """Compile the kernels of a run in the order of process ``number``; see `_ORDERS`."""
+    """Compile the kernels of a run in the order of process ``number``: see `_ORDERS`; a task has two orders."""
     if TASK_SPECS[settings.task].is_supervised:
         compile_task(settings, train_first=number == 0)
         return

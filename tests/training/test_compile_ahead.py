@@ -27,7 +27,8 @@ def compiled(monkeypatch, tmp_path):
     calls: list = []
     replace(monkeypatch, compile_ahead, "_compile", lambda settings, samples, number: calls.append((settings, samples)))
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: calls.append("helper") or Helper())
-    fake = {**vars(ops), "KERNELS": tmp_path, "default_threads": lambda: 2}
+    fake = {**vars(ops), "KERNELS": tmp_path}
+    replace(monkeypatch, compile_ahead, "default_processes", lambda: 2)
     replace(monkeypatch, backend, "load", lambda device: types.SimpleNamespace(**fake))
     return calls
 
@@ -57,6 +58,8 @@ def test_third_thread_runs_a_second_helper(compiled):
     assert len(compiled) == 3
     compile_ahead.compile_for_run(LSTM.replace(cell="gru", threads=64), False)
     assert len(compiled) == 6
+    compile_ahead.compile_for_run(LSTM.replace(task="classify", threads=64), False)
+    assert len(compiled) == 8
 
 
 def test_single_cpu_compiles_without_a_helper(compiled):

@@ -6,12 +6,14 @@ It follows the affinity, the cgroup CPU quota, ``PYTHON_CPU_COUNT``, and the cor
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from ...os_compat import read_sysctl, windows_core_classes
 
-_EVERY_CAPACITY = 1024  # of a CPU, where Linux does not know: the capacity of its fastest ones
+# Speed of a core in Linux's unit, the capacity: 1024 for the fastest. An efficient core is taken to have less than half
+# the vector width at three quarters of the clock (Intel's Gracemont has half), since more threads have smaller parts.
+_FAST, _EFFICIENT = 1024, 300
 
 
 def count_usable_cpus() -> int:
@@ -22,40 +24,57 @@ def count_usable_cpus() -> int:
     return max(1, min(limit for limit in limits if limit is not None))
 
 
-def count_cores() -> int | None:
-    """Cores that training should use; None if the system does not tell.
+def count_processors() -> int:
+    """Hardware threads this process may use: the minimum of affinity, ``PYTHON_CPU_COUNT`` and cgroup
+    quota, at least 1.
+    """
+    count = _count_by_affinity()
+    return max(1, min(count, cpu_quota() or count))
+
+
+def count_cores(cpus: Collection[int] | None = None) -> int | None:
+    """Cores that training should use; None if unknown.
 
     One thread computes on each: the hardware threads of a core share its multiply-add units, which one thread nearly
     fills, and more threads divide the work into smaller parts. Threads get equal parts, so that a step is as slow as
     its slowest core: slow cores count only if all together are faster with them.
+
+    ``cpus``: numbers of the hardware threads that may be used, on Linux; default: those of this process.
     """
     if sys.platform == "darwin":
         kinds = read_sysctl("hw.nperflevels")  # 1 on Macs with one kind of cores, none on Intel Macs
         return read_sysctl("hw.perflevel0.logicalcpu") if kinds is not None and kinds > 1 else None
     if sys.platform == "win32":
         classes = windows_core_classes()
-        return classes.count(max(classes)) if classes else None
-    return linux_cores(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        return _count_worthwhile([_FAST if found == max(classes) else _EFFICIENT for found in classes])
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    return linux_cores(os.sched_getaffinity(0) if cpus is None else cpus)
 
 
-def linux_cores(cpus: Iterable[int], root: Path = Path("/")) -> int | None:
+def linux_cores(cpus: Collection[int], root: Path = Path("/")) -> int | None:
     """`count_cores` of Linux among ``cpus``, the numbers of some hardware threads.
 
     ``root``: folder that contains ``sys``.
     """
     devices = root / "sys/devices"
-    # Intel's performance cores; there is no such file on processors with one kind of cores. Efficient cores multiply
-    # at less than half the rate.
-    fast = _parse_cpu_list("".join(_lines(devices / "cpu_core/cpus")))
+    # Intel's performance cores; there is no such file on processors with one kind of cores.
+    performance = _parse_cpu_list("".join(_lines(devices / "cpu_core/cpus"))) or set(cpus)
     capacities: dict[str, int] = {}  # of each core, named by its hardware threads
-    for cpu in fast.intersection(cpus) or cpus:
+    for cpu in cpus:
         folder = devices / f"system/cpu/cpu{cpu}"
         core = "".join(_lines(folder / "topology/thread_siblings_list"))
         if not core:
             return None
         capacity = "".join(_lines(folder / "cpu_capacity"))
-        capacities[core] = int(capacity) if capacity.isdecimal() else _EVERY_CAPACITY
-    fastest = sorted(capacities.values(), reverse=True)
+        known = int(capacity) if capacity.isdecimal() else _FAST
+        capacities[core] = known if cpu in performance else min(known, _EFFICIENT)
+    return _count_worthwhile(list(capacities.values()))
+
+
+def _count_worthwhile(speeds: list[int]) -> int | None:
+    """The n fastest cores, with n chosen so that n times the speed of the slowest of them is largest; None of none."""
+    fastest = sorted(speeds, reverse=True)
     return max(range(1, len(fastest) + 1), key=lambda count: count * fastest[count - 1], default=None)
 
 

@@ -6,8 +6,8 @@ register for the whole loop over k:
     C[m, n]  =  (C[m, n] or 0)  +  sum_k A[m, k] * B[k, n]        m < rows <= MR = 6,  n < NR
 
 NR is ``vectors`` vector registers wide. A multiply-add takes about four cycles, and two can start in each: fewer than
-eight sums do not keep a processor busy, so one or two rows are multiplied with several neighbouring panels at once
-(`panels_at_once`). Each sum runs over k in order, whatever the number of rows,
+eight sums do not keep a processor busy, so a row, or two of narrow vectors, is multiplied with several neighbouring
+panels at once (`panels_at_once`). Each sum runs over k in order, whatever the number of rows,
 so a row's bits do not depend on the rows beside it. The code is LLVM IR because no Python loop
 makes Numba keep 24 sums in registers. The method is that of Goto and van de Geijn, "Anatomy of
 High-Performance Matrix Multiplication" (2008), and BLIS.
@@ -52,8 +52,11 @@ _SUMS = 8  # multiply-adds under way at once: latency times instructions a cycle
 
 
 def panels_at_once(rows: int, vectors: int) -> int:
-    """Micro-panels of ``vectors`` vectors that ``rows`` rows are multiplied with at once: enough for eight sums."""
-    return max(1, _SUMS // (rows * vectors))
+    """Micro-panels of ``vectors`` vectors that ``rows`` rows are multiplied with at once.
+
+    As many as have eight sums together, and at least one.
+    """
+    return max(1, _SUMS // max(1, rows * vectors))
 
 
 @dataclass(frozen=True)

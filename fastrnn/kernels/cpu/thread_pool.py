@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .cpu_count import count_usable_cpus, l2_bytes
+from .cpu_count import count_processors, count_usable_cpus, l2_bytes
 
 if TYPE_CHECKING:
     pass
@@ -138,7 +138,13 @@ def default_threads() -> int:
     return max(1, min(usable, _thread_limit or usable))
 
 
+def default_processes() -> int:
+    """Processes that may compile at once: one for each hardware thread, at most the limit of `limit_threads`."""
+    usable = count_processors()
+    return max(1, min(usable, _thread_limit or usable))
+
+
 def limit_threads(most: int) -> None:
-    """Limit `default_threads` from now on: other processes on this machine use the remaining CPUs."""
+    """Limit `default_threads` and `default_processes` from now on: other processes use the remaining CPUs."""
     global _thread_limit
     _thread_limit = most

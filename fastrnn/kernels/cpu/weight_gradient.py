@@ -37,8 +37,8 @@ from .transpose import transpose_pairs
 
 _KC = 128  # k packed together, an even number: a micro-panel fits the L1 cache
 _KC_AMX = 256  # for bfloat16 on AMX: two column tiles of a panel take a third of the L1 cache; 512 and 128 are slower
-# Gate columns packed side by side: each panel of the states is read once for so many. 48 instead of 132 took 1.18 times
-# as long on AVX2, 258 and 516 slightly longer.
+# Gate columns packed side by side: each panel of the states is read once for so many. 48 instead of 132 took up to 1.16
+# times as long on AVX2, 258 and 516 slightly longer.
 _MC = 512 if TARGET.amx else 22 * MR
 _GROUP = 32  # k whose gates are read once, for the table and for packing, while they are in the L1 cache
 

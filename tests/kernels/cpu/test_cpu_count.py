@@ -109,7 +109,7 @@ def test_count_without_proc_has_no_quota(tmp_path):
 def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quota, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: quota)
-    replace(monkeypatch, cpu_count, "count_cores", lambda: None)
+    replace(monkeypatch, cpu_count, "count_cores", lambda cpus=None: None)
     monkeypatch.delattr(os, "process_cpu_count", raising=False)
     monkeypatch.setenv("PYTHON_CPU_COUNT", chosen)
     assert count_usable_cpus() == expected
@@ -118,7 +118,7 @@ def test_count_is_the_minimum_of_affinity_quota_and_python_cpu_count(chosen, quo
 def test_count_follows_the_python_cpu_count_option(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: None)
-    replace(monkeypatch, cpu_count, "count_cores", lambda: None)
+    replace(monkeypatch, cpu_count, "count_cores", lambda cpus=None: None)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert count_usable_cpus() == 5
 
@@ -139,6 +139,8 @@ def machine(root: Path, cores: list[str], capacities: list[int] | None = None, p
 
 EIGHT = [f"{core},{core + 8}" for core in range(8)]  # cores with two hardware threads each
 HYBRID = ["0-1", "2-3", "4", "5", "6", "7"]  # two performance cores with two threads, four efficient ones
+MANY_EFFICIENT = ["0-1", "2-3", *map(str, range(4, 12))]
+LARGE = [*(f"{2 * core}-{2 * core + 1}" for core in range(8)), *map(str, range(16, 32))]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,9 @@ HYBRID = ["0-1", "2-3", "4", "5", "6", "7"]  # two performance cores with two th
         (HYBRID, None, "0-3", {1, 4, 5}, 1),
         (HYBRID, None, "0-3", {4, 5, 6}, 3),  # efficient cores only
         (HYBRID, None, "not a list", range(8), 6),
+        (MANY_EFFICIENT, None, "0-3", range(12), 10),  # eight slow cores are faster together than two fast ones
+        (LARGE, None, "0-15", range(32), 8),
+        (HYBRID, [1024] * 2 + [200] * 4, "0-3", {2, 4, 5}, 1),
         ([*"01234567"], [1024] * 4 + [400] * 4, "", range(8), 4),
         ([*"01234567"], [1024] + [900] * 3 + [300] * 4, "", range(8), 4),
         ([*"01234567"], [1024] * 2 + [800] * 6, "", range(8), 8),
@@ -160,6 +165,16 @@ HYBRID = ["0-1", "2-3", "4", "5", "6", "7"]  # two performance cores with two th
 def test_one_thread_for_each_core_that_makes_a_step_faster(cores, capacities, performance, cpus, expected, tmp_path):
     machine(tmp_path, cores, capacities, performance)
     assert linux_cores(cpus, tmp_path) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 16), (4, 4)])
+def test_processors_are_hardware_threads(quota, expected, monkeypatch):
+    """Compiling, unlike training, gains from both threads of a core."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 16, raising=False)
+    replace(monkeypatch, cpu_count, "count_cores", lambda cpus=None: 8)
+    replace(monkeypatch, cpu_count, "cpu_quota", lambda **_: quota)
+    assert cpu_count.count_processors() == expected
 
 
 def test_cores_are_unknown_without_their_files(tmp_path):

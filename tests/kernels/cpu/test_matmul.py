@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastrnn.kernels.cpu.blocks import PackedMatrix, StepBlock, flat
+from fastrnn.kernels.cpu.blocks import PackedColumns, PackedMatrix, StepBlock, flat
 from fastrnn.kernels.cpu.jit import kernel
 from fastrnn.kernels.cpu.matmul import multiply, product_memory
 from fastrnn.kernels.cpu.ops import panels
@@ -36,6 +36,16 @@ def product(a, b, c, n, lo, hi, accumulate):
         accumulate,
         memory,
     )
+
+
+@kernel
+def product_of_columns(a, b, c, lo, hi, period):
+    """The columns lo..hi of each period of C (M, n) = A (M, k) @ B."""
+    rows, k = a.shape
+    n = c.shape[1]
+    memory = product_memory(c, b, k, rows)
+    columns = PackedColumns(b, k, n, lo, hi, period)
+    multiply(StepBlock(flat(c), 0, rows * n, n), StepBlock(flat(a), 0, rows * k, k), columns, 1, rows, 0, memory)
 
 
 def whole(rng, dtype, *shape):
@@ -92,6 +102,10 @@ SIZES = [
     (1, 25, 17, 100),
     (9, 13, 3, LANES + 1),
     (1, 2, 3, LANES),
+    # one and two rows with as many panels as are multiplied at once, and more
+    (2, 1, 5, 4 * PANEL),
+    (1, 1, 7, 9 * PANEL + 1),
+    (1, 2, 5, 5 * PANEL),
 ]
 
 
@@ -118,3 +132,18 @@ def test_product_of_some_rows_has_the_same_bits(dtype, rng):
         product(a, b, apart, 65, lo, hi, 0)
     assert np.abs(together).max() > 1
     np.testing.assert_array_equal(apart, together)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize(("lo", "hi"), [(0, 2), (1, 5), (2, 3), (0, 5)])
+@both_types
+def test_product_of_some_columns_of_each_period(dtype, lo, hi, rows, rng):
+    """Threads that divide the units compute columns of each gate: panels of two gates are not neighbours."""
+    panel, gates, k = TARGET.panel(8 * np.dtype(dtype).itemsize), 3, 6
+    period = 5 * panel
+    a, b = whole(rng, dtype, rows, k), whole(rng, dtype, k, gates * period)
+    c = np.full((rows, gates * period), np.nan, dtype)
+    product_of_columns(a, packed(b, np.array([0]), k, False), c, lo * panel, hi * panel, period)
+    expected = np.full((rows, gates, period), np.nan, dtype)
+    expected[:, :, lo * panel : hi * panel] = (a @ b).reshape(expected.shape)[:, :, lo * panel : hi * panel]
+    np.testing.assert_array_equal(c, expected.reshape(c.shape))
