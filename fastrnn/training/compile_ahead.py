@@ -31,8 +31,8 @@ from ..task_specs import TASK_SPECS, get_supervised_task
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
 _VOCAB = 5
-# What each process compiles, in its order: the run, which goes through everything, and its helpers. A kernel that
-# another process has compiled takes no time. Forward, backward and sampling take longest, a quarter of the time each.
+# The order in which each process compiles: the run, which compiles everything, and its helpers. A kernel that another
+# process has compiled takes no time. Forward, backward and sampling take longest, a quarter of the time each.
 _ORDERS = (
     ("validate", "update", "train", "sample"),
     ("backward", "sample", "accumulate", "update", "validate"),

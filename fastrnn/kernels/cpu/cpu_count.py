@@ -17,11 +17,9 @@ _FAST, _EFFICIENT = 1024, 300
 
 
 def count_usable_cpus() -> int:
-    """Threads this process should use: the minimum of affinity, ``PYTHON_CPU_COUNT``, cgroup quota and
-    `count_cores`, at least 1.
-    """
-    limits = (_count_by_affinity(), cpu_quota(), count_cores())
-    return max(1, min(limit for limit in limits if limit is not None))
+    """Threads this process should use: the minimum of `count_processors` and `count_cores`."""
+    processors = count_processors()
+    return min(processors, count_cores() or processors)
 
 
 def count_processors() -> int:
