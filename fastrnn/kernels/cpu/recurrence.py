@@ -202,8 +202,10 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
         _reset_state(cell, starts, 0, share)
         meet(share.thread, share.first, share.members)
 
-    for t0 in range(0, T, STEPS):
-        t1 = min(t0 + STEPS, T)
+    # without an input product, the gates of one step stay in cache from the table to the cell
+    steps = STEPS if F else 1
+    for t0 in range(0, T, steps):
+        t1 = min(t0 + steps, T)
         # gates[t0:t1, rows] = table rows
         for t in range(t0, t1):
             for b in range(row_lo, share.row_hi):
