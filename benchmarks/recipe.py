@@ -200,6 +200,35 @@ GROUPS: dict[str, list[Trial]] = {
         *trials("warpeace", hidden=512, steps=1600, lr=0.017, dropout=0.08, weight_dropout=0.0),
         *trials("warpeace", cell="lstm-norm", hidden=512, steps=1600, lr=0.0113, dropout=0.08, weight_dropout=0.0),
     ],
+    # One, two and three layers with as many recurrent weights, so that a step takes as long.
+    "layers-warpeace": [
+        trial
+        for layers, hidden, steps, lr in (
+            (1, 256, 1200, 0.016),
+            (2, 144, 1200, 0.0151),
+            (2, 144, 1200, 0.0213),
+            (3, 112, 1200, 0.014),
+            (1, 384, 1600, 0.013),
+            (2, 224, 1600, 0.0171),
+            (1, 512, 1600, 0.0113),
+            (2, 288, 1600, 0.0106),
+            (2, 288, 1600, 0.015),
+            (3, 224, 1600, 0.0099),
+            (1, 512, 4000, 0.0113),
+            (2, 288, 4000, 0.015),
+        )
+        for trial in trials(
+            "warpeace",
+            cell="lstm-norm",
+            layers=layers,
+            hidden=hidden,
+            steps=steps,
+            lr=lr,
+            dropout=0.0 if hidden * layers < 500 else 0.05,
+            weight_dropout=0.0,
+            weight_decay=80 / steps / 1000,
+        )
+    ],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),

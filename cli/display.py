@@ -110,6 +110,7 @@ def summary(start: TrainStart) -> list[str]:
 def size(config: Config) -> str:
     """Describe the architecture, e.g. ``bidirectional lstm, 2 layers of 128``."""
     both = "bidirectional " if config.bidirectional else ""
+    assert config.layers is not None
     return f"{both}{config.cell}, {formatting.plural(config.layers, 'layer')} of {config.hidden}"
 
 

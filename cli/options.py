@@ -47,7 +47,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 HELP: dict[str, tuple[str, str]] = {
     "task": ("Task to train for.", ""),
     "cell": ("Recurrent cell; dense is a feed-forward layer without recurrence.", "lstm-norm for a text, else lstm"),
-    "layers": ("Number of stacked layers.", ""),
+    "layers": ("Number of stacked layers.", "1; automatic for a text without --hidden"),
     "hidden": ("Hidden units per layer.", AUTOMATIC),
     "bidirectional": ("Also process each sequence backwards.", "no"),
     "columns": (

@@ -52,7 +52,7 @@ class Config:
         task: Task to train for, one of `TASKS`. Default ``"language-model"``.
         cell: Cell of every layer, one of `ALL_CELLS`; ``"dense"`` is not recurrent. Default ``"lstm-norm"`` for a
             language model, else ``"lstm"``.
-        layers: Number of stacked layers. Default 1.
+        layers: Number of stacked layers. Default None (automatic where ``hidden`` is, for a language model; else 1).
         hidden: Hidden units per layer. Default None (automatic).
         bidirectional: Also process each sequence from its end. Default False.
         init: Initialization of the recurrent weights, one of `INITS`. Default None (``"identity"`` for cell
@@ -104,7 +104,7 @@ class Config:
     # the model
     task: str = "language-model"
     cell: str = ""
-    layers: int = 1
+    layers: int | None = None
     hidden: int | None = None
     bidirectional: bool = False
     init: str | None = None
@@ -155,6 +155,8 @@ class Config:
     def __post_init__(self) -> None:
         if not self.cell and isinstance(self.task, str) and self.task in TASK_SPECS:
             object.__setattr__(self, "cell", TASK_SPECS[self.task].cell)
+        if self.layers is None and self.hidden is not None:
+            object.__setattr__(self, "layers", 1)
         for name, value in convert_fields({name: getattr(self, name) for name in _hints()}).items():
             object.__setattr__(self, name, value)
         lengths = [key_of(n) for n in ("epochs", "steps", "for_") if getattr(self, n) is not None]

@@ -94,6 +94,7 @@ def expected_shapes(config: Config, spec: ModelSpec, names: Iterable[str]) -> di
         if config.batch is None:
             raise FormatError("its config lacks batch, the number of streams in its state")
         assert config.hidden is not None
+        assert config.layers is not None
         shapes |= {f"state.{part}": (config.layers, config.batch, config.hidden) for part in CELLS[config.cell].states}
     return shapes
 

@@ -183,7 +183,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
     config = config if config.hidden is not None else config.replace(hidden=64)
     network = Network.from_config(config, VOCABULARY)
     initialise(network.parameters, network.shape, config.init, np.random.default_rng(config.seed))
-    for n in range(config.layers):
+    for n in range(network.shape.layers):
         network.parameters[f"rnn.weight_hh_l{n}"][...] *= scale
         if keep_bias is not None and keep_gate is not None:
             name, sign = keep_gate

@@ -140,6 +140,7 @@ class Network:
             vocab: V.
         """
         assert config.hidden is not None
+        assert config.layers is not None
         shape = ModelShape(config.cell, config.layers, config.hidden, vocab)
         return cls(
             shape,

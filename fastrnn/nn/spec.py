@@ -69,7 +69,7 @@ def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
     Raises:
         ConfigError: The cell does not support the task, or ``hidden`` is not set.
     """
-    if config.hidden is None:
+    if config.hidden is None or config.layers is None:
         raise ConfigError("hidden, the number of hidden units, is not set")
     if not CELLS[config.cell].is_recurrent and config.bidirectional:
         raise ConfigError(f"cell {config.cell} has no direction: leave out bidirectional, or use a recurrent cell")
@@ -109,6 +109,7 @@ def input_stack(config: Config, spec: ModelSpec, prefix: str = "rnn") -> StackSh
     For tag the outputs of the character stack are concatenated with the embeddings.
     """
     assert config.hidden is not None
+    assert config.layers is not None
     inputs = spec.features or spec.tokens
     if has_embeddings(config, spec):
         inputs = embedding_size(config)
@@ -123,6 +124,7 @@ def input_stack(config: Config, spec: ModelSpec, prefix: str = "rnn") -> StackSh
 def decoder_shape(config: Config, spec: ModelSpec) -> ModelShape:
     """Return the shape of the language model over the target tokens."""
     assert config.hidden is not None
+    assert config.layers is not None
     return ModelShape(config.cell, config.layers, config.hidden, spec.target_tokens, "decoder")
 
 

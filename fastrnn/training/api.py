@@ -25,6 +25,7 @@ from ..task_specs import TASK_SPECS
 from . import autotune
 from .callbacks import Callback, Result, default_callback
 from .compile_ahead import compile_for_run
+from .hyperparameters import fine_tuning_rate
 from .loop import Loop, RunOutput, Validation
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
@@ -86,7 +87,7 @@ def train(
             config = _take_model_settings(config, old)
             config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
             if config.lr is None and not TASK_SPECS[config.task].is_supervised:
-                config = config.replace(lr=autotune.fine_tuning_rate(config))
+                config = config.replace(lr=fine_tuning_rate(config))
                 callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
         # Recorded, so that the run folder names it even if a later version has another default.
         config = config.replace(init=config.init or CELLS[config.cell].default_init)
@@ -332,10 +333,10 @@ def _take_model_settings(config: Config, old: Checkpoint) -> Config:
     """Take the settings that old weights and their vocabulary fix. Raises `ConfigError` if ``config`` differs."""
     from .resume import FIXED
 
-    defaults = {name: getattr(Config(), name) for name in FIXED} | {"cell": TASK_SPECS[config.task].cell}
+    defaults = {name: getattr(Config(), name) for name in FIXED} | {"cell": TASK_SPECS[config.task].cell, "layers": 1}
     # A setting at its default may not have been given at all, so it gives way.
     for name, default in defaults.items():
         given, was = getattr(config, name), getattr(old.config, name)
-        if given not in (default, was):
+        if given not in (None, default, was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
     return config.replace(**{name: getattr(old.config, name) for name in FIXED})

@@ -13,10 +13,13 @@ from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Dropout, Network
+from .hyperparameters import chooses_weight_dropout, matrices_per_gate, usual_learning_rate, with_regularization
 from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
-_LADDER = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_LADDER = (64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)  # hidden units
+# Layers and hidden units of a normed cell: from some size on, two layers learn more than one with as many weights.
+_SIZES = [(1, hidden) for hidden in _LADDER[:5]] + [(2, hidden) for hidden in _LADDER[3:10]]
 # Choice of the size. A small model is timed first, and the large one only if the time allows it.
 _PROBED = 128  # hidden units of the small model
 _MEASURED = 512  # hidden units of the large model
@@ -24,7 +27,7 @@ _PROBE_SHARE = 0.05  # of the time left, for timing the large model
 _SEEN_WELL = 8.0  # training positions per recurrent weight that a model should see,
 _SEEN = 2.3  # and fewer for a larger one, where a model that sees so many would overfit before the time is over
 _LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
-_LARGEST = 512  # hidden units allowed for every text
+_LARGEST = 1_300_000  # recurrent weights allowed for every text, a quarter of them for a short one
 _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
 
@@ -36,10 +39,6 @@ _SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
 _HARDLY = 200  # steps; a model with fewer is hardly trained
 _MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
-
-# Choice of a normed cell's weight decay: see `usual_weight_decay`.
-_FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
-_MOST_DECAY = 0.3
 
 # Without a time budget nothing is timed, so that a run depends on its settings alone.
 _EVALUATION_COST = 0.4  # of evaluating a token in the training precision, relative to training on one
@@ -74,8 +73,10 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     if config.precision == "bfloat16":
         choices.append("precision bfloat16: bfloat16 is fast on this CPU")
     if config.hidden is None:
-        config = _choose_hidden(config, tokens, vocab, clock, smaller_batch=smaller_batch)
-        choices.append(f"hidden {config.hidden}: for a text of {tokens:,} tokens and the time there is")
+        depth = config.layers
+        config = _choose_size(config, tokens, vocab, clock, smaller_batch=smaller_batch)
+        chosen_size = f"hidden {config.hidden}" if depth else f"layers {config.layers}, hidden {config.hidden}"
+        choices.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
             choices.append(f"batch {config.batch}: more steps within the time")
     assert config.batch is not None
@@ -88,10 +89,10 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
     if config.lr is None:
-        config = config.replace(lr=_learning_rate(config))
+        config = config.replace(lr=usual_learning_rate(config))
         choices.append(f"lr {config.lr:g}")
     given, config = config, with_regularization(config, config, tokens)
-    for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", _chooses_weight_dropout(given))):
+    for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", chooses_weight_dropout(given))):
         if chosen:
             choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
     if given.weight_decay is None and config.weight_decay:
@@ -125,18 +126,16 @@ class Speed:
 
 def measure_speed(
     config: Config,
-    hidden: int,
     vocab: int,
     most: float = 0.6,
     group: Communicator = SINGLE_PROCESS,
     valid_tokens: int = 0,
 ) -> Speed:
-    """Time a training step, and an evaluation, of a new model of ``hidden`` units on random tokens (collective).
+    """Time a training step, and an evaluation, of a new model on random tokens (collective).
 
     ``most``: seconds for the timing of a step. ``valid_tokens``: tokens of the validation text, 0 for none. In a group
     each process has its share of the streams, and the slowest one counts.
     """
-    config = config.replace(hidden=hidden)
     assert config.batch is not None
     row_lo, row_hi = group.shard(config.batch)
     network = Network.from_config(config, vocab)
@@ -144,7 +143,7 @@ def measure_speed(
     x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
     window = Window(x, y, None)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
-    drops_weights = config.weight_dropout or (_chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
+    drops_weights = config.weight_dropout or (chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
     dropout = Dropout(1.0 if config.dropout == 0 else 0.9, weight_keep_prob=0.9 if drops_weights else 1.0)
 
     seconds = median_step_seconds(network, config, lambda index: window, row_hi - row_lo, dropout, most, group)
@@ -182,45 +181,49 @@ def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:
     return "float32" if lacking else "bfloat16"
 
 
-def _choose_hidden(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
+def _choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
     """Choose the largest size that gets enough text and `_LEAST_STEPS` steps within the budget.
 
     ``smaller_batch``: the batch may shrink if even the smallest size gets fewer steps.
     """
     assert config.batch is not None
-    streams = config.batch
-    largest = _LARGEST if tokens >= _SHORT else _LARGEST // 2
+    possible = [(config.layers or 1, hidden) for hidden in _LADDER]
+    if config.layers is None and CELLS[config.cell].is_normed:
+        possible = _SIZES
+    sizes = [config.replace(layers=layers, hidden=hidden) for layers, hidden in possible]
     if clock.budget is None:
-        seen = (config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)) * streams * config.seq
-        hidden = _largest_seeing(config, tokens, lambda hidden: seen, [h for h in _LADDER if h <= largest])
-        return config.replace(hidden=hidden)
+        seen = (config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)) * config.batch * config.seq
+        most = _LARGEST if tokens >= _SHORT else _LARGEST // 4
+        fitting = [size for size in sizes if _recurrent(size) <= most]
+        return _largest_seeing(tokens, lambda size: seen, fitting or sizes[:1])
     rate = _rate(config, vocab, clock)
     left = max(clock.left(), 1.0)
+    least = _LEAST_STEPS * config.seq  # positions of a stream
 
-    def chars_within(hidden: int) -> float:
-        return rate * left / _work(config, hidden, vocab)
+    def chars_within(size: Config) -> float:
+        return rate * left / _work(size, vocab)
 
-    def is_possible(hidden: int) -> bool:
-        fits_text = hidden <= _LARGEST or _recurrent(hidden, config.layers) <= _WEIGHTS * tokens
-        return fits_text and chars_within(hidden) >= _LEAST_STEPS * streams * config.seq
+    def is_possible(size: Config) -> bool:
+        assert size.batch is not None
+        fits_text = _recurrent(size) <= max(_LARGEST, _WEIGHTS * tokens)
+        return fits_text and chars_within(size) >= least * size.batch
 
-    hidden = _largest_seeing(config, tokens, chars_within, list(filter(is_possible, _LADDER)))
-    batch, chars = streams, chars_within(hidden)
-    while smaller_batch and chars < _LEAST_STEPS * batch * config.seq and batch >= 16 * clock.group.size:
+    size = _largest_seeing(tokens, chars_within, [size for size in sizes if is_possible(size)] or sizes[:1])
+    batch = config.batch
+    while smaller_batch and chars_within(size) < least * batch and batch >= 16 * clock.group.size:
         batch //= 2
-    return config.replace(hidden=hidden, batch=batch)
+    return size.replace(batch=batch)
 
 
-def _largest_seeing(config: Config, tokens: int, chars: Callable[[int], float], sizes: list[int]) -> int:
-    """Choose the largest of ``sizes`` that sees enough in ``chars(hidden)`` training positions, or the smallest."""
+def _largest_seeing(tokens: int, chars: Callable[[Config], float], sizes: list[Config]) -> Config:
+    """Choose the largest of ``sizes`` that sees enough in ``chars(size)`` training positions, or the smallest."""
 
-    def largest(seen: float) -> int:
-        fits = [h for h in sizes if chars(h) >= seen * _recurrent(h, config.layers)]
-        return max(fits, default=_LADDER[0])
+    def largest(seen: float) -> Config:
+        return max((size for size in sizes if chars(size) >= seen * _recurrent(size)), key=_recurrent, default=sizes[0])
 
-    hidden = largest(_SEEN_WELL)
-    overfits = chars(hidden) > _most_epochs(config.replace(hidden=hidden), tokens) * tokens
-    return largest(_SEEN) if overfits else hidden
+    size = largest(_SEEN_WELL)
+    overfits = chars(size) > _most_epochs(size, tokens) * tokens
+    return largest(_SEEN) if overfits else size
 
 
 def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:
@@ -228,24 +231,25 @@ def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:
     assert config.batch is not None
     positions = config.batch * config.seq
 
-    def measure_rate(hidden: int, most: float) -> float:
-        seconds = measure_speed(config, hidden, vocab, most, clock.group).step
-        return _work(config, hidden, vocab) * positions / seconds
+    def measure_rate(size: Config, most: float) -> float:
+        return _work(size, vocab) * positions / measure_speed(size, vocab, most, clock.group).step
 
-    rate = measure_rate(_PROBED, 0.1)
-    large = _work(config, _MEASURED, vocab) * positions / rate
-    return measure_rate(_MEASURED, 0.2) if 3 * large < _PROBE_SHARE * clock.left() else rate
+    small, large = (config.replace(hidden=hidden) for hidden in (_PROBED, _MEASURED))
+    rate = measure_rate(small, 0.1)
+    seconds = _work(large, vocab) * positions / rate
+    return measure_rate(large, 0.2) if 3 * seconds < _PROBE_SHARE * clock.left() else rate
 
 
-def _work(config: Config, hidden: int, vocab: int) -> float:
+def _work(config: Config, vocab: int) -> float:
     """Multiply-adds per token."""
-    gates = CELLS[config.cell].gate_count
-    return gates * hidden * hidden * (2 * config.layers - 1) + hidden * vocab
+    assert config.hidden is not None
+    return CELLS[config.cell].gate_count * _recurrent(config) / 4 + config.hidden * vocab
 
 
-def _recurrent(hidden: int, layers: int) -> int:
+def _recurrent(config: Config) -> int:
     """Recurrent weights of an LSTM of this size: without input table and output layer."""
-    return 4 * hidden * hidden * (2 * layers - 1)
+    assert config.hidden is not None
+    return 4 * matrices_per_gate(config) * config.hidden**2
 
 
 def _most_epochs(config: Config, tokens: int) -> float:
@@ -253,8 +257,7 @@ def _most_epochs(config: Config, tokens: int) -> float:
 
     Fewer the more weights there are per token, except for a short text, whose epochs have few steps.
     """
-    assert config.hidden is not None
-    each = _recurrent(config.hidden, config.layers) / tokens
+    each = _recurrent(config) / tokens
     return _MOST_EPOCHS if tokens < _SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
 
 
@@ -282,8 +285,7 @@ def length_within(
 ) -> tuple[int, int | None]:
     """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective)."""
     assert config.batch is not None
-    assert config.hidden is not None
-    speed = measure_speed(config, config.hidden, vocab, group=group, valid_tokens=valid_tokens)
+    speed = measure_speed(config, vocab, group=group, valid_tokens=valid_tokens)
     left = max(0.0, seconds_left())
     size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
     used = min(size or 0, valid_tokens)
@@ -324,9 +326,8 @@ def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
     """Return the tokens of the exact evaluation at the end: all, unless that is slow compared with training."""
     assert config.batch is not None
     assert config.steps is not None
-    assert config.hidden is not None
     affordable = FINAL_SHARE * config.steps * config.batch * config.seq / _EXACT_COST
-    return min(valid_tokens, int(max(affordable, _FREE_WORK / _work(config, config.hidden, vocab))))
+    return min(valid_tokens, int(max(affordable, _FREE_WORK / _work(config, vocab))))
 
 
 def usual_warmup(steps: int) -> int:
@@ -353,85 +354,6 @@ def has_few_steps(steps: int) -> bool:
 def too_few(steps: int) -> str:
     """Return a warning about a time budget that allows only ``steps`` steps."""
     return f"only {steps:,} {'step' if steps == 1 else 'steps'}: hardly trained; give more time with --for"
-
-
-def _learning_rate(config: Config) -> float:
-    """Choose the peak learning rate. Only Adam's was searched: docs/internals/autotuning.md."""
-    assert config.hidden is not None
-    cell = CELLS[config.cell]
-    if config.optimizer == "adamw":
-        by_size = min(math.sqrt(2), math.sqrt(256 / config.hidden))
-        return float(f"{cell.text_learning_rate * by_size / math.sqrt(config.layers):.2g}")
-    return fine_tuning_rate(config)
-
-
-def fine_tuning_rate(config: Config) -> float:
-    """Choose the peak learning rate for a model that has learned already: one that keeps what its weights know."""
-    assert config.hidden is not None
-    base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
-    base *= CELLS[config.cell].learning_rate_factor
-    return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
-
-
-def _memorising(config: Config, tokens: int) -> float:
-    """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
-
-    It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens.
-    """
-    assert config.hidden is not None
-    assert config.steps is not None
-    assert config.batch is not None
-    epochs = config.steps * config.batch * config.seq / tokens
-    weights = CELLS[config.cell].gate_count * config.hidden**2 * (2 * config.layers - 1)
-    return math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
-
-
-def usual_weight_decay(config: Config, tokens: int) -> float:
-    """Return the default weight decay for ``config.steps`` at ``config.lr`` on a training text of ``tokens``.
-
-    That of the cell. A normed cell, whose norm undoes the scale of its weights, bears more, and it helps where much is
-    memorised: so much that steps * lr * decay is 9 times `_memorising`, at most 4.5. Weights are averages over the last
-    1 / (lr * decay) updates (Wang and Aitchison 2024), so that is a fixed part of the run. From the trials "Weight
-    decay" of docs/internals/autotuning.md.
-    """
-    assert config.steps is not None
-    if config.optimizer != "adamw":
-        return 0.0
-    if not CELLS[config.cell].is_normed or not config.lr:
-        return CELLS[config.cell].text_weight_decay
-    averages = max(_FEWEST_AVERAGES, min(_MOST_AVERAGES, 9 * _memorising(config, tokens)))
-    return float(f"{min(_MOST_DECAY, averages / (config.steps * config.lr)):.2g}")
-
-
-def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
-    """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
-
-    Both rise with what is memorised. Weights are dropped only in cells with gates, and only where that is much. From
-    the trials "Dropout" of docs/internals/autotuning.md.
-    """
-    memorising = _memorising(config, tokens)
-    recurrent = 0.35 * max(0.0, memorising - 0.15) if CELLS[config.cell].is_gated else 0.0
-    return round(min(0.5, 0.6 * memorising), 2), round(min(0.25, recurrent), 2)
-
-
-def with_regularization(config: Config, given: Config, tokens: int) -> Config:
-    """Set the dropout rates and the weight decay that ``given`` leaves open to those for ``config.steps``.
-
-    See `usual_dropout` and `usual_weight_decay`. Where only the dropout rate of units is given, that of weights is 0.
-    """
-    units, recurrent = usual_dropout(config, tokens)
-    if given.dropout is None:
-        config = config.replace(dropout=units)
-    if given.weight_dropout is None:
-        config = config.replace(weight_dropout=recurrent if _chooses_weight_dropout(given) else 0.0)
-    if given.weight_decay is None:
-        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
-    return config
-
-
-def _chooses_weight_dropout(given: Config) -> bool:
-    """Whether the rate of recurrent weights is automatic: not where only the rate of units is given."""
-    return given.weight_dropout is None and given.dropout is None
 
 
 def eval_every(config: Config, valid_tokens: int) -> int:

@@ -166,5 +166,6 @@ def eval_every(config: Config, per_epoch: int) -> int:
 
 def _learning_rate(config: Config) -> float:
     assert config.hidden is not None
+    assert config.layers is not None
     base = _RATES[config.optimizer] * CELLS[config.cell].learning_rate_factor
     return base * min(1.0, math.sqrt(HIDDEN / config.hidden)) / math.sqrt(config.layers)

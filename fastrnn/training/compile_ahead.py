@@ -85,7 +85,7 @@ def _settings(config: Config, kernels: Backend) -> Config:
     # Kernels depend on types and not on sizes, so 8 units serve for all narrow models, and two layers for more.
     hidden = BF16X3_MIN_WIDTH if wide else 8
     return Config(
-        task=config.task, cell=config.cell, layers=min(config.layers, 2), hidden=hidden, precision=precision,
+        task=config.task, cell=config.cell, layers=min(config.layers or 2, 2), hidden=hidden, precision=precision,
         bidirectional=config.bidirectional, optimizer=config.optimizer, threads=1,
         tokens="words" if config.tokens == "words" and spec.embeds_words else None,
     )  # fmt: skip
@@ -180,6 +180,7 @@ def tiny_network(config: Config) -> Any:
 
 def compile_language_model(config: Config) -> None:
     """Compile the kernels that train and sample language models."""
+    assert config.layers is not None
     network = tiny_network(config)
     x = np.zeros((2, 2), np.int32)
     network.train_step_gradients(Window(x, x, None), network.initial_state(2), Dropout(0.5))

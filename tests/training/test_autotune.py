@@ -9,16 +9,41 @@ from fastrnn.training.timing import TimeBudget
 
 
 @pytest.mark.parametrize(
-    ("tokens", "hidden", "passes"),
-    [(100_000, 512, 12), (460_000, 512, 7.9), (1_000_000, 768, 7.8), (3_000_000, 1024, 10.1), (10_000_000, 1024, 12)],
+    ("settings", "tokens", "size", "passes"),
+    [
+        ({}, 100_000, (2, 320), 12),
+        ({}, 460_000, (2, 320), 7.3),
+        ({}, 1_000_000, (2, 448), 7.7),
+        ({}, 3_000_000, (2, 640), 9.4),
+        ({}, 10_000_000, (2, 640), 12),
+        ({"layers": 1}, 100_000, (1, 512), 12),
+        ({"layers": 1}, 460_000, (1, 512), 7.9),
+        ({"layers": 1}, 10_000_000, (1, 1024), 12),
+    ],
 )
-def test_long_time_budget_does_not_overfit_the_text(tokens, hidden, passes, monkeypatch):
+def test_long_time_budget_does_not_overfit_the_text(settings, tokens, size, passes, monkeypatch):
     replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
-    made = autotune.plan(Config(), tokens, tokens // 9, 65, TimeBudget(36_000.0))
+    made = autotune.plan(Config(**settings), tokens, tokens // 9, 65, TimeBudget(36_000.0))
     config = made.config
-    assert config.hidden == hidden
+    assert (config.layers, config.hidden) == size
     assert config.steps * config.batch * config.seq / tokens == pytest.approx(passes, abs=0.1)
     assert made.most_steps == config.steps
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "layers"),
+    [
+        ({}, 300, 1),
+        ({}, 10_000, 2),
+        ({"layers": 1}, 10_000, 1),
+        ({"hidden": 512}, 10_000, 1),
+        ({"cell": "lstm"}, 10_000, 1),  # not tried
+        ({"layers": 64}, 10_000, 64),  # more weights than a text should have, whatever the width
+    ],
+)
+def test_large_models_have_two_layers_where_the_size_is_automatic(settings, steps, layers):
+    made = autotune.plan(Config(steps=steps, **settings), 10_000_000, 1000, 65, TimeBudget(None))
+    assert made.config.layers == layers
 
 
 def test_requested_epochs_are_kept(monkeypatch):
@@ -51,7 +76,7 @@ def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypat
         ({"hidden": 256}, 0.016),
         ({"hidden": 1024}, 0.008),
         ({"hidden": 64}, 0.023),
-        ({"hidden": 256, "layers": 4}, 0.008),
+        ({"hidden": 256, "layers": 4}, 0.011),
         ({"hidden": 256, "cell": "lstm"}, 0.024),
         ({"hidden": 256, "cell": "gru"}, 0.01),
         ({"hidden": 256, "cell": "rnn"}, 0.006),
@@ -81,6 +106,15 @@ def test_dropout_rises_with_epochs_and_weights_per_token(cell, hidden, epochs, u
     planned = autotune.plan(config, 1024 * 1024, 1000, 65, TimeBudget(None)).config
     assert planned.dropout == pytest.approx(units, abs=0.01)
     assert planned.weight_dropout == pytest.approx(weights, abs=0.01)
+
+
+def test_dropout_of_two_layers_is_a_third_of_that_of_one_with_as_many_weights():
+    one, two = (
+        autotune.plan(Config(epochs=4, layers=layers, hidden=hidden), 1024 * 1024, 1000, 65, TimeBudget(None)).config
+        for layers, hidden in ((1, 512), (2, 296))
+    )
+    assert two.dropout == pytest.approx(one.dropout / 3, abs=0.01)
+    assert two.weight_dropout == pytest.approx(one.weight_dropout / 3, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +148,20 @@ def test_weight_decay_of_a_normed_cell_rises_with_what_is_memorised(cell, hidden
 
 
 @pytest.mark.parametrize(
-    ("tokens", "steps", "hidden"),
+    ("tokens", "steps", "hidden", "size"),
     [
-        (1_000_000, 1_200, 256),
-        (1_000_000, 3_000, 384),
-        (1_000_000, 6_000, 512),
-        (100_000, 600, 128),
-        (100_000, 1_200, 256),  # a smaller one would overfit
-        (10_000_000, 6_000, 512),
+        (1_000_000, 1_200, 256, (1, 256)),
+        (1_000_000, 3_000, 384, (2, 192)),
+        (1_000_000, 6_000, 512, (2, 320)),
+        (100_000, 600, 128, (1, 128)),
+        (100_000, 1_200, 256, (1, 256)),  # a smaller one would overfit
+        (10_000_000, 6_000, 512, (2, 320)),
     ],
 )
-def test_size_follows_the_positions_that_each_weight_sees(tokens, steps, hidden):
-    planned = autotune.plan(Config(steps=steps), tokens, 1000, 65, TimeBudget(None)).config
-    assert planned.hidden == hidden
+def test_size_follows_the_positions_that_each_weight_sees(tokens, steps, hidden, size):
+    wide, chosen = (
+        autotune.plan(Config(steps=steps, layers=layers), tokens, 1000, 65, TimeBudget(None)).config
+        for layers in (1, None)
+    )
+    assert wide.hidden == hidden
+    assert (chosen.layers, chosen.hidden) == size

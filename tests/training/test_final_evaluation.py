@@ -14,7 +14,7 @@ from fastrnn.data.text.corpus import Corpus, corpus_from_text, split_corpus
 from fastrnn.inference.evaluation import evaluate, never_stop
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.load import load as load_model
-from fastrnn.training import autotune, autotune_tasks
+from fastrnn.training import autotune, autotune_tasks, hyperparameters
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
 from fastrnn.training.optimizers import Optimizer
@@ -151,14 +151,15 @@ def test_evaluation_beyond_the_time_budget_is_reported(corpus):
 def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab, budget, ratio):
     """Whatever an evaluated token costs beside a trained one."""
 
-    def measured(config, hidden, vocab, *_, **__):
-        token = (8 * hidden * hidden + 5 * hidden * vocab) * 1e-10
-        return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, hidden * vocab)
+    def measured(config, vocab, *_, **__):
+        recurrent = 4 * (2 * config.layers - 1) * config.hidden**2
+        token = (2 * recurrent + 5 * config.hidden * vocab) * 1e-10
+        return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, config.hidden * vocab)
 
     replace(monkeypatch, autotune, "measure_speed", measured)
     tokens, valid = 3_000_000, 300_000
     config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, TimeBudget(budget)).config
-    speed = measured(config, config.hidden, vocab)
+    speed = measured(config, vocab)
     each = config.eval_size * (speed.whole if config.eval_size == valid else speed.part)
     during = -(-config.steps // config.eval_every) * each
     assert during <= 0.022 * budget or config.eval_size == 1
@@ -181,13 +182,13 @@ def test_supervised_plan_gives_validation_a_twentieth_of_the_time(seconds_a_reco
 
 @pytest.mark.parametrize("vocab", [65, 8000, 30_000])
 def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
-    def measured(config, hidden, vocab, *_, **__):
-        work = 4 * hidden * hidden + hidden * vocab
+    def measured(config, vocab, *_, **__):
+        work = 4 * (2 * config.layers - 1) * config.hidden**2 + config.hidden * vocab
         return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
     replace(monkeypatch, autotune, "measure_speed", measured)
     short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, TimeBudget(s)) for s in (40.0, 4000.0))
-    assert short.config.hidden < long.config.hidden
+    assert (short.config.layers, short.config.hidden) < (long.config.layers, long.config.hidden)
     assert short.config.steps >= 150
     assert not any("hardly trained" in line for line in long.choices)
 
@@ -206,7 +207,7 @@ def test_few_requested_steps_get_a_small_model_and_little_validation():
     assert config.eval_size * 10 < 200_000
     assert autotune.final_size(config, 200_000, 40_000) < 200_000
     long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, TimeBudget(None)).config
-    assert (long.hidden, long.eval_size) == (512, 200_000)
+    assert (long.layers, long.hidden, long.eval_size) == (2, 320, 200_000)
     assert autotune.final_size(long, 200_000, 65) == 200_000
 
 
@@ -229,8 +230,8 @@ def test_dropout_and_weight_decay_follow_a_changed_plan(corpus, tmp_path, monkey
         last_used[name] = used[-1]
     train_text, _ = split_corpus(corpus, small.valid)
     assert {config.steps for config in found.values()} == {60}
-    units, weights = autotune.usual_dropout(found["chosen"], len(train_text))
-    decay = autotune.usual_weight_decay(found["chosen"], len(train_text))
+    units, weights = hyperparameters.usual_dropout(found["chosen"], len(train_text))
+    decay = hyperparameters.usual_weight_decay(found["chosen"], len(train_text))
     assert 0 < decay < 0.3
     assert units > 0
     assert weights > 0

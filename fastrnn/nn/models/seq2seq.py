@@ -202,7 +202,7 @@ class EncoderDecoder(ConditionalDecoder):
         self.bridges: dict[tuple[str, int], Linear] = {}  # (state name, layer) -> linear layer
         if config.bidirectional:
             for name in CELLS[config.cell].states:
-                for n in range(config.layers):
+                for n in range(self.encoder.stack.shape.layers):
                     self.bridges[name, n] = self._make_linear(f"bridge.{name}_l{n}")
         self._encoded = EncoderStates({}, {}, {}, {})  # see `_load_source`
 

@@ -19,6 +19,7 @@ from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
 from .. import autotune
 from ..callbacks import Callback
+from ..hyperparameters import with_regularization
 from ..timing import TimeBudget
 
 # With the vocabulary of an old model, at most this share of the characters may be dropped: above it the text that is
@@ -158,7 +159,7 @@ class LanguageModelTraining:
 
     def with_regularization(self, config: Config, given: Config) -> Config:
         """Set dropout and weight decay, where ``given`` leaves them open, to those for the steps of ``config``."""
-        return autotune.with_regularization(config, given, len(self.corpus))
+        return with_regularization(config, given, len(self.corpus))
 
 
 def _read(inputs: Sequence[str] | Corpus, config: Config, tokenizer: Tokenizer | None, callback: Callback) -> Corpus:

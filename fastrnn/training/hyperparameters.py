@@ -1,0 +1,101 @@
+"""Learning rate, dropout and weight decay of a language model, from its size and the length of the run.
+
+The experiments behind the rules are in docs/internals/autotuning.md.
+"""
+
+import math
+
+from ..cells import CELLS
+from ..config import Config
+
+# Choice of a normed cell's weight decay: see `usual_weight_decay`.
+_FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
+_MOST_DECAY = 0.3
+
+
+def usual_learning_rate(config: Config) -> float:
+    """Choose the peak learning rate. Only Adam's was searched: docs/internals/autotuning.md."""
+    assert config.hidden is not None
+    assert config.layers is not None
+    cell = CELLS[config.cell]
+    if config.optimizer == "adamw":
+        by_size = min(math.sqrt(2), math.sqrt(256 / config.hidden))
+        return float(f"{cell.text_learning_rate * by_size / config.layers**0.25:.2g}")
+    return fine_tuning_rate(config)
+
+
+def fine_tuning_rate(config: Config) -> float:
+    """Choose the peak learning rate for a model that has learned already: one that keeps what its weights know."""
+    assert config.hidden is not None
+    assert config.layers is not None
+    base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
+    base *= CELLS[config.cell].learning_rate_factor
+    return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
+
+
+def matrices_per_gate(config: Config) -> int:
+    """Return the number of weight matrices (H, H) of a gate in all layers; the first has a table for its input."""
+    assert config.layers is not None
+    return 2 * config.layers - 1
+
+
+def _memorising(config: Config, tokens: int) -> float:
+    """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
+
+    It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens.
+    """
+    assert config.hidden is not None
+    assert config.steps is not None
+    assert config.batch is not None
+    epochs = config.steps * config.batch * config.seq / tokens
+    weights = CELLS[config.cell].gate_count * matrices_per_gate(config) * config.hidden**2
+    return math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
+
+
+def usual_weight_decay(config: Config, tokens: int) -> float:
+    """Return the default weight decay for ``config.steps`` at ``config.lr`` on a training text of ``tokens``.
+
+    That of the cell. A normed cell, whose norm undoes the scale of its weights, bears more, and it helps where much is
+    memorised: so much that steps * lr * decay is 9 times `_memorising`, at most 4.5. Weights are averages over the last
+    1 / (lr * decay) updates (Wang and Aitchison 2024), so that is a fixed part of the run. From the trials "Weight
+    decay" of docs/internals/autotuning.md.
+    """
+    assert config.steps is not None
+    if config.optimizer != "adamw":
+        return 0.0
+    if not CELLS[config.cell].is_normed or not config.lr:
+        return CELLS[config.cell].text_weight_decay
+    averages = max(_FEWEST_AVERAGES, min(_MOST_AVERAGES, 9 * _memorising(config, tokens)))
+    return float(f"{min(_MOST_DECAY, averages / (config.steps * config.lr)):.2g}")
+
+
+def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
+    """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
+
+    Both rise with what is memorised. Weights are dropped only in cells with gates, and only where that is much. A deep
+    model needs less of both: its weights are divided among more matrices. From the trials "Layers" and "Dropout" of
+    docs/internals/autotuning.md.
+    """
+    memorising, matrices = _memorising(config, tokens), matrices_per_gate(config)
+    recurrent = 0.35 * max(0.0, memorising - 0.15) if CELLS[config.cell].is_gated else 0.0
+    return round(min(0.5, 0.6 * memorising) / matrices, 2), round(min(0.25, recurrent) / matrices, 2)
+
+
+def with_regularization(config: Config, given: Config, tokens: int) -> Config:
+    """Set the dropout rates and the weight decay that ``given`` leaves open to those for ``config.steps``.
+
+    See `usual_dropout` and `usual_weight_decay`. Where only the dropout rate of units is given, that of weights is 0.
+    """
+    units, recurrent = usual_dropout(config, tokens)
+    if given.dropout is None:
+        config = config.replace(dropout=units)
+    if given.weight_dropout is None:
+        config = config.replace(weight_dropout=recurrent if chooses_weight_dropout(given) else 0.0)
+    if given.weight_decay is None:
+        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
+    return config
+
+
+def chooses_weight_dropout(given: Config) -> bool:
+    """Whether the rate of recurrent weights is automatic: not where only the rate of units is given."""
+    return given.weight_dropout is None and given.dropout is None
