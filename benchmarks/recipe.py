@@ -203,19 +203,18 @@ GROUPS: dict[str, list[Trial]] = {
     # One, two and three layers with as many recurrent weights, so that a step takes as long.
     "layers-warpeace": [
         trial
-        for layers, hidden, steps, lr in (
-            (1, 256, 1200, 0.016),
-            (2, 144, 1200, 0.0151),
-            (2, 144, 1200, 0.0213),
-            (3, 112, 1200, 0.014),
-            (1, 384, 1600, 0.013),
-            (2, 224, 1600, 0.0171),
-            (1, 512, 1600, 0.0113),
-            (2, 288, 1600, 0.0106),
-            (2, 288, 1600, 0.015),
-            (3, 224, 1600, 0.0099),
-            (1, 512, 4000, 0.0113),
-            (2, 288, 4000, 0.015),
+        for layers, hidden, steps, lr, dropout, weight_decay in (
+            (1, 256, 1200, 0.016, 0.0, 0.02),
+            (2, 144, 1200, 0.0151, 0.0, 0.02),
+            (2, 144, 1200, 0.0213, 0.0, 0.02),
+            (3, 112, 1200, 0.014, 0.0, 0.02),
+            (1, 384, 1600, 0.013, 0.0, 0.02),
+            (2, 224, 1600, 0.0171, 0.0, 0.02),
+            (1, 512, 1600, 0.0113, 0.05, 0.02),
+            (2, 288, 1600, 0.0106, 0.05, 0.02),
+            (2, 288, 1600, 0.015, 0.05, 0.02),
+            (1, 512, 4000, 0.0113, 0.05, 0.04),
+            (2, 288, 4000, 0.015, 0.05, 0.04),
         )
         for trial in trials(
             "warpeace",
@@ -224,10 +223,65 @@ GROUPS: dict[str, list[Trial]] = {
             hidden=hidden,
             steps=steps,
             lr=lr,
-            dropout=0.0 if hidden * layers < 500 else 0.05,
+            dropout=dropout,
             weight_dropout=0.0,
-            weight_decay=80 / steps / 1000,
+            weight_decay=weight_decay,
         )
+    ],
+    "layers-dropout": [
+        trial
+        for hidden, steps, lr, dropout, weight_dropout, weight_decay in (
+            (192, 4000, 0.013, 0.25, 0.09, 0.07),
+            (192, 4000, 0.0185, 0.25, 0.09, 0.05),
+            (192, 4000, 0.013, 0.15, 0.09, 0.07),
+            (192, 4000, 0.013, 0.1, 0.05, 0.07),
+            (192, 4000, 0.015, 0.06, 0.03, 0.06),
+            (192, 4000, 0.015, 0.02, 0.03, 0.06),
+            (448, 2700, 0.0086, 0.3, 0.1, 0.1),
+            (448, 2700, 0.0086, 0.18, 0.1, 0.1),
+        )
+        for trial in trials(
+            cell="lstm-norm",
+            layers=2,
+            hidden=hidden,
+            steps=steps,
+            lr=lr,
+            dropout=dropout,
+            weight_dropout=weight_dropout,
+            weight_decay=weight_decay,
+        )
+    ],
+    "layers-others": [
+        *trials(
+            cell="lstm-norm",
+            layers=2,
+            hidden=144,
+            steps=1200,
+            lr=0.015,
+            dropout=0.1,
+            weight_dropout=0.0,
+            weight_decay=0.02,
+        ),
+        *trials(
+            "warpeace", layers=2, hidden=224, steps=1600, lr=0.0216, dropout=0.0, weight_dropout=0.0, weight_decay=0.02
+        ),
+        *trials("warpeace", hidden=384, steps=1600, lr=0.02, dropout=0.0, weight_dropout=0.0, weight_decay=0.02),
+        *(
+            trial
+            for layers, hidden, lr, dropout in ((2, 256, 0.0115, 0.44), (2, 320, 0.012, 0.22), (1, 512, 0.0113, 0.43))
+            for trial in trials(
+                "warpeace-100k",
+                cell="lstm-norm",
+                layers=layers,
+                hidden=hidden,
+                steps=1164,
+                batch=16,
+                lr=lr,
+                dropout=dropout,
+                weight_dropout=0.2,
+                weight_decay=0.3,
+            )
+        ),
     ],
     # Windows and streams: the same characters in more steps.
     "window": [
