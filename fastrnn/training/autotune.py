@@ -18,8 +18,10 @@ from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
 _LADDER = (64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)  # hidden units
-# Layers and hidden units of a normed cell: from some size on, two layers learn more than one with as many weights.
-_SIZES = [(1, hidden) for hidden in _LADDER[:5]] + [(2, hidden) for hidden in _LADDER[3:10]]
+# Layers and hidden units of a normed cell for a text that is not short: from some size on, two layers learn more than
+# one with as many weights.
+_SIZES = [(1, 64), (1, 96), (1, 128), (1, 192), (1, 256)]
+_SIZES += [(2, 192), (2, 256), (2, 320), (2, 384), (2, 448), (2, 512), (2, 640)]
 # Choice of the size. A small model is timed first, and the large one only if the time allows it.
 _PROBED = 128  # hidden units of the small model
 _MEASURED = 512  # hidden units of the large model
@@ -188,7 +190,7 @@ def _choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, sma
     """
     assert config.batch is not None
     possible = [(config.layers or 1, hidden) for hidden in _LADDER]
-    if config.layers is None and CELLS[config.cell].is_normed:
+    if config.layers is None and CELLS[config.cell].is_normed and tokens >= _SHORT:
         possible = _SIZES
     sizes = [config.replace(layers=layers, hidden=hidden) for layers, hidden in possible]
     if clock.budget is None:
