@@ -268,7 +268,15 @@ GROUPS: dict[str, list[Trial]] = {
         *trials("warpeace", hidden=384, steps=1600, lr=0.02, dropout=0.0, weight_dropout=0.0, weight_decay=0.02),
         *(
             trial
-            for layers, hidden, lr, dropout in ((2, 256, 0.0115, 0.44), (2, 320, 0.012, 0.22), (1, 512, 0.0113, 0.43))
+            for layers, hidden, lr, dropout, weight_dropout, weight_decay in (
+                (1, 512, 0.0113, 0.43, 0.2, 0.3),
+                (2, 256, 0.0115, 0.44, 0.2, 0.3),
+                (2, 320, 0.012, 0.22, 0.2, 0.3),
+                (2, 320, 0.012, 0.14, 0.07, 0.3),
+                (2, 144, 0.018, 0.22, 0.2, 0.2),
+                (2, 144, 0.018, 0.22, 0.1, 0.2),
+                (2, 144, 0.018, 0.14, 0.07, 0.2),
+            )
             for trial in trials(
                 "warpeace-100k",
                 cell="lstm-norm",
@@ -278,8 +286,8 @@ GROUPS: dict[str, list[Trial]] = {
                 batch=16,
                 lr=lr,
                 dropout=dropout,
-                weight_dropout=0.2,
-                weight_decay=0.3,
+                weight_dropout=weight_dropout,
+                weight_decay=weight_decay,
             )
         ),
     ],

@@ -42,14 +42,16 @@ def matrices_per_gate(config: Config) -> int:
 def _memorising(config: Config, tokens: int) -> float:
     """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
 
-    It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens.
+    It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens:
+    for one layer by the root of their ratio, for more by the ratio.
     """
     assert config.hidden is not None
     assert config.steps is not None
     assert config.batch is not None
     epochs = config.steps * config.batch * config.seq / tokens
     weights = CELLS[config.cell].gate_count * matrices_per_gate(config) * config.hidden**2
-    return math.log2(max(epochs, 1.0)) / 5 * min(1.0, math.sqrt(weights / tokens))
+    ratio = min(1.0, weights / tokens)
+    return math.log2(max(epochs, 1.0)) / 5 * (math.sqrt(ratio) if config.layers == 1 else ratio)
 
 
 def usual_weight_decay(config: Config, tokens: int) -> float:
@@ -72,13 +74,13 @@ def usual_weight_decay(config: Config, tokens: int) -> float:
 def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
     """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
 
-    Both rise with what is memorised. Weights are dropped only in cells with gates, and only where that is much. A deep
-    model needs less of both: its weights are divided among more matrices. From the trials "Layers" and "Dropout" of
-    docs/internals/autotuning.md.
+    Both rise with what is memorised, and are divided by the number of layers. Weights are dropped only in cells with
+    gates, and only where that is much. From the trials "Dropout" and "Layers" of docs/internals/autotuning.md.
     """
-    memorising, matrices = _memorising(config, tokens), matrices_per_gate(config)
+    assert config.layers is not None
+    memorising = _memorising(config, tokens)
     recurrent = 0.35 * max(0.0, memorising - 0.15) if CELLS[config.cell].is_gated else 0.0
-    return round(min(0.5, 0.6 * memorising) / matrices, 2), round(min(0.25, recurrent) / matrices, 2)
+    return round(min(0.5, 0.6 * memorising) / config.layers, 2), round(min(0.25, recurrent) / config.layers, 2)
 
 
 def with_regularization(config: Config, given: Config, tokens: int) -> Config:
