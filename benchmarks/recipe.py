@@ -94,6 +94,12 @@ def trials(text: str = "shakespeare", *, seeds: Iterable[int] = (1,), **settings
     yield from found
 
 
+def listed(text: str, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]], **settings: Any) -> Iterator[Trial]:
+    """Yield one trial with seed 1 for each row, the values of the settings ``names``; the others are shared."""
+    for row in rows:
+        yield from trials(text, **settings, **dict(zip(names, row, strict=True)))
+
+
 # Group -> its trials, in the order in which they run.
 GROUPS: dict[str, list[Trial]] = {
     # Learning rate: by size, depth, cell and text.
@@ -202,73 +208,50 @@ GROUPS: dict[str, list[Trial]] = {
     ],
     # One, two and three layers with as many recurrent weights, so that a step takes as long.
     "layers-warpeace": [
-        trial
-        for layers, hidden, steps, lr, dropout, weight_decay in (
-            (1, 256, 1200, 0.016, 0.0, 0.02),
-            (2, 144, 1200, 0.0151, 0.0, 0.02),
-            (2, 144, 1200, 0.0213, 0.0, 0.02),
-            (3, 112, 1200, 0.014, 0.0, 0.02),
-            (1, 384, 1600, 0.013, 0.0, 0.02),
-            (2, 224, 1600, 0.0171, 0.0, 0.02),
-            (1, 512, 1600, 0.0113, 0.05, 0.02),
-            (2, 288, 1600, 0.0106, 0.05, 0.02),
-            (2, 288, 1600, 0.015, 0.05, 0.02),
-            (1, 512, 4000, 0.0113, 0.05, 0.04),
-            (2, 288, 4000, 0.015, 0.05, 0.04),
-        )
-        for trial in trials(
+        *listed(
             "warpeace",
+            ("layers", "hidden", "steps", "lr", "dropout", "weight_decay"),
+            [
+                (1, 256, 1200, 0.016, 0.0, 0.02),
+                (2, 144, 1200, 0.0151, 0.0, 0.02),
+                (2, 144, 1200, 0.0213, 0.0, 0.02),
+                (3, 112, 1200, 0.014, 0.0, 0.02),
+                (1, 384, 1600, 0.013, 0.0, 0.02),
+                (2, 224, 1600, 0.0171, 0.0, 0.02),
+                (1, 512, 1600, 0.0113, 0.05, 0.02),
+                (2, 288, 1600, 0.0106, 0.05, 0.02),
+                (2, 288, 1600, 0.015, 0.05, 0.02),
+                (1, 512, 4000, 0.0113, 0.05, 0.04),
+                (2, 288, 4000, 0.015, 0.05, 0.04),
+            ],
             cell="lstm-norm",
-            layers=layers,
-            hidden=hidden,
-            steps=steps,
-            lr=lr,
-            dropout=dropout,
             weight_dropout=0.0,
-            weight_decay=weight_decay,
         )
     ],
     "layers-dropout": [
-        trial
-        for hidden, steps, lr, dropout, weight_dropout, weight_decay in (
-            (192, 4000, 0.013, 0.25, 0.09, 0.07),
-            (192, 4000, 0.0185, 0.25, 0.09, 0.05),
-            (192, 4000, 0.013, 0.15, 0.09, 0.07),
-            (192, 4000, 0.013, 0.1, 0.05, 0.07),
-            (192, 4000, 0.015, 0.06, 0.03, 0.06),
-            (192, 4000, 0.015, 0.02, 0.03, 0.06),
-            (448, 2700, 0.0086, 0.3, 0.1, 0.1),
-            (448, 2700, 0.0086, 0.18, 0.1, 0.1),
-        )
-        for trial in trials(
+        *listed(
+            "shakespeare",
+            ("hidden", "steps", "lr", "dropout", "weight_dropout", "weight_decay"),
+            [
+                (192, 4000, 0.013, 0.25, 0.09, 0.07),
+                (192, 4000, 0.0185, 0.25, 0.09, 0.05),
+                (192, 4000, 0.013, 0.15, 0.09, 0.07),
+                (192, 4000, 0.013, 0.1, 0.05, 0.07),
+                (192, 4000, 0.015, 0.06, 0.03, 0.06),
+                (192, 4000, 0.015, 0.02, 0.03, 0.06),
+                (448, 2700, 0.0086, 0.3, 0.1, 0.1),
+                (448, 2700, 0.0086, 0.18, 0.1, 0.1),
+                (144, 1200, 0.015, 0.1, 0.0, 0.02),
+            ],
             cell="lstm-norm",
             layers=2,
-            hidden=hidden,
-            steps=steps,
-            lr=lr,
-            dropout=dropout,
-            weight_dropout=weight_dropout,
-            weight_decay=weight_decay,
         )
     ],
-    "layers-others": [
-        *trials(
-            cell="lstm-norm",
-            layers=2,
-            hidden=144,
-            steps=1200,
-            lr=0.015,
-            dropout=0.1,
-            weight_dropout=0.0,
-            weight_decay=0.02,
-        ),
-        *trials(
-            "warpeace", layers=2, hidden=224, steps=1600, lr=0.0216, dropout=0.0, weight_dropout=0.0, weight_decay=0.02
-        ),
-        *trials("warpeace", hidden=384, steps=1600, lr=0.02, dropout=0.0, weight_dropout=0.0, weight_decay=0.02),
-        *(
-            trial
-            for layers, hidden, lr, dropout, weight_dropout, weight_decay in (
+    "layers-short": [
+        *listed(
+            "warpeace-100k",
+            ("layers", "hidden", "lr", "dropout", "weight_dropout", "weight_decay"),
+            [
                 (1, 512, 0.0113, 0.43, 0.2, 0.3),
                 (2, 256, 0.0115, 0.44, 0.2, 0.3),
                 (2, 320, 0.012, 0.22, 0.2, 0.3),
@@ -276,20 +259,22 @@ GROUPS: dict[str, list[Trial]] = {
                 (2, 144, 0.018, 0.22, 0.2, 0.2),
                 (2, 144, 0.018, 0.22, 0.1, 0.2),
                 (2, 144, 0.018, 0.14, 0.07, 0.2),
-            )
-            for trial in trials(
-                "warpeace-100k",
-                cell="lstm-norm",
-                layers=layers,
-                hidden=hidden,
-                steps=1164,
-                batch=16,
-                lr=lr,
-                dropout=dropout,
-                weight_dropout=weight_dropout,
-                weight_decay=weight_decay,
-            )
-        ),
+            ],
+            cell="lstm-norm",
+            steps=1164,
+            batch=16,
+        )
+    ],
+    "layers-lstm": [
+        *listed(
+            "warpeace",
+            ("layers", "hidden", "lr"),
+            [(2, 224, 0.0216), (1, 384, 0.02)],
+            steps=1600,
+            dropout=0.0,
+            weight_dropout=0.0,
+            weight_decay=0.02,
+        )
     ],
     # Windows and streams: the same characters in more steps.
     "window": [
