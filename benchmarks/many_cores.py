@@ -29,6 +29,7 @@ from fastrnn.config import Config
 from fastrnn.data.text.bptt import Window
 from fastrnn.kernels.cpu import team
 from fastrnn.kernels.cpu.cpu_count import l2_bytes
+from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.training.optimizers import Optimizer
 
 SEQ = 64
@@ -162,7 +163,8 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="measure with real threads")
     parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads")
     parser.add_argument("--cell", choices=("lstm", "lstm-norm"), default="lstm", help="PyTorch has no lstm-norm")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), nargs="+", default=["float32", "bfloat16"])
+    possible = ["float32", "bfloat16"] if TARGET.bfloat16_dot else ["float32"]
+    parser.add_argument("--precision", choices=possible, nargs="+", default=possible)
     parser.add_argument("--rows", nargs="+", help="LAYERSxHIDDENxBATCH, for example 2x128x32")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--phases", action="store_true", help="also print the time of each kernel")

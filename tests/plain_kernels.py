@@ -127,7 +127,11 @@ def _micro_kernel(
     # one panel after the other, each row-major
     each = min(vectors, TARGET.vectors) * TARGET.lanes(c.itemsize * 8)
     column = np.arange(columns)
-    right = _halves(b[b_at + column // each * k * each + np.arange(k)[:, None] * each + column % each])
+    place = column % each
+    if b.dtype == np.uint16 and vectors > 1:  # the columns of two vectors alternate
+        in_memory = np.arange(each).reshape(-1, 2, TARGET.lanes(32)).swapaxes(1, 2)
+        place = np.argsort(in_memory.ravel())[place]
+    right = _halves(b[b_at + column // each * k * each + np.arange(k)[:, None] * each + place])
     to = c_at + np.arange(rows)[:, None] * c_row + np.arange(columns)
     total = c[to] if accumulate else np.zeros((rows, columns), c.dtype)
     for n in range(k):  # in order, so that a row's bits do not depend on the rows beside it, as in the tile

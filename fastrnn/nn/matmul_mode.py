@@ -32,8 +32,9 @@ EVALUATION_MODE = BF16X3
 BF16X3_MIN_WIDTH = 256
 # Hidden units up to which AMX is also the fastest way to multiply a few rows (measured).
 _AMX_MAX_HIDDEN = 256
-# Units of a layer that justify one more thread.
+# Units of a layer that justify one more thread, and of a narrow layer without AMX.
 _MIN_UNITS_PER_THREAD = 128
+_MIN_NARROW_UNITS = 64
 # Rows of an AMX tile: from this many streams AMX is the fastest for every hidden size.
 _TILE_ROWS = 16
 
@@ -83,6 +84,11 @@ def threads_per_layer(kernels: Backend, hidden: int, count: int, threads: int) -
 
     1: each thread takes some of the streams instead, with all units.
     """
-    if kernels.BARRIER and hidden > _AMX_MAX_HIDDEN and count < _TILE_ROWS:
+    if not kernels.BARRIER or count >= _TILE_ROWS:
+        return 1
+    if hidden > _AMX_MAX_HIDDEN:
         return min(threads, hidden // _MIN_UNITS_PER_THREAD)
+    # A narrow layer only if threads would be idle, and not on AMX, where it was not measured.
+    if count < threads and not kernels.TARGET.amx:
+        return max(1, min(threads, hidden // _MIN_NARROW_UNITS))
     return 1

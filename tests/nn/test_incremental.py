@@ -8,6 +8,7 @@ from random_cases import make_model, make_state
 
 import fastrnn.nn.incremental
 from fastrnn.cells import CELLS, RECURRENT_CELLS
+from fastrnn.kernels.cpu.target import Target
 from fastrnn.nn.incremental import IncrementalDecoder
 from fastrnn.nn.matmul_mode import threads_per_layer
 
@@ -52,10 +53,16 @@ def test_dividing_units_among_threads_gives_the_same_bits(cell, hidden, threads,
 def test_units_of_wide_layers_are_divided_for_few_streams():
     class Kernels:
         BARRIER = True
+        TARGET = Target("AVX-512 and AMX", 64, 6, 4, True, True)
 
     assert [threads_per_layer(Kernels, hidden, 1, 4) for hidden in (128, 256, 384, 512, 4096)] == [1, 1, 3, 4, 4]
     assert threads_per_layer(Kernels, 512, 16, 2) == 1
     assert threads_per_layer(Kernels, 512, 15, 2) == 2
     assert threads_per_layer(Kernels, 512, 1, 1) == 1
+    Kernels.TARGET = Target("AVX2", 32, 6, 2)
+    widths = (8, 64, 128, 192, 256, 384, 512)
+    assert [threads_per_layer(Kernels, hidden, 1, 4) for hidden in widths] == [1, 1, 2, 3, 4, 3, 4]
+    assert threads_per_layer(Kernels, 256, 3, 4) == 4
+    assert threads_per_layer(Kernels, 256, 4, 4) == 1
     Kernels.BARRIER = False
     assert threads_per_layer(Kernels, 512, 1, 2) == 1

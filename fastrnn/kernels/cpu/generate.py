@@ -16,6 +16,8 @@ from .matmul import multiply, product_memory
 from .output_losses import output
 from .recurrence import prepare_forward, step_forward
 
+_LAYERS = 4  # a kernel takes so many layers, or a multiple of it
+
 
 class Weights(NamedTuple):
     """Unnormalised probabilities of the tokens."""
@@ -110,7 +112,6 @@ def _pick(p, target, best):
     return best
 
 
-@kernel
 def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     """Generate rows row_lo..row_hi of a token sequence: feed the token before, then sample.
 
@@ -124,23 +125,31 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
         row_lo: First row.
         row_hi: End of the rows.
     """
+    # the last layer again, which is not used: a kernel is compiled for the length of a tuple
+    more = layers[-1:] * (-len(layers) % _LAYERS)
+    _generate_rows(layers + more, len(layers), output_layer, sequence, settings, barrier, (row_lo, row_hi))
+
+
+@kernel
+def _generate_rows(layers, depth, output_layer, sequence, settings, barrier, rows):
+    """`generate` with the first ``depth`` of the layers."""
     # arrays are allocated here, once for all tokens: a device function may not allocate
     p = np.empty(output_layer.logits.shape[2], np.float32)
     first = layers[0]
-    memory = product_memory(output_layer.logits, first.weights.w_h, first.h.shape[2], row_hi - row_lo)
-    _generate(layers, output_layer, sequence, settings, barrier, (row_lo, row_hi), p, memory)
+    memory = product_memory(output_layer.logits, first.weights.w_h, first.h.shape[2], rows[1] - rows[0])
+    _generate(layers, depth, output_layer, sequence, settings, barrier, rows, p, memory)
 
 
 @device_function
-def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory):
-    """`generate` with working memory p (V,), and ``memory`` from `product_memory`."""
+def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, p, memory):
+    """`_generate_rows` with working memory p (V,), and ``memory`` from `product_memory`."""
     row_lo, row_hi = rows
     logits = output_layer.logits
     tokens = sequence.tokens
     ids = layers[0].inputs.ids
     # h of all units, gathered from the threads, is the input of the first step; indices instead of
     # layers in a loop, so that the code of a layer is compiled once
-    for n in range(len(layers)):
+    for n in range(depth):
         layer = layers[n]
         for b in range(row_lo, row_hi):
             copy(layer.h[0, b], layer.first_unit, layer.cell.h[0, b], 0, layer.cell.h.shape[2])
@@ -150,8 +159,10 @@ def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory
         # double buffering: slower threads still read h[now] while others write h[after]
         now = step % 2
         after = 1 - now
-        for n in range(len(layers)):
+        top = layers[0].h
+        for n in range(depth):
             layer = layers[n]
+            top = layer.h
             cell = layer.cell
             _step(layer, now, barrier, row_lo, row_hi, memory)
             for b in range(row_lo, row_hi):
@@ -164,8 +175,7 @@ def _generate(layers, output_layer, sequence, settings, barrier, rows, p, memory
 
         # logits only when a token is to be sampled
         if step >= sequence.given:
-            top = layers[len(layers) - 1].h[after : after + 1]
-            output(top, output_layer.w, output_layer.bias, logits, row_lo, row_hi, memory)
+            output(top[after : after + 1], output_layer.w, output_layer.bias, logits, row_lo, row_hi, memory)
         for b in range(row_lo, row_hi):
             if step >= sequence.given:
                 tokens[step, b] = sample_token(logits[0, b], p, sequence.uniforms[step, b], settings)

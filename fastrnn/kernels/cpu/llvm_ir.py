@@ -66,3 +66,19 @@ def widen_bfloat16(builder: Any, half: Any) -> Any:
     # a bfloat16 is the upper half of a float32
     shifted = builder.shl(builder.zext(half, wide), repeat(wide, 16))
     return builder.bitcast(shifted, ir.VectorType(F32, half.type.count))
+
+
+def broadcast(builder: Any, number: Any, count: int) -> Any:
+    """Vector with this number in every lane."""
+    vector = ir.VectorType(number.type, count)
+    undefined = ir.Constant(vector, ir.Undefined)
+    single = builder.insert_element(undefined, number, I32(0))
+    return builder.shuffle_vector(single, undefined, repeat(ir.VectorType(I32, count), 0))
+
+
+def widen_interleaved(builder: Any, words: Any) -> tuple[Any, Any]:
+    """Vector of i32 of two bfloat16 each as two of float32: of the lower halves, and of the upper ones."""
+    low = builder.shl(words, repeat(words.type, 16))
+    high = builder.and_(words, repeat(words.type, -1 << 16))
+    numbers = ir.VectorType(F32, words.type.count)
+    return builder.bitcast(low, numbers), builder.bitcast(high, numbers)

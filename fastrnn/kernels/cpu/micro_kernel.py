@@ -15,7 +15,8 @@ High-Performance Matrix Multiplication" (2008), and BLIS.
 The element types of A and B select the arithmetic; C has the type of the sums:
 
     float32, float32     float64, float64      one multiply-add per k, fused if the CPU has FMA
-    float32, uint16      B is bfloat16, widened as it is loaded: half the memory traffic
+    float32, uint16      B is bfloat16, widened as it is loaded: half the memory traffic. A load brings two vectors,
+                         interleaved; a shift and a mask make float32 of them
     int32, int32         A and B are pairs of bfloat16, two k side by side: the bfloat16 dot instruction
 
 Each shape (1 to MR rows; one vector, a panel or several) is a function of its own: the number of sums must be known
@@ -43,7 +44,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .llvm_ir import F32, F64, I16, I32, I64, BFloat16, repeat, widen_bfloat16
+from .llvm_ir import F32, F64, I16, I32, I64, BFloat16, broadcast, repeat, widen_bfloat16, widen_interleaved
 from .packed_formats import format_of
 from .target import TARGET
 
@@ -83,7 +84,7 @@ def _arithmetic(a: Any, b: Any, c: Any) -> _Arithmetic:
     packed = format_of(b)
     if packed.is_paired:
         return _DOT
-    return _WIDENED if packed.is_bfloat16 else _PLAIN[c.dtype.bitwidth]
+    return _WIDENED if packed.is_interleaved else _PLAIN[c.dtype.bitwidth]
 
 
 def _tile_function(module: ir.Module, kind: _Arithmetic, rows: int, vectors: int) -> ir.Function:
@@ -178,7 +179,7 @@ class _TileBuilder:
         for panel in range(self.vectors // each):
             before = self.builder.mul(end, I64(panel * each * self.lanes))
             row = self.builder.add(before, self.builder.mul(k, I64(each * self.lanes)))
-            columns += [self.column(b, self.builder.add(row, I64(v * self.lanes))) for v in range(each)]
+            columns += self.row_of_panel(b, row, each)
         added = []
         # each loaded vector of B is used for all rows, each broadcast of A for all vectors
         for m in range(self.rows):
@@ -190,22 +191,26 @@ class _TileBuilder:
                 added.append(self.builder.call(self.instruction, arguments))
         return added
 
-    def column(self, b: Any, at: Any) -> Any:
-        """Load one vector of B, converted to the operand type of the instruction."""
-        loaded = self.load(self.address(b, at), ir.VectorType(self.kind.b, self.lanes))
-        if self.kind is _DOT:
-            return self.builder.bitcast(loaded, self.pairs)
-        if self.kind is _WIDENED:
-            return widen_bfloat16(self.builder, loaded)
+    def row_of_panel(self, b: Any, at: Any, vectors: int) -> list[Any]:
+        """Load a row of a panel of B, as vectors of the operand type of the instruction."""
+        loaded = []
+        # a row of bfloat16 has two vectors interleaved: one load for both, and no shuffle
+        is_interleaved = self.kind is _WIDENED and vectors > 1
+        element = I32 if is_interleaved else self.kind.b
+        for v in range(0, vectors, 2 if is_interleaved else 1):
+            address = self.address(b, self.builder.add(at, I64(v * self.lanes)))
+            vector = self.load(address, ir.VectorType(element, self.lanes))
+            if is_interleaved:
+                loaded += widen_interleaved(self.builder, vector)
+            elif self.kind is _WIDENED:
+                loaded.append(widen_bfloat16(self.builder, vector))
+            else:
+                loaded.append(self.builder.bitcast(vector, self.pairs) if self.kind is _DOT else vector)
         return loaded
 
     def spread(self, value: Any) -> Any:
         """Broadcast an element of A to all lanes."""
-        vector = ir.VectorType(self.kind.a, self.lanes)
-        undefined = ir.Constant(vector, ir.Undefined)
-        single = self.builder.insert_element(undefined, value, I32(0))
-        zeros = repeat(ir.VectorType(I32, self.lanes), 0)
-        everywhere = self.builder.shuffle_vector(single, undefined, zeros)
+        everywhere = broadcast(self.builder, value, self.lanes)
         return self.builder.bitcast(everywhere, self.pairs) if self.kind is _DOT else everywhere
 
     def phi(self, *incoming: tuple[Any, Any]) -> Any:

@@ -23,7 +23,9 @@ sum h + m + l of three: each rounding error is rounded in turn, and 3 x 8 bits c
 significand. (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
 Higher-Precision Computations", 2019.) Groups of 16 pairs are the depth of an AMX tile; without AMX
 pairs are not grouped, and nothing is split. In a panel of B elements that follow each other in k lie
-a whole row of the panel apart (see `packing`).
+a whole row of the panel apart (see `packing`). A row of single bfloat16 has two vectors of columns
+interleaved, n0 n8 n1 n9 ... for vectors of 8 numbers. Each 32 bits then hold a number of either: a
+shift makes float32 of the first vector, and clearing the lower half makes float32 of the second.
 """
 
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
-from .jit import device_function, specialize
+from .jit import device_function
 from .llvm_ir import F32, I16, I32, I64, WORD, BFloat16, load_vector, pointer, store_vector, widen_bfloat16
 from .target import TARGET, TILE
 
@@ -73,9 +75,9 @@ class PackedFormat:
         return self.parts > 1
 
     @property
-    def is_bfloat16(self) -> bool:
-        """Whether numbers are converted when they are packed."""
-        return self.dtype != self.accumulator
+    def is_interleaved(self) -> bool:
+        """Whether two vectors of a row of B are interleaved: single bfloat16."""
+        return not self.is_paired and self.dtype != self.accumulator
 
 
 _F4, _F8 = np.dtype(np.float32), np.dtype(np.float64)
@@ -161,17 +163,6 @@ def to_pair(typingctx: Any, first: Any, second: Any) -> Any:
         return builder.or_(low, builder.shl(high, I32(16)))
 
     return types.int32(types.float32, types.float32), codegen
-
-
-def as_element(array, value):
-    """Convert a float to an element of ``array``: bfloat16 bits for bfloat16, else unchanged."""
-
-
-@specialize(as_element)
-def _as_element(array, value):
-    if format_of(array).is_bfloat16:
-        return lambda array, value: to_bfloat16(value)
-    return lambda array, value: value
 
 
 @device_function

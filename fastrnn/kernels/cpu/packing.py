@@ -6,8 +6,9 @@ row-major (k, NR):
     panel 0: B[0, 0:NR] B[1, 0:NR] ...      panel 1: B[0, NR:2*NR] B[1, NR:2*NR] ...
 
 The last panel is a single vector wide if that is enough, else NR, and is padded with zeros. An
-element holds one k or a pair of k in one or three parts (see `packed_formats`); ``units`` counts
-elements. A function without a body is implemented by the one below it, for the format of its array.
+element holds one k or a pair of k in one or three parts, and rows of bfloat16 are interleaved (see
+`packed_formats`); ``units`` counts elements. A function without a body is implemented by the one
+below it, for the format of its array.
 """
 
 from typing import Any
@@ -17,7 +18,6 @@ import numpy as np
 from .jit import device_function, specialize
 from .packed_formats import (
     PAIRS,
-    as_element,
     by_format,
     fill_pair_parts,
     fill_pairs,
@@ -111,6 +111,16 @@ def panel_vectors(n, column, lanes):
     return 1 if n - column <= lanes else VECTORS
 
 
+@device_function
+def interleaved_place(width, n):
+    """Place of column n in a row of an interleaved panel: the columns of two vectors alternate."""
+    lanes = _VECTOR_BYTES // 4
+    if width == lanes:
+        return n
+    vector, lane = n // lanes, n % lanes
+    return vector // 2 * 2 * lanes + 2 * lane + vector % 2
+
+
 def fill_column(packed, at, width, n, k, row):
     """Column n of the panel at ``at``, from the even k on, from a row of numbers."""
 
@@ -120,7 +130,12 @@ def _fill_column(packed, at, width, n, k, row):
     def single(packed, at, width, n, k, row):
         to = packed[at + k * width + n : at + (k + row.size) * width : width]
         for i in range(row.size):
-            to[i] = as_element(packed, row[i])
+            to[i] = row[i]
+
+    def interleaved(packed, at, width, n, k, row):
+        first = at + k * width + interleaved_place(width, n)
+        for i in range(row.size):
+            packed[first + i * width] = to_bfloat16(row[i])
 
     def pairs(packed, at, width, n, k, row):
         to = packed[at + k // 2 * width + n : at + (k + row.size + 1) // 2 * width : width]
@@ -140,7 +155,7 @@ def _fill_column(packed, at, width, n, k, row):
             to[i * width + apart] = to_pair(x, y)
             to[i * width + 2 * apart] = to_pair(subtract_bfloat16(x), subtract_bfloat16(y))
 
-    return by_format(packed, single, pairs, parts)
+    return by_format(packed, interleaved if format_of(packed).is_interleaved else single, pairs, parts)
 
 
 def square_size(packed):
@@ -191,7 +206,11 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
     def single(packed, at, width, k, source, first_at, second_at, count):
         to, numbers = packed[at + k * width : at + k * width + count], source[first_at : first_at + count]
         for i in range(numbers.size):
-            to[i] = as_element(packed, numbers[i])
+            to[i] = numbers[i]
+
+    def interleaved(packed, at, width, k, source, first_at, second_at, count):
+        for i in range(count):
+            packed[at + k * width + interleaved_place(width, i)] = to_bfloat16(source[first_at + i])
 
     def pairs(packed, at, width, k, source, first_at, second_at, count):
         fill_pairs(packed, at + k // 2 * width, source, first_at, second_at, count)
@@ -200,7 +219,7 @@ def _fill_row(packed, at, width, k, source, first_at, second_at, count):
         to = at + element_row(packed, k) * width
         fill_pair_parts(packed, to, PAIRS * width, source, first_at, second_at, count)
 
-    return by_format(packed, single, pairs, parts)
+    return by_format(packed, interleaved if format_of(packed).is_interleaved else single, pairs, parts)
 
 
 def pack_row(packed, at, source, from_at, k):

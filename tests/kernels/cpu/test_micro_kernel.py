@@ -10,6 +10,7 @@ from fastrnn.kernels.cpu import micro_kernel, target
 from fastrnn.kernels.cpu.target import Target
 
 X86 = "x86_64-unknown-linux-gnu"
+ARM = "aarch64-unknown-linux-gnu"
 AVX2 = Target("AVX2", 32, 6, 2)
 AVX512 = Target("AVX-512", 64, 6, 4)
 NEON = Target("NEON with bfloat16", 16, 6, 4, bfloat16_dot=True)
@@ -71,12 +72,12 @@ def test_inner_loop_is_the_listing_of_the_module(target, cpu, monkeypatch):
     assert len(sums) == target.rows * target.vectors
 
 
+PROCESSORS = [(AVX2, "haswell", X86), (AVX512, "skylake-avx512", X86), (NEON, "apple-m1", ARM)]
+
+
 @pytest.mark.parametrize("kind", [micro_kernel._PLAIN[32], micro_kernel._WIDENED], ids=["float32", "widened"])
 @pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize(
-    ("target", "cpu", "triple"),
-    [(AVX2, "haswell", X86), (AVX512, "skylake-avx512", X86), (NEON, "apple-m1", "aarch64-unknown-linux-gnu")],
-)
+@pytest.mark.parametrize(("target", "cpu", "triple"), PROCESSORS)
 def test_few_rows_have_all_sums_of_several_panels_in_registers(target, cpu, triple, rows, kind, monkeypatch):
     vectors = target.vectors * micro_kernel.panels_at_once(rows, target.vectors)
     assert rows * vectors >= 8  # as many multiply-adds as a processor has under way: two a cycle, four cycles each
@@ -93,6 +94,21 @@ def test_few_rows_have_all_sums_of_several_panels_in_registers(target, cpu, trip
     assert not [line for line in loop if line.startswith(("st", "bl\t")) or re.match(r"vmov.*,\s*-?\d*\(", line)]
 
 
+@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize(("target", "cpu", "triple"), PROCESSORS)
+def test_interleaved_bfloat16_is_widened_by_a_shift_and_a_mask(target, cpu, triple, rows, monkeypatch):
+    vectors = target.vectors * micro_kernel.panels_at_once(rows, target.vectors)
+    features = "-prefer-256-bit" if triple == X86 else ""
+    shift, add = ("vpslld", "vfmadd") if triple == X86 else ("shl", "fmla")
+    loop = loop_with(add, assembly(target, micro_kernel._WIDENED, cpu, features, triple, monkeypatch, (rows, vectors)))
+    operations = [line.split()[0] for line in loop]
+    steps = sum(name.startswith(add) for name in operations) // (rows * vectors)
+    # one load and one shift for two vectors, and nothing that moves numbers between lanes
+    assert operations.count(shift) == steps * vectors // 2
+    assert not [name for name in operations if re.match(r"vpmovzx|vpunpck|vperm|vpshuf|ushll|uxtl|zip|trn|tbl", name)]
+    assert not [line for line in loop if re.search(r"%rsp|\[sp", line)]
+
+
 def test_listing_shows_what_is_compiled_for_avx2(monkeypatch):
     loop = inner_loop(AVX2, "haswell", monkeypatch)
     compiled = {re.split(r"\s", line)[0] for line in loop if line.startswith("v")}
@@ -102,7 +118,7 @@ def test_listing_shows_what_is_compiled_for_avx2(monkeypatch):
 
 @pytest.mark.parametrize("cpu", ["neoverse-n2", "neoverse-v1", "apple-m2"])
 def test_arm_multiplies_bfloat16_pairs_with_the_dot_instruction(cpu, monkeypatch):
-    code = assembly(NEON, micro_kernel._DOT, cpu, "+bf16", "aarch64-unknown-linux-gnu", monkeypatch)
+    code = assembly(NEON, micro_kernel._DOT, cpu, "+bf16", ARM, monkeypatch)
     loop = loop_with("bfdot", code)
     dots = [line for line in loop if line.startswith("bfdot")]
     steps, rest = divmod(len(dots), NEON.rows * NEON.vectors)
