@@ -1,5 +1,6 @@
 """Compilation of kernels before they are needed, in several processes at once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -110,6 +111,52 @@ def _runs(pid):
 @pytest.mark.parametrize("task", ["language-model", "classify", "forecast"])
 def test_each_process_compiles_alone(task, number):
     compile_ahead._compile(LSTM.replace(task=task, hidden=8, threads=1, precision="float32"), True, number)
+
+
+RECORD = """
+import json, sys
+from fastrnn.kernels.cpu import disk_cache
+
+names, load = set(), disk_cache.KernelCache.load_overload
+
+def record(cache, types, context):
+    names.add(cache._path(cache._index_key(types, context.codegen())).name)
+    return load(cache, types, context)
+
+disk_cache.KernelCache.load_overload = record
+import fastrnn
+from fastrnn.kernels import backend
+from fastrnn.training import compile_ahead
+
+class Sampling(fastrnn.Callback):
+    samples = True
+
+text, out, *orders = sys.argv[1:]
+config = fastrnn.Config(steps=3, seq=16, batch=4, hidden=256, layers=3, dropout=0.1, threads=1)
+if orders:
+    settings = compile_ahead._settings(config, backend.load("cpu"))
+    for number in orders:
+        compile_ahead._compile(settings, True, int(number))
+else:
+    fastrnn.train([text], config, out=out, callback=Sampling())
+print(json.dumps(sorted(names)))
+"""
+
+
+def test_what_is_compiled_ahead_is_what_a_run_needs(tmp_path):
+    """A kernel too many or too few costs a first run ten seconds. Kernels depend on no number of layers."""
+    text = tmp_path / "text.txt"
+    text.write_text("the sea is calm tonight, the tide is full\n" * 60)
+
+    def kernels(*orders: str) -> list[str]:
+        command = [sys.executable, "-c", RECORD, str(text), str(tmp_path / "run"), *orders]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(ran.stdout.splitlines()[-1])
+
+    needed = kernels()
+    assert len(needed) > 10
+    assert kernels("0") == needed
+    assert set(kernels("1", "2")) <= set(needed)
 
 
 @pytest.mark.parametrize("cell", ALL_CELLS)
