@@ -11,7 +11,7 @@ import numpy as np
 from ..data.examples.symbol_vocab import UNKNOWN
 from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError, quote
-from ..nn.incremental import IncrementalDecoder
+from ..nn.incremental import AdaptiveDecoder
 from ..nn.matmul_mode import EXACT, sampling_mode
 from ..nn.network import Network, State
 from ..nn.parameters import Array
@@ -273,7 +273,7 @@ class Sampler:
         if self.rounded:
             matmul_mode = sampling_mode(self.network.kernels, self.network.shape.hidden, count)
         network = self.network.with_shared_parameters(matmul_mode)
-        decoder = IncrementalDecoder(network, count, self._output_bias())
+        decoder = AdaptiveDecoder(network, count, self._output_bias())
 
         if state is None:
             # All texts start alike: the prompt is fed once, as one stream, and its state copied.
@@ -300,7 +300,7 @@ class Sampler:
 
 
 def _generate_blocks(
-    decoder: IncrementalDecoder, count: int, length: int, params: SamplingParams, seed: int
+    decoder: AdaptiveDecoder, count: int, length: int, params: SamplingParams, seed: int
 ) -> Iterator[Array]:
     """Yield blocks (n, count) of sampled ids, each of about `_CALL_SECONDS`."""
     # One generator for each text, so that a text does not depend on the number of texts.
@@ -320,7 +320,7 @@ def _generate_blocks(
         block = max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
 
 
-def _feed_prompt(decoder: IncrementalDecoder, tokens: Array) -> None:
+def _feed_prompt(decoder: AdaptiveDecoder, tokens: Array) -> None:
     """Feed prompt tokens (N, B) in calls short enough to react to Ctrl-C."""
     for at in range(0, len(tokens), _PROMPT_STEPS):
         given = np.ascontiguousarray(tokens[at : at + _PROMPT_STEPS], np.int32)

@@ -1,5 +1,6 @@
 """Incremental decoding: step a language model one token at a time, feeding or sampling tokens."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -23,22 +24,25 @@ from .parameters import Array, ModelWeights
 # A thread's first unit is a multiple of this, the alignment of vectors and of cache lines; of a
 # normed cell a multiple of the kernels' ``UNIT_BLOCK``.
 _UNIT_ALIGNMENT = 16
+# `AdaptiveDecoder` tries the other division after 1, 2, 4, 8, 16 and 32 calls, then after each so many, for this
+# fraction of the tokens of a call.
+_TRY_EVERY = 20
+_TRIED = 0.1
 
 
 class IncrementalDecoder:
     """Recurrent states of B streams, and the steps that feed or sample their next tokens.
 
     Either each thread takes some of the streams, or each takes some units of every layer for all
-    streams, with a barrier after each layer (`threads_per_layer` decides). Results are the same to
-    the bit.
+    streams, with a barrier after each layer. Results are the same to the bit.
 
     Args:
         network: The model. Its weights are packed once, here: later changes have no effect.
-        count: Expected number of streams; it decides how threads divide the work.
         bias: Bias (V,) of the output layer.
+        threads: Number of threads that share the units of a layer; 1: each takes some of the streams.
     """
 
-    def __init__(self, network: Network, count: int, bias: Array) -> None:
+    def __init__(self, network: Network, bias: Array, threads: int = 1) -> None:
         self.network = network
         self._bias = bias
 
@@ -49,7 +53,6 @@ class IncrementalDecoder:
 
         hidden = network.shape.hidden
         unit = network.kernels.UNIT_BLOCK if CELLS[network.shape.cell].is_normed else _UNIT_ALIGNMENT
-        threads = threads_per_layer(network.kernels, hidden, count, network.pool.threads)
         threads = min(threads, hidden // unit)
         if threads <= 1:
             self._units = [(0, hidden)]
@@ -69,8 +72,8 @@ class IncrementalDecoder:
             for layer in layers:
                 layer.pack(part, False)
 
-    def set_state(self, state: State, token: int) -> None:
-        """Start B streams from ``state``, name -> (L, B, H), with ``token`` as the next input."""
+    def set_state(self, state: State, token: int | Array) -> None:
+        """Start B streams from ``state``, name -> (L, B, H), with ``token``, one or (B,), as the next input."""
         kernels, dtype = self.network.kernels, self.network.dtype
         self._batch = batch = state["h"].shape[1]
 
@@ -86,6 +89,8 @@ class IncrementalDecoder:
                 layer.allocate(1, batch)
                 sums[n] = layer.divide_units(first, self.network.shape.hidden, sums[n])
                 layer.set_state(self._slice_units(state, first, end), n, (0, batch))
+                for array in (layer.cell.h, layer.cell.c):  # also as the final state, for `get_state`
+                    kernels.copy_state(array, 1, array, 0, 0, batch)
             ids = [kernels.to_device(np.full((1, batch), token if n == 0 else 0, np.int32)) for n in range(len(layers))]
             self._layer_arguments.append(
                 tuple(
@@ -107,6 +112,11 @@ class IncrementalDecoder:
             for n, layer in enumerate(layers):
                 layer.get_state(self._slice_units(state, first, end), n, (0, self._batch))
         return state
+
+    def continue_from(self, other: "IncrementalDecoder") -> None:
+        """Take over the state of another decoder, and its streams' next inputs."""
+        (ids,) = self.network.kernels.to_host(other._layer_arguments[0][0].inputs.ids)
+        self.set_state(other.get_state(), ids)
 
     def _slice_units(self, state: State, first: int, end: int) -> State:
         """Return units first..end of a state."""
@@ -133,8 +143,8 @@ class IncrementalDecoder:
 
         def work(part: Part) -> None:
             number, rows = (part.number, (0, self._batch)) if shared else (0, part.range(self._batch))
-            if number >= len(self._layers):
-                return  # there are more threads than parts
+            if number >= len(self._layers) or rows[0] == rows[1]:
+                return  # there are more threads than parts or streams
             network.kernels.generate(
                 self._layer_arguments[number],
                 DecoderOutput(network.w_out, self._bias, self._logits[number]),
@@ -147,6 +157,61 @@ class IncrementalDecoder:
             )
 
         network.pool.each(work, lambda: network.kernels.abort(counts))
+
+
+class AdaptiveDecoder:
+    """An `IncrementalDecoder` whose threads share the units of a layer as long as that is faster.
+
+    They then wait for each other several times a token. Where other programs use the processors too, such a wait may
+    last as long as these programs run at a time, and one thread alone is several times as fast (measured). So the
+    other division of the work is tried now and then, and the faster one is used.
+
+    Args:
+        network: As for `IncrementalDecoder`.
+        count: Expected number of streams; nothing is tried if `threads_per_layer` would not share units for so many.
+        bias: Bias (V,) of the output layer.
+    """
+
+    def __init__(self, network: Network, count: int, bias: Array) -> None:
+        threads = threads_per_layer(network.kernels, network.shape.hidden, count, network.pool.threads)
+        self._decoders = [IncrementalDecoder(network, bias, n) for n in sorted({1, threads})]
+        self._current = self._decoders[-1]
+        self._seconds = {decoder: float("inf") for decoder in self._decoders}  # for a token, when it was last used
+        self._calls, self._next_try = 0, 1
+
+    def set_state(self, state: State, token: int) -> None:
+        """See `IncrementalDecoder.set_state`."""
+        self._current.set_state(state, token)
+
+    def get_state(self) -> State:
+        """See `IncrementalDecoder.get_state`."""
+        return self._current.get_state()
+
+    def generate(
+        self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int = 0
+    ) -> None:
+        """See `IncrementalDecoder.generate`."""
+        self._calls += 1
+        tried = 0
+        if len(self._decoders) > 1 and self._calls == self._next_try:
+            self._next_try += min(self._calls, _TRY_EVERY)
+            tried = int(len(tokens) * _TRIED)
+        if tried:
+            self._switch_to(next(decoder for decoder in self._decoders if decoder is not self._current))
+            self._generate(uniforms[:tried], sampling, tokens[:tried], min(given, tried))
+            self._switch_to(min(self._decoders, key=self._seconds.__getitem__))
+        self._generate(uniforms[tried:], sampling, tokens[tried:], max(given - tried, 0))
+
+    def _switch_to(self, decoder: IncrementalDecoder) -> None:
+        if decoder is not self._current:
+            decoder.continue_from(self._current)
+            self._current = decoder
+
+    def _generate(self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int) -> None:
+        """Generate with the present decoder, and time it."""
+        start = time.perf_counter()
+        self._current.generate(uniforms, sampling, tokens, given)
+        self._seconds[self._current] = (time.perf_counter() - start) / len(tokens)
 
 
 def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:

@@ -196,7 +196,7 @@ def _compile_sampling(config: Config, every: bool = True) -> None:
     if every:
         modes |= {sampling_mode(network.kernels, 2 * BF16X3_MIN_WIDTH, 1), EXACT}
     for mode in sorted(modes):
-        decoder = IncrementalDecoder(network.with_shared_parameters(mode), 1, network.parameters["out.bias"])
+        decoder = IncrementalDecoder(network.with_shared_parameters(mode), network.parameters["out.bias"])
         decoder.set_state(network.initial_state(1), 0)
         decoder.generate(np.zeros((1, 1)), (1.0, 0, 1.0, 0.0), np.zeros((1, 1), np.int32))
 

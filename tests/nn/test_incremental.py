@@ -9,28 +9,22 @@ from random_cases import make_model, make_state
 import fastrnn.nn.incremental
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.kernels.cpu.target import Target
-from fastrnn.nn.incremental import IncrementalDecoder
+from fastrnn.nn.incremental import AdaptiveDecoder, IncrementalDecoder
 from fastrnn.nn.matmul_mode import threads_per_layer
 
 VOCAB = 9
 
 
-def make_decoder(monkeypatch, rng, cell, hidden, threads, parts, matmul_mode="exact"):
-    """Return a decoder of a random network whose units are divided into ``parts``."""
-    network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
-    replace(monkeypatch, fastrnn.nn.incremental, "threads_per_layer", lambda *_: parts)
-    return IncrementalDecoder(network.with_shared_parameters(matmul_mode), 2, network.parameters["out.bias"])
-
-
-def generate_tokens(monkeypatch, seed, cell, hidden, threads, parts):
+def generate_tokens(seed, cell, hidden, threads, make_decoder):
     """Return the tokens that two streams sample after a prompt, and their final states."""
     rng = np.random.default_rng(seed)
-    decoder = make_decoder(monkeypatch, rng, cell, hidden, threads, parts)
+    network = make_network(make_model(cell, 2, rng, hidden, VOCAB), np.float32, threads=threads)
+    decoder = make_decoder(network, network.parameters["out.bias"])
     state = {name: array.astype(np.float32) for name, array in make_state(cell, rng, 2, 2, hidden).items()}
     decoder.set_state(state, 3)
     given = rng.integers(0, VOCAB, (5, 2)).astype(np.int32)
     decoder.generate(np.zeros((5, 2)), (1.0, 0, 1.0, 0.0), given, 5)
-    drawn = [np.zeros((n, 2), np.int32) for n in (7, 4)]
+    drawn = [np.zeros((n, 2), np.int32) for n in (7, 4, 12, 9)]
     for tokens in drawn:  # an odd number of steps, and an even one
         decoder.generate(rng.random(tokens.shape), (1.0, 0, 0.9, 0.0), tokens)
     return np.concatenate(drawn), decoder.get_state()
@@ -39,15 +33,70 @@ def generate_tokens(monkeypatch, seed, cell, hidden, threads, parts):
 @pytest.mark.parametrize(("threads", "parts"), [(2, 2), (4, 3)])
 @pytest.mark.parametrize("hidden", [48, 71])
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
-def test_dividing_units_among_threads_gives_the_same_bits(cell, hidden, threads, parts, monkeypatch):
+def test_dividing_units_among_threads_gives_the_same_bits(cell, hidden, threads, parts):
     """With 71 units the last thread's part is not a multiple of the vector size."""
     if CELLS[cell].is_normed:
         hidden *= 4  # whole blocks of 64 units, whose sums the threads exchange
-    alone, state = generate_tokens(monkeypatch, 7, cell, hidden, 1, 1)
-    shared, reached = generate_tokens(monkeypatch, 7, cell, hidden, threads, parts)
+    alone, state = generate_tokens(7, cell, hidden, 1, IncrementalDecoder)
+    shared, reached = generate_tokens(7, cell, hidden, threads, lambda *of: IncrementalDecoder(*of, parts))
     np.testing.assert_array_equal(shared, alone)
     for name, array in state.items():
         np.testing.assert_array_equal(reached[name], array)
+
+
+class Clock:
+    """A clock for `AdaptiveDecoder`: a call takes so many seconds, in turn."""
+
+    def __init__(self, *durations):
+        self.times = [0.0]
+        for seconds in durations:
+            self.times += [self.times[-1], self.times[-1] + seconds]
+        self.times = iter(self.times[1:])
+
+    def perf_counter(self):
+        return next(self.times)
+
+
+@pytest.fixture
+def adaptive(monkeypatch):
+    """Make `AdaptiveDecoder`, whose calls take so many seconds; the numbers of threads that they use are kept."""
+    used: list[int] = []
+    generate = IncrementalDecoder.generate
+
+    def record(self, *arguments):
+        used.append(len(self._layers))
+        generate(self, *arguments)
+
+    def make(*durations):
+        replace(monkeypatch, fastrnn.nn.incremental, "threads_per_layer", lambda *_: 2)
+        monkeypatch.setattr(fastrnn.nn.incremental, "time", Clock(*durations))
+        monkeypatch.setattr(fastrnn.nn.incremental, "_TRIED", 0.5)
+        monkeypatch.setattr(IncrementalDecoder, "generate", record)
+        return lambda network, bias: AdaptiveDecoder(network, 2, bias)
+
+    return make, used
+
+
+@pytest.mark.parametrize("cell", RECURRENT_CELLS)
+def test_changing_the_division_gives_the_same_bits(cell, adaptive):
+    hidden = 192 if CELLS[cell].is_normed else 48
+    alone, state = generate_tokens(7, cell, hidden, 1, IncrementalDecoder)
+    make, used = adaptive
+    # five calls, of which the first, second and fourth try the other division
+    found, reached = generate_tokens(7, cell, hidden, 2, make(1, 1, 99, 9, 9, 1, 1, 1))
+    assert len(used) == 8
+    assert used.count(1) > 2
+    assert used.count(2) > 2
+    np.testing.assert_array_equal(found, alone)
+    for name, array in state.items():
+        np.testing.assert_array_equal(reached[name], array)
+
+
+def test_faster_division_is_used_until_it_becomes_slower(adaptive):
+    make, used = adaptive
+    # after the first call sharing takes long; at the fourth one thread alone takes longer still
+    generate_tokens(7, "lstm", 48, 2, make(1, 50, 50, 1, 1, 50, 900, 50))
+    assert used == [1, 1, 2, 1, 1, 2, 1, 1]
 
 
 def test_units_of_wide_layers_are_divided_for_few_streams():

@@ -193,7 +193,7 @@ class _TileBuilder:
 
     def row_of_panel(self, b: Any, at: Any, vectors: int) -> list[Any]:
         """Load a row of a panel of B, as vectors of the operand type of the instruction."""
-        loaded = []
+        loaded: list[Any] = []
         # a row of bfloat16 has two vectors interleaved: one load for both, and no shuffle
         is_interleaved = self.kind is _WIDENED and vectors > 1
         element = I32 if is_interleaved else self.kind.b
