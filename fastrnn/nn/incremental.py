@@ -24,8 +24,9 @@ from .parameters import Array, ModelWeights
 # A thread's first unit is a multiple of this, the alignment of vectors and of cache lines; of a
 # normed cell a multiple of the kernels' ``UNIT_BLOCK``.
 _UNIT_ALIGNMENT = 16
-# `AdaptiveDecoder` tries the other division after 1, 2, 4, 8, 16 and 32 calls, then after each so many, for this
-# fraction of the tokens of a call.
+# `AdaptiveDecoder` tries the other division at this call, the first that is not short, then at calls 10, 20, and after
+# each so many, for this fraction of the tokens of a call.
+_FIRST_TRY = 5
 _TRY_EVERY = 20
 _TRIED = 0.1
 
@@ -160,11 +161,11 @@ class IncrementalDecoder:
 
 
 class AdaptiveDecoder:
-    """An `IncrementalDecoder` whose threads share the units of a layer as long as that is faster.
+    """An `IncrementalDecoder` whose threads share the units of a layer while that is faster.
 
     They then wait for each other several times a token. Where other programs use the processors too, such a wait may
     last as long as these programs run at a time, and one thread alone is several times as fast (measured). So the
-    other division of the work is tried now and then, and the faster one is used.
+    other division of the work is tried now and then, and the faster one is used. A short text is not worth a try.
 
     Args:
         network: As for `IncrementalDecoder`.
@@ -173,11 +174,11 @@ class AdaptiveDecoder:
     """
 
     def __init__(self, network: Network, count: int, bias: Array) -> None:
-        threads = threads_per_layer(network.kernels, network.shape.hidden, count, network.pool.threads)
-        self._decoders = [IncrementalDecoder(network, bias, n) for n in sorted({1, threads})]
-        self._current = self._decoders[-1]
-        self._seconds = {decoder: float("inf") for decoder in self._decoders}  # for a token, when it was last used
-        self._calls, self._next_try = 0, 1
+        self._threads = threads_per_layer(network.kernels, network.shape.hidden, count, network.pool.threads)
+        self._current = IncrementalDecoder(network, bias)
+        self._sharing = partial(IncrementalDecoder, network, bias, self._threads)
+        self._seconds = {self._current: 0.0}  # of each decoder, for a token, when it was last used
+        self._calls, self._next_try = 0, _FIRST_TRY
 
     def set_state(self, state: State, token: int) -> None:
         """See `IncrementalDecoder.set_state`."""
@@ -193,14 +194,15 @@ class AdaptiveDecoder:
         """See `IncrementalDecoder.generate`."""
         self._calls += 1
         tried = 0
-        if len(self._decoders) > 1 and self._calls == self._next_try:
+        if self._threads > 1 and self._calls == self._next_try:
             self._next_try += min(self._calls, _TRY_EVERY)
-            tried = int(len(tokens) * _TRIED)
-        if tried:
-            self._switch_to(next(decoder for decoder in self._decoders if decoder is not self._current))
+            tried = max(1, int(len(tokens) * _TRIED))
+            others = [decoder for decoder in self._seconds if decoder is not self._current]
+            self._switch_to(others[0] if others else self._sharing())
             self._generate(uniforms[:tried], sampling, tokens[:tried], min(given, tried))
-            self._switch_to(min(self._decoders, key=self._seconds.__getitem__))
-        self._generate(uniforms[tried:], sampling, tokens[tried:], max(given - tried, 0))
+            self._switch_to(min(self._seconds, key=self._seconds.__getitem__))
+        if tried < len(tokens):
+            self._generate(uniforms[tried:], sampling, tokens[tried:], max(given - tried, 0))
 
     def _switch_to(self, decoder: IncrementalDecoder) -> None:
         if decoder is not self._current:

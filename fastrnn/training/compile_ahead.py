@@ -82,7 +82,8 @@ def _settings(config: Config, kernels: Backend) -> Config:
         wide = wide or config.hidden is None
         if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
-    # Kernels depend on types and not on sizes, so 8 units serve for all narrow models, and two layers for more.
+    # Kernels depend on types and not on sizes, so 8 units serve for all narrow models, and two layers for more. Only
+    # sampling has another kernel for each two layers more.
     hidden = BF16X3_MIN_WIDTH if wide else 8
     return Config(
         task=config.task, cell=config.cell, layers=min(config.layers or 2, 2), hidden=hidden, precision=precision,

@@ -131,8 +131,8 @@ from fastrnn.training import compile_ahead
 class Sampling(fastrnn.Callback):
     samples = True
 
-text, out, *orders = sys.argv[1:]
-config = fastrnn.Config(steps=3, seq=16, batch=4, hidden=256, layers=3, dropout=0.1, threads=1)
+text, out, layers, *orders = sys.argv[1:]
+config = fastrnn.Config(steps=3, seq=16, batch=4, hidden=256, layers=int(layers), dropout=0.1, threads=1)
 if orders:
     settings = compile_ahead._settings(config, backend.load("cpu"))
     for number in orders:
@@ -144,19 +144,19 @@ print(json.dumps(sorted(names)))
 
 
 def test_what_is_compiled_ahead_is_what_a_run_needs(tmp_path):
-    """A kernel too many or too few costs a first run ten seconds. Kernels depend on no number of layers."""
+    """A kernel too many or too few costs a first run ten seconds. The run may choose one layer or two after that."""
     text = tmp_path / "text.txt"
     text.write_text("the sea is calm tonight, the tide is full\n" * 60)
 
-    def kernels(*orders: str) -> list[str]:
-        command = [sys.executable, "-c", RECORD, str(text), str(tmp_path / "run"), *orders]
+    def kernels(layers: str, *orders: str) -> list[str]:
+        command = [sys.executable, "-c", RECORD, str(text), str(tmp_path / "run"), layers, *orders]
         ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(ran.stdout.splitlines()[-1])
 
-    needed = kernels()
+    needed = kernels("1")
     assert len(needed) > 10
-    assert kernels("0") == needed
-    assert set(kernels("1", "2")) <= set(needed)
+    assert kernels("2", "0") == needed
+    assert set(kernels("2", "1", "2")) <= set(needed)
 
 
 @pytest.mark.parametrize("cell", ALL_CELLS)

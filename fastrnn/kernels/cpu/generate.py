@@ -16,7 +16,7 @@ from .matmul import multiply, product_memory
 from .output_losses import output
 from .recurrence import prepare_forward, step_forward
 
-_LAYERS = 4  # a kernel takes so many layers, or a multiple of it
+_LAYERS = 2  # a kernel takes so many layers, or a multiple of it
 
 
 class Weights(NamedTuple):
