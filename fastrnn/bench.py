@@ -168,7 +168,7 @@ def bench_sample(
     sampler = Sampler(network, CharTokenizer("".join(map(chr, range(48, 48 + VOCAB)))))
     blocks = sampler.tokens(streams, 1 << 40, np.zeros(1, np.int64), SamplingParams(temperature=0.8), 0)
     next(blocks)  # the first block compiles the kernels
-    for _ in range(4):  # until the sampler has adapted the block length
+    for _ in range(9):  # until the sampler has adapted the block length and the use of threads
         next(blocks)
 
     chars = 0

@@ -24,8 +24,8 @@ from .parameters import Array, ModelWeights
 # A thread's first unit is a multiple of this, the alignment of vectors and of cache lines; of a
 # normed cell a multiple of the kernels' ``UNIT_BLOCK``.
 _UNIT_ALIGNMENT = 16
-# `AdaptiveDecoder` tries the other division at this call, the first that is not short, then at calls 10, 20, and after
-# each so many, for this fraction of the tokens of a call.
+# `AdaptiveDecoder` tries the other division at this call, the first that is not short, then at calls 7, 10, 15, ..., at
+# last after each so many, for this fraction of the tokens of a call.
 _FIRST_TRY = 5
 _TRY_EVERY = 20
 _TRIED = 0.1
@@ -192,28 +192,32 @@ class AdaptiveDecoder:
         self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int = 0
     ) -> None:
         """See `IncrementalDecoder.generate`."""
+
+        def part(begin: int, end: int) -> None:
+            """Generate tokens begin..end with the present decoder, and time it."""
+            if begin < end:
+                fed = max(0, min(given, end) - begin)
+                start = time.perf_counter()
+                self._current.generate(uniforms[begin:end], sampling, tokens[begin:end], fed)
+                self._seconds[self._current] = (time.perf_counter() - start) / (end - begin)
+
         self._calls += 1
         tried = 0
         if self._threads > 1 and self._calls == self._next_try:
-            self._next_try += min(self._calls, _TRY_EVERY)
+            self._next_try += min(self._calls // 2, _TRY_EVERY)
             tried = max(1, int(len(tokens) * _TRIED))
             others = [decoder for decoder in self._seconds if decoder is not self._current]
             self._switch_to(others[0] if others else self._sharing())
-            self._generate(uniforms[:tried], sampling, tokens[:tried], min(given, tried))
+            # Only the second half counts: then its weights are in the caches, and its threads are awake.
+            part(0, tried // 2)
+            part(tried // 2, tried)
             self._switch_to(min(self._seconds, key=self._seconds.__getitem__))
-        if tried < len(tokens):
-            self._generate(uniforms[tried:], sampling, tokens[tried:], max(given - tried, 0))
+        part(tried, len(tokens))
 
     def _switch_to(self, decoder: IncrementalDecoder) -> None:
         if decoder is not self._current:
             decoder.continue_from(self._current)
             self._current = decoder
-
-    def _generate(self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int) -> None:
-        """Generate with the present decoder, and time it."""
-        start = time.perf_counter()
-        self._current.generate(uniforms, sampling, tokens, given)
-        self._seconds[self._current] = (time.perf_counter() - start) / len(tokens)
 
 
 def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:
