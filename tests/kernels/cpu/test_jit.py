@@ -17,9 +17,10 @@ from fastrnn.data.text.tokenizers import CharTokenizer
 from fastrnn.inference.sampling import Sampler, SamplingParams
 from fastrnn.kernels.cpu import jit
 from fastrnn.kernels.cpu.blocks import flat
+from fastrnn.kernels.cpu.generate import _generate_rows
 from fastrnn.kernels.cpu.jit import device_function, kernel
 from fastrnn.kernels.cpu.memory import working_memory
-from fastrnn.kernels.cpu.ops import generate, layer_backward, layer_forward, layer_gradient, output_loss, pack
+from fastrnn.kernels.cpu.ops import layer_backward, layer_forward, layer_gradient, output_loss, pack
 
 # Functions compiled without the project's own decorator share their device functions with others that are compiled
 # later: freeing one would leave those with calls into freed memory.
@@ -48,7 +49,7 @@ def test_device_functions_return_no_arrays(rng):
         Window(np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32), None), network.initial_state(2)
     )
     list(Sampler(network, CharTokenizer("abcd")).tokens(1, 1, np.zeros(1, np.int64), SamplingParams(), 0))
-    for each in (layer_forward, layer_backward, layer_gradient, output_loss, pack, generate):
+    for each in (layer_forward, layer_backward, layer_gradient, output_loss, pack, _generate_rows):
         for signature in list(each.overloads)[:1]:  # not from the disk, so that its pieces are compiled too
             fresh = numba.jit(**each.targetoptions)(each.py_func)
             fresh.compile(signature)
