@@ -18,10 +18,9 @@ from ..nn.parameters import Array
 from ..plain import check_whole, format_number, to_plain
 
 _CALL_SECONDS = 0.05  # target duration of a compiled call: short enough to stream and to react to Ctrl-C
-_MAX_BLOCK = 4096  # tokens of one call
+_FIRST_BLOCK, _MAX_BLOCK = 8, 4096  # tokens of one call: few at first, so that text appears at once
 _MAX_STREAMS = 65536
 _MAX_TOKENS = 10**12  # of a text: weeks of sampling; the kernels count in 64 bits
-_PROMPT_STEPS = 1024  # prompt tokens of one call
 _SUPPRESSED = -1e30  # output bias of a token that must not be sampled
 
 # A text without a prompt starts from a state that training never has: zeros. There the next token has 1.3 to 2.6
@@ -306,8 +305,7 @@ def _generate_blocks(
     # One generator for each text, so that a text does not depend on the number of texts.
     generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))) for i in range(count)]
     done = 0
-    # Small at first, so that text appears at once; then as long as `_CALL_SECONDS` allow, for few calls.
-    block = 8
+    block = _FIRST_BLOCK
     while done < length:
         block = min(block, length - done)
         uniforms = np.stack([g.random(block) for g in generators], axis=1)
@@ -317,11 +315,20 @@ def _generate_blocks(
         seconds = time.perf_counter() - start
         done += block
         yield tokens
-        block = max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))
+        block = _next_block(block, seconds)
 
 
 def _feed_prompt(decoder: AdaptiveDecoder, tokens: Array) -> None:
-    """Feed prompt tokens (N, B) in calls short enough to react to Ctrl-C."""
-    for at in range(0, len(tokens), _PROMPT_STEPS):
-        given = np.ascontiguousarray(tokens[at : at + _PROMPT_STEPS], np.int32)
+    """Feed prompt tokens (N, B)."""
+    done, block = 0, _FIRST_BLOCK
+    while done < len(tokens):
+        given = np.ascontiguousarray(tokens[done : done + block], np.int32)
+        start = time.perf_counter()
         decoder.generate(np.zeros(given.shape), SamplingParams().numbers, given, len(given))
+        done += len(given)
+        block = _next_block(block, time.perf_counter() - start)
+
+
+def _next_block(block: int, seconds: float) -> int:
+    """Tokens of the next call, which shall take `_CALL_SECONDS`, after one of ``block`` tokens took ``seconds``."""
+    return max(1, min(_MAX_BLOCK, int(block * min(4.0, _CALL_SECONDS / max(seconds, 1e-6)))))

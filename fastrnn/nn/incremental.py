@@ -24,11 +24,13 @@ from .parameters import Array, ModelWeights
 # A thread's first unit is a multiple of this, the alignment of vectors and of cache lines; of a
 # normed cell a multiple of the kernels' ``UNIT_BLOCK``.
 _UNIT_ALIGNMENT = 16
-# `AdaptiveDecoder` tries the other division at this call, the first that is not short, then at calls 7, 10, 15, ..., at
-# last after each so many, for this fraction of the tokens of a call.
+# `AdaptiveDecoder` tries the other division at this call, the first that is not short, then at calls 7, 10, 15, ... and
+# finally every `_TRY_EVERY` calls, for this fraction of the tokens of a call. It gives up half-way if that is so many
+# times slower.
 _FIRST_TRY = 5
 _TRY_EVERY = 20
 _TRIED = 0.1
+_HOPELESS = 4.0
 
 
 class IncrementalDecoder:
@@ -168,7 +170,7 @@ class AdaptiveDecoder:
     other division of the work is tried now and then, and the faster one is used. A short text is not worth a try.
 
     Args:
-        network: As for `IncrementalDecoder`.
+        network: The model. Its weights are packed here, and again at the first try: they must not change between.
         count: Expected number of streams; nothing is tried if `threads_per_layer` would not share units for so many.
         bias: Bias (V,) of the output layer.
     """
@@ -176,13 +178,14 @@ class AdaptiveDecoder:
     def __init__(self, network: Network, count: int, bias: Array) -> None:
         self._threads = threads_per_layer(network.kernels, network.shape.hidden, count, network.pool.threads)
         self._current = IncrementalDecoder(network, bias)
-        self._sharing = partial(IncrementalDecoder, network, bias, self._threads)
+        self._make_sharing = partial(IncrementalDecoder, network, bias, self._threads)
         self._seconds = {self._current: 0.0}  # of each decoder, for a token, when it was last used
         self._calls, self._next_try = 0, _FIRST_TRY
 
     def set_state(self, state: State, token: int) -> None:
-        """See `IncrementalDecoder.set_state`."""
+        """See `IncrementalDecoder.set_state`. Tries begin anew: a prompt takes another time than sampling."""
         self._current.set_state(state, token)
+        self._calls, self._next_try = 0, _FIRST_TRY
 
     def get_state(self) -> State:
         """See `IncrementalDecoder.get_state`."""
@@ -205,12 +208,16 @@ class AdaptiveDecoder:
         tried = 0
         if self._threads > 1 and self._calls == self._next_try:
             self._next_try += min(self._calls // 2, _TRY_EVERY)
-            tried = max(1, int(len(tokens) * _TRIED))
+            tried = min(len(tokens), max(2, int(len(tokens) * _TRIED)))
+            usual = self._seconds[self._current]
             others = [decoder for decoder in self._seconds if decoder is not self._current]
-            self._switch_to(others[0] if others else self._sharing())
+            self._switch_to(others[0] if others else self._make_sharing())
             # Only the second half counts: then its weights are in the caches, and its threads are awake.
-            part(0, tried // 2)
-            part(tried // 2, tried)
+            half = tried // 2
+            part(0, half)
+            if half and self._seconds[self._current] > _HOPELESS * usual:
+                tried = half
+            part(half, tried)
             self._switch_to(min(self._seconds, key=self._seconds.__getitem__))
         part(tried, len(tokens))
 

@@ -32,8 +32,9 @@ EVALUATION_MODE = BF16X3
 BF16X3_MIN_WIDTH = 256
 # Hidden units up to which AMX is also the fastest way to multiply a few rows (measured).
 _AMX_MAX_HIDDEN = 256
-# Units of a layer that justify one more thread, and of a narrow layer without AMX.
+# Units of a layer that justify one more thread (measured with two).
 _MIN_UNITS_PER_THREAD = 128
+# The same for a layer of at most `_AMX_MAX_HIDDEN` units on a processor without AMX.
 _MIN_NARROW_UNITS = 64
 # Rows of an AMX tile: from this many streams AMX is the fastest for every hidden size.
 _TILE_ROWS = 16

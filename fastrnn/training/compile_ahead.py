@@ -82,11 +82,11 @@ def _settings(config: Config, kernels: Backend) -> Config:
         wide = wide or config.hidden is None
         if config.precision is None and kernels.TARGET.bfloat16_fast:
             precision = "bfloat16"
-    # Kernels depend on types and not on sizes, so 8 units serve for all narrow models, and two layers for more. Only
-    # sampling has another kernel for each two layers more.
+    # Kernels depend on types and not on sizes, so 8 units serve for all narrow models. Only sampling has one kernel for
+    # one and two layers, one for three and four, and so on; deeper models compile theirs when they sample.
     hidden = BF16X3_MIN_WIDTH if wide else 8
     return Config(
-        task=config.task, cell=config.cell, layers=min(config.layers or 2, 2), hidden=hidden, precision=precision,
+        task=config.task, cell=config.cell, layers=min(config.layers or 2, 4), hidden=hidden, precision=precision,
         bidirectional=config.bidirectional, optimizer=config.optimizer, threads=1,
         tokens="words" if config.tokens == "words" and spec.embeds_words else None,
     )  # fmt: skip

@@ -105,7 +105,8 @@ def test_fast_block_is_followed_by_one_four_times_as_long(sampler, monkeypatch):
 def test_prompt_chunking_does_not_change_samples(sampler, monkeypatch):
     whole = drawn(sampler, 1, 30, "abcabcabcabc", GREEDY)
     for steps in (1, 3, 11, 12):
-        monkeypatch.setattr(sampling, "_PROMPT_STEPS", steps)
+        monkeypatch.setattr(sampling, "_FIRST_BLOCK", steps)
+        monkeypatch.setattr(sampling, "_MAX_BLOCK", steps)
         assert drawn(sampler, 1, 30, "abcabcabcabc", GREEDY) == whole
 
 

@@ -144,7 +144,7 @@ print(json.dumps(sorted(names)))
 
 
 def test_what_is_compiled_ahead_is_what_a_run_needs(tmp_path):
-    """A kernel too many or too few costs a first run ten seconds. The run may choose one layer or two after that."""
+    """A kernel too many or too few costs a first run ten seconds. The run chooses one layer or two after compiling."""
     text = tmp_path / "text.txt"
     text.write_text("the sea is calm tonight, the tide is full\n" * 60)
 
@@ -156,7 +156,9 @@ def test_what_is_compiled_ahead_is_what_a_run_needs(tmp_path):
     needed = kernels("1")
     assert len(needed) > 10
     assert kernels("2", "0") == needed
-    assert set(kernels("2", "1", "2")) <= set(needed)
+    by_helpers = kernels("2", "1", "2")
+    assert any("generate" in name for name in by_helpers)
+    assert set(by_helpers) <= set(needed)
 
 
 @pytest.mark.parametrize("cell", ALL_CELLS)

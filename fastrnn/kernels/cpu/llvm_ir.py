@@ -77,7 +77,7 @@ def broadcast(builder: Any, number: Any, count: int) -> Any:
 
 
 def widen_interleaved(builder: Any, words: Any) -> tuple[Any, Any]:
-    """Vector of i32 of two bfloat16 each as two of float32: of the lower halves, and of the upper ones."""
+    """The two bfloat16 in each i32 of a vector, as vectors of float32: the lower halves, then the upper ones."""
     low = builder.shl(words, repeat(words.type, 16))
     high = builder.and_(words, repeat(words.type, -1 << 16))
     numbers = ir.VectorType(F32, words.type.count)

@@ -71,7 +71,7 @@ class _Arithmetic:
     bits: int
 
 
-# widened bfloat16 needs no instruction of its own: a shift makes a float32 of it
+# widened bfloat16 needs no instruction of its own: a shift or a mask makes float32 of it
 _PLAIN = {32: _Arithmetic("f32", F32, F32, F32, 32), 64: _Arithmetic("f64", F64, F64, F64, 64)}
 _WIDENED = _Arithmetic("f32_bf16", F32, I16, F32, 32)
 _DOT = _Arithmetic("bf16_dot", I32, I32, F32, 32)  # an element of A and B is a pair

@@ -23,9 +23,11 @@ sum h + m + l of three: each rounding error is rounded in turn, and 3 x 8 bits c
 significand. (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
 Higher-Precision Computations", 2019.) Groups of 16 pairs are the depth of an AMX tile; without AMX
 pairs are not grouped, and nothing is split. In a panel of B elements that follow each other in k lie
-a whole row of the panel apart (see `packing`). A row of single bfloat16 has two vectors of columns
-interleaved, n0 n8 n1 n9 ... for vectors of 8 numbers. Each 32 bits then hold a number of either: a
-shift makes float32 of the first vector, and clearing the lower half makes float32 of the second.
+a whole row of the panel apart (see `packing`).
+
+A row of single bfloat16, unless it is one vector wide, has two vectors of columns interleaved: n0 n8
+n1 n9 ... for vectors of 8 numbers. Each 32 bits then hold a number of either: a shift makes float32
+of the first vector, and clearing the lower half makes float32 of the second.
 """
 
 from dataclasses import dataclass

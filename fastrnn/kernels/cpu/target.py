@@ -27,7 +27,7 @@ TILE = 16  # rows, pairs and columns of a full AMX tile
 class Target:
     """Shape of the register tile, and how bfloat16 can be multiplied.
 
-    The tile has ``rows`` (MR) x ``vectors`` (NR in vectors) accumulators of ``bytes_`` bytes.
+    The tile has ``rows`` (MR) x ``vectors`` (NR in vectors, an even number) accumulators of ``bytes_`` bytes.
     """
 
     name: str

@@ -54,8 +54,17 @@ def test_rounding_is_to_nearest_with_ties_to_even(rng):
     np.testing.assert_array_equal(as_float32(out), round_plainly(x))
 
 
+SHAPES = [(1, 4, 16), (7, 33, 65), (25, 128, 100), (3, 1, 2)]
+# several panels at once for one row and for two, and a last panel that is wide but not full
+SHAPES += [
+    (1, 5, 9 * TARGET.panel(32) + 1),
+    (2, 7, 5 * TARGET.panel(32)),
+    (3, 5, TARGET.panel(32) + TARGET.lanes(32) + 1),
+]
+
+
 @pytest.mark.parametrize("form", [np.uint16, pytest.param(np.int32, marks=needs_dot)])
-@pytest.mark.parametrize(("m", "k", "n"), [(1, 4, 16), (7, 33, 65), (25, 128, 100), (3, 1, 2)])
+@pytest.mark.parametrize(("m", "k", "n"), SHAPES)
 @pytest.mark.parametrize("transposed", [False, True])
 def test_product_with_packed_bfloat16_equals_numpy(form, m, k, n, transposed, rng):
     a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)

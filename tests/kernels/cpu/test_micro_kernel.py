@@ -102,9 +102,13 @@ def test_interleaved_bfloat16_is_widened_by_a_shift_and_a_mask(target, cpu, trip
     shift, add = ("vpslld", "vfmadd") if triple == X86 else ("shl", "fmla")
     loop = loop_with(add, assembly(target, micro_kernel._WIDENED, cpu, features, triple, monkeypatch, (rows, vectors)))
     operations = [line.split()[0] for line in loop]
-    steps = sum(name.startswith(add) for name in operations) // (rows * vectors)
-    # one load and one shift for two vectors, and nothing that moves numbers between lanes
+    steps, rest = divmod(sum(name.startswith(add) for name in operations), rows * vectors)
+    assert steps >= 1
+    assert rest == 0
+    # one shift and one mask for two vectors, and nothing that moves numbers between lanes
     assert operations.count(shift) == steps * vectors // 2
+    masks = [name for name in operations if re.match(r"vpand|vpblendw|and", name)]
+    assert len(masks) == steps * vectors // 2
     assert not [name for name in operations if re.match(r"vpmovzx|vpunpck|vperm|vpshuf|ushll|uxtl|zip|trn|tbl", name)]
     assert not [line for line in loop if re.search(r"%rsp|\[sp", line)]
 
