@@ -9,7 +9,7 @@ as long as its slowest part. Python's time between the kernels is added. That is
 compete for caches and memory, and do not wait for each other.
 
 `estimate` adds costs that the simulation leaves out: reading the results of other threads at BANDWIDTH bytes a second,
-and MEETING seconds for each meeting of threads and each call of a kernel.
+and BARRIER seconds for each barrier of threads and each call of a kernel.
 """
 
 import argparse
@@ -37,7 +37,7 @@ ROWS = ((2, 128, 32), (1, 512, 32), (1, 768, 32), (1, 512, 128))  # layers, hidd
 THREADS = (1, 2, 4, 8, 16, 32)
 REAL_THREADS = (1, 2, 4, 8, 16)
 BANDWIDTH = 6e9  # bytes a second that a thread reads from the caches of others: measured with two threads of a Xeon
-MEETING = 0.3e-6  # seconds
+BARRIER = 0.3e-6  # seconds
 
 
 class Simulation:
@@ -103,8 +103,8 @@ def simulate(
         if spent < best:
             best, fastest = spent, simulation
     row_parts, unit_parts = network.layers[-1].divide(network.pool, batch)
-    foreign, meetings = left_out(cell, layers, hidden, batch, row_parts, unit_parts, threads)
-    estimate = best + foreign / BANDWIDTH + (meetings + fastest.calls) * MEETING * (threads > 1)
+    foreign, barriers = left_out(cell, layers, hidden, batch, row_parts, unit_parts, threads)
+    estimate = best + foreign / BANDWIDTH + (barriers + fastest.calls) * BARRIER * (threads > 1)
     return {
         "cell": cell,
         "layers": layers,
@@ -116,7 +116,7 @@ def simulate(
         "unit_parts": unit_parts,
         "chars_per_s": batch * SEQ / best,
         "foreign_bytes": foreign,
-        "meetings": meetings,
+        "barriers": barriers,
         "estimate_chars_per_s": batch * SEQ / estimate,
         "ms": {name: round(1e3 * value, 3) for name, value in fastest.by_kernel.items()},
         "step_ms": 1e3 * best,
@@ -126,7 +126,7 @@ def simulate(
 def left_out(
     cell: str, layers: int, hidden: int, batch: int, row_parts: int, unit_parts: int, threads: int
 ) -> tuple[float, int]:
-    """Return the bytes that a thread reads from the results of others in a step, and the number of meetings."""
+    """Return the bytes that a thread reads from the results of others in a step, and the number of barriers."""
     if threads == 1:
         return 0.0, 0
     rows = -(-batch // row_parts)
@@ -138,8 +138,8 @@ def left_out(
     # the weights, which other threads packed
     weights = 2 * 4 * hidden * hidden * 4 / unit_parts * (1 - 1 / threads)
     # once a step in each direction; twice where they exchange sums over units
-    meetings = (4 if CELLS[cell].is_normed else 2) * SEQ * layers if unit_parts > 1 else 0
-    return layers * (recurrence + gradient + weights), meetings
+    barriers = (4 if CELLS[cell].is_normed else 2) * SEQ * layers if unit_parts > 1 else 0
+    return layers * (recurrence + gradient + weights), barriers
 
 
 def measure(

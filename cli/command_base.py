@@ -61,6 +61,35 @@ def _show_log(write: Callable[[str], None]) -> None:
     logging.getLogger("fastrnn").handlers = [_Lines(write)]
 
 
+# Options of PyTorch's examples, char-rnn, nanoGPT and Hugging Face -> their names here.
+OTHER_NAMES = {
+    "--batch-size": "--batch",
+    "--block-size": "--seq",
+    "--bptt": "--seq",
+    "--clip-grad": "--clip",
+    "--grad-clip": "--clip",
+    "--hidden-size": "--hidden",
+    "--learning-rate": "--lr",
+    "--max-iters": "--steps",
+    "--max-new-tokens": "--length",
+    "--max-steps": "--steps",
+    "--n-layer": "--layers",
+    "--nhid": "--hidden",
+    "--nlayers": "--layers",
+    "--num-epochs": "--epochs",
+    "--num-layers": "--layers",
+    "--num-samples": "--count",
+    "-n": "--count",
+    "--output": "--out",
+    "--prompt": "--prime",
+    "--rnn-size": "--hidden",
+    "--seq-length": "--seq",
+    "--start": "--prime",
+    "--temp": "--temperature",
+    "--time": "--for",
+}
+
+
 class SectionCommand(click.Command):
     """Command whose help groups options by section; options without a section come last."""
 
@@ -75,6 +104,17 @@ class SectionCommand(click.Command):
                 context.exit(0)
             warn_about_environment()
         return context
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; an option of another program is answered with its name here."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = OTHER_NAMES.get(error.option_name.replace("_", "-"), "")
+            if not any(name in parameter.opts for parameter in self.get_params(ctx)):
+                raise
+            # not `NoSuchOption`, which drops suggestions that are spelt otherwise
+            raise click.UsageError(f"no such option {error.option_name!r}; did you mean {name}?", error.ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

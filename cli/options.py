@@ -73,7 +73,10 @@ HELP: dict[str, tuple[str, str]] = {
     "valid_file": ("Validation file, instead of a part of the data.", "none"),
     "epochs": ("Length of the run in epochs; give one of --for, --steps and --epochs.", AUTOMATIC),
     "steps": ("Length of the run in training steps.", AUTOMATIC),
-    "for_": ("Length of the run as a time budget (90s, 3m, 1.5h), start-up included.", AUTOMATIC),
+    "for_": (
+        "Length of the run as a time budget (90s, 3m, 1.5h), start-up included up to half of it.",
+        "3m, less if more would overfit",
+    ),
     "batch": ("Batch size: parallel streams of a text, or examples.", AUTOMATIC),
     "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),
     "optimizer": ("Optimizer.", ""),
@@ -315,8 +318,9 @@ def _attributes(field: str, section: str | None, defaults: Mapping[str, object])
     choices, kind = CHOICES.get(field), _kind(field)
     if choices is not None:
         text = f"{text.rstrip('.')}: {', '.join(choices[:-1])} or {choices[-1]}."
+    choice = None if choices is None else click.Choice(choices, case_sensitive=False)
     attributes: dict[str, Any] = {
-        "type": click.Choice(choices) if choices is not None else PATH if field in _FILES else kind,
+        "type": choice or (PATH if field in _FILES else kind),
         "default": None,
         "envvar": f"FASTRNN_{key_of(field).upper()}",
         "help": f"{text}  [default: {none if default in _UNSET else default}]",

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -103,6 +104,22 @@ def note_terminal_input() -> None:
     if sys.stdin is not None and sys.stdin.isatty():
         key = "Ctrl-Z and Enter end" if os.name == "nt" else "Ctrl-D ends"
         note(f"reading from the terminal; {key} the input")
+
+
+def has_piped_input() -> bool:
+    """Whether standard input is a pipe or a file with something in it (on Windows always false)."""
+    try:
+        import fcntl
+        import termios
+
+        number = sys.stdin.fileno()
+        kind = os.fstat(number)
+        if stat.S_ISREG(kind.st_mode):
+            return os.lseek(number, 0, os.SEEK_CUR) < kind.st_size
+        waiting = bytearray(4)
+        return stat.S_ISFIFO(kind.st_mode) and fcntl.ioctl(number, termios.FIONREAD, waiting) == 0 and any(waiting)
+    except (ImportError, OSError, ValueError, AttributeError):  # Windows; closed or replaced streams
+        return False
 
 
 def program_name() -> str:

@@ -53,6 +53,7 @@ class LiveDisplay(Display):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._validated = None
         with contextlib.suppress(OSError):
             self._draw()
             self._live.stop()

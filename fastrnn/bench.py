@@ -44,7 +44,7 @@ def bench_train(
         batch: B, divided among the processes of an MPI run.
         seq: T.
         precision: "float32", "bfloat16" or "float64".
-        threads: Number of threads; default: one per usable processor.
+        threads: Number of threads; default: one for each fast core.
         seconds: Duration of the measurement.
         device: "cpu" or "cuda".
 
@@ -150,7 +150,7 @@ def bench_sample(
         layers: L.
         hidden: H.
         streams: Number of samples generated in one batch.
-        threads: Number of threads; default: one per usable processor.
+        threads: Number of threads; default: one for each fast core.
         seconds: Duration of the measurement.
 
     Returns:

@@ -10,6 +10,7 @@ import difflib
 import functools
 import json
 import math
+import string
 import tomllib
 import types
 import typing
@@ -310,12 +311,12 @@ def validate_fields(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def parse_duration(text: str) -> float:
-    """Parse ``90``, ``90s``, ``3m``, ``1.5h`` or ``2d`` into seconds. Raises `ConfigError`."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    """Parse ``90``, ``90s``, ``3m`` or ``3min``, ``1.5h`` or ``2d`` into seconds. Raises `ConfigError`."""
+    units = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+    number = text.rstrip(string.ascii_letters)
     try:
-        seconds = float(number) * units[unit]
-    except ValueError:
+        seconds = float(number) * units[text[len(number) :].lower()]
+    except (ValueError, KeyError):
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise ConfigError(f"for: {quote(text)} is not a duration; write 90s, 3m, 1.5h or 2d")

@@ -19,8 +19,9 @@ def score(model: str, file: str, unknown: str, encoding: str | None, threads: in
     """Print the log-probability of each line.
 
     For each line of FILE (default: standard input) prints the natural logarithm of its probability, the bits per
-    character (or byte, or word), and the line, separated by tabs. A model of words scores the line as a sentence,
-    including its final <EOS>. --jsonl prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.
+    character (or byte, or word), and the line, separated by tabs. The first character counts too, as the start of a
+    document. A model of words scores the line as a sentence, including its final <EOS>. --jsonl prints {"text",
+    "chars", "logprob", "bits_per_char", "unit"} for each line.
     """
     from fastrnn.inference.language_model import LanguageModel
 

@@ -15,6 +15,7 @@ from fastrnn.task_specs import TASK_SPECS
 
 from .. import command_base, options
 from ..options import on_command_line, resolve_settings
+from ..output import has_piped_input, note
 
 if TYPE_CHECKING:
     from fastrnn.training.callbacks import Result
@@ -103,6 +104,8 @@ def command(
     first = launcher_rank()[0] == 0  # only rank 0 prints
     if config is not None and first and not quiet:
         _note_ineffective(context, config, init_from)
+        if not texts and has_piped_input():
+            note("the text on standard input is not read; to train on it: fastrnn train -")
 
     from fastrnn.training.api import resume, train
 
@@ -130,10 +133,11 @@ def command(
     finally:  # also if standard output is closed
         if result.signal is not None:
             context.exit(128 + result.signal)
-    if first and not (as_json or quiet):
+    if first and not as_json:
         _compare(result)
+    if first and not (as_json or quiet):
         if not TASK_SPECS[result.task].is_supervised:
-            _sample(result)
+            _sample(result, settings.get("threads"))
         _hints(result, texts)
 
 
@@ -146,8 +150,6 @@ def _check_options(context: click.Context, task: str) -> None:
 
 def _note_ineffective(context: click.Context, config: Config, init_from: str | None) -> None:
     """Warn about options that have no effect together with other settings."""
-    from ..output import note
-
     found = [(name, reason) for name, is_ineffective, reason in INEFFECTIVE if is_ineffective(config)]
     if init_from is not None:
         found += [(name, f"--init-from has the model's {what}") for name, what in TAKEN_FROM_MODEL.items()]
@@ -206,12 +208,12 @@ def _compare(result: "Result") -> None:
     output.note(f"{finding} ({formatting.loss(alone)}); {advice}")
 
 
-def _sample(result: "Result") -> None:
+def _sample(result: "Result", threads: int | None) -> None:
     from fastrnn.inference.language_model import LanguageModel
 
     from .. import output
 
-    sample = LanguageModel.load(result.run).sample(SAMPLE_LENGTH, temperature=0.8)
+    sample = LanguageModel.load(result.run, threads=threads).sample(SAMPLE_LENGTH, temperature=0.8)
     output.write("\n" + sample.rstrip("\n") + "\n\n")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..data.examples.dataset import Batch
 from ..data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
 from ..nn.matmul_mode import EXACT
-from ..nn.network import Network, State
+from ..nn.network import Network, State, Stepper
 from .sampling import Sampler, SamplingParams
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +38,7 @@ def beam_search(decoder: Network, state: State, length: int, beam: int) -> Array
     correction for length). Unknown symbols are never generated.
     """
     rows = state["h"].shape[1]
-    network = decoder.with_shared_parameters(EXACT)
+    stepper = Stepper(decoder, EXACT)
     # The k beams of a row are adjacent: row b, beam j is column b * k + j of the state.
     state = {name: np.repeat(array, beam, axis=1) for name, array in state.items()}
     scores = np.full((rows, beam), -np.inf)
@@ -48,7 +48,7 @@ def beam_search(decoder: Network, state: State, length: int, beam: int) -> Array
     ended = np.zeros((rows, beam), bool)
 
     for _ in range(length):
-        logits = network.step_logits(np.ascontiguousarray(last.reshape(1, -1)), state)
+        logits = stepper.logits(np.ascontiguousarray(last.reshape(1, -1)), state)
         logits[:, UNKNOWN] = -np.inf
         parents, last, scores = _extend_beams(_log_softmax(logits).reshape(rows, beam, -1), scores, ended)
 

@@ -85,7 +85,7 @@ def describe_subset(size: int | None, whole: int, unit: str) -> list[str]:
     """A line for a run's description if validation while training uses only a part of the data."""
     if size is None or size >= whole:
         return []
-    return [f"validation on {size:,} of {whole:,} {unit} while training, at the end on all that the time allows"]
+    return [f"validation on {size:,} of {whole:,} {unit} while training; at the end on all of them, if time allows"]
 
 
 def never_stop(share: float) -> bool:

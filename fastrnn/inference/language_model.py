@@ -16,7 +16,7 @@ from ..data.text.corpus import Corpus
 from ..data.text.remarks import check_unknown
 from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError, InputError, quote
-from ..nn.network import Network, State
+from ..nn.network import Network, State, Stepper
 from ..plain import check_path, check_whole, to_plain
 from .dynamic import DynamicSettings, Progress, evaluate_dynamic
 from .evaluation import Evaluation, evaluate
@@ -86,8 +86,15 @@ class LanguageModel:
         self.shape = self.network.shape
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)
-        self._stepper: Network | None = None
-        self._state: State = {}
+        self._stepper: Stepper | None = None  # of `step` and `completions`, from the first call on
+        self._state: State | None = None  # of `step`; None: zeros
+
+    def __repr__(self) -> str:
+        shape, kind = self.shape, self.tokenizer.kind
+        return (
+            f"LanguageModel({shape.cell}, layers={shape.layers}, hidden={shape.hidden}, "
+            f"vocabulary of {shape.vocab:,} {kind})"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         parameters = self.network.parameters.on_host()
@@ -238,10 +245,19 @@ class LanguageModel:
         network = self.network.with_shared_parameters()
         numbered = enumerate(lines, 1)
         while batch := list(itertools.islice(numbered, _LINES)):
-            sequences = [self._encode_line(line, n, unknown) for n, line in batch]
-            for (_, line), ids, nats in zip(batch, sequences, self._sum_losses(network, sequences), strict=True):
+            sequences: list[Array] = []
+            failed: InputError | None = None
+            for n, line in batch:
+                try:
+                    sequences.append(self._encode_line(line, n, unknown))
+                except InputError as error:  # raised after the scores of the lines before it
+                    failed = error
+                    break
+            for (_, line), ids, nats in zip(batch, sequences, self._sum_losses(network, sequences), strict=False):
                 unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
+            if failed is not None:
+                raise failed
 
     def _encode_line(self, line: str, number: int, unknown: str) -> Array:
         if not isinstance(line, str):
@@ -315,21 +331,28 @@ class LanguageModel:
         check_texts(text=text)
         prime = self.sampler.prime_ids(text, unknown)
 
-        # The text is fed once; each continuation starts from a copy of the state after it.
-        found = []
-        first = self._probabilities(prime)
-        state_after_prime = self._copy_state(self._state)
-        for token in np.argsort(-first, kind="stable")[:n]:
-            ids = [int(token)]
-            logprob = _log_or_infinity(first[token])
-            self._state = self._copy_state(state_after_prime)
-            while len(ids) < length and ids[-1] != self.tokenizer.end:
-                after = self.step(ids[-1])
-                ids.append(int(after.argmax()))
-                logprob += _log_or_infinity(after[ids[-1]])
-            found.append((self._format_continuation(ids, length), logprob))
+        state = self.network.initial_state(1)
+        for t in range(0, len(prime), _STEPS):
+            first = self._probabilities(prime[t : t + _STEPS, None], state)[0]
+        tokens = np.argsort(-first, kind="stable")[:n]
+        logprobs = _logs(first[tokens])
+        continuations = [[token] for token in tokens.tolist()]
+
+        # The text was fed once; all continuations start from its final state, side by side.
+        state = self._repeat_state(state, len(tokens))
+        for _ in range(length - 1):
+            active = np.array([ids[-1] != self.tokenizer.end for ids in continuations])
+            if not active.any():
+                break
+            after = self._probabilities(tokens[None], state)
+            tokens = after.argmax(axis=1)
+            logprobs += np.where(active, _logs(np.take_along_axis(after, tokens[:, None], axis=1)[:, 0]), 0)
+            for b in np.flatnonzero(active):
+                continuations[b].append(int(tokens[b]))
+
+        texts = [self._format_continuation(ids, length) for ids in continuations]
         # Greedy continuation can change the order of the first tokens.
-        return sorted(found, key=lambda pair: -pair[1])
+        return sorted(zip(texts, logprobs.tolist(), strict=True), key=lambda pair: -pair[1])
 
     def _format_continuation(self, ids: list[int], length: int) -> str:
         if length == 1 or ids[0] == self.tokenizer.end:
@@ -340,18 +363,26 @@ class LanguageModel:
             return self.tokenizer.decode(ids)
         return f"{self.tokenizer.decode(ids[:-1])} {self.tokenizer.token_text(ids[-1])}"
 
-    def _probabilities(self, ids: Array) -> Array:
-        """P(next token) after these tokens from a zero state, (V,) float64."""
-        self.reset()
-        return [self.step(int(i)) for i in ids][-1]
+    def _probabilities(self, ids: Array, state: State) -> Array:
+        """P(next token) after ids (T, B), shape (B, V) float64; ``state`` is replaced by the final state."""
+        if self._stepper is None:
+            self._stepper = Stepper(self.network)
+        logits = self._stepper.logits(np.ascontiguousarray(ids, np.int32), state).astype(np.float64)
+        # Softmax, stable because the largest exponent is 0.
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Array = exp / exp.sum(axis=1, keepdims=True)
+        return probabilities
 
-    def _copy_state(self, state: State) -> State:
+    def _repeat_state(self, state: State, count: int) -> State:
+        """Return a state of ``count`` rows, all equal to the only row of ``state``."""
         kernels = self.network.kernels
-        return {name: kernels.to_device(kernels.to_host(array).copy()) for name, array in state.items()}
+        return {
+            name: kernels.to_device(np.repeat(kernels.to_host(array), count, axis=1)) for name, array in state.items()
+        }
 
     def reset(self) -> None:
         """Reset the state of `step` to zero."""
-        self._stepper = None
+        self._state = None
 
     def step(self, x: str | int) -> Array:
         """Feed one token and return the distribution of the next; the state is carried to the next call.
@@ -374,15 +405,14 @@ class LanguageModel:
         token: int = to_plain("a token's id", x, int)
         if not 0 <= token < self.tokenizer.size:
             raise InputError(f"token ids run from 0 to {self.tokenizer.size - 1}; got {token}")
-        if self._stepper is None:
-            self._stepper = self.network.with_shared_parameters()
+        if self._state is None:
             self._state = self.network.initial_state(1)
-        logits = self._stepper.step_logits(np.array([[token]], np.int32), self._state)[0].astype(np.float64)
-        # Softmax, stable because the largest exponent is 0.
-        exp = np.exp(logits - logits.max())
-        probabilities: Array = exp / exp.sum()
+        probabilities: Array = self._probabilities(np.array([[token]]), self._state)[0]
         return probabilities
 
 
-def _log_or_infinity(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf
+def _logs(probabilities: Array) -> Array:
+    """Return the natural logarithms; minus infinity of 0."""
+    with np.errstate(divide="ignore"):
+        logs: Array = np.log(probabilities)
+    return logs

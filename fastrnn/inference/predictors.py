@@ -345,7 +345,7 @@ class TaskModel:
         """Reset the state of `step` to zero."""
 
     def _wrong_task(self, task: str) -> ConfigError:
-        return ConfigError(f"this is a model for {self.task}, not for {task}")
+        return ConfigError(f"this is a model for {self.task}, not for {task}; use `fastrnn predict` or `eval`")
 
 
 class StepwiseModel(TaskModel):

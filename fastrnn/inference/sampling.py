@@ -56,7 +56,7 @@ class SamplingParams:
             value = to_plain(field.name, getattr(self, field.name), type(field.default))
             object.__setattr__(self, field.name, value)
         if not 0 < self.temperature < float("inf"):
-            raise ConfigError(f"temperature is {self.temperature:g}; it must be above 0 (--greedy takes the likeliest)")
+            raise ConfigError(f"temperature is {self.temperature:g}; it must be above 0 (greedy takes the likeliest)")
         if not 0 <= self.top_k <= _MAX_TOKENS:
             raise ConfigError(
                 f"top_k is {format_number(self.top_k)}; it must be at least 1 and at most {_MAX_TOKENS:,}, or 0 for all"
@@ -203,13 +203,14 @@ class Sampler:
         """
         decoders = [self.tokenizer.decoder() for _ in range(count)]
         stops = [StopText(stop) for _ in range(count)]
-        prime_ids = self.prime_ids(prompt.text, prompt.unknown)
-        if prompt.text:
+        prompt_ids = self._encode(prompt.text, prompt.unknown)  # empty also if all its characters are unknown
+        prime_ids = self._add_start(prompt_ids)
+        if prompt_ids.size:
             for decoder in decoders:
                 decoder.feed(prime_ids)  # the space between two words depends on both
 
-        has_start = prompt.text or prompt.state is not None or self.separator is not None or self.end is not None
-        warm_up = _WARM_UP + _LONGEST_LINE if length and not has_start else 0
+        has_start = prompt.state is not None or self.separator is not None or self.end is not None
+        warm_up = _WARM_UP + _LONGEST_LINE if length and not has_start and not prompt_ids.size else 0
         blocks = self.tokens(count, length + warm_up, prime_ids, params, seed, prompt.state)
         ended = np.zeros(count, bool)
         for tokens in self._skip_warm_up(blocks, warm_up, length) if warm_up else map(np.transpose, blocks):
@@ -256,7 +257,12 @@ class Sampler:
 
     def prime_ids(self, prime: str, unknown: str = "error") -> Array:
         """The ids fed before the first token is sampled; for an empty prompt those that start a document."""
-        ids = self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
+        return self._add_start(self._encode(prime, unknown))
+
+    def _encode(self, prime: str, unknown: str) -> Array:
+        return self.tokenizer.encode(prime, unknown) if prime else np.empty(0, np.int64)
+
+    def _add_start(self, ids: Array) -> Array:
         if self.end is not None:  # a decoder is fed its end token first
             return np.concatenate([[self.end], ids])
         return ids if ids.size else self.tokenizer.start_ids(self.separator)

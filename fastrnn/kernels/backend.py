@@ -138,12 +138,12 @@ class Backend(Memory, Protocol):
     table_backward: Callable[..., None]
     """(dtable (V, P), dw_ih (G*H, V), db_ih (G*H,), db_hh (G*H,), gate_order (G,), one_hot, lo, hi)."""
     layer_forward: Callable[..., None]
-    """(cell, `LayerInput`, `LayerWeights`, starts (T, B) or empty, y (T, B, H), lo, hi).
+    """(cell, y (T, B, H), `LayerInput`, `LayerWeights`, starts (T, B) or empty, lo, hi).
 
     Saved for backward: gate values in ``cell.gates``, states in ``cell.h`` and ``cell.c``.
     """
     layer_backward: Callable[..., None]
-    """(cell, `LayerWeights` transposed, `OutputGradients`, dx (T, B, F), starts, lo, hi).
+    """(cell, dx (T, B, F), `LayerWeights` transposed, `OutputGradients`, starts, lo, hi).
 
     Replaces ``cell.gates`` by the gradients of the pre-activations, which `layer_gradient` reads.
     """
@@ -159,9 +159,9 @@ class Backend(Memory, Protocol):
     # --- output layer and losses ---
 
     output_forward: Callable[..., None]
-    """(y (T, B, H), w (H, V), bias (V,), logits (T, B, V), lo, hi)."""
+    """(logits (T, B, V), y (T, B, H), w (H, V), bias (V,), lo, hi)."""
     output_loss: Callable[..., None]
-    """(`OutputLayer`, y (T, B, H), `Targets`, logits (T, B, V) -> their gradients, dy (T, B, H), lo, hi)."""
+    """(logits (T, B, V) -> their gradients, dy (T, B, H), `OutputLayer`, y (T, B, H), `Targets`, lo, hi)."""
     weight_gradient: Callable[..., None]
     """(dw (V, F), dz (K, V), x (K, F), packed_like, lo, hi): dw += dz^T x."""
     bias_backward: Callable[..., None]
@@ -189,7 +189,7 @@ class Backend(Memory, Protocol):
     embedding_backward: Callable[..., None]
     """(dtable (V, E), dx (T, B, F), at, ids (T, B), lo, hi)."""
     linear_backward: Callable[..., None]
-    """(dz (T, B, K), w_back (K, F), dx (T, B, F), lo, hi)."""
+    """(dx (T, B, F), dz (T, B, K), w_back (K, F), lo, hi)."""
     tanh_forward: Callable[..., None]
     """(h (T, B, H), lo, hi), in place."""
     tanh_backward: Callable[..., None]

@@ -92,11 +92,11 @@ class Linear:
 
     def forward(self, rows: Rows, x: Array, z: Array) -> None:
         """Compute z (T, B, K) from x (T, B, M)."""
-        self.kernels.output_forward(x, self.w, self.bias, z, *rows)
+        self.kernels.output_forward(z, x, self.w, self.bias, *rows)
 
     def backward(self, rows: Rows, dz: Array, dx: Array) -> None:
         """Compute dx (T, B, M) from dz (T, B, K)."""
-        self.kernels.linear_backward(dz, self.w_back, dx, *rows)
+        self.kernels.linear_backward(dx, dz, self.w_back, *rows)
 
     def cross_entropy(
         self, rows: Rows, x: Array, targets: Array, scale: float, logits: Array, losses: Array, dx: Array
@@ -107,7 +107,7 @@ class Linear:
         unless dx has no columns.
         """
         goal = Targets(targets, self.dtype.type(scale), losses)
-        self.kernels.output_loss(self._packed, x, goal, logits, dx, *rows)
+        self.kernels.output_loss(logits, dx, self._packed, x, goal, *rows)
 
     def accumulate(self, part: Part, dz: Array, x: Array) -> None:
         """Add this part of the weight gradients, given dz (T, B, K) and x (T, B, M)."""
@@ -314,7 +314,7 @@ class Layer:
     def forward(self, rows: Rows, ids: Array, x: Array | None, resets: Array) -> None:
         """Run all steps from ids (T, B) or x (T, B, F); `get_outputs` returns the result."""
         outputs = self.outputs if resets.size else self._no_outputs
-        self.kernels.layer_forward(self.cell, self._inputs(ids, x), self._weights, resets, outputs, *rows)
+        self.kernels.layer_forward(self.cell, outputs, self._inputs(ids, x), self._weights, resets, *rows)
 
     def backward(self, rows: Rows, dy: Array, dx: Array | None, resets: Array) -> None:
         """Run all steps backward from dy (T, B, H); write dx (T, B, F) unless it is None.
@@ -325,7 +325,7 @@ class Layer:
         dx = self._no_x if dx is None else dx
         if self.is_normed:
             self.kernels.clear(self.cell.vector_sums, *rows)
-        self.kernels.layer_backward(self.cell, self._weights_back, gradients, dx, resets, *rows)
+        self.kernels.layer_backward(self.cell, dx, self._weights_back, gradients, resets, *rows)
 
     def divide(self, pool: Any, rows: int) -> tuple[int, int]:
         """Return into how many groups the threads of a pool divide batch rows, and the units."""

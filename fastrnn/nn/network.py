@@ -16,7 +16,7 @@ from .parameters import Array, ModelWeights, Parameters, Shape
 from .stack import NO_DROPOUT, Dropout, Stack, State
 from .weight_dropout import WeightDropout
 
-__all__ = ["Dropout", "Model", "Network", "State", "Training"]
+__all__ = ["Dropout", "Model", "Network", "State", "Stepper", "Training"]
 
 
 class ParameterOwner(Protocol):
@@ -181,7 +181,7 @@ class Network:
         """
         self.load(x, y, resets)
         self.stack.set_state(state)
-        self.pool.together(partial(self.pack, backward=False))
+        self.pack_all()
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), None))
         self.stack.get_state(state)
         losses: Array = self.kernels.to_host(self.losses)
@@ -212,22 +212,16 @@ class Network:
         self.stack.get_state(state)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
-    def step_logits(self, x: Array, state: State) -> Array:
-        """Return the logits (B, V) after ids x (1, B); ``state`` is replaced by the next state."""
-        self.loss(x, np.full_like(x, -1), None, state)
-        # `loss` has turned its logits into their gradient: they are computed once more from the
-        # outputs.
-        logits = self.kernels.zeros((1, *self.logits.shape[1:]), self.dtype)
-        self.out.forward((0, x.shape[1]), self.layers[-1].cell.h[1:], logits)
-        first: Array = self.kernels.to_host(logits)[0]
-        return first
-
     @property
     def dstate(self) -> State:
         """Gradient of the initial state of the last window, name -> (L, B, H)."""
         dstate = self.initial_state(self._window[1])
         self.stack.get_state_gradient(dstate)
         return dstate
+
+    def pack_all(self) -> None:
+        """Pack all weights for passes without gradients."""
+        self.pool.together(partial(self.pack, backward=False))
 
     def pack(self, part: Part, backward: bool) -> None:
         """Pack this part of the weights; with ``backward`` also their transposes."""
@@ -280,3 +274,38 @@ class Network:
         """Add this part of the weight gradients, summed over all rows and steps."""
         self.stack.accumulate(part)
         self.out.accumulate(part, self.logits, self.stack.outputs)
+
+
+class Stepper:
+    """Feeds tokens to a language model and returns the logits of the next.
+
+    The weights are packed once, here, so that a step reads them and does no other work; later changes of the weights
+    have no effect. The caller keeps the state.
+
+    Args:
+        network: Network whose parameters and threads are used.
+        matmul_mode: Precision of matrix products; default: that of the network.
+    """
+
+    def __init__(self, network: Network, matmul_mode: str | None = None) -> None:
+        self._network = network.with_shared_parameters(matmul_mode)
+        self._network.pack_all()
+
+    def logits(self, ids: Array, state: State) -> Array:
+        """Return the logits (B, V) after the ids (T, B), int32.
+
+        ``state``: initial state, name -> (L, B, H); replaced by the final state.
+        """
+        network, batch = self._network, ids.shape[1]
+        network.allocate(*ids.shape)
+        network.stack.load(network.kernels.to_device(ids), None)
+        network.stack.set_state(state)
+        network.pool.together(lambda part: self._run(part.range(batch)))
+        network.stack.get_state(state)
+        last: Array = network.kernels.to_host(network.logits)[-1]
+        return last.copy()
+
+    def _run(self, rows: Rows) -> None:
+        network = self._network
+        outputs = network.stack.forward(rows, NO_DROPOUT)
+        network.out.forward(rows, outputs[-1:], network.logits[-1:])

@@ -57,8 +57,9 @@ def pad_left(steps: int, lengths: Any) -> Padding:
 class Dropout(NamedTuple):
     """Dropout probabilities and position of the masks.
 
-    A mask is a function of the key and of the row's index in the whole batch, so a batch that is
-    divided among processes or parts has the masks of the undivided one.
+    A mask is a function of the key, the time step and the row's index in the whole batch, so a batch that is
+    divided among processes or parts of equal T has the masks of the undivided one. Parts that are padded to
+    lengths of their own have others.
 
     Args:
         keep_prob: Probability that a unit is kept; 1: no dropout.
@@ -175,11 +176,6 @@ class Stack:
         for layer in self.flat_layers:
             arrays += layer.window_arrays
         return sum(array.nbytes for array in arrays)
-
-    @property
-    def dropout_outputs(self) -> list[Array]:
-        """The outputs of each layer after dropout, (T, B, D*H)."""
-        return self._buffers.dropped
 
     @property
     def dy(self) -> Array:

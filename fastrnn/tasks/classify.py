@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,16 @@ from ..data.examples.readers.formats import (
     starts_with_table,
 )
 from ..data.examples.schema import TaskSchema, build_vocab, check_label, collect_labels, fit_inputs
+from ..data.text.compression import strip_suffix
 from ..data.text.sources import Report, Source, peek
+from ..errors import quote
 from ..inference.predictors import Prediction, TaskModel, compute_probabilities
 from ..nn.models import Classifier
 from ..nn.spec import ModelSpec, embedding_shapes, per_step_shapes
 from ..shapes import Shapes
 from . import LabelTask
 
+_MANY_EXAMPLES = 20  # examples from which on labels that mostly occur once are suspicious
 _MANY_FILES = 10  # class files from which on each may be one example rather than a class
 Array = np.ndarray[Any, Any]
 
@@ -101,6 +105,12 @@ class ClassifyTask(LabelTask):
                     f"{len(files):,} files give {labels:,} labels: each file is a class of its name, each line an "
                     f"example; for a folder a class name the folder above, or use --format {FOLDERS}"
                 )
+        distinct = {item.y for item in items}
+        if len(items) >= _MANY_EXAMPLES and len(distinct) > len(items) / 2:
+            report(
+                f"{len(distinct):,} labels in {len(items):,} examples: most occur once and cannot be learned; "
+                "a line is label, tab, text"
+            )
 
     def check_example(self, example: Example, place: Location, needs_target: bool) -> None:
         if isinstance(example.x, np.ndarray):
@@ -113,7 +123,13 @@ class ClassifyTask(LabelTask):
     def build_schema(self, examples: ExampleSet, training: Sequence[Example], config: Config) -> TaskSchema:
         labels = collect_labels((example.y, example.place) for example in examples.items if example.y is not None)
         if len(labels) < 2:
-            raise examples.items[0].place.error("every example has the same label; classify needs at least two labels")
+            place = examples.items[0].place
+            if PurePath(strip_suffix(place.file)).stem.strip() == labels[0]:
+                raise place.error(
+                    f"every line has the label {quote(labels[0])}, the name of the file; classify reads a file for "
+                    "each label, or label, tab, text from a file named .tsv"
+                )
+            raise place.error("every example has the same label; classify needs at least two labels")
         if isinstance(training[0].x, str):
             tokens = build_vocab(config, (example.x for example in training), config.min_count)
             return TaskSchema(self.name, tokens=tokens, labels=labels)

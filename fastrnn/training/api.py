@@ -70,6 +70,7 @@ def train(
         OutputError: The run folder is in use or cannot be written.
         CheckpointError: The model to start from cannot be loaded.
         DivergedError: The loss or the gradient was NaN or infinite again and again.
+        BackendError: The device is not available or lacks the cell or task, or the system starts no more threads.
     """
     config = _check_config(config)
     out, init_from = (None if p is None else check_path(n, p) for n, p in (("out", out), ("init_from", init_from)))
@@ -100,11 +101,10 @@ def train(
                 )
             task.report_unknown(callback)
         _prepare(config, callback, group)
-        if clock.budget is not None and clock.seconds_left_here() < clock.budget / 2:
-            spent = clock.budget - clock.seconds_left_here()
+        if clock.budget is not None and (spent := clock.ensure_half()) > clock.budget / 2:
             callback.message(
-                f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s; compiled kernels are kept, "
-                "so a run after this one has that time to learn"
+                f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s: training gets half of the time "
+                "all the same; compiled kernels are kept for the next run"
             )
         _spend_statistics(task, callback, clock)
         plan = task.plan(config, clock)
@@ -154,6 +154,7 @@ def resume(
         OutputError: Another process is training in the run folder, or it cannot be written.
         CheckpointError: The last checkpoint cannot be loaded or resumed.
         DivergedError: The loss or the gradient was NaN or infinite again and again.
+        BackendError: The device is not available or lacks the cell or task, or the system starts no more threads.
     """
     from .resume import check_changes
 
@@ -181,9 +182,10 @@ def _check_config(config: Config | None) -> Config:
 
 
 def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
-    callback.message("preparing kernels (the first time, compiling takes some seconds)")
-    if group.size == 1:  # the processes of a group share the compilation already
-        compile_for_run(config, callback.samples)
+    if group.size == 1:
+        compile_for_run(config, callback.samples, callback.message)
+    else:  # the processes of a group share the compilation already
+        callback.message("preparing kernels (compiling takes up to a minute where they are not in the cache)")
 
 
 def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
@@ -253,6 +255,8 @@ def _describe_resume(loop: Loop, planned: int, given: str | None) -> tuple[str, 
     """
     done, steps = loop.trainer.progress.step, loop.trainer.steps
     words = [f"resumed from step {done:,}"]
+    if done >= steps:
+        words = [f"already finished, {done:,} of {steps:,} steps; extend it with --for 3m or --steps {2 * steps}"]
     if given is not None:
         words.append(f"for {given}: about {steps - done:,} more steps, {steps:,} in all")
         if done < planned and steps < planned:

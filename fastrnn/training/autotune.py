@@ -34,8 +34,8 @@ _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
 
 # Choice of the length, as shares of the time left.
-_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
-_VALIDATION = 0.02  # for the evaluations during training
+_PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
+_VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
 _SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
@@ -86,7 +86,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
         enough = "; more would overfit (--epochs forces them)" if epochs > most - 0.5 else ""
-        choices.append(f"steps {steps}: {epochs:.1f} epochs{enough}")
+        choices.append(f"steps {steps:,}: {epochs:.1f} epochs{enough}")
         if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
@@ -96,7 +96,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     given, config = config, with_regularization(config, config, tokens)
     for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", chooses_weight_dropout(given))):
         if chosen:
-            choices.append(f"{name} {getattr(config, name):g}: for {epochs:.1f} epochs")
+            choices.append(f"{name} {getattr(config, name):g}: as usual for {epochs:.1f} epochs of this text")
     if given.weight_decay is None and config.weight_decay:
         choices.append(f"weight_decay {config.weight_decay:g}")
     if config.warmup is None:
@@ -178,7 +178,7 @@ def _batch(tokens: int, seq: int, processes: int = 1) -> int:
 
 
 def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:
-    """Choose bfloat16 where it is fast on every rank (collective): the same loss (see the README) in less time."""
+    """Choose bfloat16 where it is fast on every rank (collective): the same loss in less time."""
     lacking = group.all_reduce_max(not backend.load(config.device).TARGET.bfloat16_fast)[0]
     return "float32" if lacking else "bfloat16"
 
@@ -291,7 +291,7 @@ def length_within(
     left = max(0.0, seconds_left())
     size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
     used = min(size or 0, valid_tokens)
-    most = left * _SHARE - min(left * FINAL_SHARE, valid_tokens * speed.whole)
+    most = left * _PLANNED_SHARE - min(left * FINAL_SHARE, valid_tokens * speed.whole)
     saving = speed.parameters * _BYTES / _SAVED_BYTES
     evaluation = used * (speed.whole if used == valid_tokens else speed.part) + saving
     steps = min(MAX_STEPS, max(1, int(most / speed.step)))
@@ -306,7 +306,7 @@ def _affordable_size(config: Config, speed: Speed, left: float, valid_tokens: in
     """Return the tokens of an evaluation during training, by measured speed; None without validation text."""
     if not valid_tokens:
         return None
-    seconds = _VALIDATION * left
+    seconds = _VALIDATION_SHARE * left
     steps = min(MAX_STEPS, max(1, int(left / speed.step)))
     whole = config.replace(steps=steps, eval_size=valid_tokens)
     if valid_tokens <= MOST_SIZE and steps / eval_every(whole, valid_tokens) * valid_tokens * speed.whole <= seconds:
@@ -320,7 +320,7 @@ def usual_size(config: Config, valid_tokens: int) -> int | None:
     assert config.steps is not None
     if not valid_tokens:
         return None
-    affordable = _VALIDATION * config.steps * config.batch * config.seq / _EVALUATION_COST / _EVALUATIONS
+    affordable = _VALIDATION_SHARE * config.steps * config.batch * config.seq / _EVALUATION_COST / _EVALUATIONS
     return min(valid_tokens, MOST_SIZE, max(_LEAST_SIZE, int(affordable)))
 
 
@@ -365,6 +365,6 @@ def eval_every(config: Config, valid_tokens: int) -> int:
     count = float(_EVALUATIONS)
     if valid_tokens and (config.eval_size is None or config.eval_size >= valid_tokens):
         used = min(valid_tokens, MOST_SIZE)
-        affordable = _VALIDATION * config.steps * config.batch * config.seq / (used * _EVALUATION_COST)
+        affordable = _VALIDATION_SHARE * config.steps * config.batch * config.seq / (used * _EVALUATION_COST)
         count = min(_MOST_EVALUATIONS, max(_EVALUATIONS, affordable))
     return max(1, round(config.steps / count))

@@ -4,23 +4,20 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
 from .autotune import has_few_steps, too_few, usual_warmup
-from .timing import TimeBudget
+from .hyperparameters import scale_rate
+from .timing import FINAL_SHARE, TimeBudget
 
 HIDDEN = 128
 BATCH = 32
 _LEAST_STEPS = 600  # of a run whose length is chosen here, even with little data
-
-
 _VALIDATIONS = 60  # the most in a run
 _PATIENCE = 15  # validations without improvement
-_SHARE = 0.95  # of the time left, for steps and validations
+_PLANNED_SHARE = 0.95  # of the time left, for steps and validations
 _SAVING = 0.05  # seconds to write the checkpoints of a validation
-_VALIDATION = 0.02  # of the time left, for the validations during training
-_FINAL = 0.015  # of the time left, for the validation on all examples at the end
+_VALIDATION_SHARE = 0.02  # of the time left, for the validations during training
 _LEAST_RECORDS = 200  # every validation has at least this many examples, if there are so many
 _VALIDATED = 5000  # most examples of a validation during training
 _DECODED = 300  # the same where answers are decoded token by token
@@ -36,7 +33,7 @@ def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
     words = [f"{name} {value}" for name, value in chosen.items() if name in ("hidden", "batch", "dropout")]
     config = config.replace(**chosen, for_=None)
     if config.lr is None:
-        config = config.replace(lr=_learning_rate(config))
+        config = config.replace(lr=scale_rate(_RATES[config.optimizer], config, HIDDEN))
         words.append(f"lr {config.lr:g}")
     return config, [", ".join(words)] if words else []
 
@@ -116,9 +113,9 @@ def length_within(
         return Length(wanted, config.eval_size or (usual_size(config, records) if records else None), every)
     left = max(0.0, left)
     # A first guess without validations; their number and size follow from it, and then the steps that are left.
-    steps = max(1, min(wanted, int(left * _SHARE / costs.step)))
-    size, every = _validations(config, per_epoch, records, steps, _VALIDATION * left, costs.record)
-    most = left * _SHARE - min(left * _FINAL, records * costs.record)
+    steps = max(1, min(wanted, int(left * _PLANNED_SHARE / costs.step)))
+    size, every = _validations(config, per_epoch, records, steps, _VALIDATION_SHARE * left, costs.record)
+    most = left * _PLANNED_SHARE - min(left * FINAL_SHARE, records * costs.record)
     validation = (size or 0) * costs.record + _SAVING
     last = min(every, max(1, int((most - validation) / costs.step)))  # steps before the first validation
     steps = min(wanted, max(last, int(most / (costs.step + validation / every))))
@@ -162,10 +159,3 @@ def eval_every(config: Config, per_epoch: int) -> int:
     """Return the default steps between validations: an epoch, or more where epochs are short."""
     assert config.steps is not None
     return max(1, min(config.steps, max(per_epoch, math.ceil(config.steps / _VALIDATIONS))))
-
-
-def _learning_rate(config: Config) -> float:
-    assert config.hidden is not None
-    assert config.layers is not None
-    base = _RATES[config.optimizer] * CELLS[config.cell].learning_rate_factor
-    return base * min(1.0, math.sqrt(HIDDEN / config.hidden)) / math.sqrt(config.layers)

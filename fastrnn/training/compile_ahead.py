@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from ..task_specs import TASK_SPECS, get_supervised_task
 
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
+_REPORT_SECONDS = 10.0
 _VOCAB = 5
 # The order in which each process compiles: the run, which compiles everything, and its helpers. A kernel that another
 # process has compiled takes no time. Forward, backward and sampling take longest, a quarter of the time each.
@@ -40,7 +42,7 @@ _ORDERS = (
 )
 
 
-def compile_for_run(config: Config, samples: bool) -> None:
+def compile_for_run(config: Config, samples: bool, report: Callable[[str], None] = lambda text: None) -> None:
     """Compile the kernels of a run, unless they are in the disk cache.
 
     Does nothing without a disk cache or with one thread: kernels are then compiled on first use.
@@ -48,12 +50,14 @@ def compile_for_run(config: Config, samples: bool) -> None:
     Args:
         config: Configuration of the run.
         samples: Whether the run prints samples.
+        report: Receives a line when something has to be compiled, and its progress, also from another thread.
     """
     kernels = backend.load(config.device)
     folder = kernels.KERNELS
     most = 2 if TASK_SPECS[config.task].is_supervised else len(_ORDERS)
     processes = min(config.threads or default_processes(), most)
     if folder is None or processes < 2 or not sys.executable:
+        report("preparing kernels (compiling takes up to a minute where they are not in the cache)")
         return
 
     # The marker records that this set of kernels is complete, without loading any of them.
@@ -62,7 +66,9 @@ def compile_for_run(config: Config, samples: bool) -> None:
     if marker.exists():
         return
 
+    report("compiling kernels: once for models of this kind, 10 to 60 seconds")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_progress(folder, report))
         helpers = [stack.enter_context(_start_helper(settings, samples, number)) for number in range(1, processes)]
         _compile(settings, samples, 0)
         for helper in helpers:
@@ -71,6 +77,29 @@ def compile_for_run(config: Config, samples: bool) -> None:
                     helper.wait(_SECONDS)
     with contextlib.suppress(OSError):
         marker.touch()
+
+
+@contextlib.contextmanager
+def _progress(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Report the number of kernels that have been compiled every ten seconds, from a thread."""
+    before = _count_kernels(folder)
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(_REPORT_SECONDS):
+            report(f"{_count_kernels(folder) - before} kernels compiled")
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _count_kernels(folder: Path) -> int:
+    return sum(1 for _ in folder.glob("*.kernel"))
 
 
 def _settings(config: Config, kernels: Backend) -> Config:

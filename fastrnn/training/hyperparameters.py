@@ -26,11 +26,16 @@ def usual_learning_rate(config: Config) -> float:
 
 def fine_tuning_rate(config: Config) -> float:
     """Choose the peak learning rate for a model that has learned already: one that keeps what its weights know."""
+    rates = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}
+    return scale_rate(rates[config.optimizer], config, 512)
+
+
+def scale_rate(rate: float, config: Config, hidden: int) -> float:
+    """Scale the learning rate of one LSTM layer of at most ``hidden`` units to the model of ``config``."""
     assert config.hidden is not None
     assert config.layers is not None
-    base = {"adamw": 4e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 1.0}[config.optimizer]
-    base *= CELLS[config.cell].learning_rate_factor
-    return base * min(1.0, math.sqrt(512 / config.hidden)) / math.sqrt(config.layers)
+    rate *= CELLS[config.cell].learning_rate_factor
+    return rate * min(1.0, math.sqrt(hidden / config.hidden)) / math.sqrt(config.layers)
 
 
 def matrices_per_gate(config: Config) -> int:

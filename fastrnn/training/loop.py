@@ -125,9 +125,9 @@ class Loop:
             while True:
                 # Before the reasons to stop, so that the last step is evaluated too.
                 if self._evaluation_is_due():
-                    self._evaluate()
+                    completed = self._evaluate()
                     if self.planner:
-                        self.planner.record_evaluation()
+                        self.planner.record_evaluation(completed)
 
                 agreed = self._synchronize()
                 if stopped := self._reason_to_stop(agreed):
@@ -214,10 +214,11 @@ class Loop:
         last = progress.step >= self.trainer.steps
         return progress.step > 0 and (last or progress.step % every == 0) and progress.evaluated != progress.step
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> bool:
+        """Evaluate, save and report. Returns whether it did: not after a roll-back, nor if a signal stopped it."""
         self.trainer.broadcast_parameters()
         if not self._check_finite():
-            return
+            return False
         measured, took = None, 0.0
         if self.evaluator is not None:
             start = time.monotonic()
@@ -225,7 +226,7 @@ class Loop:
             took = time.monotonic() - start
             # A signal at one rank leaves its sum incomplete, and with it everybody's loss.
             if self.group.all_reduce_max(mine is None)[0]:
-                return
+                return False
             # Ranks on different processors may round differently, but must agree on which state is the best.
             measured = self.group.run_on_rank0(lambda: mine)
         progress = self.trainer.progress
@@ -251,6 +252,7 @@ class Loop:
         self.log.write({"event": "evaluation", "step": progress.step, "train_nats": train, "valid_nats": valid,
                         "valid_bits": bits, **metrics, "best": best, "sample": sample,
                         "took": took, "seconds": self._seconds()})  # fmt: skip
+        return True
 
     def _preview(self) -> str:
         """Generate the sample shown with an evaluation, and reserve time for the longer one that ends a command."""

@@ -16,12 +16,12 @@ from ..nn.stack import Dropout
 from .optimizers import Optimizer
 
 FINAL_SHARE = 0.015  # for the exact evaluation on the whole validation text at the end
-_SHARE = 0.99  # of the time left, for steps; the last save takes the rest
+_REPLANNED_SHARE = 0.99  # of the time left, for steps; the last save takes the rest
 _BAND = (0.97, 1.05)  # steps that fit / steps planned: within it the plan stays
 _MEMORY = 0.15  # of the budget: time constant of the averaged step time
 _PAUSE = 0.02  # of the budget, between two changes of the plan; shorter near the end
 _FEW = 3  # steps before the first change
-_VALIDATION = 0.05  # of the budget, for all evaluations together
+_ALL_VALIDATION_SHARE = 0.05  # of the budget, for all evaluations together
 
 
 class TimeBudget:
@@ -39,6 +39,14 @@ class TimeBudget:
     def left(self) -> float:
         """Return the seconds left (collective): those of the process that started first."""
         return -self.group.all_reduce_max(-self.seconds_left_here())[0]
+
+    def ensure_half(self) -> float:
+        """Extend the budget so that half of it is left (collective). Returns the seconds spent before."""
+        if self.budget is None:
+            return 0.0
+        left = self.left()
+        self._started += max(0.0, self.budget / 2 - left)
+        return self.budget - left
 
     def seconds_left_here(self) -> float:
         """Return the seconds left for this process."""
@@ -89,11 +97,13 @@ class StepPlanner:
         self._steps, self._seconds = self._steps * decay + 1, self._seconds * decay + taken
         self._count += 1
 
-    def record_evaluation(self) -> None:
-        """Record the end of an evaluation; its time includes its save."""
+    def record_evaluation(self, completed: bool = True) -> None:
+        """Record the end of an evaluation; its time includes its save. One that was not completed is not counted."""
         now = time.monotonic()
-        self._evaluation, self._since = now - self._since, now
-        self._all_evaluations += self._evaluation
+        if completed:
+            self._evaluation = now - self._since
+            self._all_evaluations += self._evaluation
+        self._since = now
 
     def reserve(self, seconds: float) -> None:
         """Reserve time for what the caller does after the run, such as printing a sample."""
@@ -112,7 +122,7 @@ class StepPlanner:
             return steps
         each = self._seconds / self._steps
         evaluation = self._evaluation or 0.0
-        seconds = self._left() * _SHARE - evaluation  # an evaluation follows the last step
+        seconds = self._left() * _REPLANNED_SHARE - evaluation  # an evaluation follows the last step
         fitting = int(max(0.0, seconds) / (each + evaluation / eval_every))
         if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._most and fitting > left):
             return steps
@@ -124,7 +134,7 @@ class StepPlanner:
         if self._clock.budget is None:
             return math.inf
         left = self._clock.seconds_left_here() - self._closing
-        unused = min(_VALIDATION * self._clock.budget - self._all_evaluations, left)
+        unused = min(_ALL_VALIDATION_SHARE * self._clock.budget - self._all_evaluations, left)
         return max(self._reserve, unused)
 
     def _left(self) -> float:

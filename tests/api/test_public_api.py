@@ -484,7 +484,7 @@ class Interrupt(Callback):
             signal.raise_signal(signal.{number})
 
 corpus = fastrnn.corpus_from_text({TEXT!r})
-config = fastrnn.Config(**{SMALL | {"steps": 6}!r}, seq=8)
+config = fastrnn.Config(**{SMALL | {"steps": 6, "threads": 1}!r}, seq=8)
 before = signal.getsignal(signal.{number})
 try:
     for name in ("one", "two"):

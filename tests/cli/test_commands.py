@@ -212,6 +212,8 @@ def test_loss_no_better_than_unigram_is_reported(
     training(monkeypatch, valid_nats=valid, train_nats=train, unigram_nats=1.386294, best_step=1)
     told = invoke("train").stderr
     assert words in told if words else "frequencies" not in told
+    told = invoke("train", "--quiet").stderr
+    assert words in told if words else told == ""
     training(monkeypatch, valid_nats=valid, train_nats=train, unigram_nats=None, best_step=1)
     assert "frequencies" not in invoke("train").stderr
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from fastrnn.errors import ConfigError, DivergedError, InputError
 from fastrnn_cli import main
+from fastrnn_cli.command_base import OTHER_NAMES
 from fastrnn_cli.group import COMMANDS, load_command, program
 from fastrnn_cli.main import run
 
@@ -81,6 +82,12 @@ def test_debug_variable_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["trian"], "no such command 'trian'; did you mean train? (see fastrnn --help)"),
         (["train", "--hiden", "3"], "--hidden"),
+        (
+            ["train", "--learning_rate", "3"],
+            "no such option '--learning_rate'; did you mean --lr? (see fastrnn train --help)",
+        ),
+        (["sample", "-n", "3"], "no such option '-n'; did you mean --count?"),
+        (["score", "--learning-rate", "3"], "No such option '--learning-rate'. (see fastrnn score --help)"),
         (["train", "--hidden", "many"], "'many' is not a valid integer"),
         (["train", "--cell", "lstn"], "'lstn' is not one of"),
         (["train", "--hidden", "0", "text.txt"], "hidden is 0; it must be at least 1"),
@@ -248,3 +255,15 @@ def test_reader_that_has_gone_is_no_error(
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         monkeypatch.setattr(sys, "stdout", nowhere)
         assert run([]) == status
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"bench", "data"}))
+def test_other_names_of_options_lead_to_options(command: str) -> None:
+    """Every name of another program leads to an option of some command, and none is an option itself."""
+    own = {name for parameter in load_command(command).params for name in parameter.opts}
+    assert not own & set(OTHER_NAMES)
+
+
+def test_every_other_name_leads_somewhere() -> None:
+    own = {name for command in ("train", "sample") for p in load_command(command).params for name in p.opts}
+    assert set(OTHER_NAMES.values()) <= own

@@ -3,7 +3,10 @@
 import io
 import json
 import math
+import os
 import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +109,26 @@ def test_progress_line_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
     with output.ProgressLine() as line:
         line.show(lambda: "reading")
     assert shown.getvalue() == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are looked into on POSIX systems only")
+def test_piped_input_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def found(number: int) -> bool:
+        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(fileno=lambda: number))
+        return output.has_piped_input()
+
+    read, write = os.pipe()
+    assert not found(read)
+    os.write(write, b"some text")
+    assert found(read)
+    (tmp_path / "text").write_text("some text")
+    with open(tmp_path / "text") as file, open(os.devnull) as nothing:
+        assert found(file.fileno())
+        os.lseek(file.fileno(), 0, os.SEEK_END)
+        assert not found(file.fileno())
+        assert not found(nothing.fileno())
+    os.close(write)
+    os.close(read)
+    assert not found(read)  # closed
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not output.has_piped_input()

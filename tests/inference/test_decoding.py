@@ -9,6 +9,7 @@ from task_cases import B, make_batch, make_task
 from fastrnn.data.examples.symbol_vocab import END, UNKNOWN, SymbolVocab
 from fastrnn.inference.decoding import beam_search, decode_batch, greedy_search, log_probabilities, max_target_lengths
 from fastrnn.inference.sampling import Sampler
+from fastrnn.nn.network import Stepper
 
 LENGTH = 4
 
@@ -59,9 +60,9 @@ def test_beam_of_one_equals_greedy_search(cell, rng):
     assert until_end(beam_search(model.decoder, state, 12, 1)) == found
     for b in range(B):
         tokens, last = [0], rows_of(state, [b])
-        stepper = model.decoder.with_shared_parameters("exact")
+        stepper = Stepper(model.decoder, "exact")
         while len(tokens) <= 12 and (len(tokens) == 1 or tokens[-1]):
-            tokens.append(int(stepper.step_logits(np.array([[tokens[-1]]], np.int32), last).argmax()))
+            tokens.append(int(stepper.logits(np.array([[tokens[-1]]], np.int32), last).argmax()))
         assert found[b] == [token for token in tokens if token]
 
 

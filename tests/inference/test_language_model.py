@@ -134,6 +134,17 @@ def test_score_accepts_a_list_of_texts(model, lines, words):
         list(model.score(lines))
 
 
+def test_scores_before_an_unknown_character_are_given(model):
+    scores = model.score(["the cat", "the apple", "☃", "the cat"])
+    assert [next(scores).text for _ in range(2)] == ["the cat", "the apple"]
+    with pytest.raises(InputError, match="line 3"):
+        next(scores)
+
+
+def test_representation_names_cell_and_sizes(model):
+    assert repr(model) == "LanguageModel(lstm-norm, layers=2, hidden=24, vocabulary of 18 chars)"
+
+
 def test_score_refuses_a_single_text_at_the_call(model):
     with pytest.raises(InputError):
         model.score("the cat")
@@ -171,6 +182,24 @@ def test_step_equals_the_textbook_and_carries_the_state(model):
         model.step(99)
 
 
+def test_other_calls_leave_the_state_of_step_alone(model):
+    def after_cat(between):
+        model.reset()
+        for char in "the c":
+            model.step(char)
+        between()
+        return model.step("a")
+
+    undisturbed = after_cat(lambda: None)
+    calls = (
+        lambda: model.complete("a full apple ", 3, length=4),
+        lambda: list(model.score(["the apple"])),
+        lambda: model.sample(20, seed=1),
+    )
+    for between in calls:
+        np.testing.assert_array_equal(after_cat(between), undisturbed)
+
+
 def test_completions_are_the_most_likely_next_tokens(model):
     model.reset()
     for char in "the app":
@@ -180,6 +209,23 @@ def test_completions_are_the_most_likely_next_tokens(model):
     assert [text for text, _ in completions] == [model.tokenizer.token_text(int(i)) for i in best]
     assert [p for _, p in completions] == pytest.approx(probabilities[best], abs=1e-6)
     assert model.complete("the app", 2, length=4)[0][0] == "le a"
+
+
+def test_long_completions_are_greedy_and_independent_of_their_number(model):
+    text = "the cat " * 40  # fed in several calls
+    many = dict(model.completions(text, 6, length=5))
+    assert model.completions(text, 1, length=5)[0][1] == pytest.approx(many[model.completions(text, 1, length=5)[0][0]])
+    for continuation, logprob in many.items():
+        model.reset()
+        for char in text:
+            after = model.step(char)
+        expected = 0.0
+        for n, char in enumerate(continuation):
+            token = int(model.tokenizer.encode(char)[0])
+            assert n == 0 or token == after.argmax()
+            expected += math.log(after[token])
+            after = model.step(char)
+        assert logprob == pytest.approx(expected, abs=1e-4)
 
 
 def test_completions_skip_unknown_characters_when_asked(model):

@@ -16,6 +16,7 @@ from fastrnn.errors import ConfigError
 from fastrnn.inference import sampling
 from fastrnn.inference.sampling import Prompt, Sampler, SamplingParams, StopText, check_amounts
 from fastrnn.nn.matmul_mode import sampling_mode
+from fastrnn.nn.network import Stepper
 
 CHARS = "abcdefghijkl"
 GREEDY = SamplingParams(greedy=True)
@@ -220,10 +221,6 @@ def test_sample_is_the_same_for_any_number_of_samples(exact, rng):
     np.testing.assert_array_equal(few, many[:, :3])
 
 
-def test_defaults_change_no_probability():
-    assert SamplingParams() == SamplingParams(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, greedy=False)
-
-
 @pytest.mark.parametrize("pieces", [["ab", "c"], ["a", "bc"], ["xab", "cy"], ["a", "b", "c"], ["aab", "c"]])
 def test_partial_stop_text_is_held_back_until_complete(pieces):
     stop = StopText("abc")
@@ -242,12 +239,12 @@ def test_every_token_of_a_prompt_is_fed(rng):
     model = make_model("lstm", 1, rng, 9, 12)
     model.parameters["out.weight"] *= 5
     network = make_network(model, threads=1)
-    sampler = Sampler(network, CharTokenizer(CHARS), rounded=False)
+    sampler, stepper = Sampler(network, CharTokenizer(CHARS), rounded=False), Stepper(network)
     for length in (1, 2, 3, 5):
         for prime in rng.integers(12, size=(20, length)):
             state = network.initial_state(1)
             for token in prime:
-                logits = network.step_logits(np.array([[token]], np.int32), state)
+                logits = stepper.logits(np.array([[token]], np.int32), state)
             assert next(sampler.tokens(1, 1, prime, GREEDY, 0))[0, 0] == logits[0].argmax()
 
 
@@ -301,6 +298,14 @@ def test_text_without_a_prompt_begins_with_a_line_after_the_warm_up(rng):
     assert drawn(sampler, 1, 60, "", SamplingParams(), seed=5) == texts[:1]
     assert drawn(sampler, 1, 7, "", SamplingParams(), seed=5) == [texts[0][:7]]
     assert drawn(sampler, 2, 0, "", SamplingParams()) == ["", ""]
+
+
+def test_prompt_of_unknown_characters_only_is_no_prompt(rng):
+    network = make_network(make_model("lstm", 1, rng, 12, 5), threads=1)
+    sampler = Sampler(network, CharTokenizer("\n abc"), rounded=False)
+    pieces = sampler.stream(2, 60, Prompt("☃☃", "skip"), SamplingParams(), seed=5)
+    texts = ["".join(parts) for parts in zip(*pieces, strict=True)]
+    assert texts == drawn(sampler, 2, 60, "", SamplingParams(), seed=5)
 
 
 def test_no_warm_up_where_training_starts_from_zero_or_a_state_is_given(rng, monkeypatch):

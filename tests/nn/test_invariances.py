@@ -136,7 +136,7 @@ def test_each_layer_and_each_key_has_its_own_mask(rng):
     network, masks = make_network(model, "float32"), set()
     for key in (1, 2, 3):
         run_network(network, ids, targets, state, keep_prob=0.5, key=key)
-        masks |= {(dropped == 0).tobytes() for dropped in network.stack.dropout_outputs}
+        masks |= {(dropped == 0).tobytes() for dropped in network.stack._buffers.dropped}
     assert len(masks) == 3 * LAYERS
 
 

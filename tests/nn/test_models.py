@@ -28,7 +28,7 @@ from fastrnn.data.examples.dataset import SplitBatch
 from fastrnn.errors import ConfigError
 from fastrnn.kernels.cpu.target import TARGET
 from fastrnn.nn.models import build
-from fastrnn.nn.network import Dropout
+from fastrnn.nn.network import Dropout, Stepper
 from fastrnn.nn.parameters import EMBEDDING_STD, ONE_HOT_STD, initialise
 from fastrnn.nn.spec import ModelSpec, parameter_shapes
 
@@ -189,8 +189,8 @@ def test_decoder_is_a_language_model_that_starts_from_a_state(rng):
         model, batch = make_task(case, rng), make_batch(case, rng)
         state, answers = model.encode(batch), model.predict(batch)
         assert all(array.shape == (2, B, H) for array in state.values())
-        decoder = model.decoder.with_shared_parameters()
-        steps = [decoder.step_logits(row[None].copy(), state) for row in batch.target_in]
+        decoder = Stepper(model.decoder)
+        steps = [decoder.logits(row[None].copy(), state) for row in batch.target_in]
         shifted = np.stack(steps) - answers
         np.testing.assert_allclose(shifted, np.broadcast_to(shifted[..., :1], shifted.shape), atol=1e-11)
 

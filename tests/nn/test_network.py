@@ -7,7 +7,7 @@ from gradients import check_gradients, relative_error
 from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
-from fastrnn.nn.network import Network
+from fastrnn.nn.network import Network, Stepper
 from fastrnn.shapes import ModelShape
 
 # more steps than are done together (8), more rows than one tile has (6), columns that fill no panel
@@ -70,7 +70,8 @@ def test_one_position_at_a_time(cell, rng):
 def test_step_logits(cell, rng):
     model, state, ids, _, _ = make_case(cell, 2, rng)
     network, expected = make_network(model), model.forward(ids, state)[0]
-    computed = np.stack([network.step_logits(tokens(row[None]), state) for row in ids])
+    stepper = Stepper(network)
+    computed = np.stack([stepper.logits(tokens(row[None]), state) for row in ids])
     assert relative_error(computed, expected) < 1e-12
 
 

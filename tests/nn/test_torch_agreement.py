@@ -6,6 +6,8 @@ import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
 from random_cases import make_model, make_state, make_text
 
+from fastrnn.nn.network import Stepper
+
 T, B, H, V = 11, 7, 21, 13
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -70,5 +72,6 @@ def test_one_step_equals_torch(cell, layers, rng):
     with torch.no_grad():
         x = torch.nn.functional.one_hot(torch.tensor(ids), V).float()
         expected = twin["out"](twin["rnn"](x, first if len(first) > 1 else first[0])[0]).numpy()
-    computed = np.stack([network.step_logits(tokens(row[None]), state) for row in ids])
+    stepper = Stepper(network)
+    computed = np.stack([stepper.logits(tokens(row[None]), state) for row in ids])
     np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -63,6 +63,18 @@ def test_third_thread_runs_a_second_helper(compiled):
     assert len(compiled) == 8
 
 
+def test_compiling_is_announced_only_where_something_is_compiled(compiled, monkeypatch):
+    said = []
+    monkeypatch.setattr(compile_ahead, "_REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(compile_ahead, "_compile", lambda *_: time.sleep(0.1))
+    compile_ahead.compile_for_run(LSTM, False, said.append)
+    assert said[0].startswith("compiling kernels: once")
+    assert "0 kernels compiled" in said
+    said.clear()
+    compile_ahead.compile_for_run(LSTM, False, said.append)
+    assert said == []
+
+
 def test_single_cpu_compiles_without_a_helper(compiled):
     compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
     assert compiled == []

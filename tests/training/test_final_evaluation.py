@@ -11,6 +11,7 @@ from fakes import replace
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import Config
 from fastrnn.data.text.corpus import Corpus, corpus_from_text, split_corpus
+from fastrnn.distributed.communicator import Communicator
 from fastrnn.inference.evaluation import evaluate, never_stop
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.load import load as load_model
@@ -18,6 +19,7 @@ from fastrnn.training import autotune, autotune_tasks, hyperparameters
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
 from fastrnn.training.optimizers import Optimizer
+from fastrnn.training.tasks.supervised import SupervisedTraining
 from fastrnn.training.timing import FINAL_SHARE, StepPlanner, TimeBudget
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
@@ -104,6 +106,29 @@ def test_signal_stops_the_final_evaluation_without_loss(corpus, tmp_path):
     assert log_of(tmp_path / "run", "final") == []
     again = resume(tmp_path / "run", inputs=corpus)
     assert [line["valid_nats"] for line in log_of(tmp_path / "run", "final")] == [again.valid_nats]
+
+
+class CountReductions(Communicator):
+    """Counts the collective calls."""
+
+    reductions = 0
+
+    def all_reduce_max(self, *numbers: float) -> tuple[float, ...]:
+        self.reductions += 1
+        return numbers
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_stopped_rank_makes_the_collective_call_of_a_timed_evaluation(tmp_path, stops):
+    """Otherwise its next collective call would be paired with this one of the other ranks."""
+    config = Config(task="classify", hidden=8, batch=8, steps=3, eval_size=9, threads=1, valid=0.6)
+    task = SupervisedTraining([records(tmp_path)], config, None, Callback())
+    config = task.plan(config, TimeBudget(None)).config
+    evaluator = task.evaluator(task.model(config), config)
+    task.group = CountReductions()
+    found = evaluator.final(lambda share: stops, seconds=100.0)
+    assert task.group.reductions == 1
+    assert (found is None) == stops
 
 
 class RemoveBest(Callback):

@@ -7,7 +7,7 @@ import pytest
 from fastrnn.config import Config
 from fastrnn.training import timing as pace_module
 from fastrnn.training.autotune import eval_every, usual_warmup, with_steps
-from fastrnn.training.timing import StepPlanner
+from fastrnn.training.timing import StepPlanner, TimeBudget
 
 
 class FakeClock:
@@ -54,6 +54,37 @@ def test_slower_machine_does_fewer_steps_in_time(monkeypatch, slower, since):
     plans, end = followed(monkeypatch, itertools.chain([1.0] * since, itertools.repeat(slower)))
     assert plans[-1] < 98
     assert 94 < end < 101
+
+
+def test_half_of_a_budget_is_kept_for_training(monkeypatch):
+    clock = FakeClock(20.0)
+    monkeypatch.setattr(pace_module, "time", clock)
+    for spent, left in ((3.0, 17.0), (10.0, 10.0), (62.0, 10.0)):
+        clock.now = 0.0
+        budget = TimeBudget(20.0)
+        clock.now = spent
+        assert budget.ensure_half() == spent
+        assert budget.left() == left
+    assert TimeBudget(None).ensure_half() == 0
+
+
+def test_evaluation_that_was_not_completed_is_not_counted(monkeypatch):
+    """After a roll-back nothing was evaluated; its short time says nothing about the next evaluation."""
+    clock = FakeClock(100.0)
+    monkeypatch.setattr(pace_module, "time", clock)
+    plans = []
+    for completed in ((True,), (True, False)):
+        clock.now = 0.0
+        pace = StepPlanner(clock, 1000, final=False)
+        pace.start()
+        for _ in range(10):
+            clock.now += 1.0
+            pace.record_step()
+        for done in completed:
+            clock.now += 5.0 if done else 0.0
+            pace.record_evaluation(done)
+        plans.append(pace.plan_steps(10, 500, 10))
+    assert plans[0] == plans[1]
 
 
 def test_slow_evaluations_reduce_the_steps(monkeypatch):

@@ -124,7 +124,8 @@ def find_invisible(chars: str) -> str:
 def invisible_remark(counts: Mapping[str, int]) -> str | None:
     """Return a warning about invisible characters, or None."""
     found = {c: n for c, n in counts.items() if n}
-    return f"the text has invisible characters: {describe_chars(found)}" if found else None
+    advice = "; leave out a byte order mark with --encoding utf-8-sig" if "\ufeff" in found else ""
+    return f"the text has invisible characters: {describe_chars(found)}{advice}" if found else None
 
 
 def mixed_forms_remark(chars: str) -> str | None:

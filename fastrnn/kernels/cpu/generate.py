@@ -175,7 +175,7 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, p,
 
         # logits only when a token is to be sampled
         if step >= sequence.given:
-            output(top[after : after + 1], output_layer.w, output_layer.bias, logits, row_lo, row_hi, memory)
+            output(logits, top[after : after + 1], output_layer.w, output_layer.bias, row_lo, row_hi, memory)
         for b in range(row_lo, row_hi):
             if step >= sequence.given:
                 tokens[step, b] = sample_token(logits[0, b], p, sequence.uniforms[step, b], settings)

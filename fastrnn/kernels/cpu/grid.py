@@ -2,11 +2,11 @@
 
 Rows do not depend on each other, so threads of different row groups never wait for each other. The U threads of a row
 group take all its rows and different units: a thread keeps its columns of W_hh in its own cache for the whole window,
-and multiplies enough rows to fill the register tile. They meet once a step, because the next step needs the outputs of
-all units, or backward the gradients of all gates.
+and multiplies enough rows to fill the register tile. They wait for each other once a step, because the next step needs
+the outputs of all units, or backward the gradients of all gates.
 
               units 0..H/2     units H/2..H
-    rows 0-7  thread 0         thread 1           R = 4, U = 2: threads 0 and 1 meet,
+    rows 0-7  thread 0         thread 1           R = 4, U = 2: threads 0 and 1 wait,
     rows 8-15 thread 2         thread 3           2 and 3, and so on
     ...
 
@@ -28,7 +28,7 @@ from .packing import VECTORS
 from .target import TARGET, TILE
 from .team import Thread, l2_bytes_of, threads_of, unit_parts_of
 
-_MEETING, _MEETING_EACH = 1500.0, 100.0  # cycles of a meeting, and more for each thread
+_BARRIER, _BARRIER_EACH = 1500.0, 100.0  # cycles of a barrier, and more for each thread
 # Bytes per cycle that threads exchange between their caches, measured with two threads of a Xeon, LSTM and GRU of 256
 # to 1,024 units. Reading alone is four times faster; but the writing threads are slowed down too.
 _CORE_TO_CORE = 0.6
@@ -134,7 +134,7 @@ def choose_unit_parts(
         dtype: Element type of the packed weights.
         l2_bytes: Size of the cache that a thread has for itself.
         unit_block: Units are divided at multiples of this. If it is not 1, the cell sums over units, for which the
-            threads meet once more in each direction.
+            threads wait for each other once more in each direction.
     """
     best, least = 1, float("inf")
     pieces = count_pieces(hidden, dtype, unit_block)
@@ -173,14 +173,14 @@ def _step_cycles(
     reading = max(0.0, bytes_ - _STAYS * l2_bytes) / _FROM_L3
     product = weights * (_tile_cycles if on_tiles else _register_cycles)(rows, packed)
     cell = _CELL * rows * hidden * share
-    meeting = 0.0
+    waiting = 0.0
     if unit_parts > 1:
         # forward the outputs of the other units, backward the gradients of their gates
         foreign = rows * hidden * (gates + 1) * (1 - share) * packed.accumulator.itemsize
-        meetings, factor = (4, _NORM_EXCHANGE) if sums_units else (2, 1.0)
+        barriers, factor = (4, _NORM_EXCHANGE) if sums_units else (2, 1.0)
         exchange = factor * foreign / _CORE_TO_CORE
-        meeting = meetings * (_MEETING + _MEETING_EACH * unit_parts) + exchange
-    return 2 * (product + reading) + 2 * cell + meeting
+        waiting = barriers * (_BARRIER + _BARRIER_EACH * unit_parts) + exchange
+    return 2 * (product + reading) + 2 * cell + waiting
 
 
 def _register_cycles(rows: int, packed: PackedFormat) -> float:

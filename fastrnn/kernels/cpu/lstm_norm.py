@@ -14,7 +14,7 @@ computed again, which costs less than a second array of their size. The scalar m
 `fastrnn.kernels.cell_math`.
 
 The sums over units have a fixed order (`block_sums`), so that threads may divide the units: each sums
-over its own, all of a row group meet, and each goes on with the sums of all. A thread that has all
+over its own, all of a row group wait for each other, and each goes on with the sums of all. A thread that has all
 units takes one row after another, in the same working memory, which stays in cache.
 """
 

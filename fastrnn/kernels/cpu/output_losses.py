@@ -50,13 +50,13 @@ def softmax_cross_entropy(z, target, scale):
 
 
 @shared_kernel
-def output_forward(y, w, bias, logits, row_lo, row_hi):
+def output_forward(logits, y, w, bias, row_lo, row_hi):
     """logits (T, B, V) of rows row_lo..row_hi from y (T, B, H), packed w (H, V) and bias (V,)."""
-    output(y, w, bias, logits, row_lo, row_hi, product_memory(y, w, y.shape[2], y.shape[0] * (row_hi - row_lo)))
+    output(logits, y, w, bias, row_lo, row_hi, product_memory(y, w, y.shape[2], y.shape[0] * (row_hi - row_lo)))
 
 
 @device_function
-def output(y, w, bias, logits, row_lo, row_hi, memory):
+def output(logits, y, w, bias, row_lo, row_hi, memory):
     """`output_forward` with working memory from `product_memory`."""
     T, B, V = logits.shape
     H = y.shape[2]
@@ -71,23 +71,23 @@ def output(y, w, bias, logits, row_lo, row_hi, memory):
     multiply(to_z, from_y, PackedMatrix(w, H, V), T, row_hi - row_lo, 1, memory)
 
 
-def _plan_loss(team, layer, y, targets, logits, dy, row_lo, row_hi):
+def _plan_loss(team, logits, dy, layer, y, targets, row_lo, row_hi):
     """Whether threads divide the time steps, not the rows: then they multiply enough rows to fill a tile."""
     return y.shape[0] >= threads_of(team)
 
 
 @cooperative_kernel(plan=_plan_loss)
-def output_loss(thread, layer, y, targets, logits, dy, row_lo, row_hi):
+def output_loss(thread, logits, dy, layer, y, targets, row_lo, row_hi):
     """Compute the softmax cross-entropy of rows row_lo..row_hi, and its gradients.
 
     Args:
         thread: The `Thread` that computes a part of it. Its plan: whether threads divide the time steps,
             else the rows. The positions are independent.
+        logits: (T, B, V), overwritten with their gradients, times ``targets.scale``.
+        dy: (T, B, H), overwritten with the gradient of y; not computed with dy (T, B, 0).
         layer: `OutputLayer`.
         y: (T, B, H), its input.
         targets: `Targets`, with the losses to compute.
-        logits: (T, B, V), overwritten with their gradients, times ``targets.scale``.
-        dy: (T, B, H), overwritten with the gradient of y; not computed with dy (T, B, 0).
         row_lo: First row.
         row_hi: End of the rows.
     """
@@ -95,11 +95,11 @@ def output_loss(thread, layer, y, targets, logits, dy, row_lo, row_hi):
     rows = (row_lo, row_hi) if thread.plan else part_of(thread, row_lo, row_hi)
     # the longer of the two products' rows: H forward, V backward
     memory = product_memory(y, layer.w, max(y.shape[2], logits.shape[2]), STEPS * (rows[1] - rows[0]))
-    _output_loss(layer, y, targets, logits, dy, steps, rows, memory)
+    _output_loss(logits, dy, layer, y, targets, steps, rows, memory)
 
 
 @device_function
-def _output_loss(layer, y, targets, logits, dy, steps_part, rows, memory):
+def _output_loss(logits, dy, layer, y, targets, steps_part, rows, memory):
     """`output_loss`, STEPS time steps at a time, so that logits and weights stay in cache between
     forward and backward.
     """
@@ -129,7 +129,7 @@ def _output_loss(layer, y, targets, logits, dy, steps_part, rows, memory):
 
 
 @shared_kernel
-def linear_backward(dz, w, dx, row_lo, row_hi):
+def linear_backward(dx, dz, w, row_lo, row_hi):
     """dx (T, B, F) of rows row_lo..row_hi from dz (T, B, K) and w (K, F), the packed transpose of
     the forward weight:  dx = W^T dz.
     """

@@ -1,8 +1,8 @@
 """A recurrent layer through a window of T time steps, forward and backward.
 
 Threads divide the batch rows and the units (`grid`). Each takes its share through all T steps: the
-recurrent product, then the cell while its gates are in cache. Threads that share rows meet once a
-step. The product with the layer's input depends on no earlier step; it is computed for STEPS steps
+recurrent product, then the cell while its gates are in cache. Threads that share rows wait for each
+other once a step. The product with the layer's input depends on no earlier step; it is computed for STEPS steps
 at a time, so that its weights stay in cache too.
 
 A cell is a NamedTuple of the arrays of one layer and window, and two functions on a share of the
@@ -32,7 +32,7 @@ from .grid import UnitDivision, gate, make_share, own, plan_unit_parts
 from .jit import device_function, inline_function, specialize
 from .matmul import multiply, product_memory
 from .packing import VECTORS, lanes_of
-from .team import cooperative_kernel, meet
+from .team import cooperative_kernel, wait_for_group
 
 
 def step_forward(cell, t, share):
@@ -46,8 +46,8 @@ def step_backward(cell, t, share, dy, dh, dc):
 def prepare_forward(cell, t, share):
     """Where threads divide the units: sums over this share's units that all of them need.
 
-    Returns whether there are any. If so, all threads of the row group must meet before
-    `step_forward`.
+    Returns whether there are any. If so, all threads of the row group must have got here
+    before `step_forward`.
     """
 
 
@@ -158,28 +158,28 @@ def plan_layer(team: Any, cell: Any, weights: Any, rows: int) -> UnitDivision:
     return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype, _UNIT_BLOCKS[type(cell)])
 
 
-def _plan_forward(team, cell, inputs, weights, starts, y, row_lo, row_hi):
+def _plan_forward(team, cell, y, inputs, weights, starts, row_lo, row_hi):
     """The plan of `layer_forward`."""
     return plan_layer(team, cell, weights, row_hi - row_lo)
 
 
-def _plan_backward(team, cell, weights, gradients, dx, starts, row_lo, row_hi):
+def _plan_backward(team, cell, dx, weights, gradients, starts, row_lo, row_hi):
     """The plan of `layer_backward`."""
     return plan_layer(team, cell, weights, row_hi - row_lo)
 
 
 @cooperative_kernel(plan=_plan_forward)
-def layer_forward(thread, cell, inputs, weights, starts, y, row_lo, row_hi):
+def layer_forward(thread, cell, y, inputs, weights, starts, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
 
     Args:
         thread: The `Thread` that computes a part of it. Its plan: `UnitDivision`.
         cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
+        y: (T, B, H). A reset overwrites an output in ``h``, so with starts all outputs are also
+            written here.
         inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
         weights: `LayerWeights`.
         starts: (T, B) or empty; 1 resets the state before the step.
-        y: (T, B, H). A reset overwrites an output in ``h``, so with starts all outputs are also
-            written here.
         row_lo: First row.
         row_hi: End of the rows.
     """
@@ -187,11 +187,11 @@ def layer_forward(thread, cell, inputs, weights, starts, y, row_lo, row_hi):
     share = make_share(thread, row_lo, row_hi, H)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
-        _layer_forward(cell, inputs, weights, starts, y, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
+        _layer_forward(cell, y, inputs, weights, starts, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
 
 
 @device_function
-def _layer_forward(cell, inputs, weights, starts, y, share, memory):
+def _layer_forward(cell, y, inputs, weights, starts, share, memory):
     """`layer_forward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], inputs.x.shape[2]
@@ -200,7 +200,7 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
     row_lo, rows = share.row_lo, share.row_hi - share.row_lo
     if starts.size and T:
         _reset_state(cell, starts, 0, share)
-        meet(share.thread, share.first, share.members)
+        wait_for_group(share.thread, share.first, share.members)
 
     # without an input product, the gates of one step stay in cache from the table to the cell
     steps = STEPS if F else 1
@@ -226,7 +226,7 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
             to_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             multiply(to_gates, from_h, _columns(share, weights.w_h, H, gate_width, H), 1, rows, 1, memory)
             if prepare_forward(cell, t, share):
-                meet(share.thread, share.first, share.members)
+                wait_for_group(share.thread, share.first, share.members)
             step_forward(cell, t, share)
             if starts.size:
                 for b in range(row_lo, share.row_hi):
@@ -236,20 +236,20 @@ def _layer_forward(cell, inputs, weights, starts, y, share, memory):
                 if t + 1 < T:
                     _reset_state(cell, starts, t + 1, share)
             # the next step needs the outputs of all units
-            meet(share.thread, share.first, share.members)
+            wait_for_group(share.thread, share.first, share.members)
 
 
 @cooperative_kernel(plan=_plan_backward)
-def layer_backward(thread, cell, weights, gradients, dx, starts, row_lo, row_hi):
+def layer_backward(thread, cell, dx, weights, gradients, starts, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps backward.
 
     Args:
         thread: The `Thread` that computes a part of it. Its plan: `UnitDivision`.
         cell: The layer's arrays after `layer_forward`. The gradients of the pre-activations replace
             ``gates``.
+        dx: (T, B, F), overwritten unless F is 0.
         weights: `LayerWeights`, transposed.
         gradients: `OutputGradients`; ``dh`` and ``dc`` become those of the initial state.
-        dx: (T, B, F), overwritten unless F is 0.
         starts: As in `layer_forward`.
         row_lo: First row.
         row_hi: End of the rows.
@@ -259,11 +259,11 @@ def layer_backward(thread, cell, weights, gradients, dx, starts, row_lo, row_hi)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, rows)
-        _layer_backward(cell, weights, gradients, dx, starts, share, memory)
+        _layer_backward(cell, dx, weights, gradients, starts, share, memory)
 
 
 @device_function
-def _layer_backward(cell, weights, gradients, dx, starts, share, memory):
+def _layer_backward(cell, dx, weights, gradients, starts, share, memory):
     """`layer_backward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], dx.shape[2]
@@ -276,10 +276,10 @@ def _layer_backward(cell, weights, gradients, dx, starts, share, memory):
         t0 = max(t1 - STEPS, 0)
         for t in range(t1 - 1, t0 - 1, -1):
             if prepare_backward(cell, t, share, dy, dh, dc):
-                meet(share.thread, share.first, share.members)
+                wait_for_group(share.thread, share.first, share.members)
             step_backward(cell, t, share, dy, dh, dc)
             # the product needs the gradients of all gates
-            meet(share.thread, share.first, share.members)
+            wait_for_group(share.thread, share.first, share.members)
             # dh[rows] += dgates[t, rows, -G*H:] W_h^T
             from_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             to_dh = StepBlock(dh_flat, row_lo * H, B * H, H)

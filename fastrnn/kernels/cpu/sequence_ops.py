@@ -31,7 +31,7 @@ def dropout(out, x, key, keep, begin, batch, row_lo, row_hi):
 
     ``key``: uint32; ``keep``: probability that a unit is kept. x holds rows ``begin``.. of a batch
     of ``batch`` rows, and gets the masks of these rows: the mask does not depend on how the batch
-    is divided among processes.
+    is divided into parts of equal T.
     """
     T, _, H = x.shape
     # an integer to compare with: the same mask on every device, whatever its floating point

@@ -8,7 +8,8 @@ The work of a kernel is divided in one of two ways:
 
     @shared_kernel          the last two arguments are a range (lo, hi), of which each thread gets an equal part
     @cooperative_kernel     the first parameter is a `Thread`: the kernel divides the work itself, as a planning
-                            function in Python chose, and its threads may wait for each other (`meet`)
+                            function in Python chose, and its threads may wait for each other
+                            (`wait_for_group`)
 
 Both are called without the thread and with the whole range. The team is that of the `Pool` whose ``together`` is
 running in the calling thread; elsewhere the caller does all the work.
@@ -17,8 +18,6 @@ A team shares an array of 64-bit numbers in lines of 128 bytes: processors fetch
 writes into a line at a time, so that waiting threads do not disturb those that work.
 """
 
-import ctypes
-import sys
 import threading
 import types as python_types
 from collections.abc import Callable
@@ -31,7 +30,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ...errors import BackendError
-from .barrier import load, pause, publish
+from .barrier import load, nap_address, publish, relax
 from .jit import device_function, kernel, kernel_body
 from .llvm_ir import I32, I64, pointer
 
@@ -40,18 +39,14 @@ Array = np.ndarray[Any, Any]
 _LINE = 16  # numbers in a line
 _CALLS = 0  # number of kernels called so far, written last by the caller
 _FUNCTION, _FRAME = _LINE, _LINE + 1  # addresses of the kernel's entry, and of its arguments
+_ARRIVALS = _LINE + 2  # most arrivals of a thread before this kernel, see `wait_for_group`
 _ACTIVE, _STOP = 2 * _LINE, 2 * _LINE + 1  # whether kernels are about to be called; whether the threads shall end
 _FAILED = 3 * _LINE  # whether a thread has failed, so that nobody waits for it
 _THREADS, _NAP, _L2_BYTES, _UNIT_PARTS, _ONLY = (4 * _LINE + n for n in range(5))  # see `new_team`
-_FIRST = 5 * _LINE  # a line for each thread: kernels done, and the last meeting
-_MET = 1  # index in that line
+_FIRST = 5 * _LINE  # a line for each thread: kernels done, and arrivals at barriers
+_ARRIVED = 1  # index in that line
 
-# A thread that waits looks again after a short pause, some 50 microseconds in all; then it offers the CPU to others at
-# each look; then it sleeps between looks.
-_PAUSES = 1000
-_YIELDS = 3000
-_NAP_LENGTH = 1 if sys.platform == "win32" else 50  # milliseconds, microseconds
-_LINGER = 6000  # looks of a thread without work before it leaves compiled code
+_LINGER = 6000  # checks of a thread without work before it leaves compiled code
 
 
 class Thread(NamedTuple):
@@ -80,21 +75,14 @@ def new_team(threads: int, l2_bytes: int = 1 << 20, unit_parts: int = 0) -> Arra
     # the array begins with a line
     start = -raw.ctypes.data % (8 * _LINE) // 8
     team = raw[start : start + size]
-    team[_THREADS], team[_NAP], team[_L2_BYTES], team[_UNIT_PARTS] = threads, _nap_address(), l2_bytes, unit_parts
+    team[_THREADS], team[_NAP], team[_L2_BYTES], team[_UNIT_PARTS] = threads, nap_address(), l2_bytes, unit_parts
     return team
 
 
-def _nap_address() -> int:
-    """Address of the C function that sleeps for `_NAP_LENGTH`."""
-    windows = getattr(ctypes, "windll", None)
-    function: Any = ctypes.CDLL(None).usleep if windows is None else windows.kernel32.Sleep
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
 def run_only(team: Array, number: int | None) -> None:
-    """Have only this thread's part of each kernel done, by the caller and without meetings: a simulation.
+    """Have only this thread's part of each kernel done, by the caller and without barriers.
 
-    None: all parts again.
+    None: all parts again. For the simulation of many cores in ``benchmarks/many_cores.py``.
     """
     team[_ONLY] = 0 if number is None else number + 1
 
@@ -107,12 +95,6 @@ class _Current(threading.local):
 
 
 _current = _Current()
-
-
-def current_team() -> Array:
-    """The numbers of the team whose threads run the kernels that this Python thread calls."""
-    team: Array = _current.team
-    return team
 
 
 def too_many_threads(wanted: int, possible: int) -> BackendError:
@@ -140,7 +122,7 @@ class Team:
         if self._events:
             if not self._threads:
                 self._start()
-            # in this order: a thread that is about to sleep clears its event, then looks whether the team is active
+            # in this order: a thread that is about to sleep clears its event, then checks whether the team is active
             self.numbers[_ACTIVE] = 1
             for event in self._events:
                 if not event.is_set():
@@ -196,28 +178,19 @@ def _run_thread(team: Array, number: int, event: threading.Event) -> None:
 
 @kernel
 def _serve(team: Any, number: Any, linger: Any) -> None:
-    """Do this thread's part of every kernel until there has been none for ``linger`` looks, outside of calls."""
+    """Do this thread's part of every kernel until there has been none for ``linger`` checks, outside of calls."""
     mine = _FIRST + number * _LINE
     done = team[mine]
-    looks = 0
-    while (looks < linger or load(team, _ACTIVE)) and not load(team, _STOP):
+    spins = 0
+    while (spins < linger or load(team, _ACTIVE)) and not load(team, _STOP):
         if load(team, _CALLS) == done:
-            looks += 1
-            _relax(team, looks)
+            spins += 1
+            relax(spins, team[_NAP])
         else:
             _call(team[_FUNCTION], team[_FRAME], number)
             done += 1
             publish(team, mine, done)
-            looks = 0
-
-
-@device_function
-def _relax(team: Any, looks: Any) -> None:
-    """Pass the time before the next look."""
-    if looks < _PAUSES + _YIELDS:
-        pause(looks > _PAUSES)
-    else:
-        _sleep(team[_NAP], _NAP_LENGTH)
+            spins = 0
 
 
 @device_function
@@ -229,40 +202,42 @@ def _run_team(team: Any, function: Any, frame: Any) -> Any:
     elif threads == 1:
         _call(function, frame, 0)
     else:
+        most = team[_FIRST + _ARRIVED]
+        for number in range(1, threads):
+            most = max(most, load(team, _FIRST + number * _LINE + _ARRIVED))
         team[_FUNCTION] = function
         team[_FRAME] = frame
+        team[_ARRIVALS] = most
         calls = team[_CALLS] + 1
         publish(team, _CALLS, calls)
         _call(function, frame, 0)
         for number in range(1, threads):
-            looks = 0
+            spins = 0
             while load(team, _FIRST + number * _LINE) < calls:
-                looks += 1
-                _relax(team, looks)
+                spins += 1
+                relax(spins, team[_NAP])
     failed = team[_FAILED]
     team[_FAILED] = 0
     return failed
 
 
 @device_function
-def meet(thread: Any, first: Any, count: Any) -> None:
-    """Wait until all of the ``count`` threads from number ``first`` on, of which this is one, are here.
+def wait_for_group(thread: Any, first: Any, count: Any) -> None:
+    """Barrier: wait until all of the ``count`` threads from number ``first`` on, of which this is one, are here.
 
     What they wrote before is visible to all of them afterwards. Returns at once if a thread has failed.
     """
     team = thread.team
     if count > 1 and not team[_ONLY]:
-        # Meetings are numbered from the number of the kernel on, so that threads may have met differently often in
-        # earlier kernels.
-        mine = _FIRST + thread.number * _LINE + _MET
-        begin = team[_CALLS] << 32
-        meeting = (team[mine] if team[mine] > begin else begin) + 1
-        publish(team, mine, meeting)
+        # Threads may have waited differently often in earlier kernels: all count on from the one that did most often.
+        mine = _FIRST + thread.number * _LINE + _ARRIVED
+        arrival = max(team[mine], team[_ARRIVALS]) + 1
+        publish(team, mine, arrival)
         for other in range(first, first + count):
-            looks = 0
-            while load(team, _FIRST + other * _LINE + _MET) < meeting and not load(team, _FAILED):
-                looks += 1
-                _relax(team, looks)
+            spins = 0
+            while load(team, _FIRST + other * _LINE + _ARRIVED) < arrival and not load(team, _FAILED):
+                spins += 1
+                relax(spins, team[_NAP])
 
 
 @device_function
@@ -297,18 +272,6 @@ def _call(typingctx: Any, function: Any, frame: Any, number: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), codegen
-
-
-@intrinsic
-def _sleep(typingctx: Any, function: Any, time: Any) -> Any:
-    """Call the function of `_nap_address`."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        sleep = builder.inttoptr(args[0], ir.FunctionType(I32, [I32]).as_pointer())
-        builder.call(sleep, [builder.trunc(args[1], I32)])
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), codegen
 
 
 def _frame_intrinsic(divides_range: bool) -> Any:

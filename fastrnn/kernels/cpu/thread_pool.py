@@ -10,12 +10,9 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .cpu_count import count_processors, count_usable_cpus, l2_bytes
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Threads divide gate columns, so each sum runs over k in the same order for any n
 Both factors are packed KC values of k at a time: in place their elements lie a long stride apart,
 and each read would touch another page and cache line. A packed block is used for all products that
 need it while it is in cache. All threads need all columns of x, so they divide its panels, pack them
-into memory that they share, and meet once a block.
+into memory that they share, and wait for each other once a block.
 """
 
 from functools import lru_cache
@@ -32,7 +32,7 @@ from .packing import (
     units,
 )
 from .target import TARGET
-from .team import cooperative_kernel, meet, part_of
+from .team import cooperative_kernel, part_of, wait_for_group
 from .transpose import transpose_pairs
 
 _KC = 128  # k packed together, an even number: a micro-panel fits the L1 cache
@@ -129,7 +129,7 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
         _pack_part(thread, packed_h, rows_h, H, k0, depth)
         if F:
             _pack_part(thread, packed_x, rows_x, F, k0, depth)
-        meet(thread, 0, thread.of)
+        wait_for_group(thread, 0, thread.of)
         column = first
         while column < end:
             # a block of columns does not cross gates: their weight rows need not be consecutive
@@ -176,7 +176,7 @@ def weight_gradient(thread, dw, dz, x, packed_like, row_lo, row_hi):
         depth = min(deepest, K - k0)
         packed_x = thread.plan[_half(thread, k0 // deepest)]
         _pack_part(thread, packed_x, rows_x, F, k0, depth)
-        meet(thread, 0, thread.of)
+        wait_for_group(thread, 0, thread.of)
         for row in range(first, end, _MC):
             count = min(_MC, end - row)
             rows = Block(rows_z, k0 * V + row, V)

@@ -194,10 +194,10 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
         x = nothing
         # launches are asynchronous: the host runs ahead and never waits inside this loop
         for layer, y in zip(layers, outputs, strict=True):
-            layer_forward(layer.cell, layer.inputs._replace(x=x), layer.weights, none, nowhere, 0, B)
+            layer_forward(layer.cell, nowhere, layer.inputs._replace(x=x), layer.weights, none, 0, B)
             x = y
         if n >= given:
-            output_forward(outputs[-1], w_out, b_out, logits, 0, B)
+            output_forward(logits, outputs[-1], w_out, b_out, 0, B)
             _sample_tokens[min(B, _MOST_BLOCKS), REDUCING](logits, p, random, n, settings, here)
         # the state after the step is the initial state of the next: h[0] = h[1]
         for layer in layers:

@@ -27,7 +27,7 @@ def _fill_with_bias(logits, bias):
         logits[k // B, k % B, i % V] = bias[i % V]
 
 
-def output_forward(y, w, bias, logits, row_lo, row_hi):
+def output_forward(logits, y, w, bias, row_lo, row_hi):
     """logits (T, B, V) from y (T, B, H), packed w (H, V) and bias (V,)."""
     T, B, V = logits.shape
     H = y.shape[2]
@@ -37,7 +37,7 @@ def output_forward(y, w, bias, logits, row_lo, row_hi):
     multiply(Matrix(logits, 0, V), Matrix(y, 0, H), Matrix(numbers(w), 0, V), shape, uses_bfloat16(w))
 
 
-def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
+def output_loss(logits, dy, layer, y, targets, row_lo, row_hi):
     """losses (T, B); logits (T, B, V) are overwritten with their gradients.
 
     dy (T, B, H) is overwritten with the gradient of y; with dy (T, B, 0) it is not computed.
@@ -46,7 +46,7 @@ def output_loss(layer, y, targets, logits, dy, row_lo, row_hi):
     ids, scale, losses = targets
     T, B, V = logits.shape
     H = dy.shape[2]
-    output_forward(y, w, bias, logits, row_lo, row_hi)
+    output_forward(logits, y, w, bias, row_lo, row_hi)
     _softmax_cross_entropy(logits.dtype.str)[min(T * B, _MOST_BLOCKS), REDUCING](logits, ids, scale, losses)
     # dy = dlogits W^T
     shape = ProductShape(T * B, H, V, accumulate=False, transposed=False)

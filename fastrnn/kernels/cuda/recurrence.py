@@ -91,7 +91,7 @@ def _choose_rows(gates, table, ids):
         gates[k // B, k % B, column] = table[ids[k // B, k % B], column]
 
 
-def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
+def layer_forward(cell, y, inputs, weights, starts, row_lo, row_hi):
     """Run a layer forward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
     Packed weights w_x (F, G*H) and w_h (H, G*H).
@@ -114,7 +114,7 @@ def layer_forward(cell, inputs, weights, starts, y, row_lo, row_hi):
     launch_cooperative(compiled, chosen, cell, flat(cell.h), numbers(w_h), starts, y)
 
 
-def layer_backward(cell, weights, gradients, dx, starts, row_lo, row_hi):
+def layer_backward(cell, dx, weights, gradients, starts, row_lo, row_hi):
     """Run a layer backward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
     Replaces ``cell.gates`` by the gradients of the pre-activations. w_x (G*H, F) and w_h (G*H, H)

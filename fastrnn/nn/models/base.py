@@ -164,7 +164,8 @@ class SupervisedModel:
         """Return the mean loss over scored positions, in nats or half squared errors.
 
         Its gradient replaces `gradients`. A `SplitBatch` gives the gradient of the undivided batch:
-        each position has the same weight. See `Model.train_step_gradients`; ``state`` is not used.
+        each position has the same weight. (Not its dropout masks, if its parts differ in length.) See
+        `Model.train_step_gradients`; ``state`` is not used.
         """
         scored = max(1, window.count)
         self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
@@ -182,7 +183,7 @@ class SupervisedModel:
         return self._sum_losses()
 
     def _forward_backward_parts(self, window: SplitBatch, dropout: Dropout, scored: int) -> float:
-        """Do the same for a batch in parts; each has the dropout masks of its rows' position."""
+        """Do the same for a batch in parts; each has the dropout masks of its rows, see `Dropout`."""
         dropout = dropout._replace(batch=dropout.batch or len(window.lengths))
         total = 0.0
         gradient = np.zeros_like(self.gradients.flat)

@@ -46,6 +46,7 @@ class LanguageModelTraining:
         self.tokenizer = whole.tokenizer
         self.tokens = config.tokens or whole.tokenizer.kind
         names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
+        self._names = () if isinstance(inputs, Corpus) else tuple(map(escape, inputs))  # of files and built-in texts
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
         self.corpus, self.valid = _split(whole, config, callback)
         self._valid_tokens = len(self.valid) if self.valid else 0
@@ -80,12 +81,19 @@ class LanguageModelTraining:
         if self._tokens > len(self.corpus):
             valid = f" ({len(self.corpus):,} to train on, {self._tokens - len(self.corpus):,} to validate on)"
         return [
-            f"text {self._tokens:,} {config.tokens}{valid}, vocabulary of {self.tokenizer.size:,}, "
+            f"text {self._source()}{self._tokens:,} {config.tokens}{valid}, vocabulary of {self.tokenizer.size:,}, "
             f"{documents:,} {'document' if documents == 1 else 'documents'}",
             f"{config.steps:,} {'step' if config.steps == 1 else 'steps'} of {config.batch} x {config.seq}, "
             f"{windows.per_epoch:,} an epoch",
             *describe_subset(config.eval_size, self._valid_tokens, config.tokens or CHARS),
         ]
+
+    def _source(self) -> str:
+        """Return the name of the text, with a colon; empty for a text in memory."""
+        if not self._names:
+            return ""
+        more = f" and {len(self._names) - 1} more" if len(self._names) > 1 else ""
+        return f"{self._names[0]}{more}: "
 
     def statistics(self, compares: bool) -> dict[str, Any]:
         """Compute the losses of simpler methods, and find a frequent beginning of the text; each only once."""

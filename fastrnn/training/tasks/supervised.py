@@ -124,11 +124,16 @@ class SupervisedTraining:
             used, start = size, time.perf_counter()
             if seconds < math.inf:  # time a few examples first, to find how many fit
                 few = whole.sample(min(size, _MEASURED), seed)
-                if (found := evaluate_part(few, watch)) is None or len(few) == size:
+                found = evaluate_part(few, watch)
+                if len(few) == size:
                     return found
                 each = (time.perf_counter() - start) / len(few)
-                # The smallest number over the ranks: all must evaluate the same examples to get the same loss.
-                used = int(self.group.all_reduce_max(-min(size, max(len(few), seconds / each)))[0] * -1)
+                # The smallest number over the ranks: all must evaluate the same examples to get the same loss. A rank
+                # that a signal stopped takes part too, or the others would wait for it; 0 stops them as well.
+                fitting = 0.0 if found is None else min(size, max(len(few), seconds / each))
+                used = -int(self.group.all_reduce_max(-fitting)[0])
+                if not used:
+                    return None
             found = evaluate_part(whole if used == len(whole) else whole.sample(used, seed), watch)
             return found and dataclasses.replace(found, whole=used == len(whole))
 

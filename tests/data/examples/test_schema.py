@@ -137,6 +137,12 @@ def test_classify_needs_two_labels(tmp_path: Path) -> None:
         dataset(write(tmp_path, "a.tsv", "x\ta\nx\tb\n"), "classify")
 
 
+def test_classify_explains_a_single_class_file(tmp_path: Path) -> None:
+    """Lines of label and text without a tab in a file named .txt: the file is a class of its own."""
+    with pytest.raises(InputError, match=r"the label 'mood', the name of the file; .* from a file named \.tsv"):
+        dataset(write(tmp_path, "mood.txt", "good,a\nbad,b\n"), "classify")
+
+
 def test_regress_needs_a_target(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv:2: no target at all; give each example what is to be predicted"):
         dataset(write(tmp_path, "a.csv", "x,y\n1,\n"), "regress", columns="y")

@@ -82,6 +82,13 @@ def test_sampled_frequencies_follow_the_probabilities(settings, rng):
     np.testing.assert_allclose(counts, N * plain_probabilities(logits, *settings), rtol=0, atol=1.1)
 
 
+def test_defaults_sample_from_the_softmax(rng):
+    logits, N = rng.normal(size=V).astype(np.float32), 200 if PLAIN_PYTHON else 4000
+    softmax = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum()
+    counts = np.bincount(drawn(logits, (np.arange(N) + 0.5) / N, SamplingParams().numbers), minlength=V)
+    np.testing.assert_allclose(counts, N * softmax, rtol=0, atol=1.1)
+
+
 @every_setting
 def test_truncated_tokens_are_never_sampled(settings, rng):
     """Also at both ends of the range of random numbers, where rounding matters."""

@@ -42,7 +42,7 @@ rng = np.random.default_rng(1)
 y, w, bias = (rng.integers(-8, 9, size).astype(np.float32) for size in [(2, 7, 13), (13, 65), 65])
 packed, logits = np.full(packed_size(13, 65, w.dtype), np.nan, w.dtype), np.zeros((2, 7, 65), w.dtype)
 pack(w, np.array([0]), 13, False, packed, 0, panels(65, w.dtype))
-output_forward(y, packed, bias, logits, 0, 7)
+output_forward(logits, y, packed, bias, 0, 7)
 np.testing.assert_array_equal(logits, y @ w + bias)
 
 model, state, resets = make_model("lstm", 1, rng, 19, 6), make_state("lstm", rng, 1, 3, 19), make_resets()

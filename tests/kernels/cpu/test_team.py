@@ -1,4 +1,4 @@
-"""Threads that run a kernel together: parts, meetings, failures, fork, and the end of a team."""
+"""Threads that run a kernel together: parts, barriers, failures, fork, and the end of a team."""
 
 import gc
 import itertools
@@ -11,7 +11,16 @@ import pytest
 from plain_kernels import compiled_only
 
 from fastrnn.errors import BackendError
-from fastrnn.kernels.cpu.team import cooperative_kernel, meet, new_team, shared_kernel
+from fastrnn.kernels.cpu.team import (
+    _ARRIVED,
+    _CALLS,
+    _FIRST,
+    _LINE,
+    cooperative_kernel,
+    new_team,
+    shared_kernel,
+    wait_for_group,
+)
 from fastrnn.kernels.cpu.thread_pool import Pool
 
 pytestmark = compiled_only
@@ -33,14 +42,14 @@ def add_up_the_others(thread, numbers, rounds):
         for other in range(thread.of):
             total += numbers[n % 2, other]
         numbers[1 - n % 2, thread.number] = (total + thread.number) % 1009
-        meet(thread, 0, thread.of)
+        wait_for_group(thread, 0, thread.of)
 
 
 @cooperative_kernel(plan=lambda team, sizes, met: 0)
 def allocate(thread, sizes, met):
-    """Allocate memory of another size in each thread, then meet."""
+    """Allocate memory of another size in each thread, then wait for the others."""
     memory = np.zeros(sizes[thread.number], np.uint8)
-    meet(thread, 0, thread.of)
+    wait_for_group(thread, 0, thread.of)
     met[thread.number] = 1 + memory[0]
 
 
@@ -77,16 +86,29 @@ def test_a_kernel_outside_of_a_pool_is_run_by_its_caller():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-def test_writes_before_a_meeting_are_read_after_it(threads):
+def test_writes_before_a_barrier_are_read_after_it(threads):
     """Also with more threads than CPUs."""
     check_sums(Pool(threads), 300)
+
+
+@pytest.mark.parametrize("calls", [1 << 31, 1 << 40])
+def test_barriers_work_after_any_number_of_kernels(calls):
+    """As after a day of training, in which the threads have waited differently often."""
+    pool = Pool(3)
+    numbers = pool.team.numbers  # its threads start with the first kernel
+    numbers[_CALLS] = calls
+    for number in range(3):
+        line = _FIRST + number * _LINE
+        numbers[line], numbers[line + _ARRIVED] = calls, calls + 1000 * number
+    check_sums(pool, 20)
+    check_sums(pool, 20)
 
 
 def test_a_thread_that_fails_is_not_waited_for():
     pool, met = Pool(3), np.zeros(3, np.int64)
     with pytest.raises(MemoryError):
         pool.together(lambda part: allocate(np.array([8, 1 << 60, 8]), met))
-    # the team works on, though its threads have met differently often
+    # the team works on, though its threads have waited differently often
     check_sums(pool, 20)
     pool.together(lambda part: allocate(np.array([8, 8, 8]), met))
     assert met.tolist() == [1, 1, 1]

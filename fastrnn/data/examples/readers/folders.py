@@ -74,7 +74,8 @@ def _report_classes(folder: str, documents: Sequence[Document], report: Report) 
 def _report_left_out(folder: str, sources: Sequence[Source], report: Report) -> None:
     names = [os.path.relpath(source.name, folder) for source in sources]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    report(f"{Location(folder)}: left out {escape(', '.join(names[:_MAX_LISTED]))}{more}")
+    listed = escape(", ".join(names[:_MAX_LISTED]))
+    report(f"{Location(folder)}: left out {listed}{more}: by name or place not examples")
 
 
 def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:

@@ -14,7 +14,7 @@ from fastrnn.kernels.cuda import launch_plan, persistent_matmul, recurrence, wei
 from fastrnn.kernels.cuda.jit import SIMULATED
 from fastrnn.kernels.cuda.matmul import cublas
 from fastrnn.kernels.cuda.ops import TARGET, to_device, to_host
-from fastrnn.nn.network import Network
+from fastrnn.nn.network import Network, Stepper
 
 every_cell = pytest.mark.parametrize("cell", RECURRENT_CELLS)
 T, B, H, V = 4, 5, 3, 6  # more rows than a thread takes together, and than fit it evenly
@@ -141,7 +141,7 @@ def test_evaluation_losses_equal_the_cpu(rng):
         network = make_network(model, np.float32, device=device)
         carried = {name: network.kernels.to_device(array.astype(np.float32)) for name, array in state.items()}
         losses = network.loss(tokens(ids), tokens(targets), None, carried).copy()
-        logits = network.step_logits(tokens(ids[:1]), carried)
+        logits = Stepper(network).logits(tokens(ids[:1]), carried)
         found[device] = {"losses": losses, "logits": logits, "h": np.array(network.kernels.to_host(carried["h"]))}
     assert_close(found["cuda"], found["cpu"], 1e-5)
 
