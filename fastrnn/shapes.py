@@ -87,7 +87,7 @@ class ModelShape:
         return ()
 
 
-def parameter_shapes(shape: ModelShape) -> Shapes:
+def language_model_shapes(shape: ModelShape) -> Shapes:
     """Return parameter name -> shape of a language model, in the order of the flat array.
 
     The stack's parameters, then ``out.weight`` (V, H) and ``out.bias`` (V,).

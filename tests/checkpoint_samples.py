@@ -14,7 +14,7 @@ from fastrnn.cells import CELLS
 from fastrnn.checkpoint.checkpoint import Checkpoint, to_bytes
 from fastrnn.config import MOMENTS, Config
 from fastrnn.data.text.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
-from fastrnn.shapes import ModelShape, parameter_shapes
+from fastrnn.shapes import ModelShape, language_model_shapes
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "chars": CharTokenizer("\n ab\u00e9\u4e2d\U0001f600"),
@@ -36,7 +36,7 @@ def sample(seed: int = 0, **changes: Any) -> Checkpoint:
     def numbers(*shape: int) -> np.ndarray[Any, Any]:
         return random.standard_normal(shape).astype(dtype)
 
-    shapes = parameter_shapes(ModelShape(config.cell, config.layers, config.hidden, tokenizer.size))
+    shapes = language_model_shapes(ModelShape(config.cell, config.layers, config.hidden, tokenizer.size))
     count = sum(math.prod(shape) for shape in shapes.values())
     return Checkpoint(
         config=config,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastrnn.cells import CELLS
 from fastrnn.reference import NormWeights, Reference, Weights
-from fastrnn.shapes import ModelShape, parameter_shapes
+from fastrnn.shapes import ModelShape, language_model_shapes
 
 Array = NDArray[Any]
 
@@ -18,7 +18,7 @@ SCALE = 0.6  # large enough to bend every activation, small enough to saturate n
 def make_model(cell: str, layers: int, rng: np.random.Generator, hidden: int = H, vocab: int = V) -> Reference:
     """A reference model with normal random weights, float64."""
     shape = ModelShape(cell, layers, hidden, vocab)
-    sizes = parameter_shapes(shape)
+    sizes = language_model_shapes(shape)
     return Reference(shape, {name: rng.normal(scale=SCALE, size=size) for name, size in sizes.items()})
 
 

@@ -51,17 +51,9 @@ def command(
     split: str,
     unknown: str,
     dynamic: bool,
-    lr: float | None,
-    decay: float | None,
-    seq: int | None,
-    labels: str | None,
-    missing: str | None,
-    label: str | None,
-    text: str | None,
-    format: str | None,
-    encoding: str | None,
-    threads: int | None,
     as_json: bool,
+    threads: int | None,
+    **values: Any,
 ) -> None:
     """Evaluate a model on data.
 
@@ -79,14 +71,14 @@ def command(
 
     from ..output import note
 
-    settings = options.drop_unset({"lr": lr, "decay": decay, "seq": seq})
+    settings = options.drop_unset({name: values.pop(name) for name in ("lr", "decay", "seq")})
     if settings and not dynamic:
         raise click.UsageError(f"--{next(iter(settings))} is for --dynamic; add it, or leave this option out")
 
     loaded = load(model, threads=threads)
     task = loaded.config.task
-    for name, value in (("labels", labels), ("missing", missing)):
-        if value is not None and name not in TASK_SPECS[task].options:
+    for name in ("labels", "missing"):
+        if values[name] is not None and name not in TASK_SPECS[task].options:
             tasks = " or ".join(list_tasks_with_option(name))
             raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
     if isinstance(loaded, TaskModel):
@@ -94,15 +86,13 @@ def command(
             raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
         if dynamic:
             raise click.UsageError(f"--dynamic is for language models; this one is for {task}")
-        reading: dict[str, Any] = {"label": label, "text": text, "format": format, "missing": missing,
-                                   "encoding": encoding}  # fmt: skip
-        records = loaded.records(texts, labels, report=note, **reading)
+        records = loaded.records(texts, values.pop("labels"), report=note, **values)
         _evaluate_task(loaded, records, split, as_json)
     else:
-        for name, value in (("label", label), ("text", text), ("format", format)):
-            if value is not None:
+        for name in ("label", "text", "format"):
+            if values[name] is not None:
                 raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
-        corpus = _part(read_corpus_for(loaded, texts, unknown, encoding), split, loaded.config)
+        corpus = _part(read_corpus_for(loaded, texts, unknown, values["encoding"]), split, loaded.config)
         _evaluate_text(loaded, corpus, settings if dynamic else None, as_json)
 
 

@@ -33,17 +33,15 @@ TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     model: str,
     inputs: tuple[str, ...],
     beam: int,
     steps: int | None,
     probabilities: bool,
-    text: str | None,
-    format: str | None,
-    missing: str | None,
-    encoding: str | None,
     threads: int | None,
     as_jsonl: bool,
+    **reading: Any,
 ) -> None:
     """Predict labels, tags, translations or values.
 
@@ -62,9 +60,10 @@ def command(
     if probabilities and not loaded.has_probabilities:
         raise click.UsageError("--probabilities: this model predicts numbers, not labels; leave it out")
     if TASK_SPECS[loaded.task].output == "series":
-        _forecast(loaded, inputs, steps, {"missing": missing, "format": format, "encoding": encoding}, as_jsonl)
+        del reading["text"]
+        _forecast(loaded, inputs, steps, reading, as_jsonl)
         return
-    reading = {"text": text, "format": format, "encoding": encoding}
+    del reading["missing"]
     _answer(loaded, inputs, reading, beam, probabilities, as_jsonl)
 
 

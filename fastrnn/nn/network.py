@@ -26,8 +26,8 @@ class ParameterOwner(Protocol):
     parameters: Parameters
 
 
-class Window(Protocol):
-    """A training window, see `fastrnn.data.text.bptt.Window`."""
+class TokenWindow(Protocol):
+    """A training window, of ids, see `fastrnn.data.text.bptt.Window`."""
 
     @property
     def x(self) -> Array: ...
@@ -187,7 +187,7 @@ class Network:
         losses: Array = self.kernels.to_host(self.losses)
         return losses
 
-    def train_step_gradients(self, window: Window, state: State, dropout: Dropout = NO_DROPOUT) -> float:
+    def train_step_gradients(self, window: TokenWindow, state: State, dropout: Dropout = NO_DROPOUT) -> float:
         """Return the mean loss over scored positions, in nats, and compute its gradients.
 
         They replace `gradients`; `dstate` is the gradient of the initial state.

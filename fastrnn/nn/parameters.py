@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cells import CELLS
-from ..shapes import ModelShape, parameter_shapes
+from ..shapes import ModelShape, language_model_shapes
 
 if TYPE_CHECKING:
     from ..kernels.backend import Backend, Memory
@@ -31,7 +31,7 @@ class Parameters(Mapping[str, Array]):
 
     Args:
         shapes: Name -> shape, in the order of the flat array; a `ModelShape` means its
-            `parameter_shapes`.
+            `language_model_shapes`.
         dtype: float32 or float64.
         kernels: Memory functions of the device that holds the arrays; default: the host.
     """
@@ -43,7 +43,7 @@ class Parameters(Mapping[str, Array]):
         kernels: "Memory | None" = None,
     ) -> None:
         if isinstance(shapes, ModelShape):
-            shapes = parameter_shapes(shapes)
+            shapes = language_model_shapes(shapes)
         if kernels is None:
             from ..kernels.cpu import memory  # imports Numba, which the shapes alone do not need
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from ..cells import CELLS
 from ..config import Config
 from ..errors import ConfigError
-from ..shapes import ModelShape, Shapes, StackShape, linear_shapes, stack_shapes
-from ..shapes import parameter_shapes as model_shapes
+from ..shapes import ModelShape, Shapes, StackShape, language_model_shapes, linear_shapes, stack_shapes
 from ..task_specs import TASK_SPECS, get_supervised_task
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
     if not CELLS[config.cell].is_recurrent and TASK_SPECS[spec.task].reads_spelling:
         raise ConfigError(f"{spec.task} reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
     if not TASK_SPECS[spec.task].is_supervised:
-        return model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
+        return language_model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
     return get_supervised_task(spec.task).parameter_shapes(config, spec)
 
 
@@ -146,7 +145,7 @@ def conditional_shapes(config: Config, spec: ModelSpec) -> Shapes:
     given: Shapes = {}
     for state in CELLS[shape.cell].states:
         given |= linear_shapes(f"given.{state}", spec.labels, shape.layers * shape.hidden)
-    return given | model_shapes(shape)
+    return given | language_model_shapes(shape)
 
 
 def encoder_decoder_shapes(config: Config, spec: ModelSpec) -> Shapes:
@@ -158,4 +157,4 @@ def encoder_decoder_shapes(config: Config, spec: ModelSpec) -> Shapes:
         for state in CELLS[shape.cell].states:
             for n in range(shape.layers):
                 bridge |= linear_shapes(f"bridge.{state}_l{n}", stack.outputs, shape.hidden)
-    return {**embedding_shapes(config, spec), **stack_shapes(stack), **bridge, **model_shapes(shape)}
+    return {**embedding_shapes(config, spec), **stack_shapes(stack), **bridge, **language_model_shapes(shape)}

@@ -12,10 +12,10 @@ A prime marks the step before: h' is the hidden state before the step, ``h_prev`
 ``y``. Gradients of weights are added to the arrays given; gradients of activations are new arrays.
 
     >>> import numpy as np
-    >>> from fastrnn.shapes import ModelShape, parameter_shapes
+    >>> from fastrnn.shapes import ModelShape, language_model_shapes
     >>> shape = ModelShape(cell="lstm", layers=1, hidden=8, vocab=4)
     >>> rng = np.random.default_rng(0)
-    >>> rnn = Reference(shape, {name: rng.normal(size=size) for name, size in parameter_shapes(shape).items()})
+    >>> rnn = Reference(shape, {name: rng.normal(size=size) for name, size in language_model_shapes(shape).items()})
     >>> rnn.step(2).shape
     (4,)
 """

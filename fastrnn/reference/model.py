@@ -45,7 +45,7 @@ from numpy.typing import ArrayLike
 
 from ..cells import CELLS as SPECS
 from ..errors import ConfigError, InputError
-from ..shapes import ModelShape, parameter_shapes
+from ..shapes import ModelShape, language_model_shapes
 from .cells import (
     Array,
     NormWeights,
@@ -221,8 +221,8 @@ class Reference:
 
     Args:
         shape: Cell, L, H and V of the model.
-        parameters: Arrays with the names and shapes of `fastrnn.shapes.parameter_shapes`. An array that already has
-            the dtype is used without a copy, so a change to it changes the model.
+        parameters: Arrays with the names and shapes of `fastrnn.shapes.language_model_shapes`. An array that
+            already has the dtype is used without a copy, so a change to it changes the model.
         dtype: Floating-point type of all arrays.
 
     Raises:
@@ -330,7 +330,7 @@ def _check_state(state: State, zeros: State) -> None:
 
 
 def _check_parameters(shape: ModelShape, parameters: Mapping[str, Array]) -> None:
-    wanted = parameter_shapes(shape)
+    wanted = language_model_shapes(shape)
     for name in [*wanted, *parameters]:
         if name not in parameters:
             raise ConfigError(f"parameter {name} is missing")

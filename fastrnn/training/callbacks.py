@@ -1,6 +1,6 @@
 """Callbacks of a training run, the events they receive, and the result of a run.
 
-`ProgressLine` is the default callback of `fastrnn.train` in a terminal or notebook.
+`TrainingLine` is the default callback of `fastrnn.train` in a terminal or notebook.
 """
 
 import contextlib
@@ -181,7 +181,7 @@ class Callback:
         """Called once when the run has ended and its last state is saved."""
 
 
-class ProgressLine(Callback):
+class TrainingLine(Callback):
     """Shows a run in one line of standard error, redrawn in place: step, losses, speed and time left.
 
     It uses a carriage return only, which terminals and notebooks understand, so that an exception leaves nothing to
@@ -229,8 +229,8 @@ class ProgressLine(Callback):
 
 
 def default_callback() -> Callback:
-    """Return a `ProgressLine` where somebody watches: standard error is a terminal, or IPython runs. Else no output."""
+    """Return a `TrainingLine` where somebody watches: standard error is a terminal, or IPython runs. Else no output."""
     ipython = sys.modules.get("IPython")
     is_notebook = ipython is not None and ipython.get_ipython() is not None
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    return ProgressLine() if is_notebook or is_terminal else Callback()
+    return TrainingLine() if is_notebook or is_terminal else Callback()

@@ -6,7 +6,7 @@ import pytest
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.config import INITS
 from fastrnn.nn.parameters import IDENTITY_SCALE, ONE_HOT_STD, Parameters, initialise
-from fastrnn.shapes import ModelShape, parameter_shapes
+from fastrnn.shapes import ModelShape, language_model_shapes
 
 L, H, V = 3, 32, 50
 
@@ -35,7 +35,7 @@ def test_names_and_shapes(cell, gates):
     expected |= {"out.weight": (V, H), "out.bias": (V,)}
     parameters = Parameters(ModelShape(cell, L, H, V))
     assert {name: array.shape for name, array in parameters.items()} == expected
-    assert list(parameters) == list(parameter_shapes(ModelShape(cell, L, H, V)))
+    assert list(parameters) == list(language_model_shapes(ModelShape(cell, L, H, V)))
     assert len(parameters) == 4 * L + 2
     assert CELLS[cell].gate_count == gates
 

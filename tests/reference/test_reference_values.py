@@ -21,7 +21,7 @@ from fastrnn.reference import (
     sigmoid,
     softmax,
 )
-from fastrnn.shapes import ModelShape, parameter_shapes
+from fastrnn.shapes import ModelShape, language_model_shapes
 
 X = (1.0, -2.0)  # the two inputs
 
@@ -129,7 +129,7 @@ def test_gru_simplified_by_hand():
 )
 def test_zero_weights_by_hand(cell, h, rng):
     shape = ModelShape(cell, 1, H, V)
-    model = Reference(shape, {name: np.zeros(size) for name, size in parameter_shapes(shape).items()})
+    model = Reference(shape, {name: np.zeros(size) for name, size in language_model_shapes(shape).items()})
     state = {name: np.full((1, B, H), 0.4) for name in SPECS[cell].states}
     ids, targets = rng.integers(V, size=(2, 1, B))
     logits, last = model.forward(ids, state)

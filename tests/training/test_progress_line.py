@@ -9,7 +9,7 @@ import pytest
 import fastrnn
 from fastrnn.config import Config
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.training.callbacks import Callback, ProgressLine, default_callback
+from fastrnn.training.callbacks import Callback, TrainingLine, default_callback
 
 
 class Terminal(io.StringIO):
@@ -21,13 +21,13 @@ def test_progress_is_shown_in_a_terminal_or_notebook_only(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert type(default_callback()) is Callback
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert isinstance(default_callback(), ProgressLine)
+    assert isinstance(default_callback(), TrainingLine)
     for stderr in (io.StringIO(), None):
         monkeypatch.setattr(sys, "stderr", stderr)
         monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))
         assert type(default_callback()) is Callback
         monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: "a shell"))
-        assert isinstance(default_callback(), ProgressLine)
+        assert isinstance(default_callback(), TrainingLine)
 
 
 @pytest.mark.parametrize("quiet", [False, True])

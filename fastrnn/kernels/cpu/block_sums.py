@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ..cell_math import UNIT_BLOCK
 from .jit import device_function
-from .llvm_ir import F32, F64, I64, call_intrinsic, pointer, repeat
+from .llvm_ir import F32, F64, I32, I64, call_intrinsic, pointer, repeat
 
 _LANES = 16  # sums side by side within a block, on every processor
 
@@ -122,27 +122,31 @@ def _dot_function(module: ir.Module, number: Any) -> ir.Function:
         builder.position_at_end(blocks[end])
         return j, value
 
-    # one sum in each lane, then the upper half of the lanes is added to the lower half until one is left
+    # one sum in each lane
     j, lanes = loop(
         "head", "body", "fold", _LANES, I64(0), repeat(vector, 0.0), count,
         lambda j, value: multiply_add(vector, load_at(x, j), load_at(y, j), value),
     )  # fmt: skip
+    # units beyond the last whole vector, one by one
+    _, total = loop(
+        "rest", "tail", "done", 1, j, _add_lanes(builder, lanes), count,
+        lambda j, value: multiply_add(number, *(builder.load(builder.gep(a, [j])) for a in (x, y)), value),
+    )  # fmt: skip
+    builder.ret(total)
+    return function
+
+
+def _add_lanes(builder: ir.IRBuilder, lanes: Any) -> Any:
+    """Add the upper half of a vector's lanes to the lower half, until one is left; return it."""
     width = _LANES
     while width > 1:
         width //= 2
         halves = [
             builder.shuffle_vector(
                 lanes, ir.Constant(lanes.type, ir.Undefined),
-                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(n * width, (n + 1) * width))),
+                ir.Constant(ir.VectorType(I32, width), list(range(n * width, (n + 1) * width))),
             )
             for n in range(2)
         ]  # fmt: skip
         lanes = builder.fadd(*halves)
-    total = builder.extract_element(lanes, ir.IntType(32)(0))
-    # units beyond the last whole vector, one by one
-    _, total = loop(
-        "rest", "tail", "done", 1, j, total, count,
-        lambda j, value: multiply_add(number, *(builder.load(builder.gep(a, [j])) for a in (x, y)), value),
-    )  # fmt: skip
-    builder.ret(total)
-    return function
+    return builder.extract_element(lanes, I32(0))

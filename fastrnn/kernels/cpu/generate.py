@@ -137,13 +137,14 @@ def _generate_rows(layers, depth, output_layer, sequence, settings, barrier, row
     p = np.empty(output_layer.logits.shape[2], np.float32)
     first = layers[0]
     memory = product_memory(output_layer.logits, first.weights.w_h, first.h.shape[2], rows[1] - rows[0])
-    _generate(layers, depth, output_layer, sequence, settings, barrier, rows, p, memory)
+    _generate(layers, depth, output_layer, sequence, settings, barrier, rows, (p, memory))
 
 
 @device_function
-def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, p, memory):
-    """`_generate_rows` with working memory p (V,), and ``memory`` from `product_memory`."""
+def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, work):
+    """`_generate_rows` with working memory: p (V,), and that of `product_memory`."""
     row_lo, row_hi = rows
+    p, memory = work
     logits = output_layer.logits
     tokens = sequence.tokens
     ids = layers[0].inputs.ids
