@@ -36,7 +36,9 @@ def train(context: click.Context, /, as_json: bool, scale: bool, **values: Any) 
 
     Times full steps on random ids of 65 symbols: forward, loss, backward, clip, Adam. --scale prints a table of
     one-layer models, each measured for --seconds; it accepts --cell, --precision and --device only. Under MPI the ranks
-    share the batch, and the communication overhead is printed as well.
+    share the batch, and the communication overhead is printed as well. peak_fraction compares with the fastest product
+    that stays in cache; row_parts and unit_parts are the groups of threads that divide the batch's rows and a layer's
+    units; window_mb is the memory of one window's activations.
     """
     from fastrnn.bench import bench_scale, bench_train
 
