@@ -108,6 +108,8 @@ def note_terminal_input() -> None:
 
 def has_piped_input() -> bool:
     """Whether standard input is a pipe or a file with something in it (on Windows always false)."""
+    if sys.platform == "win32":
+        return False
     try:
         import fcntl
         import termios
@@ -118,7 +120,7 @@ def has_piped_input() -> bool:
             return os.lseek(number, 0, os.SEEK_CUR) < kind.st_size
         waiting = bytearray(4)
         return stat.S_ISFIFO(kind.st_mode) and fcntl.ioctl(number, termios.FIONREAD, waiting) == 0 and any(waiting)
-    except (ImportError, OSError, ValueError, AttributeError):  # Windows; closed or replaced streams
+    except (ImportError, OSError, ValueError, AttributeError):  # closed or replaced streams
         return False
 
 
