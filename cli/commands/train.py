@@ -15,7 +15,7 @@ from fastrnn.task_specs import TASK_SPECS
 
 from .. import command_base, options
 from ..options import on_command_line, resolve_settings
-from ..output import has_piped_input, note
+from ..output import has_piped_input, note, program_name
 
 if TYPE_CHECKING:
     from fastrnn.training.callbacks import Result
@@ -105,7 +105,7 @@ def command(
     if config is not None and first and not quiet:
         _note_ineffective(context, config, init_from)
         if not texts and has_piped_input():
-            note("the text on standard input is not read; to train on it: fastrnn train -")
+            note(f"the text on standard input is not read; to train on it: {program_name()} train -")
 
     from fastrnn.training.api import resume, train
 

@@ -113,7 +113,7 @@ def test_progress_line_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPat
 
 def test_piped_input_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if output.os.name != "posix":  # as the module sees it: also the simulated Windows
-        pytest.skip("Windows cannot tell")
+        pytest.skip("not implemented for Windows")
 
     def found(number: int) -> bool:
         monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(fileno=lambda: number))

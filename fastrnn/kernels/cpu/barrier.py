@@ -1,4 +1,4 @@
-"""Waiting inside kernels: a spin barrier, and what it is made of.
+"""Waiting inside kernels: a spin barrier and its parts.
 
 A wait takes a fraction of a microsecond; sleeping and being woken by the system takes fifty.
 """

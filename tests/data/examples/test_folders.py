@@ -28,7 +28,7 @@ def test_files_in_several_folders_are_examples_of_the_folders_names(tmp_path: Pa
     assert found == [("see you", "ham"), ("buy\nnow", "spam")]
     assert told == [
         "mail: each folder is a class, each file an example: ham (1), spam (1)",
-        "mail: left out README, index.txt: by name or place not examples",
+        "mail: left out README, index.txt: not examples, by their name or folder",
     ]
 
 
@@ -42,7 +42,7 @@ def test_split_folders_may_contain_the_class_folders(tmp_path: Path) -> None:
 
     assert sorted({label for _, label in found}) == ["ham", "spam"]
     assert len(found) == 4
-    assert told[1] == "mail: left out test/urls_test.txt, train/urls_train.txt: by name or place not examples"
+    assert told[1] == "mail: left out test/urls_test.txt, train/urls_train.txt: not examples, by their name or folder"
 
 
 def test_class_files_in_split_folders_stay_class_files(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_notice_files_beside_class_files_are_skipped_and_reported(tmp_path: Path
     found, told = read(tmp_path, "names")
 
     assert sorted({label for _, label in found}) == ["elm", "oak"]
-    assert told == ["names: left out LICENSE.txt, ReadMe.txt: by name or place not examples"]
+    assert told == ["names: left out LICENSE.txt, ReadMe.txt: not examples, by their name or folder"]
 
 
 def test_one_label_per_file_is_reported(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def _report_left_out(folder: str, sources: Sequence[Source], report: Report) -> 
     names = [os.path.relpath(source.name, folder) for source in sources]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     listed = escape(", ".join(names[:_MAX_LISTED]))
-    report(f"{Location(folder)}: left out {listed}{more}: by name or place not examples")
+    report(f"{Location(folder)}: left out {listed}{more}: not examples, by their name or folder")
 
 
 def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:
