@@ -387,6 +387,7 @@ class StepwiseModel(TaskModel):
         if self._stepper is None:
             # Exact, and with arrays of its own: windows of one step would make `predict` allocate its arrays anew.
             self._stepper = self.model.with_shared_parameters(EXACT)
+            self._stepper.pack_once()
             self._state = self._stepper.encoder.stack.zero_state(1)
         return self._convert_step(self._stepper.predict(batch, self._state)[0, 0].astype(np.float64))
 

@@ -88,6 +88,21 @@ def test_single_steps_agree_with_the_whole_sequence(synced):
         np.testing.assert_allclose(steps, answer.probability, atol=1e-6)
 
 
+def test_single_steps_pack_the_weights_once(synced):
+    model, _ = synced
+    model.reset()
+    expected = [model.step(x) for x in [1, 0, 1]]
+    model.reset()
+    found = [model.step(1)]
+    # Later changes of a matrix do not count any more
+    weights = model.model.parameters["rnn.weight_hh_l0"]
+    before = weights.copy()
+    weights[:] = 0
+    found += [model.step(x) for x in [0, 1]]
+    weights[:] = before
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("cell", ["gru", "gru-simplified", "rnn", "rnn-relu", "lstm-norm", "dense"])
 def test_single_steps_of_deep_stacks_agree_for_every_cell(rng, tmp_path, cell):
     save_problem_4(tmp_path / "bits.npz", rng, [7, 3, 9, 1])

@@ -145,6 +145,7 @@ class SupervisedModel:
         self.weights = ModelWeights(
             self.kernels, self.parameters, self.gradients, self.packed, self.weight_dropout.dropped
         )
+        self._stays_packed = False  # see `pack_once`
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "SupervisedModel":
         """Return a model with these parameters and separate arrays, for another size or mode."""
@@ -203,6 +204,14 @@ class SupervisedModel:
         """Return log-probabilities, numbers or probabilities of bits, see each model."""
         raise NotImplementedError
 
+    def pack_once(self) -> None:
+        """Pack the weights now, and not again in `predict`, which later changes of the weights do not affect.
+
+        For many short predictions.
+        """
+        self._pack(False)
+        self._stays_packed = True
+
     def _make_linear(self, name: str) -> Linear:
         """Return a linear layer with the parameters ``name.weight`` and ``name.bias``."""
         weight, bias = f"{name}.weight", f"{name}.bias"
@@ -230,6 +239,8 @@ class SupervisedModel:
 
     def _pack(self, backward: bool) -> None:
         """Pack all weights; for training also zero the gradients."""
+        if self._stays_packed and not backward:
+            return
 
         def pack(part: Part) -> None:
             self._pack_weights(part, backward)
