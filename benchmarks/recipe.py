@@ -32,6 +32,8 @@ Trial = dict[str, Any]  # "text", and fields of `fastrnn.Config`
 _HEAD = 20_000  # characters of the validation text that select the state
 # Settings that a result names, chosen automatically or not.
 _CHOSEN = ("lr", "dropout", "weight_dropout", "weight_decay", "batch", "seq", "warmup", "precision")
+# What a trial has unless it says otherwise; not all are the defaults of today.
+_BASE = {"cell": "lstm", "threads": 1, "weight_decay": 0.0, "vocab_lr": 1.0, "beta1": 0.9}
 _SHORT_EVALUATION = 400_000  # most characters of a validation text
 
 
@@ -276,6 +278,60 @@ GROUPS: dict[str, list[Trial]] = {
             weight_decay=0.02,
         )
     ],
+    # Momentum of Adam, and the learning rate of table and output layer.
+    "adam": [
+        *listed(
+            "warpeace",
+            ("beta1", "vocab_lr"),
+            [(0.9, 1.0), (0.8, 1.0), (0.7, 1.0), (0.5, 1.0), (0.8, 2.0), (0.7, 2.0)],
+            cell="lstm-norm",
+            layers=2,
+            hidden=224,
+            steps=1600,
+            lr=0.0171,
+            dropout=0.0,
+            weight_decay=0.02,
+        )
+    ],
+    "adam-long": [
+        trial
+        for text, steps, seeds in (("shakespeare", 4000, (1, 2)), ("reviews", 3000, (1,)))
+        for beta1, vocab_lr in ((0.9, 1.0), (0.7, 2.0))
+        for trial in trials(
+            text,
+            seeds=seeds,
+            beta1=beta1,
+            vocab_lr=vocab_lr,
+            cell="lstm-norm",
+            layers=2,
+            hidden=192,
+            steps=steps,
+            lr=0.015,
+            dropout=0.06,
+            weight_dropout=0.03,
+            weight_decay=0.06,
+        )
+    ],
+    "adam-cells": [
+        trial
+        for cell, lr, dropout, decay in (
+            ("lstm", 0.024, 0.18, 0.02),
+            ("lstm-norm", 0.016, 0.18, 0.02),
+            ("gru", 0.01, 0.18, 0.0),
+            ("rnn", 0.006, 0.1, 0.0),
+        )
+        for trial in listed(
+            "shakespeare",
+            ("beta1", "vocab_lr"),
+            [(0.9, 1.0), (0.7, 2.0)],
+            cell=cell,
+            hidden=256,
+            steps=1200,
+            lr=lr,
+            dropout=dropout,
+            weight_decay=decay,
+        )
+    ],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
@@ -306,7 +362,7 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
     from fastrnn.training.callbacks import Callback
 
     started, cpu = time.monotonic(), time.process_time()
-    settings = {"threads": 1, "weight_decay": 0.0} | {k: v for k, v in trial.items() if k != "text"}
+    settings: dict[str, Any] = _BASE | {k: v for k, v in trial.items() if k != "text"}
     steps = settings["steps"]
     settings |= {"eval_every": -(-steps // 4), "save_every": steps, "valid_file": str(folder / f"{trial['text']}.head")}
     with tempfile.TemporaryDirectory() as runs:

@@ -36,8 +36,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "document_separator", "valid", "valid_file",
     ),
     "Optimization": (
-        "batch", "seq", "optimizer", "schedule", "warmup", "final_lr", "beta1", "beta2", "weight_decay", "clip",
-        "weight_dropout",
+        "batch", "seq", "optimizer", "schedule", "warmup", "final_lr", "vocab_lr", "beta1", "beta2", "weight_decay",
+        "clip", "weight_dropout",
     ),
     "Evaluation and checkpoints": ("eval_every", "eval_size", "save_every", "patience"),
     "Machine": ("threads", "precision", "device"),
@@ -84,7 +84,11 @@ HELP: dict[str, tuple[str, str]] = {
     "schedule": ("Learning-rate schedule.", ""),
     "warmup": ("Steps of linear learning-rate warm-up.", AUTOMATIC),
     "final_lr": ("Final learning rate of linear and cosine schedules, as a fraction of --lr.", ""),
-    "beta1": ("Decay rate of the first moment (adamw), or momentum.", ""),
+    "vocab_lr": (
+        "Learning rate of token tables and of the output layer, as a multiple of --lr.",
+        "automatic; 1 if --lr is given",
+    ),
+    "beta1": ("Decay rate of the first moment (adamw), or momentum.", "automatic; 0.9 if --lr is given"),
     "beta2": ("Decay rate of the second moment.", ""),
     "weight_decay": ("Decoupled weight decay.", AUTOMATIC),
     "clip": ("Clip the gradient to this global norm; 0 disables clipping.", ""),

@@ -35,6 +35,7 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     "adagrad": ("v",),
 }
 OPTIMIZERS = tuple(MOMENTS)
+USUAL_BETA1 = 0.9
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
@@ -75,7 +76,10 @@ class Config:
         seq: Time steps per window of truncated BPTT; input rows of a forecast. Default 64.
         optimizer: One of `OPTIMIZERS`. Default ``"adamw"``.
         lr: Peak learning rate. Default None (automatic).
-        beta1: Decay rate of the first moment, or momentum. Default 0.9.
+        vocab_lr: Learning rate of token tables and of the output layer's weights, as a multiple of ``lr``. Default None
+            (automatic for a language model if ``lr`` is; else 1).
+        beta1: Decay rate of the first moment, or momentum. Default None (automatic for a language model if ``lr`` is;
+            else 0.9).
         beta2: Decay rate of the second moment. Default 0.99.
         weight_decay: Decoupled weight decay. Default None (automatic: 0 except for a language model of LSTMs).
         schedule: Learning-rate schedule, one of `SCHEDULES`. Default ``"cosine"``.
@@ -129,7 +133,8 @@ class Config:
     # optimisation
     optimizer: str = "adamw"
     lr: float | None = None
-    beta1: float = 0.9
+    vocab_lr: float | None = None
+    beta1: float | None = None
     beta2: float = 0.99
     weight_decay: float | None = None
     schedule: str = "cosine"
@@ -223,6 +228,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "batch": (1, 65536, False),
     "seq": (1, 65536, False),
     "lr": (0, 10, True),
+    "vocab_lr": (0, 100, True),
     "beta1": (0, 0.9999999, False),
     "beta2": (0, 0.9999999, False),
     "weight_decay": (0, 10, False),

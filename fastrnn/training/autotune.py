@@ -13,7 +13,13 @@ from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Dropout, Network
-from .hyperparameters import chooses_weight_dropout, matrices_per_gate, usual_learning_rate, with_regularization
+from .hyperparameters import (
+    USUAL,
+    chooses_weight_dropout,
+    matrices_per_gate,
+    with_learning_rates,
+    with_regularization,
+)
 from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
 
 DEFAULT_BUDGET = "3m"
@@ -90,9 +96,10 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
-    if config.lr is None:
-        config = config.replace(lr=usual_learning_rate(config))
-        choices.append(f"lr {config.lr:g}")
+    given, config = config, with_learning_rates(config)
+    for name in ("lr", "vocab_lr", "beta1"):
+        if getattr(given, name) is None and getattr(config, name) != USUAL.get(name):
+            choices.append(f"{name} {getattr(config, name):g}")
     given, config = config, with_regularization(config, config, tokens)
     for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", chooses_weight_dropout(given))):
         if chosen:

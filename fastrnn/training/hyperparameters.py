@@ -6,8 +6,11 @@ The experiments behind the rules are in docs/internals/autotuning.md.
 import math
 
 from ..cells import CELLS
-from ..config import Config
+from ..config import USUAL_BETA1, Config
 
+# Adam of a language model whose learning rate is chosen here, and any other optimizer.
+_ADAM = {"vocab_lr": 2.0, "beta1": 0.7}
+USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
 # Choice of a normed cell's weight decay: see `usual_weight_decay`.
 _FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
 _MOST_DECAY = 0.3
@@ -22,6 +25,17 @@ def usual_learning_rate(config: Config) -> float:
         by_size = min(math.sqrt(2), math.sqrt(256 / config.hidden))
         return float(f"{cell.text_learning_rate * by_size / config.layers**0.25:.2g}")
     return fine_tuning_rate(config)
+
+
+def with_learning_rates(config: Config) -> Config:
+    """Set ``lr``, ``vocab_lr`` and ``beta1`` where ``config`` leaves them open.
+
+    Where ``lr`` is given, it holds for all parameters, and ``beta1`` is the usual one, as in other programs. From the
+    trials "Learning rate" and "Momentum and the rate of tables" of docs/internals/autotuning.md.
+    """
+    chosen = {"lr": usual_learning_rate(config)}
+    chosen |= _ADAM if config.lr is None and config.optimizer == "adamw" else USUAL
+    return config.replace(**{name: value for name, value in chosen.items() if getattr(config, name) is None})
 
 
 def fine_tuning_rate(config: Config) -> float:

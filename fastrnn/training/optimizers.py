@@ -5,27 +5,34 @@ the peak learning rate at each step.
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import MOMENTS, Config
+from ..config import MOMENTS, USUAL_BETA1, Config
 from ..errors import CheckpointError
 from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
+from ..kernels.cpu.thread_pool import Part
 from ..nn.network import Model
 
 Schedule = Callable[[int, int, int, float], float]
+_OUTPUT = "out.weight"  # of every model
 # Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update
 # number t = 1, 2, ... AdamW gets the bias corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
 _SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] = {
-    "adamw": lambda c, scale, lr, t: AdamWSettings(scale, lr, c.beta1, c.beta2, 1 - c.beta1**t, 1 - c.beta2**t),
+    "adamw": lambda c, scale, lr, t: AdamWSettings(scale, lr, _beta1(c), c.beta2, 1 - _beta1(c) ** t, 1 - c.beta2**t),
     "sgd": lambda c, scale, lr, t: PlainSettings(scale, lr),
-    "momentum": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta1),
+    "momentum": lambda c, scale, lr, t: DecayingSettings(scale, lr, _beta1(c)),
     "rmsprop": lambda c, scale, lr, t: DecayingSettings(scale, lr, c.beta2),
     "adagrad": lambda c, scale, lr, t: PlainSettings(scale, lr),
 }
+
+
+def _beta1(config: Config) -> float:
+    return USUAL_BETA1 if config.beta1 is None else config.beta1
 
 
 def constant(step: int, steps: int, warmup: int, final: float) -> float:
@@ -103,9 +110,21 @@ def _decay_progress(step: int, steps: int, warmup: int) -> float:
     return min(1.0, max(0, step - warmup) / (last - warmup)) if last > warmup else 0.0
 
 
+class _Range(NamedTuple):
+    """Neighbouring parameters that share a learning rate."""
+
+    factor: float
+    """Their learning rate, as a multiple of that of the step."""
+    arguments: tuple[Any, ...]
+    """Their parameters, gradients, moments and weight decays, for the kernel."""
+    blocks: int
+    """Number of blocks of the kernel."""
+
+
 class Optimizer:
     """Updates the parameters of a model from its gradients.
 
+    Token tables and the weights of the output layer have ``config.vocab_lr`` times the learning rate of the others.
     ``updates``: number of updates so far. ``moments``: arrays by name: "m" is a mean of gradients, "v" a mean (Adagrad:
     a sum) of their squares.
     """
@@ -122,6 +141,19 @@ class Optimizer:
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         self._weight_decay = 0.0
         self.set_weight_decay(config.weight_decay or 0.0)
+        self._ranges = list(self._divide(config.vocab_lr or 1.0))
+
+    def _divide(self, vocab_lr: float) -> Iterator[_Range]:
+        """Divide the flat array where the learning rate changes."""
+        parameters, shape = self.model.parameters, self.model.shape
+        factors = [vocab_lr if n in shape.tables or n == _OUTPUT else 1.0 for n in parameters]
+        sizes = [array.size for array in parameters.values()]
+        end = 0
+        for factor, group in itertools.groupby(zip(factors, sizes, strict=True), key=lambda each: each[0]):
+            start, end = end, end + sum(size for _, size in group)
+            p, g, decay = (a[start:end] for a in (parameters.flat, self.model.gradients.flat, self._decay))
+            moments = tuple(array[start:end] for array in self.moments.values())
+            yield _Range(factor, (p, g, moments, decay), -(-(end - start) // self.model.kernels.BLOCK))
 
     def set_weight_decay(self, decay: float) -> None:
         """Set the decoupled weight decay, which biases and gains are exempt from."""
@@ -142,16 +174,19 @@ class Optimizer:
     def step(self, lr: float, norm: float) -> None:
         """Update the parameters, with the gradient clipped to norm ``config.clip`` (0: no clipping).
 
-        ``norm``: the norm of the gradient, from `gradient_norm`.
+        ``lr``: the learning rate. ``norm``: the norm of the gradient, from `gradient_norm`.
         """
         self.updates += 1
         clip = self.config.clip
         scale = clip / norm if clip and norm > clip else 1.0
-        settings = _SETTINGS[self.config.optimizer](self.config, scale, lr, self.updates)
-        p, g, moments = self.model.parameters.flat, self.model.gradients.flat, tuple(self.moments.values())
-        self.model.pool.together(
-            lambda part: self._kernel(p, g, moments, self._decay, settings, *part.range(self._blocks))
-        )
+        make = _SETTINGS[self.config.optimizer]
+        settings = [make(self.config, scale, lr * each.factor, self.updates) for each in self._ranges]
+
+        def update(part: Part) -> None:
+            for each, numbers in zip(self._ranges, settings, strict=True):
+                self._kernel(*each.arguments, numbers, *part.range(each.blocks))
+
+        self.model.pool.together(update)
 
     def to_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Copy the moments to the host."""

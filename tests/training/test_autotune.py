@@ -89,6 +89,22 @@ def test_learning_rate_follows_cell_size_and_depth(settings, rate):
 
 
 @pytest.mark.parametrize(
+    ("settings", "vocab_lr", "beta1"),
+    [
+        ({}, 2.0, 0.7),
+        ({"cell": "gru"}, 2.0, 0.7),
+        ({"optimizer": "momentum"}, 1.0, 0.9),
+        ({"lr": 0.01}, 1.0, 0.9),  # as other programs understand it
+        ({"vocab_lr": 1.5, "beta1": 0.95}, 1.5, 0.95),
+        ({"lr": 0.01, "beta1": 0.95}, 1.0, 0.95),
+    ],
+)
+def test_adam_is_set_for_language_models(settings, vocab_lr, beta1):
+    planned = autotune.plan(Config(steps=10, hidden=16, **settings), 100_000, 1000, 65, TimeBudget(None)).config
+    assert (planned.vocab_lr, planned.beta1) == (vocab_lr, beta1)
+
+
+@pytest.mark.parametrize(
     ("cell", "hidden", "epochs", "units", "weights"),
     [
         ("lstm", 512, 1, 0.0, 0.0),

@@ -90,7 +90,8 @@ def test_run_that_skipped_characters_can_be_resumed(old: Path, tmp_path: Path) -
 def test_learning_rate_of_old_weights_is_lower_than_that_of_new_ones(old: Path, tmp_path: Path) -> None:
     said = tune(old / "chars", LATIN, tmp_path)
     assert "lr 0.004: lower than for a new model, to keep what the weights know" in said
-    assert fastrnn.load(tmp_path / "new").config.lr == 0.004
+    config = fastrnn.load(tmp_path / "new").config
+    assert (config.lr, config.vocab_lr, config.beta1, config.weight_decay) == (0.004, 1.0, 0.9, 0.0)
     assert fastrnn.load(old / "chars").config.lr > 0.004
     (tmp_path / "other").mkdir()
     tune(old / "chars", LATIN, tmp_path / "other", lr=0.01)

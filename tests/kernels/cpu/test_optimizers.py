@@ -55,7 +55,7 @@ def make_optimizer(rng, dtype=np.float64, threads=1, **settings):
     network = Network(SHAPE, dtype=dtype, threads=threads)
     network.parameters.flat[:] = rng.normal(size=network.parameters.flat.size)
     assert 2 * BLOCK < network.parameters.flat.size < 3 * BLOCK
-    return network, Optimizer(network, Config(**settings))
+    return network, Optimizer(network, Config(beta1=0.85, **settings))
 
 
 def set_gradient(network, rng, norm=1.0):
@@ -63,12 +63,12 @@ def set_gradient(network, rng, norm=1.0):
     network.gradients.flat[:] = g * (norm / np.linalg.norm(g))
 
 
-def plain_step(p, g, moments, config, t, decay):
-    """Clipping and decoupled weight decay around the optimiser's own step."""
+def plain_step(p, g, moments, config, t, decay, factors=1.0):
+    """Clipping, decoupled weight decay and learning-rate factors around the optimiser's own step."""
     norm = np.linalg.norm(g)
     if config.clip and norm > config.clip:
         g = g * config.clip / norm
-    return PLAIN[config.optimizer](p, g, moments, config, t) - LR * decay * p
+    return p + factors * (PLAIN[config.optimizer](p, g, moments, config, t) - LR * decay * p - p)
 
 
 @pytest.mark.parametrize(("weight_decay", "clip"), [(0.0, 0.0), (0.1, 0.0), (0.1, 2.0)])
@@ -86,6 +86,25 @@ def test_optimizer_equals_numpy(name, weight_decay, clip, rng):
     assert optimizer.updates == STEPS
     for moment, array in moments.items():
         np.testing.assert_allclose(optimizer.moments[moment], array, rtol=1e-11, atol=1e-20, err_msg=moment)
+
+
+@every_optimizer
+def test_table_and_output_weights_have_their_own_rate(name, rng):
+    network, optimizer = make_optimizer(rng, optimizer=name, weight_decay=0.1, vocab_lr=2.5)
+    config, expected = optimizer.config, network.parameters.flat.copy()
+    moments = {moment: np.zeros_like(expected) for moment in MOMENTS[name]}
+    factors, decay = (
+        np.concatenate([np.full(array.size, value(n)) for n, array in network.parameters.items()])
+        for value in (
+            lambda n: 2.5 if n in ("rnn.weight_ih_l0", "out.weight") else 1.0,
+            lambda n: 0.0 if "bias" in n else 0.1,
+        )
+    )
+    for t in range(1, STEPS + 1):
+        set_gradient(network, rng)
+        expected = plain_step(expected, network.gradients.flat, moments, config, t, decay, factors)
+        optimizer.step(LR, optimizer.gradient_norm())
+        np.testing.assert_allclose(network.parameters.flat, expected, rtol=1e-11, atol=1e-13)
 
 
 @every_optimizer

@@ -36,7 +36,7 @@ SETTINGS |= {"optimizer": "momentum", "schedule": "constant", "warmup": 0}  # Ad
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name, rng):
-    config = Config(optimizer=name, weight_decay=0.1)
+    config = Config(optimizer=name, weight_decay=0.1, vocab_lr=2)
     found = {}
     size = Network(ModelShape("rnn", 1, 3, 5), threads=1).parameters.flat.size
     flat, gradients = rng.normal(size=size), rng.normal(size=(3, size))
