@@ -312,6 +312,29 @@ GROUPS: dict[str, list[Trial]] = {
             weight_decay=0.06,
         )
     ],
+    "adam-short": [
+        trial
+        for text, cell, hidden, steps, lr, dropout in (
+            ("warpeace", "lstm-norm", 128, 360, 0.0226, 0.0),
+            ("shakespeare", "lstm-norm", 128, 360, 0.0226, 0.0),
+            ("python", "lstm-norm", 128, 360, 0.0226, 0.0),
+            ("warpeace", "lstm", 128, 360, 0.034, 0.0),
+            ("warpeace", "gru", 128, 360, 0.014, 0.0),
+            ("warpeace", "lstm-norm", 256, 1200, 0.016, 0.0),
+            ("shakespeare", "lstm-norm", 256, 1200, 0.016, 0.18),
+        )
+        for trial in listed(
+            text,
+            ("beta1", "vocab_lr"),
+            [(0.9, 1.0), (0.7, 2.0), (0.7, 4.0), (0.7, 8.0), (0.8, 2.0), (0.5, 4.0)],
+            cell=cell,
+            hidden=hidden,
+            steps=steps,
+            lr=lr,
+            dropout=dropout,
+            weight_decay=0.02,
+        )
+    ],
     "adam-cells": [
         trial
         for cell, lr, dropout, decay in (

@@ -8,8 +8,8 @@ import math
 from ..cells import CELLS
 from ..config import USUAL_BETA1, Config
 
-# Adam of a language model whose learning rate is chosen here, and any other optimizer.
-_ADAM = {"vocab_lr": 2.0, "beta1": 0.7}
+_BETA1 = 0.7  # of Adam, where the learning rate is chosen here
+_VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
 # Choice of a normed cell's weight decay: see `usual_weight_decay`.
 _FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
@@ -30,11 +30,15 @@ def usual_learning_rate(config: Config) -> float:
 def with_learning_rates(config: Config) -> Config:
     """Set ``lr``, ``vocab_lr`` and ``beta1`` where ``config`` leaves them open.
 
-    Where ``lr`` is given, it holds for all parameters, and ``beta1`` is the usual one, as in other programs. From the
-    trials "Learning rate" and "Momentum and the rate of tables" of docs/internals/autotuning.md.
+    Where ``lr`` is given, it holds for all parameters, and ``beta1`` is the usual one, as in other programs. In a short
+    run the rows of a table are read a few times only, so that they need a higher rate. From the trials "Learning rate"
+    and "Momentum and the rate of tables" of docs/internals/autotuning.md.
     """
-    chosen = {"lr": usual_learning_rate(config)}
-    chosen |= _ADAM if config.lr is None and config.optimizer == "adamw" else USUAL
+    assert config.steps is not None
+    chosen = {"lr": usual_learning_rate(config)} | USUAL
+    if config.lr is None and config.optimizer == "adamw":
+        by_length = _VOCAB_LR * math.sqrt(_VOCAB_STEPS / config.steps)
+        chosen |= {"vocab_lr": float(f"{min(_MOST_VOCAB_LR, max(1.0, by_length)):.2g}"), "beta1": _BETA1}
     return config.replace(**{name: value for name, value in chosen.items() if getattr(config, name) is None})
 
 

@@ -91,8 +91,9 @@ def test_learning_rate_follows_cell_size_and_depth(settings, rate):
 @pytest.mark.parametrize(
     ("settings", "vocab_lr", "beta1"),
     [
-        ({}, 2.0, 0.7),
-        ({"cell": "gru"}, 2.0, 0.7),
+        ({}, 4.0, 0.7),
+        ({"cell": "gru", "steps": 4000}, 2.0, 0.7),
+        ({"steps": 20_000}, 1.0, 0.7),
         ({"optimizer": "momentum"}, 1.0, 0.9),
         ({"lr": 0.01}, 1.0, 0.9),  # as other programs understand it
         ({"vocab_lr": 1.5, "beta1": 0.95}, 1.5, 0.95),
@@ -100,7 +101,8 @@ def test_learning_rate_follows_cell_size_and_depth(settings, rate):
     ],
 )
 def test_adam_is_set_for_language_models(settings, vocab_lr, beta1):
-    planned = autotune.plan(Config(steps=10, hidden=16, **settings), 100_000, 1000, 65, TimeBudget(None)).config
+    config = Config(**{"steps": 10, "hidden": 16, **settings})
+    planned = autotune.plan(config, 100_000, 1000, 65, TimeBudget(None)).config
     assert (planned.vocab_lr, planned.beta1) == (vocab_lr, beta1)
 
 
