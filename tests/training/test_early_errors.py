@@ -7,6 +7,7 @@ import pytest
 from fakes import replace
 
 from fastrnn.config import Config
+from fastrnn.data.text.corpus import corpus_from_text
 from fastrnn.errors import ConfigError, FastRNNError, OutputError
 from fastrnn.training import api
 from fastrnn.training.api import resume, train
@@ -77,6 +78,11 @@ def test_compilation_time_is_reported(text, tmp_path, monkeypatch):
     listener = Listen()
     train([text], SMALL.replace(steps=None, for_="2s"), tmp_path / "again", callback=listener)
     assert not any("compiling took" in line for line in listener.said)
+
+
+def test_corpus_of_other_tokens_is_refused(tmp_path, unprepared):
+    with pytest.raises(ConfigError, match="tokens is words, but this corpus is of chars; read it with tokens='words'"):
+        train(corpus_from_text("the cat sat. " * 40), SMALL.replace(tokens="words"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ...data.text.corpus import Corpus, frequent_start, lzma_nats, read_corpus, 
 from ...data.text.remarks import describe_chars
 from ...data.text.tokenizers import UNK, Tokenizer, WordTokenizer
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
-from ...errors import InputError, escape
+from ...errors import ConfigError, InputError, escape
 from ...inference.evaluation import Evaluator, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
@@ -32,7 +32,8 @@ _MOST_UNKNOWN = 0.5
 class LanguageModelTraining:
     """A corpus, read and split (see `TrainingTask`).
 
-    ``tokenizer``: tokenizer of an old model to keep. Raises `InputError`.
+    ``tokenizer``: tokenizer of an old model to keep. Raises `InputError`, or `ConfigError` for a corpus of another kind
+    of tokens.
     """
 
     group: Communicator = SINGLE_PROCESS
@@ -44,7 +45,11 @@ class LanguageModelTraining:
         for remark in whole.remarks:
             callback.message(remark)
         self.tokenizer = whole.tokenizer
-        self.tokens = config.tokens or whole.tokenizer.kind
+        self.tokens = whole.tokenizer.kind
+        if config.tokens not in (None, self.tokens):  # a corpus read by the caller
+            raise ConfigError(
+                f"tokens is {config.tokens}, but this corpus is of {self.tokens}; read it with tokens={config.tokens!r}"
+            )
         names = list(whole.names) if isinstance(inputs, Corpus) else list(inputs)
         self._names = () if isinstance(inputs, Corpus) else tuple(map(escape, inputs))  # of files and built-in texts
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "tokens": len(whole)}
