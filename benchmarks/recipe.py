@@ -33,7 +33,7 @@ _HEAD = 20_000  # characters of the validation text that select the state
 # Settings that a result names, chosen automatically or not.
 _CHOSEN = ("lr", "dropout", "weight_dropout", "weight_decay", "batch", "seq", "warmup", "precision")
 # What a trial has unless it says otherwise; not all are the defaults of today.
-_BASE = {"cell": "lstm", "threads": 1, "weight_decay": 0.0, "vocab_lr": 1.0, "beta1": 0.9}
+_BASE = {"cell": "lstm", "threads": 1, "weight_decay": 0.0, "vocab_lr": 1.0, "beta1": 0.9, "out_bias": "zero"}
 _SHORT_EVALUATION = 400_000  # most characters of a validation text
 
 
@@ -355,6 +355,26 @@ GROUPS: dict[str, list[Trial]] = {
             weight_decay=decay,
         )
     ],
+    # The initial bias of the output layer, and the learning rate of short runs.
+    "out-bias": [
+        trial
+        for text, dropout in (("shakespeare", 0.18), ("warpeace", 0.0), ("python", 0.0), ("reviews", 0.18))
+        for hidden, steps, lr, vocab_lr, seeds in ((128, 360, 0.0226, 4.0, (1, 2)), (256, 1200, 0.016, 3.7, (1,)))
+        for out_bias in ("zero", "unigram")
+        for trial in trials(
+            text,
+            seeds=seeds,
+            out_bias=out_bias,
+            cell="lstm-norm",
+            hidden=hidden,
+            steps=steps,
+            lr=lr,
+            vocab_lr=vocab_lr,
+            beta1=0.7,
+            dropout=dropout if steps > 1000 else 0.0,
+            weight_decay=0.02,
+        )
+    ],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
@@ -498,6 +518,8 @@ def main() -> int:
     for group in getattr(options, "groups", ()):
         if group not in GROUPS:
             parser.error(f"group {group} is unknown; there are {', '.join(GROUPS)}")
+    if hasattr(options, "results") and options.results.is_dir():
+        parser.error(f"RESULTS is {options.results}, a folder; it is a file to append to")
     if options.command == "trial":
         print(json.dumps(run_trial(options.trial, options.folder)))
     elif options.command == "run":

@@ -30,7 +30,7 @@ AUTOMATIC = "automatic"
 COMMON = "Common options"
 SECTIONS: dict[str, tuple[str, ...]] = {
     COMMON: ("task", "cell", "layers", "hidden", "for_", "steps", "epochs", "lr", "dropout", "seed"),
-    "Model": ("bidirectional", "init"),
+    "Model": ("bidirectional", "init", "out_bias"),
     "Data": (
         "columns", "missing", "horizon", "labels", "label", "text", "format", "encoding", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
@@ -66,6 +66,10 @@ HELP: dict[str, tuple[str, str]] = {
     ),
     "encoding": ("Encoding of texts, by any of Python's names (cp1252, utf-16, gb18030).", "utf-8"),
     "init": ("Initialization of the recurrent weights.", "identity for rnn-relu, else orthogonal"),
+    "out_bias": (
+        "Initial bias of the output layer; unigram: the logarithm of each token's frequency in the text.",
+        "unigram; zero if --lr is given",
+    ),
     "tokens": ("Unit of the text; bytes accepts any file.", "chars; for classify chosen from the texts"),
     "min_count": ("Replace words that occur less often by <UNK> (with --tokens words).", ""),
     "document_separator": ("Text that separates documents (\\n and \\t allowed); the state is reset there.", "none"),
@@ -111,6 +115,7 @@ CHOICES = {
     "cell": configuration.ALL_CELLS,
     "missing": configuration.MISSING,
     "init": configuration.INITS,
+    "out_bias": configuration.OUT_BIASES,
     "tokens": configuration.TOKENS,
     "format": configuration.FORMATS,
     "optimizer": configuration.OPTIMIZERS,

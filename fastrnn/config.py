@@ -42,6 +42,7 @@ DEVICES = ("cpu", "cuda")
 MISSING = ("interpolate", "last", "drop")
 FORMATS = tuple(sorted({name for spec in TASK_SPECS.values() for name in spec.formats}))
 INITS = ("uniform", "orthogonal", "identity")
+OUT_BIASES = ("zero", "unigram")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Config:
         bidirectional: Also process each sequence from its end. Default False.
         init: Initialization of the recurrent weights, one of `INITS`. Default None (``"identity"`` for cell
             ``"rnn-relu"``, else ``"orthogonal"``).
+        out_bias: Initial bias of a language model's output layer, one of `OUT_BIASES`; ``"unigram"`` is the logarithm
+            of each token's frequency in the training text. Default None (``"unigram"`` if ``lr`` is automatic; else
+            ``"zero"``).
         columns: Column names or globs of a CSV file, comma-separated. Default None (every numeric column).
         missing: Treatment of missing values of a series, one of `MISSING`. Default None (an error).
         horizon: Number of rows to forecast. Default None (1).
@@ -113,6 +117,7 @@ class Config:
     hidden: int | None = None
     bidirectional: bool = False
     init: str | None = None
+    out_bias: str | None = None
     # the data
     columns: str | None = None
     missing: str | None = None
@@ -251,6 +256,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "cell": ALL_CELLS,
     "missing": MISSING,
     "init": INITS,
+    "out_bias": OUT_BIASES,
     "tokens": TOKENS,
     "format": FORMATS,
     "optimizer": OPTIMIZERS,
@@ -268,6 +274,7 @@ _TASK_SETTINGS = {
     "text": "names the column or key of the text",
     "format": "is the format of labelled data",
     "document_separator": "separates documents of a text",
+    "out_bias": "is the initial bias of a language model's output layer",
 }
 
 

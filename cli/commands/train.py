@@ -36,7 +36,8 @@ def _reads_no_words(config: Config) -> bool:
     return "tokens" in spec.options and config.tokens != "words" and not (spec.chooses_tokens and config.tokens is None)
 
 
-TAKEN_FROM_MODEL = {"init": "weights", "min_count": "vocabulary"}  # by --init-from: field -> what has its effect
+# by --init-from: field -> what has its effect
+TAKEN_FROM_MODEL = {"init": "weights", "out_bias": "weights", "min_count": "vocabulary"}
 # Field, when its option has no effect, and why; `_note_ineffective` reports those given on the command line.
 INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ("beta1", lambda c: c.optimizer not in ("adamw", "momentum"), "it is for --optimizer adamw and momentum"),

@@ -110,7 +110,13 @@ class Shape(Protocol):
         """Names of the tables with standard deviation `EMBEDDING_STD`."""
 
 
-def initialise(parameters: Parameters, shape: Shape, kind: str | None, rng: np.random.Generator) -> None:
+def initialise(
+    parameters: Parameters,
+    shape: Shape,
+    kind: str | None,
+    rng: np.random.Generator,
+    out_bias: np.ndarray[Any, Any] | None = None,
+) -> None:
     """Initialise parameters in place.
 
     Biases start at 0; the sum of the biases of an LSTM's forget gate at 1 (Gers et al. 2000;
@@ -124,10 +130,13 @@ def initialise(parameters: Parameters, shape: Shape, kind: str | None, rng: np.r
             the same with `IDENTITY_SCALE` times the identity as each recurrent matrix. None: the
             default of the cell.
         rng: Random generator.
+        out_bias: Bias (V,) of the output layer; None: zeros.
     """
     # Filled on the host, then copied: the same bits on every device.
     host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
     _fill(host, shape, kind or CELLS[shape.cell].default_init, rng)
+    if out_bias is not None:
+        host["out.bias"][...] = out_bias
     parameters.assign(host)
 
 

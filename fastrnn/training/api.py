@@ -242,7 +242,8 @@ def _create_trainer(config: Config, task: TrainingTask, old: Checkpoint | None) 
     if old is not None:
         trainer.model.parameters.assign(old.parameters)
     else:
-        initialise(trainer.model.parameters, trainer.model.shape, config.init, np.random.default_rng(config.seed))
+        rng = np.random.default_rng(config.seed)
+        initialise(trainer.model.parameters, trainer.model.shape, config.init, rng, task.out_bias(config))
     trainer.broadcast_parameters()
     trainer.save_rollback_point()
     return trainer

@@ -17,7 +17,7 @@ from .hyperparameters import (
     USUAL,
     chooses_weight_dropout,
     matrices_per_gate,
-    with_learning_rates,
+    with_learning_settings,
     with_regularization,
 )
 from .timing import FINAL_SHARE, TimeBudget, median_seconds, median_step_seconds
@@ -96,10 +96,12 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
-    given, config = config, with_learning_rates(config)
+    given, config = config, with_learning_settings(config)
     for name in ("lr", "vocab_lr", "beta1"):
         if getattr(given, name) is None and getattr(config, name) != USUAL.get(name):
             choices.append(f"{name} {getattr(config, name):g}")
+    if given.out_bias is None and config.out_bias == "unigram":
+        choices.append("out_bias unigram: the logarithm of each token's frequency")
     given, config = config, with_regularization(config, config, tokens)
     for name, chosen in (("dropout", given.dropout is None), ("weight_dropout", chooses_weight_dropout(given))):
         if chosen:

@@ -4,6 +4,7 @@ The experiments behind the rules are in docs/internals/autotuning.md.
 """
 
 import math
+from typing import Any
 
 from ..cells import CELLS
 from ..config import USUAL_BETA1, Config
@@ -27,18 +28,20 @@ def usual_learning_rate(config: Config) -> float:
     return fine_tuning_rate(config)
 
 
-def with_learning_rates(config: Config) -> Config:
-    """Set ``lr``, ``vocab_lr`` and ``beta1`` where ``config`` leaves them open.
+def with_learning_settings(config: Config) -> Config:
+    """Set ``lr``, ``vocab_lr``, ``beta1`` and ``out_bias`` where ``config`` leaves them open.
 
-    Where ``lr`` is given, it holds for all parameters, and ``beta1`` is the usual one, as in other programs. In a short
-    run the rows of a table are read a few times only, so that they need a higher rate. From the trials "Learning rate"
-    and "Momentum and the rate of tables" of docs/internals/autotuning.md.
+    Where ``lr`` is given, it holds for all parameters, and the others are the usual ones, as in other programs. In a
+    short run the rows of a table are read a few times only, so that they need a higher rate. From the trials "Learning
+    rate", "Momentum and the rate of tables" and "Output bias" of docs/internals/autotuning.md.
     """
     assert config.steps is not None
-    chosen = {"lr": usual_learning_rate(config)} | USUAL
-    if config.lr is None and config.optimizer == "adamw":
-        by_length = _VOCAB_LR * math.sqrt(_VOCAB_STEPS / config.steps)
-        chosen |= {"vocab_lr": float(f"{min(_MOST_VOCAB_LR, max(1.0, by_length)):.2g}"), "beta1": _BETA1}
+    chosen: dict[str, Any] = {"lr": usual_learning_rate(config), "out_bias": "zero"} | USUAL
+    if config.lr is None:
+        chosen |= {"out_bias": "unigram"}
+        if config.optimizer == "adamw":
+            by_length = _VOCAB_LR * math.sqrt(_VOCAB_STEPS / config.steps)
+            chosen |= {"vocab_lr": float(f"{min(_MOST_VOCAB_LR, max(1.0, by_length)):.2g}"), "beta1": _BETA1}
     return config.replace(**{name: value for name, value in chosen.items() if getattr(config, name) is None})
 
 

@@ -103,6 +103,7 @@ def test_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
         ({"horizon": 3, "task": "tag"}, "requires --task forecast, not tag"),
         ({"labels": "x", "task": "tag"}, "requires --task classify, not tag"),
         ({"document_separator": "x", "task": "tag"}, "requires --task language-model, not tag"),
+        ({"out_bias": "unigram", "task": "tag"}, "requires --task language-model, not tag"),
         ({"cell": "dense"}, "keeps no state from step to step"),
         ({"tokens": "bytes", "task": "tag"}, "use chars or words"),
     ],

@@ -120,6 +120,16 @@ def test_default_is_orthogonal_but_identity_for_relu(cell):
     np.testing.assert_array_equal(make_initialised(cell, None).flat, make_initialised(cell, kind).flat)
 
 
+def test_bias_of_the_output_layer(rng):
+    """It may be given; nothing else changes."""
+    bias = rng.normal(0, 1, V)
+    parameters = Parameters(ModelShape("lstm", L, H, V))
+    initialise(parameters, ModelShape("lstm", L, H, V), None, np.random.default_rng(1), bias)
+    np.testing.assert_array_equal(parameters["out.bias"], bias.astype(np.float32))
+    parameters["out.bias"][...] = 0
+    np.testing.assert_array_equal(parameters.flat, make_initialised("lstm", None).flat)
+
+
 @every_init
 @every_cell
 def test_one_hot_input(cell, init):

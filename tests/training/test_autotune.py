@@ -89,21 +89,21 @@ def test_learning_rate_follows_cell_size_and_depth(settings, rate):
 
 
 @pytest.mark.parametrize(
-    ("settings", "vocab_lr", "beta1"),
+    ("settings", "vocab_lr", "beta1", "out_bias"),
     [
-        ({}, 4.0, 0.7),
-        ({"cell": "gru", "steps": 4000}, 2.0, 0.7),
-        ({"steps": 20_000}, 1.0, 0.7),
-        ({"optimizer": "momentum"}, 1.0, 0.9),
-        ({"lr": 0.01}, 1.0, 0.9),  # as other programs understand it
-        ({"vocab_lr": 1.5, "beta1": 0.95}, 1.5, 0.95),
-        ({"lr": 0.01, "beta1": 0.95}, 1.0, 0.95),
+        ({}, 4.0, 0.7, "unigram"),
+        ({"cell": "gru", "steps": 4000}, 2.0, 0.7, "unigram"),
+        ({"steps": 20_000}, 1.0, 0.7, "unigram"),
+        ({"optimizer": "momentum"}, 1.0, 0.9, "unigram"),
+        ({"lr": 0.01}, 1.0, 0.9, "zero"),  # as other programs understand it
+        ({"vocab_lr": 1.5, "beta1": 0.95, "out_bias": "zero"}, 1.5, 0.95, "zero"),
+        ({"lr": 0.01, "beta1": 0.95, "out_bias": "unigram"}, 1.0, 0.95, "unigram"),
     ],
 )
-def test_adam_is_set_for_language_models(settings, vocab_lr, beta1):
+def test_language_models_get_what_they_learn_fast_with(settings, vocab_lr, beta1, out_bias):
     config = Config(**{"steps": 10, "hidden": 16, **settings})
     planned = autotune.plan(config, 100_000, 1000, 65, TimeBudget(None)).config
-    assert (planned.vocab_lr, planned.beta1) == (vocab_lr, beta1)
+    assert (planned.vocab_lr, planned.beta1, planned.out_bias) == (vocab_lr, beta1, out_bias)
 
 
 @pytest.mark.parametrize(

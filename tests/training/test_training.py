@@ -53,6 +53,20 @@ def assert_same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
+def test_output_bias_is_the_frequency_of_tokens(tmp_path):
+    """The letter that the training part lacks counts as seen once, all others once more than they were."""
+    corpus = corpus_from_text("a" * 299 + "b" * 699 + "c" * 100)
+    for bias in ("unigram", "zero"):
+        settings = SMALL.replace(steps=1, lr=1e-9, valid=100 / 1098, out_bias=bias, init="orthogonal")
+        train(corpus, settings, tmp_path / bias)
+    given, zero = (parameters(tmp_path / bias) for bias in ("unigram", "zero"))
+    odds = np.exp(given.pop("out.bias").astype(float))
+    np.testing.assert_allclose(odds / odds.sum(), np.array([300, 700, 1]) / 1001, rtol=1e-5)
+    np.testing.assert_allclose(zero.pop("out.bias"), 0, atol=1e-8)
+    for name, array in zero.items():
+        np.testing.assert_allclose(given[name], array, atol=1e-7, err_msg=name)
+
+
 def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
     result = train(corpus, SMALL.replace(steps=200, eval_every=50), tmp_path / "run")
     assert result.stopped == "done"

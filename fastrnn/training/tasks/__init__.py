@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
+
 from ...checkpoint.checkpoint import Encoding
 from ...config import Config
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
@@ -44,6 +46,9 @@ class TrainingTask(Protocol):
 
     def model(self, config: Config) -> Model:
         """Build a model for this data, its parameters all zero."""
+
+    def out_bias(self, config: Config) -> np.ndarray[Any, Any] | None:
+        """Return the initial bias (V,) of the output layer; None for zeros."""
 
     def windows(self, config: Config) -> TrainingData:
         """Return the training batches of a run; this process gets its share of each."""

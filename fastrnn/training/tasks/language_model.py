@@ -122,6 +122,18 @@ class LanguageModelTraining:
         """Build a network for this text, its parameters all zero."""
         return Network.from_config(config, self.tokenizer.size)
 
+    def out_bias(self, config: Config) -> np.ndarray[Any, Any] | None:
+        """Return the initial bias (V,) of the output layer; None for zeros.
+
+        With "unigram" a model begins with the unigram loss instead of log V, and rare tokens are rare from the start.
+        Counts are one too high, so that the bias of a token that occurs in the validation part only is finite.
+        """
+        if config.out_bias != "unigram":
+            return None
+        logs: np.ndarray[Any, Any] = np.log(np.bincount(self.corpus.ids, minlength=self.tokenizer.size) + 1.0)
+        logs -= logs.mean()
+        return logs
+
     def windows(self, config: Config) -> TBPTTStreams:
         """Return the training streams. Raises `ConfigError` if the text is too short for them."""
         assert config.batch is not None

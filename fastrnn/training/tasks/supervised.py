@@ -99,6 +99,9 @@ class SupervisedTraining:
         """Build a model for these examples, its parameters all zero."""
         return build(config, model_spec(self.tokenizer, config.task), config.threads)
 
+    def out_bias(self, config: Config) -> None:
+        """Return None: the bias of the output layer begins with zeros."""
+
     def windows(self, config: Config) -> Batches:
         """Return the training batches."""
         assert config.batch is not None
