@@ -333,17 +333,23 @@ def _sort_unique(positions: Positions) -> Positions:
     return ordered[np.diff(ordered, prepend=-1) > 0]
 
 
+def unigram_logprobs(corpus: Corpus) -> npt.NDArray[np.float64]:
+    """Return the logarithm of each token's frequency (V,); add-one smoothing gives every token a positive one.
+
+    Only pieces of a long text, spread evenly, are counted.
+    """
+    counts = _count_tokens(corpus, corpus.tokenizer.size) + 1.0
+    logprobs: npt.NDArray[np.float64] = np.log(counts / counts.sum())
+    return logprobs
+
+
 def unigram_nats(train: Corpus, scored: Corpus | None = None) -> float:
     """Return the mean loss, in nats, of predicting the tokens of ``scored`` by their frequencies in ``train``.
 
-    Without ``scored``: the entropy of these frequencies. Add-one smoothing gives every token a positive probability.
-    Only pieces of a long text, spread evenly, are counted.
+    Without ``scored``: the entropy of these frequencies. See `unigram_logprobs`.
     """
-    size = train.tokenizer.size
-    counts = _count_tokens(train, size) + 1.0
-    logprobs = np.log(counts / counts.sum())
-    weights = _count_tokens(scored if scored is not None else train, size)
-    return float(-(weights @ logprobs) / weights.sum())
+    weights = _count_tokens(scored if scored is not None else train, train.tokenizer.size)
+    return float(-(weights @ unigram_logprobs(train)) / weights.sum())
 
 
 def lzma_nats(train: Corpus, scored: Corpus) -> float:

@@ -9,7 +9,15 @@ import numpy as np
 from ...config import Config
 from ...data.examples.symbol_vocab import CHARS
 from ...data.text.bptt import TBPTTStreams
-from ...data.text.corpus import Corpus, frequent_start, lzma_nats, read_corpus, split_corpus, unigram_nats
+from ...data.text.corpus import (
+    Corpus,
+    frequent_start,
+    lzma_nats,
+    read_corpus,
+    split_corpus,
+    unigram_logprobs,
+    unigram_nats,
+)
 from ...data.text.remarks import describe_chars
 from ...data.text.tokenizers import UNK, Tokenizer, WordTokenizer
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
@@ -126,13 +134,12 @@ class LanguageModelTraining:
         """Return the initial bias (V,) of the output layer; None for zeros.
 
         With "unigram" a model begins with the unigram loss instead of log V, and rare tokens are rare from the start.
-        Counts are one too high, so that the bias of a token that occurs in the validation part only is finite.
         """
         if config.out_bias != "unigram":
             return None
-        logs: np.ndarray[Any, Any] = np.log(np.bincount(self.corpus.ids, minlength=self.tokenizer.size) + 1.0)
-        logs -= logs.mean()
-        return logs
+        logprobs = unigram_logprobs(self.corpus)
+        logprobs -= logprobs.mean()
+        return logprobs
 
     def windows(self, config: Config) -> TBPTTStreams:
         """Return the training streams. Raises `ConfigError` if the text is too short for them."""
