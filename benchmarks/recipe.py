@@ -31,9 +31,17 @@ Trial = dict[str, Any]  # "text", and fields of `fastrnn.Config`
 
 _HEAD = 20_000  # characters of the validation text that select the state
 # Settings that a result names, chosen automatically or not.
-_CHOSEN = ("lr", "dropout", "weight_dropout", "weight_decay", "batch", "seq", "warmup", "precision")
+_CHOSEN = ("lr", "dropout", "weight_dropout", "weight_decay", "batch", "streams", "seq", "warmup", "precision")
 # What a trial has unless it says otherwise; not all are the defaults of today.
-_BASE = {"cell": "lstm", "threads": 1, "weight_decay": 0.0, "vocab_lr": 1.0, "beta1": 0.9, "out_bias": "zero"}
+_BASE = {
+    "cell": "lstm",
+    "threads": 1,
+    "weight_decay": 0.0,
+    "vocab_lr": 1.0,
+    "beta1": 0.9,
+    "out_bias": "zero",
+    "batch": 32,
+}
 _SHORT_EVALUATION = 400_000  # most characters of a validation text
 
 
@@ -406,6 +414,7 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
 
     started, cpu = time.monotonic(), time.process_time()
     settings: dict[str, Any] = _BASE | {k: v for k, v in trial.items() if k != "text"}
+    settings.setdefault("streams", settings["batch"])
     steps = settings["steps"]
     settings |= {"eval_every": -(-steps // 4), "save_every": steps, "valid_file": str(folder / f"{trial['text']}.head")}
     with tempfile.TemporaryDirectory() as runs:

@@ -36,8 +36,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "document_separator", "valid", "valid_file",
     ),
     "Optimization": (
-        "batch", "seq", "optimizer", "schedule", "warmup", "final_lr", "vocab_lr", "beta1", "beta2", "weight_decay",
-        "clip", "weight_dropout",
+        "batch", "streams", "seq", "optimizer", "schedule", "warmup", "final_lr", "vocab_lr", "beta1", "beta2",
+        "weight_decay", "clip", "weight_dropout",
     ),
     "Evaluation and checkpoints": ("eval_every", "eval_size", "save_every", "patience"),
     "Machine": ("threads", "precision", "device"),
@@ -82,6 +82,10 @@ HELP: dict[str, tuple[str, str]] = {
         "3m, less if more would overfit",
     ),
     "batch": ("Batch size: parallel streams of a text, or examples.", AUTOMATIC),
+    "streams": (
+        "Streams that a text is divided into, a multiple of --batch; each step reads --batch of them, in turn.",
+        AUTOMATIC,
+    ),
     "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),
     "optimizer": ("Optimizer.", ""),
     "lr": ("Peak learning rate.", AUTOMATIC),

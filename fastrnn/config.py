@@ -77,6 +77,8 @@ class Config:
         valid: Fraction of the data held out for validation. Default 0.1.
         valid_file: File to validate on instead. Default None (use ``valid``).
         batch: Parallel streams of a text, or examples per step. Default None (automatic).
+        streams: Streams that a text is divided into, a multiple of ``batch``; each step reads ``batch`` of them, in
+            turn. Default None (automatic).
         seq: Time steps per window of truncated BPTT; input rows of a forecast. Default 64.
         optimizer: One of `OPTIMIZERS`. Default ``"adamw"``.
         lr: Peak learning rate. Default None (automatic).
@@ -134,6 +136,7 @@ class Config:
     valid_file: str | None = None
     # truncated back-propagation through time
     batch: int | None = None
+    streams: int | None = None
     seq: int = 64
     # optimisation
     optimizer: str = "adamw"
@@ -178,6 +181,7 @@ class Config:
         if self.document_separator == "":
             raise ConfigError("document_separator is empty; give the text that separates documents")
         _check_task(self)
+        _check_streams(self)
         _check_length(self)
 
     def replace(self, **changes: Any) -> "Config":
@@ -231,6 +235,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "min_count": (1, MAX_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
+    "streams": (1, 2**31 - 1, False),
     "seq": (1, 65536, False),
     "lr": (0, 10, True),
     "vocab_lr": (0, 100, True),
@@ -275,6 +280,7 @@ _TASK_SETTINGS = {
     "format": "is the format of labelled data",
     "document_separator": "separates documents of a text",
     "out_bias": "is the initial bias of a language model's output layer",
+    "streams": "is the number of streams of a text",
 }
 
 
@@ -367,6 +373,14 @@ def _check_limits(name: str, value: float | None, low: float, high: float, open_
         least = f"greater than {format_number(low)}" if open_low else f"at least {format_number(low)}"
         most = "" if high == math.inf else f" and at most {format_number(high)}"
         raise ConfigError(f"{name} is {format_number(value)}; it must be {least}{most}")
+
+
+def _check_streams(config: Config) -> None:
+    """Check that the streams of a text can be read ``batch`` at a time."""
+    if config.streams is not None and config.batch is not None and config.streams % config.batch:
+        less = config.streams // config.batch * config.batch
+        multiples = f"{less} or {less + config.batch}" if less else f"{config.batch}"
+        raise ConfigError(f"streams is {config.streams}, not a multiple of batch {config.batch}; give {multiples}")
 
 
 def _check_length(config: Config) -> None:

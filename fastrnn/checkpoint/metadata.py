@@ -93,9 +93,10 @@ def expected_shapes(config: Config, spec: ModelSpec, names: Iterable[str]) -> di
     if "state" in kinds and not TASK_SPECS[config.task].is_supervised:  # examples start from zero
         if config.batch is None:
             raise FormatError("its config lacks batch, the number of streams in its state")
+        streams = config.streams or config.batch  # files of version 0.1.0 have no other streams
         assert config.hidden is not None
         assert config.layers is not None
-        shapes |= {f"state.{part}": (config.layers, config.batch, config.hidden) for part in CELLS[config.cell].states}
+        shapes |= {f"state.{part}": (config.layers, streams, config.hidden) for part in CELLS[config.cell].states}
     return shapes
 
 

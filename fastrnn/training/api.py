@@ -306,7 +306,8 @@ def _restore(
     # In the order of the flat array, which need not be that of the file.
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
     # The file has the streams of all ranks, whose number may have changed; this one takes its own.
-    state = {name: array[:, slice(*trainer.windows.batch_slice)] for name, array in saved.state.items()}
+    first, last = (row * trainer.windows.groups for row in trainer.windows.batch_slice)
+    state = {name: array[:, first:last] for name, array in saved.state.items()}
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.save_rollback_point()
 

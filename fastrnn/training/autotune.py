@@ -8,7 +8,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..config import MAX_STEPS, Config, parse_duration
-from ..data.text.bptt import Window, evaluation_layout, evaluation_seq
+from ..data.text.bptt import Window, evaluation_layout, evaluation_seq, windows_per_epoch
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
@@ -38,6 +38,9 @@ _LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
 _LARGEST = 1_300_000  # recurrent weights allowed for every text, a quarter of them for a short one
 _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
+# Choice of the streams.
+_MOST_GROUPS = 16  # streams per row of a step
+_LEAST_WINDOWS = 16  # windows of a stream
 
 # Choice of the length, as shares of the time left.
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
@@ -76,7 +79,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
     if config.seq == Config.seq > longest:  # only the default: a window that was asked for is an error instead
         config = config.replace(seq=longest)
         choices.append(f"seq {longest}: the training text has {tokens:,} tokens")
-    batch = config.batch or _batch(tokens, config.seq, clock.group.size)
+    batch = config.batch or _divisor(config.streams, _batch(tokens, config.seq, clock.group.size))
     config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
     if config.precision == "bfloat16":
         choices.append("precision bfloat16: bfloat16 is fast on this CPU")
@@ -87,6 +90,10 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         choices.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
             choices.append(f"batch {config.batch}: more steps within the time")
+    if config.streams is None:
+        config = config.replace(streams=usual_streams(config, tokens))
+        if config.streams != config.batch:
+            choices.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
     assert config.batch is not None
     steps, size = _length(config, tokens, valid_tokens, vocab, clock)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
@@ -186,6 +193,24 @@ def _batch(tokens: int, seq: int, processes: int = 1) -> int:
     return max(1, min(usual, (tokens - 1) // (16 * seq)))
 
 
+def _divisor(number: int | None, most: int) -> int:
+    """Return the largest divisor of ``number`` up to ``most``; ``most`` if there is no number."""
+    if number is None:
+        return most
+    return next(divisor for divisor in range(most, 0, -1) if number % divisor == 0)
+
+
+def usual_streams(config: Config, tokens: int) -> int:
+    """Choose the streams of a training text of ``tokens`` tokens, of which each step reads ``config.batch``.
+
+    The next steps then learn from other parts of the text, so that the weights do not follow its subject. A stream
+    begins each epoch without context; so it has some windows at least. From the trials "Streams and windows" of
+    docs/internals/autotuning.md.
+    """
+    assert config.batch is not None
+    return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
+
+
 def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:
     """Choose bfloat16 where it is fast on every rank (collective): the same loss in less time."""
     lacking = group.all_reduce_max(not backend.load(config.device).TARGET.bfloat16_fast)[0]
@@ -223,7 +248,7 @@ def _choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, sma
     batch = config.batch
     while smaller_batch and chars_within(size) < least * batch and batch >= 16 * clock.group.size:
         batch //= 2
-    return size.replace(batch=batch)
+    return size.replace(batch=_divisor(config.streams, batch))
 
 
 def _largest_seeing(tokens: int, chars: Callable[[Config], float], sizes: list[Config]) -> Config:
@@ -284,7 +309,8 @@ def _length(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: T
 def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
     """Return the number of steps of ``epochs`` passes over a training text of ``tokens``."""
     assert config.batch is not None
-    return max(1, math.ceil(epochs * max(1, tokens // config.batch // config.seq)))
+    per_epoch = windows_per_epoch(tokens, config.batch, config.seq, config.streams or config.batch)
+    return max(1, math.ceil(epochs * max(1, per_epoch)))
 
 
 def length_within(

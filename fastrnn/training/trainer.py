@@ -91,7 +91,10 @@ class TrainerState:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A copy of the training state, for rollbacks and checkpoints."""
+    """A copy of the training state, for rollbacks and checkpoints.
+
+    ``state``: of the streams in the order of the text, (layers, streams of this process, hidden).
+    """
 
     parameters: np.ndarray[Any, Any]
     moments: dict[str, np.ndarray[Any, Any]]
@@ -113,6 +116,10 @@ class TrainingData(Protocol):
     @property
     def batch_slice(self) -> tuple[int, int]:
         """The range (lo, hi) of them in the windows of this process."""
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of streams; window i goes on from the state of window i - groups."""
 
     def window(self, index: int) -> Any:
         """Return the `TrainingWindow` of step ``index``: a pure function of the index, so that a run can be resumed."""
@@ -138,7 +145,7 @@ class Trainer:
         self.optimizer = Optimizer(model, config)
         lo, hi = windows.batch_slice
         self._dropout = self._masks_of(config)
-        self.state = model.initial_state(hi - lo)
+        self.states = [model.initial_state(hi - lo) for _ in range(windows.groups)]  # one for each group of streams
         self.progress = TrainerState()
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
@@ -169,11 +176,13 @@ class Trainer:
         the last good state with half the learning rate. Raises `DivergedError` after three rollbacks.
         """
         progress = self.progress
+        group = progress.step % self.windows.groups
+        state = self.states[group]
         # A skipped step must leave no trace, and the window carries the state on in place, perhaps to NaN.
-        before = {name: self.model.kernels.clone(array) for name, array in self.state.items()}
+        before = {name: self.model.kernels.clone(array) for name, array in state.items()}
         window = self.windows.window(progress.step)
         dropout = self._dropout._replace(key=_key(self.config.seed, progress.step))
-        nats = self.model.train_step_gradients(window, self.state, dropout)
+        nats = self.model.train_step_gradients(window, state, dropout)
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
         # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
@@ -186,7 +195,7 @@ class Trainer:
             progress.train_total += nats
             progress.train_count += 1
         else:
-            self.state = before
+            self.states[group] = before
             progress.nonfinite_steps += 1
         # Also after a skipped step: the next window may do no harm, and the schedule goes by this number.
         progress.step += 1
@@ -198,7 +207,8 @@ class Trainer:
 
     def is_finite(self) -> bool:
         """Whether parameters, moments and state are finite on all ranks (collective)."""
-        arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *self.state.values())
+        states = (array for state in self.states for array in state.values())
+        arrays = (self.model.parameters.flat, *self.optimizer.moments.values(), *states)
         bad = any(not np.isfinite(self.model.kernels.to_host(array)).all() for array in arrays)
         return not self.group.all_reduce_max(bad)[0]
 
@@ -229,8 +239,12 @@ class Trainer:
         """Copy everything that training changes."""
         self.progress.plateau = self.plateau.to_dict() if self.plateau else None
         host = self.model.kernels.to_host
+        # Stream b of group g is stream b * groups + g of the text. `stack` copies.
+        state = {}
+        for name in self.states[0]:
+            by_group = np.stack([host(each[name]) for each in self.states], axis=2)
+            state[name] = by_group.reshape(by_group.shape[0], -1, by_group.shape[3])
         # `to_host` of the CPU returns the array itself: a snapshot needs a copy.
-        state = {name: np.array(host(array)) for name, array in self.state.items()}
         parameters = np.array(host(self.model.parameters.flat))
         return Snapshot(parameters, self.optimizer.to_dict(), state, self.progress.to_dict())
 
@@ -240,7 +254,11 @@ class Trainer:
         kernels.copy(self.model.parameters.flat, snapshot.parameters)
         self.progress = TrainerState.from_dict(snapshot.progress)
         self.optimizer.assign(snapshot.moments, self.progress.updates)
-        self.state = {name: kernels.to_device(array.copy()) for name, array in snapshot.state.items()}
+        groups = self.windows.groups
+        self.states = [
+            {name: kernels.to_device(array[:, group::groups].copy()) for name, array in snapshot.state.items()}
+            for group in range(groups)
+        ]
         if self.plateau and self.progress.plateau:
             self.plateau = Plateau.from_dict(self.progress.plateau)
 

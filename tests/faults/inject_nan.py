@@ -44,7 +44,7 @@ def _gradient(index: int, value: float) -> Damage:
 
 
 def _carried(name: str, value: float) -> Damage:
-    return lambda trainer: trainer.state[name].fill(value) if name in trainer.state else None
+    return lambda trainer: [state[name].fill(value) for state in trainer.states if name in state]
 
 
 def _put(array: Any, index: int, value: float) -> None:

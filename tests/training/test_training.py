@@ -81,9 +81,9 @@ def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
     assert lines[-1]["event"] == "end"
 
 
-@pytest.mark.parametrize("stop", [1, 6, 7, 8, 20, 29])
-def test_stopped_run_resumes_to_the_same_bits(corpus, tmp_path, stop):
-    config = SMALL.replace(dropout=0.3, weight_dropout=0.2)
+@pytest.mark.parametrize(("stop", "streams"), [(1, 4), (6, 4), (7, 4), (8, 4), (20, 4), (29, 4), (1, 12), (20, 12)])
+def test_stopped_run_resumes_to_the_same_bits(corpus, tmp_path, stop, streams):
+    config = SMALL.replace(dropout=0.3, weight_dropout=0.2, streams=streams)
     train(corpus, config, tmp_path / "whole")
     stopped = train(corpus, config, tmp_path / "parts", callback=StopAt(stop))
     assert (stopped.stopped, stopped.steps, stopped.signal) == ("signal", stop, signal.SIGINT)
@@ -95,6 +95,16 @@ def test_stopped_run_resumes_to_the_same_bits(corpus, tmp_path, stop):
     assert_same_bits(whole.optimizer, parts.optimizer)
     assert_same_bits(whole.state, parts.state)
     assert {**whole.progress, "seconds": 0} == {**parts.progress, "seconds": 0}
+
+
+def test_streams_carry_their_own_states(corpus, tmp_path):
+    """Two groups of two streams, trained with almost no learning rate: the state of four streams read at once."""
+    config = SMALL.replace(lr=1e-9, seq=6, batch=2, steps=10, init="orthogonal", dropout=0.0)
+    train(corpus, config.replace(streams=4), tmp_path / "in turn")
+    train(corpus, config.replace(streams=4, batch=4, steps=5), tmp_path / "at once")
+    turn, once = (load(tmp_path / run / "last.safetensors").state for run in ("in turn", "at once"))
+    for name in once:
+        np.testing.assert_allclose(turn[name], once[name], atol=1e-5, err_msg=name)
 
 
 def test_any_number_of_threads_gives_the_same_bits(corpus, tmp_path):

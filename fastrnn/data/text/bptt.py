@@ -1,6 +1,6 @@
 """Windows over a corpus, for truncated back-propagation through time (TBPTT) and for evaluation.
 
-Letters: n tokens in the corpus, T time steps, B streams. Arrays are time-major, (T, B).
+Letters: n tokens in the corpus, T time steps, S streams, B of them in a window. Arrays are time-major, (T, B).
 """
 
 import functools
@@ -51,40 +51,56 @@ class Window:
 
 
 class TBPTTStreams:
-    """B contiguous streams over a corpus, for training with carried state.
+    """S contiguous streams over a corpus, for training with carried state; windows have B of them in turn.
 
     The corpus is treated as a ring of n tokens. Each epoch rotates it by an offset derived from the seed (0 in the
-    first epoch). Stream b covers n//B consecutive positions, T at a time. No target wraps from the end of the corpus
+    first epoch). Stream s covers n//S consecutive positions, T at a time. No target wraps from the end of the corpus
     to its start, and the first token of a file is never a target.
+
+    Window i has the streams of group g = i mod S/B, which are g, g + S/B, g + 2 S/B and so on. With S = B all windows
+    have the same B streams, and so successive updates learn from text that is near; with more streams successive
+    updates come from all over the text.
 
     Args:
         corpus: The training text.
-        batch: Number of streams, B.
+        batch: Number of streams in a window, B.
         seq: Time steps per window, T.
         seed: Seed of the rotation of each epoch.
-        batch_slice: Range lo, hi of the streams in the windows, for one of several ranks; all by default.
+        batch_slice: Range lo, hi of the B streams in the windows, for one of several ranks; all by default.
+        streams: Number of streams, S, a multiple of B; B by default.
 
     Raises:
-        ConfigError: If n < B*T + 1.
+        ConfigError: If n < S*T + 1.
     """
 
     def __init__(
-        self, corpus: Corpus, batch: int, seq: int, seed: int, batch_slice: tuple[int, int] | None = None
+        self,
+        corpus: Corpus,
+        batch: int,
+        seq: int,
+        seed: int,
+        batch_slice: tuple[int, int] | None = None,
+        streams: int | None = None,
     ) -> None:
         n = len(corpus.ids)
-        least = batch * seq + 1
+        streams = streams or batch
+        least = streams * seq + 1
         if n < least:
+            many = f"batch {batch}" if streams == batch else f"streams {streams}"
             raise ConfigError(
-                f"the text has {n} tokens; batch {batch} x seq {seq} needs at least {least}: "
-                "use a smaller --batch or --seq"
+                f"the text has {n} tokens; {many} x seq {seq} needs at least {least}: "
+                f"use a smaller --{many.split()[0]} or --seq"
             )
         self.corpus = corpus
         self.batch = batch
         self.seq = seq
         self.seed = seed
         self.batch_slice = batch_slice or (0, batch)
-        self.per_epoch = n // batch // seq
-        self._first = np.arange(*self.batch_slice, dtype=np.int64) * (n // batch)
+        self.groups = streams // batch
+        self.per_epoch = windows_per_epoch(n, batch, seq, streams)
+        # (groups, B): the ring position of each stream
+        self._first = np.arange(streams, dtype=np.int64).reshape(batch, self.groups).T * (n // streams)
+        self._first = np.ascontiguousarray(self._first[:, slice(*self.batch_slice)])
         self._steps = np.arange(seq + 1, dtype=np.int64)[:, None]  # (T+1, 1): inputs and targets overlap
         self._starts = _extend_past_end(corpus.starts, n, seq)
         self._breaks = _extend_past_end(corpus.breaks, n, seq)
@@ -92,13 +108,15 @@ class TBPTTStreams:
     def window(self, index: int) -> Window:
         """Return window ``index`` >= 0, a pure function of corpus, batch, seq, seed and index.
 
-        The state carries from one window to the next; it is reset where a document and where an epoch starts.
+        The state carries from one window of a group to its next; it is reset where a document and where an epoch
+        starts.
         """
         epoch, number = divmod(index, self.per_epoch)
+        number, group = divmod(number, self.groups)
         n = len(self.corpus.ids)
 
         # first (B,): the ring position of each stream's first input; ids (T+1, B)
-        first = (self._first + (_epoch_offset(self.seed, epoch, n) + number * self.seq)) % n
+        first = (self._first[group] + (_epoch_offset(self.seed, epoch, n) + number * self.seq)) % n
         ids = np.take(self.corpus.ids, first + self._steps, mode="wrap").astype(np.int32)
         x = ids[:-1]
         y = ids[1:].copy()
@@ -115,6 +133,11 @@ class TBPTTStreams:
         if number == 0:
             resets[0] = 1
         return Window(x, y, resets)
+
+
+def windows_per_epoch(tokens: int, batch: int, seq: int, streams: int) -> int:
+    """Return the number of windows in which ``streams`` streams of a text, ``batch`` at a time, read it once."""
+    return tokens // streams // seq * (streams // batch)
 
 
 class EvaluationLayout(NamedTuple):

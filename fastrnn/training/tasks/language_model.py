@@ -144,7 +144,8 @@ class LanguageModelTraining:
     def windows(self, config: Config) -> TBPTTStreams:
         """Return the training streams. Raises `ConfigError` if the text is too short for them."""
         assert config.batch is not None
-        return TBPTTStreams(self.corpus, config.batch, config.seq, config.seed, self.group.shard(config.batch))
+        shard = self.group.shard(config.batch)
+        return TBPTTStreams(self.corpus, config.batch, config.seq, config.seed, shard, config.streams)
 
     def evaluator(self, model: Network, config: Config) -> Evaluator | None:
         """Return the evaluator of a model in training; None without validation data."""

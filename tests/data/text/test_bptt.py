@@ -1,5 +1,7 @@
 """Truncated BPTT and evaluation windows, against the corpus itself."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,13 +22,25 @@ def make_corpus(n: int, starts: list[int] | None = None, breaks: list[int] | Non
     return Corpus(np.arange(n, dtype=np.uint16), np.array(starts), np.array(breaks), ByteTokenizer())
 
 
+class Case(NamedTuple):
+    """The arguments of `TBPTTStreams`."""
+
+    corpus: Corpus
+    batch: int
+    seq: int
+    seed: int
+    batch_slice: None
+    streams: int
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Corpus, int, int, int]:
-    """A corpus with documents, a batch, a length of windows and a seed."""
-    batch, seq = draw(st.integers(1, 5)), draw(st.integers(1, 6))
-    n = draw(st.integers(batch * seq + 1, batch * seq * 4 + 9))
+def cases(draw: st.DrawFn) -> Case:
+    """A corpus with documents, a batch, a length of windows, a seed, and streams."""
+    batch, seq, groups = draw(st.integers(1, 5)), draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    streams = groups * batch
+    n = draw(st.integers(streams * seq + 1, streams * seq * 4 + 9))
     places = st.lists(st.integers(0, n - 1), max_size=6)
-    return make_corpus(n, draw(places), draw(places)), batch, seq, draw(st.integers(0, 99))
+    return Case(make_corpus(n, draw(places), draw(places)), batch, seq, draw(st.integers(0, 99)), None, streams)
 
 
 def started(window: Window) -> NDArray[np.bool_]:
@@ -34,33 +48,37 @@ def started(window: Window) -> NDArray[np.bool_]:
 
 
 @given(case=cases())
-def test_every_epoch_covers_its_positions_once(case: tuple[Corpus, int, int, int]) -> None:
-    corpus, batch, seq, _ = case
+def test_every_epoch_covers_its_positions_once(case: Case) -> None:
+    corpus, batch, seq, count = case.corpus, case.batch, case.seq, case.streams
     streams = TBPTTStreams(*case)
     n = len(corpus)
 
-    assert streams.per_epoch == n // batch // seq
+    assert streams.per_epoch == n // count // seq * (count // batch)
     for epoch in range(3):
         seen = [streams.window(epoch * streams.per_epoch + i).x for i in range(streams.per_epoch)]
         positions = np.concatenate(seen).ravel()
-        assert len(set(positions.tolist())) == len(positions) == n // batch // seq * seq * batch
+        assert len(set(positions.tolist())) == len(positions) == n // count // seq * seq * count
 
 
 @given(case=cases())
-def test_stream_continues_in_the_next_window(case: tuple[Corpus, int, int, int]) -> None:
-    corpus, _, _, _ = case
+def test_stream_continues_in_the_next_window(case: Case) -> None:
+    corpus, count = case.corpus, case.streams
     streams = TBPTTStreams(*case)
-    n = len(corpus)
-    x = np.concatenate([streams.window(i).x for i in range(streams.per_epoch)])
+    n, groups = len(corpus), streams.groups
+    by_group = [
+        np.concatenate([streams.window(i).x for i in range(group, streams.per_epoch, groups)])
+        for group in range(groups)
+    ]
+    x = np.stack(by_group, axis=2).reshape(len(by_group[0]), count)  # in the order of the text
 
     np.testing.assert_array_equal(x[1:], (x[:-1] + 1) % n)
-    np.testing.assert_array_equal(np.diff(x[0]) % n, n // streams.batch % n)
+    np.testing.assert_array_equal(np.diff(x[0]) % n, n // count % n)
     assert x[0, 0] == 0
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int, int], index: int) -> None:
-    corpus, batch, seq, _ = case
+def test_targets_are_the_next_tokens_but_for_breaks(case: Case, index: int) -> None:
+    corpus, batch, seq = case.corpus, case.batch, case.seq
     window = TBPTTStreams(*case).window(index)
     following = (window.x + 1) % len(corpus)
 
@@ -72,12 +90,12 @@ def test_targets_are_the_next_tokens_but_for_breaks(case: tuple[Corpus, int, int
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_state_is_reset_at_documents_and_epochs(case: tuple[Corpus, int, int, int], index: int) -> None:
-    corpus, _, _, _ = case
+def test_state_is_reset_at_documents_and_epochs(case: Case, index: int) -> None:
+    corpus = case.corpus
     streams = TBPTTStreams(*case)
     window = streams.window(index)
     expected = np.isin(window.x, corpus.starts)
-    if index % streams.per_epoch == 0:
+    if index % streams.per_epoch < streams.groups:
         expected[0] = True
 
     np.testing.assert_array_equal(started(window), expected)
@@ -85,7 +103,7 @@ def test_state_is_reset_at_documents_and_epochs(case: tuple[Corpus, int, int, in
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_window_is_a_pure_function_of_its_index(case: tuple[Corpus, int, int, int], index: int) -> None:
+def test_window_is_a_pure_function_of_its_index(case: Case, index: int) -> None:
     once, again = TBPTTStreams(*case), TBPTTStreams(*case)
     again.window(3)
     again.window(0)
@@ -124,6 +142,11 @@ def test_text_too_short_for_one_window_is_an_error(n: int, batch: int, seq: int)
     assert TBPTTStreams(make_corpus(batch * seq + 1), batch, seq, 1).per_epoch == 1
 
 
+def test_text_too_short_for_its_streams_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"streams 6 x seq 5 needs at least 31: use a smaller --streams or --seq"):
+        TBPTTStreams(make_corpus(30), 2, 5, 1, streams=6)
+
+
 def check_evaluation(corpus: Corpus, seq: int, warm: int) -> list[Window]:
     """Every position but breaks is scored once, after its true past of at least ``warm`` tokens or a start."""
     made = list(evaluation_windows(corpus, seq=seq, warm=warm))
@@ -140,8 +163,8 @@ def check_evaluation(corpus: Corpus, seq: int, warm: int) -> list[Window]:
 
 
 @given(case=cases(), warm=st.integers(0, 20))
-def test_evaluation_of_a_short_text_scores_each_position_once(case: tuple[Corpus, int, int, int], warm: int) -> None:
-    corpus, _, seq, _ = case
+def test_evaluation_of_a_short_text_scores_each_position_once(case: Case, warm: int) -> None:
+    corpus, seq = case.corpus, case.seq
     made = check_evaluation(corpus, seq, warm)
 
     assert {w.x.shape for w in made} == {(min(seq, len(corpus) - 1), 1)}
@@ -207,8 +230,8 @@ def test_evaluation_takes_as_many_streams_as_the_length_allows(n: int, streams: 
 
 
 @given(case=cases())
-def test_every_evaluation_window_scores_something(case: tuple[Corpus, int, int, int]) -> None:
-    corpus, _, seq, warm = case
+def test_every_evaluation_window_scores_something(case: Case) -> None:
+    corpus, seq, warm = case.corpus, case.seq, case.seed
     found = list(evaluation_windows(make_corpus(len(corpus)), seq=seq, warm=warm))
     assert all(window.scored_count for window in found)
     assert sum(window.scored_count for window in found) == len(corpus) - 1
@@ -228,7 +251,7 @@ def test_ranks_share_the_streams_of_an_evaluation(ranks: int, monkeypatch: pytes
 
 
 @given(case=cases())
-def test_resets_are_0_or_1(case: tuple[Corpus, int, int, int]) -> None:
+def test_resets_are_0_or_1(case: Case) -> None:
     streams = TBPTTStreams(*case)
     found = [streams.window(i) for i in range(streams.per_epoch)] + list(evaluation_windows(case[0], seq=4, warm=2))
     for window in found:
