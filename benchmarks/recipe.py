@@ -383,6 +383,26 @@ GROUPS: dict[str, list[Trial]] = {
             weight_decay=0.02,
         )
     ],
+    # More streams than a step reads.
+    "streams": [
+        trial
+        for text, dropout in (("shakespeare", 0.18), ("warpeace", 0.0), ("python", 0.0), ("reviews", 0.18))
+        for hidden, steps, lr, vocab_lr, seeds in ((128, 360, 0.0226, 4.0, (1, 2)), (256, 1200, 0.016, 3.7, (1,)))
+        for trial in trials(
+            text,
+            seeds=seeds,
+            streams=(32, 512),
+            out_bias="unigram",
+            cell="lstm-norm",
+            hidden=hidden,
+            steps=steps,
+            lr=lr,
+            vocab_lr=vocab_lr,
+            beta1=0.7,
+            dropout=dropout if steps > 1000 else 0.0,
+            weight_decay=0.02,
+        )
+    ],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),
