@@ -40,7 +40,7 @@ _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
 # Choice of the streams.
 _MOST_GROUPS = 16  # streams per row of a step
-_LEAST_WINDOWS = 16  # windows of a stream
+_LEAST_WINDOWS = 32  # windows of a stream
 
 # Choice of the length, as shares of the time left.
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
@@ -103,7 +103,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
-    given, config = config, with_learning_settings(config)
+    given, config = config, with_learning_settings(config, tokens)
     for name in ("lr", "vocab_lr", "beta1"):
         if getattr(given, name) is None and getattr(config, name) != USUAL.get(name):
             choices.append(f"{name} {getattr(config, name):g}")

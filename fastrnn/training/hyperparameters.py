@@ -17,18 +17,24 @@ _FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
 _MOST_DECAY = 0.3
 
 
-def usual_learning_rate(config: Config) -> float:
-    """Choose the peak learning rate. Only Adam's was searched: docs/internals/autotuning.md."""
+def usual_learning_rate(config: Config, tokens: int) -> float:
+    """Choose the peak learning rate for ``config.steps`` on a training text of ``tokens``.
+
+    Only Adam's was searched, and its rise where a text is not read once only for a normed cell. From the trials
+    "Learning rate" of docs/internals/autotuning.md.
+    """
     assert config.hidden is not None
     assert config.layers is not None
     cell = CELLS[config.cell]
-    if config.optimizer == "adamw":
-        by_size = min(math.sqrt(2), math.sqrt(256 / config.hidden))
-        return float(f"{cell.text_learning_rate * by_size / config.layers**0.25:.2g}")
-    return fine_tuning_rate(config)
+    if config.optimizer != "adamw":
+        return fine_tuning_rate(config)
+    rate = cell.text_learning_rate * min(math.sqrt(2), math.sqrt(256 / config.hidden)) / config.layers**0.25
+    if cell.is_normed:
+        rate *= min(2.0, max(1.0, _epochs(config, tokens) ** -0.5))
+    return float(f"{rate:.2g}")
 
 
-def with_learning_settings(config: Config) -> Config:
+def with_learning_settings(config: Config, tokens: int) -> Config:
     """Set ``lr``, ``vocab_lr``, ``beta1`` and ``out_bias`` where ``config`` leaves them open.
 
     Where ``lr`` is given, it holds for all parameters, and the others are the usual ones, as in other programs. In a
@@ -36,7 +42,7 @@ def with_learning_settings(config: Config) -> Config:
     rate", "Momentum and the rate of tables" and "Output bias" of docs/internals/autotuning.md.
     """
     assert config.steps is not None
-    chosen: dict[str, Any] = {"lr": usual_learning_rate(config), "out_bias": "zero"} | USUAL
+    chosen: dict[str, Any] = {"lr": usual_learning_rate(config, tokens), "out_bias": "zero"} | USUAL
     if config.lr is None:
         chosen |= {"out_bias": "unigram"}
         if config.optimizer == "adamw":
@@ -65,6 +71,13 @@ def matrices_per_gate(config: Config) -> int:
     return 2 * config.layers - 1
 
 
+def _epochs(config: Config, tokens: int) -> float:
+    """Return how often ``config.steps`` read a training text of ``tokens``."""
+    assert config.steps is not None
+    assert config.batch is not None
+    return config.steps * config.batch * config.seq / tokens
+
+
 def _memorising(config: Config, tokens: int) -> float:
     """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
 
@@ -72,9 +85,7 @@ def _memorising(config: Config, tokens: int) -> float:
     for one layer by the root of their ratio, for more by the ratio.
     """
     assert config.hidden is not None
-    assert config.steps is not None
-    assert config.batch is not None
-    epochs = config.steps * config.batch * config.seq / tokens
+    epochs = _epochs(config, tokens)
     weights = CELLS[config.cell].gate_count * matrices_per_gate(config) * config.hidden**2
     ratio = min(1.0, weights / tokens)
     return math.log2(max(epochs, 1.0)) / 5 * (math.sqrt(ratio) if config.layers == 1 else ratio)

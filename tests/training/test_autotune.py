@@ -78,19 +78,21 @@ def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypat
 @pytest.mark.parametrize(
     ("settings", "rate"),
     [
-        ({"hidden": 256}, 0.016),
-        ({"hidden": 1024}, 0.008),
-        ({"hidden": 64}, 0.023),
-        ({"hidden": 256, "layers": 4}, 0.011),
-        ({"hidden": 256, "cell": "lstm"}, 0.024),
+        ({"hidden": 256, "epochs": 2}, 0.016),
+        ({"hidden": 256, "epochs": 0.5}, 0.023),
+        ({"hidden": 256, "epochs": 0.1}, 0.032),
+        ({"hidden": 1024, "epochs": 2}, 0.008),
+        ({"hidden": 64, "epochs": 2}, 0.023),
+        ({"hidden": 256, "layers": 4, "epochs": 2}, 0.011),
+        ({"hidden": 256, "cell": "lstm", "epochs": 0.1}, 0.024),
         ({"hidden": 256, "cell": "gru"}, 0.01),
         ({"hidden": 256, "cell": "rnn"}, 0.006),
         ({"hidden": 256, "optimizer": "sgd"}, 1.0),
         ({"hidden": 256, "lr": 0.5}, 0.5),
     ],
 )
-def test_learning_rate_follows_cell_size_and_depth(settings, rate):
-    config = autotune.plan(Config(steps=10, **settings), 100_000, 1000, 65, TimeBudget(None)).config
+def test_learning_rate_follows_cell_size_depth_and_epochs(settings, rate):
+    config = autotune.plan(Config(**{"epochs": 1, **settings}), 100_000, 1000, 65, TimeBudget(None)).config
     assert config.lr == pytest.approx(rate)
 
 
