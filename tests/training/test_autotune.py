@@ -97,6 +97,27 @@ def test_learning_rate_follows_cell_size_depth_and_epochs(settings, rate):
 
 
 @pytest.mark.parametrize(
+    ("settings", "tokens", "batch", "streams"),
+    [
+        ({}, 3_000_000, 32, 512),
+        ({}, 1_000_000, 32, 480),  # 32 windows of each, at least
+        ({}, 100_000, 16, 48),
+        ({}, 20_000, 16, 16),
+        ({"batch": 50, "seq": 20}, 3_000_000, 50, 800),
+        ({"batch": 8, "streams": 8}, 3_000_000, 8, 8),
+        ({"streams": 90}, 3_000_000, 30, 90),
+        ({"streams": 7}, 3_000_000, 7, 7),
+        ({"streams": 127}, 3_000_000, 1, 127),
+    ],
+)
+def test_text_has_more_streams_than_a_step_reads(settings, tokens, batch, streams):
+    made = autotune.plan(Config(steps=10, hidden=16, **settings), tokens, 1000, 65, TimeBudget(None))
+    assert (made.config.batch, made.config.streams) == (batch, streams)
+    tells = any(line.startswith(f"streams {streams}: read {batch} at a time") for line in made.choices)
+    assert tells == (streams > batch and "streams" not in settings)
+
+
+@pytest.mark.parametrize(
     ("settings", "vocab_lr", "beta1", "out_bias"),
     [
         ({}, 4.0, 0.7, "unigram"),
