@@ -85,21 +85,13 @@ def train(
             group.run_on_rank0(RunFolder(out).check_free)
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
         if old is not None:
-            config = _take_model_settings(config, old)
-            config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
-            if config.lr is None and not TASK_SPECS[config.task].is_supervised:
-                config = config.replace(lr=fine_tuning_rate(config))
-                callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
+            config = _take_model_settings(config, old, callback)
         # Recorded, so that the run folder names it even if a later version has another default.
         config = config.replace(init=config.init or CELLS[config.cell].default_init)
         task = read(inputs, config, old.tokenizer if old else None, callback, group)
         config = config.replace(tokens=task.tokens)
         if old is not None:
-            if task.tokenizer != old.tokenizer:  # a `Corpus` read by the caller
-                raise InputError(
-                    "this corpus has another vocabulary than the model; read it with tokenizer=that of the model"
-                )
-            task.report_unknown(callback)
+            _check_vocabulary(task, old, callback)
         _prepare(config, callback, group)
         if clock.budget is not None and (spent := clock.ensure_half()) > clock.budget / 2:
             callback.message(
@@ -335,8 +327,11 @@ def _planner(
     return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, with_regularization)
 
 
-def _take_model_settings(config: Config, old: Checkpoint) -> Config:
-    """Take the settings that old weights and their vocabulary fix. Raises `ConfigError` if ``config`` differs."""
+def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) -> Config:
+    """Take the settings that old weights and their vocabulary fix, and choose those that keep what the weights know.
+
+    Raises `ConfigError` if ``config`` differs from the old model.
+    """
     from .resume import FIXED
 
     defaults = {name: getattr(Config(), name) for name in FIXED} | {"cell": TASK_SPECS[config.task].cell, "layers": 1}
@@ -345,4 +340,16 @@ def _take_model_settings(config: Config, old: Checkpoint) -> Config:
         given, was = getattr(config, name), getattr(old.config, name)
         if given not in (None, default, was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
-    return config.replace(**{name: getattr(old.config, name) for name in FIXED})
+    config = config.replace(**{name: getattr(old.config, name) for name in FIXED})
+    config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
+    if config.lr is None and not TASK_SPECS[config.task].is_supervised:
+        config = config.replace(lr=fine_tuning_rate(config))
+        callback.message(f"lr {config.lr:g}: lower than for a new model, to keep what the weights know")
+    return config
+
+
+def _check_vocabulary(task: TrainingTask, old: Checkpoint, callback: Callback) -> None:
+    """Raise `InputError` if the data has another vocabulary than the old model; report tokens unknown to it."""
+    if task.tokenizer != old.tokenizer:  # a `Corpus` read by the caller
+        raise InputError("this corpus has another vocabulary than the model; read it with tokenizer=that of the model")
+    task.report_unknown(callback)

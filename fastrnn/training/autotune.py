@@ -17,6 +17,7 @@ from .hyperparameters import (
     USUAL,
     chooses_weight_dropout,
     matrices_per_gate,
+    usual_streams,
     with_learning_settings,
     with_regularization,
 )
@@ -38,9 +39,6 @@ _LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
 _LARGEST = 1_300_000  # recurrent weights allowed for every text, a quarter of them for a short one
 _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
-# Choice of the streams.
-_MOST_GROUPS = 16  # streams per row of a step
-_LEAST_WINDOWS = 32  # windows of a stream
 
 # Choice of the length, as shares of the time left.
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
@@ -198,17 +196,6 @@ def _divisor(number: int | None, most: int) -> int:
     if number is None:
         return most
     return next(divisor for divisor in range(most, 0, -1) if number % divisor == 0)
-
-
-def usual_streams(config: Config, tokens: int) -> int:
-    """Choose the streams of a training text of ``tokens`` tokens, of which each step reads ``config.batch``.
-
-    The next steps then learn from other parts of the text, so that the weights do not follow its subject. A stream
-    begins each epoch without context; so it has some windows at least. From the trials "Streams and windows" of
-    docs/internals/autotuning.md.
-    """
-    assert config.batch is not None
-    return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
 
 
 def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:

@@ -1,4 +1,4 @@
-"""Learning rate, dropout and weight decay of a language model, from its size and the length of the run.
+"""Streams, learning rate, dropout and weight decay of a language model, from its text, its size and its length.
 
 The experiments behind the rules are in docs/internals/autotuning.md.
 """
@@ -9,12 +9,25 @@ from typing import Any
 from ..cells import CELLS
 from ..config import USUAL_BETA1, Config
 
+_MOST_GROUPS = 16  # streams for each row of a step
+_LEAST_WINDOWS = 32  # of a stream
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
 # Choice of a normed cell's weight decay: see `usual_weight_decay`.
 _FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
 _MOST_DECAY = 0.3
+
+
+def usual_streams(config: Config, tokens: int) -> int:
+    """Choose the streams of a training text of ``tokens`` tokens, of which each step reads ``config.batch``.
+
+    The next steps then learn from other parts of the text, so that the weights do not follow its subject. A stream
+    begins each epoch without context; so it has some windows at least. From the trials "Streams and windows" of
+    docs/internals/autotuning.md.
+    """
+    assert config.batch is not None
+    return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:
