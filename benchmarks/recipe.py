@@ -110,6 +110,14 @@ def listed(text: str, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]], *
         yield from trials(text, **settings, **dict(zip(names, row, strict=True)))
 
 
+def short_runs(**settings: Any) -> Iterator[Trial]:
+    """Yield trials of the default cell on four texts: 128 units for 360 steps (two seeds), 256 units for 1,200."""
+    for text, dropout in (("shakespeare", 0.18), ("warpeace", 0.0), ("python", 0.0), ("reviews", 0.18)):
+        shared = {"cell": "lstm-norm", "beta1": 0.7, "weight_decay": 0.02, **settings}
+        yield from trials(text, seeds=(1, 2), hidden=128, steps=360, lr=0.0226, vocab_lr=4.0, dropout=0.0, **shared)
+        yield from trials(text, hidden=256, steps=1200, lr=0.016, vocab_lr=3.7, dropout=dropout, **shared)
+
+
 # Group -> its trials, in the order in which they run.
 GROUPS: dict[str, list[Trial]] = {
     # Learning rate: by size, depth, cell and text.
@@ -364,45 +372,9 @@ GROUPS: dict[str, list[Trial]] = {
         )
     ],
     # The initial bias of the output layer, and the learning rate of short runs.
-    "out-bias": [
-        trial
-        for text, dropout in (("shakespeare", 0.18), ("warpeace", 0.0), ("python", 0.0), ("reviews", 0.18))
-        for hidden, steps, lr, vocab_lr, seeds in ((128, 360, 0.0226, 4.0, (1, 2)), (256, 1200, 0.016, 3.7, (1,)))
-        for out_bias in ("zero", "unigram")
-        for trial in trials(
-            text,
-            seeds=seeds,
-            out_bias=out_bias,
-            cell="lstm-norm",
-            hidden=hidden,
-            steps=steps,
-            lr=lr,
-            vocab_lr=vocab_lr,
-            beta1=0.7,
-            dropout=dropout if steps > 1000 else 0.0,
-            weight_decay=0.02,
-        )
-    ],
+    "out-bias": [*short_runs(out_bias=("zero", "unigram"))],
     # More streams than a step reads.
-    "streams": [
-        trial
-        for text, dropout in (("shakespeare", 0.18), ("warpeace", 0.0), ("python", 0.0), ("reviews", 0.18))
-        for hidden, steps, lr, vocab_lr, seeds in ((128, 360, 0.0226, 4.0, (1, 2)), (256, 1200, 0.016, 3.7, (1,)))
-        for trial in trials(
-            text,
-            seeds=seeds,
-            streams=(32, 512),
-            out_bias="unigram",
-            cell="lstm-norm",
-            hidden=hidden,
-            steps=steps,
-            lr=lr,
-            vocab_lr=vocab_lr,
-            beta1=0.7,
-            dropout=dropout if steps > 1000 else 0.0,
-            weight_decay=0.02,
-        )
-    ],
+    "streams": [*short_runs(out_bias="unigram", streams=(32, 512))],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),

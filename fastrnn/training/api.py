@@ -328,7 +328,7 @@ def _planner(
 
 
 def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) -> Config:
-    """Take the settings that old weights and their vocabulary fix, and choose those that keep what the weights know.
+    """Take the settings that old weights and their vocabulary fix, and choose those that preserve its training.
 
     Raises `ConfigError` if ``config`` differs from the old model.
     """

@@ -119,7 +119,7 @@ class TrainingData(Protocol):
 
     @property
     def groups(self) -> int:
-        """Number of groups of streams; window i goes on from the state of window i - groups."""
+        """Number of groups of streams; the initial state of window i is the final state of window i - groups."""
 
     def window(self, index: int) -> Any:
         """Return the `TrainingWindow` of step ``index``: a pure function of the index, so that a run can be resumed."""

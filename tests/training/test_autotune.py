@@ -113,8 +113,8 @@ def test_learning_rate_follows_cell_size_depth_and_epochs(settings, rate):
 def test_text_has_more_streams_than_a_step_reads(settings, tokens, batch, streams):
     made = autotune.plan(Config(steps=10, hidden=16, **settings), tokens, 1000, 65, TimeBudget(None))
     assert (made.config.batch, made.config.streams) == (batch, streams)
-    tells = any(line.startswith(f"streams {streams}: read {batch} at a time") for line in made.choices)
-    assert tells == (streams > batch and "streams" not in settings)
+    is_reported = any(line.startswith(f"streams {streams}: read {batch} at a time") for line in made.choices)
+    assert is_reported == (streams > batch and "streams" not in settings)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_dropout_rises_with_epochs_and_weights_per_token(cell, hidden, epochs, u
 
 
 @pytest.mark.parametrize(
-    ("hidden", "epochs", "units", "weights"), [(192, 8.2, 0.08, 0.02), (448, 5.5, 0.15, 0.06), (448, 12, 0.22, 0.1)]
+    ("hidden", "epochs", "units", "weights"), [(192, 8.2, 0.08, 0.02), (448, 5.5, 0.15, 0.06), (448, 12, 0.21, 0.1)]
 )
 def test_dropout_of_two_layers(hidden, epochs, units, weights):
     config = Config(epochs=epochs, layers=2, hidden=hidden)
     planned = autotune.plan(config, 1_000_000, 1000, 65, TimeBudget(None)).config
-    assert planned.dropout == pytest.approx(units, abs=0.011)
-    assert planned.weight_dropout == pytest.approx(weights, abs=0.011)
+    assert planned.dropout == pytest.approx(units, abs=0.01)
+    assert planned.weight_dropout == pytest.approx(weights, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Batches:
     of the B examples that windows contain, for one of several processes; all by default.
     """
 
-    groups = 1  # examples have no state, so that no window goes on where another one ended
+    groups = 1  # examples carry no state from one window to another
 
     def __init__(
         self, dataset: EncodedDataset, batch: int, seed: int, batch_slice: tuple[int, int] | None = None

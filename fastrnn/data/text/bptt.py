@@ -86,10 +86,10 @@ class TBPTTStreams:
         streams = streams or batch
         least = streams * seq + 1
         if n < least:
-            many = f"batch {batch}" if streams == batch else f"streams {streams}"
+            option = "batch" if streams == batch else "streams"
             raise ConfigError(
-                f"the text has {n} tokens; {many} x seq {seq} needs at least {least}: "
-                f"use a smaller --{many.split()[0]} or --seq"
+                f"the text has {n} tokens; {option} {streams} x seq {seq} needs at least {least}: "
+                f"use a smaller --{option} or --seq"
             )
         self.corpus = corpus
         self.batch = batch
