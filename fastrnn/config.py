@@ -280,7 +280,7 @@ _TASK_SETTINGS = {
     "format": "is the format of labelled data",
     "document_separator": "separates documents of a text",
     "out_bias": "is the initial bias of a language model's output layer",
-    "streams": "is the number of streams of a text",
+    "streams": "divides a text into parts that are read in turn",
 }
 
 
