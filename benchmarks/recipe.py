@@ -40,6 +40,8 @@ _BASE = {
     "vocab_lr": 1.0,
     "beta1": 0.9,
     "out_bias": "zero",
+    "slow_units": 0.0,
+    "reset_every": 0,
     "batch": 32,
 }
 _SHORT_EVALUATION = 400_000  # most characters of a validation text
@@ -375,6 +377,27 @@ GROUPS: dict[str, list[Trial]] = {
     "out-bias": [*short_runs(out_bias=("zero", "unigram"))],
     # More streams than a step reads.
     "streams": [*short_runs(out_bias="unigram", streams=(32, 512))],
+    # Units that forget slowly at the start, and resets of the state, at the rates of the rule.
+    "slow-units": [
+        trial
+        for text, lr in (("shakespeare", 0.026), ("warpeace", 0.043), ("python", 0.045), ("reviews", 0.026))
+        for trial in trials(
+            text,
+            seeds=(1, 2),
+            cell="lstm-norm",
+            hidden=128,
+            steps=360,
+            lr=lr,
+            vocab_lr=4.0,
+            beta1=0.7,
+            weight_decay=0.02,
+            dropout=0.0,
+            out_bias="unigram",
+            streams=512,
+            slow_units=(0.0, 0.1),
+            reset_every=(0, 32),
+        )
+    ],
     # Windows and streams: the same characters in more steps.
     "window": [
         *trials(hidden=256, steps=2400, seq=32, dropout=0.18, lr=(0.016, 0.024)),

@@ -30,14 +30,14 @@ AUTOMATIC = "automatic"
 COMMON = "Common options"
 SECTIONS: dict[str, tuple[str, ...]] = {
     COMMON: ("task", "cell", "layers", "hidden", "for_", "steps", "epochs", "lr", "dropout", "seed"),
-    "Model": ("bidirectional", "init", "out_bias"),
+    "Model": ("bidirectional", "init", "slow_units", "out_bias"),
     "Data": (
         "columns", "missing", "horizon", "labels", "label", "text", "format", "encoding", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
     ),
     "Optimization": (
-        "batch", "streams", "seq", "optimizer", "schedule", "warmup", "final_lr", "vocab_lr", "beta1", "beta2",
-        "weight_decay", "clip", "weight_dropout",
+        "batch", "streams", "reset_every", "seq", "optimizer", "schedule", "warmup", "final_lr", "vocab_lr", "beta1",
+        "beta2", "weight_decay", "clip", "weight_dropout",
     ),
     "Evaluation and checkpoints": ("eval_every", "eval_size", "save_every", "patience"),
     "Machine": ("threads", "precision", "device"),
@@ -66,6 +66,10 @@ HELP: dict[str, tuple[str, str]] = {
     ),
     "encoding": ("Encoding of texts, by any of Python's names (cp1252, utf-16, gb18030).", "utf-8"),
     "init": ("Initialization of the recurrent weights.", "identity for rnn-relu, else orthogonal"),
+    "slow_units": (
+        "Share of the units of each layer that forget slowly at the start, within 4 to 128 steps.",
+        "0.1 for lstm-norm, else 0",
+    ),
     "out_bias": (
         "Initial bias of the output layer; unigram: the logarithm of each token's frequency in the text.",
         "unigram; zero if --lr is given",
@@ -84,6 +88,10 @@ HELP: dict[str, tuple[str, str]] = {
     "batch": ("Batch size: parallel streams of a text, or examples.", AUTOMATIC),
     "streams": (
         "Streams that a text is divided into, a multiple of --batch; each step reads --batch of them, in turn.",
+        AUTOMATIC,
+    ),
+    "reset_every": (
+        "Windows of a stream after which its state is set to zero; 0: only where documents and epochs start.",
         AUTOMATIC,
     ),
     "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),

@@ -60,6 +60,8 @@ class Config:
         bidirectional: Also process each sequence from its end. Default False.
         init: Initialization of the recurrent weights, one of `INITS`. Default None (``"identity"`` for cell
             ``"rnn-relu"``, else ``"orthogonal"``).
+        slow_units: Share of the units of each layer that forget slowly at the start, within 4 to 128 steps; for cells
+            with a gate that keeps the state. Default None (0.1 for cell ``"lstm-norm"``, else 0).
         out_bias: Initial bias of a language model's output layer, one of `OUT_BIASES`; ``"unigram"`` is the logarithm
             of each token's frequency in the training text. Default None (``"unigram"`` if ``lr`` is automatic; else
             ``"zero"``).
@@ -79,6 +81,8 @@ class Config:
         batch: Parallel streams of a text, or examples per step. Default None (automatic).
         streams: Streams that a text is divided into, a multiple of ``batch``; each step reads ``batch`` of them, in
             turn. Default None (automatic).
+        reset_every: Windows of a stream after which its state is set to zero; 0: only where documents and epochs
+            start. Default None (automatic).
         seq: Time steps per window of truncated BPTT; input rows of a forecast. Default 64.
         optimizer: One of `OPTIMIZERS`. Default ``"adamw"``.
         lr: Peak learning rate. Default None (automatic).
@@ -119,6 +123,7 @@ class Config:
     hidden: int | None = None
     bidirectional: bool = False
     init: str | None = None
+    slow_units: float | None = None
     out_bias: str | None = None
     # the data
     columns: str | None = None
@@ -137,6 +142,7 @@ class Config:
     # truncated back-propagation through time
     batch: int | None = None
     streams: int | None = None
+    reset_every: int | None = None
     seq: int = 64
     # optimisation
     optimizer: str = "adamw"
@@ -232,10 +238,12 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "layers": (1, 64, False),
     "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
+    "slow_units": (0, 1, False),
     "min_count": (1, MAX_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
     "streams": (1, 2**31 - 1, False),
+    "reset_every": (0, MAX_STEPS, False),
     "seq": (1, 65536, False),
     "lr": (0, 10, True),
     "vocab_lr": (0, 100, True),
@@ -281,6 +289,7 @@ _TASK_SETTINGS = {
     "document_separator": "separates documents of a text",
     "out_bias": "is the initial bias of a language model's output layer",
     "streams": "divides a text into parts that are read in turn",
+    "reset_every": "sets the state that is carried through a text to zero",
 }
 
 
@@ -407,6 +416,9 @@ def _check_task(config: Config) -> None:
         raise ConfigError(
             f"cell {config.cell} keeps no state from step to step; --task {task} needs one: use a recurrent cell"
         )
+    if config.slow_units and CELLS[config.cell].keep_gate is None:
+        cells = ", ".join(name for name, cell in CELLS.items() if cell.keep_gate)
+        raise ConfigError(f"cell {config.cell} has no gate that keeps its state; slow_units requires {cells}")
     if config.tokens == "bytes" and not spec.takes_bytes:
         raise ConfigError("tokens bytes requires --task language-model; use chars or words")
     if config.tokens == "bytes" and config.encoding is not None:

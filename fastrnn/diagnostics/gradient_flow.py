@@ -182,7 +182,8 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
             raise ConfigError(f"{name} is {value:g}; it must be a finite number")
     config = config if config.hidden is not None else config.replace(hidden=64)
     network = Network.from_config(config, VOCABULARY)
-    initialise(network.parameters, network.shape, config.init, np.random.default_rng(config.seed))
+    rng = np.random.default_rng(config.seed)
+    initialise(network.parameters, network.shape, config.init, rng, slow_units=config.slow_units or 0.0)
     for n in range(network.shape.layers):
         network.parameters[f"rnn.weight_hh_l{n}"][...] *= scale
         if keep_bias is not None and keep_gate is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..cells import CELLS
+from ..cells import CELLS, CellSpec
 from ..shapes import ModelShape, language_model_shapes
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ ONE_HOT_STD = 0.58
 # Factor of an identity as recurrent matrix. With 1 the state of a ReLU network accumulated one-hot
 # inputs and training diverged.
 IDENTITY_SCALE = 0.5
+_SLOW_STEPS = (4.0, 128.0)  # see `initialise`
 
 
 class Parameters(Mapping[str, Array]):
@@ -116,6 +117,7 @@ def initialise(
     kind: str | None,
     rng: np.random.Generator,
     out_bias: np.ndarray[Any, Any] | None = None,
+    slow_units: float = 0.0,
 ) -> None:
     """Initialise parameters in place.
 
@@ -131,10 +133,15 @@ def initialise(
             default of the cell.
         rng: Random generator.
         out_bias: Bias (V,) of the output layer; None: zeros.
+        slow_units: Share of the units of each layer whose bias of the gate that keeps the state is log(n), with n from
+            4 to 128 in geometric progression: the gate is then n / (n + 1), and the unit forgets within about n
+            steps (Tallec and Ollivier 2018).
     """
     # Filled on the host, then copied: the same bits on every device.
     host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
     _fill(host, shape, kind or CELLS[shape.cell].default_init, rng)
+    if slow_units:
+        _slow_down(host, CELLS[shape.cell], slow_units)
     if out_bias is not None:
         host["out.bias"][...] = out_bias
     parameters.assign(host)
@@ -163,6 +170,16 @@ def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Genera
             fan = len(view) // spec.gate_count if ".weight_ih" in name else view.shape[1]
             bound = 1 / math.sqrt(fan) if kind == "uniform" else math.sqrt(3 / view.shape[1])
             view[...] = rng.uniform(-bound, bound, view.shape)
+
+
+def _slow_down(parameters: Parameters, spec: CellSpec, share: float) -> None:
+    assert spec.keep_gate is not None
+    gate, sign = spec.keep_gate
+    for name, view in parameters.items():
+        if f".{spec.bias}_l" in name:
+            biases = view.reshape(spec.gate_count, -1)[spec.gates.index(gate)]
+            count = int(share * len(biases))
+            biases[:count] = sign * np.log(np.geomspace(*_SLOW_STEPS, count))
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -234,8 +234,10 @@ def _create_trainer(config: Config, task: TrainingTask, old: Checkpoint | None) 
     if old is not None:
         trainer.model.parameters.assign(old.parameters)
     else:
-        rng = np.random.default_rng(config.seed)
-        initialise(trainer.model.parameters, trainer.model.shape, config.init, rng, task.out_bias(config))
+        model, rng = trainer.model, np.random.default_rng(config.seed)
+        initialise(
+            model.parameters, model.shape, config.init, rng, task.out_bias(config), slow_units=config.slow_units or 0.0
+        )
     trainer.broadcast_parameters()
     trainer.save_rollback_point()
     return trainer
@@ -341,6 +343,7 @@ def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) ->
         if given not in (None, default, was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
     config = config.replace(**{name: getattr(old.config, name) for name in FIXED})
+    config = config.replace(slow_units=old.config.slow_units or 0.0)  # for the choice of `reset_every`
     config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
     if config.lr is None and not TASK_SPECS[config.task].is_supervised:
         config = config.replace(lr=fine_tuning_rate(config))

@@ -17,6 +17,8 @@ from .hyperparameters import (
     USUAL,
     chooses_weight_dropout,
     matrices_per_gate,
+    usual_reset_every,
+    usual_slow_units,
     usual_streams,
     with_learning_settings,
     with_regularization,
@@ -92,6 +94,14 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         config = config.replace(streams=usual_streams(config, tokens))
         if config.streams != config.batch:
             choices.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
+    if config.slow_units is None:
+        config = config.replace(slow_units=usual_slow_units(config))
+        if config.slow_units:
+            choices.append(f"slow_units {config.slow_units:g}: the share of units that forget slowly at the start")
+    if config.reset_every is None:
+        config = config.replace(reset_every=usual_reset_every(config))
+        if config.reset_every:
+            choices.append(f"reset_every {config.reset_every}: windows of a stream between states of zeros")
     assert config.batch is not None
     steps, size = _length(config, tokens, valid_tokens, vocab, clock)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)

@@ -11,6 +11,8 @@ from ..config import USUAL_BETA1, Config
 
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
+_SLOW_UNITS = 0.1
+_RESET_WINDOWS = 32
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
@@ -28,6 +30,21 @@ def usual_streams(config: Config, tokens: int) -> int:
     """
     assert config.batch is not None
     return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
+
+
+def usual_slow_units(config: Config) -> float:
+    """Choose the share of units that forget slowly at the start: from the trials "Slow units"."""
+    return _SLOW_UNITS if CELLS[config.cell].is_normed else 0.0
+
+
+def usual_reset_every(config: Config) -> int:
+    """Choose after how many windows of a stream its state is set to zero; 0: never.
+
+    A unit that forgets slowly still holds values from before many updates of the weights. Without resets the model
+    learns to rely on them; an evaluation and a sample begin with zeros. From the trials "Slow units" of
+    docs/internals/autotuning.md.
+    """
+    return _RESET_WINDOWS if config.slow_units else 0
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, spec_for, to_bytes
 from fastrnn.config import _CHOICES, _LIMITS, _TASK_SETTINGS, TASKS, Config, to_toml
 from fastrnn.data.examples.example import Example, ExampleSet, Location
@@ -75,6 +75,10 @@ def configurations(draw: st.DrawFn) -> Config:
         chosen["cell"] = draw(st.sampled_from(RECURRENT_CELLS))
     if task != "language-model" or chosen.get("tokens") is None:
         chosen["tokens"] = "chars"
+    if "streams" in chosen and "batch" in chosen:
+        chosen["streams"] = draw(st.integers(1, 3)) * int(chosen["batch"])
+    if CELLS[chosen.get("cell") or TASK_SPECS[task].cell].keep_gate is None:
+        chosen.pop("slow_units", None)
     lengths = [name for name in ("epochs", "steps", "for_") if name in chosen]
     for name in lengths[1:]:
         del chosen[name]

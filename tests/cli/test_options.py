@@ -107,6 +107,12 @@ def test_flag_is_true_false_or_not_given(tmp_path: Path) -> None:
         ({"streams": 64, "task": "tag"}, "requires --task language-model, not tag"),
         ({"streams": 100, "batch": 32}, "streams is 100, not a multiple of batch 32; give 96 or 128"),
         ({"streams": 16, "batch": 32}, "streams is 16, not a multiple of batch 32; give 32"),
+        ({"reset_every": 4, "task": "tag"}, "requires --task language-model, not tag"),
+        ({"reset_every": -1}, "reset_every is -1; it must be"),
+        (
+            {"slow_units": 0.1, "cell": "rnn"},
+            "cell rnn has no gate that keeps its state; slow_units requires gru, .*lstm",
+        ),
         ({"cell": "dense"}, "keeps no state from step to step"),
         ({"tokens": "bytes", "task": "tag"}, "use chars or words"),
     ],

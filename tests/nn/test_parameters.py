@@ -130,6 +130,29 @@ def test_bias_of_the_output_layer(rng):
     np.testing.assert_array_equal(parameters.flat, make_initialised("lstm", None).flat)
 
 
+@pytest.mark.parametrize(
+    ("cell", "bias", "gate", "sign"),
+    [
+        ("lstm-norm", "bias", 1, 1),
+        ("lstm", "bias_ih", 1, 1),
+        ("gru", "bias_ih", 1, 1),
+        ("gru-simplified", "bias_ih", 0, -1),
+    ],
+)
+def test_slow_units(cell, bias, gate, sign):
+    """A quarter of 32 units: their gate keeps n / (n + 1) of the state, n from 4 to 128; nothing else changes."""
+    parameters, usual = Parameters(ModelShape(cell, L, H, V)), make_initialised(cell, None)
+    initialise(parameters, ModelShape(cell, L, H, V), None, np.random.default_rng(1), slow_units=0.25)
+    for n in range(L):
+        name = f"rnn.{bias}_l{n}"
+        biases = parameters[name].reshape(-1, H)[gate]
+        kept = 1 / (1 + np.exp(-sign * biases[:8].astype(np.float64)))
+        steps = 4 * 32 ** (np.arange(8) / 7)
+        np.testing.assert_allclose(kept, steps / (steps + 1), rtol=1e-6)
+        biases[:8] = usual[name].reshape(-1, H)[gate, :8]
+    np.testing.assert_array_equal(parameters.flat, usual.flat)
+
+
 @every_init
 @every_cell
 def test_one_hot_input(cell, init):

@@ -118,6 +118,26 @@ def test_text_has_more_streams_than_a_step_reads(settings, tokens, batch, stream
 
 
 @pytest.mark.parametrize(
+    ("settings", "slow_units", "reset_every"),
+    [
+        ({}, 0.1, 32),
+        ({"cell": "lstm"}, 0.0, 0),
+        ({"cell": "rnn"}, 0.0, 0),
+        ({"cell": "gru", "slow_units": 0.2}, 0.2, 32),
+        ({"slow_units": 0}, 0.0, 0),
+        ({"reset_every": 0}, 0.1, 0),
+        ({"cell": "lstm", "reset_every": 1}, 0.0, 1),
+    ],
+)
+def test_states_are_reset_where_units_forget_slowly(settings, slow_units, reset_every):
+    made = autotune.plan(Config(steps=10, hidden=16, **settings), 100_000, 1000, 65, TimeBudget(None))
+    assert (made.config.slow_units, made.config.reset_every) == (slow_units, reset_every)
+    reported = {name for name in ("slow_units", "reset_every") if any(line.startswith(name) for line in made.choices)}
+    chosen = {"slow_units": slow_units, "reset_every": reset_every}
+    assert reported == {name for name, value in chosen.items() if value and name not in settings}
+
+
+@pytest.mark.parametrize(
     ("settings", "vocab_lr", "beta1", "out_bias"),
     [
         ({}, 4.0, 0.7, "unigram"),

@@ -96,3 +96,13 @@ def test_learning_rate_of_old_weights_is_lower_than_that_of_new_ones(old: Path, 
     (tmp_path / "other").mkdir()
     tune(old / "chars", LATIN, tmp_path / "other", lr=0.01)
     assert fastrnn.load(tmp_path / "other/new").config.lr == 0.01
+
+
+@pytest.mark.parametrize(("slow_units", "reset_every"), [(0.25, 32), (0.0, 0)])
+def test_resets_are_chosen_by_the_slow_units_of_the_old_model(
+    tmp_path: Path, slow_units: float, reset_every: int
+) -> None:
+    fastrnn.train(corpus_from_text(LATIN), SMALL.replace(slow_units=slow_units), tmp_path / "old")
+    tune(tmp_path / "old", LATIN, tmp_path)
+    config = fastrnn.load(tmp_path / "new").config
+    assert (config.slow_units, config.reset_every) == (slow_units, reset_every)

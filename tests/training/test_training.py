@@ -13,8 +13,10 @@ from fakes import replace
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import OPTIMIZERS, SCHEDULES, Config
+from fastrnn.data.text.bptt import TBPTTStreams
 from fastrnn.data.text.corpus import Corpus, corpus_from_text
 from fastrnn.errors import ConfigError, DivergedError, OutputError
+from fastrnn.nn.network import Network
 from fastrnn.training import autotune
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
@@ -83,7 +85,7 @@ def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):
 
 @pytest.mark.parametrize(("stop", "streams"), [(1, 4), (6, 4), (7, 4), (8, 4), (20, 4), (29, 4), (1, 12), (20, 12)])
 def test_stopped_run_resumes_to_the_same_bits(corpus, tmp_path, stop, streams):
-    config = SMALL.replace(dropout=0.3, weight_dropout=0.2, streams=streams)
+    config = SMALL.replace(dropout=0.3, weight_dropout=0.2, streams=streams, reset_every=2)
     train(corpus, config, tmp_path / "whole")
     stopped = train(corpus, config, tmp_path / "parts", callback=StopAt(stop))
     assert (stopped.stopped, stopped.steps, stopped.signal) == ("signal", stop, signal.SIGINT)
@@ -105,6 +107,21 @@ def test_streams_carry_their_own_states(corpus, tmp_path):
     turn, once = (load(tmp_path / run / "last.safetensors").state for run in ("in turn", "at once"))
     for name in once:
         np.testing.assert_allclose(turn[name], once[name], atol=1e-5, err_msg=name)
+
+
+def test_state_does_not_carry_where_it_is_reset_every_window(corpus, tmp_path):
+    """With almost no learning rate, the last state is that of the last window alone."""
+    config = SMALL.replace(lr=1e-9, streams=8, reset_every=1, init="orthogonal", dropout=0.0, valid=0.0)
+    train(corpus, config, tmp_path / "run")
+    trained = load(tmp_path / "run" / "last.safetensors")
+    windows = TBPTTStreams(corpus, 4, 12, config.seed, streams=8)
+    network = Network.from_config(trained.config, trained.tokenizer.size)
+    network.parameters.assign(trained.parameters)
+    for group, index in enumerate((28, 29)):
+        window, state = windows.window(index), network.initial_state(4)
+        network.loss(window.x, window.y, None, state)
+        for name in state:
+            np.testing.assert_allclose(trained.state[name][:, group::2], state[name], atol=1e-4, err_msg=name)
 
 
 def test_any_number_of_threads_gives_the_same_bits(corpus, tmp_path):

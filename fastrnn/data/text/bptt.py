@@ -68,6 +68,7 @@ class TBPTTStreams:
         seed: Seed of the rotation of each epoch.
         batch_slice: Range lo, hi of the B streams in the windows, for one of several ranks; all by default.
         streams: Number of streams, S, a multiple of B; B by default.
+        reset_every: Windows of a stream after which its state is reset; 0, the default, for never.
 
     Raises:
         ConfigError: If n < S*T + 1.
@@ -81,6 +82,7 @@ class TBPTTStreams:
         seed: int,
         batch_slice: tuple[int, int] | None = None,
         streams: int | None = None,
+        reset_every: int = 0,
     ) -> None:
         n = len(corpus.ids)
         streams = streams or batch
@@ -95,6 +97,7 @@ class TBPTTStreams:
         self.batch = batch
         self.seq = seq
         self.seed = seed
+        self.reset_every = reset_every
         self.batch_slice = batch_slice or (0, batch)
         self.groups = streams // batch
         self.per_epoch = windows_per_epoch(n, batch, seq, streams)
@@ -109,7 +112,7 @@ class TBPTTStreams:
         """Return window ``index`` >= 0, a pure function of corpus, batch, seq, seed and index.
 
         The state carries from one window of a group to its next; it is reset where a document and where an epoch
-        starts.
+        starts, and every ``reset_every`` windows, in each of the B streams at another one.
         """
         epoch, number = divmod(index, self.per_epoch)
         number, group = divmod(number, self.groups)
@@ -125,14 +128,13 @@ class TBPTTStreams:
         t, b = _find_in_streams(self._breaks, first + 1, self.seq)
         y[t, b] = -1
 
-        t, b = _find_in_streams(self._starts, first, self.seq)
-        if not t.size and number:
-            return Window(x, y, None)  # the common case: the kernels need no reset mask
         resets = np.zeros(x.shape, np.uint8)
-        resets[t, b] = 1
+        resets[_find_in_streams(self._starts, first, self.seq)] = 1
         if number == 0:
             resets[0] = 1
-        return Window(x, y, resets)
+        elif self.reset_every:
+            resets[0, (np.arange(*self.batch_slice) + number) % self.reset_every == 0] = 1
+        return Window(x, y, resets if resets.any() else None)  # without a mask the kernels have less to do
 
 
 def windows_per_epoch(tokens: int, batch: int, seq: int, streams: int) -> int:

@@ -145,7 +145,9 @@ class LanguageModelTraining:
         """Return the training streams. Raises `ConfigError` if the text is too short for them."""
         assert config.batch is not None
         shard = self.group.shard(config.batch)
-        return TBPTTStreams(self.corpus, config.batch, config.seq, config.seed, shard, config.streams)
+        return TBPTTStreams(
+            self.corpus, config.batch, config.seq, config.seed, shard, config.streams, config.reset_every or 0
+        )
 
     def evaluator(self, model: Network, config: Config) -> Evaluator | None:
         """Return the evaluator of a model in training; None without validation data."""

@@ -31,16 +31,18 @@ class Case(NamedTuple):
     seed: int
     batch_slice: None
     streams: int
+    reset_every: int
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A corpus with documents, a batch, a length of windows, a seed, and streams."""
+    """A corpus with documents, a batch, a length of windows, a seed, streams, and windows between resets."""
     batch, seq, groups = draw(st.integers(1, 5)), draw(st.integers(1, 6)), draw(st.integers(1, 3))
     streams = groups * batch
     n = draw(st.integers(streams * seq + 1, streams * seq * 4 + 9))
     places = st.lists(st.integers(0, n - 1), max_size=6)
-    return Case(make_corpus(n, draw(places), draw(places)), batch, seq, draw(st.integers(0, 99)), None, streams)
+    corpus, seed, reset_every = make_corpus(n, draw(places), draw(places)), draw(st.integers(0, 99)), st.integers(0, 4)
+    return Case(corpus, batch, seq, seed, None, streams, draw(reset_every))
 
 
 def started(window: Window) -> NDArray[np.bool_]:
@@ -90,13 +92,16 @@ def test_targets_are_the_next_tokens_but_for_breaks(case: Case, index: int) -> N
 
 
 @given(case=cases(), index=st.integers(0, 30))
-def test_state_is_reset_at_documents_and_epochs(case: Case, index: int) -> None:
+def test_state_is_reset_at_documents_and_epochs_and_every_few_windows(case: Case, index: int) -> None:
     corpus = case.corpus
     streams = TBPTTStreams(*case)
     window = streams.window(index)
     expected = np.isin(window.x, corpus.starts)
     if index % streams.per_epoch < streams.groups:
         expected[0] = True
+    elif case.reset_every:
+        number = index % streams.per_epoch // streams.groups
+        expected[0, [(row + number) % case.reset_every == 0 for row in range(case.batch)]] = True
 
     np.testing.assert_array_equal(started(window), expected)
     assert (window.resets is None) == (not expected.any())
@@ -110,6 +115,16 @@ def test_window_is_a_pure_function_of_its_index(case: Case, index: int) -> None:
 
     np.testing.assert_array_equal(once.window(index).x, again.window(index).x)
     np.testing.assert_array_equal(once.window(index).y, again.window(index).y)
+
+
+def test_each_stream_is_reset_at_its_own_window() -> None:
+    streams = TBPTTStreams(make_corpus(4000), 4, 5, 1, streams=8, reset_every=4)
+    in_first_windows = [np.flatnonzero(started(streams.window(i))[0]).tolist() for i in range(0, 16, 2)]
+
+    assert in_first_windows == [[0, 1, 2, 3], [3], [2], [1], [0], [3], [2], [1]]
+    for index in range(10):
+        part = TBPTTStreams(make_corpus(4000), 4, 5, 1, (1, 3), 8, 4).window(index)
+        np.testing.assert_array_equal(started(part), started(streams.window(index))[:, 1:3])
 
 
 def test_epochs_are_rotated_by_the_seed() -> None:
