@@ -35,6 +35,7 @@ from .trainer import Snapshot, Trainer, TrainerState
 
 # Files, folders, globs and built-in names; or a data set in memory.
 Inputs = Paths | Corpus | ExampleSet
+_SHORTEST_COMPARED = 30.0  # seconds of a run that is compared with a compressor
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # settings that every checkpoint has
 
 
@@ -111,7 +112,7 @@ def train(
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
-            result = _add_statistics(loop.run(), task, callback)
+            result = _add_statistics(loop.run(), task, callback, clock)
     # `signals.stop` may have been set after the loop looked at it for the last time.
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
@@ -163,7 +164,7 @@ def resume(
             output = RunOutput(folder, log, callback)
             loop, task, planned = _restore(output, changes, inputs, clock, signals)
             loop.announce(task.describe(loop.config), _describe_resume(loop, planned, given))
-            result = _add_statistics(loop.run(), task, callback)
+            result = _add_statistics(loop.run(), task, callback, clock)
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -184,15 +185,19 @@ def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
     return inputs if isinstance(inputs, Corpus | ExampleSet) else normalize_inputs(inputs)
 
 
-def _add_statistics(result: Result, task: TrainingTask, callback: Callback) -> Result:
+def _add_statistics(result: Result, task: TrainingTask, callback: Callback, clock: TimeBudget) -> Result:
     """Return the result with the statistics of the data; a run that a signal stopped ends without the slow ones."""
-    return dataclasses.replace(result, **task.statistics(callback.compares and result.stopped != "signal"))
+    return dataclasses.replace(result, **task.statistics(_compares(callback, clock) and result.stopped != "signal"))
 
 
 def _spend_statistics(task: TrainingTask, callback: Callback, clock: TimeBudget) -> None:
     """Compute the statistics of the data before a run with a time budget is planned: their time is part of it."""
     if clock.budget is not None:
-        task.statistics(callback.compares)
+        task.statistics(_compares(callback, clock))
+
+
+def _compares(callback: Callback, clock: TimeBudget) -> bool:
+    return callback.compares and (clock.budget is None or clock.budget >= _SHORTEST_COMPARED)
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:

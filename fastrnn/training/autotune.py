@@ -43,6 +43,7 @@ _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _SHORT = 300_000  # tokens; below this a text is short
 
 # Choice of the length, as shares of the time left.
+_TIMED_SHARE, _LONGEST_TIMED = 0.02, 0.6  # for timing steps, at most so many seconds
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
 _VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
@@ -153,7 +154,7 @@ class Speed:
 def measure_speed(
     config: Config,
     vocab: int,
-    most: float = 0.6,
+    most: float,
     group: Communicator = SINGLE_PROCESS,
     valid_tokens: int = 0,
 ) -> Speed:
@@ -319,7 +320,8 @@ def length_within(
 ) -> tuple[int, int | None]:
     """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective)."""
     assert config.batch is not None
-    speed = measure_speed(config, vocab, group=group, valid_tokens=valid_tokens)
+    most = min(_LONGEST_TIMED, _TIMED_SHARE * max(0.0, seconds_left()))
+    speed = measure_speed(config, vocab, most, group, valid_tokens)
     left = max(0.0, seconds_left())
     size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
     used = min(size or 0, valid_tokens)

@@ -17,7 +17,7 @@ from fastrnn.data.text.bptt import TBPTTStreams
 from fastrnn.data.text.corpus import Corpus, corpus_from_text
 from fastrnn.errors import ConfigError, DivergedError, OutputError
 from fastrnn.nn.network import Network
-from fastrnn.training import autotune
+from fastrnn.training import api, autotune
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
 from fastrnn.training.loop import Loop
@@ -428,6 +428,7 @@ def test_what_follows_the_last_step_is_part_of_a_time_budget(corpus, tmp_path, m
 
     record(language_model, "lzma_nats")
     record(autotune, "plan")
+    monkeypatch.setattr(api, "_SHORTEST_COMPARED", 1.0)
     replace(monkeypatch, StepPlanner, "reserve", lambda self, seconds: reserved.append(seconds))
     timed = train(corpus, SMALL.replace(steps=None, for_="2s"), tmp_path / "timed", callback=Complete())
     assert calls == ["lzma_nats", "plan"]  # planned with the time that is left, and computed once
@@ -441,6 +442,11 @@ def test_what_follows_the_last_step_is_part_of_a_time_budget(corpus, tmp_path, m
     calls.clear()
     train(corpus, SMALL.replace(steps=2), tmp_path / "steps", callback=Complete())
     assert calls == ["plan", "lzma_nats"]
+    calls.clear()
+    monkeypatch.setattr(api, "_SHORTEST_COMPARED", 1.5)
+    short = train(corpus, SMALL.replace(steps=None, for_="1s"), tmp_path / "short", callback=Complete())
+    assert calls == ["plan"]
+    assert short.xz_nats is None
 
 
 def test_run_folder_that_holds_a_run_is_refused(corpus, tmp_path):
