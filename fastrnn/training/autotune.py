@@ -15,11 +15,9 @@ from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Dropout, Network
 from .hyperparameters import (
     USUAL,
+    choose_memory,
     chooses_weight_dropout,
     matrices_per_gate,
-    usual_reset_every,
-    usual_slow_units,
-    usual_streams,
     with_learning_settings,
     with_regularization,
 )
@@ -91,18 +89,8 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         choices.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
             choices.append(f"batch {config.batch}: more steps within the time")
-    if config.streams is None:
-        config = config.replace(streams=usual_streams(config, tokens))
-        if config.streams != config.batch:
-            choices.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
-    if config.slow_units is None:
-        config = config.replace(slow_units=usual_slow_units(config))
-        if config.slow_units:
-            choices.append(f"slow_units {config.slow_units:g}: the share of units that forget slowly at the start")
-    if config.reset_every is None:
-        config = config.replace(reset_every=usual_reset_every(config))
-        if config.reset_every:
-            choices.append(f"reset_every {config.reset_every}: windows of a stream between states of zeros")
+    config, lines = choose_memory(config, tokens)
+    choices += lines
     assert config.batch is not None
     steps, size = _length(config, tokens, valid_tokens, vocab, clock)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)

@@ -1,4 +1,4 @@
-"""Streams, learning rate, dropout and weight decay of a language model, from its text, its size and its length.
+"""Streams, slow units, learning rate, dropout and weight decay of a language model, from text, size and length.
 
 The experiments behind the rules are in docs/internals/autotuning.md.
 """
@@ -45,6 +45,24 @@ def usual_reset_every(config: Config) -> int:
     docs/internals/autotuning.md.
     """
     return _RESET_WINDOWS if config.slow_units else 0
+
+
+def choose_memory(config: Config, tokens: int) -> tuple[Config, list[str]]:
+    """Choose the streams of the text, and how long their states remember; also returns lines on the choices."""
+    lines = []
+    if config.streams is None:
+        config = config.replace(streams=usual_streams(config, tokens))
+        if config.streams != config.batch:
+            lines.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
+    if config.slow_units is None:
+        config = config.replace(slow_units=usual_slow_units(config))
+        if config.slow_units:
+            lines.append(f"slow_units {config.slow_units:g}: the share of units that forget slowly at the start")
+    if config.reset_every is None:
+        config = config.replace(reset_every=usual_reset_every(config))
+        if config.reset_every:
+            lines.append(f"reset_every {config.reset_every}: a stream's state is set to zero after so many windows")
+    return config, lines
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:
