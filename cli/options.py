@@ -67,7 +67,7 @@ HELP: dict[str, tuple[str, str]] = {
     "encoding": ("Encoding of texts, by any of Python's names (cp1252, utf-16, gb18030).", "utf-8"),
     "init": ("Initialization of the recurrent weights.", "identity for rnn-relu, else orthogonal"),
     "slow_units": (
-        "Share of the units of each layer that forget slowly at the start, within 4 to 128 steps.",
+        "Share of each layer's units whose forget gate starts nearly open: bias log(n), n from 4 to 128 steps.",
         "0.1 for lstm-norm, else 0",
     ),
     "out_bias": (
@@ -91,8 +91,8 @@ HELP: dict[str, tuple[str, str]] = {
         AUTOMATIC,
     ),
     "reset_every": (
-        "Windows of a stream after which its state is set to zero; 0: only where documents and epochs start.",
-        AUTOMATIC,
+        "Zero the carried state after this many windows of a stream; 0: only where documents and epochs start.",
+        "32 with slow units, else 0",
     ),
     "seq": ("Time steps per window of truncated BPTT; rows of input for a forecast.", ""),
     "optimizer": ("Optimizer.", ""),

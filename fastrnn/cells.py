@@ -32,6 +32,8 @@ class CellSpec:
         keep_gate: Gate whose bias controls how much of the old state is kept, and the sign of the
             bias that keeps more.
         ones_bias: Gate whose bias is initialised to 1 instead of 0.
+        slow_units: Default share of units that forget slowly at the start, see `fastrnn.nn.parameters.initialise`;
+            from the trials "Slow units" of docs/internals/autotuning.md.
         default_init: Initialization of the recurrent weights where none is chosen.
         learning_rate_factor: Default learning rate relative to that of the gated cells; for a language
             model that learns with Adam, ``text_learning_rate`` counts instead.
@@ -52,6 +54,7 @@ class CellSpec:
     sigmoid_gates: Mapping[str, int] = field(default_factory=dict)
     keep_gate: tuple[str, int] | None = None
     ones_bias: str | None = None
+    slow_units: float = 0.0
     default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
     text_learning_rate: float = 0.004
@@ -148,10 +151,11 @@ CELLS: dict[str, CellSpec] = {
     # al. 2015).
     "lstm": _LSTM,
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
-    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016),
+    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016, slow_units=0.1),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }
 
-# Names of the cells with a state.
+# Names of the cells with a gate that controls how much of the old state is kept, and of those with a state.
+GATED_CELLS = tuple(name for name, spec in CELLS.items() if spec.is_gated)
 RECURRENT_CELLS = tuple(name for name, spec in CELLS.items() if spec.is_recurrent)

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .cells import CELLS
+from .cells import CELLS, GATED_CELLS
 from .errors import ConfigError, quote
 from .plain import check_encoding, format_number, to_plain
 from .task_specs import TASK_SPECS, list_tasks_with_option
@@ -60,8 +60,8 @@ class Config:
         bidirectional: Also process each sequence from its end. Default False.
         init: Initialization of the recurrent weights, one of `INITS`. Default None (``"identity"`` for cell
             ``"rnn-relu"``, else ``"orthogonal"``).
-        slow_units: Share of the units of each layer that forget slowly at the start, within 4 to 128 steps; for cells
-            with a gate that keeps the state. Default None (0.1 for cell ``"lstm-norm"``, else 0).
+        slow_units: Share of the units of each layer that forget slowly at the start: the bias of the gate that keeps
+            the state is log(n), n from 4 to 128 steps. Default None (0.1 for cell ``"lstm-norm"``, else 0).
         out_bias: Initial bias of a language model's output layer, one of `OUT_BIASES`; ``"unigram"`` is the logarithm
             of each token's frequency in the training text. Default None (``"unigram"`` if ``lr`` is automatic; else
             ``"zero"``).
@@ -82,7 +82,7 @@ class Config:
         streams: Streams that a text is divided into, a multiple of ``batch``; each step reads ``batch`` of them, in
             turn. Default None (automatic).
         reset_every: Windows of a stream after which its state is set to zero; 0: only where documents and epochs
-            start. Default None (automatic).
+            start. Default None (32 with slow units, else 0).
         seq: Time steps per window of truncated BPTT; input rows of a forecast. Default 64.
         optimizer: One of `OPTIMIZERS`. Default ``"adamw"``.
         lr: Peak learning rate. Default None (automatic).
@@ -416,8 +416,8 @@ def _check_task(config: Config) -> None:
         raise ConfigError(
             f"cell {config.cell} keeps no state from step to step; --task {task} needs one: use a recurrent cell"
         )
-    if config.slow_units and CELLS[config.cell].keep_gate is None:
-        cells = ", ".join(name for name, cell in CELLS.items() if cell.keep_gate)
+    if config.slow_units and not CELLS[config.cell].is_gated:
+        cells = ", ".join(GATED_CELLS)
         raise ConfigError(f"cell {config.cell} has no gate that keeps its state; slow_units requires {cells}")
     if config.tokens == "bytes" and not spec.takes_bytes:
         raise ConfigError("tokens bytes requires --task language-model; use chars or words")

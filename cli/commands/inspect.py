@@ -63,7 +63,11 @@ def report_options(function: Any) -> Any:
 )  # fmt: skip
 @options.value_option("--scale", float, "Factor for the recurrent weights.", "1.0", FRESH)
 @options.value_option(
-    "--keep-bias", float, "Bias of the gate that keeps the state: f, z, or 1 - u.", "f: 1, else 0", FRESH
+    "--keep-bias",
+    float,
+    "Bias of the gate that keeps the state: f, z, or 1 - u.",
+    "f: 1, some of lstm-norm more; else 0",
+    FRESH,
 )
 @options.config_options(*DEFAULTS, section=FRESH, defaults=DEFAULTS)
 @click.option("--csv", metavar="FILE", type=options.PATH, help="Write all values to this CSV file (-: stdout).")

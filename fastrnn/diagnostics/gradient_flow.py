@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cells import CELLS
+from ..cells import CELLS, GATED_CELLS
 from ..config import Config
 from ..data.text.bptt import Window
 from ..data.text.corpus import Corpus
@@ -175,7 +175,7 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
     """
     keep_gate = CELLS[config.cell].keep_gate
     if keep_bias is not None and keep_gate is None:
-        cells = ", ".join(name for name, spec in CELLS.items() if spec.keep_gate)
+        cells = ", ".join(GATED_CELLS)
         raise ConfigError(f"cell {config.cell} has no gate that keeps its state; --keep-bias requires {cells}")
     for name, value in (("scale", scale), ("keep_bias", keep_bias or 0.0)):
         if not math.isfinite(value):
@@ -183,7 +183,8 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
     config = config if config.hidden is not None else config.replace(hidden=64)
     network = Network.from_config(config, VOCABULARY)
     rng = np.random.default_rng(config.seed)
-    initialise(network.parameters, network.shape, config.init, rng, slow_units=config.slow_units or 0.0)
+    slow_units = CELLS[config.cell].slow_units if config.slow_units is None else config.slow_units
+    initialise(network.parameters, network.shape, config.init, rng, slow_units=slow_units)
     for n in range(network.shape.layers):
         network.parameters[f"rnn.weight_hh_l{n}"][...] *= scale
         if keep_bias is not None and keep_gate is not None:

@@ -133,9 +133,9 @@ def initialise(
             default of the cell.
         rng: Random generator.
         out_bias: Bias (V,) of the output layer; None: zeros.
-        slow_units: Share of the units of each layer whose bias of the gate that keeps the state is log(n), with n from
-            4 to 128 in geometric progression: the gate is then n / (n + 1), and the unit forgets within about n
-            steps (Tallec and Ollivier 2018).
+        slow_units: Share of the units of each layer (one unit at least, if it is not 0) whose bias of the gate that
+            keeps the state is log(n), with n from 4 to 128 in geometric progression: the gate is then n / (n + 1),
+            and the unit forgets within about n steps (Tallec and Ollivier 2018).
     """
     # Filled on the host, then copied: the same bits on every device.
     host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
@@ -178,7 +178,7 @@ def _slow_down(parameters: Parameters, spec: CellSpec, share: float) -> None:
     for name, view in parameters.items():
         if f".{spec.bias}_l" in name:
             biases = view.reshape(spec.gate_count, -1)[spec.gates.index(gate)]
-            count = int(share * len(biases))
+            count = max(1, int(share * len(biases) + 1e-9))  # 0.29 * 100 is a little less than 29
             biases[:count] = sign * np.log(np.geomspace(*_SLOW_STEPS, count))
 
 

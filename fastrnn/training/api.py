@@ -35,7 +35,7 @@ from .trainer import Snapshot, Trainer, TrainerState
 
 # Files, folders, globs and built-in names; or a data set in memory.
 Inputs = Paths | Corpus | ExampleSet
-_SHORTEST_COMPARED = 30.0  # seconds of a run that is compared with a compressor
+_SHORTEST_COMPARED = 30.0  # time budget in seconds of a run that is compared with a compressor
 _CHOSEN = ("steps", "batch", "lr", "warmup", "dropout")  # settings that every checkpoint has
 
 
@@ -347,8 +347,8 @@ def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) ->
         given, was = getattr(config, name), getattr(old.config, name)
         if given not in (None, default, was):
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
-    config = config.replace(**{name: getattr(old.config, name) for name in FIXED})
-    config = config.replace(slow_units=old.config.slow_units or 0.0)  # for the choice of `reset_every`
+    taken = {name: getattr(old.config, name) for name in FIXED}
+    config = config.replace(**taken, slow_units=old.config.slow_units or 0.0)  # the latter for `reset_every`
     config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
     if config.lr is None and not TASK_SPECS[config.task].is_supervised:
         config = config.replace(lr=fine_tuning_rate(config))

@@ -15,7 +15,7 @@ from ..nn.matmul_mode import EVALUATION_MODE
 from ..nn.network import Dropout, Network
 from .hyperparameters import (
     USUAL,
-    choose_memory,
+    choose_streams,
     chooses_weight_dropout,
     matrices_per_gate,
     with_learning_settings,
@@ -89,7 +89,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         choices.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
             choices.append(f"batch {config.batch}: more steps within the time")
-    config, lines = choose_memory(config, tokens)
+    config, lines = choose_streams(config, tokens)
     choices += lines
     assert config.batch is not None
     steps, size = _length(config, tokens, valid_tokens, vocab, clock)
@@ -156,7 +156,10 @@ def measure_speed(
     network = Network.from_config(config, vocab)
     rng = np.random.default_rng(0)
     x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
-    window = Window(x, y, None)
+    resets = np.zeros(x.shape, np.uint8) if config.reset_every else None
+    if resets is not None:
+        resets[0, 0] = 1  # as in almost every window: with resets a step has a little more to do
+    window = Window(x, y, resets)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
     drops_weights = config.weight_dropout or (chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
     dropout = Dropout(1.0 if config.dropout == 0 else 0.9, weight_keep_prob=0.9 if drops_weights else 1.0)

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
 from .autotune import has_few_steps, too_few, usual_warmup
-from .hyperparameters import USUAL, scale_rate, usual_slow_units
+from .hyperparameters import USUAL, scale_rate
 from .timing import FINAL_SHARE, TimeBudget
 
 HIDDEN = 128
@@ -29,7 +30,7 @@ def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
     """Choose sizes, learning rate and dropout for ``records`` training examples; also returns lines on the choices."""
     chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
     chosen |= {"dropout": defaults(config).dropout, "weight_dropout": 0.0, "weight_decay": 0.0}
-    chosen |= USUAL | {"slow_units": usual_slow_units(config)}
+    chosen |= USUAL | {"slow_units": CELLS[config.cell].slow_units}
     chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
     words = [f"{name} {value}" for name, value in chosen.items() if name in ("hidden", "batch", "dropout")]
     config = config.replace(**chosen, for_=None)

@@ -116,7 +116,7 @@ class Result:
             ``valid_nats`` was measured on.
         start: Language models only: a frequent beginning of the text.
         xz_nats: Language models of characters or bytes: loss of the compressor xz on the start of the validation text,
-            given the training text. None unless `Callback.compares` is true.
+            given the training text. None unless `Callback.compares` is true, and in a run of less than 30 s.
     """
 
     run: str
@@ -150,7 +150,8 @@ class Callback:
 
     Attributes:
         samples: Whether to generate a sample with every evaluation.
-        compares: Whether to compute `Result.xz_nats`, which takes a second or two; not in a run of less than 30 s.
+        compares: Whether to compute `Result.xz_nats`, which takes a second or two; not within a time budget of less
+            than 30 s.
     """
 
     samples = False

@@ -11,7 +11,6 @@ from ..config import USUAL_BETA1, Config
 
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
-_SLOW_UNITS = 0.1
 _RESET_WINDOWS = 32
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
@@ -32,11 +31,6 @@ def usual_streams(config: Config, tokens: int) -> int:
     return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
 
 
-def usual_slow_units(config: Config) -> float:
-    """Choose the share of units that forget slowly at the start: from the trials "Slow units"."""
-    return _SLOW_UNITS if CELLS[config.cell].is_normed else 0.0
-
-
 def usual_reset_every(config: Config) -> int:
     """Choose after how many windows of a stream its state is set to zero; 0: never.
 
@@ -47,15 +41,15 @@ def usual_reset_every(config: Config) -> int:
     return _RESET_WINDOWS if config.slow_units else 0
 
 
-def choose_memory(config: Config, tokens: int) -> tuple[Config, list[str]]:
-    """Choose the streams of the text, and how long their states remember; also returns lines on the choices."""
+def choose_streams(config: Config, tokens: int) -> tuple[Config, list[str]]:
+    """Choose the streams of a text, the slow units and the resets of the state; also returns lines on the choices."""
     lines = []
     if config.streams is None:
         config = config.replace(streams=usual_streams(config, tokens))
         if config.streams != config.batch:
             lines.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
     if config.slow_units is None:
-        config = config.replace(slow_units=usual_slow_units(config))
+        config = config.replace(slow_units=CELLS[config.cell].slow_units)
         if config.slow_units:
             lines.append(f"slow_units {config.slow_units:g}: the share of units that forget slowly at the start")
     if config.reset_every is None:

@@ -44,6 +44,7 @@ def messages(*args: str) -> list[str]:
             "--min-count 3 --tokens words --init-from m",
             "--min-count has no effect: --init-from has the model's vocabulary",
         ),
+        ("--slow-units 0.2 --init-from m", "--slow-units has no effect: --init-from has the model's weights"),
         ("--init uniform --init-from m", "--init has no effect: --init-from has the model's weights"),
         ("--init uniform --cell rnn-relu", None),
         ("--init identity --cell dense --task regress", "--init has no effect: cell dense has no recurrent weights"),

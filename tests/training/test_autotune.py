@@ -1,11 +1,13 @@
-"""Automatic choice of model size and length without a time limit."""
+"""Automatic choice of model size and length, without a time limit unless stated."""
+
+from typing import Any
 
 import pytest
 from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import windows_per_epoch
-from fastrnn.training import autotune
+from fastrnn.training import autotune, autotune_tasks
 from fastrnn.training.timing import TimeBudget
 
 
@@ -49,6 +51,19 @@ def test_long_time_budget_does_not_overfit_the_text(settings, tokens, size, pass
 def test_large_models_have_two_layers_where_the_size_is_automatic(settings, steps, layers):
     made = autotune.plan(Config(steps=steps, **settings), 10_000_000, 1000, 65, TimeBudget(None))
     assert made.config.layers == layers
+
+
+@pytest.mark.parametrize(("budget", "most"), [(10.0, 0.2), (3600.0, 0.6)])
+def test_timing_of_steps_takes_little_of_the_time(budget, most, monkeypatch):
+    timed: list[float] = []
+
+    def measure(config: Config, vocab: int, most: float, *_: Any) -> autotune.Speed:
+        timed.append(most)
+        return autotune.Speed(1e-3, 1e-4)
+
+    replace(monkeypatch, autotune, "measure_speed", measure)
+    autotune.plan(Config(hidden=8), 100_000, 1000, 65, TimeBudget(budget))
+    assert timed == [pytest.approx(most, rel=0.1)]
 
 
 def test_requested_epochs_are_kept(monkeypatch):
@@ -232,3 +247,12 @@ def test_size_follows_the_positions_that_each_weight_sees(tokens, steps, hidden,
     )
     assert wide.hidden == hidden
     assert (chosen.layers, chosen.hidden) == size
+
+
+@pytest.mark.parametrize(
+    ("settings", "slow_units"),
+    [({}, 0.0), ({"cell": "lstm-norm"}, 0.1), ({"cell": "lstm-norm", "slow_units": 0.5}, 0.5), ({"cell": "rnn"}, 0.0)],
+)
+def test_other_tasks_have_slow_units_where_the_cell_has(settings, slow_units):
+    made, _ = autotune_tasks.complete_model(Config(task="classify", **settings), 100)
+    assert made.slow_units == slow_units

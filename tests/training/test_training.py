@@ -15,6 +15,7 @@ from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import OPTIMIZERS, SCHEDULES, Config
 from fastrnn.data.text.bptt import TBPTTStreams
 from fastrnn.data.text.corpus import Corpus, corpus_from_text
+from fastrnn.diagnostics import untrained_network
 from fastrnn.errors import ConfigError, DivergedError, OutputError
 from fastrnn.nn.network import Network
 from fastrnn.training import api, autotune
@@ -67,6 +68,17 @@ def test_output_bias_is_the_frequency_of_tokens(tmp_path):
     np.testing.assert_allclose(zero.pop("out.bias"), 0, atol=1e-8)
     for name, array in zero.items():
         np.testing.assert_allclose(given[name], array, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize(("cell", "share", "slow"), [("lstm-norm", None, 1), ("lstm-norm", 0.25, 4), ("lstm", None, 0)])
+def test_slow_units_of_a_new_run_and_of_an_untrained_network(corpus, tmp_path, cell, share, slow):
+    config = SMALL.replace(cell=cell, slow_units=share, steps=1, lr=1e-9)
+    train(corpus, config, tmp_path / "run")
+    expected = np.ones(16)
+    expected[:slow] = np.log(np.geomspace(4, 128, slow))
+    name = "rnn.bias_l0" if cell == "lstm-norm" else "rnn.bias_ih_l0"
+    for made in (parameters(tmp_path / "run"), untrained_network(config).parameters):
+        np.testing.assert_allclose(made[name].reshape(4, 16)[1], expected, atol=1e-6)
 
 
 def test_training_learns_and_leaves_a_run_folder(corpus, tmp_path):

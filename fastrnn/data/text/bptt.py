@@ -68,7 +68,8 @@ class TBPTTStreams:
         seed: Seed of the rotation of each epoch.
         batch_slice: Range lo, hi of the B streams in the windows, for one of several ranks; all by default.
         streams: Number of streams, S, a multiple of B; B by default.
-        reset_every: Windows of a stream after which its state is reset; 0, the default, for never.
+        reset_every: Windows of a stream after which its state is reset; 0, the default: only where a document or an
+            epoch starts.
 
     Raises:
         ConfigError: If n < S*T + 1.
@@ -109,10 +110,10 @@ class TBPTTStreams:
         self._breaks = _extend_past_end(corpus.breaks, n, seq)
 
     def window(self, index: int) -> Window:
-        """Return window ``index`` >= 0, a pure function of corpus, batch, seq, seed and index.
+        """Return window ``index`` >= 0, a pure function of the index and of this object's arguments.
 
         The state carries from one window of a group to its next; it is reset where a document and where an epoch
-        starts, and every ``reset_every`` windows, in each of the B streams at another one.
+        starts, and every ``reset_every`` windows, at different ones in the B streams of a window.
         """
         epoch, number = divmod(index, self.per_epoch)
         number, group = divmod(number, self.groups)

@@ -365,8 +365,12 @@ def lzma_nats(train: Corpus, scored: Corpus) -> float:
     def compressed_size(data: bytes) -> int:
         return len(lzma.compress(data, lzma.FORMAT_RAW, filters=_LZMA_FILTERS))  # raw: without headers and checksum
 
-    with ThreadPoolExecutor(2) as pool:
-        alone, both = pool.map(compressed_size, (before, before + after))
+    texts = before, before + after
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            alone, both = pool.map(compressed_size, texts)
+    except RuntimeError:  # the system starts no more threads
+        alone, both = map(compressed_size, texts)
     return 8 * math.log(2) * (both - alone) / min(len(scored), _LZMA_SCORED)
 
 

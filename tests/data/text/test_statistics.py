@@ -1,6 +1,7 @@
 """Unigram losses and frequent beginnings of texts in several scripts."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -81,3 +82,15 @@ def test_lzma_loss_counts_what_the_training_text_already_has(tokens):
     _, random_part = split_corpus(corpus_from_text(letters, tokens=tokens), 0.25)
     assert random_part is not None
     assert lzma_nats(repeated, random_part) == pytest.approx(math.log(8), rel=0.15)  # 3 bits a letter
+
+
+def test_lzma_loss_does_not_need_threads(monkeypatch):
+    train, scored = split_corpus(corpus_from_text("the cat sat on the mat. " * 50), 0.2)
+    assert scored is not None
+    usual = lzma_nats(train, scored)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert lzma_nats(train, scored) == usual
