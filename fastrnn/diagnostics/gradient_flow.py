@@ -27,7 +27,7 @@ from ..data.text.bptt import Window
 from ..data.text.corpus import Corpus
 from ..errors import ConfigError, InputError, OutputError
 from ..nn.network import Network
-from ..nn.parameters import initialise
+from ..nn.parameters import gate_of, initialise
 from ..plain import check_whole
 
 WARM_UP = 64  # tokens read before the K analysed steps, so that their first state is a typical one
@@ -189,10 +189,8 @@ def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | Non
         network.parameters[f"rnn.weight_hh_l{n}"][...] *= scale
         if keep_bias is not None and keep_gate is not None:
             name, sign = keep_gate
-            gate = CELLS[config.cell].gates.index(name)
-            # The gate's rows of the stacked bias (gates * H,).
-            rows = slice(gate * network.shape.hidden, (gate + 1) * network.shape.hidden)
-            network.parameters[f"rnn.{CELLS[config.cell].bias}_l{n}"][rows] = sign * keep_bias
+            bias = network.parameters[f"rnn.{CELLS[config.cell].bias}_l{n}"]
+            gate_of(bias, CELLS[config.cell], name)[:] = sign * keep_bias
     return network
 
 

@@ -139,23 +139,27 @@ def initialise(
     """
     # Filled on the host, then copied: the same bits on every device.
     host = Parameters({name: view.shape for name, view in parameters.items()}, parameters.flat.dtype)
-    _fill(host, shape, kind or CELLS[shape.cell].default_init, rng)
-    if slow_units:
-        _slow_down(host, CELLS[shape.cell], slow_units)
+    _fill(host, shape, kind or CELLS[shape.cell].default_init, rng, slow_units)
     if out_bias is not None:
         host["out.bias"][...] = out_bias
     parameters.assign(host)
 
 
-def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator) -> None:
+def gate_of(vector: Array, spec: CellSpec, gate: str) -> Array:
+    """Return the view (H,) of a gate in a vector (G*H,) of a layer, such as a bias."""
+    rows: Array = vector.reshape(spec.gate_count, -1)[spec.gates.index(gate)]
+    return rows
+
+
+def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Generator, slow_units: float) -> None:
     spec = CELLS[shape.cell]
     for name, view in parameters.items():
         if ".gain_l" in name:
             view[...] = 1
         elif "bias" in name:
             view[...] = 0
-            if spec.ones_bias is not None and f".{spec.bias}_l" in name:
-                view.reshape(spec.gate_count, -1)[spec.gates.index(spec.ones_bias)] = 1
+            if f".{spec.bias}_l" in name:
+                _fill_bias(view, spec, slow_units)
         elif name in shape.tables:
             view[...] = rng.normal(0, EMBEDDING_STD if name in shape.small_tables else ONE_HOT_STD, view.shape)
         elif kind != "uniform" and ".weight_hh" in name:
@@ -172,14 +176,16 @@ def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Genera
             view[...] = rng.uniform(-bound, bound, view.shape)
 
 
-def _slow_down(parameters: Parameters, spec: CellSpec, share: float) -> None:
-    assert spec.keep_gate is not None
-    gate, sign = spec.keep_gate
-    for name, view in parameters.items():
-        if f".{spec.bias}_l" in name:
-            biases = view.reshape(spec.gate_count, -1)[spec.gates.index(gate)]
-            count = max(1, int(share * len(biases) + 1e-9))  # 0.29 * 100 is a little less than 29
-            biases[:count] = sign * np.log(np.geomspace(*_SLOW_STEPS, count))
+def _fill_bias(bias: Array, spec: CellSpec, slow_units: float) -> None:
+    """Set the parts of a layer's bias (G*H,) that do not start at 0."""
+    if spec.ones_bias is not None:
+        gate_of(bias, spec, spec.ones_bias)[:] = 1
+    if slow_units:
+        assert spec.keep_gate is not None
+        name, sign = spec.keep_gate
+        gate = gate_of(bias, spec, name)
+        count = max(1, int(slow_units * len(gate) + 1e-9))  # 0.29 * 100 is a little less than 29
+        gate[:count] = sign * np.log(np.geomspace(*_SLOW_STEPS, count))
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:

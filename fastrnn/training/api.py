@@ -197,6 +197,7 @@ def _spend_statistics(task: TrainingTask, callback: Callback, clock: TimeBudget)
 
 
 def _compares(callback: Callback, clock: TimeBudget) -> bool:
+    """Whether the text is compressed for comparison: in a short run that would take too large a part of the time."""
     return callback.compares and (clock.budget is None or clock.budget >= _SHORTEST_COMPARED)
 
 
@@ -335,7 +336,7 @@ def _planner(
 
 
 def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) -> Config:
-    """Take the settings that old weights and their vocabulary fix, and choose those that preserve its training.
+    """Take the settings that old weights and their vocabulary fix; choose others so that the training is not undone.
 
     Raises `ConfigError` if ``config`` differs from the old model.
     """

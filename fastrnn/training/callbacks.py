@@ -116,7 +116,7 @@ class Result:
             ``valid_nats`` was measured on.
         start: Language models only: a frequent beginning of the text.
         xz_nats: Language models of characters or bytes: loss of the compressor xz on the start of the validation text,
-            given the training text. None unless `Callback.compares` is true, and in a run of less than 30 s.
+            given the training text. None unless `Callback.compares` is true, or within a time budget below 30 s.
     """
 
     run: str

@@ -20,18 +20,9 @@ from fastrnn.training.trainer import Trainer
 
 # 13 streams at a time: unequal shards for 2, 3 and 4 ranks
 TEXT = Config(
-    layers=2,
-    hidden=12,
-    batch=13,
-    streams=39,
-    reset_every=5,
-    seq=10,
-    steps=150,
-    dropout=0.2,
-    lr=0.005,
-    threads=1,
+    layers=2, hidden=12, batch=13, streams=39, reset_every=5, seq=10, steps=150, dropout=0.2, lr=0.005, threads=1,
     eval_every=50,
-)
+)  # fmt: skip
 TASK = Config(hidden=8, batch=10, steps=60, lr=0.01, dropout=0.0, threads=1, eval_every=20, precision="float64")
 CASES = {
     "float64": TEXT.replace(precision="float64"),
