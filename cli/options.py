@@ -30,7 +30,7 @@ AUTOMATIC = "automatic"
 COMMON = "Common options"
 SECTIONS: dict[str, tuple[str, ...]] = {
     COMMON: ("task", "cell", "layers", "hidden", "for_", "steps", "epochs", "lr", "dropout", "seed"),
-    "Model": ("bidirectional", "init", "slow_units", "out_bias"),
+    "Model": ("bidirectional", "init", "slow_units", "ngrams", "out_bias"),
     "Data": (
         "columns", "missing", "horizon", "labels", "label", "text", "format", "encoding", "tokens", "min_count",
         "document_separator", "valid", "valid_file",
@@ -69,6 +69,10 @@ HELP: dict[str, tuple[str, str]] = {
     "slow_units": (
         "Share of each layer's units whose forget gate starts nearly open: bias log(n), n from 4 to 128 steps.",
         "0.1 for lstm-norm, else 0",
+    ),
+    "ngrams": (
+        "Read so many frequent pairs and triples of tokens as inputs of their own, beside the tokens; 0: none.",
+        "automatic for lstm-norm and chars or bytes, else 0",
     ),
     "out_bias": (
         "Initial bias of the output layer; unigram: the logarithm of each token's frequency in the text.",

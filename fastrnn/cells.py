@@ -34,6 +34,8 @@ class CellSpec:
         ones_bias: Gate whose bias is initialised to 1 instead of 0.
         slow_units: Default share of units that forget slowly at the start, see `fastrnn.nn.parameters.initialise`;
             from the trials "Slow units" of docs/internals/autotuning.md.
+        reads_ngrams: Whether a language model of characters or bytes reads n-grams by default; from the trials
+            "N-grams" of docs/internals/autotuning.md.
         default_init: Initialization of the recurrent weights where none is chosen.
         learning_rate_factor: Default learning rate relative to that of the gated cells; for a language
             model that learns with Adam, ``text_learning_rate`` counts instead.
@@ -55,6 +57,7 @@ class CellSpec:
     keep_gate: tuple[str, int] | None = None
     ones_bias: str | None = None
     slow_units: float = 0.0
+    reads_ngrams: bool = False
     default_init: str = "orthogonal"
     learning_rate_factor: float = 1.0
     text_learning_rate: float = 0.004
@@ -151,7 +154,7 @@ CELLS: dict[str, CellSpec] = {
     # al. 2015).
     "lstm": _LSTM,
     # The LSTM of Bellard's NNCP (2019): gates normalised, input gate at most 1 - f, no tanh of c.
-    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016, slow_units=0.1),
+    "lstm-norm": replace(_LSTM, vectors=("gain", "bias"), text_learning_rate=0.016, slow_units=0.1, reads_ngrams=True),
     # tanh(W x + b) at each step: a feed-forward baseline.
     "dense": CellSpec(gates=("h",), states=(), column_blocks=1, input_order=(0,), vectors=("bias_ih",)),
 }

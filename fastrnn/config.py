@@ -62,6 +62,9 @@ class Config:
             ``"rnn-relu"``, else ``"orthogonal"``).
         slow_units: Share of the units of each layer that forget slowly at the start: the bias of the gate that keeps
             the state is log(n), n from 4 to 128 steps. Default None (0.1 for cell ``"lstm-norm"``, else 0).
+        ngrams: Number of pairs and triples of tokens that a language model reads as inputs of their own, beside the
+            tokens: the most frequent ones of the training text. Default None (automatic for cell ``"lstm-norm"`` and a
+            text of characters or bytes, else 0).
         out_bias: Initial bias of a language model's output layer, one of `OUT_BIASES`; ``"unigram"`` is the logarithm
             of each token's frequency in the training text. Default None (``"unigram"`` if ``lr`` is automatic; else
             ``"zero"``).
@@ -124,6 +127,7 @@ class Config:
     bidirectional: bool = False
     init: str | None = None
     slow_units: float | None = None
+    ngrams: int | None = None
     out_bias: str | None = None
     # the data
     columns: str | None = None
@@ -239,6 +243,7 @@ _LIMITS: dict[str, tuple[float, float, bool]] = {
     "horizon": (1, 65536, False),
     "hidden": (1, 16384, False),
     "slow_units": (0, 1, False),
+    "ngrams": (0, 1_000_000, False),
     "min_count": (1, MAX_STEPS, False),
     "valid": (0, 0.9, False),
     "batch": (1, 65536, False),
@@ -287,6 +292,7 @@ _TASK_SETTINGS = {
     "text": "names the column or key of the text",
     "format": "is the format of labelled data",
     "document_separator": "separates documents of a text",
+    "ngrams": "adds frequent n-grams to the inputs of a language model",
     "out_bias": "is the initial bias of a language model's output layer",
     "streams": "divides a text into parts that are read in turn",
     "reset_every": "sets the state that is carried through a text to zero",

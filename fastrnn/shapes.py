@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .cells import CELLS
 
 Shapes = dict[str, tuple[int, ...]]
+NGRAM_WEIGHT = "weight_ngram"  # kind of the rows that are added for n-grams
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class StackShape:
         one_hot: Whether the input is one-hot ids.
         bidirectional: Whether D is 2.
         prefix: First part of the parameters' names.
+        ngrams: N, the number of n-grams that the first layer reads beside one-hot ids, see
+            `fastrnn.data.text.ngrams`.
     """
 
     cell: str
@@ -32,6 +35,7 @@ class StackShape:
     one_hot: bool = False
     bidirectional: bool = False
     prefix: str = "rnn"
+    ngrams: int = 0
 
     @property
     def gates(self) -> int:
@@ -59,13 +63,14 @@ class StackShape:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes that determine every array of a language model: cell, L, H and V."""
+    """Sizes that determine every array of a language model: cell, L, H and V, and N n-grams as further inputs."""
 
     cell: str
     layers: int
     hidden: int
     vocab: int
     prefix: str = "rnn"
+    ngrams: int = 0
 
     @property
     def gates(self) -> int:
@@ -74,7 +79,9 @@ class ModelShape:
     @property
     def stack(self) -> StackShape:
         """The layers below the output layer."""
-        return StackShape(self.cell, self.layers, self.hidden, self.vocab, one_hot=True, prefix=self.prefix)
+        return StackShape(
+            self.cell, self.layers, self.hidden, self.vocab, one_hot=True, prefix=self.prefix, ngrams=self.ngrams
+        )
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -103,7 +110,8 @@ def stack_shapes(shape: StackShape) -> Shapes:
     layer. Gate order: torch.nn's i, f, g, o for the LSTM and r, z, n for the GRU; u, c (update
     gate, candidate) for the simplified GRU. The normed LSTM has ``rnn.gain_l{n}`` and
     ``rnn.bias_l{n}`` (G*H,) instead of the biases. A dense layer has ``weight_ih`` and ``bias_ih``
-    only.
+    only. With n-grams the first layer also has ``rnn.weight_ngram_l0`` (N, G*H), whose rows are
+    added to the product with ``weight_ih`` where their n-grams end.
     """
     spec = CELLS[shape.cell]
     rows = shape.gates * shape.hidden
@@ -115,6 +123,8 @@ def stack_shapes(shape: StackShape) -> Shapes:
             if spec.is_recurrent:
                 own["weight_hh"] = (rows, shape.hidden)
             own |= dict.fromkeys(spec.vectors, (rows,))
+            if shape.ngrams and n == 0:
+                own[NGRAM_WEIGHT] = (shape.ngrams, rows)
             shapes |= {f"{shape.prefix}.{name}_l{n}{suffix}": size for name, size in own.items()}
     return shapes
 

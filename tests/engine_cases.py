@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.data.text.bptt import Window
+from fastrnn.data.text.ngrams import NGrams
 from fastrnn.nn.network import Dropout, Network
 from fastrnn.reference import Reference
 
@@ -13,10 +14,15 @@ Array = NDArray[Any]
 
 
 def make_network(
-    model: Reference, dtype: Any = np.float64, threads: int = 1, device: str = "cpu", products: str = "exact"
+    model: Reference,
+    dtype: Any = np.float64,
+    threads: int = 1,
+    device: str = "cpu",
+    products: str = "exact",
+    ngrams: NGrams | None = None,
 ) -> Network:
     """A network with the weights of this reference model."""
-    network = Network(model.shape, dtype=dtype, threads=threads, device=device, matmul_mode=products)
+    network = Network(model.shape, dtype=dtype, threads=threads, device=device, matmul_mode=products, ngrams=ngrams)
     network.parameters.assign(model.parameters)
     return network
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.cells import CELLS
+from fastrnn.data.text.ngrams import NGrams
 from fastrnn.reference import NormWeights, Reference, Weights
 from fastrnn.shapes import ModelShape, language_model_shapes
 
@@ -15,11 +16,14 @@ T, B, F, H, V = 5, 3, 2, 4, 6
 SCALE = 0.6  # large enough to bend every activation, small enough to saturate none
 
 
-def make_model(cell: str, layers: int, rng: np.random.Generator, hidden: int = H, vocab: int = V) -> Reference:
+def make_model(
+    cell: str, layers: int, rng: np.random.Generator, hidden: int = H, vocab: int = V, ngrams: NGrams | None = None
+) -> Reference:
     """A reference model with normal random weights, float64."""
-    shape = ModelShape(cell, layers, hidden, vocab)
-    sizes = language_model_shapes(shape)
-    return Reference(shape, {name: rng.normal(scale=SCALE, size=size) for name, size in sizes.items()})
+    ngrams = ngrams or NGrams(vocab)
+    shape = ModelShape(cell, layers, hidden, vocab, ngrams=len(ngrams))
+    parameters = {name: rng.normal(scale=SCALE, size=size) for name, size in language_model_shapes(shape).items()}
+    return Reference(shape, parameters, ngrams=[ngrams.tokens(n) for n in range(len(ngrams))])
 
 
 def make_weights(cell: str, features: int, hidden: int, rng: np.random.Generator) -> Weights | NormWeights:

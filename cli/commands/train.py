@@ -37,7 +37,7 @@ def _reads_no_words(config: Config) -> bool:
 
 
 # by --init-from: field -> what has its effect
-TAKEN_FROM_MODEL = {"init": "weights", "slow_units": "weights", "out_bias": "weights", "min_count": "vocabulary"}
+TAKEN_FROM_MODEL = dict.fromkeys(("init", "slow_units", "ngrams", "out_bias"), "weights") | {"min_count": "vocabulary"}
 # Field, when its option has no effect, and why; `_note_ineffective` reports those given on the command line.
 INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
     ("beta1", lambda c: c.optimizer not in ("adamw", "momentum"), "it is for --optimizer adamw and momentum"),

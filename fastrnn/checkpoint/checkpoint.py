@@ -61,7 +61,8 @@ class Checkpoint:
         tokenizer: The vocabulary; for a labelled task also its labels and columns.
         parameters: torch name -> array, with the shapes of `nn.spec.parameter_shapes`.
         optimizer: Name from `MOMENTS` -> (N,), N the number of parameters.
-        state: "h" or "c" -> (L, B, H); empty for the labelled tasks, whose examples start from zero.
+        state: "h" or "c" -> (L, B, H), and "before" if the model reads n-grams, see `fastrnn.nn.network`; empty for the
+            labelled tasks, whose examples start from zero.
         progress: The trainer's counters, losses and random state, as a JSON object.
         corpus: Names, sizes and fingerprint of the training data, as a JSON object.
     """

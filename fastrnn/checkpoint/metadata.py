@@ -14,8 +14,10 @@ import numpy as np
 
 from ..cells import CELLS
 from ..config import MOMENTS, Config
+from ..data.text.ngrams import LONGEST
 from ..data.text.tokenizers import Tokenizer, tokenizer_from_dict
 from ..nn.spec import ModelSpec, model_spec, parameter_shapes
+from ..shapes import NGRAM_WEIGHT
 from ..task_specs import TASK_SPECS
 from . import safetensors_file
 from .safetensors_file import Array, FormatError, quote_untrusted, view_bytes
@@ -97,6 +99,8 @@ def expected_shapes(config: Config, spec: ModelSpec, names: Iterable[str]) -> di
         assert config.hidden is not None
         assert config.layers is not None
         shapes |= {f"state.{part}": (config.layers, streams, config.hidden) for part in CELLS[config.cell].states}
+        if spec.ngrams:
+            shapes["state.before"] = (1, streams, LONGEST - 1)
     return shapes
 
 
@@ -163,7 +167,7 @@ _ENTRIES, _ENTRY = 100_000, 200
 def spec_for(config: Config, encoding: Encoding) -> ModelSpec:
     """Return the input and output sizes of a model for this configuration's task and this vocabulary."""
     if isinstance(encoding, Tokenizer):
-        return ModelSpec(config.task, tokens=encoding.size)
+        return ModelSpec(config.task, tokens=encoding.size, ngrams=len(encoding.ngrams))
     return model_spec(encoding, config.task)
 
 
@@ -239,7 +243,8 @@ def _parse_tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
     if bias is None or len(bias) != 1:
         raise FormatError("tensor 'out.bias' is missing or not a vector; use another copy")
     size = bias[0]
-    mapping = parse_object(texts, "tokenizer", min(size, _max_entries(shapes)))
+    ngrams = max((shape[0] for name, shape in shapes.items() if f".{NGRAM_WEIGHT}_l" in name and shape), default=0)
+    mapping = parse_object(texts, "tokenizer", min(size, _max_entries(shapes)) + ngrams)
     tokens = mapping.get("chars", mapping.get("words"))
     found = len(tokens) if isinstance(tokens, (str, list)) else size
     if found == size:  # compared first: a vocabulary takes ten times the memory of its text
@@ -247,6 +252,8 @@ def _parse_tokenizer(texts: Mapping[str, str], shapes: Shapes) -> Tokenizer:
         found = tokenizer.size
     if found != size:
         raise FormatError(f"its vocabulary has {found} tokens, its output {size}; use another copy")
+    if len(tokenizer.ngrams) != ngrams:
+        raise FormatError(f"it names {len(tokenizer.ngrams)} n-grams, but has {ngrams} rows of them; use another copy")
     return tokenizer
 
 

@@ -82,7 +82,7 @@ class LanguageModel:
         config = self.config
         # Device and threads are those of this machine, not of the training.
         local_config = config.replace(precision=config.dtype, threads=threads, device=device)
-        self.network = Network.from_config(local_config, self.tokenizer.size)
+        self.network = Network.from_config(local_config, self.tokenizer.size, self.tokenizer.ngrams)
         self.shape = self.network.shape
         self.network.parameters.assign(checkpoint.parameters)
         self.sampler = Sampler(self.network, self.tokenizer, config.document_separator, rounded=not exact)

@@ -20,6 +20,12 @@ class LayerInput(NamedTuple):
     """(V, P): W_ih x and all biases for each one-hot x; (1, P) the biases, if the input is vectors."""
     x: Array
     """(T, B, F): vectors; F = 0 for one-hot tokens."""
+    ngrams: Array
+    """(T, B, K) int32: rows of ``ngram_rows`` that are added, -1 for none; K = 0 without n-grams."""
+    ngram_rows: Array
+    """(N, G*H): a row for each n-gram, with the gates in the order of torch.nn."""
+    order: Array
+    """(G,): the gate of each of the first G blocks of columns."""
 
 
 class LayerWeights(NamedTuple):
@@ -53,6 +59,8 @@ class LayerGradients(NamedTuple):
     """(G*H, H): added to."""
     dtable: Array
     """(V, P): of the input table; overwritten."""
+    dngram_rows: Array
+    """(N, G*H): added to."""
 
 
 class OutputLayer(NamedTuple):
@@ -112,6 +120,10 @@ class SampledTokens(NamedTuple):
     """Number of steps whose tokens are fed instead of sampled."""
     uniforms: Array
     """(N, B): random numbers in [0, 1)."""
+    before: Array
+    """(B, K) int32: the last tokens fed before, the very last first, each plus one; 0 for none. Updated."""
+    ngram_keys: Array
+    """(N,) int64: keys of the n-grams that the first layer reads, see `fastrnn.data.text.ngrams`."""
 
 
 class SamplingSettings(NamedTuple):

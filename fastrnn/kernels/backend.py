@@ -180,6 +180,12 @@ class Backend(Memory, Protocol):
     adagrad: Callable[..., None]
     """(p, g, moments (v,), decay, `PlainSettings`, lo, hi)."""
     adamw: Callable[..., None]
+    adamw_rows: Callable[..., None]
+    """(p (N, R), g, moments, decay, rows, settings, lo, hi): as ``adamw`` for rows[lo:hi] (CPU only)."""
+    sums_of_rows: Callable[..., None]
+    """(g (N, R), rows, sums, lo, hi): the sum of squares of each of rows[lo:hi] (CPU only)."""
+    clear_rows: Callable[..., None]
+    """(g (N, R), rows, lo, hi): rows[lo:hi] = 0 (CPU only)."""
     """(p, g, moments (m, v), decay, `AdamWSettings`, lo, hi)."""
 
     # --- supervised tasks: only if TASKS ---
@@ -254,6 +260,12 @@ def check_cell(device: str, cell: str) -> None:
     """Raise `BackendError` if the device does not run this cell."""
     if CELLS[cell].is_recurrent and cell not in load(device).CELLS:
         raise BackendError(f"device {device} does not run cell {cell}; use --device cpu or another cell")
+
+
+def check_ngrams(device: str, ngrams: int | None) -> None:
+    """Raise `BackendError` if a model reads n-grams and the device has no kernels for them."""
+    if ngrams and device != "cpu":
+        raise BackendError(f"device {device} does not read n-grams; use --device cpu, or train with --ngrams 0")
 
 
 def _check_cuda() -> None:

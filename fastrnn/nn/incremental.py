@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from ..cells import CELLS
+from ..data.text.ngrams import LONGEST
 from ..kernels.arguments import (
     BarrierPart,
     DecoderLayer,
@@ -16,6 +17,7 @@ from ..kernels.arguments import (
     SamplingSettings,
 )
 from ..kernels.cpu.thread_pool import Part
+from ..shapes import NGRAM_WEIGHT
 from .layers import Layer
 from .matmul_mode import threads_per_layer
 from .network import Network, State
@@ -53,6 +55,7 @@ class IncrementalDecoder:
         self._batch = 0
         self._layer_arguments: list[tuple[DecoderLayer, ...]] = []
         self._logits: list[Array] = []
+        self._before: list[Array] = []  # the last tokens fed, (B, K), see `Network.initial_state`
 
         hidden = network.shape.hidden
         unit = network.kernels.UNIT_BLOCK if CELLS[network.shape.cell].is_normed else _UNIT_ALIGNMENT
@@ -86,6 +89,8 @@ class IncrementalDecoder:
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
         self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
+        before = state["before"][0] if "before" in state else kernels.zeros((batch, LONGEST - 1), dtype)
+        self._before = [kernels.to_device(before.astype(np.int32)) for _ in self._layers]
         sums: list[Array | None] = [None] * len(whole)  # of each layer, see `Layer.divide_units`
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
@@ -94,13 +99,16 @@ class IncrementalDecoder:
                 layer.set_state(self._slice_units(state, first, end), n, (0, batch))
                 for array in (layer.cell.h, layer.cell.c):  # also as the final state, for `get_state`
                     kernels.copy_state(array, 1, array, 0, 0, batch)
-            ids = [kernels.to_device(np.full((1, batch), token if n == 0 else 0, np.int32)) for n in range(len(layers))]
+            # Only the first layer has tokens, and n-grams where the model reads them.
+            widths = [LONGEST - 1 if len(self.network.ngrams) else 0, *[0] * (len(layers) - 1)]
+            ids = [kernels.to_device(np.full((1, batch), 0 if n else token, np.int32)) for n in range(len(layers))]
+            ngrams = [kernels.zeros((1, batch, width), np.int32) for width in widths]
             self._layer_arguments.append(
                 tuple(
                     DecoderLayer(
                         layer.cell,
                         first,
-                        LayerInput(ids[n], layer.table, below[n]),
+                        LayerInput(ids[n], layer.table, below[n], ngrams[n], layer.ngram_rows, layer.order),
                         LayerWeights(layer.w_x, layer.w_h, layer.width),
                         whole[n],
                     )
@@ -111,6 +119,8 @@ class IncrementalDecoder:
     def get_state(self) -> State:
         """Return the current state, name -> (L, B, H)."""
         state = self.network.initial_state(self._batch)
+        if "before" in state:
+            state["before"][0] = self._before[0]
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
                 layer.get_state(self._slice_units(state, first, end), n, (0, self._batch))
@@ -123,7 +133,9 @@ class IncrementalDecoder:
 
     def _slice_units(self, state: State, first: int, end: int) -> State:
         """Return units first..end of a state."""
-        return {name: array[:, :, first:end] for name, array in state.items()} if len(self._layers) > 1 else state
+        if len(self._layers) == 1:
+            return state
+        return {name: array[:, :, first:end] for name, array in state.items() if name != "before"}
 
     def generate(
         self, uniforms: Array, sampling: tuple[float, int, float, float], tokens: Array, given: int = 0
@@ -151,7 +163,7 @@ class IncrementalDecoder:
             network.kernels.generate(
                 self._layer_arguments[number],
                 DecoderOutput(network.w_out, self._bias, self._logits[number]),
-                SampledTokens(outputs[number], given, uniforms),
+                SampledTokens(outputs[number], given, uniforms, self._before[number], self.network.ngrams.keys),
                 SamplingSettings(*sampling),
                 # Parts that have all units do not wait for each other: each has a barrier of its
                 # own.
@@ -233,7 +245,11 @@ def _slice_layers(network: Network, first: int, end: int) -> list[Layer]:
     weights: dict[str, Array] = {}
     for name, array in parameters.items():
         if name.startswith(shape.prefix):
-            # Rows of the weights are (G, H): take these units of every gate.
+            # Rows of the weights are (G, H), those of n-grams columns: take these units of every gate.
+            if NGRAM_WEIGHT in name:
+                gates = array.reshape(len(array), shape.gates, shape.hidden)[:, :, first:end]
+                weights[name] = np.ascontiguousarray(gates).reshape(len(array), -1)
+                continue
             gates = array.reshape(shape.gates, shape.hidden, *array.shape[1:])
             weights[name] = np.concatenate(gates[:, first:end])
     sliced = ModelWeights(network.kernels, weights, weights, network.packed)  # without gradients: nothing is trained

@@ -21,7 +21,7 @@ from ..cells import CELLS
 from ..kernels.arguments import LayerGradients, LayerInput, LayerWeights, OutputGradients, OutputLayer, Targets
 from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part
-from ..shapes import StackShape
+from ..shapes import NGRAM_WEIGHT, StackShape
 from .matmul_mode import BF16X3_MIN_WIDTH
 from .parameters import Array, ModelWeights
 
@@ -175,7 +175,12 @@ class Layer:
             self.w_x_back = self._backward[1].packed
         self._weights = LayerWeights(self.w_x, self.w_h, self.width)
         self._weights_back = LayerWeights(self.w_x_back, self.w_h_back, self.width)
-        self._gradients = LayerGradients(self.dw_ih, self.dw_hh, self._dtable)
+        # Rows (N, G*H) of n-grams, and the numbers (T, B, K) of those in the window, see `Stack.load`; none by default.
+        no_rows = kernels.zeros((0, self.width), dtype)
+        name = f"{shape.prefix}.{NGRAM_WEIGHT}_l{n}{suffix}"
+        self.ngram_rows = weights.parameters.get(name, no_rows)
+        self.ngrams = kernels.zeros((0, 0, 0), np.int32)
+        self._gradients = LayerGradients(self.dw_ih, self.dw_hh, self._dtable, weights.gradients.get(name, no_rows))
         self._no_outputs = kernels.zeros((0, 0, 0), dtype)
 
         # The arrays of the window, see `allocate`; backward turns dh, dc from the gradient of the
@@ -309,7 +314,8 @@ class Layer:
 
     def _inputs(self, ids: Array, x: Array | None) -> LayerInput:
         """Return the kernels' bundle of one-hot ids (T, B) or of x (T, B, F)."""
-        return LayerInput(ids if self.one_hot else self._no_ids, self.table, self._no_x if x is None else x)
+        ids, x = ids if self.one_hot else self._no_ids, self._no_x if x is None else x
+        return LayerInput(ids, self.table, x, self.ngrams, self.ngram_rows, self.order)
 
     def forward(self, rows: Rows, ids: Array, x: Array | None, resets: Array) -> None:
         """Run all steps from ids (T, B) or x (T, B, F); `get_outputs` returns the result."""

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..config import Config
+from ..data.text.ngrams import LONGEST, NONE, NGrams
 from ..kernels import backend
 from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part, Pool
-from ..shapes import ModelShape
+from ..shapes import NGRAM_WEIGHT, ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
 from .parameters import Array, ModelWeights, Parameters, Shape
@@ -92,9 +93,10 @@ class Network:
         gradients: Gradients to add to; default: new ones.
         weight_dropout: That of the model whose training steps this network takes part in; default: a new one.
         matmul_mode: Precision of matrix products, see `fastrnn.nn.matmul_mode`.
+        ngrams: The n-grams that the first layer reads, ``shape.ngrams`` of them; default: none.
 
     Raises:
-        BackendError: The device is not available or does not support the mode.
+        BackendError: The device is not available or does not support the mode or n-grams.
     """
 
     def __init__(
@@ -108,9 +110,13 @@ class Network:
         gradients: Parameters | None = None,
         weight_dropout: WeightDropout | None = None,
         matmul_mode: str = EXACT,
+        ngrams: NGrams | None = None,
     ) -> None:
         self.kernels = backend.load(device)
         backend.check_cell(device, shape.cell)
+        backend.check_ngrams(device, shape.ngrams)
+        self.ngrams = ngrams or NGrams(shape.vocab)
+        assert len(self.ngrams) == shape.ngrams
         self.device = device
         self.shape = shape
         self.matmul_mode = matmul_mode
@@ -125,6 +131,14 @@ class Network:
         self.stack = Stack(weights, shape.stack)
         self.out = Linear(weights, "out.weight", "out.bias")
 
+        # Gradients are cleared before each step: of the rows (N, G*H) of n-grams only those of the last window, as the
+        # others are zero. `seen_ngrams`: their numbers, see `train_step_gradients`.
+        flat, name = self.gradients.flat, f"{shape.prefix}.{NGRAM_WEIGHT}_l0"
+        self.ngram_gradients = self.gradients[name] if shape.ngrams else self.kernels.zeros((0, 1), dtype)
+        self.seen_ngrams = np.zeros(0, np.int32)
+        start, end = self.gradients.span(name) if shape.ngrams else (0, 0)
+        self.dense_gradients = [flat[:start], flat[end:]] if shape.ngrams else [flat]
+
         # Arrays of the window, see `allocate`: logits (T, B, V), losses (T, B), and dy without
         # columns for a pass that needs no gradient.
         self._window = (0, 0)  # (T, B)
@@ -132,28 +146,37 @@ class Network:
         self._targets = self.kernels.zeros((0, 0), np.int32)  # (T, B), see `load`
 
     @classmethod
-    def from_config(cls, config: Config, vocab: int) -> "Network":
+    def from_config(cls, config: Config, vocab: int, ngrams: NGrams | None = None) -> "Network":
         """Return a network of the configured size; its parameters are zero.
 
         Args:
             config: Configuration with ``hidden`` set.
             vocab: V.
+            ngrams: As for the class.
         """
         assert config.hidden is not None
         assert config.layers is not None
-        shape = ModelShape(config.cell, config.layers, config.hidden, vocab)
+        shape = ModelShape(config.cell, config.layers, config.hidden, vocab, ngrams=len(ngrams or ()))
         return cls(
             shape,
             dtype=np.dtype(config.dtype),
             threads=config.threads,
             device=config.device,
             matmul_mode=config.matmul_mode,
+            ngrams=ngrams,
         )
 
     def with_shared_parameters(self, matmul_mode: str | None = None) -> "Network":
         """Return a network with these parameters and separate windows, for another size or mode."""
         mode = matmul_mode or self.matmul_mode
-        return Network(self.shape, dtype=self.dtype, device=self.device, share_with=self, matmul_mode=mode)
+        return Network(
+            self.shape,
+            dtype=self.dtype,
+            device=self.device,
+            share_with=self,
+            matmul_mode=mode,
+            ngrams=self.ngrams,
+        )
 
     @property
     def layers(self) -> list[Any]:
@@ -167,8 +190,15 @@ class Network:
         return packed
 
     def initial_state(self, batch: int) -> State:
-        """Return zeros, name -> (L, B, H)."""
-        return self.stack.zero_state(batch)
+        """Return zeros, name -> (L, B, H).
+
+        A model that reads n-grams also has ``before`` (1, B, K): the last K tokens fed, the very last first, each plus
+        one; 0 for none.
+        """
+        state = self.stack.zero_state(batch)
+        if len(self.ngrams):
+            state["before"] = self.kernels.zeros((1, batch, LONGEST - 1), self.dtype)
+        return state
 
     def loss(self, x: Array, y: Array, resets: Array | None, state: State) -> Array:
         """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
@@ -179,7 +209,7 @@ class Network:
             resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
         """
-        self.load(x, y, resets)
+        self.load(x, y, resets, self.number_ngrams(x, resets, state))
         self.stack.set_state(state)
         self.pack_all()
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), None))
@@ -200,22 +230,30 @@ class Network:
         scored = max(1, int(np.count_nonzero(window.y >= 0)))
         training = Training(dropout, 1 / scored)
 
-        self.load(window.x, window.y, window.resets)
+        ngrams = self.number_ngrams(window.x, window.resets, state)
+        self.load(window.x, window.y, window.resets, ngrams)
         self.stack.set_state(state)
         self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
         # Three calls of the pool, since each needs all of the one before: packed weights, then
         # gradients of activations.
         self.pool.together(self._pack_for_training)
+        if ngrams is not None:
+            numbers = np.unique(ngrams).astype(np.int32)
+            self.seen_ngrams = numbers[numbers != NONE]
         self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
         self.weight_dropout.finish(self.pool)
         self.stack.get_state(state)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
 
+    def see_all_ngrams(self) -> None:
+        """Declare that the gradient of any n-gram may not be zero."""
+        self.seen_ngrams = np.arange(len(self.ngrams), dtype=np.int32)
+
     @property
     def dstate(self) -> State:
         """Gradient of the initial state of the last window, name -> (L, B, H)."""
-        dstate = self.initial_state(self._window[1])
+        dstate = self.stack.zero_state(self._window[1])
         self.stack.get_state_gradient(dstate)
         return dstate
 
@@ -231,14 +269,28 @@ class Network:
     def _pack_for_training(self, part: Part) -> None:
         """Pack this part of the weights and of their transposes; zero this part of the gradients."""
         self.pack(part, backward=True)
-        self.kernels.clear(self.gradients.flat, *part.range(self.gradients.flat.size))
+        for gradients in self.dense_gradients:
+            self.kernels.clear(gradients, *part.range(gradients.size))
+        if self.seen_ngrams.size:
+            seen = self.seen_ngrams
+            self.kernels.clear_rows(self.ngram_gradients, seen, *part.range(seen.size))
 
-    def load(self, x: Array, y: Array, resets: Array | None) -> None:
-        """Set the next window: ids, targets and resets, (T, B) each."""
+    def load(self, x: Array, y: Array, resets: Array | None, ngrams: Array | None = None) -> None:
+        """Set the next window: ids, targets and resets, (T, B) each, and the result of `number_ngrams`."""
         self.allocate(*x.shape)
         to_device = self.kernels.to_device
         self._targets = to_device(y)
-        self.stack.load(to_device(x), None, None if resets is None else to_device(resets))
+        self.stack.load(to_device(x), None, None if resets is None else to_device(resets), ngrams=ngrams)
+
+    def number_ngrams(self, x: Array, resets: Array | None, state: State) -> Array | None:
+        """Return the numbers (T, B, K) of the n-grams that end at each token of a window; None without n-grams.
+
+        ``state``: its ``before`` is updated.
+        """
+        if not len(self.ngrams):
+            return None
+        numbers, state["before"][0] = self.ngrams.number(x, state["before"][0], resets)
+        return numbers
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -298,7 +350,8 @@ class Stepper:
         """
         network, batch = self._network, ids.shape[1]
         network.allocate(*ids.shape)
-        network.stack.load(network.kernels.to_device(ids), None)
+        ngrams = network.number_ngrams(ids, None, state)
+        network.stack.load(network.kernels.to_device(ids), None, ngrams=ngrams)
         network.stack.set_state(state)
         network.pool.together(lambda part: self._run(part.range(batch)))
         network.stack.get_state(state)

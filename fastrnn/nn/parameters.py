@@ -1,5 +1,6 @@
 """Parameters in one flat array, with a named view for each tensor, and their initialisation."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cells import CELLS, CellSpec
-from ..shapes import ModelShape, language_model_shapes
+from ..shapes import NGRAM_WEIGHT, ModelShape, language_model_shapes
 
 if TYPE_CHECKING:
     from ..kernels.backend import Backend, Memory
@@ -58,6 +59,12 @@ class Parameters(Mapping[str, Array]):
             size = int(np.prod(s))
             self._views[name] = self.flat[offset : offset + size].reshape(s)
             offset += size
+
+    def span(self, name: str) -> tuple[int, int]:
+        """Return where the view begins and ends in ``flat``."""
+        before = itertools.takewhile(lambda other: other != name, self._views)
+        start = sum(self._views[other].size for other in before)
+        return start, start + self._views[name].size
 
     def __getitem__(self, name: str) -> Array:
         return self._views[name]
@@ -122,7 +129,7 @@ def initialise(
     """Initialise parameters in place.
 
     Biases start at 0; the sum of the biases of an LSTM's forget gate at 1 (Gers et al. 2000;
-    Jozefowicz et al. 2015). Gains start at 1.
+    Jozefowicz et al. 2015). Gains start at 1, the rows of n-grams at 0.
 
     Args:
         parameters: Parameters on any device.
@@ -156,6 +163,8 @@ def _fill(parameters: Parameters, shape: Shape, kind: str, rng: np.random.Genera
     for name, view in parameters.items():
         if ".gain_l" in name:
             view[...] = 1
+        elif f".{NGRAM_WEIGHT}_l" in name:
+            view[...] = 0
         elif "bias" in name:
             view[...] = 0
             if f".{spec.bias}_l" in name:

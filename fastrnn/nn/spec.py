@@ -28,6 +28,7 @@ class ModelSpec:
             number of labels, or the size of the numeric condition.
         target_tokens: V of the decoder (generate, translate).
         binary: Whether the outputs of regress are bits.
+        ngrams: N, the number of n-grams that a language model reads.
     """
 
     task: str
@@ -37,6 +38,7 @@ class ModelSpec:
     labels: int = 0
     target_tokens: int = 0
     binary: bool = False
+    ngrams: int = 0
 
 
 def model_spec(schema: "TaskSchema", task: str) -> ModelSpec:
@@ -75,7 +77,8 @@ def parameter_shapes(config: Config, spec: ModelSpec) -> Shapes:
     if not CELLS[config.cell].is_recurrent and TASK_SPECS[spec.task].reads_spelling:
         raise ConfigError(f"{spec.task} reads words letter by letter; cell {config.cell} cannot: use a recurrent cell")
     if not TASK_SPECS[spec.task].is_supervised:
-        return language_model_shapes(ModelShape(config.cell, config.layers, config.hidden, spec.tokens))
+        shape = ModelShape(config.cell, config.layers, config.hidden, spec.tokens, ngrams=spec.ngrams)
+        return language_model_shapes(shape)
     return get_supervised_task(spec.task).parameter_shapes(config, spec)
 
 

@@ -188,7 +188,14 @@ class Stack:
         outputs = self._inputs[-1]
         return self.dy if outputs is None else outputs
 
-    def load(self, ids: Array, x: Array | None, resets: Array | None = None, rows: Padding | None = None) -> None:
+    def load(
+        self,
+        ids: Array,
+        x: Array | None,
+        resets: Array | None = None,
+        rows: Padding | None = None,
+        ngrams: Array | None = None,
+    ) -> None:
         """Set the input of the next window.
 
         Args:
@@ -197,7 +204,13 @@ class Stack:
             resets: 1 where the state is zeroed before the step, (T, B) uint8; default: no reset.
             rows: Padding of the rows, whose resets replace ``resets``. A bidirectional stack
                 needs it.
+            ngrams: Rows of the first layer's n-grams that are added at each step, (T, B, K) int32, -1 for none;
+                needed if the shape has n-grams.
         """
+        if ngrams is not None:
+            first = self.layers[0][0]
+            assert isinstance(first, Layer)
+            first.ngrams = ngrams
         self._ids = self._reversed_ids = ids
         self._inputs[0] = x
         self._rows = rows

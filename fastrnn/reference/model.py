@@ -34,9 +34,12 @@ The loss is softmax and cross-entropy, in nats per scored position.
 Backward:  do_k = (p_k - [k = y]) / (number of scored positions). Over k these add up to zero.
 
 A target of -1 is not scored: it contributes neither loss nor gradient. Without scored targets the loss is 0.
+
+A model may also read n-grams: x_t then has a component for each of them, 1 for those that end at step t and 0 for the
+others, and W_ih a column for each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,7 +48,7 @@ from numpy.typing import ArrayLike
 
 from ..cells import CELLS as SPECS
 from ..errors import ConfigError, InputError
-from ..shapes import ModelShape, language_model_shapes
+from ..shapes import NGRAM_WEIGHT, ModelShape, language_model_shapes
 from .cells import (
     Array,
     NormWeights,
@@ -219,24 +222,34 @@ class Reference:
       It is never modified in place.
     - resets (T, B): 1 where the state is zeroed before the step; none by default.
 
+    No n-gram reaches over a reset, or to before the first of the ids.
+
     Args:
-        shape: Cell, L, H and V of the model.
+        shape: Cell, L, H and V of the model, and N if it reads n-grams.
         parameters: Arrays with the names and shapes of `fastrnn.shapes.language_model_shapes`. An array that
             already has the dtype is used without a copy, so a change to it changes the model.
         dtype: Floating-point type of all arrays.
+        ngrams: The ids of each of the N n-grams.
 
     Raises:
         ConfigError: If a parameter is missing, is unknown or has another shape.
         InputError: (methods) If ids, targets, state or resets have wrong shapes or values.
     """
 
-    def __init__(self, shape: ModelShape, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
+    def __init__(
+        self,
+        shape: ModelShape,
+        parameters: Mapping[str, Array],
+        dtype: Any = np.float64,
+        ngrams: Sequence[tuple[int, ...]] = (),
+    ) -> None:
         _check_parameters(shape, parameters)
+        assert len(ngrams) == shape.ngrams
+        self.ngrams = ngrams
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self.cell = CELLS[shape.cell]
         self.parameters = {name: np.asarray(value, self.dtype) for name, value in parameters.items()}
-        self.layers = [layer_weights(self.parameters, n) for n in range(shape.layers)]
         self.state: State | None = None
 
     def step(self, x: ArrayLike) -> Array:
@@ -278,10 +291,13 @@ class Reference:
 
         dstate = self.zero_state(ids.shape[1])
         for n in reversed(range(self.shape.layers)):
-            w, dw = self.layers[n], layer_weights(gradients, n)
+            w, dw = self._layer_weights(self.parameters, n), self._layer_weights(gradients, n)
             dx, layer_dstate = layer_backward(self.cell, dx, _select_layer(dstate, n), tapes[n], w, dw, resets)
             for name, d in layer_dstate.items():
                 dstate[name][n] = d
+            if n == 0 and self.ngrams:  # then dw has a copy of these
+                gradients["rnn.weight_ih_l0"] += dw.W_ih[:, : self.shape.vocab]
+                gradients[f"rnn.{NGRAM_WEIGHT}_l0"] += dw.W_ih[:, self.shape.vocab :].T
         return gradients, dstate
 
     def _unroll(self, ids: Array, state: State | None, resets: Array | None) -> tuple[Array, State, list[list[Saved]]]:
@@ -294,13 +310,36 @@ class Reference:
         _check_state(state, self.zero_state(ids.shape[1]))
 
         h = np.eye(self.shape.vocab, dtype=self.dtype)[ids]  # (T, B, V)
+        if self.ngrams:
+            h = np.concatenate([h, self._ngram_inputs(ids, resets)], axis=-1)  # (T, B, V + N)
         last = []
         tapes = []
-        for n, w in enumerate(self.layers):
+        for n in range(self.shape.layers):
+            w = self._layer_weights(self.parameters, n)
             h, layer_state, tape = layer_forward(self.cell, h, _select_layer(state, n), w, resets)
             last.append(layer_state)
             tapes.append(tape)
         return h, {name: np.stack([s[name] for s in last]) for name in state}, tapes
+
+    def _layer_weights(self, parameters: Mapping[str, Array], n: int) -> LayerWeights:
+        """Return the arrays of layer n; with n-grams a copy of W_ih of the first layer, (G*H, V + N)."""
+        weights = layer_weights(parameters, n)
+        if n or not self.ngrams:
+            return weights
+        return weights._replace(W_ih=np.concatenate([weights.W_ih, parameters[f"rnn.{NGRAM_WEIGHT}_l0"].T], axis=1))
+
+    def _ngram_inputs(self, ids: Array, resets: Array | None) -> Array:
+        """Return 1 where an n-gram ends, else 0, (T, B, N)."""
+        inputs = np.zeros((*ids.shape, len(self.ngrams)), self.dtype)
+        for b in range(ids.shape[1]):
+            start = 0
+            for t in range(len(ids)):
+                if resets is not None and resets[t, b]:
+                    start = t
+                for n, ngram in enumerate(self.ngrams):
+                    if t + 1 - len(ngram) >= start:
+                        inputs[t, b, n] = tuple(ids[t + 1 - len(ngram) : t + 1, b]) == tuple(ngram)
+        return inputs
 
     def _logits(self, h: Array) -> Array:
         return linear(h, self.parameters["out.weight"], self.parameters["out.bias"])

@@ -350,6 +350,8 @@ def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) ->
             raise ConfigError(f"{name} is {given}, but the model to start from has {was}; leave it out")
     taken = {name: getattr(old.config, name) for name in FIXED}
     config = config.replace(**taken, slow_units=old.config.slow_units or 0.0)  # the latter for `reset_every`
+    if not TASK_SPECS[config.task].is_supervised:
+        config = config.replace(ngrams=old.config.ngrams or 0)
     config = config.replace(weight_decay=config.weight_decay or 0.0)  # decay would undo earlier training
     if config.lr is None and not TASK_SPECS[config.task].is_supervised:
         config = config.replace(lr=fine_tuning_rate(config))

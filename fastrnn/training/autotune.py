@@ -3,12 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..cells import CELLS
 from ..config import MAX_STEPS, Config, parse_duration
 from ..data.text.bptt import Window, evaluation_layout, evaluation_seq, windows_per_epoch
+from ..data.text.ngrams import NGrams
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend
 from ..nn.matmul_mode import EVALUATION_MODE
@@ -18,6 +20,7 @@ from .hyperparameters import (
     choose_streams,
     chooses_weight_dropout,
     matrices_per_gate,
+    usual_ngrams,
     with_learning_settings,
     with_regularization,
 )
@@ -47,6 +50,7 @@ _VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
 _SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
+_DRAWN = 10_000  # n-grams drawn for timing
 _HARDLY = 200  # steps; a model with fewer is hardly trained
 _MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
 
@@ -63,15 +67,27 @@ class Plan:
     """A complete configuration, and the choices made with their reasons, one line each.
 
     ``most_steps``: the number of steps may be raised to this if the machine turns out to be faster; 0: never.
+    ``ngrams``: those that the model reads; None: none, or the ones that were given.
     """
 
     config: Config
     choices: tuple[str, ...]
     most_steps: int = 0
+    ngrams: NGrams | None = None
 
 
-def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget) -> Plan:
-    """Choose every setting that ``config`` leaves open, for a training text of ``tokens`` tokens."""
+def plan(
+    config: Config,
+    tokens: int,
+    valid_tokens: int,
+    vocab: int,
+    clock: TimeBudget,
+    find_ngrams: Callable[[int], NGrams] | None = None,
+) -> Plan:
+    """Choose every setting that ``config`` leaves open, for a training text of ``tokens`` tokens.
+
+    ``find_ngrams``: returns at most so many n-grams of the text; None: the model reads none.
+    """
     choices: list[str] = []
     smaller_batch = config.batch is None
     longest = max(1, (tokens - 1) // (config.batch or clock.group.size))
@@ -91,8 +107,14 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
             choices.append(f"batch {config.batch}: more steps within the time")
     config, lines = choose_streams(config, tokens)
     choices += lines
+    ngrams = None
+    if find_ngrams is not None:
+        ngrams = find_ngrams(usual_ngrams(config, tokens) if config.ngrams is None else config.ngrams)
+        if len(ngrams) and config.ngrams is None:
+            choices.append(f"ngrams {len(ngrams):,}: frequent pairs and triples, read beside the single tokens")
+        config = config.replace(ngrams=len(ngrams))
     assert config.batch is not None
-    steps, size = _length(config, tokens, valid_tokens, vocab, clock)
+    steps, size = _length(config, tokens, valid_tokens, vocab, clock, ngrams)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
         enough = "; more would overfit (--epochs forces them)" if epochs > most - 0.5 else ""
@@ -116,7 +138,7 @@ def plan(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: Time
         config = config.replace(warmup=usual_warmup(steps))
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, valid_tokens))
-    return Plan(config, tuple(choices), steps_of_epochs(config, most, tokens))
+    return Plan(config, tuple(choices), steps_of_epochs(config, most, tokens), ngrams)
 
 
 def budget_of(config: Config) -> float | None:
@@ -145,17 +167,28 @@ def measure_speed(
     most: float,
     group: Communicator = SINGLE_PROCESS,
     valid_tokens: int = 0,
+    ngrams: NGrams | None = None,
 ) -> Speed:
     """Time a training step, and an evaluation, of a new model on random tokens (collective).
 
     ``most``: seconds for the timing of a step. ``valid_tokens``: tokens of the validation text, 0 for none. In a group
-    each process has its share of the streams, and the slowest one counts.
+    each process has its share of the streams, and the slowest one counts. ``ngrams``: those that the model reads; the
+    tokens are then n-grams drawn at random.
     """
     assert config.batch is not None
     row_lo, row_hi = group.shard(config.batch)
-    network = Network.from_config(config, vocab)
+    network = Network.from_config(config, vocab, ngrams)
     rng = np.random.default_rng(0)
-    x, y = (rng.integers(0, vocab, (config.seq, row_hi - row_lo)).astype(np.int32) for _ in range(2))
+
+    def draw(*shape: int) -> np.ndarray[Any, Any]:
+        """Ids (T, B)."""
+        ids = rng.integers(0, vocab, shape)
+        if ngrams:
+            drawn = [ngrams.tokens(n) for n in rng.integers(0, len(ngrams), _DRAWN)]
+            ids = np.resize(np.concatenate(drawn), shape[::-1]).T
+        return np.ascontiguousarray(ids, np.int32)
+
+    x, y = draw(config.seq, row_hi - row_lo), draw(config.seq, row_hi - row_lo)
     resets = np.zeros(x.shape, np.uint8) if config.reset_every else None
     if resets is not None:
         resets[0, 0] = 1  # as in almost every window: with resets a step has a little more to do
@@ -174,9 +207,9 @@ def measure_speed(
         model = network.with_shared_parameters(matmul_mode)
         seq = min(evaluation_seq(layout.streams, vocab), layout.steps)
         streams = -(-layout.streams // group.size)
-        ids = rng.integers(0, vocab, (2, seq, streams)).astype(np.int32)
+        ids = draw(seq, streams)
         state = model.initial_state(streams)
-        seconds = median_seconds(lambda index: model.loss(ids[0], ids[1], None, state), most / 4, group)
+        seconds = median_seconds(lambda index: model.loss(ids, ids, None, state), most / 4, group)
         return seconds * layout.steps / seq / min(size, valid_tokens)
 
     part = evaluation(network.matmul_mode, min(MOST_SIZE, max(1, valid_tokens - 1)))
@@ -286,12 +319,14 @@ def _most_epochs(config: Config, tokens: int) -> float:
     return _MOST_EPOCHS if tokens < _SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
 
 
-def _length(config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget) -> tuple[int, int | None]:
+def _length(
+    config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget, ngrams: NGrams | None
+) -> tuple[int, int | None]:
     """Return the steps of the run, and the tokens of an evaluation during training."""
     if config.steps is not None or config.epochs is not None:
         steps = config.steps or steps_of_epochs(config, config.epochs or 0.0, tokens)
         return steps, usual_size(config.replace(steps=steps, epochs=None), valid_tokens)
-    steps, size = length_within(config, clock.left, valid_tokens, vocab, clock.group)
+    steps, size = length_within(config, clock.left, valid_tokens, vocab, clock.group, ngrams)
     return min(steps, steps_of_epochs(config, _most_epochs(config, tokens), tokens)), size
 
 
@@ -308,11 +343,12 @@ def length_within(
     valid_tokens: int,
     vocab: int,
     group: Communicator = SINGLE_PROCESS,
+    ngrams: NGrams | None = None,
 ) -> tuple[int, int | None]:
     """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective)."""
     assert config.batch is not None
     most = min(_LONGEST_TIMED, _TIMED_SHARE * max(0.0, seconds_left()))
-    speed = measure_speed(config, vocab, most, group, valid_tokens)
+    speed = measure_speed(config, vocab, most, group, valid_tokens, ngrams)
     left = max(0.0, seconds_left())
     size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
     used = min(size or 0, valid_tokens)

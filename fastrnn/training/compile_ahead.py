@@ -21,6 +21,7 @@ import numpy as np
 from ..cells import CELLS
 from ..config import Config
 from ..data.text.bptt import Window
+from ..data.text.ngrams import NGrams
 from ..kernels import backend
 from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import default_processes
@@ -205,7 +206,8 @@ def tiny_network(config: Config) -> Any:
     """Return a language model with a small vocabulary: kernels do not depend on V."""
     from ..nn.network import Network
 
-    return Network.from_config(config, _VOCAB)
+    reads_ngrams = CELLS[config.cell].reads_ngrams if config.ngrams is None else config.ngrams > 0
+    return Network.from_config(config, _VOCAB, NGrams(_VOCAB, [0] if reads_ngrams and config.device == "cpu" else []))
 
 
 def compile_language_model(config: Config) -> None:

@@ -12,6 +12,7 @@ from ..config import USUAL_BETA1, Config
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
+_MOST_NGRAMS, _TOKENS_PER_NGRAM = 4000, 250
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
@@ -57,6 +58,16 @@ def choose_streams(config: Config, tokens: int) -> tuple[Config, list[str]]:
         if config.reset_every:
             lines.append(f"reset_every {config.reset_every}: a stream's state is set to zero after so many windows")
     return config, lines
+
+
+def usual_ngrams(config: Config, tokens: int) -> int:
+    """Choose how many n-grams a model of a training text of ``tokens`` tokens reads; 0: none.
+
+    From the trials "N-grams" of docs/internals/autotuning.md.
+    """
+    if not CELLS[config.cell].reads_ngrams or config.tokens == "words" or config.device != "cpu":
+        return 0
+    return min(_MOST_NGRAMS, tokens // _TOKENS_PER_NGRAM)
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:

@@ -16,10 +16,12 @@ from ..config import MOMENTS, USUAL_BETA1, Config
 from ..errors import CheckpointError
 from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
 from ..kernels.cpu.thread_pool import Part
-from ..nn.network import Model
+from ..nn.network import Model, Network
+from ..shapes import NGRAM_WEIGHT
 
 Schedule = Callable[[int, int, int, float], float]
 _OUTPUT = "out.weight"  # of every model
+_NGRAM_RATE = 0.5  # learning rate of the rows of n-grams, as a multiple of that of the token tables
 # Optimizer -> the settings of its kernel, from the configuration, the clipping factor, the learning rate and the update
 # number t = 1, 2, ... AdamW gets the bias corrections 1 - beta^t (Kingma & Ba, 2015; Loshchilov & Hutter, 2019).
 _SETTINGS: dict[str, Callable[[Config, float, float, int], tuple[float, ...]]] = {
@@ -118,13 +120,14 @@ class _Range(NamedTuple):
     arguments: tuple[Any, ...]
     """Their parameters, gradients, moments and weight decays, for the kernel."""
     blocks: int
-    """Number of blocks of the kernel."""
+    """Number of blocks of the kernel; 0: the rows of n-grams, of which only those of the window are updated."""
 
 
 class Optimizer:
     """Updates the parameters of a model from its gradients.
 
-    Token tables and the weights of the output layer have ``config.vocab_lr`` times the learning rate of the others.
+    Token tables and the weights of the output layer have ``config.vocab_lr`` times the learning rate of the others, the
+    rows of n-grams half of that. AdamW leaves the rows of n-grams that a window does not have as they are.
     ``updates``: number of updates so far. ``moments``: arrays by name: "m" is a mean of gradients, "v" a mean (Adagrad:
     a sum) of their squares.
     """
@@ -135,25 +138,37 @@ class Optimizer:
         self.updates = 0
         kernels, flat = model.kernels, model.parameters.flat
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
-        self._kernel = getattr(kernels, config.optimizer)
-        self._blocks = -(-flat.size // kernels.BLOCK)
-        self._sums = kernels.zeros(self._blocks, np.float64)
+        # A network that reads n-grams, of whose gradients most rows are zero.
+        self._network = model if isinstance(model, Network) and len(model.ngrams) else None
+        self._dense = self._network.dense_gradients if self._network else [model.gradients.flat]
+        self._sums = [kernels.zeros(self._count_blocks(array), np.float64) for array in self._dense]
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         self._weight_decay = 0.0
         self.set_weight_decay(config.weight_decay or 0.0)
+        self._kernel = getattr(kernels, config.optimizer)
         self._ranges = list(self._divide(config.vocab_lr or 1.0))
 
     def _divide(self, vocab_lr: float) -> Iterator[_Range]:
         """Divide the flat array where the learning rate changes."""
-        parameters, shape = self.model.parameters, self.model.shape
-        factors = [vocab_lr if n in shape.tables or n == _OUTPUT else 1.0 for n in parameters]
-        sizes = [array.size for array in parameters.values()]
+        parameters, tables = self.model.parameters, self.model.shape.tables
+
+        def treatment(name: str) -> tuple[float, int]:
+            """The factor, and the length of the rows that are updated one by one; 0: all at once."""
+            rows = f".{NGRAM_WEIGHT}_l" in name
+            factor = vocab_lr if rows or name in tables or name == _OUTPUT else 1.0
+            factor *= _NGRAM_RATE if rows else 1.0
+            return factor, parameters[name].shape[1] if rows and self.config.optimizer == "adamw" else 0
+
         end = 0
-        for factor, group in itertools.groupby(zip(factors, sizes, strict=True), key=lambda each: each[0]):
-            start, end = end, end + sum(size for _, size in group)
-            p, g, decay = (a[start:end] for a in (parameters.flat, self.model.gradients.flat, self._decay))
-            moments = tuple(array[start:end] for array in self.moments.values())
-            yield _Range(factor, (p, g, moments, decay), -(-(end - start) // self.model.kernels.BLOCK))
+        for (factor, row), names in itertools.groupby(parameters, key=treatment):
+            start, end = end, end + sum(parameters[name].size for name in names)
+            shape = (-1, row) if row else (-1,)
+            arrays = (parameters.flat, self.model.gradients.flat, self._decay, *self.moments.values())
+            p, g, decay, *moments = (array[start:end].reshape(shape) for array in arrays)
+            yield _Range(factor, (p, g, tuple(moments), decay), 0 if row else self._count_blocks(p))
+
+    def _count_blocks(self, array: np.ndarray[Any, Any]) -> int:
+        return -(-array.size // self.model.kernels.BLOCK)
 
     def set_weight_decay(self, decay: float) -> None:
         """Set the decoupled weight decay, which biases and gains are exempt from."""
@@ -166,9 +181,18 @@ class Optimizer:
 
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
-        gradient, sums_of_squares = self.model.gradients.flat, self.model.kernels.sums_of_squares
-        self.model.pool.together(lambda part: sums_of_squares(gradient, self._sums, *part.range(self._blocks)))
-        total = float(self.model.kernels.to_host(self._sums).sum())
+        kernels, network = self.model.kernels, self._network
+        rows = network.seen_ngrams if network else np.zeros(0, np.int32)
+        row_sums = np.zeros(rows.size)
+
+        def add_up(part: Part) -> None:
+            for gradient, sums in zip(self._dense, self._sums, strict=True):
+                kernels.sums_of_squares(gradient, sums, *part.range(sums.size))
+            if network and rows.size:
+                kernels.sums_of_rows(network.ngram_gradients, rows, row_sums, *part.range(rows.size))
+
+        self.model.pool.together(add_up)
+        total = sum(float(kernels.to_host(sums).sum()) for sums in self._sums) + float(row_sums.sum())
         return math.sqrt(total) if total >= 0 else math.nan
 
     def step(self, lr: float, norm: float) -> None:
@@ -181,10 +205,14 @@ class Optimizer:
         scale = clip / norm if clip and norm > clip else 1.0
         make = _SETTINGS[self.config.optimizer]
         settings = [make(self.config, scale, lr * each.factor, self.updates) for each in self._ranges]
+        rows = self._network.seen_ngrams if self._network else np.zeros(0, np.int32)
 
         def update(part: Part) -> None:
             for each, numbers in zip(self._ranges, settings, strict=True):
-                self._kernel(*each.arguments, numbers, *part.range(each.blocks))
+                if each.blocks:
+                    self._kernel(*each.arguments, numbers, *part.range(each.blocks))
+                elif rows.size:
+                    self.model.kernels.adamw_rows(*each.arguments, rows, numbers, *part.range(rows.size))
 
         self.model.pool.together(update)
 

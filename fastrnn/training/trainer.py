@@ -15,7 +15,7 @@ from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..errors import CheckpointError, DivergedError
 from ..inference.evaluation import Evaluation, rank
-from ..nn.network import Dropout, Model
+from ..nn.network import Dropout, Model, Network
 from .optimizers import SCHEDULES, Optimizer, Plateau
 
 # Field -> its key in a checkpoint of version 1, where the two differ.
@@ -184,6 +184,8 @@ class Trainer:
         dropout = self._dropout._replace(key=_key(self.config.seed, progress.step))
         nats = self.model.train_step_gradients(window, state, dropout)
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
+        if self.group.size > 1 and isinstance(self.model, Network):
+            self.model.see_all_ngrams()  # the other processes' windows have others
         # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):

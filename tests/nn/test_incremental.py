@@ -8,9 +8,11 @@ from random_cases import make_model, make_state
 
 import fastrnn.nn.incremental
 from fastrnn.cells import CELLS, RECURRENT_CELLS
+from fastrnn.data.text.ngrams import find_ngrams
 from fastrnn.kernels.cpu.target import Target
 from fastrnn.nn.incremental import AdaptiveDecoder, IncrementalDecoder
 from fastrnn.nn.matmul_mode import threads_per_layer
+from fastrnn.nn.network import Stepper
 
 VOCAB = 9
 
@@ -44,6 +46,36 @@ def test_dividing_units_among_threads_gives_the_same_bits(cell, mode, hidden, th
     np.testing.assert_array_equal(shared, alone)
     for name, array in state.items():
         np.testing.assert_array_equal(reached[name], array)
+
+
+@pytest.mark.parametrize(("threads", "parts"), [(1, 1), (3, 3)])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "lstm-norm"])
+def test_ngrams_are_read_while_sampling(cell, threads, parts):
+    """Greedy tokens are those of a `Stepper`, whose logits come from `Network.number_ngrams`."""
+    rng = np.random.default_rng(3)
+    ngrams = find_ngrams(rng.choice(VOCAB, 4000), VOCAB, 100)
+    hidden = 192 if CELLS[cell].is_normed else 48
+    model = make_model(cell, 2, rng, hidden, VOCAB, ngrams)
+    network = make_network(model, np.float32, threads=threads, ngrams=ngrams)
+    given = rng.integers(0, VOCAB, (6, 2)).astype(np.int32)
+
+    decoder = IncrementalDecoder(network, network.parameters["out.bias"], parts)
+    decoder.set_state(network.initial_state(2), given[0])
+    decoder.generate(np.zeros((5, 2)), (0.0, 0, 1.0, 0.0), given[1:].copy(), 5)
+    tokens = np.zeros((40, 2), np.int32)
+    decoder.generate(np.zeros((20, 2)), (0.0, 0, 1.0, 0.0), tokens[:20])
+    other = IncrementalDecoder(network, network.parameters["out.bias"])
+    other.continue_from(decoder)
+    other.generate(np.zeros((20, 2)), (0.0, 0, 1.0, 0.0), tokens[20:])
+
+    stepper, state = Stepper(network), network.initial_state(2)
+    logits = stepper.logits(given, state)
+    for row in tokens:
+        np.testing.assert_array_equal(row, logits.argmax(axis=1))
+        reached = {name: array.copy() for name, array in state.items()}
+        logits = stepper.logits(np.ascontiguousarray(row[None]), state)
+    for name, array in other.get_state().items():
+        np.testing.assert_allclose(array, reached[name], rtol=0, atol=1e-5)
 
 
 class Clock:

@@ -1,5 +1,7 @@
 """The compiled network against the textbook, and its gradients against central differences."""
 
+import itertools
+
 import numpy as np
 import pytest
 from engine_cases import assert_close, assert_same_bits, make_network, run_network, run_reference, tokens
@@ -7,6 +9,7 @@ from gradients import check_gradients, relative_error
 from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
+from fastrnn.data.text.ngrams import LONGEST, NGrams
 from fastrnn.nn.network import Network, Stepper
 from fastrnn.shapes import ModelShape
 
@@ -53,6 +56,55 @@ def test_gradients_match_central_differences(cell, layers, rng):
     assert found["loss"] == pytest.approx(loss(), rel=1e-14)
     gradients = {name: found[name] for name in network.parameters} | {k: found[f"dstate {k}"] for k in state}
     check_gradients(loss, {**network.parameters, **state}, gradients, most=12)
+
+
+@pytest.mark.parametrize(("dtype", "layers"), [("float64", 1), ("float64", 2), ("float32", 2)])
+@every_cell
+def test_ngrams_equal_the_textbook(cell, dtype, layers, rng):
+    ngrams = make_ngrams()
+    model, state = make_model(cell, layers, rng, 9, V, ngrams), make_state(cell, rng, layers, B, 9)
+    ids, targets = make_text(rng, T, B, V)
+    ids[:] = rng.choice(4, ids.shape)  # so that n-grams are frequent
+    ids[4:7, 2] = 1, 0, 1
+    resets = make_resets(T, B)
+    network = make_network(model, dtype, ngrams=ngrams)
+    before = {"before": np.zeros((1, B, LONGEST - 1))}
+    computed = run_network(network, ids, targets, state | before, resets)
+    expected = run_reference(model, ids, targets, state, resets)
+    rows = np.abs(expected["rnn.weight_ngram_l0"]).sum(axis=1)
+    assert rows[[0, 1, 2, len(rows) - 1]].all()  # "0 1", "1 1", "0 2" and "1 0 1" occur
+    assert_close(computed, expected, TOLERANCE[dtype])
+
+
+def test_ngrams_reach_over_windows(rng):
+    """Two windows with carried state equal one; a step at a time too, and any number of threads."""
+    ngrams = make_ngrams()
+    model = make_model("lstm-norm", 2, rng, 40, V, ngrams)
+    ids, targets = rng.choice(4, (T, B)), rng.integers(0, V, (T, B))
+    resets = make_resets(T, B)
+
+    def losses(threads, *ends):
+        network = make_network(model, threads=threads, ngrams=ngrams)
+        state, found = network.initial_state(B), []
+        for start, end in itertools.pairwise([0, *ends, T]):
+            x, y = tokens(ids[start:end]), tokens(targets[start:end])
+            found.append(network.loss(x, y, resets[start:end].copy(), state).copy())
+        return np.concatenate(found)
+
+    whole = losses(1)
+    for threads, ends in ((1, (4,)), (2, (1, 2, 9)), (3, range(1, T))):
+        assert np.array_equal(losses(threads, *ends), whole)
+    others = make_network(model, ngrams=ngrams)
+    assert not np.array_equal(
+        others.loss(tokens(ids[1:]), tokens(targets[1:]), None, others.initial_state(B)), whole[1:]
+    )
+
+
+def make_ngrams():
+    """The pairs "0 1" and "1 1", every pair that ends with 2, and the triple "1 0 1"."""
+    pairs = sorted([0 + 1 * V, 1 + 1 * V, *(token + 2 * V for token in range(V))])
+    rest = V + pairs.index(0 + 1 * V)
+    return NGrams(V, [*pairs, 1 + rest * V])
 
 
 @every_cell

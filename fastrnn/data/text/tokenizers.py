@@ -10,17 +10,19 @@ Spaces are not kept: `Detokenizer` inserts them by the rules of English typograp
 
 import abc
 import codecs
+import copy
 import functools
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError, escape
+from .ngrams import NGrams
 from .remarks import check_unknown, describe_unknown
 
 EOS = "<EOS>"
@@ -186,8 +188,23 @@ class Tokenizer(abc.ABC):
         """Return a token for display; unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
 
     @abc.abstractmethod
+    def _to_dict(self) -> dict[str, Any]:
+        """Return the mapping without n-grams."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable mapping for `tokenizer_from_dict`."""
+        return self._to_dict() | ({"ngrams": self.ngrams.keys.tolist()} if len(self.ngrams) else {})
+
+    @functools.cached_property
+    def ngrams(self) -> NGrams:
+        """The n-grams that a model with this vocabulary reads beside the tokens; none by default."""
+        return NGrams(self.size)
+
+    def with_ngrams(self, ngrams: NGrams) -> Self:
+        """Return the same vocabulary with these n-grams; it encodes and decodes as before, and is equal to this one."""
+        copied = copy.copy(self)
+        copied.__dict__["ngrams"] = ngrams
+        return copied
 
     def decode(self, ids: IdsLike) -> str:
         """Decode ids (n,). Characters and valid UTF-8 are restored exactly; invalid bytes become U+FFFD."""
@@ -206,7 +223,7 @@ class Tokenizer(abc.ABC):
         return np.zeros(1, np.int64)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tokenizer) and self.to_dict() == other.to_dict()
+        return isinstance(other, Tokenizer) and self._to_dict() == other._to_dict()
 
     def __hash__(self) -> int:
         return hash((self.kind, self.size))
@@ -255,7 +272,7 @@ class CharTokenizer(Tokenizer):
     def token_text(self, token: int) -> str:
         return escape(self.chars[token])
 
-    def to_dict(self) -> dict[str, Any]:
+    def _to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "chars": self.chars}
 
 
@@ -283,7 +300,7 @@ class ByteTokenizer(Tokenizer):
         char = chr(token)
         return escape(char) if token < 128 else f"\\x{token:02x}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def _to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind}
 
 
@@ -314,7 +331,7 @@ class WordTokenizer(Tokenizer):
     def token_text(self, token: int) -> str:
         return escape(self.words[token])
 
-    def to_dict(self) -> dict[str, Any]:
+    def _to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "words": self.words}
 
 
@@ -323,16 +340,19 @@ KINDS: dict[str, type[Tokenizer]] = {t.kind: t for t in (CharTokenizer, ByteToke
 
 def tokenizer_from_dict(mapping: Mapping[str, Any]) -> Tokenizer:
     """Restore a tokenizer from `Tokenizer.to_dict`. Raises `InputError` if the mapping is not a valid vocabulary."""
-    kind = mapping.get("kind") if isinstance(mapping, Mapping) else None
-    content = {k: v for k, v in mapping.items() if k != "kind"} if kind is not None else {}
+    content = dict(mapping) if isinstance(mapping, Mapping) else {}
+    kind, keys = content.pop("kind", None), content.pop("ngrams", [])
+    tokenizer: Tokenizer | None = None
     match kind, content:
         case "chars", {"chars": str(chars), **rest} if not rest:
-            return CharTokenizer(chars)
+            tokenizer = CharTokenizer(chars)
         case "bytes", {**rest} if not rest:
-            return ByteTokenizer()
+            tokenizer = ByteTokenizer()
         case "words", {"words": list(words), **rest} if not rest and all(isinstance(w, str) for w in words):
-            return WordTokenizer(words)
-    raise InputError(f"not a vocabulary of {', '.join(KINDS)}")
+            tokenizer = WordTokenizer(words)
+    if tokenizer is None or not isinstance(keys, list) or any(type(key) is not int or key >> 62 for key in keys):
+        raise InputError(f"not a vocabulary of {', '.join(KINDS)}")
+    return tokenizer.with_ngrams(NGrams(tokenizer.size, keys))
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:

@@ -115,6 +115,8 @@ def _pick(p, target, best):
 def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     """Generate rows row_lo..row_hi of a token sequence: feed the token before, then sample.
 
+    With n-grams, those that end at the token are fed too.
+
     Args:
         layers: Tuple of `DecoderLayer`, windows of one step. ``ids`` (1, B) of the first hold the
             token to feed first, and at the end the last token.
@@ -165,6 +167,8 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
             layer = layers[n]
             top = layer.h
             cell = layer.cell
+            if n == 0:
+                _find_ngrams(layer.inputs, sequence, logits.shape[2], row_lo, row_hi)
             _step(layer, now, barrier, row_lo, row_hi, memory)
             for b in range(row_lo, row_hi):
                 # publish this thread's units; the new state becomes the initial state of the next
@@ -184,6 +188,39 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
 
 
 @device_function
+def _find_ngrams(inputs, sequence, V, row_lo, row_hi):
+    """Number the n-grams that end at the tokens to feed, as `fastrnn.data.text.ngrams.NGrams.number`; then these
+    tokens are the last ones before.
+    """
+    before = sequence.before
+    for b in range(row_lo, row_hi):
+        token = inputs.ids[0, b]
+        rest: Any = np.int64(token)
+        for k in range(inputs.ngrams.shape[2]):
+            n = -1
+            if rest >= 0 and before[b, k] > 0:
+                n = _search(sequence.ngram_keys, rest * V + before[b, k] - 1)
+            inputs.ngrams[0, b, k] = n
+            rest = V + n if n >= 0 else -1
+        for k in range(before.shape[1] - 1, 0, -1):
+            before[b, k] = before[b, k - 1]
+        before[b, 0] = token + 1
+
+
+@device_function
+def _search(keys, key):
+    """The place of a key among ascending ones; -1 if it is missing."""
+    lo, hi = 0, keys.size
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if keys[middle] < key:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo if lo < keys.size and keys[lo] == key else -1
+
+
+@device_function
 def _step(layer, now, barrier, row_lo, row_hi, memory):
     """One time step of rows row_lo..row_hi of a layer, as `layer_forward`."""
     cell, _, inputs, weights, h = layer
@@ -192,9 +229,18 @@ def _step(layer, now, barrier, row_lo, row_hi, memory):
     rows = row_hi - row_lo
     gates = flat(cell.gates)
 
-    # gates[0, rows] = table rows of the tokens fed (one-hot product and biases)
+    # gates[0, rows] = table rows of the tokens fed (one-hot product and biases), + rows of n-grams
+    units = cell.h.shape[2]
     for b in range(row_lo, row_hi):
         copy(gates, b * P, inputs.table[inputs.ids[0, b]], 0, P)
+        for k in range(inputs.ngrams.shape[2]):
+            if inputs.ngrams[0, b, k] >= 0:
+                for block in range(inputs.order.size):
+                    to = cell.gates[0, b, block * units : (block + 1) * units]
+                    first = inputs.order[block] * units
+                    source = inputs.ngram_rows[inputs.ngrams[0, b, k], first : first + units]
+                    for j in range(to.size):
+                        to[j] += source[j]
     if F:
         # + x W_x: the layer below has already written its outputs of this step, h[1 - now]
         from_x = StepBlock(flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)

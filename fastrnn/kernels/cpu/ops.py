@@ -11,7 +11,18 @@ from .lstm import LSTM
 from .lstm_norm import LSTMNorm, norm_gradient
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
-from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
+from .optimizers import (
+    BLOCK,
+    adagrad,
+    adamw,
+    adamw_rows,
+    clear_rows,
+    momentum,
+    rmsprop,
+    sgd,
+    sums_of_rows,
+    sums_of_squares,
+)
 from .output_losses import (
     bias_backward,
     binary_cross_entropy,
@@ -44,10 +55,12 @@ __all__ = [
     "abort",
     "adagrad",
     "adamw",
+    "adamw_rows",
     "barriers",
     "bias_backward",
     "binary_cross_entropy",
     "clear",
+    "clear_rows",
     "clone",
     "copy",
     "copy_state",
@@ -79,6 +92,7 @@ __all__ = [
     "sgd",
     "split",
     "squared_error",
+    "sums_of_rows",
     "sums_of_squares",
     "synchronize",
     "table_backward",

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from .jit import device_function
 from .team import shared_kernel
 
 BLOCK = 4096  # elements per partial sum; fixes the order of summation for any number of threads
@@ -36,6 +37,47 @@ def sums_of_squares(g, sums, block_lo, block_hi):
 def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     """Adam (Kingma and Ba 2015) with decoupled weight decay; `AdamWSettings`, epsilon 1e-8."""
     m, v = moments
+    for n in range(block_lo, block_hi):
+        first, last = n * BLOCK, min((n + 1) * BLOCK, p.size)
+        _adamw(p[first:last], g[first:last], (m[first:last], v[first:last]), decay[first:last], settings)
+
+
+@shared_kernel
+def adamw_rows(p, g, moments, decay, rows, settings, lo, hi):
+    """`adamw` of the rows ``rows[lo:hi]`` of matrices (N, R), except those whose gradient is zero: they and their
+    moments are left as they are.
+    """
+    m, v = moments
+    for k in range(lo, hi):
+        n = rows[k]
+        for i in range(g.shape[1]):
+            if g[n, i] != 0:
+                _adamw(p[n], g[n], (m[n], v[n]), decay[n], settings)
+                break
+
+
+@shared_kernel
+def sums_of_rows(g, rows, sums, lo, hi):
+    """sums[lo:hi] float64: the sum of squares of each row ``rows[lo:hi]`` of g (N, R)."""
+    for k in range(lo, hi):
+        total = g.dtype.type(0)
+        for i in range(g.shape[1]):
+            total += g[rows[k], i] * g[rows[k], i]
+        sums[k] = total
+
+
+@shared_kernel
+def clear_rows(g, rows, lo, hi):
+    """Rows ``rows[lo:hi]`` of g (N, R) = 0."""
+    for k in range(lo, hi):
+        for i in range(g.shape[1]):
+            g[rows[k], i] = 0
+
+
+@device_function
+def _adamw(p, g, moments, decay, settings):
+    """An update of contiguous arrays (n,)."""
+    m, v = moments
     # scalars in the parameters' type: float64 would promote the whole loop
     number = p.dtype.type
     one = number(1)
@@ -46,17 +88,13 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     b2 = number(settings.beta2)
     s = number(settings.scale)
     rate = number(settings.lr)
-    # Two loops a block: one over all five arrays needs more tests for overlap than LLVM makes to vectorise it
-    for n in range(block_lo, block_hi):
-        first, last = n * BLOCK, min((n + 1) * BLOCK, p.size)
-        g_n, m_n, v_n = g[first:last], m[first:last], v[first:last]
-        for i in range(g_n.size):
-            gradient = g_n[i] * s
-            m_n[i] = b1 * m_n[i] + (one - b1) * gradient
-            v_n[i] = b2 * v_n[i] + (one - b2) * gradient * gradient
-        p_n, decay_n = p[first:last], decay[first:last]
-        for i in range(p_n.size):
-            p_n[i] -= rate * decay_n[i] * p_n[i] + step * m_n[i] / (np.sqrt(v_n[i]) * root + epsilon)
+    # Two loops: one over all five arrays needs more tests for overlap than LLVM makes to vectorise it
+    for i in range(g.size):
+        gradient = g[i] * s
+        m[i] = b1 * m[i] + (one - b1) * gradient
+        v[i] = b2 * v[i] + (one - b2) * gradient * gradient
+    for i in range(p.size):
+        p[i] -= rate * decay[i] * p[i] + step * m[i] / (np.sqrt(v[i]) * root + epsilon)
 
 
 @shared_kernel

@@ -206,7 +206,7 @@ def _layer_forward(cell, y, inputs, weights, starts, share, memory):
     steps = STEPS if F else 1
     for t0 in range(0, T, steps):
         t1 = min(t0 + steps, T)
-        # gates[t0:t1, rows] = table rows
+        # gates[t0:t1, rows] = table rows, + rows of n-grams
         for t in range(t0, t1):
             for b in range(row_lo, share.row_hi):
                 a, row = cell.gates[t, b], inputs.table[inputs.ids[t, b]]
@@ -214,6 +214,13 @@ def _layer_forward(cell, y, inputs, weights, starts, share, memory):
                     to, source = gate(a, block, share, H), gate(row, block, share, H)
                     for j in range(to.size):
                         to[j] = source[j]
+                for k in range(inputs.ngrams.shape[2]):
+                    if inputs.ngrams[t, b, k] >= 0:
+                        row = inputs.ngram_rows[inputs.ngrams[t, b, k]]
+                        for block in range(inputs.order.size):
+                            to, source = gate(a, block, share, H), gate(row, inputs.order[block], share, H)
+                            for j in range(to.size):
+                                to[j] += source[j]
         if F:
             # gates[t0:t1, rows, :G*H] += x[t0:t1, rows] W_x
             from_x = StepBlock(x_flat, (t0 * B + row_lo) * F, B * F, F)

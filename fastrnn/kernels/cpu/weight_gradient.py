@@ -110,7 +110,7 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
     """
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], inputs.x.shape[2]
-    dw_ih, dw_hh, dtable = gradients
+    dw_ih, dw_hh, dtable, dngram_rows = gradients
     gate_width = dw_hh.shape[0]
     first, end = part_of(thread, col_lo, col_hi)
     dtable[:, first:end] = 0
@@ -120,7 +120,8 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
     packed_gates = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(inputs.x)
-    gates, row_ids = flat(cell.gates), flat(inputs.ids)
+    gates, row_ids, ngrams = flat(cell.gates), flat(inputs.ids), flat(inputs.ngrams)
+    each = inputs.ngrams.shape[2]
 
     for k0 in range(0, T * B, deepest):
         depth = min(deepest, T * B - k0)
@@ -134,14 +135,16 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
         while column < end:
             # a block of columns does not cross gates: their weight rows need not be consecutive
             count = min(_MC, end - column, (column // H + 1) * H - column)
+            # the first G*H columns belong to W_ih and to n-grams, in input order, the last G*H to W_hh
+            row = gate_order[column // H] * H + column % H if column < gate_width else 0
             for k in range(0, depth, _GROUP):
                 some = min(_GROUP, depth - k)
                 add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)
+                if column < gate_width:
+                    add_to_ngrams(dngram_rows, ngrams, each, gates, P, k0 + k, some, (column, row, count))
                 rows = Block(gates, (k0 + k) * P + column, P)
                 pack_columns(packed_gates, rows, some, k, depth, count, scratch)
-            # the first G*H columns belong to W_ih, in input order, the last G*H to W_hh
             if F and column < gate_width:
-                row = gate_order[column // H] * H + column % H
                 add_outer_products(dw_ih, row, packed_gates, packed_x, count, depth, scratch)
             if column >= P - gate_width:
                 add_outer_products(dw_hh, column - (P - gate_width), packed_gates, packed_h, count, depth, scratch)
@@ -156,6 +159,22 @@ def add_to_table(dtable, ids, gates, P, k0, depth, column, count):
         row = gates[(k0 + k) * P + column : (k0 + k) * P + column + count]
         for n in range(row.size):
             to[n] += row[n]
+
+
+@device_function
+def add_to_ngrams(drows, ngrams, each, gates, P, k0, depth, columns):
+    """drows[n, row : row + count] += gates[k, column : column + count] for k0 <= k < k0 + depth and the n-grams n of k.
+
+    ``ngrams``: ``each`` numbers for each k, -1 for none. ``columns``: column, row and count.
+    """
+    column, row, count = columns
+    for k in range(k0, k0 + depth):
+        for n in range(k * each, (k + 1) * each):
+            if ngrams[n] >= 0:
+                to = drows[ngrams[n], row : row + count]
+                source = gates[k * P + column : k * P + column + count]
+                for i in range(source.size):
+                    to[i] += source[i]
 
 
 @cooperative_kernel(plan=_linear_panels)

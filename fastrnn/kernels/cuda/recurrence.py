@@ -96,7 +96,7 @@ def layer_forward(cell, y, inputs, weights, starts, row_lo, row_hi):
 
     Packed weights w_x (F, G*H) and w_h (H, G*H).
     """
-    ids, table, x = inputs
+    ids, table, x = inputs[:3]
     w_x, w_h, gate_width = weights
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]

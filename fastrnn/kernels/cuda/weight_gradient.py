@@ -42,8 +42,8 @@ def _scatter_table(dtable, gates, ids):
 
 def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
     """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `cpu.weight_gradient`."""
-    dw_ih, dw_hh, dtable = gradients
-    ids, _, x = inputs
+    dw_ih, dw_hh, dtable, _ = gradients
+    ids, x = inputs.ids, inputs.x
     gate_width = dw_hh.shape[0]
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], x.shape[2]

@@ -18,6 +18,7 @@ from ...data.text.corpus import (
     unigram_logprobs,
     unigram_nats,
 )
+from ...data.text.ngrams import NGrams, find_ngrams
 from ...data.text.remarks import describe_chars
 from ...data.text.tokenizers import UNK, Tokenizer, WordTokenizer
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
@@ -53,6 +54,9 @@ class LanguageModelTraining:
         for remark in whole.remarks:
             callback.message(remark)
         self.tokenizer = whole.tokenizer
+        self._is_old = tokenizer is not None
+        if tokenizer is not None and tokenizer == whole.tokenizer:
+            self.tokenizer = tokenizer  # that of a corpus which the caller read has no n-grams
         self.tokens = whole.tokenizer.kind
         if config.tokens not in (None, self.tokens):  # a corpus read by the caller
             raise ConfigError(
@@ -124,11 +128,21 @@ class LanguageModelTraining:
 
     def plan(self, config: Config, clock: TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open."""
-        return autotune.plan(config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock)
+        plan = autotune.plan(
+            config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock, self._choose_ngrams
+        )
+        self.tokenizer = self.tokenizer.with_ngrams(plan.ngrams or NGrams(self.tokenizer.size))
+        return plan
+
+    def _choose_ngrams(self, most: int) -> NGrams:
+        """Return those of the old model, else at most so many of the text."""
+        if self._is_old:
+            return self.tokenizer.ngrams
+        return find_ngrams(self.corpus.ids, self.tokenizer.size, most)
 
     def model(self, config: Config) -> Network:
         """Build a network for this text, its parameters all zero."""
-        return Network.from_config(config, self.tokenizer.size)
+        return Network.from_config(config, self.tokenizer.size, self.tokenizer.ngrams)
 
     def out_bias(self, config: Config) -> np.ndarray[Any, Any] | None:
         """Return the initial bias (V,) of the output layer; None for zeros.
@@ -186,7 +200,8 @@ class LanguageModelTraining:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Time a few steps; return how many fit into the time left after that."""
-        return autotune.length_within(config, seconds_left, self._valid_tokens, self.tokenizer.size, self.group)[0]
+        vocab, ngrams = self.tokenizer.size, self.tokenizer.ngrams
+        return autotune.length_within(config, seconds_left, self._valid_tokens, vocab, self.group, ngrams)[0]
 
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""

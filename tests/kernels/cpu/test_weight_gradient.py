@@ -72,9 +72,13 @@ def test_layer_gradient_equals_numpy(dtype, size, shares, rng):
         dw_hh + gates[:, H:].T @ h_prev,
         np.eye(V)[ids.ravel()].T @ gates,
     ]
-    inputs = LayerInput(ids, dtable, x)
+    # N-grams of two lengths at each position, some of them none.
+    ngrams = rng.integers(-1, 4, (T, B, 2)).astype(np.int32)
+    drows = whole(rng, dtype, 4, 3 * H)
+    expected.append(drows + sum(np.eye(5)[ngrams[:, :, k].ravel()].T[:4] @ from_x for k in range(2)))
+    inputs = LayerInput(ids, dtable, x, ngrams, drows, GRU_ORDER)
     for n in range(shares):
         lo, hi = 4 * H * n // shares, 4 * H * (n + 1) // shares
-        layer_gradient(LayerGradients(dw_ih, dw_hh, dtable), cell, inputs, GRU_ORDER, dw_hh, lo, hi)
-    for computed, wanted in zip([dw_ih, dw_hh, dtable], expected, strict=True):
+        layer_gradient(LayerGradients(dw_ih, dw_hh, dtable, drows), cell, inputs, GRU_ORDER, dw_hh, lo, hi)
+    for computed, wanted in zip([dw_ih, dw_hh, dtable, drows], expected, strict=True):
         np.testing.assert_array_equal(computed, wanted)
