@@ -20,6 +20,7 @@ from .hyperparameters import (
     choose_streams,
     chooses_weight_dropout,
     matrices_per_gate,
+    may_read_ngrams,
     usual_ngrams,
     with_learning_settings,
     with_regularization,
@@ -50,7 +51,7 @@ _VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
 _SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
-_DRAWN = 10_000  # n-grams drawn for timing
+_TYPICAL, _DRAWN = 1000, 10_000  # n-grams for timing: pairs, and as many triples; and those drawn for a text
 _HARDLY = 200  # steps; a model with fewer is hardly trained
 _MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
 
@@ -107,14 +108,9 @@ def plan(
             choices.append(f"batch {config.batch}: more steps within the time")
     config, lines = choose_streams(config, tokens)
     choices += lines
-    ngrams = None
-    if find_ngrams is not None:
-        ngrams = find_ngrams(usual_ngrams(config, tokens) if config.ngrams is None else config.ngrams)
-        if len(ngrams) and config.ngrams is None:
-            choices.append(f"ngrams {len(ngrams):,}: frequent pairs and triples, read beside the single tokens")
-        config = config.replace(ngrams=len(ngrams))
     assert config.batch is not None
-    steps, size = _length(config, tokens, valid_tokens, vocab, clock, ngrams)
+    reads_ngrams = find_ngrams is not None and may_read_ngrams(config)
+    steps, size = _length(config, tokens, valid_tokens, vocab, clock, _typical_ngrams(vocab) if reads_ngrams else None)
     epochs, most = steps * config.batch * config.seq / tokens, _most_epochs(config, tokens)
     if config.steps is None:
         enough = "; more would overfit (--epochs forces them)" if epochs > most - 0.5 else ""
@@ -122,6 +118,12 @@ def plan(
         if clock.budget is not None and has_few_steps(steps):
             choices.append(too_few(steps))
     config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
+    ngrams = None
+    if find_ngrams is not None:
+        ngrams = find_ngrams(usual_ngrams(config, tokens) if config.ngrams is None else config.ngrams)
+        if len(ngrams) and config.ngrams is None:
+            choices.append(f"ngrams {len(ngrams):,}: frequent pairs and triples, read beside the single tokens")
+        config = config.replace(ngrams=len(ngrams))
     given, config = config, with_learning_settings(config, tokens)
     for name in ("lr", "vocab_lr", "beta1"):
         if getattr(given, name) is None and getattr(config, name) != USUAL.get(name):
@@ -139,6 +141,12 @@ def plan(
     if config.eval_every is None:
         config = config.replace(eval_every=eval_every(config, valid_tokens))
     return Plan(config, tuple(choices), steps_of_epochs(config, most, tokens), ngrams)
+
+
+def _typical_ngrams(vocab: int) -> NGrams:
+    """Return some n-grams for timing: the time of a step hardly depends on which ones a model reads, or how many."""
+    pairs = np.arange(min(vocab * vocab, _TYPICAL))
+    return NGrams(vocab, np.concatenate([pairs, (vocab + pairs) * vocab]))
 
 
 def budget_of(config: Config) -> float | None:

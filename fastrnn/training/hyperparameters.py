@@ -12,7 +12,7 @@ from ..config import USUAL_BETA1, Config
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
-_MOST_NGRAMS, _TOKENS_PER_NGRAM = 4000, 250
+_MOST_NGRAMS, _TOKENS_PER_NGRAM = 16_000, 125
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
@@ -60,14 +60,22 @@ def choose_streams(config: Config, tokens: int) -> tuple[Config, list[str]]:
     return config, lines
 
 
-def usual_ngrams(config: Config, tokens: int) -> int:
-    """Choose how many n-grams a model of a training text of ``tokens`` tokens reads; 0: none.
+def may_read_ngrams(config: Config) -> bool:
+    """Whether a language model reads n-grams, by its configuration or by default."""
+    if config.ngrams is not None:
+        return config.ngrams > 0
+    return CELLS[config.cell].reads_ngrams and config.tokens != "words" and config.device == "cpu"
 
-    From the trials "N-grams" of docs/internals/autotuning.md.
+
+def usual_ngrams(config: Config, tokens: int) -> int:
+    """Choose how many n-grams a model reads that ``config.steps`` train on a text of ``tokens`` tokens; 0: none.
+
+    Fewer where the text is read often, since the rows of rare ones memorise it. From the trials "N-grams" of
+    docs/internals/autotuning.md.
     """
-    if not CELLS[config.cell].reads_ngrams or config.tokens == "words" or config.device != "cpu":
+    if not may_read_ngrams(config):
         return 0
-    return min(_MOST_NGRAMS, tokens // _TOKENS_PER_NGRAM)
+    return min(_MOST_NGRAMS, int(tokens / _TOKENS_PER_NGRAM / max(1.0, _epochs(config, tokens))))
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:

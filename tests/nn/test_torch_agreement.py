@@ -6,6 +6,8 @@ import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
 from random_cases import make_model, make_state, make_text
 
+from fastrnn.cells import CELLS
+from fastrnn.data.text.ngrams import find_ngrams
 from fastrnn.nn.network import Stepper
 
 T, B, H, V = 11, 7, 21, 13
@@ -22,18 +24,18 @@ def make_case(cell, layers, rng):
     return make_network(model, "float32"), *make_text(rng, T, B, V)
 
 
-def documented_module():
-    """The class in the reference page of the checkpoint format."""
+def documented(name):
+    """A class or function in the reference page of the checkpoint format."""
     page = doc_examples.ROOT / "docs" / "reference" / "checkpoint.md"
-    (code,) = (block for block in doc_examples.blocks(page, "text") if "class NormedLSTM" in block)
     names = {}
-    exec(code, names)
-    return names["NormedLSTM"]
+    for block in doc_examples.blocks(page, "text"):
+        exec(block, names)
+    return names[name]
 
 
 def make_twin(network):
     """torch.nn's module of the same shape, loaded by name."""
-    kinds = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "lstm-norm": documented_module()}
+    kinds = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "lstm-norm": documented("NormedLSTM")}
     kind = kinds[network.shape.cell]
     twin = torch.nn.ModuleDict({"rnn": kind(V, H, network.shape.layers), "out": torch.nn.Linear(H, V)})
     twin.load_state_dict({name: torch.tensor(array) for name, array in network.parameters.items()})
@@ -74,4 +76,26 @@ def test_one_step_equals_torch(cell, layers, rng):
         expected = twin["out"](twin["rnn"](x, first if len(first) > 1 else first[0])[0]).numpy()
     stepper = Stepper(network)
     computed = np.stack([stepper.logits(tokens(row[None]), state) for row in ids])
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "lstm-norm"])
+def test_ngrams_equal_torch(cell, rng):
+    """With the functions of the reference page."""
+    ngrams = find_ngrams(rng.choice(V, 2000), V, 200)
+    model = make_model(cell, 2, rng, H, V, ngrams)
+    network, ids = make_network(model, "float32", ngrams=ngrams), rng.integers(V, size=(T, B))
+    kinds = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "lstm-norm": documented("NormedLSTM")}
+    twin = kinds[cell](V + len(ngrams), H, 2)
+    documented("load_weights")(twin, {name: torch.tensor(array) for name, array in network.parameters.items()})
+    x = documented("one_hot")(ids, V, ngrams.keys.tolist())
+    assert x.sum(dim=2).unique().tolist() == [1, 2, 3]
+
+    state = network.initial_state(B)
+    first = tuple(torch.tensor(state[name]) for name in CELLS[cell].states)
+    with torch.no_grad():
+        h = twin(x, first if len(first) > 1 else first[0])[0].numpy()
+    stepper = Stepper(network)
+    computed = np.stack([stepper.logits(tokens(row[None]), state) for row in ids])
+    expected = h @ network.parameters["out.weight"].T + network.parameters["out.bias"]
     np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -92,7 +92,7 @@ class SymbolVocab(Tokenizer):
         """Return the end symbol, from which a decoder starts."""
         return np.zeros(1, np.int64)
 
-    def _to_dict(self) -> dict[str, Any]:
+    def tokens_to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible mapping; the known symbols are one text: characters side by side, words as lines."""
         return {"unit": self.unit, "known": ("" if self.unit == "chars" else "\n").join(self.known)}
 

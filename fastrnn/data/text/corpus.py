@@ -76,7 +76,7 @@ class Corpus:
         """Hash of ids, starts, breaks and vocabulary; computed on first access."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(
-            json.dumps([self.tokenizer.to_dict(), len(self.starts), len(self.breaks)], sort_keys=True).encode()
+            json.dumps([self.tokenizer.tokens_to_dict(), len(self.starts), len(self.breaks)], sort_keys=True).encode()
         )
         for part in (self.starts, self.breaks, self.ids):
             digest.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)

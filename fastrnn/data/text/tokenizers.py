@@ -188,12 +188,12 @@ class Tokenizer(abc.ABC):
         """Return a token for display; unprintable ones as an escape such as ``\\n`` or ``\\xc3``."""
 
     @abc.abstractmethod
-    def _to_dict(self) -> dict[str, Any]:
-        """Return the mapping without n-grams."""
+    def tokens_to_dict(self) -> dict[str, Any]:
+        """Return the mapping of `to_dict` without n-grams."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable mapping for `tokenizer_from_dict`."""
-        return self._to_dict() | ({"ngrams": self.ngrams.keys.tolist()} if len(self.ngrams) else {})
+        return self.tokens_to_dict() | ({"ngrams": self.ngrams.keys.tolist()} if len(self.ngrams) else {})
 
     @functools.cached_property
     def ngrams(self) -> NGrams:
@@ -223,7 +223,7 @@ class Tokenizer(abc.ABC):
         return np.zeros(1, np.int64)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tokenizer) and self._to_dict() == other._to_dict()
+        return isinstance(other, Tokenizer) and self.tokens_to_dict() == other.tokens_to_dict()
 
     def __hash__(self) -> int:
         return hash((self.kind, self.size))
@@ -272,7 +272,7 @@ class CharTokenizer(Tokenizer):
     def token_text(self, token: int) -> str:
         return escape(self.chars[token])
 
-    def _to_dict(self) -> dict[str, Any]:
+    def tokens_to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "chars": self.chars}
 
 
@@ -300,7 +300,7 @@ class ByteTokenizer(Tokenizer):
         char = chr(token)
         return escape(char) if token < 128 else f"\\x{token:02x}"
 
-    def _to_dict(self) -> dict[str, Any]:
+    def tokens_to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind}
 
 
@@ -331,7 +331,7 @@ class WordTokenizer(Tokenizer):
     def token_text(self, token: int) -> str:
         return escape(self.words[token])
 
-    def _to_dict(self) -> dict[str, Any]:
+    def tokens_to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "words": self.words}
 
 
