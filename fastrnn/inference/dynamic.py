@@ -84,7 +84,12 @@ class DynamicModel:
         kernels.copy(parameters.flat, network.parameters.flat)
         owner = _Owner(network.pool, parameters)
         self.network = Network(
-            network.shape, dtype=network.dtype, device=network.device, share_with=owner, matmul_mode=EXACT
+            network.shape,
+            dtype=network.dtype,
+            device=network.device,
+            share_with=owner,
+            matmul_mode=EXACT,
+            ngrams=network.ngrams,
         )
         self.state: State = self.network.initial_state(1)
         self._lr, self._decay = settings.lr, settings.decay

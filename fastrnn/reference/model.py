@@ -222,7 +222,7 @@ class Reference:
       It is never modified in place.
     - resets (T, B): 1 where the state is zeroed before the step; none by default.
 
-    No n-gram reaches over a reset, or to before the first of the ids.
+    No n-gram reaches over a reset, or to before the first of the ids unless the ids before are given.
 
     Args:
         shape: Cell, L, H and V of the model, and N if it reads n-grams.
@@ -250,26 +250,36 @@ class Reference:
         self.dtype = np.dtype(dtype)
         self.cell = CELLS[shape.cell]
         self.parameters = {name: np.asarray(value, self.dtype) for name, value in parameters.items()}
+        self.layers = [layer_weights(self.parameters, n) for n in range(shape.layers)]
         self.state: State | None = None
+        self._before: Array | None = None  # the ids of all steps so far, (T, B)
 
     def step(self, x: ArrayLike) -> Array:
         """Return the logits (V,) of an id or (B, V) of ids (B,), and keep the state; the lectures' ``rnn.step``."""
         ids = np.asarray(x)
-        logits, self.state = self.forward(ids.reshape(1, -1), self.state)
+        logits, self.state = self.forward(ids.reshape(1, -1), self.state, before=self._before)
+        self._before = (
+            ids.reshape(1, -1) if self._before is None else np.concatenate([self._before, ids.reshape(1, -1)])
+        )
         return logits.reshape(*ids.shape, self.shape.vocab)
 
     def reset(self) -> None:
         """Reset the state that `step` keeps."""
-        self.state = None
+        self.state = self._before = None
 
     def zero_state(self, batch: int) -> State:
         """Return the initial state: zeros, {name: (L, B, H)}."""
         size = (self.shape.layers, batch, self.shape.hidden)
         return {name: np.zeros(size, self.dtype) for name in SPECS[self.shape.cell].states}
 
-    def forward(self, ids: Array, state: State | None = None, resets: Array | None = None) -> tuple[Array, State]:
-        """Return the logits (T, B, V) and the last state."""
-        h, state, _ = self._unroll(ids, state, resets)
+    def forward(
+        self, ids: Array, state: State | None = None, resets: Array | None = None, before: Array | None = None
+    ) -> tuple[Array, State]:
+        """Return the logits (T, B, V) and the last state.
+
+        ``before``: ids of earlier steps (T', B) with which n-grams may begin.
+        """
+        h, state, _ = self._unroll(ids, state, resets, before)
         return self._logits(h), state
 
     def loss(self, ids: Array, targets: Array, state: State | None = None, resets: Array | None = None) -> float:
@@ -300,7 +310,9 @@ class Reference:
                 gradients[f"rnn.{NGRAM_WEIGHT}_l0"] += dw.W_ih[:, self.shape.vocab :].T
         return gradients, dstate
 
-    def _unroll(self, ids: Array, state: State | None, resets: Array | None) -> tuple[Array, State, list[list[Saved]]]:
+    def _unroll(
+        self, ids: Array, state: State | None, resets: Array | None, before: Array | None = None
+    ) -> tuple[Array, State, list[list[Saved]]]:
         """Return the outputs (T, B, H) of the top layer, the last state, and the tape of each layer."""
         _check_ids("ids", ids, 0, self.shape.vocab, ids.shape)
         if resets is not None:
@@ -311,7 +323,7 @@ class Reference:
 
         h = np.eye(self.shape.vocab, dtype=self.dtype)[ids]  # (T, B, V)
         if self.ngrams:
-            h = np.concatenate([h, self._ngram_inputs(ids, resets)], axis=-1)  # (T, B, V + N)
+            h = np.concatenate([h, self._ngram_inputs(ids, resets, before)], axis=-1)  # (T, B, V + N)
         last = []
         tapes = []
         for n in range(self.shape.layers):
@@ -328,17 +340,17 @@ class Reference:
             return weights
         return weights._replace(W_ih=np.concatenate([weights.W_ih, parameters[f"rnn.{NGRAM_WEIGHT}_l0"].T], axis=1))
 
-    def _ngram_inputs(self, ids: Array, resets: Array | None) -> Array:
+    def _ngram_inputs(self, ids: Array, resets: Array | None, before: Array | None) -> Array:
         """Return 1 where an n-gram ends, else 0, (T, B, N)."""
         inputs = np.zeros((*ids.shape, len(self.ngrams)), self.dtype)
         for b in range(ids.shape[1]):
-            start = 0
+            read = [] if before is None else before[:, b].tolist()
             for t in range(len(ids)):
                 if resets is not None and resets[t, b]:
-                    start = t
+                    read = []
+                read.append(int(ids[t, b]))
                 for n, ngram in enumerate(self.ngrams):
-                    if t + 1 - len(ngram) >= start:
-                        inputs[t, b, n] = tuple(ids[t + 1 - len(ngram) : t + 1, b]) == tuple(ngram)
+                    inputs[t, b, n] = tuple(read[-len(ngram) :]) == tuple(ngram)
         return inputs
 
     def _logits(self, h: Array) -> Array:

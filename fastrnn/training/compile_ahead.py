@@ -207,7 +207,10 @@ def tiny_network(config: Config) -> Any:
     from ..nn.network import Network
 
     reads_ngrams = CELLS[config.cell].reads_ngrams if config.ngrams is None else config.ngrams > 0
-    return Network.from_config(config, _VOCAB, NGrams(_VOCAB, [0] if reads_ngrams and config.device == "cpu" else []))
+    ngrams = NGrams(_VOCAB, [0] if reads_ngrams and config.device == "cpu" else [])
+    network = Network.from_config(config, _VOCAB, ngrams)
+    network.see_all_ngrams()  # so that their kernels are compiled, whichever step comes first
+    return network
 
 
 def compile_language_model(config: Config) -> None:

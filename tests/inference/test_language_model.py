@@ -55,7 +55,8 @@ def test_result_has_the_unigram_loss_and_a_beginning(tmp_path):
 
 def reference(model: LanguageModel) -> Reference:
     parameters = {name: array.astype(np.float64) for name, array in model.network.parameters.items()}
-    return Reference(model.shape, parameters)
+    ngrams = model.tokenizer.ngrams
+    return Reference(model.shape, parameters, ngrams=[ngrams.tokens(n) for n in range(len(ngrams))])
 
 
 def test_evaluation_agrees_with_the_textbook_over_one_long_stream(model):
