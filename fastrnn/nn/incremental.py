@@ -89,7 +89,7 @@ class IncrementalDecoder:
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
         self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
-        before = state["before"][0] if "before" in state else kernels.zeros((batch, LONGEST - 1), dtype)
+        before = state["before"][0] if "before" in state else np.zeros((batch, LONGEST - 1))
         self._before = [kernels.to_device(before.astype(np.int32)) for _ in self._layers]
         sums: list[Array | None] = [None] * len(whole)  # of each layer, see `Layer.divide_units`
         for layers, (first, end) in zip(self._layers, self._units, strict=True):

@@ -12,7 +12,7 @@ from ..config import USUAL_BETA1, Config
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
-_MOST_NGRAMS, _TOKENS_PER_NGRAM = 16_000, 125
+_MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 16_000, 125, 5.0
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
@@ -70,12 +70,14 @@ def may_read_ngrams(config: Config) -> bool:
 def usual_ngrams(config: Config, tokens: int) -> int:
     """Choose how many n-grams a model reads that ``config.steps`` train on a text of ``tokens`` tokens; 0: none.
 
-    Fewer where the text is read often, since the rows of rare ones memorise it. From the trials "N-grams" of
-    docs/internals/autotuning.md.
+    Fewer where the text is read often, since the rows of rare ones memorise it, and none from five epochs on. From the
+    trials "N-grams" of docs/internals/autotuning.md.
     """
     if not may_read_ngrams(config):
         return 0
-    return min(_MOST_NGRAMS, int(tokens / _TOKENS_PER_NGRAM / max(1.0, _epochs(config, tokens))))
+    epochs = max(1.0, _epochs(config, tokens))
+    share = min(1.0, max(0.0, _MOST_NGRAM_EPOCHS - epochs)) / epochs
+    return min(_MOST_NGRAMS, int(share * tokens / _TOKENS_PER_NGRAM))
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:

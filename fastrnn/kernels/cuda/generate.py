@@ -179,7 +179,7 @@ def _feed_tokens(ids, tokens, n):
 def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     """Sample ``tokens`` (N, B), an array of the host; see `fastrnn.kernels.cpu.generate`."""
     w_out, b_out, logits = output_layer
-    tokens, given, uniforms = sequence
+    tokens, given, uniforms = sequence[:3]
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
