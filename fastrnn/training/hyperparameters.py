@@ -12,7 +12,7 @@ from ..config import USUAL_BETA1, Config
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
-_MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 16_000, 125, 5.0
+_MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 8_000, 125, 5.0
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}

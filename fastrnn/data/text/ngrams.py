@@ -48,8 +48,12 @@ class NGrams:
 
     def tokens(self, n: int) -> tuple[int, ...]:
         """Return the token ids of n-gram ``n``, at least two."""
-        rest, token = divmod(int(self.keys[n]), self.vocab)
-        return (token, rest) if rest < self.vocab else (token, *self.tokens(rest - self.vocab))
+        found = []
+        rest = self.vocab + n
+        while rest >= self.vocab:
+            rest, token = divmod(int(self.keys[rest - self.vocab]), self.vocab)
+            found.append(token)
+        return (*found, rest)
 
     def number(self, ids: Array, before: Array, resets: Array | None = None) -> tuple[Array, Array]:
         """Number the n-grams that end at each token of a window.
