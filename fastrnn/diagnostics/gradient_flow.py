@@ -135,6 +135,8 @@ def compute_gradient_flow(network: Network, rows: Rows) -> GradientFlow:
         targets = np.full((lag, batch), -1, np.int32)
         targets[-1] = rows.targets
         state = {name: array[:, start].copy() for name, array in states.items()}
+        if network.shape.ngrams:
+            state["before"] = _tokens_before(network, rows, len(rows.ids) - lag)
         network.train_step_gradients(Window(np.ascontiguousarray(ids[start:]), targets, None), state)
         for name, gradient in network.dstate.items():
             # The loss is a mean over the rows; the gradient of a row's own loss is ``batch`` times as large.
@@ -155,7 +157,19 @@ def _collect_states(network: Network, rows: Rows) -> dict[str, Array]:
         array[:, rows.resets[warm]] = 0
     x = np.ascontiguousarray(rows.ids[warm:])
     network.loss(x, np.full_like(x, -1), None, state)
-    return {name: np.stack([getattr(layer.cell, name)[:-1] for layer in network.layers]) for name in state}
+    names = CELLS[network.shape.cell].states
+    return {name: np.stack([getattr(layer.cell, name)[:-1] for layer in network.layers]) for name in names}
+
+
+def _tokens_before(network: Network, rows: Rows, step: int) -> Array:
+    """Return the last tokens before a step, from which n-grams may begin; see `Network.initial_state`."""
+    before = network.initial_state(rows.ids.shape[1])["before"]
+    resets = np.zeros(rows.ids.shape, np.uint8)
+    resets[: len(rows.resets)] = rows.resets
+    if step:
+        before[0] = network.ngrams.number(rows.ids[:step], before[0], resets[:step])[1]
+    before[0, resets[step].astype(bool)] = 0
+    return before
 
 
 def untrained_network(config: Config, scale: float = 1.0, keep_bias: float | None = None) -> Network:

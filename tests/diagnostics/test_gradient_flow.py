@@ -8,7 +8,8 @@ from random_cases import make_model
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.data.text.corpus import corpus_from_text
-from fastrnn.diagnostics.gradient_flow import WARM_UP, Rows, choose_rows, compute_gradient_flow
+from fastrnn.data.text.ngrams import find_ngrams
+from fastrnn.diagnostics.gradient_flow import WARM_UP, Rows, _tokens_before, choose_rows, compute_gradient_flow
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.reference import softmax
 
@@ -87,6 +88,23 @@ def test_gradient_of_the_rnn_is_the_product_of_jacobians(rng):
     flow = compute_gradient_flow(make_network(model), rows)
     np.testing.assert_allclose(flow.norms["h"][0], expected, rtol=1e-9)
     assert flow.factor("h", 0) == pytest.approx((expected[-1] / expected[0]) ** (1 / (K - 1)))
+
+
+@pytest.mark.parametrize("warm", [0, 1, 6])
+def test_ngrams_may_begin_before_a_step(warm, rng):
+    """The tokens before each analysed step are those of a state that has read the text up to there."""
+    ngrams = find_ngrams(rng.choice(V, 500), V, 30)
+    rows = make_rows(rng, warm)
+    network = make_network(make_model("lstm-norm", 1, rng, H, V, ngrams), ngrams=ngrams)
+    assert compute_gradient_flow(network, rows).norms["h"].shape == (1, rows.lags)
+    resets = np.zeros(rows.ids.shape, np.uint8)
+    resets[: len(rows.resets)] = rows.resets
+    for step in range(warm, len(rows.ids)):
+        state = network.initial_state(rows.ids.shape[1])
+        if step:
+            network.loss(rows.ids[:step], rows.ids[:step], resets[:step], state)
+        state["before"][0, resets[step] > 0] = 0
+        np.testing.assert_array_equal(_tokens_before(network, rows, step), state["before"])
 
 
 def test_norm_is_the_mean_of_the_rows_norms(rng):
