@@ -21,6 +21,7 @@ from .hyperparameters import (
     chooses_weight_dropout,
     matrices_per_gate,
     may_read_ngrams,
+    ngram_weights,
     usual_ngrams,
     with_learning_settings,
     with_regularization,
@@ -49,7 +50,9 @@ _TIMED_SHARE, _LONGEST_TIMED = 0.02, 0.6  # for timing steps, at most so many se
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
 _VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
-_SAVED_BYTES = 5e8  # per second, for serializing and writing checkpoints
+_SAVED_BYTES = 2e8  # per second, for serializing and writing checkpoints
+_USUAL_RATE = 2e10  # multiply-adds per second of training, where nothing is timed
+_SAVING_SHARE, _FEWEST_EVALUATIONS = 0.03, 3  # for checkpoints of models with n-grams
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
 _TYPICAL, _DRAWN = 1000, 10_000  # n-grams for timing: pairs, and as many triples; and those drawn for a text
 _HARDLY = 200  # steps; a model with fewer is hardly trained
@@ -436,4 +439,16 @@ def eval_every(config: Config, valid_tokens: int) -> int:
         used = min(valid_tokens, MOST_SIZE)
         affordable = _VALIDATION_SHARE * config.steps * config.batch * config.seq / (used * _EVALUATION_COST)
         count = min(_MOST_EVALUATIONS, max(_EVALUATIONS, affordable))
-    return max(1, round(config.steps / count))
+    return max(1, round(config.steps / min(count, _writable_checkpoints(config))))
+
+
+def _writable_checkpoints(config: Config) -> float:
+    """Return how many evaluations, each of which may write two checkpoints, leave time for training.
+
+    Only where the weights of n-grams make the checkpoints large: they cost little time otherwise.
+    """
+    assert config.batch is not None
+    assert config.steps is not None
+    seconds = ngram_weights(config) * _BYTES / _SAVED_BYTES
+    training = 3 * _work(config, 0) * config.batch * config.seq * config.steps / _USUAL_RATE
+    return max(_FEWEST_EVALUATIONS, _SAVING_SHARE * training / seconds) if seconds else math.inf

@@ -13,6 +13,7 @@ _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
 _MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 8_000, 125, 5.0
+_NGRAM_WEIGHTS_PER_STEP = 2500
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
@@ -70,14 +71,23 @@ def may_read_ngrams(config: Config) -> bool:
 def usual_ngrams(config: Config, tokens: int) -> int:
     """Choose how many n-grams a model reads that ``config.steps`` train on a text of ``tokens`` tokens; 0: none.
 
-    Fewer where the text is read often, since the rows of rare ones memorise it, and none from five epochs on. From the
-    trials "N-grams" of docs/internals/autotuning.md.
+    Fewer where the text is read often, since the rows of rare ones memorise it, and none from five epochs on; and fewer
+    in a short run, whose checkpoints would take longer to write than is gained. From the trials "N-grams" of
+    docs/internals/autotuning.md.
     """
     if not may_read_ngrams(config):
         return 0
+    assert config.steps is not None
     epochs = max(1.0, _epochs(config, tokens))
     share = min(1.0, max(0.0, _MOST_NGRAM_EPOCHS - epochs)) / epochs
-    return min(_MOST_NGRAMS, int(share * tokens / _TOKENS_PER_NGRAM))
+    writable = config.steps * _NGRAM_WEIGHTS_PER_STEP // ngram_weights(config.replace(ngrams=1))
+    return min(_MOST_NGRAMS, writable, int(share * tokens / _TOKENS_PER_NGRAM))
+
+
+def ngram_weights(config: Config) -> int:
+    """Return the number of weights of the n-grams of ``config``."""
+    assert config.hidden is not None
+    return CELLS[config.cell].gate_count * config.hidden * (config.ngrams or 0)
 
 
 def usual_learning_rate(config: Config, tokens: int) -> float:
