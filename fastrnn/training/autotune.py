@@ -447,8 +447,10 @@ def _writable_checkpoints(config: Config) -> float:
 
     Only where the weights of n-grams make the checkpoints large: they cost little time otherwise.
     """
+    if not config.ngrams:
+        return math.inf
     assert config.batch is not None
     assert config.steps is not None
     seconds = ngram_weights(config) * _BYTES / _SAVED_BYTES
     training = 3 * _work(config, 0) * config.batch * config.seq * config.steps / _USUAL_RATE
-    return max(_FEWEST_EVALUATIONS, _SAVING_SHARE * training / seconds) if seconds else math.inf
+    return max(_FEWEST_EVALUATIONS, _SAVING_SHARE * training / seconds)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import windows_per_epoch
+from fastrnn.data.text.ngrams import find_ngrams
 from fastrnn.training import autotune, autotune_tasks
 from fastrnn.training.timing import TimeBudget
 
@@ -256,3 +258,41 @@ def test_size_follows_the_positions_that_each_weight_sees(tokens, steps, hidden,
 def test_other_tasks_have_slow_units_where_the_cell_has(settings, slow_units):
     made, _ = autotune_tasks.complete_model(Config(task="classify", **settings), 100)
     assert made.slow_units == slow_units
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens", "ngrams"),
+    [
+        ({"steps": 4_880}, 10_000_000, 8_000),
+        ({}, 1_000_000, 1_588),  # 2,500 weights for each step
+        ({}, 100_000, 0),  # ten epochs
+        ({"steps": 2_000}, 1_000_000, 1_765),  # 4.1 epochs
+        ({"hidden": 128, "steps": 360}, 10_000_000, 1_757),  # a short run
+        ({"ngrams": 300}, 100_000, 300),
+        ({"ngrams": 0}, 1_000_000, 0),
+        ({"tokens": "words"}, 1_000_000, 0),
+        ({"cell": "lstm"}, 1_000_000, 0),
+        ({"cell": "lstm", "ngrams": 300}, 1_000_000, 300),
+    ],
+    ids=str,
+)
+def test_ngrams_follow_the_text_and_the_run(settings, tokens, ngrams):
+    config = Config(**{"hidden": 192, "steps": 488, "batch": 32, "streams": 32} | settings)
+    asked = []
+
+    def find(most):
+        asked.append(most)
+        return find_ngrams(np.random.default_rng(1).integers(0, 30, 40_000), 30, most)
+
+    made = autotune.plan(config, tokens, 10_000, 30, TimeBudget(None), find)
+    assert asked == [ngrams]
+    assert made.config.ngrams == len(made.ngrams) == ngrams
+
+
+def test_models_with_many_ngrams_are_saved_less_often():
+    """Writing their checkpoints takes long compared with training."""
+    config = Config(hidden=128, layers=1, steps=360, batch=32, ngrams=0)
+    assert autotune.eval_every(config, 10_000) == 36
+    assert autotune.eval_every(config.replace(ngrams=1_757), 10_000) == 120
+    assert autotune.eval_every(config.replace(ngrams=1_757, steps=36_000), 10_000) == 900
+    assert autotune.eval_every(config.replace(steps=36_000), 10_000) == 900
