@@ -53,6 +53,7 @@ _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
 _SAVED_BYTES = 2e8  # per second, for serializing and writing checkpoints
 _USUAL_RATE = 2e10  # multiply-adds per second of training, where nothing is timed
 _SAVING_SHARE, _FEWEST_EVALUATIONS = 0.03, 3  # for checkpoints of models with n-grams
+_UNNOTICED = 0.02  # seconds for writing their n-grams that do not matter
 _BYTES = 24  # per parameter, of the two checkpoints of an evaluation
 _TYPICAL, _DRAWN = 1000, 10_000  # n-grams for timing: pairs, and as many triples; and those drawn for a text
 _HARDLY = 200  # steps; a model with fewer is hardly trained
@@ -449,8 +450,10 @@ def _writable_checkpoints(config: Config) -> float:
     """
     if not config.ngrams:
         return math.inf
+    seconds = ngram_weights(config) * _BYTES / _SAVED_BYTES
+    if seconds < _UNNOTICED:
+        return math.inf
     assert config.batch is not None
     assert config.steps is not None
-    seconds = ngram_weights(config) * _BYTES / _SAVED_BYTES
     training = 3 * _work(config, 0) * config.batch * config.seq * config.steps / _USUAL_RATE
     return max(_FEWEST_EVALUATIONS, _SAVING_SHARE * training / seconds)
