@@ -12,7 +12,7 @@ from ..config import USUAL_BETA1, Config
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
 _RESET_WINDOWS = 32
-_MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 8_000, 125, 5.0
+_MOST_NGRAMS, _TOKENS_PER_NGRAM, _MOST_NGRAM_EPOCHS = 8_000, 125, 4.4
 _NGRAM_WEIGHTS_PER_STEP = 2500
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
@@ -71,7 +71,7 @@ def may_read_ngrams(config: Config) -> bool:
 def usual_ngrams(config: Config, tokens: int) -> int:
     """Choose how many n-grams a model reads that ``config.steps`` train on a text of ``tokens`` tokens; 0: none.
 
-    Fewer where the text is read often, since the rows of rare ones memorise it, and none from five epochs on; and fewer
+    Fewer where the text is read often, since the rows of rare ones memorise it, and none from 4.4 epochs on; and fewer
     in a short run, whose checkpoints would take longer to write than is gained. From the trials "N-grams" of
     docs/internals/autotuning.md.
     """
