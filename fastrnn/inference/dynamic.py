@@ -82,15 +82,7 @@ class DynamicModel:
         kernels = network.kernels
         parameters = Parameters(network.shape, network.dtype, kernels)
         kernels.copy(parameters.flat, network.parameters.flat)
-        owner = _Owner(network.pool, parameters)
-        self.network = Network(
-            network.shape,
-            dtype=network.dtype,
-            device=network.device,
-            share_with=owner,
-            matmul_mode=EXACT,
-            ngrams=network.ngrams,
-        )
+        self.network = network.with_shared_parameters(EXACT, _Owner(network.pool, parameters))
         self.state: State = self.network.initial_state(1)
         self._lr, self._decay = settings.lr, settings.decay
 

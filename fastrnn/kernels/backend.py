@@ -180,13 +180,13 @@ class Backend(Memory, Protocol):
     adagrad: Callable[..., None]
     """(p, g, moments (v,), decay, `PlainSettings`, lo, hi)."""
     adamw: Callable[..., None]
+    """(p, g, moments (m, v), decay, `AdamWSettings`, lo, hi)."""
     adamw_rows: Callable[..., None]
     """(p (N, R), g, moments, decay, rows, settings, lo, hi): as ``adamw`` for rows[lo:hi] (CPU only)."""
     sums_of_rows: Callable[..., None]
     """(g (N, R), rows, sums, lo, hi): the sum of squares of each of rows[lo:hi] (CPU only)."""
     clear_rows: Callable[..., None]
     """(g (N, R), rows, lo, hi): rows[lo:hi] = 0 (CPU only)."""
-    """(p, g, moments (m, v), decay, `AdamWSettings`, lo, hi)."""
 
     # --- supervised tasks: only if TASKS ---
 

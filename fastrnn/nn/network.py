@@ -166,14 +166,16 @@ class Network:
             ngrams=ngrams,
         )
 
-    def with_shared_parameters(self, matmul_mode: str | None = None) -> "Network":
-        """Return a network with these parameters and separate windows, for another size or mode."""
+    def with_shared_parameters(self, matmul_mode: str | None = None, owner: ParameterOwner | None = None) -> "Network":
+        """Return a network with these parameters, or those of ``owner``, and separate windows, for another size or
+        mode.
+        """
         mode = matmul_mode or self.matmul_mode
         return Network(
             self.shape,
             dtype=self.dtype,
             device=self.device,
-            share_with=self,
+            share_with=owner or self,
             matmul_mode=mode,
             ngrams=self.ngrams,
         )
