@@ -67,7 +67,7 @@ KINDS = {
     "training/test_compile_ahead.py": "kernels",
     "training/test_run_log.py": "unit",
     "training/test_schedules.py": "unit",
-    "training/test_timing.py": "unit",
+    "training/test_time_budget.py": "unit",
 }
 
 

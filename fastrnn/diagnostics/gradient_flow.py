@@ -163,11 +163,12 @@ def _collect_states(network: Network, rows: Rows) -> dict[str, Array]:
 
 def _tokens_before(network: Network, rows: Rows, step: int) -> Array:
     """Return the last tokens before a step, from which n-grams may begin; see `Network.initial_state`."""
-    before = network.initial_state(rows.ids.shape[1])["before"]
+    state = network.initial_state(rows.ids.shape[1])
     resets = np.zeros(rows.ids.shape, np.uint8)
     resets[: len(rows.resets)] = rows.resets
     if step:
-        before[0] = network.ngrams.number(rows.ids[:step], before[0], resets[:step])[1]
+        network.ngram_rows.number(rows.ids[:step], resets[:step], state)
+    before: Array = state["before"]
     before[0, resets[step].astype(bool)] = 0
     return before
 

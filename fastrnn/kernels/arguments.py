@@ -24,7 +24,7 @@ class LayerInput(NamedTuple):
     """(T, B, K) int32: rows of ``ngram_rows`` that are added, -1 for none; K = 0 without n-grams."""
     ngram_rows: Array
     """(N, G*H): a row for each n-gram, with the gates in the order of torch.nn."""
-    order: Array
+    gate_order: Array
     """(G,): the gate of each of the first G blocks of columns."""
 
 

@@ -148,7 +148,7 @@ class Backend(Memory, Protocol):
     Replaces ``cell.gates`` by the gradients of the pre-activations, which `layer_gradient` reads.
     """
     layer_gradient: Callable[..., None]
-    """(`LayerGradients`, cell, `LayerInput`, gate_order (G,), packed_like, lo, hi)."""
+    """(`LayerGradients`, cell, `LayerInput`, packed_like, lo, hi)."""
     norm_gradient: Callable[..., None]
     """(dgain (G*H,), dbias (G*H,), vector_sums (B, 2*G*H), lo, hi): sums over the rows, added."""
     generate: Callable[..., None]

@@ -100,7 +100,7 @@ class IncrementalDecoder:
                 for array in (layer.cell.h, layer.cell.c):  # also as the final state, for `get_state`
                     kernels.copy_state(array, 1, array, 0, 0, batch)
             # Only the first layer has tokens, and n-grams where the model reads them.
-            widths = [LONGEST - 1 if len(self.network.ngrams) else 0, *[0] * (len(layers) - 1)]
+            widths = [LONGEST - 1 if len(self.network.ngram_rows) else 0, *[0] * (len(layers) - 1)]
             ids = [kernels.to_device(np.full((1, batch), 0 if n else token, np.int32)) for n in range(len(layers))]
             ngrams = [kernels.zeros((1, batch, width), np.int32) for width in widths]
             self._layer_arguments.append(
@@ -150,7 +150,7 @@ class IncrementalDecoder:
 
         See `fastrnn.kernels.cpu.generate`.
         """
-        network = self.network
+        network, keys = self.network, self.network.ngram_rows.ngrams.keys
         shared = len(self._layers) > 1
         counts = network.kernels.barriers(len(self._layers))
         # Every part samples the same tokens; each needs an array of its own to write them to.
@@ -163,7 +163,7 @@ class IncrementalDecoder:
             network.kernels.generate(
                 self._layer_arguments[number],
                 DecoderOutput(network.w_out, self._bias, self._logits[number]),
-                SampledTokens(outputs[number], given, uniforms, self._before[number], self.network.ngrams.keys),
+                SampledTokens(outputs[number], given, uniforms, self._before[number], keys),
                 SamplingSettings(*sampling),
                 # Parts that have all units do not wait for each other: each has a barrier of its
                 # own.

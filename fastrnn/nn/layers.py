@@ -342,7 +342,7 @@ class Layer:
         """Add this part of the weight gradients, summed over all rows and steps."""
         k = self.kernels
         columns = part.range(self.columns)
-        k.layer_gradient(self._gradients, self.cell, self._inputs(ids, x), self.order, self.w_h, *columns)
+        k.layer_gradient(self._gradients, self.cell, self._inputs(ids, x), self.w_h, *columns)
         k.table_backward(self._dtable, self.dw_ih, *self._dbiases, self.order, self.one_hot, *columns)
         if self.is_normed:
             k.norm_gradient(*self._dvectors, self.cell.vector_sums, *columns)

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..config import Config
-from ..data.text.ngrams import LONGEST, NONE, NGrams
+from ..data.text.ngrams import NGrams
 from ..kernels import backend
 from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part, Pool
-from ..shapes import NGRAM_WEIGHT, ModelShape
+from ..shapes import ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
+from .ngram_rows import NGramRows
 from .parameters import Array, ModelWeights, Parameters, Shape
 from .stack import NO_DROPOUT, Dropout, Stack, State
 from .weight_dropout import WeightDropout
@@ -25,6 +26,22 @@ class ParameterOwner(Protocol):
 
     pool: Pool
     parameters: Parameters
+
+
+class Shared(NamedTuple):
+    """Parts of one network or model that another network uses instead of new ones.
+
+    Args:
+        pool: Its threads.
+        parameters: Its parameters.
+        gradients: Gradients to add to; default: new ones.
+        weight_dropout: That of the model whose training steps the network takes part in; default: a new one.
+    """
+
+    pool: Pool
+    parameters: Parameters
+    gradients: Parameters | None = None
+    weight_dropout: WeightDropout | None = None
 
 
 class TokenWindow(Protocol):
@@ -88,10 +105,7 @@ class Network:
         dtype: float32 or float64.
         threads: Number of threads; default: one for each fast core.
         device: "cpu" or "cuda".
-        share_with: A network or model whose parameters and threads are used instead of new ones.
-            Windows, and gradients unless given, are separate.
-        gradients: Gradients to add to; default: new ones.
-        weight_dropout: That of the model whose training steps this network takes part in; default: a new one.
+        shared: Parts of another network or model; windows are always separate. Default: all are new.
         matmul_mode: Precision of matrix products, see `fastrnn.nn.matmul_mode`.
         ngrams: The n-grams that the first layer reads, ``shape.ngrams`` of them; default: none.
 
@@ -106,38 +120,31 @@ class Network:
         dtype: Any = np.float32,
         threads: int | None = None,
         device: str = "cpu",
-        share_with: ParameterOwner | None = None,
-        gradients: Parameters | None = None,
-        weight_dropout: WeightDropout | None = None,
+        shared: Shared | None = None,
         matmul_mode: str = EXACT,
         ngrams: NGrams | None = None,
     ) -> None:
         self.kernels = backend.load(device)
         backend.check_cell(device, shape.cell)
         backend.check_ngrams(device, shape.ngrams)
-        self.ngrams = ngrams or NGrams(shape.vocab)
-        assert len(self.ngrams) == shape.ngrams
         self.device = device
         self.shape = shape
         self.matmul_mode = matmul_mode
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.pool: Pool = share_with.pool if share_with else self.kernels.Pool(threads)
-        self.parameters: Parameters = share_with.parameters if share_with else Parameters(shape, dtype, self.kernels)
-        shapes = {name: view.shape for name, view in self.parameters.items()}
-        self.gradients = Parameters(shapes, dtype, self.kernels) if gradients is None else gradients
+        if shared is None:
+            shared = Shared(self.kernels.Pool(threads), Parameters(shape, dtype, self.kernels))
+        self.pool: Pool = shared.pool
+        self.parameters: Parameters = shared.parameters
+        self.gradients: Parameters = shared.gradients or self.parameters.zeros_like()
         self.packed = packed_dtype(self.kernels, self.dtype, matmul_mode, shape.hidden)
-        self.weight_dropout = weight_dropout or WeightDropout(self.kernels, self.parameters, self.gradients)
+        dropout = shared.weight_dropout or WeightDropout(self.kernels, self.parameters, self.gradients)
+        self.weight_dropout: WeightDropout = dropout
         weights = ModelWeights(self.kernels, self.parameters, self.gradients, self.packed, self.weight_dropout.dropped)
         self.stack = Stack(weights, shape.stack)
         self.out = Linear(weights, "out.weight", "out.bias")
 
-        # Gradients are cleared before each step: of the rows (N, G*H) of n-grams only those of the last window, as the
-        # others are zero. `seen_ngrams`: their numbers, see `train_step_gradients`.
-        flat, name = self.gradients.flat, f"{shape.prefix}.{NGRAM_WEIGHT}_l0"
-        self.ngram_gradients = self.gradients[name] if shape.ngrams else self.kernels.zeros((0, 1), dtype)
-        self.seen_ngrams = np.zeros(0, np.int32)
-        start, end = self.gradients.span(name) if shape.ngrams else (0, 0)
-        self.dense_gradients = [flat[:start], flat[end:]] if shape.ngrams else [flat]
+        self.ngram_rows = NGramRows(ngrams or NGrams(shape.vocab), self.kernels, self.gradients, shape.prefix)
+        assert len(self.ngram_rows) == shape.ngrams
 
         # Arrays of the window, see `allocate`: logits (T, B, V), losses (T, B), and dy without
         # columns for a pass that needs no gradient.
@@ -170,14 +177,14 @@ class Network:
         """Return a network with these parameters, or those of ``owner``, and separate windows, for another size or
         mode.
         """
-        mode = matmul_mode or self.matmul_mode
+        owner = owner or self
         return Network(
             self.shape,
             dtype=self.dtype,
             device=self.device,
-            share_with=owner or self,
-            matmul_mode=mode,
-            ngrams=self.ngrams,
+            shared=Shared(owner.pool, owner.parameters),
+            matmul_mode=matmul_mode or self.matmul_mode,
+            ngrams=self.ngram_rows.ngrams,
         )
 
     @property
@@ -192,15 +199,8 @@ class Network:
         return packed
 
     def initial_state(self, batch: int) -> State:
-        """Return zeros, name -> (L, B, H).
-
-        A model that reads n-grams also has ``before`` (1, B, K): the last K tokens fed, the very last first, each plus
-        one; 0 for none.
-        """
-        state = self.stack.zero_state(batch)
-        if len(self.ngrams):
-            state["before"] = self.kernels.zeros((1, batch, LONGEST - 1), self.dtype)
-        return state
+        """Return zeros, name -> (L, B, H); with n-grams also ``before``, see `NGramRows.initial_state`."""
+        return self.stack.zero_state(batch) | self.ngram_rows.initial_state(batch)
 
     def loss(self, x: Array, y: Array, resets: Array | None, state: State) -> Array:
         """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
@@ -211,7 +211,7 @@ class Network:
             resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
         """
-        self.load(x, y, resets, self.number_ngrams(x, resets, state))
+        self.load(x, y, resets, self.ngram_rows.number(x, resets, state))
         self.stack.set_state(state)
         self.pack_all()
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), None))
@@ -232,25 +232,19 @@ class Network:
         scored = max(1, int(np.count_nonzero(window.y >= 0)))
         training = Training(dropout, 1 / scored)
 
-        ngrams = self.number_ngrams(window.x, window.resets, state)
+        ngrams = self.ngram_rows.number(window.x, window.resets, state)
         self.load(window.x, window.y, window.resets, ngrams)
         self.stack.set_state(state)
         self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
         # Three calls of the pool, since each needs all of the one before: packed weights, then
         # gradients of activations.
         self.pool.together(self._pack_for_training)
-        if ngrams is not None:
-            numbers = np.unique(ngrams).astype(np.int32)
-            self.seen_ngrams = numbers[numbers != NONE]
+        self.ngram_rows.see(ngrams)
         self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
         self.weight_dropout.finish(self.pool)
         self.stack.get_state(state)
         return float(self.kernels.to_host(self.losses).sum(dtype=np.float64)) / scored
-
-    def see_all_ngrams(self) -> None:
-        """Declare that the gradient of any n-gram may not be zero."""
-        self.seen_ngrams = np.arange(len(self.ngrams), dtype=np.int32)
 
     @property
     def dstate(self) -> State:
@@ -271,28 +265,14 @@ class Network:
     def _pack_for_training(self, part: Part) -> None:
         """Pack this part of the weights and of their transposes; zero this part of the gradients."""
         self.pack(part, backward=True)
-        for gradients in self.dense_gradients:
-            self.kernels.clear(gradients, *part.range(gradients.size))
-        if self.seen_ngrams.size:
-            seen = self.seen_ngrams
-            self.kernels.clear_rows(self.ngram_gradients, seen, *part.range(seen.size))
+        self.ngram_rows.clear(part)
 
     def load(self, x: Array, y: Array, resets: Array | None, ngrams: Array | None = None) -> None:
-        """Set the next window: ids, targets and resets, (T, B) each, and the result of `number_ngrams`."""
+        """Set the next window: ids, targets and resets, (T, B) each, and the result of `NGramRows.number`."""
         self.allocate(*x.shape)
         to_device = self.kernels.to_device
         self._targets = to_device(y)
         self.stack.load(to_device(x), None, None if resets is None else to_device(resets), ngrams=ngrams)
-
-    def number_ngrams(self, x: Array, resets: Array | None, state: State) -> Array | None:
-        """Return the numbers (T, B, K) of the n-grams that end at each token of a window; None without n-grams.
-
-        ``state``: its ``before`` is updated.
-        """
-        if not len(self.ngrams):
-            return None
-        numbers, state["before"][0] = self.ngrams.number(x, state["before"][0], resets)
-        return numbers
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -352,7 +332,7 @@ class Stepper:
         """
         network, batch = self._network, ids.shape[1]
         network.allocate(*ids.shape)
-        ngrams = network.number_ngrams(ids, None, state)
+        ngrams = network.ngram_rows.number(ids, None, state)
         network.stack.load(network.kernels.to_device(ids), None, ngrams=ngrams)
         network.stack.set_state(state)
         network.pool.together(lambda part: self._run(part.range(batch)))

@@ -60,6 +60,10 @@ class Parameters(Mapping[str, Array]):
             self._views[name] = self.flat[offset : offset + size].reshape(s)
             offset += size
 
+    def zeros_like(self) -> "Parameters":
+        """Return zeros of the same names and shapes, on the same device."""
+        return Parameters({name: view.shape for name, view in self.items()}, self.flat.dtype, self.kernels)
+
     def span(self, name: str) -> tuple[int, int]:
         """Return where the view begins and ends in ``flat``."""
         before = itertools.takewhile(lambda other: other != name, self._views)

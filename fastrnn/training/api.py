@@ -30,7 +30,7 @@ from .loop import Loop, RunOutput, Validation
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .tasks import TrainingTask, read
-from .timing import StepPlanner, TimeBudget
+from .time_budget import StepPlanner, TimeBudget
 from .trainer import Snapshot, Trainer, TrainerState
 
 # Files, folders, globs and built-in names; or a data set in memory.

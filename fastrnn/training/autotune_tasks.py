@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
-from .autotune import has_few_steps, too_few, usual_warmup
 from .hyperparameters import USUAL, scale_rate
-from .timing import FINAL_SHARE, TimeBudget
+from .run_length import has_few_steps, too_few, usual_warmup
+from .time_budget import FINAL_SHARE, TimeBudget
 
 HIDDEN = 128
 BATCH = 32

@@ -209,7 +209,7 @@ def tiny_network(config: Config) -> Any:
     reads_ngrams = CELLS[config.cell].reads_ngrams if config.ngrams is None else config.ngrams > 0
     ngrams = NGrams(_VOCAB, [0] if reads_ngrams and config.device == "cpu" else [])
     network = Network.from_config(config, _VOCAB, ngrams)
-    network.see_all_ngrams()  # so that their kernels are compiled, whichever step comes first
+    network.ngram_rows.see_all()  # so that their kernels are compiled, whichever step comes first
     return network
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..cells import CELLS
 from ..config import USUAL_BETA1, Config
+from ..data.text.bptt import windows_per_epoch
 
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
@@ -78,7 +79,7 @@ def usual_ngrams(config: Config, tokens: int) -> int:
     if not may_read_ngrams(config):
         return 0
     assert config.steps is not None
-    epochs = max(1.0, _epochs(config, tokens))
+    epochs = max(1.0, count_epochs(config, tokens))
     share = min(1.0, max(0.0, _MOST_NGRAM_EPOCHS - epochs)) / epochs
     writable = config.steps * _NGRAM_WEIGHTS_PER_STEP // ngram_weights(config.replace(ngrams=1))
     return min(_MOST_NGRAMS, writable, int(share * tokens / _TOKENS_PER_NGRAM))
@@ -103,7 +104,7 @@ def usual_learning_rate(config: Config, tokens: int) -> float:
         return fine_tuning_rate(config)
     rate = cell.text_learning_rate * min(math.sqrt(2), math.sqrt(256 / config.hidden)) / config.layers**0.25
     if cell.is_normed:
-        rate *= min(2.0, max(1.0, _epochs(config, tokens) ** -0.5))
+        rate *= min(2.0, max(1.0, count_epochs(config, tokens) ** -0.5))
     return float(f"{rate:.2g}")
 
 
@@ -144,11 +145,18 @@ def matrices_per_gate(config: Config) -> int:
     return 2 * config.layers - 1
 
 
-def _epochs(config: Config, tokens: int) -> float:
+def count_epochs(config: Config, tokens: int) -> float:
     """Return how often ``config.steps`` read a training text of ``tokens``."""
     assert config.steps is not None
     assert config.batch is not None
     return config.steps * config.batch * config.seq / tokens
+
+
+def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
+    """Return the number of steps of ``epochs`` passes over a training text of ``tokens``."""
+    assert config.batch is not None
+    per_epoch = windows_per_epoch(tokens, config.batch, config.seq, config.streams or config.batch)
+    return max(1, math.ceil(epochs * max(1, per_epoch)))
 
 
 def _memorising(config: Config, tokens: int) -> float:
@@ -158,7 +166,7 @@ def _memorising(config: Config, tokens: int) -> float:
     for one layer by the root of their ratio, for more by the ratio.
     """
     assert config.hidden is not None
-    epochs = _epochs(config, tokens)
+    epochs = count_epochs(config, tokens)
     weights = CELLS[config.cell].gate_count * matrices_per_gate(config) * config.hidden**2
     ratio = min(1.0, weights / tokens)
     return math.log2(max(epochs, 1.0)) / 5 * (math.sqrt(ratio) if config.layers == 1 else ratio)

@@ -17,11 +17,12 @@ from ..checkpoint.run_dir import RunFolder, Saver
 from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
 from ..inference.evaluation import Evaluation, Evaluator, to_bits
-from .autotune import has_few_steps, too_few, with_steps
 from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
+from .run_length import has_few_steps, too_few, with_steps
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
-from .timing import StepPlanner, Throughput
+from .time_budget import StepPlanner
+from .timing import Throughput
 from .trainer import Snapshot, Trainer
 
 _SAVE_SECONDS = 60.0  # between saves of the last state, unless `save_every` is set

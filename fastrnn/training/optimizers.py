@@ -138,9 +138,8 @@ class Optimizer:
         self.updates = 0
         kernels, flat = model.kernels, model.parameters.flat
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
-        # A network that reads n-grams, of whose gradients most rows are zero.
-        self._network = model if isinstance(model, Network) and len(model.ngrams) else None
-        self._dense = self._network.dense_gradients if self._network else [model.gradients.flat]
+        self._ngram_rows = model.ngram_rows if isinstance(model, Network) else None
+        self._dense = self._ngram_rows.others if self._ngram_rows else [model.gradients.flat]
         self._sums = [kernels.zeros(self._count_blocks(array), np.float64) for array in self._dense]
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         self._weight_decay = 0.0
@@ -181,15 +180,14 @@ class Optimizer:
 
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
-        kernels, network = self.model.kernels, self._network
-        rows = network.seen_ngrams if network else np.zeros(0, np.int32)
-        row_sums = np.zeros(rows.size)
+        kernels, rows = self.model.kernels, self._ngram_rows
+        row_sums = np.zeros(rows.seen.size if rows else 0)
 
         def add_up(part: Part) -> None:
             for gradient, sums in zip(self._dense, self._sums, strict=True):
                 kernels.sums_of_squares(gradient, sums, *part.range(sums.size))
-            if network and rows.size:
-                kernels.sums_of_rows(network.ngram_gradients, rows, row_sums, *part.range(rows.size))
+            if rows and row_sums.size:
+                kernels.sums_of_rows(rows.gradients, rows.seen, row_sums, *part.range(row_sums.size))
 
         self.model.pool.together(add_up)
         total = sum(float(kernels.to_host(sums).sum()) for sums in self._sums) + float(row_sums.sum())
@@ -205,7 +203,7 @@ class Optimizer:
         scale = clip / norm if clip and norm > clip else 1.0
         make = _SETTINGS[self.config.optimizer]
         settings = [make(self.config, scale, lr * each.factor, self.updates) for each in self._ranges]
-        rows = self._network.seen_ngrams if self._network else np.zeros(0, np.int32)
+        rows = self._ngram_rows.seen if self._ngram_rows else np.zeros(0, np.int32)
 
         def update(part: Part) -> None:
             for each, numbers in zip(self._ranges, settings, strict=True):

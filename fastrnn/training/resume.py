@@ -10,9 +10,9 @@ from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError, quote
 from ..os_compat import quote_argument
-from . import autotune
+from . import run_length
 from .tasks import TrainingTask
-from .timing import TimeBudget
+from .time_budget import TimeBudget
 
 # Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
@@ -88,7 +88,7 @@ def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: Trai
     else:
         new = done + task.steps_within(config, clock.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return autotune.with_steps(config, new, done, task.eval_every)
+    return run_length.with_steps(config, new, done, task.eval_every)
 
 
 def _check_not_done(saved: Checkpoint, length: dict[str, Any], given: str | None = None) -> None:

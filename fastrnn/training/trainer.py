@@ -185,7 +185,7 @@ class Trainer:
         nats = self.model.train_step_gradients(window, state, dropout)
         nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
         if self.group.size > 1 and isinstance(self.model, Network):
-            self.model.see_all_ngrams()  # the other processes' windows have others
+            self.model.ngram_rows.see_all()  # the other processes' windows have others
         # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):

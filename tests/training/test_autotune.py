@@ -9,8 +9,8 @@ from fakes import replace
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import windows_per_epoch
 from fastrnn.data.text.ngrams import find_ngrams
-from fastrnn.training import autotune, autotune_tasks
-from fastrnn.training.timing import TimeBudget
+from fastrnn.training import autotune, autotune_tasks, run_length, timing
+from fastrnn.training.time_budget import TimeBudget
 
 
 def count_epochs(config: Config, tokens: int) -> float:
@@ -31,7 +31,7 @@ def count_epochs(config: Config, tokens: int) -> float:
     ],
 )
 def test_long_time_budget_does_not_overfit_the_text(settings, tokens, size, passes, monkeypatch):
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-4))
     made = autotune.plan(Config(**settings), tokens, tokens // 9, 65, TimeBudget(36_000.0))
     config = made.config
     assert (config.layers, config.hidden) == size
@@ -59,24 +59,24 @@ def test_large_models_have_two_layers_where_the_size_is_automatic(settings, step
 def test_timing_of_steps_takes_little_of_the_time(budget, most, monkeypatch):
     timed: list[float] = []
 
-    def measure(config: Config, vocab: int, most: float, *_: Any) -> autotune.Speed:
+    def measure(config: Config, vocab: int, most: float, *_: Any) -> timing.Speed:
         timed.append(most)
-        return autotune.Speed(1e-3, 1e-4)
+        return timing.Speed(1e-3, 1e-4)
 
-    replace(monkeypatch, autotune, "measure_speed", measure)
+    replace(monkeypatch, timing, "measure_speed", measure)
     autotune.plan(Config(hidden=8), 100_000, 1000, 65, TimeBudget(budget))
     assert timed == [pytest.approx(most, rel=0.1)]
 
 
 def test_requested_epochs_are_kept(monkeypatch):
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, TimeBudget(None)).config
     assert count_epochs(config, 1_000_000) == pytest.approx(40, abs=0.1)
 
 
 @pytest.mark.parametrize(("layers", "passes"), [(1, 12), (2, 10.2), (3, 7.9)])
 def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-4))
     config = autotune.plan(Config(hidden=300, layers=layers), 780_000, 1000, 65, TimeBudget(36_000.0)).config
     assert count_epochs(config, 780_000) == pytest.approx(passes, abs=0.1)
 
@@ -86,7 +86,7 @@ def test_overfitting_limit_counts_all_layers(layers, passes, monkeypatch):
     [({}, 18, 17), ({"batch": 4}, 101, 25), ({}, 65, 64), ({}, 10_000, 64), ({"seq": 90}, 18, 90)],
 )
 def test_default_window_shrinks_for_a_tiny_text(settings, tokens, seq, monkeypatch):
-    monkeypatch.setattr(autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-4))
+    monkeypatch.setattr(timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-4))
     made = autotune.plan(Config(steps=3, hidden=8, **settings), tokens, 0, 65, TimeBudget(None))
     assert made.config.seq == seq
     assert any(line.startswith(f"seq {seq}:") for line in made.choices) == (seq not in (64, 90))
@@ -292,7 +292,7 @@ def test_ngrams_follow_the_text_and_the_run(settings, tokens, ngrams):
 def test_models_with_many_ngrams_are_saved_less_often():
     """Writing their checkpoints takes long compared with training."""
     config = Config(hidden=128, layers=1, steps=360, batch=32, ngrams=0)
-    assert autotune.eval_every(config, 10_000) == 36
-    assert autotune.eval_every(config.replace(ngrams=1_757), 10_000) == 120
-    assert autotune.eval_every(config.replace(ngrams=1_757, steps=36_000), 10_000) == 900
-    assert autotune.eval_every(config.replace(steps=36_000), 10_000) == 900
+    assert run_length.eval_every(config, 10_000) == 36
+    assert run_length.eval_every(config.replace(ngrams=1_757), 10_000) == 120
+    assert run_length.eval_every(config.replace(ngrams=1_757, steps=36_000), 10_000) == 900
+    assert run_length.eval_every(config.replace(steps=36_000), 10_000) == 900

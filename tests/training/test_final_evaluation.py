@@ -15,12 +15,12 @@ from fastrnn.distributed.communicator import Communicator
 from fastrnn.inference.evaluation import evaluate, never_stop
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.load import load as load_model
-from fastrnn.training import autotune, autotune_tasks, hyperparameters
+from fastrnn.training import autotune, autotune_tasks, hyperparameters, run_length, timing
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, StepEnd
 from fastrnn.training.optimizers import Optimizer
 from fastrnn.training.tasks.supervised import SupervisedTraining
-from fastrnn.training.timing import FINAL_SHARE, StepPlanner, TimeBudget
+from fastrnn.training.time_budget import FINAL_SHARE, StepPlanner, TimeBudget
 
 TEXT = "".join(f"{n} bottles of beer, {n * 7 % 1000} on the wall. " for n in range(1200))
 SMALL = Config(hidden=16, batch=4, seq=12, steps=30, lr=0.01, dropout=0.2, threads=1, eval_every=7, eval_size=500)
@@ -179,9 +179,9 @@ def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab,
     def measured(config, vocab, *_, **__):
         recurrent = 4 * (2 * config.layers - 1) * config.hidden**2
         token = (2 * recurrent + 5 * config.hidden * vocab) * 1e-10
-        return autotune.Speed(token * config.batch * config.seq, ratio * token, ratio * token, config.hidden * vocab)
+        return timing.Speed(token * config.batch * config.seq, ratio * token, ratio * token, config.hidden * vocab)
 
-    replace(monkeypatch, autotune, "measure_speed", measured)
+    replace(monkeypatch, timing, "measure_speed", measured)
     tokens, valid = 3_000_000, 300_000
     config = autotune.plan(Config(precision="float32"), tokens, valid, vocab, TimeBudget(budget)).config
     speed = measured(config, vocab)
@@ -209,9 +209,9 @@ def test_supervised_plan_gives_validation_a_twentieth_of_the_time(seconds_a_reco
 def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, vocab):
     def measured(config, vocab, *_, **__):
         work = 4 * (2 * config.layers - 1) * config.hidden**2 + config.hidden * vocab
-        return autotune.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
+        return timing.Speed(work * config.batch * config.seq / 2e10, 1e-7, 1e-7)
 
-    replace(monkeypatch, autotune, "measure_speed", measured)
+    replace(monkeypatch, timing, "measure_speed", measured)
     short, long = (autotune.plan(Config(), 2_000_000, 1000, vocab, TimeBudget(s)) for s in (40.0, 4000.0))
     assert (short.config.layers, short.config.hidden) < (long.config.layers, long.config.hidden)
     assert short.config.steps >= 150
@@ -219,7 +219,7 @@ def test_short_time_gets_a_smaller_model_and_some_hundred_steps(monkeypatch, voc
 
 
 def test_short_time_budget_reports_few_steps(monkeypatch):
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1.0, 1e-7, 1e-7))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1.0, 1e-7, 1e-7))
     made = autotune.plan(Config(), 2_000_000, 1000, 65, TimeBudget(20.0))
     assert any("hardly trained" in line for line in made.choices)
     few = autotune.plan(Config(steps=20), 2_000_000, 1000, 65, TimeBudget(None))
@@ -230,10 +230,10 @@ def test_few_requested_steps_get_a_small_model_and_little_validation():
     config = autotune.plan(Config(steps=40), 2_000_000, 200_000, 8000, TimeBudget(None)).config
     assert config.hidden <= 128
     assert config.eval_size * 10 < 200_000
-    assert autotune.final_size(config, 200_000, 40_000) < 200_000
+    assert run_length.final_size(config, 200_000, 40_000) < 200_000
     long = autotune.plan(Config(steps=40_000), 2_000_000, 200_000, 65, TimeBudget(None)).config
     assert (long.layers, long.hidden, long.eval_size) == (2, 320, 200_000)
-    assert autotune.final_size(long, 200_000, 65) == 200_000
+    assert run_length.final_size(long, 200_000, 65) == 200_000
 
 
 def test_dropout_and_weight_decay_follow_a_changed_plan(corpus, tmp_path, monkeypatch):

@@ -18,12 +18,12 @@ from fastrnn.data.text.corpus import Corpus, corpus_from_text
 from fastrnn.diagnostics import untrained_network
 from fastrnn.errors import ConfigError, DivergedError, OutputError
 from fastrnn.nn.network import Network
-from fastrnn.training import api, autotune
+from fastrnn.training import api, autotune, timing
 from fastrnn.training.api import resume, train
 from fastrnn.training.callbacks import Callback, EvaluateEnd, Result, StepEnd, TrainStart
 from fastrnn.training.loop import Loop
 from fastrnn.training.tasks import language_model
-from fastrnn.training.timing import StepPlanner
+from fastrnn.training.time_budget import StepPlanner
 from fastrnn.training.trainer import Trainer
 
 TEXT = "the cat sat on the mat. the dog ate the cat that sat. " * 60
@@ -186,7 +186,7 @@ def test_resume_with_the_same_epochs_has_the_same_steps(corpus, tmp_path):
 def test_resume_with_a_time_counts_from_the_resume(corpus, tmp_path, monkeypatch):
     """Less than it had is no error: the time counts from now on."""
     done = train(corpus, SMALL, tmp_path / "run")
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-6, 1e-6))
     path = tmp_path / "run" / "last.safetensors"
     replace(monkeypatch, Loop, "_seconds", lambda loop: 3600.0)
     resume(tmp_path / "run", {"steps": 31}, inputs=corpus)
@@ -210,7 +210,7 @@ class Starts(Callback):
 
 
 def test_resume_with_a_short_time_reports_fewer_steps(corpus, tmp_path, monkeypatch):
-    replace(monkeypatch, autotune, "measure_speed", lambda *_, **__: autotune.Speed(1e-3, 1e-6, 1e-6))
+    replace(monkeypatch, timing, "measure_speed", lambda *_, **__: timing.Speed(1e-3, 1e-6, 1e-6))
     train(corpus, SMALL.replace(steps=10**6), tmp_path / "run", callback=StopAt(20))
     starts = Starts()
     resume(tmp_path / "run", {"for_": "1s"}, inputs=corpus, callback=starts)

@@ -14,7 +14,7 @@ from .grid import whole_share
 from .jit import device_function, inline_function, kernel
 from .matmul import multiply, product_memory
 from .output_losses import output
-from .recurrence import prepare_forward, step_forward
+from .recurrence import add_ngram_rows, prepare_forward, step_forward
 
 _LAYERS = 2  # a kernel takes so many layers, or a multiple of it
 
@@ -231,16 +231,10 @@ def _step(layer, now, barrier, row_lo, row_hi, memory):
 
     # gates[0, rows] = table rows of the tokens fed (one-hot product and biases), + rows of n-grams
     units = cell.h.shape[2]
+    share = whole_share(barrier_threads(barrier.counts), row_lo, row_hi, units)
     for b in range(row_lo, row_hi):
         copy(gates, b * P, inputs.table[inputs.ids[0, b]], 0, P)
-        for k in range(inputs.ngrams.shape[2]):
-            if inputs.ngrams[0, b, k] >= 0:
-                for block in range(inputs.order.size):
-                    to = cell.gates[0, b, block * units : (block + 1) * units]
-                    first = inputs.order[block] * units
-                    source = inputs.ngram_rows[inputs.ngrams[0, b, k], first : first + units]
-                    for j in range(to.size):
-                        to[j] += source[j]
+        add_ngram_rows(cell.gates[0, b], inputs, 0, b, share, units)
     if F:
         # + x W_x: the layer below has already written its outputs of this step, h[1 - now]
         from_x = StepBlock(flat(inputs.x), ((1 - now) * B + row_lo) * F, B * F, F)
@@ -251,7 +245,6 @@ def _step(layer, now, barrier, row_lo, row_hi, memory):
     to_gates = StepBlock(gates, row_lo * P + P - weights.gate_width, B * P, P)
     from_h = StepBlock(flat(h), (now * B + row_lo) * H, B * H, H)
     multiply(to_gates, from_h, PackedMatrix(weights.w_h, H, weights.gate_width), 1, rows, 1, memory)
-    share = whole_share(barrier_threads(barrier.counts), row_lo, row_hi, cell.h.shape[2])
     if prepare_forward(cell, 0, share):
         wait(barrier.counts, barrier.number)
     step_forward(cell, 0, share)

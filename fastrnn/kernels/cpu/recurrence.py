@@ -168,6 +168,18 @@ def _plan_backward(team, cell, dx, weights, gradients, starts, row_lo, row_hi):
     return plan_layer(team, cell, weights, row_hi - row_lo)
 
 
+@device_function
+def add_ngram_rows(gates, inputs, t, b, share, H):
+    """gates (P,) += the rows of the n-grams that end at token ids[t, b], the share's units of H."""
+    for k in range(inputs.ngrams.shape[2]):
+        if inputs.ngrams[t, b, k] >= 0:
+            row = inputs.ngram_rows[inputs.ngrams[t, b, k]]
+            for block in range(inputs.gate_order.size):
+                to, source = gate(gates, block, share, H), gate(row, inputs.gate_order[block], share, H)
+                for j in range(to.size):
+                    to[j] += source[j]
+
+
 @cooperative_kernel(plan=_plan_forward)
 def layer_forward(thread, cell, y, inputs, weights, starts, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
@@ -214,13 +226,7 @@ def _layer_forward(cell, y, inputs, weights, starts, share, memory):
                     to, source = gate(a, block, share, H), gate(row, block, share, H)
                     for j in range(to.size):
                         to[j] = source[j]
-                for k in range(inputs.ngrams.shape[2]):
-                    if inputs.ngrams[t, b, k] >= 0:
-                        row = inputs.ngram_rows[inputs.ngrams[t, b, k]]
-                        for block in range(inputs.order.size):
-                            to, source = gate(a, block, share, H), gate(row, inputs.order[block], share, H)
-                            for j in range(to.size):
-                                to[j] += source[j]
+                add_ngram_rows(a, inputs, t, b, share, H)
         if F:
             # gates[t0:t1, rows, :G*H] += x[t0:t1, rows] W_x
             from_x = StepBlock(x_flat, (t0 * B + row_lo) * F, B * F, F)

@@ -60,7 +60,7 @@ class SharedPanels(NamedTuple):
     """(2, elements): the inputs."""
 
 
-def _layer_panels(team, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+def _layer_panels(team, gradients, cell, inputs, packed_like, col_lo, col_hi):
     """The memory that threads share in `layer_gradient`."""
     h, x = (_block_of(a.shape[2], packed_like.dtype) for a in (cell.h, inputs.x))
     return SharedPanels(shared_memory("h", h, packed_like.dtype), shared_memory("x", x, packed_like.dtype))
@@ -94,7 +94,7 @@ def _pack_part(thread, packed, source, columns, k0, depth):
 
 
 @cooperative_kernel(plan=_layer_panels)
-def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+def layer_gradient(thread, gradients, cell, inputs, packed_like, col_lo, col_hi):
     """Compute gate columns col_lo..col_hi of the gradients of a layer's weights.
 
     Args:
@@ -103,7 +103,6 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
         cell: The layer's arrays after `layer_backward`: ``gates`` are gradients (T, B, P),
             ``h[:-1]`` the state before each step.
         inputs: `LayerInput`.
-        gate_order: (G,), the cell's input order.
         packed_like: Array of the element type to multiply in.
         col_lo: First of the P gate columns.
         col_hi: End of the columns.
@@ -136,7 +135,7 @@ def layer_gradient(thread, gradients, cell, inputs, gate_order, packed_like, col
             # a block of columns does not cross gates: their weight rows need not be consecutive
             count = min(_MC, end - column, (column // H + 1) * H - column)
             # the first G*H columns belong to W_ih and to n-grams, in input order, the last G*H to W_hh
-            row = gate_order[column // H] * H + column % H if column < gate_width else 0
+            row = inputs.gate_order[column // H] * H + column % H if column < gate_width else 0
             for k in range(0, depth, _GROUP):
                 some = min(_GROUP, depth - k)
                 add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)

@@ -40,7 +40,7 @@ def _scatter_table(dtable, gates, ids):
         cuda.atomic.add(dtable, (ids[t, b], column), gates[t, b, column])
 
 
-def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col_hi):
+def layer_gradient(gradients, cell, inputs, packed_like, col_lo, col_hi):
     """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `cpu.weight_gradient`."""
     dw_ih, dw_hh, dtable, _ = gradients
     ids, x = inputs.ids, inputs.x
@@ -64,7 +64,7 @@ def layer_gradient(gradients, cell, inputs, gate_order, packed_like, col_lo, col
     if F:
         # dw_ih[rows of the gate] += dgates[:, :, block]^T x
         shape = ProductShape(H, F, T * B, accumulate=True, transposed=True)
-        for block, gate in enumerate(gate_order.tolist()):
+        for block, gate in enumerate(inputs.gate_order.tolist()):
             dgates = Matrix(cell.gates, block * H, P)
             multiply(Matrix(dw_ih, gate * H * F, F), dgates, Matrix(x, 0, F), shape, as_bfloat16)
 

@@ -140,7 +140,7 @@ class SupervisedModel:
         self.pool: Pool = share_with.pool if share_with else self.kernels.Pool(threads or config.threads)
         self.parameters: Parameters = share_with.parameters if share_with else Parameters(shapes, self.dtype)
         # Never shared: an evaluation beside a training must not overwrite its gradients.
-        self.gradients = Parameters(shapes, self.dtype)
+        self.gradients = self.parameters.zeros_like()
         self.weight_dropout = WeightDropout(self.kernels, self.parameters, self.gradients)
         self.weights = ModelWeights(
             self.kernels, self.parameters, self.gradients, self.packed, self.weight_dropout.dropped

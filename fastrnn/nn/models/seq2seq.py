@@ -10,7 +10,7 @@ from ...data.examples.dataset import Batch
 from ...kernels.cpu.thread_pool import Part
 from ...shapes import StackShape
 from ..layers import Linear, Rows
-from ..network import Network, Training
+from ..network import Network, Shared, Training
 from ..parameters import Array
 from ..spec import ModelSpec, decoder_shape
 from ..stack import NO_DROPOUT, Dropout, State
@@ -37,9 +37,7 @@ class ConditionalDecoder(SupervisedModel):
             decoder_shape(self.config, self.spec),
             dtype=self.dtype,
             device=self.config.device,
-            share_with=self,
-            gradients=self.gradients,
-            weight_dropout=self.weight_dropout,
+            shared=Shared(self.pool, self.parameters, self.gradients, self.weight_dropout),
             matmul_mode=self.matmul_mode,
         )
         self._first = InitialState({}, {})  # of the loaded batch, see `_load_source`

@@ -14,7 +14,7 @@ from ...nn.network import Model
 from ...task_specs import TASK_SPECS
 from .. import autotune
 from ..callbacks import Callback
-from ..timing import TimeBudget
+from ..time_budget import TimeBudget
 from ..trainer import TrainingData
 
 

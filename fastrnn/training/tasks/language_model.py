@@ -26,10 +26,10 @@ from ...errors import ConfigError, InputError, escape
 from ...inference.evaluation import Evaluator, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
-from .. import autotune
+from .. import autotune, run_length
 from ..callbacks import Callback
-from ..hyperparameters import with_regularization
-from ..timing import TimeBudget
+from ..hyperparameters import steps_of_epochs, with_regularization
+from ..time_budget import TimeBudget
 
 # With the vocabulary of an old model, at most this share of the characters may be dropped: above it the text that is
 # left no longer resembles the original.
@@ -170,14 +170,14 @@ class LanguageModelTraining:
         tokens = len(self.valid)
         valid, size = self.valid, config.eval_size
         if (
-            size is None and tokens > autotune.MOST_SIZE
+            size is None and tokens > run_length.MOST_SIZE
         ):  # runs of earlier versions evaluated the first MOST_SIZE tokens
-            valid, _ = split_corpus(valid, 1 - autotune.MOST_SIZE / tokens)
+            valid, _ = split_corpus(valid, 1 - run_length.MOST_SIZE / tokens)
         # On arrays of its own, so that the state carried through the training text is not disturbed.
         during = partial(evaluate, model.with_shared_parameters(), valid, group=self.group, size=size)
         if (size or len(valid)) >= tokens and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)
-        final = autotune.final_size(config, tokens, self.tokenizer.size)
+        final = run_length.final_size(config, tokens, self.tokenizer.size)
         exact = model.with_shared_parameters(EVALUATION_MODE)
         return Evaluator(during, partial(evaluate, exact, self.valid, group=self.group, size=final))
 
@@ -196,16 +196,16 @@ class LanguageModelTraining:
 
     def steps_of_epochs(self, config: Config, epochs: float) -> int:
         """Return the number of steps of ``epochs`` passes over the training data."""
-        return autotune.steps_of_epochs(config, epochs, len(self.corpus))
+        return steps_of_epochs(config, epochs, len(self.corpus))
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Time a few steps; return how many fit into the time left after that."""
         vocab, ngrams = self.tokenizer.size, self.tokenizer.ngrams
-        return autotune.length_within(config, seconds_left, self._valid_tokens, vocab, self.group, ngrams)[0]
+        return run_length.length_within(config, seconds_left, self._valid_tokens, vocab, self.group, ngrams)[0]
 
     def eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
-        return autotune.eval_every(config, self._valid_tokens)
+        return run_length.eval_every(config, self._valid_tokens)
 
     def with_regularization(self, config: Config, given: Config) -> Config:
         """Set dropout and weight decay, where ``given`` leaves them open, to those for the steps of ``config``."""

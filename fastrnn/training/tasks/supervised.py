@@ -28,7 +28,8 @@ from ...task_specs import TASK_SPECS, get_supervised_task
 from .. import autotune_tasks
 from ..autotune import Plan
 from ..callbacks import Callback
-from ..timing import TimeBudget, median_step_seconds
+from ..time_budget import TimeBudget
+from ..timing import median_step_seconds
 from ..trainer import dropout_of
 
 _MEASURED = 128  # examples whose evaluation is timed

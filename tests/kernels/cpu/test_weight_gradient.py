@@ -79,6 +79,6 @@ def test_layer_gradient_equals_numpy(dtype, size, shares, rng):
     inputs = LayerInput(ids, dtable, x, ngrams, drows, GRU_ORDER)
     for n in range(shares):
         lo, hi = 4 * H * n // shares, 4 * H * (n + 1) // shares
-        layer_gradient(LayerGradients(dw_ih, dw_hh, dtable, drows), cell, inputs, GRU_ORDER, dw_hh, lo, hi)
+        layer_gradient(LayerGradients(dw_ih, dw_hh, dtable, drows), cell, inputs, dw_hh, lo, hi)
     for computed, wanted in zip([dw_ih, dw_hh, dtable, drows], expected, strict=True):
         np.testing.assert_array_equal(computed, wanted)

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.training import timing as pace_module
-from fastrnn.training.autotune import eval_every, usual_warmup, with_steps
-from fastrnn.training.timing import StepPlanner, TimeBudget
+from fastrnn.training import time_budget
+from fastrnn.training.run_length import eval_every, usual_warmup, with_steps
+from fastrnn.training.time_budget import StepPlanner, TimeBudget
 
 
 class FakeClock:
@@ -25,7 +25,7 @@ class FakeClock:
 def followed(monkeypatch, seconds_a_step, budget=100.0, steps=98, most=150, evaluation=0.0):
     """The planned number of steps after each step, and when the run ended."""
     clock = FakeClock(budget)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     pace, plans = StepPlanner(clock, most, final=False), []
     pace.start()
     for step, seconds in enumerate(seconds_a_step, 1):
@@ -58,7 +58,7 @@ def test_slower_machine_does_fewer_steps_in_time(monkeypatch, slower, since):
 
 def test_half_of_a_budget_is_kept_for_training(monkeypatch):
     clock = FakeClock(20.0)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     for spent, left in ((3.0, 17.0), (10.0, 10.0), (62.0, 10.0)):
         clock.now = 0.0
         budget = TimeBudget(20.0)
@@ -71,7 +71,7 @@ def test_half_of_a_budget_is_kept_for_training(monkeypatch):
 def test_evaluation_that_was_not_completed_is_not_counted(monkeypatch):
     """After a roll-back nothing was evaluated; its short time says nothing about the next evaluation."""
     clock = FakeClock(100.0)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     plans = []
     for completed in ((True,), (True, False)):
         clock.now = 0.0
@@ -113,7 +113,7 @@ def test_exhausted_budget_ends_the_run(monkeypatch):
 
 def test_time_reserved_for_the_end_is_not_used_for_steps(monkeypatch):
     clock = FakeClock(100.0)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     plans = []
     for final in (False, True):
         pace, clock.now = StepPlanner(clock, 1000, final=final), 0.0
@@ -127,7 +127,7 @@ def test_time_reserved_for_the_end_is_not_used_for_steps(monkeypatch):
 
 def test_time_reserved_by_the_caller_is_used_neither_for_steps_nor_for_the_final_evaluation(monkeypatch):
     clock = FakeClock(100.0)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     plans, finals = [], []
     for seconds in (0.0, 3.0):
         pace, clock.now = StepPlanner(clock, 1000), 0.0
@@ -145,7 +145,7 @@ def test_time_reserved_by_the_caller_is_used_neither_for_steps_nor_for_the_final
 
 def test_plan_is_unchanged_without_a_budget(monkeypatch):
     clock = FakeClock(None)
-    monkeypatch.setattr(pace_module, "time", clock)
+    monkeypatch.setattr(time_budget, "time", clock)
     pace = StepPlanner(clock, 1000)
     pace.record_step()
     assert not pace.due()

@@ -1,0 +1,118 @@
+"""Automatic choice of the size of a language model, from the text, the time and the measured speed.
+
+From the trials "Size and length" and "Layers" of docs/internals/autotuning.md.
+"""
+
+from collections.abc import Callable
+
+from ..cells import CELLS
+from ..config import Config
+from . import timing
+from .hyperparameters import matrices_per_gate, steps_of_epochs
+from .time_budget import TimeBudget
+
+SHORT = 300_000  # tokens; below this a text is short
+_LADDER = (64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)  # hidden units
+# Layers and hidden units of a normed cell for a text that is not short: from some size on, two layers learn more than
+# one with as many weights.
+_SIZES = [(1, 64), (1, 96), (1, 128), (1, 192), (1, 256)]
+_SIZES += [(2, 192), (2, 256), (2, 320), (2, 384), (2, 448), (2, 512), (2, 640)]
+# A small model is timed first, and the large one only if the time allows it.
+_PROBED = 128  # hidden units of the small model
+_MEASURED = 512  # hidden units of the large model
+_PROBE_SHARE = 0.05  # of the time left, for timing the large model
+_SEEN_WELL = 8.0  # training positions per recurrent weight that a model should see,
+_SEEN = 2.3  # and fewer for a larger one, where a model that sees so many would overfit before the time is over
+_LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
+_LARGEST = 1_300_000  # recurrent weights allowed for every text, a quarter of them for a short one
+_WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
+_MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
+
+
+def choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
+    """Choose the largest size that gets enough text and `_LEAST_STEPS` steps within the budget.
+
+    ``smaller_batch``: the batch may shrink if even the smallest size gets fewer steps.
+    """
+    assert config.batch is not None
+    possible = [(config.layers or 1, hidden) for hidden in _LADDER]
+    if config.layers is None and CELLS[config.cell].is_normed and tokens >= SHORT:
+        possible = _SIZES
+    sizes = [config.replace(layers=layers, hidden=hidden) for layers, hidden in possible]
+    if clock.budget is None:
+        steps = config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)
+        seen = steps * config.batch * config.seq
+        most = _LARGEST if tokens >= SHORT else _LARGEST // 4
+        fitting = [size for size in sizes if recurrent_weights(size) <= most]
+        return _largest_seeing(tokens, lambda size: seen, fitting or sizes[:1])
+    rate = _rate(config, vocab, clock)
+    left = max(clock.left(), 1.0)
+    least = _LEAST_STEPS * config.seq  # positions of a stream
+
+    def chars_within(size: Config) -> float:
+        return rate * left / work(size, vocab)
+
+    def is_possible(size: Config) -> bool:
+        assert size.batch is not None
+        fits_text = recurrent_weights(size) <= max(_LARGEST, _WEIGHTS * tokens)
+        return fits_text and chars_within(size) >= least * size.batch
+
+    size = _largest_seeing(tokens, chars_within, [size for size in sizes if is_possible(size)] or sizes[:1])
+    batch = config.batch
+    while smaller_batch and chars_within(size) < least * batch and batch >= 16 * clock.group.size:
+        batch //= 2
+    return size.replace(batch=divisor_up_to(batch, config.streams))
+
+
+def _largest_seeing(tokens: int, chars: Callable[[Config], float], sizes: list[Config]) -> Config:
+    """Choose the largest of ``sizes`` that sees enough in ``chars(size)`` training positions, or the smallest."""
+
+    def largest(seen: float) -> Config:
+        fitting = [size for size in sizes if chars(size) >= seen * recurrent_weights(size)]
+        return max(fitting, key=recurrent_weights, default=sizes[0])
+
+    size = largest(_SEEN_WELL)
+    overfits = chars(size) > most_epochs(size, tokens) * tokens
+    return largest(_SEEN) if overfits else size
+
+
+def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:
+    """Measure the multiply-adds per second of training, with the largest model that the time allows (collective)."""
+    assert config.batch is not None
+    positions = config.batch * config.seq
+
+    def measure_rate(size: Config, most: float) -> float:
+        return work(size, vocab) * positions / timing.measure_speed(size, vocab, most, clock.group).step
+
+    small, large = (config.replace(hidden=hidden) for hidden in (_PROBED, _MEASURED))
+    rate = measure_rate(small, 0.1)
+    seconds = work(large, vocab) * positions / rate
+    return measure_rate(large, 0.2) if 3 * seconds < _PROBE_SHARE * clock.left() else rate
+
+
+def work(config: Config, vocab: int) -> float:
+    """Multiply-adds per token."""
+    assert config.hidden is not None
+    return CELLS[config.cell].gate_count * recurrent_weights(config) / 4 + config.hidden * vocab
+
+
+def recurrent_weights(config: Config) -> int:
+    """Recurrent weights of an LSTM of this size: without input table and output layer."""
+    assert config.hidden is not None
+    return 4 * matrices_per_gate(config) * config.hidden**2
+
+
+def most_epochs(config: Config, tokens: int) -> float:
+    """Return the number of epochs after which a model of this size overfits.
+
+    Fewer the more weights there are per token, except for a short text, whose epochs have few steps.
+    """
+    each = recurrent_weights(config) / tokens
+    return _MOST_EPOCHS if tokens < SHORT else _MOST_EPOCHS * min(1.0, each**-0.5)
+
+
+def divisor_up_to(most: int, number: int | None) -> int:
+    """Return the largest divisor of ``number`` up to ``most``; ``most`` if there is no number."""
+    if number is None:
+        return most
+    return next(divisor for divisor in range(most, 0, -1) if number % divisor == 0)

@@ -1,0 +1,137 @@
+"""Keeping a time budget while the speed of the machine changes.
+
+The length of a run is planned from measured times; `StepPlanner` adjusts the number of steps to the time per step.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+from ..config import Config
+from ..distributed.communicator import SINGLE_PROCESS, Communicator
+
+FINAL_SHARE = 0.015  # for the exact evaluation on the whole validation text at the end
+_REPLANNED_SHARE = 0.99  # of the time left, for steps; the last save takes the rest
+_BAND = (0.97, 1.05)  # steps that fit / steps planned: within it the plan stays
+_MEMORY = 0.15  # of the budget: time constant of the averaged step time
+_PAUSE = 0.02  # of the budget, between two changes of the plan; shorter near the end
+_FEW = 3  # steps before the first change
+_ALL_VALIDATION_SHARE = 0.05  # of the budget, for all evaluations together
+
+
+class TimeBudget:
+    """The time budget of a run in seconds (None: unlimited), shared by all processes of a group.
+
+    ``started``: start of the budget, by `time.monotonic`; now by default.
+    """
+
+    def __init__(
+        self, budget: float | None, group: Communicator = SINGLE_PROCESS, started: float | None = None
+    ) -> None:
+        self.budget, self.group = budget, group
+        self._started = time.monotonic() if started is None else started
+
+    def left(self) -> float:
+        """Return the seconds left (collective): those of the process that started first."""
+        return -self.group.all_reduce_max(-self.seconds_left_here())[0]
+
+    def ensure_half(self) -> float:
+        """Extend the budget so that half of it is left (collective). Returns the seconds spent before."""
+        if self.budget is None:
+            return 0.0
+        left = self.left()
+        self._started += max(0.0, self.budget / 2 - left)
+        return self.budget - left
+
+    def seconds_left_here(self) -> float:
+        """Return the seconds left for this process."""
+        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
+
+
+class StepPlanner:
+    """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
+
+    ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
+    validation data follows the last step; time is reserved for it. ``with_regularization``: returns a
+    configuration with the dropout and weight decay for its number of steps; None where they are not to change.
+    """
+
+    def __init__(
+        self,
+        clock: TimeBudget,
+        most: int,
+        final: bool = True,
+        with_regularization: Callable[[Config], Config] | None = None,
+    ) -> None:
+        self._clock, self._most = clock, most
+        self.with_regularization = with_regularization
+        budget = clock.budget or math.inf
+        self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
+        self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
+        self._closing = 0.0  # seconds for what the caller does after the run
+        self._steps = self._seconds = 0.0  # number and seconds of the last steps, exponentially decayed
+        self._count = 0  # of all steps
+        self._evaluation: float | None = None  # seconds of the last evaluation
+        self._all_evaluations = 0.0  # seconds of all evaluations
+        self._since = self._changed = time.monotonic()
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether there is a time budget to keep."""
+        return self._clock.budget is not None
+
+    def start(self) -> None:
+        """Start the clock of the first step now, so that compilation does not count."""
+        self._since = self._changed = time.monotonic()
+
+    def record_step(self) -> None:
+        """Record the end of a step; its time includes saves and everything else since the previous event."""
+        now = time.monotonic()
+        taken, self._since = now - self._since, now
+        decay = math.exp(-taken / self._memory) if self._memory else 0.0
+        self._steps, self._seconds = self._steps * decay + 1, self._seconds * decay + taken
+        self._count += 1
+
+    def record_evaluation(self, completed: bool = True) -> None:
+        """Record the end of an evaluation; its time includes its save. One that was not completed is not counted."""
+        now = time.monotonic()
+        if completed:
+            self._evaluation = now - self._since
+            self._all_evaluations += self._evaluation
+        self._since = now
+
+    def reserve(self, seconds: float) -> None:
+        """Reserve time for what the caller does after the run, such as printing a sample."""
+        self._closing = seconds
+
+    def due(self) -> bool:
+        """Whether it is time to call `plan_steps`."""
+        if self._clock.budget is None or (self._count < _FEW and self._left() > 0):
+            return False
+        return time.monotonic() - self._changed >= min(self._pause, 0.2 * max(0.0, self._left()))
+
+    def plan_steps(self, step: int, steps: int, eval_every: int) -> int:
+        """Return the number of steps that ends the run in time, asked after ``step`` of ``steps`` planned ones."""
+        left = steps - step
+        if left <= 0 or self._clock.budget is None or not self._steps:
+            return steps
+        each = self._seconds / self._steps
+        evaluation = self._evaluation or 0.0
+        seconds = self._left() * _REPLANNED_SHARE - evaluation  # an evaluation follows the last step
+        fitting = int(max(0.0, seconds) / (each + evaluation / eval_every))
+        if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._most and fitting > left):
+            return steps
+        self._changed = time.monotonic()
+        return min(step + fitting, max(steps, self._most))
+
+    def final_seconds(self) -> float:
+        """Return the seconds that the exact evaluation at the end may take."""
+        if self._clock.budget is None:
+            return math.inf
+        left = self._clock.seconds_left_here() - self._closing
+        unused = min(_ALL_VALIDATION_SHARE * self._clock.budget - self._all_evaluations, left)
+        return max(self._reserve, unused)
+
+    def _left(self) -> float:
+        """Seconds left for steps and their evaluations."""
+        return self._clock.seconds_left_here() - self._reserve - self._closing
