@@ -43,7 +43,7 @@ class CellSpec:
             to 256 units. From the trials in docs/internals/autotuning.md.
         text_weight_decay: Default weight decay of AdamW for a language model, from the same trials. Without it
             the c of an LSTM, which nothing bounds, may grow forever on a text that is new to it. That of a
-            normed cell depends on the run: `fastrnn.training.hyperparameters.usual_weight_decay`.
+            normed cell depends on the run: `fastrnn.training.hyperparameters.default_weight_decay`.
         output_bounds: An output at or beyond one of these bounds counts as saturated.
         vectors: Kinds of the parameter vectors (G*H,) of a layer. ``gain``: the pre-activations
             are normalised, and the bias is added after that.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..config import MOMENTS, Config
-from ..data.text.ngrams import LONGEST
+from ..data.text.ngrams import MAX_ORDER
 from ..data.text.tokenizers import Tokenizer, tokenizer_from_dict
 from ..nn.spec import ModelSpec, model_spec, parameter_shapes
 from ..shapes import NGRAM_WEIGHT
@@ -100,7 +100,7 @@ def expected_shapes(config: Config, spec: ModelSpec, names: Iterable[str]) -> di
         assert config.layers is not None
         shapes |= {f"state.{part}": (config.layers, streams, config.hidden) for part in CELLS[config.cell].states}
         if spec.ngrams:
-            shapes["state.before"] = (1, streams, LONGEST - 1)
+            shapes["state.before"] = (1, streams, MAX_ORDER - 1)
     return shapes
 
 

@@ -167,7 +167,7 @@ def _tokens_before(network: Network, rows: Rows, step: int) -> Array:
     resets = np.zeros(rows.ids.shape, np.uint8)
     resets[: len(rows.resets)] = rows.resets
     if step:
-        network.ngram_rows.number(rows.ids[:step], resets[:step], state)
+        network.ngram_embedding.lookup(rows.ids[:step], resets[:step], state)
     before: Array = state["before"]
     before[0, resets[step].astype(bool)] = 0
     return before

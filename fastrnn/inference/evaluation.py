@@ -20,7 +20,7 @@ def to_bits(nats: float | None, task: str = "language-model") -> float | None:
     return None if nats is None or TASK_SPECS[task].has_numeric_loss else nats / math.log(2)
 
 
-def rank(metrics: Mapping[str, float], nats: float) -> tuple[int, float]:
+def selection_key(metrics: Mapping[str, float], nats: float) -> tuple[int, float]:
     """The key by which checkpoints are compared; lower is better.
 
     First the share of correct answers in whole per cent, if the task has one, then the loss.

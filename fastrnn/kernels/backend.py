@@ -138,12 +138,12 @@ class Backend(Memory, Protocol):
     table_backward: Callable[..., None]
     """(dtable (V, P), dw_ih (G*H, V), db_ih (G*H,), db_hh (G*H,), gate_order (G,), one_hot, lo, hi)."""
     layer_forward: Callable[..., None]
-    """(cell, y (T, B, H), `LayerInput`, `LayerWeights`, starts (T, B) or empty, lo, hi).
+    """(cell, y (T, B, H), `LayerInput`, `LayerWeights`, resets (T, B) or empty, lo, hi).
 
     Saved for backward: gate values in ``cell.gates``, states in ``cell.h`` and ``cell.c``.
     """
     layer_backward: Callable[..., None]
-    """(cell, dx (T, B, F), `LayerWeights` transposed, `OutputGradients`, starts, lo, hi).
+    """(cell, dx (T, B, F), `LayerWeights` transposed, `OutputGradients`, resets, lo, hi).
 
     Replaces ``cell.gates`` by the gradients of the pre-activations, which `layer_gradient` reads.
     """

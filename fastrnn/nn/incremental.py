@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from ..cells import CELLS
-from ..data.text.ngrams import LONGEST
+from ..data.text.ngrams import MAX_ORDER
 from ..kernels.arguments import (
     BarrierPart,
     DecoderLayer,
@@ -89,7 +89,7 @@ class IncrementalDecoder:
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
         self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
-        before = state["before"][0] if "before" in state else np.zeros((batch, LONGEST - 1))
+        before = state["before"][0] if "before" in state else np.zeros((batch, MAX_ORDER - 1))
         self._before = [kernels.to_device(before.astype(np.int32)) for _ in self._layers]
         sums: list[Array | None] = [None] * len(whole)  # of each layer, see `Layer.divide_units`
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
@@ -100,7 +100,7 @@ class IncrementalDecoder:
                 for array in (layer.cell.h, layer.cell.c):  # also as the final state, for `get_state`
                     kernels.copy_state(array, 1, array, 0, 0, batch)
             # Only the first layer has tokens, and n-grams where the model reads them.
-            widths = [LONGEST - 1 if len(self.network.ngram_rows) else 0, *[0] * (len(layers) - 1)]
+            widths = [MAX_ORDER - 1 if len(self.network.ngram_embedding) else 0, *[0] * (len(layers) - 1)]
             ids = [kernels.to_device(np.full((1, batch), 0 if n else token, np.int32)) for n in range(len(layers))]
             ngrams = [kernels.zeros((1, batch, width), np.int32) for width in widths]
             self._layer_arguments.append(
@@ -150,7 +150,7 @@ class IncrementalDecoder:
 
         See `fastrnn.kernels.cpu.generate`.
         """
-        network, keys = self.network, self.network.ngram_rows.ngrams.keys
+        network, keys = self.network, self.network.ngram_embedding.ngrams.keys
         shared = len(self._layers) > 1
         counts = network.kernels.barriers(len(self._layers))
         # Every part samples the same tokens; each needs an array of its own to write them to.

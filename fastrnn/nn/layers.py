@@ -175,7 +175,8 @@ class Layer:
             self.w_x_back = self._backward[1].packed
         self._weights = LayerWeights(self.w_x, self.w_h, self.width)
         self._weights_back = LayerWeights(self.w_x_back, self.w_h_back, self.width)
-        # Rows (N, G*H) of n-grams, and the numbers (T, B, K) of those in the window, see `Stack.load`; none by default.
+        # The n-gram embedding (N, G*H), and the numbers (T, B, K) of the n-grams in the window, none by default; see
+        # `Stack.set_input`.
         no_rows = kernels.zeros((0, self.width), dtype)
         name = f"{shape.prefix}.{NGRAM_WEIGHT}_l{n}{suffix}"
         self.ngram_rows = weights.parameters.get(name, no_rows)

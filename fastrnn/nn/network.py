@@ -13,12 +13,12 @@ from ..kernels.cpu.thread_pool import Part, Pool
 from ..shapes import ModelShape
 from .layers import Linear, Rows
 from .matmul_mode import EXACT, packed_dtype
-from .ngram_rows import NGramRows
+from .ngram_embedding import NGramEmbedding
 from .parameters import Array, ModelWeights, Parameters, Shape
 from .stack import NO_DROPOUT, Dropout, Stack, State
 from .weight_dropout import WeightDropout
 
-__all__ = ["Dropout", "Model", "Network", "State", "Stepper", "Training"]
+__all__ = ["Dropout", "Model", "Network", "State", "Stepper", "TrainingPass"]
 
 
 class ParameterOwner(Protocol):
@@ -55,7 +55,7 @@ class TokenWindow(Protocol):
     def resets(self) -> Array | None: ...
 
 
-class Training(NamedTuple):
+class TrainingPass(NamedTuple):
     """Options of a training pass.
 
     Args:
@@ -143,14 +143,14 @@ class Network:
         self.stack = Stack(weights, shape.stack)
         self.out = Linear(weights, "out.weight", "out.bias")
 
-        self.ngram_rows = NGramRows(ngrams or NGrams(shape.vocab), self.kernels, self.gradients, shape.prefix)
-        assert len(self.ngram_rows) == shape.ngrams
+        self.ngram_embedding = NGramEmbedding(ngrams or NGrams(shape.vocab), self.kernels, self.gradients, shape.prefix)
+        assert len(self.ngram_embedding) == shape.ngrams
 
         # Arrays of the window, see `allocate`: logits (T, B, V), losses (T, B), and dy without
         # columns for a pass that needs no gradient.
         self._window = (0, 0)  # (T, B)
         self.logits, self.losses, self._no_dy = self._window_arrays(0, 0)
-        self._targets = self.kernels.zeros((0, 0), np.int32)  # (T, B), see `load`
+        self._targets = self.kernels.zeros((0, 0), np.int32)  # (T, B), see `set_window`
 
     @classmethod
     def from_config(cls, config: Config, vocab: int, ngrams: NGrams | None = None) -> "Network":
@@ -184,7 +184,7 @@ class Network:
             device=self.device,
             shared=Shared(owner.pool, owner.parameters),
             matmul_mode=matmul_mode or self.matmul_mode,
-            ngrams=self.ngram_rows.ngrams,
+            ngrams=self.ngram_embedding.ngrams,
         )
 
     @property
@@ -199,8 +199,8 @@ class Network:
         return packed
 
     def initial_state(self, batch: int) -> State:
-        """Return zeros, name -> (L, B, H); with n-grams also ``before``, see `NGramRows.initial_state`."""
-        return self.stack.zero_state(batch) | self.ngram_rows.initial_state(batch)
+        """Return zeros, name -> (L, B, H); with n-grams also ``before``, see `NGramEmbedding.initial_state`."""
+        return self.stack.zero_state(batch) | self.ngram_embedding.initial_state(batch)
 
     def loss(self, x: Array, y: Array, resets: Array | None, state: State) -> Array:
         """Return the cross-entropy (T, B), in nats, of each target given the tokens so far.
@@ -211,7 +211,7 @@ class Network:
             resets: 1 where the state is zeroed before the step, (T, B), or None.
             state: Initial state, name -> (L, B, H); replaced by the final state.
         """
-        self.load(x, y, resets, self.ngram_rows.number(x, resets, state))
+        self.set_window(x, y, resets, self.ngram_embedding.lookup(x, resets, state))
         self.stack.set_state(state)
         self.pack_all()
         self.pool.together(lambda part: self.run(part.range(x.shape[1]), None))
@@ -230,16 +230,16 @@ class Network:
             dropout: Probabilities and masks, of units after every layer and of recurrent weights.
         """
         scored = max(1, int(np.count_nonzero(window.y >= 0)))
-        training = Training(dropout, 1 / scored)
+        training = TrainingPass(dropout, 1 / scored)
 
-        ngrams = self.ngram_rows.number(window.x, window.resets, state)
-        self.load(window.x, window.y, window.resets, ngrams)
+        ngrams = self.ngram_embedding.lookup(window.x, window.resets, state)
+        self.set_window(window.x, window.y, window.resets, ngrams)
         self.stack.set_state(state)
         self.weight_dropout.start(self.pool, dropout.weight_keep_prob, dropout.key)
         # Three calls of the pool, since each needs all of the one before: packed weights, then
         # gradients of activations.
         self.pool.together(self._pack_for_training)
-        self.ngram_rows.see(ngrams)
+        self.ngram_embedding.set_active(ngrams)
         self.pool.together(lambda part: self.run(part.range(window.x.shape[1]), training))
         self.pool.together(self.accumulate)
         self.weight_dropout.finish(self.pool)
@@ -265,14 +265,14 @@ class Network:
     def _pack_for_training(self, part: Part) -> None:
         """Pack this part of the weights and of their transposes; zero this part of the gradients."""
         self.pack(part, backward=True)
-        self.ngram_rows.clear(part)
+        self.ngram_embedding.clear(part)
 
-    def load(self, x: Array, y: Array, resets: Array | None, ngrams: Array | None = None) -> None:
-        """Set the next window: ids, targets and resets, (T, B) each, and the result of `NGramRows.number`."""
+    def set_window(self, x: Array, y: Array, resets: Array | None, ngrams: Array | None = None) -> None:
+        """Set the next window: ids, targets and resets, (T, B) each, and the result of `NGramEmbedding.lookup`."""
         self.allocate(*x.shape)
         to_device = self.kernels.to_device
         self._targets = to_device(y)
-        self.stack.load(to_device(x), None, None if resets is None else to_device(resets), ngrams=ngrams)
+        self.stack.set_input(to_device(x), None, None if resets is None else to_device(resets), ngrams=ngrams)
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -295,9 +295,9 @@ class Network:
         """Return the bytes of the window's arrays: no weights, gradients or optimizer state."""
         return int(self.stack.window_bytes() + self.logits.nbytes + self.losses.nbytes)
 
-    def run(self, rows: Rows, training: Training | None) -> None:
+    def run(self, rows: Rows, training: TrainingPass | None) -> None:
         """Run some batch rows forward, and for training backward, through all layers."""
-        dropout, scale = training or Training()
+        dropout, scale = training or TrainingPass()
         outputs = self.stack.forward(rows, dropout)
         dy = self._no_dy if training is None else self.stack.dy
         self.out.cross_entropy(rows, outputs, self._targets, scale, self.logits, self.losses, dy)
@@ -332,8 +332,8 @@ class Stepper:
         """
         network, batch = self._network, ids.shape[1]
         network.allocate(*ids.shape)
-        ngrams = network.ngram_rows.number(ids, None, state)
-        network.stack.load(network.kernels.to_device(ids), None, ngrams=ngrams)
+        ngrams = network.ngram_embedding.lookup(ids, None, state)
+        network.stack.set_input(network.kernels.to_device(ids), None, ngrams=ngrams)
         network.stack.set_state(state)
         network.pool.together(lambda part: self._run(part.range(batch)))
         network.stack.get_state(state)

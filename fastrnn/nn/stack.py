@@ -128,9 +128,9 @@ class Stack:
 
         self._window = (0, 0)  # (T, B) of the buffers, see `allocate`
         self._buffers = self._make_buffers(0, 0)
-        # The input of each layer and, last, the stack's outputs, (T, B, ...): see `load` and `forward`.
+        # The input of each layer and, last, the stack's outputs, (T, B, ...): see `set_input` and `forward`.
         self._inputs: list[Array | None] = [None] * (shape.layers + 1)
-        # See `load`: ids (T, B) in both orders, the padding, and the resets of the state.
+        # See `set_input`: ids (T, B) in both orders, the padding, and the resets of the state.
         self._ids = self._reversed_ids = self.kernels.zeros((0, 0), np.int32)
         self._rows: Padding | None = None
         self._resets = self._no_resets
@@ -188,7 +188,7 @@ class Stack:
         outputs = self._inputs[-1]
         return self.dy if outputs is None else outputs
 
-    def load(
+    def set_input(
         self,
         ids: Array,
         x: Array | None,

@@ -81,7 +81,7 @@ def train(
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         # Before the data is read, which may take long.
         backend.check(config.device, config.task, group.size, config.cell)
-        clock = TimeBudget(autotune.budget_of(config), group, started)
+        budget = TimeBudget(autotune.budget_of(config), group, started)
         if out is not None:
             group.run_on_rank0(RunFolder(out).check_free)
         old = group.run_on_rank0(lambda: load(model_path(init_from))) if init_from is not None else None
@@ -94,25 +94,29 @@ def train(
         if old is not None:
             _check_vocabulary(task, old, callback)
         _prepare(config, callback, group)
-        if clock.budget is not None and (spent := clock.ensure_half()) > clock.budget / 2:
+        if budget.seconds is not None and (spent := budget.ensure_half()) > budget.seconds / 2:
             callback.message(
-                f"reading and compiling took {spent:.0f} of the {clock.budget:.0f} s: training gets half of the time "
+                f"reading and compiling took {spent:.0f} of the {budget.seconds:.0f} s: training gets half of the time "
                 "all the same; compiled kernels are kept for the next run"
             )
-        _spend_statistics(task, callback, clock)
-        plan = task.plan(config, clock)
+        _spend_statistics(task, callback, budget)
+        plan = task.plan(config, budget)
         trainer = _create_trainer(plan.config, task, old)
         folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
         with opened as log:
             validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
             given = config  # whatever it leaves open follows the number of steps
-            planner = _planner(
-                clock, plan.most_steps, validation, lambda changed: task.with_regularization(changed, given)
+            planner = StepPlanner(
+                budget,
+                plan.most_steps,
+                validation.is_exact_at_end,
+                lambda changed: task.with_regularization(changed, given),
+                keeps_warmup=given.warmup is not None,
             )
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
-            result = _add_statistics(loop.run(), task, callback, clock)
+            result = _add_statistics(loop.run(), task, callback, budget)
     # `signals.stop` may have been set after the loop looked at it for the last time.
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
@@ -158,13 +162,13 @@ def resume(
     callback = _only_on_rank0(callback, group)
     with StopSignals(urgent=True, raises=raise_interrupt) as signals:
         given = changes.get("for_")
-        clock = TimeBudget(parse_duration(given) if given is not None else None, group, started)
+        budget = TimeBudget(parse_duration(given) if given is not None else None, group, started)
         folder, opened = _open_on_rank0(group, lambda: _old_folder(run, callback))
         with opened as log:  # from here on the log's lock keeps other processes out of the folder
             output = RunOutput(folder, log, callback)
-            loop, task, planned = _restore(output, changes, inputs, clock, signals)
+            loop, task, planned = _restore(output, changes, inputs, budget, signals)
             loop.announce(task.describe(loop.config), _describe_resume(loop, planned, given))
-            result = _add_statistics(loop.run(), task, callback, clock)
+            result = _add_statistics(loop.run(), task, callback, budget)
     return signals.return_or_raise(dataclasses.replace(result, signal=signals.stop))
 
 
@@ -185,20 +189,20 @@ def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
     return inputs if isinstance(inputs, Corpus | ExampleSet) else normalize_inputs(inputs)
 
 
-def _add_statistics(result: Result, task: TrainingTask, callback: Callback, clock: TimeBudget) -> Result:
+def _add_statistics(result: Result, task: TrainingTask, callback: Callback, budget: TimeBudget) -> Result:
     """Return the result with the statistics of the data; a run that a signal stopped ends without the slow ones."""
-    return dataclasses.replace(result, **task.statistics(_compares(callback, clock) and result.stopped != "signal"))
+    return dataclasses.replace(result, **task.statistics(_compares(callback, budget) and result.stopped != "signal"))
 
 
-def _spend_statistics(task: TrainingTask, callback: Callback, clock: TimeBudget) -> None:
+def _spend_statistics(task: TrainingTask, callback: Callback, budget: TimeBudget) -> None:
     """Compute the statistics of the data before a run with a time budget is planned: their time is part of it."""
-    if clock.budget is not None:
-        task.statistics(_compares(callback, clock))
+    if budget.seconds is not None:
+        task.statistics(_compares(callback, budget))
 
 
-def _compares(callback: Callback, clock: TimeBudget) -> bool:
+def _compares(callback: Callback, budget: TimeBudget) -> bool:
     """Whether the text is compressed for comparison: in a short run that would take too large a part of the time."""
-    return callback.compares and (clock.budget is None or clock.budget >= _SHORTEST_COMPARED)
+    return callback.compares and (budget.seconds is None or budget.seconds >= _SHORTEST_COMPARED)
 
 
 def _only_on_rank0(callback: Callback | None, group: Communicator) -> Callback:
@@ -269,14 +273,14 @@ def _restore(
     output: RunOutput,
     changes: dict[str, Any],
     inputs: Inputs,
-    clock: TimeBudget,
+    budget: TimeBudget,
     signals: StopSignals,
 ) -> tuple[Loop, TrainingTask, int]:
     """Restore the loop from the last checkpoint. Also returns its task and the number of steps planned before."""
     from .resume import apply_changes, check_data_is_here, check_files_are_here, extend
 
     folder, _, callback = output
-    group = clock.group
+    group = budget.group
 
     saved = group.run_on_rank0(lambda: load(folder.last))
     if not saved.resumable:
@@ -300,8 +304,8 @@ def _restore(
             "--init-from"
         )
     _prepare(config, callback, group)
-    _spend_statistics(task, callback, clock)
-    config = extend(saved, config, length, task, clock)
+    _spend_statistics(task, callback, budget)
+    config = extend(saved, config, length, task, budget)
     trainer = Trainer(task.model(config), task.windows(config), config, group)
     # In the order of the flat array, which need not be that of the file.
     flat = np.concatenate([saved.parameters[name].reshape(-1) for name in trainer.model.parameters])
@@ -312,7 +316,8 @@ def _restore(
     trainer.save_rollback_point()
 
     validation = _validation(task, trainer, callback, keep_eval_every="eval_every" in changes)
-    planner = _planner(clock, MAX_STEPS, validation) if clock.budget is not None else None
+    exact = validation.is_exact_at_end
+    planner = StepPlanner(budget, MAX_STEPS, exact) if budget.seconds is not None else None
     loop = Loop(trainer, saved.tokenizer, saved.corpus, validation, output, signals, planner)
     return loop, task, saved.config.steps or 0
 
@@ -320,19 +325,9 @@ def _restore(
 def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_eval_every: bool) -> Validation:
     return Validation(
         task.evaluator(trainer.model, trainer.config),
-        None if keep_eval_every else task.eval_every,
+        None if keep_eval_every else task.default_eval_every,
         task.sample_function(trainer.model, trainer.config) if callback.samples else None,
     )
-
-
-def _planner(
-    clock: TimeBudget,
-    most_steps: int,
-    validation: Validation,
-    with_regularization: Callable[[Config], Config] | None = None,
-) -> StepPlanner:
-    evaluator = validation.evaluator
-    return StepPlanner(clock, most_steps, evaluator is not None and evaluator.final is not None, with_regularization)
 
 
 def _take_model_settings(config: Config, old: Checkpoint, callback: Callback) -> Config:

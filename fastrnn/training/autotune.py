@@ -14,14 +14,22 @@ from .hyperparameters import (
     choose_streams,
     chooses_weight_dropout,
     count_epochs,
+    default_ngrams,
     may_read_ngrams,
     steps_of_epochs,
-    usual_ngrams,
     with_learning_settings,
     with_regularization,
 )
 from .model_size import SHORT, choose_size, divisor_up_to, most_epochs
-from .run_length import eval_every, has_few_steps, length_within, too_few, usual_size, usual_warmup
+from .run_length import (
+    TextSize,
+    default_eval_every,
+    default_size,
+    default_warmup,
+    has_few_steps,
+    length_within,
+    too_few,
+)
 from .time_budget import TimeBudget
 
 DEFAULT_BUDGET = "3m"
@@ -54,23 +62,23 @@ def plan(
     tokens: int,
     valid_tokens: int,
     vocab: int,
-    clock: TimeBudget,
+    budget: TimeBudget,
     find_ngrams: Callable[[int], NGrams] | None = None,
 ) -> Plan:
     """Choose every setting that ``config`` leaves open, for a training text of ``tokens`` tokens.
 
     ``find_ngrams``: returns at most so many n-grams of the text; None: the model reads none.
     """
-    config, choices = _choose_size(config, tokens, vocab, clock)
+    config, choices = _choose_size(config, tokens, vocab, budget)
     config, lines = choose_streams(config, tokens)
     choices += lines
 
     typical = _typical_ngrams(vocab) if find_ngrams is not None and may_read_ngrams(config) else None
-    config, lines = _choose_length(config, tokens, valid_tokens, vocab, clock, typical)
+    config, lines = _choose_length(config, TextSize(tokens, valid_tokens, vocab), budget, typical)
     choices += lines
     ngrams = None
     if find_ngrams is not None:
-        ngrams = find_ngrams(usual_ngrams(config, tokens) if config.ngrams is None else config.ngrams)
+        ngrams = find_ngrams(default_ngrams(config, tokens) if config.ngrams is None else config.ngrams)
         if len(ngrams) and config.ngrams is None:
             choices.append(f"ngrams {len(ngrams):,}: frequent pairs and triples, read beside the single tokens")
         config = config.replace(ngrams=len(ngrams))
@@ -78,27 +86,27 @@ def plan(
     config, lines = _choose_learning_settings(config, tokens)
     choices += lines
     if config.eval_every is None:
-        config = config.replace(eval_every=eval_every(config, valid_tokens))
+        config = config.replace(eval_every=default_eval_every(config, valid_tokens))
     most_steps = steps_of_epochs(config, most_epochs(config, tokens), tokens)
     return Plan(config, tuple(choices), most_steps, ngrams)
 
 
-def _choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget) -> tuple[Config, list[str]]:
+def _choose_size(config: Config, tokens: int, vocab: int, budget: TimeBudget) -> tuple[Config, list[str]]:
     """Choose the rows and length of windows, the precision, layers and hidden units; also returns lines on them."""
     lines = []
     smaller_batch = config.batch is None
-    longest = max(1, (tokens - 1) // (config.batch or clock.group.size))
+    longest = max(1, (tokens - 1) // (config.batch or budget.group.size))
     if config.seq == Config.seq > longest:  # only the default: a window that was asked for is an error instead
         config = config.replace(seq=longest)
         lines.append(f"seq {longest}: the training text has {tokens:,} tokens")
-    batch = config.batch or divisor_up_to(_batch(tokens, config.seq, clock.group.size), config.streams)
-    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, clock.group))
+    batch = config.batch or divisor_up_to(_batch(tokens, config.seq, budget.group.size), config.streams)
+    config = config.replace(batch=batch, for_=None, precision=config.precision or _precision(config, budget.group))
     if config.precision == "bfloat16":
         lines.append("precision bfloat16: bfloat16 is fast on this CPU")
 
     if config.hidden is None:
         depth = config.layers
-        config = choose_size(config, tokens, vocab, clock, smaller_batch=smaller_batch)
+        config = choose_size(config, tokens, vocab, budget, smaller_batch=smaller_batch)
         chosen_size = f"hidden {config.hidden}" if depth else f"layers {config.layers}, hidden {config.hidden}"
         lines.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:
@@ -123,26 +131,27 @@ def _precision(config: Config, group: Communicator = SINGLE_PROCESS) -> str:
 
 
 def _choose_length(
-    config: Config, tokens: int, valid_tokens: int, vocab: int, clock: TimeBudget, ngrams: NGrams | None
+    config: Config, text: TextSize, budget: TimeBudget, ngrams: NGrams | None
 ) -> tuple[Config, list[str]]:
     """Choose the steps, and the tokens of an evaluation during training; also returns lines on the steps.
 
     ``ngrams``: those of the model whose steps are timed.
     """
-    if config.steps is not None or config.epochs is not None:
-        steps = config.steps or steps_of_epochs(config, config.epochs or 0.0, tokens)
-        size = usual_size(config.replace(steps=steps, epochs=None), valid_tokens)
+    given, most = config, most_epochs(config, text.tokens)
+    if given.steps is not None or given.epochs is not None:
+        steps = given.steps or steps_of_epochs(config, given.epochs or 0.0, text.tokens)
+        size = default_size(config.replace(steps=steps, epochs=None), text.valid_tokens)
     else:
-        steps, size = length_within(config, clock.left, valid_tokens, vocab, clock.group, ngrams)
-        steps = min(steps, steps_of_epochs(config, most_epochs(config, tokens), tokens))
-    given, config = config, config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
+        steps, size = length_within(config, budget.left, text, budget.group, ngrams)
+        steps = min(steps, steps_of_epochs(config, most, text.tokens))
+    config = config.replace(steps=steps, epochs=None, eval_size=config.eval_size or size)
     if given.steps is not None:
         return config, []
 
-    epochs = count_epochs(config, tokens)
-    enough = "; more would overfit (--epochs forces them)" if epochs > most_epochs(config, tokens) - 0.5 else ""
-    lines = [f"steps {steps:,}: {epochs:.1f} epochs{enough}"]
-    if clock.budget is not None and has_few_steps(steps):
+    epochs = count_epochs(config, text.tokens)
+    is_limited = given.epochs is None and epochs > most - 0.5
+    lines = [f"steps {steps:,}: {epochs:.1f} epochs" + "; more would overfit (--epochs forces them)" * is_limited]
+    if budget.seconds is not None and has_few_steps(steps):
         lines.append(too_few(steps))
     return config, lines
 
@@ -162,7 +171,7 @@ def _choose_learning_settings(given: Config, tokens: int) -> tuple[Config, list[
     config = with_learning_settings(given, tokens)
     config = with_regularization(config, given, tokens)
     if config.warmup is None:
-        config = config.replace(warmup=usual_warmup(given.steps))
+        config = config.replace(warmup=default_warmup(given.steps))
 
     lines = []
     for name in ("lr", "vocab_lr", "beta1"):

@@ -8,7 +8,7 @@ from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
 from .hyperparameters import USUAL, scale_rate
-from .run_length import has_few_steps, too_few, usual_warmup
+from .run_length import default_warmup, has_few_steps, too_few
 from .time_budget import FINAL_SHARE, TimeBudget
 
 HIDDEN = 128
@@ -56,7 +56,7 @@ class Costs(NamedTuple):
 
 
 def complete_length(
-    config: Config, per_epoch: int, records: int, clock: TimeBudget, measure: Callable[[], Costs]
+    config: Config, per_epoch: int, records: int, budget: TimeBudget, measure: Callable[[], Costs]
 ) -> tuple[Config, list[str]]:
     """Choose steps, warm-up, validations and patience; also returns lines on the choices.
 
@@ -68,7 +68,7 @@ def complete_length(
     elif config.steps is None:
         most = defaults(config)
         wanted = max(_LEAST_STEPS, min(most.steps, steps_of_epochs(per_epoch, most.epochs)))
-        found = length_within(config, per_epoch, records, wanted, clock.left, measure)
+        found = length_within(config, per_epoch, records, wanted, budget.left, measure)
         config = config.replace(steps=found.steps, eval_size=found.eval_size, eval_every=found.eval_every)
         why = ", what the time allows" if found.steps < wanted else "; more hardly help (--epochs forces them)"
         words.append(f"steps {found.steps}: {found.steps / per_epoch:.1f} epochs{why}")
@@ -79,11 +79,11 @@ def complete_length(
             words.append(f"patience {_PATIENCE} validations")
     assert config.steps is not None
     if config.warmup is None:
-        config = config.replace(warmup=usual_warmup(config.steps))
+        config = config.replace(warmup=default_warmup(config.steps))
     if config.eval_every is None:
-        config = config.replace(eval_every=eval_every(config, per_epoch))
+        config = config.replace(eval_every=default_eval_every(config, per_epoch))
     if config.eval_size is None and records:
-        config = config.replace(eval_size=usual_size(config, records))
+        config = config.replace(eval_size=default_size(config, records))
     return config, words
 
 
@@ -111,8 +111,8 @@ def length_within(
     """Measure the costs; return at most ``wanted`` steps that fit into the time left, validations included."""
     costs = measure()
     if math.isinf(left := seconds_left()):
-        every = config.eval_every or eval_every(config.replace(steps=wanted), per_epoch)
-        return Length(wanted, config.eval_size or (usual_size(config, records) if records else None), every)
+        every = config.eval_every or default_eval_every(config.replace(steps=wanted), per_epoch)
+        return Length(wanted, config.eval_size or (default_size(config, records) if records else None), every)
     left = max(0.0, left)
     # A first guess without validations; their number and size follow from it, and then the steps that are left.
     steps = max(1, min(wanted, int(left * _PLANNED_SHARE / costs.step)))
@@ -131,10 +131,10 @@ def _validations(
 
     Reduces the examples first, then the number of validations. ``record``: seconds of one example.
     """
-    every = config.eval_every or eval_every(config.replace(steps=steps), per_epoch)
+    every = config.eval_every or default_eval_every(config.replace(steps=steps), per_epoch)
     if not records:
         return None, every
-    most = config.eval_size or usual_size(config, records)
+    most = config.eval_size or default_size(config, records)
     least = min(most, config.eval_size or _LEAST_RECORDS)
     size = max(least, min(most, int(seconds * every / steps / record)))
     if config.eval_every is None:
@@ -143,7 +143,7 @@ def _validations(
     return size, every
 
 
-def usual_size(config: Config, records: int) -> int:
+def default_size(config: Config, records: int) -> int:
     """Return the examples of a validation during training, without a time budget."""
     return min(records, _validation_limit(config))
 
@@ -157,7 +157,7 @@ def _validation_limit(config: Config) -> int:
     return _DECODED if TASK_SPECS[config.task].decodes_to_validate else _VALIDATED
 
 
-def eval_every(config: Config, per_epoch: int) -> int:
+def default_eval_every(config: Config, per_epoch: int) -> int:
     """Return the default steps between validations: an epoch, or more where epochs are short."""
     assert config.steps is not None
     return max(1, min(config.steps, max(per_epoch, math.ceil(config.steps / _VALIDATIONS))))

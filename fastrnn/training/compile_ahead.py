@@ -29,6 +29,7 @@ from ..nn.matmul_mode import BF16X3_MIN_WIDTH, EVALUATION_MODE, EXACT, sampling_
 from ..nn.spec import model_spec
 from ..nn.stack import Dropout
 from ..task_specs import TASK_SPECS, get_supervised_task
+from .hyperparameters import may_read_ngrams
 
 # Timeout for the helper, far longer than compiling takes on any machine.
 _SECONDS = 300.0
@@ -206,10 +207,9 @@ def tiny_network(config: Config) -> Any:
     """Return a language model with a small vocabulary: kernels do not depend on V."""
     from ..nn.network import Network
 
-    reads_ngrams = CELLS[config.cell].reads_ngrams if config.ngrams is None else config.ngrams > 0
-    ngrams = NGrams(_VOCAB, [0] if reads_ngrams and config.device == "cpu" else [])
+    ngrams = NGrams(_VOCAB, [0] if may_read_ngrams(config) else [])
     network = Network.from_config(config, _VOCAB, ngrams)
-    network.ngram_rows.see_all()  # so that their kernels are compiled, whichever step comes first
+    network.ngram_embedding.activate_all()  # so that their kernels are compiled, whichever step comes first
     return network
 
 

@@ -18,12 +18,12 @@ _NGRAM_WEIGHTS_PER_STEP = 2500
 _BETA1 = 0.7  # of Adam, where the learning rate is chosen here
 _VOCAB_LR, _VOCAB_STEPS, _MOST_VOCAB_LR = 2.0, 4000, 4.0  # `vocab_lr` of a run of so many steps, and of the shortest
 USUAL = {"vocab_lr": 1.0, "beta1": USUAL_BETA1}
-# Choice of a normed cell's weight decay: see `usual_weight_decay`.
+# Choice of a normed cell's weight decay: see `default_weight_decay`.
 _FEWEST_AVERAGES, _MOST_AVERAGES = 0.3, 4.5
 _MOST_DECAY = 0.3
 
 
-def usual_streams(config: Config, tokens: int) -> int:
+def default_streams(config: Config, tokens: int) -> int:
     """Choose the streams of a training text of ``tokens`` tokens, of which each step reads ``config.batch``.
 
     The next steps then learn from other parts of the text, so that the weights do not follow its subject. A stream
@@ -34,7 +34,7 @@ def usual_streams(config: Config, tokens: int) -> int:
     return config.batch * max(1, min(_MOST_GROUPS, tokens // config.batch // config.seq // _LEAST_WINDOWS))
 
 
-def usual_reset_every(config: Config) -> int:
+def default_reset_every(config: Config) -> int:
     """Choose after how many windows of a stream its state is set to zero; 0: never.
 
     A unit that forgets slowly still holds values from before many updates of the weights. Without resets the model
@@ -48,7 +48,7 @@ def choose_streams(config: Config, tokens: int) -> tuple[Config, list[str]]:
     """Choose the streams of a text, the slow units and the resets of the state; also returns lines on the choices."""
     lines = []
     if config.streams is None:
-        config = config.replace(streams=usual_streams(config, tokens))
+        config = config.replace(streams=default_streams(config, tokens))
         if config.streams != config.batch:
             lines.append(f"streams {config.streams:,}: read {config.batch} at a time, from all over the text")
     if config.slow_units is None:
@@ -56,7 +56,7 @@ def choose_streams(config: Config, tokens: int) -> tuple[Config, list[str]]:
         if config.slow_units:
             lines.append(f"slow_units {config.slow_units:g}: the share of units that forget slowly at the start")
     if config.reset_every is None:
-        config = config.replace(reset_every=usual_reset_every(config))
+        config = config.replace(reset_every=default_reset_every(config))
         if config.reset_every:
             lines.append(f"reset_every {config.reset_every}: a stream's state is set to zero after so many windows")
     return config, lines
@@ -69,10 +69,10 @@ def may_read_ngrams(config: Config) -> bool:
     return CELLS[config.cell].reads_ngrams and config.tokens != "words" and config.device == "cpu"
 
 
-def usual_ngrams(config: Config, tokens: int) -> int:
+def default_ngrams(config: Config, tokens: int) -> int:
     """Choose how many n-grams a model reads that ``config.steps`` train on a text of ``tokens`` tokens; 0: none.
 
-    Fewer where the text is read often, since the rows of rare ones memorise it, and none from 4.4 epochs on; and fewer
+    Fewer where the text is read often, since rare n-grams overfit, and none from 4.4 epochs on; and fewer
     in a short run, whose checkpoints would take longer to write than is gained. From the trials "N-grams" of
     docs/internals/autotuning.md.
     """
@@ -91,7 +91,7 @@ def ngram_weights(config: Config) -> int:
     return CELLS[config.cell].gate_count * config.hidden * (config.ngrams or 0)
 
 
-def usual_learning_rate(config: Config, tokens: int) -> float:
+def default_learning_rate(config: Config, tokens: int) -> float:
     """Choose the peak learning rate for ``config.steps`` on a training text of ``tokens``.
 
     Only Adam's was searched, and its rise where a text is not read once only for a normed cell. From the trials
@@ -111,12 +111,13 @@ def usual_learning_rate(config: Config, tokens: int) -> float:
 def with_learning_settings(config: Config, tokens: int) -> Config:
     """Set ``lr``, ``vocab_lr``, ``beta1`` and ``out_bias`` where ``config`` leaves them open.
 
-    Where ``lr`` is given, it holds for all parameters, and the others are the usual ones, as in other programs. In a
-    short run the rows of a table are read a few times only, so that they need a higher rate. From the trials "Learning
-    rate", "Momentum and the rate of tables" and "Output bias" of docs/internals/autotuning.md.
+    Where ``lr`` is given, it holds for all parameters (the n-gram embedding has half of it), and the others are the
+    usual ones, as in other programs. In a short run the rows of a table are read a few times only, so that they need a
+    higher rate. From the trials "Learning rate", "Momentum and the rate of tables" and "Output bias" of
+    docs/internals/autotuning.md.
     """
     assert config.steps is not None
-    chosen: dict[str, Any] = {"lr": usual_learning_rate(config, tokens), "out_bias": "zero"} | USUAL
+    chosen: dict[str, Any] = {"lr": default_learning_rate(config, tokens), "out_bias": "zero"} | USUAL
     if config.lr is None:
         chosen |= {"out_bias": "unigram"}
         if config.optimizer == "adamw":
@@ -159,8 +160,8 @@ def steps_of_epochs(config: Config, epochs: float, tokens: int) -> int:
     return max(1, math.ceil(epochs * max(1, per_epoch)))
 
 
-def _memorising(config: Config, tokens: int) -> float:
-    """Estimate how far a run of ``config.steps`` memorises its training text of ``tokens``: from 0, not at all, to 1.
+def _overfitting(config: Config, tokens: int) -> float:
+    """Estimate how far a run of ``config.steps`` overfits its training text of ``tokens``: from 0, not at all, to 1.
 
     It rises with the number of epochs, and is lower for a model with fewer recurrent weights than the text has tokens:
     for one layer by the root of their ratio, for more by the ratio.
@@ -172,11 +173,11 @@ def _memorising(config: Config, tokens: int) -> float:
     return math.log2(max(epochs, 1.0)) / 5 * (math.sqrt(ratio) if config.layers == 1 else ratio)
 
 
-def usual_weight_decay(config: Config, tokens: int) -> float:
+def default_weight_decay(config: Config, tokens: int) -> float:
     """Return the default weight decay for ``config.steps`` at ``config.lr`` on a training text of ``tokens``.
 
-    That of the cell. A normed cell, whose norm undoes the scale of its weights, bears more, and it helps where much is
-    memorised: so much that steps * lr * decay is 9 times `_memorising`, at most 4.5. Weights are averages over the last
+    That of the cell. A normed cell, whose norm undoes the scale of its weights, bears more, and it helps where the run
+    overfits: steps * lr * decay is 9 times `_overfitting`, at most 4.5. Weights are averages over the last
     1 / (lr * decay) updates (Wang and Aitchison 2024), so that is a fixed part of the run. From the trials "Weight
     decay" of docs/internals/autotuning.md.
     """
@@ -185,34 +186,35 @@ def usual_weight_decay(config: Config, tokens: int) -> float:
         return 0.0
     if not CELLS[config.cell].is_normed or not config.lr:
         return CELLS[config.cell].text_weight_decay
-    averages = max(_FEWEST_AVERAGES, min(_MOST_AVERAGES, 9 * _memorising(config, tokens)))
+    averages = max(_FEWEST_AVERAGES, min(_MOST_AVERAGES, 9 * _overfitting(config, tokens)))
     return float(f"{min(_MOST_DECAY, averages / (config.steps * config.lr)):.2g}")
 
 
-def usual_dropout(config: Config, tokens: int) -> tuple[float, float]:
+def default_dropout(config: Config, tokens: int) -> tuple[float, float]:
     """Choose the dropout rates of units and of recurrent weights for ``config.steps`` on a training text of ``tokens``.
 
-    Both rise with what is memorised, and are divided by the number of layers. Weights are dropped only in cells with
-    gates, and only where that is much. From the trials "Dropout" and "Layers" of docs/internals/autotuning.md.
+    Both rise with `_overfitting`, and are divided by the number of layers. Weights are dropped only in cells with
+    gates, and only in runs that overfit much. From the trials "Dropout" and "Layers" of docs/internals/autotuning.md.
     """
     assert config.layers is not None
-    memorising = _memorising(config, tokens)
-    recurrent = 0.35 * max(0.0, memorising - 0.15) if CELLS[config.cell].is_gated else 0.0
-    return round(min(0.5, 0.6 * memorising) / config.layers, 2), round(min(0.25, recurrent) / config.layers, 2)
+    overfitting = _overfitting(config, tokens)
+    recurrent = 0.35 * max(0.0, overfitting - 0.15) if CELLS[config.cell].is_gated else 0.0
+    return round(min(0.5, 0.6 * overfitting) / config.layers, 2), round(min(0.25, recurrent) / config.layers, 2)
 
 
 def with_regularization(config: Config, given: Config, tokens: int) -> Config:
     """Set the dropout rates and the weight decay that ``given`` leaves open to those for ``config.steps``.
 
-    See `usual_dropout` and `usual_weight_decay`. Where only the dropout rate of units is given, that of weights is 0.
+    See `default_dropout` and `default_weight_decay`. Where only the dropout rate of units is given, that of weights is
+    0.
     """
-    units, recurrent = usual_dropout(config, tokens)
+    units, recurrent = default_dropout(config, tokens)
     if given.dropout is None:
         config = config.replace(dropout=units)
     if given.weight_dropout is None:
         config = config.replace(weight_dropout=recurrent if chooses_weight_dropout(given) else 0.0)
     if given.weight_decay is None:
-        config = config.replace(weight_decay=usual_weight_decay(config, tokens))
+        config = config.replace(weight_decay=default_weight_decay(config, tokens))
     return config
 
 

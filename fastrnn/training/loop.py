@@ -33,13 +33,18 @@ _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps 
 class Validation(NamedTuple):
     """How the model is evaluated while it trains.
 
-    ``eval_every``: computes the steps between evaluations when the plan changes; None where the user set them.
+    ``default_eval_every``: computes the steps between evaluations when the plan changes; None where the user set them.
     ``sample``: generates the sample shown with an evaluation; None for none.
     """
 
     evaluator: Evaluator | None
-    eval_every: Callable[[Config], int] | None = None
+    default_eval_every: Callable[[Config], int] | None = None
     sample: Callable[[], str] | None = None
+
+    @property
+    def is_exact_at_end(self) -> bool:
+        """Whether an exact evaluation on all validation data follows the last step."""
+        return self.evaluator is not None and self.evaluator.final is not None
 
 
 class RunOutput(NamedTuple):
@@ -83,7 +88,7 @@ class Loop:
         self.trainer = trainer
         self.tokenizer = tokenizer
         self.corpus = corpus
-        self.evaluator, self.eval_every, self._sample = validation
+        self.evaluator, self.default_eval_every, self._sample = validation
         self.folder, self.log, self.callback = output
         self.signals = signals
         self.planner = planner
@@ -162,17 +167,21 @@ class Loop:
 
     def _step(self, unsaved_seconds: float) -> None:
         """Take one step, report it, and save if it is time: ``unsaved_seconds`` since the last save, on all ranks."""
-        chars, start = self.trainer.progress.chars, time.perf_counter()
+        before, start = self.trainer.progress, time.perf_counter()
+        chars, rollbacks = before.chars, before.rollbacks
         lr = self.trainer.learning_rate()
         nats, norm = self.trainer.step()
-        progress = self.trainer.progress
+        progress = self.trainer.progress  # that of an earlier step after a rollback
+        rolled_back = progress.rollbacks > rollbacks
         # The first step may compile kernels, so its time is not counted.
-        if not self.signals.urgent:
+        if not self.signals.urgent and not rolled_back:
             self._rate.add(progress.chars - chars, time.perf_counter() - start)
         # Until the first step has ended a signal ends the process at once: compiling takes seconds, and there is no
         # progress to save.
         self.signals.urgent = False
-        if progress.nonfinite_steps or not math.isfinite(nats):
+        if rolled_back:
+            self._report_rollback("the loss or its gradient was not finite in several steps in a row")
+        elif progress.nonfinite_steps:
             self.callback.message(f"step {progress.step}: the loss or its gradient is not finite; skipped")
         rate = self._rate.per_second
         left = (self.trainer.steps - progress.step) * self._rate.step_seconds if rate else math.nan
@@ -235,7 +244,7 @@ class Loop:
         if progress.train_count:
             progress.train_nats = progress.train_total / progress.train_count
         progress.train_total, progress.train_count = 0.0, 0
-        best = progress.judge(measured)
+        best = progress.record_evaluation(measured)
         if self.trainer.plateau and measured:
             self.trainer.plateau.observe(measured.nats)
         # After a skipped step it is open whether this state is a good one to return to.
@@ -289,10 +298,11 @@ class Loop:
         if steps == old:
             return False
 
-        self.config = with_steps(self.config, steps, step, self.eval_every or (lambda config: 0))
+        default_every = self.default_eval_every or (lambda config: 0)
+        self.config = with_steps(self.config, steps, step, default_every, planner.keeps_warmup)
         if planner.with_regularization is not None:
             self.config = planner.with_regularization(self.config)
-        self.trainer.follow(self.config)
+        self.trainer.apply_config(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self._write_config()
         self.callback.on_plan_change(Planned(step, steps))
@@ -320,9 +330,11 @@ class Loop:
         self.group.broadcast(parameters.flat)
         seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
         start = time.monotonic()
-        mine = self.evaluator.final(self._watch, seconds=seconds)
+        try:
+            mine = self.evaluator.final(self._watch, seconds=seconds)
+        finally:
+            kernels.copy(parameters.flat, last)
         took = time.monotonic() - start
-        kernels.copy(parameters.flat, last)
         if self.group.all_reduce_max(mine is None)[0]:
             return
         self._final = self.group.run_on_rank0(lambda: mine)
@@ -373,9 +385,14 @@ class Loop:
         if self.trainer.is_finite():
             return True
         self.trainer.rollback()
-        step = self.trainer.progress.step
-        self.callback.message(f"the weights became NaN or infinite; rolled back to step {step}, learning rate halved")
+        self._report_rollback("the weights became NaN or infinite")
         return False
+
+    def _report_rollback(self, why: str) -> None:
+        step = self.trainer.progress.step
+        self.callback.message(f"{why}; rolled back to step {step}, learning rate halved")
+        self.log.write({"event": "rollback", "step": step, "rollbacks": self.trainer.progress.rollbacks,
+                        "seconds": self._seconds()})  # fmt: skip
 
     def _save(self, best: bool = False, final: bool = False) -> None:
         """Save the state (collective). If the disk fails, the next save tries again; only the ``final`` one raises."""

@@ -21,15 +21,15 @@ _SIZES += [(2, 192), (2, 256), (2, 320), (2, 384), (2, 448), (2, 512), (2, 640)]
 _PROBED = 128  # hidden units of the small model
 _MEASURED = 512  # hidden units of the large model
 _PROBE_SHARE = 0.05  # of the time left, for timing the large model
-_SEEN_WELL = 8.0  # training positions per recurrent weight that a model should see,
-_SEEN = 2.3  # and fewer for a larger one, where a model that sees so many would overfit before the time is over
+_TOKENS_PER_WEIGHT = 8.0  # training positions per recurrent weight that a model should see, and
+_LEAST_TOKENS_PER_WEIGHT = 2.3  # fewer for a larger one, where such a model would overfit before the time is over
 _LEAST_STEPS = 300  # a model that gets fewer is replaced by a smaller one
 _LARGEST = 1_300_000  # recurrent weights allowed for every text, a quarter of them for a short one
 _WEIGHTS = 2.5  # recurrent weights per token of the text allowed beyond that
 _MOST_EPOCHS = 12  # more would overfit: measured on 100 kB, 465 kB and 1.1 MB
 
 
-def choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, smaller_batch: bool) -> Config:
+def choose_size(config: Config, tokens: int, vocab: int, budget: TimeBudget, smaller_batch: bool) -> Config:
     """Choose the largest size that gets enough text and `_LEAST_STEPS` steps within the budget.
 
     ``smaller_batch``: the batch may shrink if even the smallest size gets fewer steps.
@@ -39,18 +39,18 @@ def choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, smal
     if config.layers is None and CELLS[config.cell].is_normed and tokens >= SHORT:
         possible = _SIZES
     sizes = [config.replace(layers=layers, hidden=hidden) for layers, hidden in possible]
-    if clock.budget is None:
+    if budget.seconds is None:
         steps = config.steps or steps_of_epochs(config, config.epochs or 1.0, tokens)
         seen = steps * config.batch * config.seq
         most = _LARGEST if tokens >= SHORT else _LARGEST // 4
         fitting = [size for size in sizes if recurrent_weights(size) <= most]
         return _largest_seeing(tokens, lambda size: seen, fitting or sizes[:1])
-    rate = _rate(config, vocab, clock)
-    left = max(clock.left(), 1.0)
+    rate = _measure_rate(config, vocab, budget)
+    left = max(budget.left(), 1.0)
     least = _LEAST_STEPS * config.seq  # positions of a stream
 
     def chars_within(size: Config) -> float:
-        return rate * left / work(size, vocab)
+        return rate * left / multiply_adds(size, vocab)
 
     def is_possible(size: Config) -> bool:
         assert size.batch is not None
@@ -59,7 +59,7 @@ def choose_size(config: Config, tokens: int, vocab: int, clock: TimeBudget, smal
 
     size = _largest_seeing(tokens, chars_within, [size for size in sizes if is_possible(size)] or sizes[:1])
     batch = config.batch
-    while smaller_batch and chars_within(size) < least * batch and batch >= 16 * clock.group.size:
+    while smaller_batch and chars_within(size) < least * batch and batch >= 16 * budget.group.size:
         batch //= 2
     return size.replace(batch=divisor_up_to(batch, config.streams))
 
@@ -71,26 +71,26 @@ def _largest_seeing(tokens: int, chars: Callable[[Config], float], sizes: list[C
         fitting = [size for size in sizes if chars(size) >= seen * recurrent_weights(size)]
         return max(fitting, key=recurrent_weights, default=sizes[0])
 
-    size = largest(_SEEN_WELL)
+    size = largest(_TOKENS_PER_WEIGHT)
     overfits = chars(size) > most_epochs(size, tokens) * tokens
-    return largest(_SEEN) if overfits else size
+    return largest(_LEAST_TOKENS_PER_WEIGHT) if overfits else size
 
 
-def _rate(config: Config, vocab: int, clock: TimeBudget) -> float:
+def _measure_rate(config: Config, vocab: int, budget: TimeBudget) -> float:
     """Measure the multiply-adds per second of training, with the largest model that the time allows (collective)."""
     assert config.batch is not None
     positions = config.batch * config.seq
 
     def measure_rate(size: Config, most: float) -> float:
-        return work(size, vocab) * positions / timing.measure_speed(size, vocab, most, clock.group).step
+        return multiply_adds(size, vocab) * positions / timing.measure_speed(size, vocab, most, budget.group).step
 
     small, large = (config.replace(hidden=hidden) for hidden in (_PROBED, _MEASURED))
     rate = measure_rate(small, 0.1)
-    seconds = work(large, vocab) * positions / rate
-    return measure_rate(large, 0.2) if 3 * seconds < _PROBE_SHARE * clock.left() else rate
+    seconds = multiply_adds(large, vocab) * positions / rate
+    return measure_rate(large, 0.2) if 3 * seconds < _PROBE_SHARE * budget.left() else rate
 
 
-def work(config: Config, vocab: int) -> float:
+def multiply_adds(config: Config, vocab: int) -> float:
     """Multiply-adds per token."""
     assert config.hidden is not None
     return CELLS[config.cell].gate_count * recurrent_weights(config) / 4 + config.hidden * vocab

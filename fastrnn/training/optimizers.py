@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import MOMENTS, USUAL_BETA1, Config
+from ..distributed.communicator import Communicator, TrainingWindow
 from ..errors import CheckpointError
 from ..kernels.arguments import AdamWSettings, DecayingSettings, PlainSettings
 from ..kernels.cpu.thread_pool import Part
@@ -127,7 +128,8 @@ class Optimizer:
     """Updates the parameters of a model from its gradients.
 
     Token tables and the weights of the output layer have ``config.vocab_lr`` times the learning rate of the others, the
-    rows of n-grams half of that. AdamW leaves the rows of n-grams that a window does not have as they are.
+    n-gram embedding half of that. AdamW leaves the rows of n-grams that a window does not have as they are (lazy
+    updates, as in torch.optim.SparseAdam).
     ``updates``: number of updates so far. ``moments``: arrays by name: "m" is a mean of gradients, "v" a mean (Adagrad:
     a sum) of their squares.
     """
@@ -138,8 +140,8 @@ class Optimizer:
         self.updates = 0
         kernels, flat = model.kernels, model.parameters.flat
         self.moments = {name: kernels.zeros(flat.shape, flat.dtype) for name in MOMENTS[config.optimizer]}
-        self._ngram_rows = model.ngram_rows if isinstance(model, Network) else None
-        self._dense = self._ngram_rows.others if self._ngram_rows else [model.gradients.flat]
+        self._ngram_embedding = model.ngram_embedding if isinstance(model, Network) else None
+        self._dense = self._ngram_embedding.dense_gradients if self._ngram_embedding else [model.gradients.flat]
         self._sums = [kernels.zeros(self._count_blocks(array), np.float64) for array in self._dense]
         self._decay = kernels.zeros(flat.shape, flat.dtype)
         self._weight_decay = 0.0
@@ -178,16 +180,23 @@ class Optimizer:
         self.model.kernels.copy(self._decay, np.where(np.concatenate(exempt), 0, decay))
         self._weight_decay = decay
 
+    def reduce_gradients(self, group: Communicator, nats: float, window: TrainingWindow) -> tuple[float, int]:
+        """Average the gradients over all processes (collective); see `Communicator.all_reduce_gradients`."""
+        reduced = group.all_reduce_gradients(self.model.gradients.flat, nats, window)
+        if group.size > 1 and self._ngram_embedding:
+            self._ngram_embedding.activate_all()  # the windows of other processes have other n-grams
+        return reduced
+
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
-        kernels, rows = self.model.kernels, self._ngram_rows
-        row_sums = np.zeros(rows.seen.size if rows else 0)
+        kernels, rows = self.model.kernels, self._ngram_embedding
+        row_sums = np.zeros(rows.active.size if rows else 0)
 
         def add_up(part: Part) -> None:
             for gradient, sums in zip(self._dense, self._sums, strict=True):
                 kernels.sums_of_squares(gradient, sums, *part.range(sums.size))
             if rows and row_sums.size:
-                kernels.sums_of_rows(rows.gradients, rows.seen, row_sums, *part.range(row_sums.size))
+                kernels.sums_of_rows(rows.gradients, rows.active, row_sums, *part.range(row_sums.size))
 
         self.model.pool.together(add_up)
         total = sum(float(kernels.to_host(sums).sum()) for sums in self._sums) + float(row_sums.sum())
@@ -203,7 +212,7 @@ class Optimizer:
         scale = clip / norm if clip and norm > clip else 1.0
         make = _SETTINGS[self.config.optimizer]
         settings = [make(self.config, scale, lr * each.factor, self.updates) for each in self._ranges]
-        rows = self._ngram_rows.seen if self._ngram_rows else np.zeros(0, np.int32)
+        rows = self._ngram_embedding.active if self._ngram_embedding else np.zeros(0, np.int32)
 
         def update(part: Part) -> None:
             for each, numbers in zip(self._ranges, settings, strict=True):

@@ -72,10 +72,10 @@ def _suggest_alternative(name: str) -> str:
     return "train a new run without --resume" if name in kept else "start a new run with --init-from"
 
 
-def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: TrainingTask, clock: TimeBudget) -> Config:
+def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: TrainingTask, budget: TimeBudget) -> Config:
     """Return the configuration with the new length; ``eval_every`` follows it, unless the user set it.
 
-    ``clock``: the time budget, if the length is a time. Raises `ConfigError` for fewer steps than are done.
+    ``budget``: the time, if the length is a time. Raises `ConfigError` for fewer steps than are done.
     """
     if not length:
         return config
@@ -86,9 +86,9 @@ def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: Trai
     elif name == "epochs":
         new = task.steps_of_epochs(config, float(value))
     else:
-        new = done + task.steps_within(config, clock.left)
+        new = done + task.steps_within(config, budget.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return run_length.with_steps(config, new, done, task.eval_every)
+    return run_length.with_steps(config, new, done, task.default_eval_every)
 
 
 def _check_not_done(saved: Checkpoint, length: dict[str, Any], given: str | None = None) -> None:

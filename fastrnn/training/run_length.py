@@ -5,13 +5,14 @@ From the trials "Size and length" of docs/internals/autotuning.md.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..config import MAX_STEPS, Config
 from ..data.text.ngrams import NGrams
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from . import timing
-from .hyperparameters import ngram_weights
-from .model_size import work
+from .hyperparameters import default_ngrams, ngram_weights
+from .model_size import multiply_adds
 from .time_budget import FINAL_SHARE
 
 # Shares of the time left.
@@ -19,13 +20,13 @@ _TIMED_SHARE, _LONGEST_TIMED = 0.02, 0.6  # for timing steps, at most so many se
 _PLANNED_SHARE = 0.97  # for steps and evaluations; the rest absorbs variations in speed
 _VALIDATION_SHARE = 0.02  # for the evaluations during training
 _EVALUATIONS, _MOST_EVALUATIONS = 10, 40  # in a run
-_HARDLY = 200  # steps; a model with fewer is hardly trained
+_FEWEST_STEPS = 200  # steps; a model with fewer is hardly trained
 
 # Checkpoints, two of which an evaluation may write.
 _SAVED_BYTES = 2e8  # per second, for serializing and writing
 _BYTES = 24  # per parameter, of both
 _SAVING_SHARE, _FEWEST_EVALUATIONS = 0.03, 3  # for those of models with n-grams
-_UNNOTICED = 0.02  # seconds for writing their n-grams that do not matter
+_NEGLIGIBLE = 0.02  # seconds for writing their n-grams that do not matter
 
 # Without a time budget nothing is timed, so that a run depends on its settings alone.
 _USUAL_RATE = 2e10  # multiply-adds per second of training
@@ -36,46 +37,74 @@ _LEAST_SIZE = 4096  # tokens that every evaluation may have
 MOST_SIZE = 1 << 18  # tokens of the largest evaluation during training
 
 
+class TextSize(NamedTuple):
+    """Sizes of a text.
+
+    Args:
+        tokens: Tokens to train on.
+        valid_tokens: Tokens of the validation text, 0 for none.
+        vocab: V.
+    """
+
+    tokens: int
+    valid_tokens: int
+    vocab: int
+
+
 def length_within(
     config: Config,
     seconds_left: Callable[[], float],
-    valid_tokens: int,
-    vocab: int,
+    text: TextSize,
     group: Communicator = SINGLE_PROCESS,
     ngrams: NGrams | None = None,
 ) -> tuple[int, int | None]:
-    """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective)."""
+    """Time a few steps; return the steps, and the tokens of an evaluation, that fit into the time left (collective).
+
+    ``ngrams``: those of the timed model; None: the model reads none.
+    """
     assert config.batch is not None
-    most = min(_LONGEST_TIMED, _TIMED_SHARE * max(0.0, seconds_left()))
-    evaluated = valid_tokens, min(MOST_SIZE, max(1, valid_tokens - 1))
-    speed = timing.measure_speed(config, vocab, most, group, evaluated, ngrams)
+    timing_seconds = min(_LONGEST_TIMED, _TIMED_SHARE * max(0.0, seconds_left()))
+    evaluated = text.valid_tokens, min(MOST_SIZE, max(1, text.valid_tokens - 1))
+    speed = timing.measure_speed(config, text.vocab, timing_seconds, group, evaluated, ngrams)
+    other_weights = speed.parameters - ngram_weights(config.replace(ngrams=len(ngrams or ())))
+
+    def of_length(steps: int) -> Config:
+        """The configuration with so many steps, and n-grams as for them."""
+        planned = config.replace(steps=min(MAX_STEPS, max(1, steps)))
+        if ngrams and config.ngrams is None:
+            planned = planned.replace(ngrams=default_ngrams(planned, text.tokens))
+        return planned
+
     left = max(0.0, seconds_left())
-    size = config.eval_size or _affordable_size(config, speed, left, valid_tokens)
-    used = min(size or 0, valid_tokens)
-    most = left * _PLANNED_SHARE - min(left * FINAL_SHARE, valid_tokens * speed.whole)
-    saving = speed.parameters * _BYTES / _SAVED_BYTES
-    evaluation = used * (speed.whole if used == valid_tokens else speed.part) + saving
-    steps = min(MAX_STEPS, max(1, int(most / speed.step)))
+    size = config.eval_size or _affordable_size(of_length(int(left / speed.step)), speed, left, text.valid_tokens)
+    used = min(size or 0, text.valid_tokens)
+    training_seconds = left * _PLANNED_SHARE - min(left * FINAL_SHARE, text.valid_tokens * speed.whole)
+    planned = of_length(int(training_seconds / speed.step))
     for _ in range(3):  # the number of evaluations depends on the steps, and the steps on it: a fixed-point iteration
-        every = config.eval_every or eval_every(config.replace(steps=steps, eval_size=size), valid_tokens)
-        evaluations = -(-steps // every)
-        steps = min(MAX_STEPS, max(1, int((most - evaluations * evaluation) / speed.step)))
-    return steps, size
+        assert planned.steps is not None
+        saving = (other_weights + ngram_weights(planned)) * _BYTES / _SAVED_BYTES
+        evaluation = used * (speed.whole if used == text.valid_tokens else speed.part) + saving
+        every = config.eval_every or default_eval_every(planned.replace(eval_size=size), text.valid_tokens)
+        evaluations = -(-planned.steps // every)
+        planned = of_length(int((training_seconds - evaluations * evaluation) / speed.step))
+    assert planned.steps is not None
+    return planned.steps, size
 
 
-def _affordable_size(config: Config, speed: timing.Speed, left: float, valid_tokens: int) -> int | None:
+def _affordable_size(planned: Config, speed: timing.Speed, left: float, valid_tokens: int) -> int | None:
     """Return the tokens of an evaluation during training, by measured speed; None without validation text."""
     if not valid_tokens:
         return None
+    assert planned.steps is not None
     seconds = _VALIDATION_SHARE * left
-    steps = min(MAX_STEPS, max(1, int(left / speed.step)))
-    whole = config.replace(steps=steps, eval_size=valid_tokens)
-    if valid_tokens <= MOST_SIZE and steps / eval_every(whole, valid_tokens) * valid_tokens * speed.whole <= seconds:
-        return valid_tokens
+    if valid_tokens <= MOST_SIZE:
+        evaluations = planned.steps / default_eval_every(planned.replace(eval_size=valid_tokens), valid_tokens)
+        if evaluations * valid_tokens * speed.whole <= seconds:
+            return valid_tokens
     return max(1, min(MOST_SIZE, valid_tokens - 1, int(seconds / _EVALUATIONS / speed.part)))
 
 
-def usual_size(config: Config, valid_tokens: int) -> int | None:
+def default_size(config: Config, valid_tokens: int) -> int | None:
     """Return the tokens of an evaluation during training without timing, for a length that is not a time."""
     assert config.batch is not None
     assert config.steps is not None
@@ -90,28 +119,34 @@ def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
     assert config.batch is not None
     assert config.steps is not None
     affordable = FINAL_SHARE * config.steps * config.batch * config.seq / _EXACT_COST
-    return min(valid_tokens, int(max(affordable, _FREE_WORK / work(config, vocab))))
+    return min(valid_tokens, int(max(affordable, _FREE_WORK / multiply_adds(config, vocab))))
 
 
-def usual_warmup(steps: int) -> int:
+def default_warmup(steps: int) -> int:
     """Return the default number of warm-up steps."""
     return min(100, steps // 10)
 
 
-def with_steps(config: Config, steps: int, done: int, evaluate_every: Callable[[Config], int]) -> Config:
-    """Change the number of steps after ``done`` of them; ``eval_every`` and ``warmup`` follow if they were defaults."""
+def with_steps(
+    config: Config, steps: int, done: int, default_every: Callable[[Config], int], keeps_warmup: bool = False
+) -> Config:
+    """Change the number of steps after ``done`` of them; ``eval_every`` and ``warmup`` follow if they were defaults.
+
+    ``default_every``: returns the default of ``eval_every``. ``keeps_warmup``: the warm-up was given.
+    """
     assert config.steps is not None
     changed = config.replace(steps=steps)
-    if config.eval_every == evaluate_every(config):
-        changed = changed.replace(eval_every=evaluate_every(changed))
-    if config.warmup == usual_warmup(config.steps) and done < config.warmup:
-        changed = changed.replace(warmup=usual_warmup(steps))
+    if config.eval_every == default_every(config):
+        changed = changed.replace(eval_every=default_every(changed))
+    is_default = config.warmup == default_warmup(config.steps) and not keeps_warmup
+    if is_default and done < (config.warmup or 0):
+        changed = changed.replace(warmup=default_warmup(steps))
     return changed
 
 
 def has_few_steps(steps: int) -> bool:
     """Whether ``steps`` are too few for a useful model."""
-    return steps < _HARDLY
+    return steps < _FEWEST_STEPS
 
 
 def too_few(steps: int) -> str:
@@ -119,7 +154,7 @@ def too_few(steps: int) -> str:
     return f"only {steps:,} {'step' if steps == 1 else 'steps'}: hardly trained; give more time with --for"
 
 
-def eval_every(config: Config, valid_tokens: int) -> int:
+def default_eval_every(config: Config, valid_tokens: int) -> int:
     """Return the default steps between evaluations: 10 in a run, or up to 40 on the whole text if that is cheap."""
     assert config.batch is not None
     assert config.steps is not None
@@ -139,9 +174,9 @@ def _writable_checkpoints(config: Config) -> float:
     if not config.ngrams:
         return math.inf
     seconds = ngram_weights(config) * _BYTES / _SAVED_BYTES
-    if seconds < _UNNOTICED:
+    if seconds < _NEGLIGIBLE:
         return math.inf
     assert config.batch is not None
     assert config.steps is not None
-    training = 3 * work(config, 0) * config.batch * config.seq * config.steps / _USUAL_RATE
+    training = 3 * multiply_adds(config, 0) * config.batch * config.seq * config.steps / _USUAL_RATE
     return max(_FEWEST_EVALUATIONS, _SAVING_SHARE * training / seconds)

@@ -26,9 +26,9 @@ class TimeBudget:
     """
 
     def __init__(
-        self, budget: float | None, group: Communicator = SINGLE_PROCESS, started: float | None = None
+        self, seconds: float | None, group: Communicator = SINGLE_PROCESS, started: float | None = None
     ) -> None:
-        self.budget, self.group = budget, group
+        self.seconds, self.group = seconds, group
         self._started = time.monotonic() if started is None else started
 
     def left(self) -> float:
@@ -37,37 +37,43 @@ class TimeBudget:
 
     def ensure_half(self) -> float:
         """Extend the budget so that half of it is left (collective). Returns the seconds spent before."""
-        if self.budget is None:
+        if self.seconds is None:
             return 0.0
         left = self.left()
-        self._started += max(0.0, self.budget / 2 - left)
-        return self.budget - left
+        self._started += max(0.0, self.seconds / 2 - left)
+        return self.seconds - left
 
     def seconds_left_here(self) -> float:
         """Return the seconds left for this process."""
-        return math.inf if self.budget is None else self.budget - (time.monotonic() - self._started)
+        return math.inf if self.seconds is None else self.seconds - (time.monotonic() - self._started)
 
 
 class StepPlanner:
     """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
-    ``most``: the number of steps is raised to at most this many. ``final``: whether an exact evaluation on the whole
-    validation data follows the last step; time is reserved for it. ``with_regularization``: returns a
-    configuration with the dropout and weight decay for its number of steps; None where they are not to change.
+    Args:
+        budget: The time budget.
+        max_steps: The number of steps is raised to at most this many.
+        final: Whether an exact evaluation on the whole validation data follows the last step; time is reserved for it.
+        with_regularization: Returns a configuration with the dropout and weight decay for its number of steps; None
+            where they are not to change.
+        keeps_warmup: Whether the warm-up was given, and does not follow the number of steps.
     """
 
     def __init__(
         self,
-        clock: TimeBudget,
-        most: int,
+        budget: TimeBudget,
+        max_steps: int,
         final: bool = True,
         with_regularization: Callable[[Config], Config] | None = None,
+        keeps_warmup: bool = False,
     ) -> None:
-        self._clock, self._most = clock, most
+        self._budget, self._max_steps = budget, max_steps
         self.with_regularization = with_regularization
-        budget = clock.budget or math.inf
-        self._memory, self._pause = _MEMORY * budget, _PAUSE * budget
-        self._reserve = FINAL_SHARE * budget if final and budget < math.inf else 0.0
+        self.keeps_warmup = keeps_warmup
+        seconds = budget.seconds or math.inf
+        self._memory, self._pause = _MEMORY * seconds, _PAUSE * seconds
+        self._reserve = FINAL_SHARE * seconds if final and seconds < math.inf else 0.0
         self._closing = 0.0  # seconds for what the caller does after the run
         self._steps = self._seconds = 0.0  # number and seconds of the last steps, exponentially decayed
         self._count = 0  # of all steps
@@ -78,10 +84,10 @@ class StepPlanner:
     @property
     def has_budget(self) -> bool:
         """Whether there is a time budget to keep."""
-        return self._clock.budget is not None
+        return self._budget.seconds is not None
 
     def start(self) -> None:
-        """Start the clock of the first step now, so that compilation does not count."""
+        """Start timing the first step now, so that compilation does not count."""
         self._since = self._changed = time.monotonic()
 
     def record_step(self) -> None:
@@ -106,32 +112,32 @@ class StepPlanner:
 
     def due(self) -> bool:
         """Whether it is time to call `plan_steps`."""
-        if self._clock.budget is None or (self._count < _FEW and self._left() > 0):
+        if self._budget.seconds is None or (self._count < _FEW and self._left() > 0):
             return False
         return time.monotonic() - self._changed >= min(self._pause, 0.2 * max(0.0, self._left()))
 
     def plan_steps(self, step: int, steps: int, eval_every: int) -> int:
         """Return the number of steps that ends the run in time, asked after ``step`` of ``steps`` planned ones."""
         left = steps - step
-        if left <= 0 or self._clock.budget is None or not self._steps:
+        if left <= 0 or self._budget.seconds is None or not self._steps:
             return steps
         each = self._seconds / self._steps
         evaluation = self._evaluation or 0.0
         seconds = self._left() * _REPLANNED_SHARE - evaluation  # an evaluation follows the last step
         fitting = int(max(0.0, seconds) / (each + evaluation / eval_every))
-        if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._most and fitting > left):
+        if _BAND[0] <= fitting / left <= _BAND[1] or (steps >= self._max_steps and fitting > left):
             return steps
         self._changed = time.monotonic()
-        return min(step + fitting, max(steps, self._most))
+        return min(step + fitting, max(steps, self._max_steps))
 
     def final_seconds(self) -> float:
         """Return the seconds that the exact evaluation at the end may take."""
-        if self._clock.budget is None:
+        if self._budget.seconds is None:
             return math.inf
-        left = self._clock.seconds_left_here() - self._closing
-        unused = min(_ALL_VALIDATION_SHARE * self._clock.budget - self._all_evaluations, left)
+        left = self._budget.seconds_left_here() - self._closing
+        unused = min(_ALL_VALIDATION_SHARE * self._budget.seconds - self._all_evaluations, left)
         return max(self._reserve, unused)
 
     def _left(self) -> float:
         """Seconds left for steps and their evaluations."""
-        return self._clock.seconds_left_here() - self._reserve - self._closing
+        return self._budget.seconds_left_here() - self._reserve - self._closing

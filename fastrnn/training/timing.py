@@ -20,7 +20,7 @@ from .optimizers import Optimizer
 
 Array = npt.NDArray[Any]
 _MOST_CALLS = 30
-_DRAWN = 10_000  # n-grams drawn for a text
+_TEXT = 20_000  # tokens, about
 
 
 class Throughput:
@@ -84,7 +84,7 @@ def median_step_seconds(
     def step(index: int) -> None:
         data = window(index)
         nats = model.train_step_gradients(data, state, dropout)
-        group.all_reduce_gradients(model.gradients.flat, nats, data)
+        optimizer.reduce_gradients(group, nats, data)
         # The rate is too small to change the weights: every timed step does the same.
         optimizer.step(1e-9, optimizer.gradient_norm())
 
@@ -108,20 +108,18 @@ class Speed:
     parameters: int = 0
 
 
-class _RandomText:
-    """Random tokens 0 to V - 1, or random n-grams one after the other."""
+def _random_text(vocab: int, ngrams: NGrams | None) -> Array:
+    """Return the ids (n,) of random tokens 0 to V - 1, or of random n-grams one after the other."""
+    rng = np.random.default_rng(0)
+    if not ngrams:
+        return rng.integers(0, vocab, _TEXT, np.int32)
+    drawn = [ngrams.tokens(n) for n in rng.integers(0, len(ngrams), _TEXT // 2)]
+    return np.concatenate(drawn, dtype=np.int32, casting="same_kind")
 
-    def __init__(self, vocab: int, ngrams: NGrams | None) -> None:
-        self._vocab, self._ngrams = vocab, ngrams
-        self._rng = np.random.default_rng(0)
 
-    def draw(self, steps: int, streams: int) -> Array:
-        """Return ids (T, B)."""
-        ids = self._rng.integers(0, self._vocab, (steps, streams))
-        if self._ngrams:
-            drawn = [self._ngrams.tokens(n) for n in self._rng.integers(0, len(self._ngrams), _DRAWN)]
-            ids = np.resize(np.concatenate(drawn), (streams, steps)).T
-        return np.ascontiguousarray(ids, np.int32)
+def _ids_from(text: Array, steps: int, streams: int) -> Array:
+    """Return ids (T, B) of a text, repeated if it is too short."""
+    return np.ascontiguousarray(np.resize(text, (streams, steps)).T)
 
 
 def measure_speed(
@@ -147,8 +145,8 @@ def measure_speed(
     assert config.batch is not None
     row_lo, row_hi = group.shard(config.batch)
     network = Network.from_config(config, vocab, ngrams)
-    text = _RandomText(vocab, ngrams)
-    window = _draw_window(config, text, row_hi - row_lo)
+    text = _random_text(vocab, ngrams)
+    window = _window_from(text, config, row_hi - row_lo)
     # Dropout is chosen later, from the number of steps; a mask takes the same time at any rate.
     drops_weights = config.weight_dropout or (chooses_weight_dropout(config) and CELLS[config.cell].is_gated)
     dropout = Dropout(1.0 if config.dropout == 0 else 0.9, weight_keep_prob=0.9 if drops_weights else 1.0)
@@ -164,7 +162,7 @@ def measure_speed(
         model = network.with_shared_parameters(matmul_mode)
         seq = min(evaluation_seq(layout.streams, vocab), layout.steps)
         streams = -(-layout.streams // group.size)
-        ids = text.draw(seq, streams)
+        ids = _ids_from(text, seq, streams)
         state = model.initial_state(streams)
         seconds = median_seconds(lambda index: model.loss(ids, ids, None, state), most / 4, group)
         return seconds * layout.steps / seq / min(size, valid_tokens)
@@ -173,8 +171,9 @@ def measure_speed(
     return Speed(seconds, part, evaluation(EVALUATION_MODE, valid_tokens), network.parameters.flat.size)
 
 
-def _draw_window(config: Config, text: _RandomText, streams: int) -> Window:
-    x, y = text.draw(config.seq, streams), text.draw(config.seq, streams)
+def _window_from(text: Array, config: Config, streams: int) -> Window:
+    ids = _ids_from(text, config.seq + 1, streams)
+    x, y = ids[:-1].copy(), ids[1:].copy()
     if not config.reset_every:
         return Window(x, y, None)
     resets = np.zeros(x.shape, np.uint8)

@@ -14,8 +14,8 @@ from ..checkpoint.safetensors_file import FormatError
 from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..errors import CheckpointError, DivergedError
-from ..inference.evaluation import Evaluation, rank
-from ..nn.network import Dropout, Model, Network
+from ..inference.evaluation import Evaluation, selection_key
+from ..nn.network import Dropout, Model
 from .optimizers import SCHEDULES, Optimizer, Plateau
 
 # Field -> its key in a checkpoint of version 1, where the two differ.
@@ -68,7 +68,7 @@ class TrainerState:
         fields = {key: name for name, key in _KEYS.items()}
         return cls(**{fields.get(key, key): value for key, value in mapping.items()})
 
-    def judge(self, measured: Evaluation | None) -> bool:
+    def record_evaluation(self, measured: Evaluation | None) -> bool:
         """Record an evaluation; return whether its state is the best so far. Without validation data the last one is.
 
         The best state has the lowest validation loss, or, for tasks with right and wrong answers, the highest accuracy
@@ -80,8 +80,8 @@ class TrainerState:
             return True
         finite = all(map(math.isfinite, (measured.nats, *measured.metrics.values())))
         self.valid_nats = measured.nats if math.isfinite(measured.nats) else None
-        best = None if self.best_nats is None else rank(self.metrics or {}, self.best_nats)
-        if finite and (best is None or rank(measured.metrics, measured.nats) < best):
+        best = None if self.best_nats is None else selection_key(self.metrics or {}, self.best_nats)
+        if finite and (best is None or selection_key(measured.metrics, measured.nats) < best):
             self.best_nats, self.best_step, self.evals_since_best = measured.nats, self.step, 0
             self.metrics = measured.metrics or None
             return True
@@ -150,7 +150,7 @@ class Trainer:
         self.plateau = Plateau(4, config.final_lr) if config.schedule == "plateau" else None
         self._good = self.snapshot()
 
-    def follow(self, config: Config) -> None:
+    def apply_config(self, config: Config) -> None:
         """Use the number of steps, the warm-up, dropout and weight decay of a changed configuration."""
         assert config.steps is not None
         assert config.warmup is not None
@@ -183,9 +183,7 @@ class Trainer:
         window = self.windows.window(progress.step)
         dropout = self._dropout._replace(key=_key(self.config.seed, progress.step))
         nats = self.model.train_step_gradients(window, state, dropout)
-        nats, count = self.group.all_reduce_gradients(self.model.gradients.flat, nats, window)
-        if self.group.size > 1 and isinstance(self.model, Network):
-            self.model.ngram_rows.see_all()  # the other processes' windows have others
+        nats, count = self.optimizer.reduce_gradients(self.group, nats, window)
         # From here on all ranks have the same numbers, and so take the same branch.
         norm = self.optimizer.gradient_norm()
         if math.isfinite(nats) and math.isfinite(norm):

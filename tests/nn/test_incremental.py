@@ -51,7 +51,7 @@ def test_dividing_units_among_threads_gives_the_same_bits(cell, mode, hidden, th
 @pytest.mark.parametrize(("threads", "parts"), [(1, 1), (3, 3)])
 @pytest.mark.parametrize("cell", ["gru", "lstm", "lstm-norm"])
 def test_ngrams_are_read_while_sampling(cell, threads, parts):
-    """Greedy tokens are those of a `Stepper`, whose logits come from `NGramRows.number`."""
+    """Greedy tokens are those of a `Stepper`, whose logits come from `NGramEmbedding.lookup`."""
     rng = np.random.default_rng(3)
     ngrams = find_ngrams(rng.choice(VOCAB, 4000), VOCAB, 100)
     hidden = 192 if CELLS[cell].is_normed else 48

@@ -9,7 +9,7 @@ from gradients import check_gradients, relative_error
 from random_cases import make_model, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
-from fastrnn.data.text.ngrams import LONGEST, NGrams
+from fastrnn.data.text.ngrams import MAX_ORDER, NGrams
 from fastrnn.nn.network import Network, Stepper
 from fastrnn.shapes import ModelShape
 
@@ -68,7 +68,7 @@ def test_ngrams_equal_the_textbook(cell, dtype, layers, rng):
     ids[4:7, 2] = 1, 0, 1
     resets = make_resets(T, B)
     network = make_network(model, dtype, ngrams=ngrams)
-    before = {"before": np.zeros((1, B, LONGEST - 1))}
+    before = {"before": np.zeros((1, B, MAX_ORDER - 1))}
     computed = run_network(network, ids, targets, state | before, resets)
     expected = run_reference(model, ids, targets, state, resets)
     rows = np.abs(expected["rnn.weight_ngram_l0"]).sum(axis=1)

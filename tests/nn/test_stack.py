@@ -51,7 +51,7 @@ def run(made, x, state, dy, dlast, lengths=None, dropout=None, threads=1):
     stack.allocate(steps, batch)
     gradients.flat[...] = 0
     ids = x if x.ndim == 2 else np.zeros((steps, batch), np.int32)
-    stack.load(
+    stack.set_input(
         ids, None if x.ndim == 2 else x, rows=pad_left(steps, lengths if lengths is not None else [steps] * batch)
     )
     stack.set_state(state)

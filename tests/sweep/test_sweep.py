@@ -59,7 +59,7 @@ def test_restarted_sweep_runs_only_the_remaining_trials(folder):
 
 
 def test_signal_saves_the_trials_and_the_sweep_resumes(folder):
-    (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
+    (folder / "g.toml").write_text(GRID.format(steps=1500) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
     at_work = subprocess.Popen([*SWEEP, "g.toml", "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     runs = [folder / "runs" / "sweep-g" / f"{n:04}" / "log.jsonl" for n in range(2)]
     for run in runs:
@@ -71,7 +71,7 @@ def test_signal_saves_the_trials_and_the_sweep_resumes(folder):
     assert [line["event"] for line in last] == ["end", "end"]
     assert last[0]["stopped"] == "signal"
     found = json.loads(sweep("g.toml", "--json", "--quiet").stdout)
-    assert [trial["steps"] for trial in found["trials"]] == [4000] * 4
+    assert [trial["steps"] for trial in found["trials"]] == [1500] * 4
     assert '"resumed from step' in runs[0].read_text()
 
 
@@ -106,7 +106,7 @@ def test_missing_data_is_reported_once_and_creates_nothing(folder):
 
 
 def test_running_trial_of_a_killed_sweep_is_waited_for(folder):
-    (folder / "g.toml").write_text(GRID.format(steps=4000) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
+    (folder / "g.toml").write_text(GRID.format(steps=1500) + 'save_every = 20\n[sweep]\ndata = ["t.txt"]\n')
     words = ["g.toml", "--trials", "2", "--json"]
     killed = subprocess.Popen([*SWEEP, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = folder / "runs" / "sweep-g" / "0000" / "log.jsonl"
@@ -121,7 +121,7 @@ def test_running_trial_of_a_killed_sweep_is_waited_for(folder):
     os.kill(trial, signal.SIGCONT)
     out, rest = again.communicate(timeout=LONGEST)
     assert any("trial 1: another process is still running it" in line for line in [*said, rest]), (said, rest)
-    assert [found["steps"] for found in json.loads(out)["trials"]] == [4000, 4000]
+    assert [found["steps"] for found in json.loads(out)["trials"]] == [1500, 1500]
     assert again.returncode == 0
 
 

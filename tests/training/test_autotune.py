@@ -8,7 +8,7 @@ from fakes import replace
 
 from fastrnn.config import Config
 from fastrnn.data.text.bptt import windows_per_epoch
-from fastrnn.data.text.ngrams import find_ngrams
+from fastrnn.data.text.ngrams import NGrams, find_ngrams
 from fastrnn.training import autotune, autotune_tasks, run_length, timing
 from fastrnn.training.time_budget import TimeBudget
 
@@ -289,10 +289,39 @@ def test_ngrams_follow_the_text_and_the_run(settings, tokens, ngrams):
     assert made.config.ngrams == len(made.ngrams) == ngrams
 
 
+def test_a_timed_run_is_planned_with_its_number_of_ngrams(monkeypatch):
+    """Its evaluations are as rare as those of the trained model, and their checkpoints take as long to write."""
+    config = Config(hidden=192, layers=1, batch=32, streams=512, eval_size=1000)
+    of_others = 200_000
+
+    def measure(config: Config, *_: Any) -> timing.Speed:
+        typical = 2_000 * 4 * 192  # weights of the n-grams of a timed model
+        return timing.Speed(0.05, 1e-6, 1e-6, of_others + typical)
+
+    def find(most: int) -> NGrams:
+        return find_ngrams(np.random.default_rng(1).integers(0, 30, 200_000), 30, most)
+
+    replace(monkeypatch, timing, "measure_speed", measure)
+    made = autotune.plan(config, 10_000_000, 10_000, 65, TimeBudget(200.0), find)
+    config = made.config
+    evaluations = -(-config.steps // config.eval_every)
+    saving = (of_others + 4 * 192 * config.ngrams) * 24 / 2e8
+    assert config.ngrams > 4_000
+    assert evaluations < 10
+    seconds = config.steps * 0.05 + evaluations * (saving + 1e-3)
+    assert seconds == pytest.approx(200 * 0.97, rel=0.01)
+
+
+def test_forced_epochs_do_not_advise_to_force_them():
+    made = autotune.plan(Config(epochs=40, hidden=512), 1_000_000, 1000, 65, TimeBudget(None))
+    assert any(line.startswith("steps ") for line in made.choices)
+    assert not any("--epochs" in line for line in made.choices)
+
+
 def test_models_with_many_ngrams_are_saved_less_often():
     """Writing their checkpoints takes long compared with training."""
     config = Config(hidden=128, layers=1, steps=360, batch=32, ngrams=0)
-    assert run_length.eval_every(config, 10_000) == 36
-    assert run_length.eval_every(config.replace(ngrams=1_757), 10_000) == 120
-    assert run_length.eval_every(config.replace(ngrams=1_757, steps=36_000), 10_000) == 900
-    assert run_length.eval_every(config.replace(steps=36_000), 10_000) == 900
+    assert run_length.default_eval_every(config, 10_000) == 36
+    assert run_length.default_eval_every(config.replace(ngrams=1_757), 10_000) == 120
+    assert run_length.default_eval_every(config.replace(ngrams=1_757, steps=36_000), 10_000) == 900
+    assert run_length.default_eval_every(config.replace(steps=36_000), 10_000) == 900

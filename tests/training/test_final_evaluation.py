@@ -255,8 +255,8 @@ def test_dropout_and_weight_decay_follow_a_changed_plan(corpus, tmp_path, monkey
         last_used[name] = used[-1]
     train_text, _ = split_corpus(corpus, small.valid)
     assert {config.steps for config in found.values()} == {60}
-    units, weights = hyperparameters.usual_dropout(found["chosen"], len(train_text))
-    decay = hyperparameters.usual_weight_decay(found["chosen"], len(train_text))
+    units, weights = hyperparameters.default_dropout(found["chosen"], len(train_text))
+    decay = hyperparameters.default_weight_decay(found["chosen"], len(train_text))
     assert 0 < decay < 0.3
     assert units > 0
     assert weights > 0

@@ -6,17 +6,17 @@ import pytest
 
 from fastrnn.config import Config
 from fastrnn.training import time_budget
-from fastrnn.training.run_length import eval_every, usual_warmup, with_steps
+from fastrnn.training.run_length import default_eval_every, default_warmup, with_steps
 from fastrnn.training.time_budget import StepPlanner, TimeBudget
 
 
 class FakeClock:
-    def __init__(self, budget: float | None) -> None:
-        self.budget, self.now = budget, 0.0
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds, self.now = seconds, 0.0
 
     def seconds_left_here(self) -> float:
-        assert self.budget is not None
-        return self.budget - self.now
+        assert self.seconds is not None
+        return self.seconds - self.now
 
     def monotonic(self) -> float:
         return self.now
@@ -153,8 +153,8 @@ def test_plan_is_unchanged_without_a_budget(monkeypatch):
 
 
 def test_warm_up_and_evaluations_follow_the_plan():
-    every = lambda config: eval_every(config, 1000)  # noqa: E731
-    config = Config(steps=627, batch=4, seq=8, warmup=usual_warmup(627), eval_size=100)
+    every = lambda config: default_eval_every(config, 1000)  # noqa: E731
+    config = Config(steps=627, batch=4, seq=8, warmup=default_warmup(627), eval_size=100)
     config = config.replace(eval_every=every(config))
     shorter = with_steps(config, 120, 30, every)
     assert (config.warmup, shorter.steps, shorter.warmup) == (62, 120, 12)
@@ -162,8 +162,9 @@ def test_warm_up_and_evaluations_follow_the_plan():
 
 
 def test_explicit_or_finished_settings_do_not_follow_the_plan():
-    every = lambda config: eval_every(config, 1000)  # noqa: E731
+    every = lambda config: default_eval_every(config, 1000)  # noqa: E731
     by_hand = Config(steps=627, batch=4, seq=8, warmup=50, eval_size=100, eval_every=7)
     assert with_steps(by_hand, 120, 30, every) == by_hand.replace(steps=120)
-    over = by_hand.replace(warmup=usual_warmup(627))
+    over = by_hand.replace(warmup=default_warmup(627))
     assert with_steps(over, 120, 62, every).warmup == 62
+    assert with_steps(over, 120, 30, every, keeps_warmup=True).warmup == 62  # given, and the default by chance

@@ -305,6 +305,13 @@ class Poison(Callback):
 
     def __init__(self, times: int) -> None:
         self.times = times
+        self.messages, self.rates = list[str](), list[float]()
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def on_step(self, step: StepEnd) -> None:
+        self.rates.append(step.chars_per_s)
 
     def attach(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from fastrnn.nn.network import Network
@@ -332,6 +339,14 @@ def test_nan_steps_are_skipped_then_rolled_back_with_half_the_rate(
     assert result.stopped == "done"
     assert (progress["lr_scale"], progress["returns"]) == (scale, returns)
     assert all(np.isfinite(array).all() for array in parameters(tmp_path / "run").values())
+
+    # Every rollback is reported, and the steps it undoes do not make the speed negative.
+    assert len([text for text in poison.messages if text.endswith("learning rate halved")]) == returns
+    assert len([text for text in poison.messages if text.endswith("not finite; skipped")]) == times - returns
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["rollbacks"] for line in lines if line["event"] == "rollback"] == list(range(1, returns + 1))
+    assert min(poison.rates) >= 0
+    assert result.chars_per_s > 0
 
 
 def test_repeated_nan_raises_diverged_error(corpus, tmp_path, monkeypatch):

@@ -163,12 +163,11 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
         now = step % 2
         after = 1 - now
         top = layers[0].h
+        _lookup_ngrams(layers[0].inputs, sequence, logits.shape[2], row_lo, row_hi)
         for n in range(depth):
             layer = layers[n]
             top = layer.h
             cell = layer.cell
-            if n == 0:
-                _find_ngrams(layer.inputs, sequence, logits.shape[2], row_lo, row_hi)
             _step(layer, now, barrier, row_lo, row_hi, memory)
             for b in range(row_lo, row_hi):
                 # publish this thread's units; the new state becomes the initial state of the next
@@ -188,20 +187,20 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
 
 
 @device_function
-def _find_ngrams(inputs, sequence, V, row_lo, row_hi):
-    """Number the n-grams that end at the tokens to feed, as `fastrnn.data.text.ngrams.NGrams.number`; then these
+def _lookup_ngrams(inputs, sequence, V, row_lo, row_hi):
+    """Look up the n-grams that end at the tokens to feed, as `fastrnn.data.text.ngrams.NGrams.lookup`; then these
     tokens are the last ones before.
     """
     before = sequence.before
     for b in range(row_lo, row_hi):
         token = inputs.ids[0, b]
-        rest: Any = np.int64(token)
+        suffix: Any = np.int64(token)
         for k in range(inputs.ngrams.shape[2]):
             n = -1
-            if rest >= 0 and before[b, k] > 0:
-                n = _search(sequence.ngram_keys, rest * V + before[b, k] - 1)
+            if suffix >= 0 and before[b, k] > 0:
+                n = _search(sequence.ngram_keys, suffix * V + before[b, k] - 1)
             inputs.ngrams[0, b, k] = n
-            rest = V + n if n >= 0 else -1
+            suffix = V + n if n >= 0 else -1
         for k in range(before.shape[1] - 1, 0, -1):
             before[b, k] = before[b, k - 1]
         before[b, 0] = token + 1
@@ -209,7 +208,7 @@ def _find_ngrams(inputs, sequence, V, row_lo, row_hi):
 
 @device_function
 def _search(keys, key):
-    """The place of a key among ascending ones; -1 if it is missing."""
+    """The index of a key among ascending ones; -1 if it is missing."""
     lo, hi = 0, keys.size
     while lo < hi:
         middle = (lo + hi) // 2

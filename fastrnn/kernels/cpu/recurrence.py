@@ -126,10 +126,10 @@ def _clear_share(row, share):
 
 
 @device_function
-def _reset_state(cell, starts, t, share):
+def _reset_state(cell, resets, t, share):
     """Zero the share's state before step t in rows that start a new sequence there."""
     for b in range(share.row_lo, share.row_hi):
-        if starts[t, b]:
+        if resets[t, b]:
             _clear_share(cell.h[t, b], share)
             _clear_share(cell.c[t, b], share)
 
@@ -158,12 +158,12 @@ def plan_layer(team: Any, cell: Any, weights: Any, rows: int) -> UnitDivision:
     return plan_unit_parts(team, rows, H, weights.gate_width // H, weights.w_h.dtype, _UNIT_BLOCKS[type(cell)])
 
 
-def _plan_forward(team, cell, y, inputs, weights, starts, row_lo, row_hi):
+def _plan_forward(team, cell, y, inputs, weights, resets, row_lo, row_hi):
     """The plan of `layer_forward`."""
     return plan_layer(team, cell, weights, row_hi - row_lo)
 
 
-def _plan_backward(team, cell, dx, weights, gradients, starts, row_lo, row_hi):
+def _plan_backward(team, cell, dx, weights, gradients, resets, row_lo, row_hi):
     """The plan of `layer_backward`."""
     return plan_layer(team, cell, weights, row_hi - row_lo)
 
@@ -181,17 +181,17 @@ def add_ngram_rows(gates, inputs, t, b, share, H):
 
 
 @cooperative_kernel(plan=_plan_forward)
-def layer_forward(thread, cell, y, inputs, weights, starts, row_lo, row_hi):
+def layer_forward(thread, cell, y, inputs, weights, resets, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps.
 
     Args:
         thread: The `Thread` that computes a part of it. Its plan: `UnitDivision`.
         cell: The layer's arrays, with ``h[0]`` and ``c[0]`` set.
-        y: (T, B, H). A reset overwrites an output in ``h``, so with starts all outputs are also
+        y: (T, B, H). A reset overwrites an output in ``h``, so with resets all outputs are also
             written here.
         inputs: `LayerInput`. The product with ``x`` is added unless F is 0.
         weights: `LayerWeights`.
-        starts: (T, B) or empty; 1 resets the state before the step.
+        resets: (T, B) or empty; 1 resets the state before the step.
         row_lo: First row.
         row_hi: End of the rows.
     """
@@ -199,19 +199,19 @@ def layer_forward(thread, cell, y, inputs, weights, starts, row_lo, row_hi):
     share = make_share(thread, row_lo, row_hi, H)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
-        _layer_forward(cell, y, inputs, weights, starts, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
+        _layer_forward(cell, y, inputs, weights, resets, share, product_memory(cell.h, weights.w_h, max(H, F), rows))
 
 
 @device_function
-def _layer_forward(cell, y, inputs, weights, starts, share, memory):
+def _layer_forward(cell, y, inputs, weights, resets, share, memory):
     """`layer_forward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], inputs.x.shape[2]
     gates, h, x_flat = flat(cell.gates), flat(cell.h), flat(inputs.x)
     gate_width = weights.gate_width
     row_lo, rows = share.row_lo, share.row_hi - share.row_lo
-    if starts.size and T:
-        _reset_state(cell, starts, 0, share)
+    if resets.size and T:
+        _reset_state(cell, resets, 0, share)
         wait_for_group(share.thread, share.first, share.members)
 
     # without an input product, the gates of one step stay in cache from the table to the cell
@@ -241,19 +241,19 @@ def _layer_forward(cell, y, inputs, weights, starts, share, memory):
             if prepare_forward(cell, t, share):
                 wait_for_group(share.thread, share.first, share.members)
             step_forward(cell, t, share)
-            if starts.size:
+            if resets.size:
                 for b in range(row_lo, share.row_hi):
                     to, source = own(y[t, b], share), own(cell.h[t + 1, b], share)
                     for j in range(to.size):
                         to[j] = source[j]
                 if t + 1 < T:
-                    _reset_state(cell, starts, t + 1, share)
+                    _reset_state(cell, resets, t + 1, share)
             # the next step needs the outputs of all units
             wait_for_group(share.thread, share.first, share.members)
 
 
 @cooperative_kernel(plan=_plan_backward)
-def layer_backward(thread, cell, dx, weights, gradients, starts, row_lo, row_hi):
+def layer_backward(thread, cell, dx, weights, gradients, resets, row_lo, row_hi):
     """Compute rows row_lo..row_hi of a layer, all steps backward.
 
     Args:
@@ -263,7 +263,7 @@ def layer_backward(thread, cell, dx, weights, gradients, starts, row_lo, row_hi)
         dx: (T, B, F), overwritten unless F is 0.
         weights: `LayerWeights`, transposed.
         gradients: `OutputGradients`; ``dh`` and ``dc`` become those of the initial state.
-        starts: As in `layer_forward`.
+        resets: As in `layer_forward`.
         row_lo: First row.
         row_hi: End of the rows.
     """
@@ -272,11 +272,11 @@ def layer_backward(thread, cell, dx, weights, gradients, starts, row_lo, row_hi)
     if share.row_lo < share.row_hi:
         rows = STEPS * (share.row_hi - share.row_lo)
         memory = product_memory(gradients.dh, weights.w_h, weights.gate_width, rows)
-        _layer_backward(cell, dx, weights, gradients, starts, share, memory)
+        _layer_backward(cell, dx, weights, gradients, resets, share, memory)
 
 
 @device_function
-def _layer_backward(cell, dx, weights, gradients, starts, share, memory):
+def _layer_backward(cell, dx, weights, gradients, resets, share, memory):
     """`layer_backward` with working memory from `product_memory`."""
     T, B, P = cell.gates.shape
     H, F = cell.h.shape[2], dx.shape[2]
@@ -297,10 +297,10 @@ def _layer_backward(cell, dx, weights, gradients, starts, share, memory):
             from_gates = StepBlock(gates, (t * B + row_lo) * P + P - gate_width, B * P, P)
             to_dh = StepBlock(dh_flat, row_lo * H, B * H, H)
             multiply(to_dh, from_gates, _columns(share, weights.w_h, gate_width, H, H), 1, rows, 1, memory)
-            if starts.size:
+            if resets.size:
                 # no gradient crosses the start of a sequence
                 for b in range(row_lo, share.row_hi):
-                    if starts[t, b]:
+                    if resets[t, b]:
                         _clear_share(dh[b], share)
                         _clear_share(dc[b], share)
         if F:

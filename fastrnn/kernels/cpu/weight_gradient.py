@@ -79,7 +79,7 @@ def _block_of(columns, dtype):
 
 
 @device_function
-def _half(thread, block):
+def _buffer_index(thread, block):
     """Which of the two blocks of memory to use; one thread alone uses one, which then stays in cache."""
     return block % 2 if thread.of > 1 else 0
 
@@ -99,7 +99,7 @@ def layer_gradient(thread, gradients, cell, inputs, packed_like, col_lo, col_hi)
 
     Args:
         thread: The `Thread` that computes a part of the columns. Its plan: `SharedPanels`.
-        gradients: `LayerGradients`; see `table_backward` for the last.
+        gradients: `LayerGradients`; see `table_backward` for ``dtable``.
         cell: The layer's arrays after `layer_backward`: ``gates`` are gradients (T, B, P),
             ``h[:-1]`` the state before each step.
         inputs: `LayerInput`.
@@ -115,16 +115,16 @@ def layer_gradient(thread, gradients, cell, inputs, packed_like, col_lo, col_hi)
     dtable[:, first:end] = 0
 
     # one block of k of _MC gate columns
-    deepest = block_depth(packed_like)
-    packed_gates = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
+    kc = block_depth(packed_like)
+    packed_gates = working_memory(packed_row(packed_like, kc) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw_hh)
     rows_h, rows_x = flat(cell.h), flat(inputs.x)
     gates, row_ids, ngrams = flat(cell.gates), flat(inputs.ids), flat(inputs.ngrams)
     each = inputs.ngrams.shape[2]
 
-    for k0 in range(0, T * B, deepest):
-        depth = min(deepest, T * B - k0)
-        half = _half(thread, k0 // deepest)
+    for k0 in range(0, T * B, kc):
+        depth = min(kc, T * B - k0)
+        half = _buffer_index(thread, k0 // kc)
         packed_h, packed_x = thread.plan.h[half], thread.plan.x[half]
         _pack_part(thread, packed_h, rows_h, H, k0, depth)
         if F:
@@ -137,12 +137,12 @@ def layer_gradient(thread, gradients, cell, inputs, packed_like, col_lo, col_hi)
             # the first G*H columns belong to W_ih and to n-grams, in input order, the last G*H to W_hh
             row = inputs.gate_order[column // H] * H + column % H if column < gate_width else 0
             for k in range(0, depth, _GROUP):
-                some = min(_GROUP, depth - k)
-                add_to_table(dtable, row_ids, gates, P, k0 + k, some, column, count)
+                group_size = min(_GROUP, depth - k)
+                add_to_table(dtable, row_ids, gates, P, k0 + k, group_size, column, count)
                 if column < gate_width:
-                    add_to_ngrams(dngram_rows, ngrams, each, gates, P, k0 + k, some, (column, row, count))
+                    add_to_ngrams(dngram_rows, ngrams, each, gates, P, k0 + k, group_size, (column, row, count))
                 rows = Block(gates, (k0 + k) * P + column, P)
-                pack_columns(packed_gates, rows, some, k, depth, count, scratch)
+                pack_columns(packed_gates, rows, group_size, k, depth, count, scratch)
             if F and column < gate_width:
                 add_outer_products(dw_ih, row, packed_gates, packed_x, count, depth, scratch)
             if column >= P - gate_width:
@@ -186,13 +186,13 @@ def weight_gradient(thread, dw, dz, x, packed_like, row_lo, row_hi):
     K, V = dz.shape
     F = x.shape[1]
     first, end = part_of(thread, row_lo, row_hi)
-    deepest = block_depth(packed_like)
-    packed_z = working_memory(packed_row(packed_like, deepest) * _MC, packed_like)
+    kc = block_depth(packed_like)
+    packed_z = working_memory(packed_row(packed_like, kc) * _MC, packed_like)
     scratch = working_memory(SCRATCH_SIZE, dw)
     rows_x, rows_z = flat(x), flat(dz)
-    for k0 in range(0, K, deepest):
-        depth = min(deepest, K - k0)
-        packed_x = thread.plan[_half(thread, k0 // deepest)]
+    for k0 in range(0, K, kc):
+        depth = min(kc, K - k0)
+        packed_x = thread.plan[_buffer_index(thread, k0 // kc)]
         _pack_part(thread, packed_x, rows_x, F, k0, depth)
         wait_for_group(thread, 0, thread.of)
         for row in range(first, end, _MC):

@@ -91,7 +91,7 @@ def _choose_rows(gates, table, ids):
         gates[k // B, k % B, column] = table[ids[k // B, k % B], column]
 
 
-def layer_forward(cell, y, inputs, weights, starts, row_lo, row_hi):
+def layer_forward(cell, y, inputs, weights, resets, row_lo, row_hi):
     """Run a layer forward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
     Packed weights w_x (F, G*H) and w_h (H, G*H).
@@ -111,10 +111,10 @@ def layer_forward(cell, y, inputs, weights, starts, row_lo, row_hi):
     name = type(cell).__name__
     chosen = plan(B, H, STEPS[name].gates, H, cell.h.dtype.itemsize)
     compiled = forward(name, cell.h.dtype.str, *chosen[:4])
-    launch_cooperative(compiled, chosen, cell, flat(cell.h), numbers(w_h), starts, y)
+    launch_cooperative(compiled, chosen, cell, flat(cell.h), numbers(w_h), resets, y)
 
 
-def layer_backward(cell, dx, weights, gradients, starts, row_lo, row_hi):
+def layer_backward(cell, dx, weights, gradients, resets, row_lo, row_hi):
     """Run a layer backward, all rows and steps; see `fastrnn.kernels.cpu.recurrence`.
 
     Replaces ``cell.gates`` by the gradients of the pre-activations. w_x (G*H, F) and w_h (G*H, H)
@@ -128,7 +128,7 @@ def layer_backward(cell, dx, weights, gradients, starts, row_lo, row_hi):
     name = type(cell).__name__
     chosen = plan(B, H, 1, STEPS[name].gates * H, cell.h.dtype.itemsize)
     compiled = backward(name, cell.h.dtype.str, *chosen[:4])
-    launch_cooperative(compiled, chosen, cell, flat(cell.gates), numbers(w_h), starts, gradients)
+    launch_cooperative(compiled, chosen, cell, flat(cell.gates), numbers(w_h), resets, gradients)
 
     # dx = dgates[:, :, :G*H] W_x^T
     shape = ProductShape(T * B, F, gate_width, accumulate=False, transposed=False)
@@ -148,7 +148,7 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
     load_weights, locate, dot = product(kind, gates_of_h, units_per_thread, rows_per_thread, k_split)
 
     @cooperative(TARGET.threads, residency)
-    def recurrence_forward(cell, flat_h, w_h, starts, y, tiling):
+    def recurrence_forward(cell, flat_h, w_h, resets, y, tiling):
         gates, h, c = cell.gates, cell.h, cell.c
         T, B, P = gates.shape
         H = h.shape[2]
@@ -166,7 +166,7 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
                 b = place.row
                 j = place.unit
                 if b < B:
-                    if starts.size > 0 and starts[t, b] != 0:
+                    if resets.size > 0 and resets[t, b] != 0:
                         # Other threads may read h[t, b, j] at the same time, in either state; what
                         # they compute from it belongs to row b and is not used.
                         h[t, b, j] = number(0)
@@ -178,7 +178,7 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
                             gates[t, b, P - (gates_of_h - g) * H + j] += totals[g]
                     if not is_normed:
                         step_forward(cell, t, b, j)
-                        if starts.size > 0:
+                        if resets.size > 0:
                             y[t, b, j] = h[t + 1, b, j]
             if is_normed:
                 # every block has written its units of gates[t]; then, its share of the sums
@@ -189,7 +189,7 @@ def forward(cell_class, kind, units_per_thread, rows_per_thread, k_split, reside
                     place = locate(first_item, tiling)
                     if place.row < B:
                         step_forward(cell, t, place.row, place.unit)
-                        if starts.size > 0:
+                        if resets.size > 0:
                             y[t, place.row, place.unit] = h[t + 1, place.row, place.unit]
             # every block has written its units of h[t + 1], which all read next
             grid.sync()
@@ -210,7 +210,7 @@ def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, resid
     load_weights, locate, dot = product(kind, 1, units_per_thread, rows_per_thread, k_split)
 
     @cooperative(TARGET.threads, residency)
-    def recurrence_backward(cell, flat_gates, w_h, starts, gradients, tiling):
+    def recurrence_backward(cell, flat_gates, w_h, resets, gradients, tiling):
         c = cell.c
         dy, dh, dc = gradients
         T, B, P = cell.gates.shape
@@ -235,7 +235,7 @@ def backward(cell_class, kind, units_per_thread, rows_per_thread, k_split, resid
                 j = place.unit
                 if b < B:
                     d_h = dh[b, j] + total[0]
-                    if turn > 0 and starts.size > 0 and starts[t + 1, b] != 0:
+                    if turn > 0 and resets.size > 0 and resets[t + 1, b] != 0:
                         d_h = number(0)
                         if c.shape[2] > 0:
                             dc[b, j] = number(0)

@@ -12,7 +12,7 @@ from ...kernels.cpu.thread_pool import Part, Pool
 from ...shapes import StackShape
 from ..layers import Linear, Rows
 from ..matmul_mode import packed_dtype
-from ..network import Training
+from ..network import TrainingPass
 from ..parameters import Array, ModelWeights, Parameters
 from ..spec import ModelSpec, has_embeddings, input_stack, parameter_shapes
 from ..stack import NO_DROPOUT, Dropout, Stack, State, pad_left
@@ -35,7 +35,7 @@ class SequenceEncoder:
             self.table = weights.parameters["embed.weight"]
             self._dtable = weights.gradients["embed.weight"]
 
-        # See `load`: (T, B), the padding and the ids (T, B); with embeddings also the stack's input
+        # See `set_input`: (T, B), the padding and the ids (T, B); with embeddings also the stack's input
         # and its gradient, (T, B, F).
         self._window = (0, 0)
         self.rows = pad_left(0, ())
@@ -47,7 +47,7 @@ class SequenceEncoder:
         """E, the number of columns of `x` that hold embeddings."""
         return self.table.shape[1] if self.has_embeddings else 0
 
-    def load(self, x: Array, lengths: Array) -> None:
+    def set_input(self, x: Array, lengths: Array) -> None:
         """Set the next window: ids (T, B) or numbers (T, B, F), right-aligned, of lengths (B,)."""
         steps, batch = x.shape[:2]
         self.rows = pad_left(steps, lengths)
@@ -64,7 +64,7 @@ class SequenceEncoder:
             # A dense layer has no input table, so one-hot vectors are made explicitly.
             numbers = np.eye(self.tokens)[self._ids] if self.tokens else x
             dense_input = np.ascontiguousarray(numbers, self.stack.dtype)
-        self.stack.load(self._ids, dense_input, rows=self.rows)
+        self.stack.set_input(self._ids, dense_input, rows=self.rows)
         self.stack.set_state(self.stack.zero_state(batch))
 
     def _window_arrays(self, steps: int, batch: int) -> tuple[Array, Array]:
@@ -173,11 +173,11 @@ class SupervisedModel:
         if isinstance(window, SplitBatch):
             loss = self._forward_backward_parts(window, dropout, scored)
         else:
-            loss = self._forward_backward(window, Training(dropout, 1 / scored))
+            loss = self._forward_backward(window, TrainingPass(dropout, 1 / scored))
         self.weight_dropout.finish(self.pool)
         return loss / scored
 
-    def _forward_backward(self, batch: Batch, training: Training) -> float:
+    def _forward_backward(self, batch: Batch, training: TrainingPass) -> float:
         """Return the sum of the losses of a batch; its scaled gradient replaces `gradients`."""
         self._run(batch, training)
         self.pool.together(self._accumulate)
@@ -189,7 +189,7 @@ class SupervisedModel:
         total = 0.0
         gradient = np.zeros_like(self.gradients.flat)
         for part in window.parts:
-            total += self._forward_backward(part, Training(dropout, 1 / scored))
+            total += self._forward_backward(part, TrainingPass(dropout, 1 / scored))
             gradient += self.gradients.flat  # the next part overwrites it
             dropout = dropout._replace(begin=dropout.begin + len(part.lengths))
         self.gradients.flat[...] = gradient
@@ -221,7 +221,7 @@ class SupervisedModel:
         """Return the shapes of all stacks."""
         raise NotImplementedError
 
-    def _run(self, batch: Batch, training: Training | None) -> None:
+    def _run(self, batch: Batch, training: TrainingPass | None) -> None:
         """Compute the losses of a batch; for training also all inputs of `_accumulate`."""
         raise NotImplementedError
 

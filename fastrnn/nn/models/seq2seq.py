@@ -10,7 +10,7 @@ from ...data.examples.dataset import Batch
 from ...kernels.cpu.thread_pool import Part
 from ...shapes import StackShape
 from ..layers import Linear, Rows
-from ..network import Network, Shared, Training
+from ..network import Network, Shared, TrainingPass
 from ..parameters import Array
 from ..spec import ModelSpec, decoder_shape
 from ..stack import NO_DROPOUT, Dropout, State
@@ -85,14 +85,14 @@ class ConditionalDecoder(SupervisedModel):
         """Set the batch of the next pass: source and targets."""
         self._first = self._load_source(batch)
         ids, targets = (np.ascontiguousarray(part, np.int32) for part in (batch.target_in, batch.target_out))
-        self.decoder.load(ids, targets, None)
+        self.decoder.set_window(ids, targets, None)
 
-    def _run(self, batch: Batch, training: Training | None) -> None:
+    def _run(self, batch: Batch, training: TrainingPass | None) -> None:
         self._load(batch)
         self._pack(training is not None)
         self.pool.together(lambda part: self._run_rows(part.range(len(batch.lengths)), training))
 
-    def _run_rows(self, rows: Rows, training: Training | None) -> None:
+    def _run_rows(self, rows: Rows, training: TrainingPass | None) -> None:
         """Run some batch rows forward, and for training backward."""
         dropout = training.dropout if training else NO_DROPOUT
         self._encode_rows(rows, dropout)
@@ -208,7 +208,7 @@ class EncoderDecoder(ConditionalDecoder):
         return [self.encoder.stack.shape, *super()._stack_shapes()]
 
     def _load_source(self, batch: Batch) -> InitialState:
-        self.encoder.load(batch.x, batch.lengths)
+        self.encoder.set_input(batch.x, batch.lengths)
         rows = len(batch.lengths)
         last, dlast = (self.encoder.stack.zero_state(rows) for _ in range(2))
         width = self.encoder.stack.shape.outputs

@@ -14,7 +14,7 @@ from ...data.examples.symbol_vocab import UNKNOWN
 from ...kernels.cpu.thread_pool import Part
 from ...shapes import StackShape
 from ..layers import Linear, Rows
-from ..network import Training
+from ..network import TrainingPass
 from ..parameters import Array
 from ..spec import ModelSpec, spelling_stack
 from ..stack import NO_DROPOUT, Dropout, Stack, State, pad_left
@@ -41,12 +41,12 @@ class OutputHead:
         self.linear = linear
         self.kind = kind
 
-        # See `load`: (T, B), outputs (T, B, K), losses (T, B), dx without columns, the targets.
+        # See `set_targets`: (T, B), outputs (T, B, K), losses (T, B), dx without columns, the targets.
         self._window = (0, 0)
         self.outputs, self.losses, self._no_dx = self._window_arrays(0, 0)
         self._targets: Array | None = None
 
-    def load(self, steps: int, batch: int, targets: Array | None) -> None:
+    def set_targets(self, steps: int, batch: int, targets: Array | None) -> None:
         """Set the targets of the next window.
 
         Args:
@@ -136,20 +136,20 @@ class PerStepModel(SupervisedModel):
     def _prepare(self) -> None:
         """Prepare `predict`, before threads divide the rows."""
 
-    def _load(self, batch: Batch, training: Training | None) -> None:
+    def _load(self, batch: Batch, training: TrainingPass | None) -> None:
         """Set the batch of the next pass."""
-        self.encoder.load(batch.x, batch.lengths)
+        self.encoder.set_input(batch.x, batch.lengths)
         steps, rows = batch.x.shape[:2]
-        self.head.load(steps, rows, batch.y)
+        self.head.set_targets(steps, rows, batch.y)
 
-    def _run(self, batch: Batch, training: Training | None) -> None:
+    def _run(self, batch: Batch, training: TrainingPass | None) -> None:
         self._load(batch, training)
         self._pack(training is not None)
         self.pool.together(lambda part: self._run_rows(part.range(len(batch.lengths)), training))
 
-    def _run_rows(self, rows: Rows, training: Training | None) -> None:
+    def _run_rows(self, rows: Rows, training: TrainingPass | None) -> None:
         """Run some batch rows forward, and for training backward."""
-        dropout, scale = training or Training()
+        dropout, scale = training or TrainingPass()
         top = self.encoder.forward(rows, dropout)
         dy = None if training is None else self.encoder.stack.dy
         self.head.loss(rows, top, scale, dy)
@@ -199,14 +199,14 @@ class FinalOutputModel(PerStepModel):
         outputs: Array = super().predict(batch, state)[0]
         return outputs
 
-    def _load(self, batch: Batch, training: Training | None) -> None:
-        self.encoder.load(batch.x, batch.lengths)
+    def _load(self, batch: Batch, training: TrainingPass | None) -> None:
+        self.encoder.set_input(batch.x, batch.lengths)
         rows = len(batch.lengths)
         self._summary, self._dsummary = self._summary_arrays(rows)
-        self.head.load(1, rows, None if batch.y is None else batch.y[None])
+        self.head.set_targets(1, rows, None if batch.y is None else batch.y[None])
 
-    def _run_rows(self, rows: Rows, training: Training | None) -> None:
-        dropout, scale = training or Training()
+    def _run_rows(self, rows: Rows, training: TrainingPass | None) -> None:
+        dropout, scale = training or TrainingPass()
         self._summarise(rows, dropout)
         self.head.loss(rows, self._summary, scale, None if training is None else self._dsummary)
         if training is not None:
@@ -295,7 +295,7 @@ class Tagger(PerStepModel):
         for group in self._words.groups:
             self._spell_group(group, NO_DROPOUT)
 
-    def _load(self, batch: Batch, training: Training | None) -> None:
+    def _load(self, batch: Batch, training: TrainingPass | None) -> None:
         if training is not None and training.dropout.keep_prob < 1:
             # Parts of a batch begin at different rows and so draw different numbers.
             rng = np.random.default_rng(training.dropout.key + (training.dropout.begin << 32))
@@ -312,7 +312,7 @@ class Tagger(PerStepModel):
         word_of = np.ascontiguousarray(batch.word_of, np.int32)
         self._words = DistinctWords(groups, word_of, *self._encoding_arrays(words))
 
-    def _run(self, batch: Batch, training: Training | None) -> None:
+    def _run(self, batch: Batch, training: TrainingPass | None) -> None:
         self._load(batch, training)
         self._pack(training is not None)
         dropout = training.dropout if training else NO_DROPOUT
@@ -332,7 +332,7 @@ class Tagger(PerStepModel):
         """Encode the characters of a group; threads divide its words."""
         letters, count = group.ids.shape
         self.spelling.allocate(letters, count)
-        self.spelling.load(group.ids, None, rows=pad_left(letters, group.lengths))
+        self.spelling.set_input(group.ids, None, rows=pad_left(letters, group.lengths))
         self.spelling.set_state(self.spelling.zero_state(count))
 
         encodings = self._words.encodings[:, group.first : group.first + count]
@@ -364,7 +364,7 @@ class Tagger(PerStepModel):
         top = self.spelling.forward(words, dropout)
         self.kernels.pool_sequence(encodings, top, group.lengths, self.spelling.shape.hidden, *words)
 
-    def _run_rows(self, rows: Rows, training: Training | None) -> None:
+    def _run_rows(self, rows: Rows, training: TrainingPass | None) -> None:
         # First, since the stack reads embeddings and encodings side by side.
         self._insert_spellings(rows)
         super()._run_rows(rows, training)

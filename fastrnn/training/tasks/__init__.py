@@ -41,8 +41,8 @@ class TrainingTask(Protocol):
     def describe(self, config: Config) -> list[str]:
         """Describe the data and the length of the run, one line each; ``config`` is complete."""
 
-    def plan(self, config: Config, clock: TimeBudget) -> autotune.Plan:
-        """Choose every setting that ``config`` leaves open, within the time budget ``clock``."""
+    def plan(self, config: Config, budget: TimeBudget) -> autotune.Plan:
+        """Choose every setting that ``config`` leaves open, within the time ``budget``."""
 
     def model(self, config: Config) -> Model:
         """Build a model for this data, its parameters all zero."""
@@ -74,7 +74,7 @@ class TrainingTask(Protocol):
         The first call computes them, which may take a second or two.
         """
 
-    def eval_every(self, config: Config) -> int:
+    def default_eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
 
     def with_regularization(self, config: Config, given: Config) -> Config:

@@ -126,10 +126,10 @@ class LanguageModelTraining:
             return None
         return lzma_nats(self.corpus, self.valid)
 
-    def plan(self, config: Config, clock: TimeBudget) -> autotune.Plan:
+    def plan(self, config: Config, budget: TimeBudget) -> autotune.Plan:
         """Choose every setting that ``config`` leaves open."""
         plan = autotune.plan(
-            config, len(self.corpus), self._valid_tokens, self.tokenizer.size, clock, self._choose_ngrams
+            config, len(self.corpus), self._valid_tokens, self.tokenizer.size, budget, self._choose_ngrams
         )
         self.tokenizer = self.tokenizer.with_ngrams(plan.ngrams or NGrams(self.tokenizer.size))
         return plan
@@ -200,12 +200,12 @@ class LanguageModelTraining:
 
     def steps_within(self, config: Config, seconds_left: Callable[[], float]) -> int:
         """Time a few steps; return how many fit into the time left after that."""
-        vocab, ngrams = self.tokenizer.size, self.tokenizer.ngrams
-        return run_length.length_within(config, seconds_left, self._valid_tokens, vocab, self.group, ngrams)[0]
+        text = run_length.TextSize(len(self.corpus), self._valid_tokens, self.tokenizer.size)
+        return run_length.length_within(config, seconds_left, text, self.group, self.tokenizer.ngrams)[0]
 
-    def eval_every(self, config: Config) -> int:
+    def default_eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
-        return run_length.eval_every(config, self._valid_tokens)
+        return run_length.default_eval_every(config, self._valid_tokens)
 
     def with_regularization(self, config: Config, given: Config) -> Config:
         """Set dropout and weight decay, where ``given`` leaves them open, to those for the steps of ``config``."""

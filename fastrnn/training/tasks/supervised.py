@@ -87,12 +87,12 @@ class SupervisedTraining:
         """Return nothing: these tasks have no baseline by frequencies."""
         return {}
 
-    def plan(self, config: Config, clock: TimeBudget) -> Plan:
+    def plan(self, config: Config, budget: TimeBudget) -> Plan:
         """Choose every setting that ``config`` leaves open."""
         config, sizes = autotune_tasks.complete_model(config, len(self.data))
         per_epoch = self.windows(config).per_epoch
         config, length = autotune_tasks.complete_length(
-            config, per_epoch, self._valid_examples, clock, lambda: self._measure(config)
+            config, per_epoch, self._valid_examples, budget, lambda: self._measure(config)
         )
         return Plan(config, (*self._choices, *sizes, *length))
 
@@ -112,7 +112,7 @@ class SupervisedTraining:
         """Return the evaluator of a model in training; None without validation data."""
         if self.valid is None:
             return None
-        size = min(config.eval_size or autotune_tasks.usual_size(config, len(self.valid)), len(self.valid))
+        size = min(config.eval_size or autotune_tasks.default_size(config, len(self.valid)), len(self.valid))
         during = self._evaluate(model.with_shared_parameters(), size, config.seed)
         if size == len(self.valid) and model.matmul_mode == EVALUATION_MODE:
             return Evaluator(during)
@@ -162,9 +162,9 @@ class SupervisedTraining:
             config, per_epoch, self._valid_examples, MAX_STEPS, seconds_left, lambda: self._measure(config)
         ).steps
 
-    def eval_every(self, config: Config) -> int:
+    def default_eval_every(self, config: Config) -> int:
         """Return the default number of steps between evaluations."""
-        return autotune_tasks.eval_every(config, self.windows(config).per_epoch)
+        return autotune_tasks.default_eval_every(config, self.windows(config).per_epoch)
 
     def with_regularization(self, config: Config, given: Config) -> Config:
         """Return ``config``: here dropout and weight decay do not depend on the number of steps."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrnn.data.text import ngrams
-from fastrnn.data.text.ngrams import LONGEST, NGrams, find_ngrams
+from fastrnn.data.text.ngrams import MAX_ORDER, NGrams, find_ngrams
 from fastrnn.errors import InputError
 
 V = 6
@@ -23,7 +23,7 @@ def all_tokens(found):
 
 @pytest.mark.parametrize("most", [0, 1, 3, 20, 100, 10_000])
 def test_the_most_frequent_ones_are_found(text, most):
-    counts = Counter(tuple(text[i : i + n]) for n in range(2, LONGEST + 1) for i in range(len(text) - n + 1))
+    counts = Counter(tuple(text[i : i + n]) for n in range(2, MAX_ORDER + 1) for i in range(len(text) - n + 1))
     found = all_tokens(find_ngrams(text, V, most))
     assert len(set(found)) == len(found)
     expected = sorted((count for count in counts.values() if count > 1), reverse=True)[:most]
@@ -36,7 +36,7 @@ def test_the_rest_of_each_is_one_of_them(text):
         assert len(each) == 2 or each[1:] in all_tokens(found)
     lengths = [len(each) for each in all_tokens(found)]
     assert lengths == sorted(lengths)
-    assert max(lengths) == LONGEST
+    assert max(lengths) == MAX_ORDER
 
 
 def test_a_long_text_is_counted_in_pieces(text, monkeypatch):
@@ -59,17 +59,17 @@ def test_each_position_has_those_that_end_there(text, rng, has_resets):
     found = find_ngrams(text, V, 60)
     number_of = {each: n for n, each in enumerate(all_tokens(found))}
     steps, batch = 17, 3
-    before = np.zeros((batch, LONGEST - 1), np.float32)
+    before = np.zeros((batch, MAX_ORDER - 1), np.float32)
     past = [[] for _ in range(batch)]  # the tokens of each row since its last reset
     for first in range(0, 5 * steps, steps):
         ids = np.stack([text[start + first :][:steps] for start in (100, 700, 1500)], axis=1)
         resets = (rng.random(ids.shape) < 0.15).astype(np.uint8) if has_resets else None
-        numbers, before = found.number(ids, before, resets)
+        numbers, before = found.lookup(ids, before, resets)
         for t, b in np.ndindex(ids.shape):
             if has_resets and resets[t, b]:
                 past[b] = []
             past[b].append(int(ids[t, b]))
-            for n in range(2, LONGEST + 1):
+            for n in range(2, MAX_ORDER + 1):
                 last = tuple(past[b][-n:]) if len(past[b]) >= n else ()
                 assert numbers[t, b, n - 2] == number_of.get(last, -1)
 

@@ -39,7 +39,7 @@ def a(n, kind=f):
 def bundle(cls, *kinds):
     return types.NamedUniTuple(kinds[0], len(kinds), cls) if len({*kinds}) == 1 else types.NamedTuple(kinds, cls)
 matrix, shape = bundle(Matrix, a(1), i, i), bundle(ProductShape, i, i, i, b, b)
-ids, starts, order = a(2, types.int32), a(2, types.uint8), a(1, i)
+ids, resets, order = a(2, types.int32), a(2, types.uint8), a(1, i)
 kernels = {
     "fill": (memory._fill, a(1), f, i, i), "choose": (recurrence._choose_rows, a(3), a(2), ids),
     "product": (matmul._product("<f4", False), matrix, matrix, matrix, shape),
@@ -73,10 +73,10 @@ for cell_class in ops.CELLS.values():
     for units in launch_plan.units_together(STEPS[name].gates):
         for rows in (1, 8):
             forward = recurrence.forward(name, "<f4", units, rows, 32 if rows == 1 else 8 * units, 1)
-            kernels[f"{name} forward {units} {rows}"] = (forward, cell, a(1), a(1), starts, a(3), tiling)
+            kernels[f"{name} forward {units} {rows}"] = (forward, cell, a(1), a(1), resets, a(3), tiling)
     for units in (4, 1):
         backward = recurrence.backward(name, "<f4", units, 8, 32, 1)
-        kernels[f"{name} backward {units}"] = (backward, cell, a(1), a(1), starts, gradients, tiling)
+        kernels[f"{name} backward {units}"] = (backward, cell, a(1), a(1), resets, gradients, tiling)
 """
 COMPILE = """
 found = {}

@@ -1,20 +1,20 @@
-"""The rows of weights of the n-grams that a language model reads."""
+"""The n-gram embedding of a language model: a row of input weights for each n-gram, with sparse gradients."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from ..data.text.ngrams import LONGEST, NONE, NGrams
+from ..data.text.ngrams import MAX_ORDER, NO_NGRAM, NGrams
 from ..kernels.backend import Backend
 from ..kernels.cpu.thread_pool import Part
 from ..shapes import NGRAM_WEIGHT
 from .parameters import Array, Parameters
 
 
-class NGramRows:
-    """N n-grams and their gradients (N, G*H), of which a window leaves most rows zero; N may be 0.
+class NGramEmbedding:
+    """N n-grams and the gradients (N, G*H) of their rows, most of which are zero after a window; N may be 0.
 
-    Clearing, norm and update therefore take only the rows in `seen`.
+    So only the active rows are cleared, counted in the norm, and updated.
 
     Args:
         ngrams: The n-grams.
@@ -23,21 +23,21 @@ class NGramRows:
         prefix: Prefix of the recurrent layers' parameters.
 
     Attributes:
-        gradients: The gradients (N, G*H).
-        seen: Numbers of the rows whose gradient may not be zero, ascending, int32.
-        others: The other gradients, as parts of the flat array.
+        gradients: Gradients of the rows, (N, G*H).
+        active: Numbers of the rows whose gradient may not be zero, ascending, int32.
+        dense_gradients: All other gradients of the model, as parts of the flat array.
     """
 
     def __init__(self, ngrams: NGrams, kernels: Backend, gradients: Parameters, prefix: str) -> None:
         self.ngrams = ngrams
         self._kernels = kernels
-        self.seen = np.zeros(0, np.int32)
-        self.others: list[Array] = [gradients.flat]
+        self.active = np.zeros(0, np.int32)
+        self.dense_gradients: list[Array] = [gradients.flat]
         self.gradients: Array = kernels.zeros((0, 1), gradients.flat.dtype)
         if len(ngrams):
             name = f"{prefix}.{NGRAM_WEIGHT}_l0"
             start, end = gradients.span(name)
-            self.others = [gradients.flat[:start], gradients.flat[end:]]
+            self.dense_gradients = [gradients.flat[:start], gradients.flat[end:]]
             self.gradients = gradients[name]
 
     def __len__(self) -> int:
@@ -50,9 +50,9 @@ class NGramRows:
         """
         if not len(self):
             return {}
-        return {"before": self._kernels.zeros((1, batch, LONGEST - 1), self.gradients.dtype)}
+        return {"before": self._kernels.zeros((1, batch, MAX_ORDER - 1), self.gradients.dtype)}
 
-    def number(self, x: Array, resets: Array | None, state: Mapping[str, Array]) -> Array | None:
+    def lookup(self, x: Array, resets: Array | None, state: Mapping[str, Array]) -> Array | None:
         """Return the numbers (T, B, K) of the n-grams that end at each token of a window; None if N is 0.
 
         Args:
@@ -62,22 +62,22 @@ class NGramRows:
         """
         if not len(self):
             return None
-        numbers, state["before"][0] = self.ngrams.number(x, state["before"][0], resets)
+        numbers, state["before"][0] = self.ngrams.lookup(x, state["before"][0], resets)
         return numbers
 
-    def see(self, numbers: Array | None) -> None:
-        """Set `seen` to the n-grams of a window, the result of `number`."""
+    def set_active(self, numbers: Array | None) -> None:
+        """Set `active` to the n-grams of a window, the result of `lookup`."""
         if numbers is not None:
             found = np.unique(numbers).astype(np.int32)
-            self.seen = found[found != NONE]
+            self.active = found[found != NO_NGRAM]
 
-    def see_all(self) -> None:
-        """Set `seen` to all n-grams."""
-        self.seen = np.arange(len(self), dtype=np.int32)
+    def activate_all(self) -> None:
+        """Set `active` to all n-grams."""
+        self.active = np.arange(len(self), dtype=np.int32)
 
     def clear(self, part: Part) -> None:
         """Set this part of the model's gradients to zero."""
-        for array in self.others:
+        for array in self.dense_gradients:
             self._kernels.clear(array, *part.range(array.size))
-        if self.seen.size:
-            self._kernels.clear_rows(self.gradients, self.seen, *part.range(self.seen.size))
+        if self.active.size:
+            self._kernels.clear_rows(self.gradients, self.active, *part.range(self.active.size))
