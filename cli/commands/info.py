@@ -1,5 +1,6 @@
 """``fastrnn info``."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,12 +68,28 @@ def command(model: str | None, system: bool, as_json: bool) -> None:
     from fastrnn.checkpoint.checkpoint import load
     from fastrnn.checkpoint.run_dir import model_path
 
-    path = model_path(options.newest_run(model))
+    named = options.newest_run(model)
+    path = model_path(named)
     checkpoint = load(path)
+    facts = _facts(str(path), checkpoint)
+    # A run is resumed from its last checkpoint: the best one holds only the model.
+    if not checkpoint.resumable and os.path.isdir(named):
+        facts["resumable"] = _is_resumable(named)
     if as_json:
-        output.write_json(_facts(str(path), checkpoint))
+        output.write_json(facts)
     else:
-        output.write_figures(_rows(str(path), checkpoint))
+        output.write_figures(_rows(facts, checkpoint))
+
+
+def _is_resumable(run: str) -> bool:
+    from fastrnn.checkpoint.checkpoint import load
+    from fastrnn.checkpoint.run_dir import RunFolder
+    from fastrnn.errors import CheckpointError
+
+    try:
+        return load(RunFolder(run).last).resumable
+    except CheckpointError:
+        return False
 
 
 def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
@@ -93,15 +110,15 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _rows(path: str, checkpoint: "Checkpoint") -> list[tuple[str, str]]:
+def _rows(facts: dict[str, Any], checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     from ..display import size
     from ..formatting import duration, loss, metrics, plural, unit
 
-    facts, progress, task = _facts(path, checkpoint), checkpoint.progress, checkpoint.config.task
+    progress, task = checkpoint.progress, checkpoint.config.task
     tokens = checkpoint.tokenizer.kind
     parameters = plural(facts["parameters"], "parameter")
     rows = [
-        ("file", path),
+        ("file", facts["file"]),
         ("task", task),
         ("model", f"{size(checkpoint.config)}, {parameters} ({checkpoint.config.precision})"),
         *_data(checkpoint),

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ _MESSAGE_LENGTH = 300  # a damaged file must not fill the screen
 class Checkpoint:
     """The full state of a run. All arrays have the type `config.dtype`.
 
-    A model exported for use has neither `optimizer` nor `state`.
+    A model for use, such as the best one of a run, has neither `optimizer` nor `state`.
 
     Attributes:
         config: The configuration of the run.
@@ -79,6 +79,10 @@ class Checkpoint:
     def spec(self) -> ModelSpec:
         """The input and output sizes of the model."""
         return spec_for(self.config, self.tokenizer)
+
+    def model_only(self) -> "Checkpoint":
+        """Return the model without the state that only training needs."""
+        return replace(self, optimizer={}, state={})
 
     @property
     def resumable(self) -> bool:

@@ -280,10 +280,10 @@ class Saver:
         self._best: bytes | None = None  # to be written
         self._failing = False
 
-    def save(self, state: bytes, best: bool = False) -> bool:
-        """Write a checkpoint as the last one and, with ``best``, as the best one. False on failure."""
+    def save(self, last: bytes, best: bytes | None = None) -> bool:
+        """Write the last checkpoint and, if there is a new one, the best one. False on failure."""
         try:
-            self._write(state, best)
+            self._write(last, best)
         except OutputError as error:
             if not self._failing:
                 self._warn(f"{error}; training continues and will retry")
@@ -292,19 +292,19 @@ class Saver:
         self._failing = False
         return True
 
-    def save_or_raise(self, state: bytes) -> None:
+    def save_or_raise(self, last: bytes) -> None:
         """Write the final checkpoint of a run; tries twice, because no later save follows. Raises `OutputError`."""
         try:
-            self._write(state)
+            self._write(last)
         # The cause may be gone: a disk that was full for a moment, a network share that was away.
         except OutputError:
-            self._write(state)
+            self._write(last)
 
-    def _write(self, state: bytes, best: bool = False) -> None:
+    def _write(self, last: bytes, best: bytes | None = None) -> None:
         # The order matters: see the class. After a failure the best checkpoint stays pending.
-        if best:
-            self._best = state
+        if best is not None:
+            self._best = best
         if self._best is not None:
             write_atomic(self._folder.best, self._best)
             self._best = None
-        write_atomic(self._folder.last, state)
+        write_atomic(self._folder.last, last)

@@ -185,12 +185,12 @@ def _compile(settings: Config, samples: bool, number: int) -> None:
             network.with_shared_parameters(matmul_mode).loss(x, x, None, network.initial_state(2))
 
     def backward() -> None:
-        network.load(x, x, None)
+        network.set_window(x, x, None)
         network.pool.together(lambda part: network.stack.backward(part.range(2), Dropout(0.5)))
 
     def accumulate() -> None:
         # The output layer first: the run compiles its kernels last.
-        network.load(x, x, None)
+        network.set_window(x, x, None)
         network.pool.together(lambda part: network.out.accumulate(part, network.logits, network.stack.outputs))
         network.pool.together(network.stack.accumulate)
 

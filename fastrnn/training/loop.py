@@ -410,12 +410,13 @@ class Loop:
 
     def _write(self, snapshot: Snapshot, best: bool, final: bool) -> bool:
         parameters = self.trainer.model.parameters.on_host()
-        state = to_bytes(Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
-                                    snapshot.progress, self.corpus), str(self.folder.last))  # fmt: skip
-        if not final:
-            return self._saver.save(state, best)
-        self._saver.save_or_raise(state)
-        return True
+        checkpoint = Checkpoint(self.config, self.tokenizer, parameters, snapshot.moments, snapshot.state,
+                                snapshot.progress, self.corpus)  # fmt: skip
+        last = to_bytes(checkpoint, str(self.folder.last))
+        if final:
+            self._saver.save_or_raise(last)
+            return True
+        return self._saver.save(last, to_bytes(checkpoint.model_only(), str(self.folder.best)) if best else None)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

@@ -24,7 +24,7 @@ _FEWEST_STEPS = 200  # steps; a model with fewer is hardly trained
 
 # Checkpoints, two of which an evaluation may write.
 _SAVED_BYTES = 2e8  # per second, for serializing and writing
-_BYTES = 24  # per parameter, of both
+_BYTES = 16  # per parameter, of both: the last one has two moments beside each
 _SAVING_SHARE, _FEWEST_EVALUATIONS = 0.03, 3  # for those of models with n-grams
 _NEGLIGIBLE = 0.02  # seconds for writing their n-grams that do not matter
 

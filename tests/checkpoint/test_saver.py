@@ -41,10 +41,10 @@ def test_best_is_saved_before_the_last_state_that_refers_to_it(folder, monkeypat
     writes, warnings = FailingWrites(monkeypatch), list[str]()
     saver = Saver(folder, warnings.append)
     assert saver.save(b"1")
-    assert saver.save(b"2", best=True)
+    assert saver.save(b"2", b"B")
     assert saver.save(b"3")
     assert writes.noted == ["last", "best", "last", "last"]
-    assert (found(folder), warnings) == ((b"3", b"2"), [])
+    assert (found(folder), warnings) == ((b"3", b"B"), [])
 
 
 def test_last_state_is_not_saved_while_best_fails_and_one_warning_is_logged(folder, monkeypatch) -> None:
@@ -52,15 +52,15 @@ def test_last_state_is_not_saved_while_best_fails_and_one_warning_is_logged(fold
     warnings: list[str] = []
     saver = Saver(folder, warnings.append)
     saver.save(b"1")
-    assert not saver.save(b"2", best=True)
+    assert not saver.save(b"2", b"B")
     assert not saver.save(b"3")
-    assert not saver.save(b"4", best=True)
+    assert not saver.save(b"4", b"D")
     assert found(folder) == (b"1", None)
     assert [warning.endswith("No space left on device; training continues and will retry") for warning in warnings] == [
         True
     ]
     assert saver.save(b"5")
-    assert found(folder) == (b"5", b"4")
+    assert found(folder) == (b"5", b"D")
 
 
 def test_each_new_disk_failure_is_reported(folder, monkeypatch) -> None:
@@ -86,6 +86,6 @@ def test_final_save_is_tried_twice_then_raises(folder, monkeypatch) -> None:
 def test_pending_best_state_is_saved_at_the_end(folder, monkeypatch) -> None:
     FailingWrites(monkeypatch, best=2)
     saver = Saver(folder, lambda message: None)
-    saver.save(b"1", best=True)
+    saver.save(b"1", b"A")
     saver.save_or_raise(b"2")
-    assert found(folder) == (b"2", b"1")
+    assert found(folder) == (b"2", b"A")

@@ -365,6 +365,17 @@ def test_info_shows_the_task(folder: Path) -> None:
     assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "task", True)
 
 
+def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
+    """The best checkpoint lacks what that needs; of a run folder the last one counts."""
+
+    def resumable(path: Path) -> bool:
+        return json.loads(invoke("info", str(path), "--json").stdout)["resumable"]
+
+    assert resumable(folder / "tag")
+    assert resumable(folder / "tag" / "last.safetensors")
+    assert not resumable(folder / "tag" / "best.safetensors")
+
+
 @pytest.mark.parametrize(
     ("args", "status", "words"),
     [

@@ -10,13 +10,14 @@ import plain_kernels
 import pytest
 from fakes import replace
 
+import fastrnn
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.config import OPTIMIZERS, SCHEDULES, Config
 from fastrnn.data.text.bptt import TBPTTStreams
 from fastrnn.data.text.corpus import Corpus, corpus_from_text
 from fastrnn.diagnostics import untrained_network
-from fastrnn.errors import ConfigError, DivergedError, OutputError
+from fastrnn.errors import CheckpointError, ConfigError, DivergedError, OutputError
 from fastrnn.nn.network import Network
 from fastrnn.training import api, autotune, timing
 from fastrnn.training.api import resume, train
@@ -291,6 +292,20 @@ def test_unknown_characters_of_a_validation_file_are_reported(corpus, tmp_path):
     listen = Listen()
     train(corpus, SMALL.replace(steps=1, valid_file=str(tmp_path / "valid.txt")), tmp_path / "run", callback=listen)
     assert any("valid.txt" in message and "'§' (2 times)" in message for message in listen.messages)
+
+
+def test_best_checkpoint_holds_the_model_only(corpus, tmp_path):
+    train(corpus, SMALL, tmp_path / "run")
+    best, last = (load(tmp_path / "run" / f"{name}.safetensors") for name in ("best", "last"))
+    assert (best.optimizer, best.state, best.resumable) == ({}, {}, False)
+    assert last.resumable
+    assert best.parameters.keys() == last.parameters.keys()
+    assert fastrnn.load(tmp_path / "run").sample(5, seed=1)
+
+    # Somebody's copy of the best model in place of the last checkpoint: one line says what is possible.
+    (tmp_path / "run" / "last.safetensors").write_bytes((tmp_path / "run" / "best.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="holds a model only; start a new run with --init-from"):
+        resume(tmp_path / "run", {"steps": 100})
 
 
 def test_patience_ends_a_run_that_no_longer_improves(corpus, tmp_path):

@@ -45,7 +45,7 @@ def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
 
 def test_norm_over_several_blocks_of_units_equals_the_cpu(rng):
     model, state = make_model("lstm-norm", 1, rng, 66, V), make_state("lstm-norm", rng, 1, 2, 66)
-    ids, targets = make_text(rng, 2, 2, V)
+    ids, targets = make_text(rng, 3, 2, V)
     computed, expected = (
         run_network(make_network(model, np.float32, device=device), ids, targets, state) for device in ("cuda", "cpu")
     )
