@@ -101,6 +101,8 @@ class Backend(Memory, Protocol):
     TARGET: Target
     UNIT_BLOCK: int
     """Threads divide the units of a normed cell at multiples of this number."""
+    NGRAMS: bool
+    """Whether language models with an n-gram embedding run on this device."""
     TASKS: bool
     """Whether supervised tasks run on this device."""
     Pool: Callable[..., Any]
@@ -264,7 +266,7 @@ def check_cell(device: str, cell: str) -> None:
 
 def check_ngrams(device: str, ngrams: int | None) -> None:
     """Raise `BackendError` if a model reads n-grams and the device has no kernels for them."""
-    if ngrams and device != "cpu":
+    if ngrams and not load(device).NGRAMS:
         raise BackendError(f"device {device} does not read n-grams; use --device cpu, or train with --ngrams 0")
 
 

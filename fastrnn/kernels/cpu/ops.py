@@ -46,6 +46,7 @@ __all__ = [
     "BLOCK",
     "CELLS",
     "KERNELS",
+    "NGRAMS",
     "PEAK",
     "PROCESSES",
     "TARGET",
@@ -114,6 +115,7 @@ CELLS = {
     "lstm": LSTM,
     "lstm-norm": LSTMNorm,
 }
+NGRAMS = True  # whether language models with an n-gram embedding run on this device
 TASKS = True  # whether supervised tasks run on this device
 KERNELS = kernel_folder()  # folder of cached kernels, or None
 PROCESSES = True  # whether several processes can train one model on this device

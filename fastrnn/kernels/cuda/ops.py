@@ -30,6 +30,7 @@ __all__ = [
     "BLOCK",
     "CELLS",
     "KERNELS",
+    "NGRAMS",
     "PEAK",
     "PROCESSES",
     "TARGET",
@@ -78,6 +79,7 @@ CELLS = {
     "lstm": LSTM,
     "lstm-norm": LSTMNorm,
 }
+NGRAMS = False  # whether language models with an n-gram embedding run on this device
 TASKS = False  # whether supervised tasks run on this device
 KERNELS = None  # numba-cuda has its own cache of compiled kernels
 PROCESSES = False  # whether several processes can train one model on this device
