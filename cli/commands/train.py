@@ -223,7 +223,9 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
 
     inputs = texts or result.inputs or (DEFAULT_CORPUS,)
     model, text = quote_argument(result.run), " ".join(map(quote_argument, inputs))
-    output.note("Try next:")
+    # Standard input cannot be read again: what it was must be given once more.
+    again = " < INPUT" if "-" in inputs else ""
+    output.note("Try next, with INPUT the data that came from standard input:" if again else "Try next:")
     program = output.program_name()
     places = {"RUN": model, "DATA": text, "START": quote_argument(result.start)}
     for hint in TASK_SPECS[result.task].hints:
@@ -232,5 +234,7 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
         hint = hint if result.split else hint.removesuffix(" --split valid")
         if "DATA" in hint and result.encoding is not None:
             hint += f" --encoding {result.encoding}"
-        output.note(f"  {program} " + " ".join(places.get(word, word) for word in hint.split(" ")))
-    output.note(f"  {program} train --resume {model} --steps {2 * result.steps}")
+        words = " ".join(places.get(word, word) for word in hint.split(" "))
+        output.note(f"  {program} {words}" + (again if "DATA" in hint else ""))
+    resume = f"{program} train {text} --resume" if again else f"{program} train --resume"
+    output.note(f"  {resume} {model} --steps {2 * result.steps}{again}")

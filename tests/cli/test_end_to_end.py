@@ -95,6 +95,18 @@ def test_dynamic_figures_of_eval_are_beside_the_static_ones(folder: Path, run: s
     assert still["dynamic"]["nats_per_char"] == pytest.approx(static["nats_per_char"], abs=1e-6)
 
 
+def test_hints_after_standard_input_give_it_again(folder: Path, tmp_path: Path) -> None:
+    text, out = (folder / "text.txt").read_text(encoding="utf-8"), str(tmp_path / "run")
+    done = invoke("train", "-", "--steps", "4", "--out", out, *SMALL, text=text)
+    hints = done.stderr.partition("Try next, with INPUT the data that came from standard input:")[2].splitlines()
+    commands = [line.strip().removeprefix("fastrnn ") for line in hints if line.strip()]
+    assert f"eval {out} - --split valid < INPUT" in commands
+    assert f"train - --resume {out} --steps 8 < INPUT" in commands
+    for command in commands:
+        words = shlex.split(command.removesuffix(" < INPUT"))
+        invoke(*words, text=text if command.endswith(" < INPUT") else "")
+
+
 def test_train_prints_what_xz_needs_for_the_same_text(folder: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     done = invoke("train", str(folder / "text.txt"), "--steps", "2", "--out", out, *SMALL)

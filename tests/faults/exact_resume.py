@@ -4,7 +4,7 @@
     python tests/faults/exact_resume.py --threads 1 16
 
 Each run is stopped twice at random steps, by SIGINT, SIGTERM or SIGKILL, and resumed, perhaps with another number of
-threads. It is compared with an undisturbed run: weights, moments, states and progress of both checkpoints.
+threads. It is compared with an undisturbed run: everything that both checkpoints hold.
 """
 
 import argparse
