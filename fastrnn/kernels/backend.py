@@ -92,6 +92,8 @@ class Backend(Memory, Protocol):
     """Elements of a block of the flat parameter array, the unit of work of the optimisers."""
     CELLS: Mapping[str, Callable[..., Any]]
     """Name of a cell -> NamedTuple class of its arrays: gates (T, B, P), h (T+1, B, H), c (T+1, B, H or 0)."""
+    COMPILES_AHEAD: bool
+    """Whether kernels depend on types only, so that they can be compiled before the sizes of a model are known."""
     KERNELS: Path | None
     """Folder of the cached compiled kernels; None if there is none."""
     PEAK: tuple[int, int, int, int]

@@ -179,10 +179,7 @@ def _check_config(config: Config | None) -> Config:
 
 
 def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
-    if group.size == 1:
-        compile_for_run(config, callback.samples, callback.message)
-    else:  # the processes of a group share the compilation already
-        callback.message("preparing kernels (compiling takes up to a minute where they are not in the cache)")
+    compile_for_run(config, callback.samples, callback.message, group.rank if group.size > 1 else None)
 
 
 def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:

@@ -44,34 +44,44 @@ _ORDERS = (
 )
 
 
-def compile_for_run(config: Config, samples: bool, report: Callable[[str], None] = lambda text: None) -> None:
+def compile_for_run(
+    config: Config, samples: bool, report: Callable[[str], None] = lambda text: None, rank: int | None = None
+) -> None:
     """Compile the kernels of a run, unless they are in the disk cache.
 
-    Does nothing without a disk cache or with one thread: kernels are then compiled on first use.
+    This happens before a run is planned, so that compiling takes no time of its steps. Without a disk cache this
+    process compiles for itself. Does nothing on a device whose kernels depend on sizes that are chosen later.
 
     Args:
         config: Configuration of the run.
         samples: Whether the run prints samples.
         report: Receives a line when something has to be compiled, and its progress, also from another thread.
+        rank: The rank of this process in a group whose other processes compile too; None: helper processes are started,
+            if there are processors for them.
     """
     kernels = backend.load(config.device)
     folder = kernels.KERNELS
-    most = 2 if TASK_SPECS[config.task].is_supervised else len(_ORDERS)
-    processes = min(config.threads or default_processes(), most)
-    if folder is None or processes < 2 or not sys.executable:
+    settings = _settings(config, kernels)
+    if folder is None:
         report("preparing kernels (compiling takes up to a minute where they are not in the cache)")
+        if kernels.COMPILES_AHEAD:
+            _compile(settings, samples, 0)
         return
 
     # The marker records that this set of kernels is complete, without loading any of them.
-    settings = _settings(config, kernels)
     marker = folder / f"{hashlib.blake2b(repr((settings, samples)).encode(), digest_size=8).hexdigest()}.prepared"
     if marker.exists():
         return
 
-    report("compiling kernels: once for models of this kind, 10 to 60 seconds")
+    orders = 2 if TASK_SPECS[config.task].is_supervised else len(_ORDERS)
+    processes = min(config.threads or default_processes(), orders) if rank is None and sys.executable else 1
+    slow = rank is None and processes == 1
+    report(f"compiling kernels: once for models of this kind, {'a minute or two' if slow else '10 to 60 seconds'}")
     with contextlib.ExitStack() as stack:
         stack.enter_context(_progress(folder, report))
         helpers = [stack.enter_context(_start_helper(settings, samples, number)) for number in range(1, processes)]
+        if rank:  # as a helper first, so that the ranks of a host compile different kernels
+            _compile(settings, samples, rank % orders)
         _compile(settings, samples, 0)
         for helper in helpers:
             if helper is not None:

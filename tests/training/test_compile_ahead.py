@@ -75,9 +75,32 @@ def test_compiling_is_announced_only_where_something_is_compiled(compiled, monke
     assert said == []
 
 
-def test_single_cpu_compiles_without_a_helper(compiled):
+def test_single_cpu_compiles_before_the_run_is_planned_without_a_helper(compiled):
+    """Compiled on first use, kernels would take the time of a short run, which then has a single step."""
     compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
-    assert compiled == []
+    assert [type(call) for call in compiled] == [tuple]
+    compile_ahead.compile_for_run(LSTM.replace(threads=1), False)
+    assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_without_a_cache_kernels_that_depend_on_types_only_are_compiled_here(compiled, monkeypatch, ahead):
+    fake = {**vars(ops), "KERNELS": None, "COMPILES_AHEAD": ahead}
+    replace(monkeypatch, backend, "load", lambda device: types.SimpleNamespace(**fake))
+    said = []
+    compile_ahead.compile_for_run(LSTM, False, said.append)
+    assert [type(call) for call in compiled] == [tuple] * ahead
+    assert said == ["preparing kernels (compiling takes up to a minute where they are not in the cache)"]
+
+
+def test_processes_of_a_group_compile_without_helpers_in_different_orders(monkeypatch, compiled):
+    numbers = []
+    replace(monkeypatch, compile_ahead, "_compile", lambda settings, samples, number: numbers.append(number))
+    compile_ahead.compile_for_run(LSTM.replace(threads=8), False, rank=0)
+    compile_ahead.compile_for_run(LSTM.replace(cell="gru"), False, rank=4)
+    compile_ahead.compile_for_run(LSTM.replace(task="classify"), False, rank=1)
+    assert numbers == [0, 1, 0, 1, 0]
+    assert "helper" not in compiled
 
 
 def test_failed_start_of_the_helper_is_harmless(compiled, monkeypatch):

@@ -45,6 +45,7 @@ __all__ = [
     "BARRIER",
     "BLOCK",
     "CELLS",
+    "COMPILES_AHEAD",
     "KERNELS",
     "NGRAMS",
     "PEAK",
@@ -115,6 +116,7 @@ CELLS = {
     "lstm": LSTM,
     "lstm-norm": LSTMNorm,
 }
+COMPILES_AHEAD = True  # whether kernels depend on types only, and not on sizes that a run chooses
 NGRAMS = True  # whether language models with an n-gram embedding run on this device
 TASKS = True  # whether supervised tasks run on this device
 KERNELS = kernel_folder()  # folder of cached kernels, or None

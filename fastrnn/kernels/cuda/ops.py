@@ -29,6 +29,7 @@ __all__ = [
     "BARRIER",
     "BLOCK",
     "CELLS",
+    "COMPILES_AHEAD",
     "KERNELS",
     "NGRAMS",
     "PEAK",
@@ -79,6 +80,7 @@ CELLS = {
     "lstm": LSTM,
     "lstm-norm": LSTMNorm,
 }
+COMPILES_AHEAD = False  # whether kernels depend on types only, and not on sizes that a run chooses
 NGRAMS = False  # whether language models with an n-gram embedding run on this device
 TASKS = False  # whether supervised tasks run on this device
 KERNELS = None  # numba-cuda has its own cache of compiled kernels
