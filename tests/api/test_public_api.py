@@ -479,8 +479,8 @@ class Interrupt(Callback):
     def on_step(self, step):
         if step.step == {at}:
             signal.raise_signal(signal.{number})
-    def message(self, text):
-        if {at} < 0 and "preparing" in text:
+    def on_train_start(self, start):
+        if {at} < 0:
             signal.raise_signal(signal.{number})
 
 corpus = fastrnn.corpus_from_text({TEXT!r})

@@ -20,7 +20,7 @@ from model_samples import samples, take_apart
 
 from fastrnn.checkpoint.checkpoint import Checkpoint, from_bytes, to_bytes
 from fastrnn.errors import CheckpointError
-from fastrnn_cli.commands.info import _rows
+from fastrnn_cli.commands.info import _facts, _rows
 
 SECONDS, MEMORY = 1.0, 64_000_000
 
@@ -69,7 +69,7 @@ def mutated(times: int, seed: int = 0) -> str:
             continue
         accepted[kind] += 1
         assert file == data or kind in SEALED or _same(file, data), f"{name}, {kind}: damage was not noticed"
-        for _, value in _rows("x", found):
+        for _, value in _rows(_facts("x", found), found):
             assert isinstance(value, str)
         to_bytes(found)
     most = ", ".join(f"{kind} {refused[kind]:,}" for kind in DAMAGES)
