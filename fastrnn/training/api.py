@@ -95,9 +95,10 @@ def train(
             _check_vocabulary(task, old, callback)
         _prepare(config, callback, group)
         if budget.seconds is not None and (spent := budget.ensure_half()) > budget.seconds / 2:
+            kept = "; compiled kernels are kept for the next run" if backend.load(config.device).KERNELS else ""
             callback.message(
                 f"reading and compiling took {spent:.0f} of the {budget.seconds:.0f} s: training gets half of the time "
-                "all the same; compiled kernels are kept for the next run"
+                f"all the same{kept}"
             )
         _spend_statistics(task, callback, budget)
         plan = task.plan(config, budget)
@@ -179,7 +180,8 @@ def _check_config(config: Config | None) -> Config:
 
 
 def _prepare(config: Config, callback: Callback, group: Communicator) -> None:
-    compile_for_run(config, callback.samples, callback.message, group.rank if group.size > 1 else None)
+    samples = group.run_on_rank0(lambda: callback.samples)  # which has the only callback
+    compile_for_run(config, samples, callback.message, group.rank if group.size > 1 else None)
 
 
 def _resolve_inputs(inputs: Inputs) -> list[str] | Corpus | ExampleSet:
