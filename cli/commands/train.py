@@ -223,7 +223,7 @@ def _hints(result: "Result", texts: tuple[str, ...]) -> None:
 
     inputs = texts or result.inputs or (DEFAULT_CORPUS,)
     model, text = quote_argument(result.run), " ".join(map(quote_argument, inputs))
-    # Standard input cannot be read again: what it was must be given once more.
+    # Standard input cannot be read twice, so the commands read its data from a file.
     again = " < INPUT" if "-" in inputs else ""
     output.note("Try next, with INPUT the data that came from standard input:" if again else "Try next:")
     program = output.program_name()

@@ -74,7 +74,7 @@ class StepPlanner:
         seconds = budget.seconds or math.inf
         self._memory, self._pause = _MEMORY * seconds, _PAUSE * seconds
         self._reserve = FINAL_SHARE * seconds if final and seconds < math.inf else 0.0
-        self._closing = 0.0  # seconds for what the caller does after the run
+        self._closing = 0.0  # seconds reserved for work of the caller after the run
         self._steps = self._seconds = 0.0  # number and seconds of the last steps, exponentially decayed
         self._count = 0  # of all steps
         self._evaluation: float | None = None  # seconds of the last evaluation
@@ -107,7 +107,7 @@ class StepPlanner:
         self._since = now
 
     def reserve(self, seconds: float) -> None:
-        """Reserve time for what the caller does after the run, such as printing a sample."""
+        """Reserve time for work of the caller after the run, such as printing a sample."""
         self._closing = seconds
 
     def due(self) -> bool:

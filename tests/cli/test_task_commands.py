@@ -366,7 +366,7 @@ def test_info_shows_the_task(folder: Path) -> None:
 
 
 def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
-    """The best checkpoint lacks what that needs; of a run folder the last one counts."""
+    """The best checkpoint lacks the optimizer state; of a run folder the last one counts."""
 
     def resumable(path: Path) -> bool:
         return json.loads(invoke("info", str(path), "--json").stdout)["resumable"]

@@ -302,7 +302,7 @@ def test_best_checkpoint_holds_the_model_only(corpus, tmp_path):
     assert best.parameters.keys() == last.parameters.keys()
     assert fastrnn.load(tmp_path / "run").sample(5, seed=1)
 
-    # Somebody's copy of the best model in place of the last checkpoint: one line says what is possible.
+    # A copy of the best model in place of the last checkpoint is refused, with the alternative.
     (tmp_path / "run" / "last.safetensors").write_bytes((tmp_path / "run" / "best.safetensors").read_bytes())
     with pytest.raises(CheckpointError, match="holds a model only; start a new run with --init-from"):
         resume(tmp_path / "run", {"steps": 100})
