@@ -54,3 +54,10 @@ def make_resets(steps: int = T, batch: int = B) -> Array:
     resets = np.zeros((steps, batch), np.uint8)
     resets[0, 0] = resets[3, 0] = resets[steps - 2, 1] = 1
     return resets
+
+
+def make_ngrams(vocab: int = V) -> NGrams:
+    """The pairs "0 1" and "1 1", every pair that ends with 2, and the triple "1 0 1"."""
+    pairs = sorted([0 + 1 * vocab, 1 + 1 * vocab, *(token + 2 * vocab for token in range(vocab))])
+    suffix = vocab + pairs.index(0 + 1 * vocab)
+    return NGrams(vocab, [*pairs, 1 + suffix * vocab])

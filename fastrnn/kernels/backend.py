@@ -103,8 +103,6 @@ class Backend(Memory, Protocol):
     TARGET: Target
     UNIT_BLOCK: int
     """Threads divide the units of a normed cell at multiples of this number."""
-    NGRAMS: bool
-    """Whether language models with an n-gram embedding run on this device."""
     TASKS: bool
     """Whether supervised tasks run on this device."""
     Pool: Callable[..., Any]
@@ -186,11 +184,11 @@ class Backend(Memory, Protocol):
     adamw: Callable[..., None]
     """(p, g, moments (m, v), decay, `AdamWSettings`, lo, hi)."""
     adamw_rows: Callable[..., None]
-    """(p (N, R), g, moments, decay, rows, settings, lo, hi): as ``adamw`` for rows[lo:hi] (CPU only)."""
+    """(p (N, R), g, moments, decay, rows, settings, lo, hi): as ``adamw`` for rows[lo:hi]."""
     sums_of_rows: Callable[..., None]
-    """(g (N, R), rows, sums, lo, hi): the sum of squares of each of rows[lo:hi] (CPU only)."""
+    """(g (N, R), rows, sums, lo, hi): the sum of squares of each of rows[lo:hi]."""
     clear_rows: Callable[..., None]
-    """(g (N, R), rows, lo, hi): rows[lo:hi] = 0 (CPU only)."""
+    """(g (N, R), rows, lo, hi): rows[lo:hi] = 0."""
 
     # --- supervised tasks: only if TASKS ---
 
@@ -264,12 +262,6 @@ def check_cell(device: str, cell: str) -> None:
     """Raise `BackendError` if the device does not run this cell."""
     if CELLS[cell].is_recurrent and cell not in load(device).CELLS:
         raise BackendError(f"device {device} does not run cell {cell}; use --device cpu or another cell")
-
-
-def check_ngrams(device: str, ngrams: int | None) -> None:
-    """Raise `BackendError` if a model reads n-grams and the device has no kernels for them."""
-    if ngrams and not load(device).NGRAMS:
-        raise BackendError(f"device {device} does not read n-grams; use --device cpu, or train with --ngrams 0")
 
 
 def _check_cuda() -> None:

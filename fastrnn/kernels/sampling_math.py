@@ -1,6 +1,6 @@
-"""Sampling of a token from logits: the parts that all devices share.
+"""Sampling: the parts that all devices share.
 
-The algorithm, for one row of logits (V,):
+The choice of a token from logits, for one row of logits (V,):
 
     1. p = exp((logits - max) / temperature): the softmax without its normalisation, so max p = 1
     2. top_k, then top_p, then min_p each replace the improbable tokens' p by 0
@@ -11,6 +11,8 @@ Top-k and top-p need no sort. Non-negative floats are ordered like their bits, s
 top_k, or hold at least top_p of the mass. A pass over p reads V numbers in order; a sort of large
 vocabularies would take longer than 31 passes, and needs memory. Tokens that tie with the last one kept
 are kept.
+
+Before a token is fed, the n-grams that end at it are looked up, where the model reads n-grams.
 
 As in `cell_math`, each function takes a device's own primitives and returns a function for the device
 to compile. A primitive works on ``work``, the device's bundle of p and of all that it needs to
@@ -85,3 +87,41 @@ def truncation(find_threshold: Any, zero_below: Any, zero_small: Any) -> Callabl
         return total
 
     return truncate
+
+
+def search_key(keys, key):
+    """Return the index of a key among ascending ones; -1 if it is missing."""
+    lo, hi = 0, keys.size
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if keys[middle] < key:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo if lo < keys.size and keys[lo] == key else -1
+
+
+def ngram_lookup(search: Any) -> Callable[..., Any]:
+    """Return (ngrams, ids, before, keys, vocab, b): look up the n-grams that end at token ids[0, b] of row b, as
+    `fastrnn.data.text.ngrams.NGrams.lookup`; then this token is the last one before.
+
+    ``ngrams``: (1, B, K), their numbers. ``before`` and ``keys``: see `fastrnn.kernels.arguments.SampledTokens`.
+
+    Args:
+        search: `search_key`, compiled.
+    """
+
+    def lookup(ngrams, ids, before, keys, vocab, b):
+        token = ids[0, b]
+        suffix: Any = np.int64(token)
+        for k in range(ngrams.shape[2]):
+            n = -1
+            if suffix >= 0 and before[b, k] > 0:
+                n = search(keys, suffix * vocab + before[b, k] - 1)
+            ngrams[0, b, k] = n
+            suffix = vocab + n if n >= 0 else -1
+        for k in range(before.shape[1] - 1, 0, -1):
+            before[b, k] = before[b, k - 1]
+        before[b, 0] = token + 1
+
+    return lookup

@@ -89,7 +89,7 @@ class IncrementalDecoder:
         below = [kernels.zeros((2, batch, 0), dtype), *whole]
         self._layer_arguments = []
         self._logits = [kernels.zeros((1, batch, self.network.shape.vocab), dtype) for _ in self._layers]
-        before = state["before"][0] if "before" in state else np.zeros((batch, MAX_ORDER - 1))
+        before = kernels.to_host(state["before"])[0] if "before" in state else np.zeros((batch, MAX_ORDER - 1))
         self._before = [kernels.to_device(before.astype(np.int32)) for _ in self._layers]
         sums: list[Array | None] = [None] * len(whole)  # of each layer, see `Layer.divide_units`
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
@@ -120,7 +120,7 @@ class IncrementalDecoder:
         """Return the current state, name -> (L, B, H)."""
         state = self.network.initial_state(self._batch)
         if "before" in state:
-            state["before"][0] = self._before[0]
+            state["before"][0] = self.network.kernels.to_host(self._before[0])
         for layers, (first, end) in zip(self._layers, self._units, strict=True):
             for n, layer in enumerate(layers):
                 layer.get_state(self._slice_units(state, first, end), n, (0, self._batch))
@@ -150,7 +150,7 @@ class IncrementalDecoder:
 
         See `fastrnn.kernels.cpu.generate`.
         """
-        network, keys = self.network, self.network.ngram_embedding.ngrams.keys
+        network, keys = self.network, self.network.ngram_embedding.keys
         shared = len(self._layers) > 1
         counts = network.kernels.barriers(len(self._layers))
         # Every part samples the same tokens; each needs an array of its own to write them to.

@@ -110,7 +110,7 @@ class Network:
         ngrams: The n-grams that the first layer reads, ``shape.ngrams`` of them; default: none.
 
     Raises:
-        BackendError: The device is not available or does not support the mode or n-grams.
+        BackendError: The device is not available or does not support the mode.
     """
 
     def __init__(
@@ -126,7 +126,6 @@ class Network:
     ) -> None:
         self.kernels = backend.load(device)
         backend.check_cell(device, shape.cell)
-        backend.check_ngrams(device, shape.ngrams)
         self.device = device
         self.shape = shape
         self.matmul_mode = matmul_mode
@@ -272,7 +271,8 @@ class Network:
         self.allocate(*x.shape)
         to_device = self.kernels.to_device
         self._targets = to_device(y)
-        self.stack.set_input(to_device(x), None, None if resets is None else to_device(resets), ngrams=ngrams)
+        resets, ngrams = (None if array is None else to_device(array) for array in (resets, ngrams))
+        self.stack.set_input(to_device(x), None, resets, ngrams=ngrams)
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -332,8 +332,8 @@ class Stepper:
         """
         network, batch = self._network, ids.shape[1]
         network.allocate(*ids.shape)
-        ngrams = network.ngram_embedding.lookup(ids, None, state)
-        network.stack.set_input(network.kernels.to_device(ids), None, ngrams=ngrams)
+        to_device, ngrams = network.kernels.to_device, network.ngram_embedding.lookup(ids, None, state)
+        network.stack.set_input(to_device(ids), None, ngrams=None if ngrams is None else to_device(ngrams))
         network.stack.set_state(state)
         network.pool.together(lambda part: self._run(part.range(batch)))
         network.stack.get_state(state)

@@ -9,7 +9,6 @@ from typing import Any
 from ..cells import CELLS
 from ..config import USUAL_BETA1, Config
 from ..data.text.bptt import windows_per_epoch
-from ..kernels import backend
 
 _MOST_GROUPS = 16  # streams for each row of a step
 _LEAST_WINDOWS = 32  # of a stream
@@ -67,7 +66,7 @@ def may_read_ngrams(config: Config) -> bool:
     """Whether a language model reads n-grams, by its configuration or by default."""
     if config.ngrams is not None:
         return config.ngrams > 0
-    return CELLS[config.cell].reads_ngrams and config.tokens != "words" and backend.load(config.device).NGRAMS
+    return CELLS[config.cell].reads_ngrams and config.tokens != "words"
 
 
 def default_ngrams(config: Config, tokens: int) -> int:

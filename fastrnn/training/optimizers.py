@@ -190,7 +190,7 @@ class Optimizer:
     def gradient_norm(self) -> float:
         """Return the L2 norm of the whole gradient; NaN or infinity if the gradient contains one."""
         kernels, rows = self.model.kernels, self._ngram_embedding
-        row_sums = np.zeros(rows.active.size if rows else 0)
+        row_sums = kernels.zeros(rows.active.size if rows else 0, np.float64)
 
         def add_up(part: Part) -> None:
             for gradient, sums in zip(self._dense, self._sums, strict=True):
@@ -199,7 +199,7 @@ class Optimizer:
                 kernels.sums_of_rows(rows.gradients, rows.active, row_sums, *part.range(row_sums.size))
 
         self.model.pool.together(add_up)
-        total = sum(float(kernels.to_host(sums).sum()) for sums in self._sums) + float(row_sums.sum())
+        total = sum(float(kernels.to_host(sums).sum()) for sums in (*self._sums, row_sums))
         return math.sqrt(total) if total >= 0 else math.nan
 
     def step(self, lr: float, norm: float) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from engine_cases import assert_close, assert_same_bits, make_network, run_network, run_reference, tokens
 from gradients import check_gradients, relative_error
-from random_cases import make_model, make_resets, make_state, make_text
+from random_cases import make_model, make_ngrams, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
-from fastrnn.data.text.ngrams import MAX_ORDER, NGrams
+from fastrnn.data.text.ngrams import MAX_ORDER
 from fastrnn.nn.network import Network, Stepper
 from fastrnn.shapes import ModelShape
 
@@ -61,7 +61,7 @@ def test_gradients_match_central_differences(cell, layers, rng):
 @pytest.mark.parametrize(("dtype", "layers"), [("float64", 1), ("float64", 2), ("float32", 2)])
 @every_cell
 def test_ngrams_equal_the_textbook(cell, dtype, layers, rng):
-    ngrams = make_ngrams()
+    ngrams = make_ngrams(V)
     model, state = make_model(cell, layers, rng, 9, V, ngrams), make_state(cell, rng, layers, B, 9)
     ids, targets = make_text(rng, T, B, V)
     ids[:] = rng.choice(4, ids.shape)  # so that n-grams are frequent
@@ -78,7 +78,7 @@ def test_ngrams_equal_the_textbook(cell, dtype, layers, rng):
 
 def test_ngrams_reach_over_windows(rng):
     """Two windows with carried state equal one; a step at a time too, and any number of threads."""
-    ngrams = make_ngrams()
+    ngrams = make_ngrams(V)
     model = make_model("lstm-norm", 2, rng, 40, V, ngrams)
     ids, targets = rng.choice(4, (T, B)), rng.integers(0, V, (T, B))
     resets = make_resets(T, B)
@@ -98,13 +98,6 @@ def test_ngrams_reach_over_windows(rng):
     assert not np.array_equal(
         others.loss(tokens(ids[1:]), tokens(targets[1:]), None, others.initial_state(B)), whole[1:]
     )
-
-
-def make_ngrams():
-    """The pairs "0 1" and "1 1", every pair that ends with 2, and the triple "1 0 1"."""
-    pairs = sorted([0 + 1 * V, 1 + 1 * V, *(token + 2 * V for token in range(V))])
-    rest = V + pairs.index(0 + 1 * V)
-    return NGrams(V, [*pairs, 1 + rest * V])
 
 
 @every_cell

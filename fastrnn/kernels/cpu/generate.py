@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
+from ..sampling_math import ngram_lookup, scale_of, search_key, softmax_weight, threshold_search, truncation
 from .activations import exp
 from .barrier import barrier_threads, wait
 from .blocks import PackedMatrix, StepBlock, copy, flat
@@ -69,6 +69,8 @@ _scale_of = inline_function(scale_of)
 _weight = inline_function(softmax_weight(exp))
 _find_threshold = device_function(threshold_search(_hold_from))
 _truncate = inline_function(truncation(_find_threshold, _zero_below, _zero_small))
+_search_key = device_function(search_key)
+_lookup_ngrams = device_function(ngram_lookup(_search_key))
 
 
 @device_function
@@ -163,7 +165,9 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
         now = step % 2
         after = 1 - now
         top = layers[0].h
-        _lookup_ngrams(layers[0].inputs, sequence, logits.shape[2], row_lo, row_hi)
+        first = layers[0].inputs
+        for b in range(row_lo, row_hi):
+            _lookup_ngrams(first.ngrams, first.ids, sequence.before, sequence.ngram_keys, logits.shape[2], b)
         for n in range(depth):
             layer = layers[n]
             top = layer.h
@@ -184,39 +188,6 @@ def _generate(layers, depth, output_layer, sequence, settings, barrier, rows, wo
             if step >= sequence.given:
                 tokens[step, b] = sample_token(logits[0, b], p, sequence.uniforms[step, b], settings)
             ids[0, b] = tokens[step, b]
-
-
-@device_function
-def _lookup_ngrams(inputs, sequence, V, row_lo, row_hi):
-    """Look up the n-grams that end at the tokens to feed, as `fastrnn.data.text.ngrams.NGrams.lookup`; then these
-    tokens are the last ones before.
-    """
-    before = sequence.before
-    for b in range(row_lo, row_hi):
-        token = inputs.ids[0, b]
-        suffix: Any = np.int64(token)
-        for k in range(inputs.ngrams.shape[2]):
-            n = -1
-            if suffix >= 0 and before[b, k] > 0:
-                n = _search(sequence.ngram_keys, suffix * V + before[b, k] - 1)
-            inputs.ngrams[0, b, k] = n
-            suffix = V + n if n >= 0 else -1
-        for k in range(before.shape[1] - 1, 0, -1):
-            before[b, k] = before[b, k - 1]
-        before[b, 0] = token + 1
-
-
-@device_function
-def _search(keys, key):
-    """The index of a key among ascending ones; -1 if it is missing."""
-    lo, hi = 0, keys.size
-    while lo < hi:
-        middle = (lo + hi) // 2
-        if keys[middle] < key:
-            lo = middle + 1
-        else:
-            hi = middle
-    return lo if lo < keys.size and keys[lo] == key else -1
 
 
 @device_function

@@ -47,7 +47,6 @@ __all__ = [
     "CELLS",
     "COMPILES_AHEAD",
     "KERNELS",
-    "NGRAMS",
     "PEAK",
     "PROCESSES",
     "TARGET",
@@ -117,7 +116,6 @@ CELLS = {
     "lstm-norm": LSTMNorm,
 }
 COMPILES_AHEAD = True  # whether kernels depend on types only, and not on sizes that a run chooses
-NGRAMS = True  # whether language models with an n-gram embedding run on this device
 TASKS = True  # whether supervised tasks run on this device
 KERNELS = kernel_folder()  # folder of cached kernels, or None
 PROCESSES = True  # whether several processes can train one model on this device

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arguments import SamplingSettings
-from ..sampling_math import scale_of, softmax_weight, threshold_search, truncation
+from ..sampling_math import ngram_lookup, scale_of, search_key, softmax_weight, threshold_search, truncation
 from .jit import SIMULATED, cuda, device, kernel, launch
 from .memory import copy_state, to_device, to_host, zeros
 from .output_losses import output_forward
@@ -115,6 +115,8 @@ _scale_of = device(scale_of)
 _weight = device(softmax_weight(_exp))
 _find_threshold = device(threshold_search(_hold_from))
 _truncate = device(truncation(_find_threshold, _zero_below, _zero_small))
+_search_key = device(search_key)
+_lookup_row = device(ngram_lookup(_search_key))
 
 
 @device
@@ -170,6 +172,13 @@ def _sample_tokens(logits, p, uniforms, n, settings, tokens):
 
 
 @kernel
+def _lookup_ngrams(ngrams, ids, before, keys, vocab):
+    """ngrams (1, B, K): those that end at the tokens ids[0]; one thread per row."""
+    for b in range(cuda.grid(1), ids.shape[1], cuda.gridsize(1)):
+        _lookup_row(ngrams, ids, before, keys, vocab, b)
+
+
+@kernel
 def _feed_tokens(ids, tokens, n):
     """ids[0] = tokens[n]."""
     for b in range(cuda.grid(1), ids.shape[1], cuda.gridsize(1)):
@@ -179,7 +188,7 @@ def _feed_tokens(ids, tokens, n):
 def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     """Sample ``tokens`` (N, B), an array of the host; see `fastrnn.kernels.cpu.generate`."""
     w_out, b_out, logits = output_layer
-    tokens, given, uniforms = sequence[:3]
+    tokens, given, uniforms, before, keys = sequence
     none, nowhere = zeros((0, 0), np.uint8), zeros((0, 0, 0), logits.dtype)
     _, B, V = logits.shape
     p, nothing = zeros((B, V), np.float32), zeros((1, B, 0), logits.dtype)
@@ -188,10 +197,12 @@ def generate(layers, output_layer, sequence, settings, barrier, row_lo, row_hi):
     temperature, top_k, top_p, min_p = settings
     # of fixed types: another type would compile the kernel once more
     settings = SamplingSettings(float(temperature), int(top_k), float(top_p), float(min_p))
-    ids = layers[0].inputs.ids
+    ids, ngrams = layers[0].inputs.ids, layers[0].inputs.ngrams
     outputs = [layer.cell.h[1:] for layer in layers]
     for n in range(tokens.shape[0]):
         x = nothing
+        if ngrams.size:
+            launch(_lookup_ngrams, B, ngrams, ids, before, keys, V)
         # launches are asynchronous: the host runs ahead and never waits inside this loop
         for layer, y in zip(layers, outputs, strict=True):
             layer_forward(layer.cell, nowhere, layer.inputs._replace(x=x), layer.weights, none, 0, B)

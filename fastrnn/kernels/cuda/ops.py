@@ -17,7 +17,18 @@ from .generate import generate
 from .lstm_norm import LSTMNorm, norm_gradient
 from .matmul import PEAK, multiply_repeatedly
 from .memory import clear, clone, copy, copy_state, synchronize, to_device, to_host, zeros
-from .optimizers import BLOCK, adagrad, adamw, momentum, rmsprop, sgd, sums_of_squares
+from .optimizers import (
+    BLOCK,
+    adagrad,
+    adamw,
+    adamw_rows,
+    clear_rows,
+    momentum,
+    rmsprop,
+    sgd,
+    sums_of_rows,
+    sums_of_squares,
+)
 from .output_losses import bias_backward, output_forward, output_loss
 from .packing import pack, packed_size, panels
 from .recurrence import layer_backward, layer_forward
@@ -31,7 +42,6 @@ __all__ = [
     "CELLS",
     "COMPILES_AHEAD",
     "KERNELS",
-    "NGRAMS",
     "PEAK",
     "PROCESSES",
     "TARGET",
@@ -41,9 +51,11 @@ __all__ = [
     "abort",
     "adagrad",
     "adamw",
+    "adamw_rows",
     "barriers",
     "bias_backward",
     "clear",
+    "clear_rows",
     "clone",
     "copy",
     "copy_state",
@@ -62,6 +74,7 @@ __all__ = [
     "panels",
     "rmsprop",
     "sgd",
+    "sums_of_rows",
     "sums_of_squares",
     "synchronize",
     "table_backward",
@@ -81,7 +94,6 @@ CELLS = {
     "lstm-norm": LSTMNorm,
 }
 COMPILES_AHEAD = False  # whether kernels depend on types only, and not on sizes that a run chooses
-NGRAMS = False  # whether language models with an n-gram embedding run on this device
 TASKS = False  # whether supervised tasks run on this device
 KERNELS = None  # numba-cuda has its own cache of compiled kernels
 PROCESSES = False  # whether several processes can train one model on this device

@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 
 from .arguments import AdamWNumbers, ScaledNumbers
-from .jit import SIMULATED, cuda, kernel, launch
+from .jit import SIMULATED, cuda, device, kernel, launch
+from .memory import flat
 from .reductions import add_up
 from .target import REDUCING
 
@@ -19,13 +20,14 @@ def _sums(kind):
     number = np.dtype(kind).type
 
     @kernel
-    def sums_of_squares(g, sums):
+    def sums_of_squares(g, starts, length, sums):
         shared = cuda.shared.array(REDUCING, number)
         me = cuda.threadIdx.x
         # thread ``me`` adds numbers me, me + REDUCING, ...; then the block adds its threads' sums
         for n in range(cuda.blockIdx.x, sums.size, cuda.gridDim.x):
+            first = (starts[n] if starts.size > 0 else n) * length
             total = number(0)
-            for i in range(n * BLOCK + me, min((n + 1) * BLOCK, g.size), REDUCING):
+            for i in range(first + me, min(first + length, g.size), REDUCING):
                 total += g[i] * g[i]
             shared[me] = total
             add_up(shared, me)
@@ -40,30 +42,84 @@ def sums_of_squares(g, sums, block_lo, block_hi):
     """sums (blocks,) float64: the sum of squares of each block of g (N,). NaN and infinity
     propagate.
     """
-    _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](g, sums)
+    _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](g, _all_blocks(), BLOCK, sums)
+
+
+def sums_of_rows(g, rows, sums, lo, hi):
+    """sums (R,) float64: the sum of squares of each row ``rows`` (R,) of g (N, C)."""
+    _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](flat(g), rows, g.shape[1], sums)
+
+
+@cache
+def _all_blocks():
+    """The argument ``starts`` of the kernel of `sums_of_squares`: every block."""
+    return cuda.device_array(0, np.int32)
+
+
+@kernel
+def _clear_rows(g, rows):
+    width = g.shape[1]
+    for i in range(cuda.grid(1), rows.size * width, cuda.gridsize(1)):
+        g[rows[i // width], i % width] = 0
+
+
+def clear_rows(g, rows, lo, hi):
+    """Rows ``rows`` of g (N, C) = 0."""
+    launch(_clear_rows, rows.size * g.shape[1], g, rows)
+
+
+@device
+def _update(i, p, g, m, v, decay, numbers):
+    """AdamW's step of parameter i."""
+    scale, rate, step, root, b1, b2, rest1, rest2, epsilon = numbers
+    gradient = g[i] * scale
+    first = b1 * m[i] + rest1 * gradient
+    second = b2 * v[i] + rest2 * gradient * gradient
+    m[i] = first
+    v[i] = second
+    p[i] -= rate * decay[i] * p[i] + step * first / (math.sqrt(second) * root + epsilon)
 
 
 @kernel
 def _adamw(p, g, m, v, decay, numbers):
-    scale, rate, step, root, b1, b2, rest1, rest2, epsilon = numbers
     for i in range(cuda.grid(1), p.size, cuda.gridsize(1)):
-        gradient = g[i] * scale
-        first = b1 * m[i] + rest1 * gradient
-        second = b2 * v[i] + rest2 * gradient * gradient
-        m[i] = first
-        v[i] = second
-        p[i] -= rate * decay[i] * p[i] + step * first / (math.sqrt(second) * root + epsilon)
+        _update(i, p, g, m, v, decay, numbers)
 
 
 def adamw(p, g, moments, decay, settings, block_lo, block_hi):
     """Adam (Kingma and Ba 2015) with decoupled weight decay; correction = 1 - beta**step, epsilon
     1e-8.
     """
-    m, v = moments
-    f = p.dtype.type
+    launch(_adamw, p.size, p, g, *moments, decay, _adamw_numbers(settings, p.dtype.type))
+
+
+@kernel
+def _adamw_rows(p, g, m, v, decay, rows, width, numbers):
+    me = cuda.threadIdx.x
+    # a block for each row; nothing changes where the whole gradient of the row is zero
+    for n in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
+        first = rows[n] * width
+        found = 0
+        for i in range(first + me, first + width, REDUCING):
+            if g[i] != 0:
+                found = 1
+        if cuda.syncthreads_or(found):
+            for i in range(first + me, first + width, REDUCING):
+                _update(i, p, g, m, v, decay, numbers)
+
+
+def adamw_rows(p, g, moments, decay, rows, settings, lo, hi):
+    """`adamw` of the rows ``rows`` of matrices (N, C), except those whose gradient is zero."""
+    arrays = [flat(array) for array in (p, g, *moments, decay)]
+    numbers = _adamw_numbers(settings, p.dtype.type)
+    _adamw_rows[min(rows.size, _MOST_BLOCKS), REDUCING](*arrays, rows, p.shape[1], numbers)
+
+
+def _adamw_numbers(settings, f):
+    """The numbers of a step in the parameters' type ``f``."""
     # rounded to the parameters' type here, so that the device computes nothing in float64
     b1, b2 = f(settings.beta1), f(settings.beta2)
-    numbers = AdamWNumbers(
+    return AdamWNumbers(
         scale=f(settings.scale),
         rate=f(settings.lr),
         step=f(settings.lr / settings.correction1),
@@ -74,7 +130,6 @@ def adamw(p, g, moments, decay, settings, block_lo, block_hi):
         rest2=f(1) - b2,
         epsilon=f(1e-8),
     )
-    launch(_adamw, p.size, p, g, m, v, decay, numbers)
 
 
 @kernel

@@ -27,6 +27,7 @@ from .jit import cooperative, cuda, device, kernel, launch
 from .launch_plan import launch_cooperative, plan
 from .matmul import multiply
 from .memory import flat
+from .ngrams import add_rows
 from .packing import numbers, uses_bfloat16
 from .persistent_matmul import product
 from .target import TARGET
@@ -101,8 +102,9 @@ def layer_forward(cell, y, inputs, weights, resets, row_lo, row_hi):
     T, B, P = cell.gates.shape
     F, H = x.shape[2], cell.h.shape[2]
 
-    # pre-activations of all steps without the recurrent part: gates[:, :, :G*H] += x W_x
+    # pre-activations of all steps without the recurrent part: table rows, + rows of n-grams, + x W_x
     launch(_choose_rows, cell.gates.size, cell.gates, table, ids)
+    add_rows(cell.gates, inputs)
     shape = ProductShape(T * B, gate_width, F, accumulate=True, transposed=False)
     packed = Matrix(numbers(w_x), 0, gate_width)
     multiply(Matrix(cell.gates, 0, P), Matrix(x, 0, F), packed, shape, uses_bfloat16(w_x))

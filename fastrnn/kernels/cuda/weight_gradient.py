@@ -6,6 +6,7 @@ from .arguments import Matrix, ProductShape
 from .jit import cuda, kernel, launch
 from .matmul import multiply
 from .memory import copy
+from .ngrams import add_gradients
 from .packing import uses_bfloat16
 from .reductions import sum_columns
 
@@ -41,8 +42,11 @@ def _scatter_table(dtable, gates, ids):
 
 
 def layer_gradient(gradients, cell, inputs, packed_like, col_lo, col_hi):
-    """Add to dw_ih (G*H, F) and dw_hh (G*H, H); overwrite dtable (V, P); see `cpu.weight_gradient`."""
-    dw_ih, dw_hh, dtable, _ = gradients
+    """Add to dw_ih (G*H, F), dw_hh (G*H, H) and dngram_rows (N, G*H); overwrite dtable (V, P).
+
+    See `fastrnn.kernels.cpu.weight_gradient`.
+    """
+    dw_ih, dw_hh, dtable, dngram_rows = gradients
     ids, x = inputs.ids, inputs.x
     gate_width = dw_hh.shape[0]
     T, B, P = cell.gates.shape
@@ -55,6 +59,7 @@ def layer_gradient(gradients, cell, inputs, packed_like, col_lo, col_hi):
     else:
         copy(dtable, 0)
         launch(_scatter_table, cell.gates.size, dtable, cell.gates, ids)
+    add_gradients(dngram_rows, cell.gates, inputs)
     as_bfloat16 = uses_bfloat16(packed_like)
 
     # dw_hh += dgates[:, :, -G*H:]^T h[:-1]; terms are all (t, b)

@@ -28,7 +28,7 @@ dispatcher.get_current_device = cuda.get_current_device = lambda: card
 devices.get_context = lambda *device: SimpleNamespace(device=card)
 
 from fastrnn.kernels.arguments import OutputGradients, SamplingSettings
-from fastrnn.kernels.cuda import (embedding, generate, launch_plan, lstm_norm, matmul, memory, ops, optimizers,
+from fastrnn.kernels.cuda import (embedding, generate, launch_plan, lstm_norm, matmul, memory, ngrams, ops, optimizers,
     output_losses, packing, recurrence, reductions, sequence_ops, weight_gradient)
 from fastrnn.kernels.cuda.arguments import AdamWNumbers, Matrix, ProductShape, ScaledNumbers
 from fastrnn.kernels.cuda.recurrence import STEPS
@@ -49,7 +49,7 @@ kernels = {
     "sums": (reductions._sum_columns("<f4"), a(1), a(1), i, b),
     "bias_rows": (output_losses._fill_with_bias, a(3), a(1)),
     "softmax": (output_losses._softmax_cross_entropy("<f4"), a(3), ids, f, a(2)),
-    "squares": (optimizers._sums("<f4"), a(1), a(1, f8)),
+    "squares": (optimizers._sums("<f4"), a(1), a(1, types.int32), i, a(1, f8)),
     "adamw": (optimizers._adamw, *[a(1)] * 5, bundle(AdamWNumbers, *[f] * 9)),
     "sgd": (optimizers._sgd, *[a(1)] * 3, f, f), "momentum": (optimizers._momentum, *[a(1)] * 4, f, f, f),
     "scaled": (optimizers._divide_by_root, *[a(1)] * 4, bundle(ScaledNumbers, *[f] * 5)),
@@ -60,6 +60,12 @@ kernels = {
     "dropout": (sequence_ops._dropout, a(3), a(3), u, u, f, f, i, i), "feed": (generate._feed_tokens, ids, ids, i),
     "sample": (generate._sample_tokens, a(3), a(2), a(2, f8), i,
                bundle(SamplingSettings, f8, i, f8, f8), ids),
+    "clear_rows": (optimizers._clear_rows, a(2), a(1, types.int32)),
+    "adamw_rows": (optimizers._adamw_rows, *[a(1)] * 5, a(1, types.int32), i, bundle(AdamWNumbers, *[f] * 9)),
+    "add_rows": (ngrams._add_rows, a(3), a(3, types.int32), a(2), order),
+    "link": (ngrams._link_places, a(3, types.int32), ids),
+    "add_gradients": (ngrams._add_gradients, a(2), a(3), a(3, types.int32), ids, order),
+    "lookup": (generate._lookup_ngrams, a(3, types.int32), ids, ids, a(1, i), i),
     "copy": (memory._copy, a(1), a(1)), "copy_state": (memory._copy_state, a(3), i, a(3), i, i, i),
     "norm": (lstm_norm._add_rows, a(1), a(1), a(2)),
 }
@@ -128,7 +134,7 @@ def run(program: str):
 
 def test_every_kernel_compiles_to_ptx():
     found = run(COMPILE)
-    assert len(found) == 24 + 6 * 2 + (2 * 3 + 2 + 1 + 1 + 1) * 2
+    assert len(found) == 30 + 6 * 2 + (2 * 3 + 2 + 1 + 1 + 1) * 2
     for name, facts in found.items():
         assert not facts["local"], f"{name} keeps something in local memory"
         assert name in DOUBLES or not facts["doubles"], f"{name} computes in float64"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from engine_cases import assert_close, make_network, run_network, tokens
 from fakes import replace
-from random_cases import make_model, make_resets, make_state, make_text
+from random_cases import make_model, make_ngrams, make_resets, make_state, make_text
 
 from fastrnn.cells import RECURRENT_CELLS
 from fastrnn.errors import BackendError
@@ -41,6 +41,27 @@ def test_two_layers_with_resets_and_dropout_equal_the_cpu(cell, rng):
     computed, expected = both(cell, 2, rng, resets=True, keep_prob=0.7, key=5, begin=2, batch=9)
     assert_close(computed, expected, 1e-5)
     np.testing.assert_array_equal(computed["losses"] == 0, expected["losses"] == 0)
+
+
+@pytest.mark.parametrize("cell", ["lstm-norm", "gru"])
+def test_ngrams_equal_the_cpu(cell, rng):
+    """In a window after others: n-grams may begin before it. Two windows, and logits of two steps."""
+    ngrams = make_ngrams(V)
+    model, state = make_model(cell, 2, rng, H, V, ngrams), make_state(cell, rng, 2, B, H)
+    state["before"] = rng.choice(4, (1, B, 2)).astype(float)
+    ids, targets = make_text(rng, T, B, V)
+    ids[:] = rng.choice(3, ids.shape)  # so that n-grams are frequent
+    found = []
+    for device in ("cuda", "cpu"):
+        network = make_network(model, np.float32, device=device, ngrams=ngrams)
+        run_network(network, ids[::-1], targets, state)  # leaves gradients that the next window clears
+        results = run_network(network, ids, targets, state, make_resets(T, B))
+        carried = {name: network.kernels.to_device(array.astype(np.float32)) for name, array in state.items()}
+        results["logits"] = Stepper(network).logits(tokens(ids[:2]), carried)
+        results["active"] = network.kernels.to_host(network.ngram_embedding.active)
+        found.append(results)
+    assert np.count_nonzero(found[1]["rnn.weight_ngram_l0"].any(axis=1)) == found[1]["active"].size > 2
+    assert_close(*found, 1e-5)
 
 
 def test_norm_over_several_blocks_of_units_equals_the_cpu(rng):

@@ -5,7 +5,7 @@ portable.
 import numpy as np
 import pytest
 from engine_cases import make_network
-from random_cases import make_model
+from random_cases import make_model, make_ngrams
 
 import fastrnn
 from fastrnn.checkpoint.checkpoint import load
@@ -14,6 +14,8 @@ from fastrnn.errors import BackendError
 from fastrnn.inference.dynamic import DynamicSettings, evaluate_dynamic
 from fastrnn.inference.sampling import Sampler, SamplingParams
 from fastrnn.kernels import backend
+from fastrnn.kernels.cpu.thread_pool import WHOLE
+from fastrnn.nn.incremental import IncrementalDecoder
 from fastrnn.nn.network import Network
 from fastrnn.shapes import ModelShape
 from fastrnn.training.api import resume, train
@@ -54,6 +56,32 @@ def test_optimizers(name, rng):
     np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=1e-5, atol=1e-6)
 
 
+def test_rows_of_ngrams_are_updated_alone(rng):
+    """Only the rows of a window; and of them not the one whose gradient is zero."""
+    ngrams, rows = make_ngrams(), np.array([1, 3, 4], np.int32)
+    names = ("rnn.weight_ngram_l0", "rnn.weight_hh_l0")
+    model, found = make_model("lstm-norm", 1, rng, 3, 6, ngrams), {}
+    gradients = {name: rng.normal(size=array.shape) for name, array in model.parameters.items()}
+    gradients[names[0]][np.setdiff1d(np.arange(len(ngrams)), rows[1:])] = 0
+    for device in ("cuda", "cpu"):
+        network = make_network(model, np.float32, device=device, ngrams=ngrams)
+        optimizer = Optimizer(network, Config(weight_decay=0.1, vocab_lr=2))
+        norms = []
+        for _ in range(2):
+            network.gradients.assign(gradients)
+            network.ngram_embedding.active = network.kernels.to_device(rows)
+            norms.append(optimizer.gradient_norm())
+            optimizer.step(1e-2, norms[-1])
+        network.ngram_embedding.clear(WHOLE)
+        assert not network.kernels.to_host(network.gradients.flat).any()
+        found[device] = network.parameters.on_host()
+        assert norms == [pytest.approx(np.sqrt(sum(np.square(array).sum() for array in gradients.values())), 1e-5)] * 2
+    for name in names:
+        np.testing.assert_allclose(found["cuda"][name], found["cpu"][name], rtol=1e-5, atol=1e-6)
+    changed = np.abs(found["cuda"][names[0]] - model.parameters[names[0]]).max(axis=1) > 1e-6
+    np.testing.assert_array_equal(np.flatnonzero(changed), rows[1:])
+
+
 def test_gradient_norm_of_nan_is_nan():
     network = Network(ModelShape("rnn", 1, 3, 5), threads=1, device="cuda")
     network.kernels.copy(network.gradients.flat, np.nan)
@@ -79,10 +107,28 @@ def test_samples_equal_the_cpu(drawing, rng):
     np.testing.assert_array_equal(*found)
 
 
-def run(folder, device, steps=2):
+def test_ngrams_are_read_while_sampling(rng):
+    """Also in the second call, which begins with the tokens of the first."""
+    ngrams, found = make_ngrams(), []
+    model = make_model("lstm-norm", 2, rng, 3, 6, ngrams)
+    model.parameters["out.weight"] *= 4
+    for device in ("cuda", "cpu"):
+        network = make_network(model, np.float32, device=device, ngrams=ngrams)
+        decoder = IncrementalDecoder(network, network.parameters["out.bias"])
+        decoder.set_state(network.initial_state(3), np.array([1, 2, 1]))
+        tokens = np.tile(np.array([[0], [1], [2]], np.int32), (1, 3))
+        drawn = [np.zeros((n, 3), np.int32) for n in (5, 6)]
+        decoder.generate(np.zeros((3, 3)), (0.0, 0, 1.0, 0.0), tokens, 3)
+        for part in drawn:
+            decoder.generate(np.zeros(part.shape), (0.0, 0, 1.0, 0.0), part)
+        found.append(np.concatenate([*drawn, decoder.get_state()["before"][0].T]))
+    np.testing.assert_array_equal(*found)
+
+
+def run(folder, device, steps=2, **more):
     text = folder.parent / "text.txt"
     text.write_text(TEXT)
-    return train([str(text)], Config(device=device, steps=steps, **SETTINGS), out=folder)
+    return train([str(text)], Config(device=device, steps=steps, **SETTINGS | more), out=folder)
 
 
 def weights(folder):
@@ -103,13 +149,15 @@ def test_checkpoints_load_on_the_other_device(tmp_path):
         assert fastrnn.load(folder).sample(5, seed=1)
 
 
-def test_training_equals_the_cpu(tmp_path):
+@pytest.mark.parametrize("more", [{}, {"cell": "lstm-norm", "ngrams": 9}])
+def test_training_equals_the_cpu(more, tmp_path):
     found = []
     for device in ("cpu", "cuda"):
         folder = tmp_path / device / "run"
         folder.parent.mkdir()
-        result = run(folder, device)
+        result = run(folder, device, **more)
         found.append({"nats": np.array(result.train_nats), **weights(folder)})
+    assert not more or found[0]["rnn.weight_ngram_l0"].any()
     for name, array in found[0].items():
         np.testing.assert_allclose(found[1][name], array, rtol=1e-5, atol=1e-6, err_msg=name)
 
