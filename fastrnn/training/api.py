@@ -30,7 +30,7 @@ from .loop import Loop, RunOutput, Validation
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .tasks import TrainingTask, read
-from .time_budget import StepPlanner, TimeBudget
+from .time_budget import StepDefaults, StepPlanner, TimeBudget
 from .trainer import Snapshot, Trainer, TrainerState
 
 # Files, folders, globs and built-in names; or a data set in memory.
@@ -105,15 +105,14 @@ def train(
         trainer = _create_trainer(plan.config, task, old)
         folder, opened = _open_on_rank0(group, lambda: _new_folder(out, callback))
         with opened as log:
-            validation = _validation(task, trainer, callback, keep_eval_every=bool(config.eval_every))
+            validation = _validation(task, trainer, callback)
             given = config  # whatever it leaves open follows the number of steps
-            planner = StepPlanner(
-                budget,
-                plan.most_steps,
-                validation.is_exact_at_end,
-                lambda changed: task.with_regularization(changed, given),
-                keeps_warmup=given.warmup is not None,
+            defaults = StepDefaults(
+                None if given.eval_every else task.default_eval_every,
+                warmup=given.warmup is None,
+                regularization=lambda changed: task.with_regularization(changed, given),
             )
+            planner = StepPlanner(budget, plan.most_steps, validation.is_exact_at_end, defaults)
             output = RunOutput(folder, log, callback)
             loop = Loop(trainer, task.tokenizer, task.about, validation, output, signals, planner)
             loop.announce(task.describe(loop.config), plan.choices)
@@ -314,17 +313,18 @@ def _restore(
     trainer.restore(Snapshot(flat, saved.optimizer, state, saved.progress))
     trainer.save_rollback_point()
 
-    validation = _validation(task, trainer, callback, keep_eval_every="eval_every" in changes)
-    exact = validation.is_exact_at_end
-    planner = StepPlanner(budget, MAX_STEPS, exact) if budget.seconds is not None else None
+    validation = _validation(task, trainer, callback)
+    planner = None
+    if budget.seconds is not None:
+        defaults = StepDefaults(None if "eval_every" in changes else task.default_eval_every)
+        planner = StepPlanner(budget, MAX_STEPS, validation.is_exact_at_end, defaults)
     loop = Loop(trainer, saved.tokenizer, saved.corpus, validation, output, signals, planner)
     return loop, task, saved.config.steps or 0
 
 
-def _validation(task: TrainingTask, trainer: Trainer, callback: Callback, keep_eval_every: bool) -> Validation:
+def _validation(task: TrainingTask, trainer: Trainer, callback: Callback) -> Validation:
     return Validation(
         task.evaluator(trainer.model, trainer.config),
-        None if keep_eval_every else task.default_eval_every,
         task.sample_function(trainer.model, trainer.config) if callback.samples else None,
     )
 

@@ -25,12 +25,11 @@ from .run_length import (
     TextSize,
     default_eval_every,
     default_size,
-    default_warmup,
     has_few_steps,
     length_within,
     too_few,
 )
-from .time_budget import TimeBudget
+from .time_budget import TimeBudget, default_warmup
 
 DEFAULT_BUDGET = "3m"
 _TYPICAL = 1000  # n-grams for timing: pairs, and as many triples

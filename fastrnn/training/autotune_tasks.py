@@ -8,8 +8,8 @@ from ..cells import CELLS
 from ..config import Config
 from ..task_specs import TASK_SPECS, TrainingDefaults
 from .hyperparameters import USUAL, scale_rate
-from .run_length import default_warmup, has_few_steps, too_few
-from .time_budget import FINAL_SHARE, TimeBudget
+from .run_length import has_few_steps, too_few
+from .time_budget import FINAL_SHARE, TimeBudget, default_warmup
 
 HIDDEN = 128
 BATCH = 32

@@ -18,7 +18,7 @@ from ..config import Config, to_toml
 from ..errors import CheckpointError, DivergedError, OutputError
 from ..inference.evaluation import Evaluation, Evaluator, to_bits
 from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
-from .run_length import has_few_steps, too_few, with_steps
+from .run_length import has_few_steps, too_few
 from .run_log import NoLog, RunLog
 from .signals import StopSignals
 from .time_budget import StepPlanner
@@ -33,12 +33,10 @@ _LOG_SECONDS = 1.0  # between lines of the log; every step is logged when steps 
 class Validation(NamedTuple):
     """How the model is evaluated while it trains.
 
-    ``default_eval_every``: computes the steps between evaluations when the plan changes; None where the user set them.
     ``sample``: generates the sample shown with an evaluation; None for none.
     """
 
     evaluator: Evaluator | None
-    default_eval_every: Callable[[Config], int] | None = None
     sample: Callable[[], str] | None = None
 
     @property
@@ -88,7 +86,7 @@ class Loop:
         self.trainer = trainer
         self.tokenizer = tokenizer
         self.corpus = corpus
-        self.evaluator, self.default_eval_every, self._sample = validation
+        self.evaluator, self._sample = validation
         self.folder, self.log, self.callback = output
         self.signals = signals
         self.planner = planner
@@ -298,10 +296,7 @@ class Loop:
         if steps == old:
             return False
 
-        default_every = self.default_eval_every or (lambda config: 0)
-        self.config = with_steps(self.config, steps, step, default_every, planner.keeps_warmup)
-        if planner.with_regularization is not None:
-            self.config = planner.with_regularization(self.config)
+        self.config = planner.defaults.with_steps(self.config, steps, step)
         self.trainer.apply_config(self.config)
         with contextlib.suppress(OutputError):  # checkpoints hold the steps too, and a save reports a full disk
             self._write_config()

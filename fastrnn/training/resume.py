@@ -10,9 +10,8 @@ from ..config import Config, check_names, convert_fields
 from ..data.text.files import is_missing
 from ..errors import ConfigError, InputError, quote
 from ..os_compat import quote_argument
-from . import run_length
 from .tasks import TrainingTask
-from .time_budget import TimeBudget
+from .time_budget import StepDefaults, TimeBudget
 
 # Settings that weights and vocabulary fix, for `train --init-from` too.
 FIXED = ("task", "cell", "layers", "hidden", "bidirectional", "tokens", "precision")
@@ -88,7 +87,7 @@ def extend(saved: Checkpoint, config: Config, length: dict[str, Any], task: Trai
     else:
         new = done + task.steps_within(config, budget.left)
     _check_not_done(saved, {"steps": new}, f"{name} {value}")
-    return run_length.with_steps(config, new, done, task.default_eval_every)
+    return StepDefaults(task.default_eval_every).with_steps(config, new, done)
 
 
 def _check_not_done(saved: Checkpoint, length: dict[str, Any], given: str | None = None) -> None:

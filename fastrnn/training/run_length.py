@@ -122,28 +122,6 @@ def final_size(config: Config, valid_tokens: int, vocab: int) -> int:
     return min(valid_tokens, int(max(affordable, _FREE_WORK / multiply_adds(config, vocab))))
 
 
-def default_warmup(steps: int) -> int:
-    """Return the default number of warm-up steps."""
-    return min(100, steps // 10)
-
-
-def with_steps(
-    config: Config, steps: int, done: int, default_every: Callable[[Config], int], keeps_warmup: bool = False
-) -> Config:
-    """Change the number of steps after ``done`` of them; ``eval_every`` and ``warmup`` follow if they were defaults.
-
-    ``default_every``: returns the default of ``eval_every``. ``keeps_warmup``: the warm-up was given.
-    """
-    assert config.steps is not None
-    changed = config.replace(steps=steps)
-    if config.eval_every == default_every(config):
-        changed = changed.replace(eval_every=default_every(changed))
-    is_default = config.warmup == default_warmup(config.steps) and not keeps_warmup
-    if is_default and done < (config.warmup or 0):
-        changed = changed.replace(warmup=default_warmup(steps))
-    return changed
-
-
 def has_few_steps(steps: int) -> bool:
     """Whether ``steps`` are too few for a useful model."""
     return steps < _FEWEST_STEPS

@@ -1,11 +1,13 @@
 """Keeping a time budget while the speed of the machine changes.
 
-The length of a run is planned from measured times; `StepPlanner` adjusts the number of steps to the time per step.
+The length of a run is planned from measured times; `StepPlanner` adjusts the number of steps to the time per step, and
+`StepDefaults` the settings that depend on it.
 """
 
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..config import Config
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
@@ -48,6 +50,36 @@ class TimeBudget:
         return math.inf if self.seconds is None else self.seconds - (time.monotonic() - self._started)
 
 
+def default_warmup(steps: int) -> int:
+    """Return the default number of warm-up steps."""
+    return min(100, steps // 10)
+
+
+class StepDefaults(NamedTuple):
+    """The settings that follow the number of steps when it changes: those that the user left open.
+
+    Args:
+        eval_every: Returns the default of ``eval_every`` for a configuration; None: it stays.
+        warmup: Whether the warm-up follows.
+        regularization: Returns a configuration with the dropout and weight decay for its number of steps; None: they
+            stay.
+    """
+
+    eval_every: Callable[[Config], int] | None = None
+    warmup: bool = True
+    regularization: Callable[[Config], Config] | None = None
+
+    def with_steps(self, config: Config, steps: int, done: int) -> Config:
+        """Change the number of steps after ``done`` of them, and what follows; settings that are not defaults stay."""
+        assert config.steps is not None
+        changed = config.replace(steps=steps)
+        if self.eval_every is not None and config.eval_every == self.eval_every(config):
+            changed = changed.replace(eval_every=self.eval_every(changed))
+        if self.warmup and config.warmup == default_warmup(config.steps) and done < config.warmup:
+            changed = changed.replace(warmup=default_warmup(steps))
+        return changed if self.regularization is None else self.regularization(changed)
+
+
 class StepPlanner:
     """Plans the number of steps of a run again and again, from the time that steps and evaluations take.
 
@@ -55,9 +87,7 @@ class StepPlanner:
         budget: The time budget.
         max_steps: The number of steps is raised to at most this many.
         final: Whether an exact evaluation on the whole validation data follows the last step; time is reserved for it.
-        with_regularization: Returns a configuration with the dropout and weight decay for its number of steps; None
-            where they are not to change.
-        keeps_warmup: Whether the warm-up was given, and does not follow the number of steps.
+        defaults: The settings that follow the number of steps. Default: the warm-up.
     """
 
     def __init__(
@@ -65,12 +95,10 @@ class StepPlanner:
         budget: TimeBudget,
         max_steps: int,
         final: bool = True,
-        with_regularization: Callable[[Config], Config] | None = None,
-        keeps_warmup: bool = False,
+        defaults: StepDefaults | None = None,
     ) -> None:
         self._budget, self._max_steps = budget, max_steps
-        self.with_regularization = with_regularization
-        self.keeps_warmup = keeps_warmup
+        self.defaults = defaults or StepDefaults()
         seconds = budget.seconds or math.inf
         self._memory, self._pause = _MEMORY * seconds, _PAUSE * seconds
         self._reserve = FINAL_SHARE * seconds if final and seconds < math.inf else 0.0

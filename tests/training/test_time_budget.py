@@ -6,8 +6,8 @@ import pytest
 
 from fastrnn.config import Config
 from fastrnn.training import time_budget
-from fastrnn.training.run_length import default_eval_every, default_warmup, with_steps
-from fastrnn.training.time_budget import StepPlanner, TimeBudget
+from fastrnn.training.run_length import default_eval_every
+from fastrnn.training.time_budget import StepDefaults, StepPlanner, TimeBudget, default_warmup
 
 
 class FakeClock:
@@ -156,7 +156,7 @@ def test_warm_up_and_evaluations_follow_the_plan():
     every = lambda config: default_eval_every(config, 1000)  # noqa: E731
     config = Config(steps=627, batch=4, seq=8, warmup=default_warmup(627), eval_size=100)
     config = config.replace(eval_every=every(config))
-    shorter = with_steps(config, 120, 30, every)
+    shorter = StepDefaults(every).with_steps(config, 120, 30)
     assert (config.warmup, shorter.steps, shorter.warmup) == (62, 120, 12)
     assert (config.eval_every, shorter.eval_every) == (63, 12)
 
@@ -164,7 +164,7 @@ def test_warm_up_and_evaluations_follow_the_plan():
 def test_explicit_or_finished_settings_do_not_follow_the_plan():
     every = lambda config: default_eval_every(config, 1000)  # noqa: E731
     by_hand = Config(steps=627, batch=4, seq=8, warmup=50, eval_size=100, eval_every=7)
-    assert with_steps(by_hand, 120, 30, every) == by_hand.replace(steps=120)
+    assert StepDefaults(every).with_steps(by_hand, 120, 30) == by_hand.replace(steps=120)
     over = by_hand.replace(warmup=default_warmup(627))
-    assert with_steps(over, 120, 62, every).warmup == 62
-    assert with_steps(over, 120, 30, every, keeps_warmup=True).warmup == 62  # given, and the default by chance
+    assert StepDefaults(every).with_steps(over, 120, 62).warmup == 62
+    assert StepDefaults(every, warmup=False).with_steps(over, 120, 30).warmup == 62  # given, and the default by chance

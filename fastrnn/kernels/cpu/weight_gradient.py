@@ -124,8 +124,8 @@ def layer_gradient(thread, gradients, cell, inputs, packed_like, col_lo, col_hi)
 
     for k0 in range(0, T * B, kc):
         depth = min(kc, T * B - k0)
-        half = _buffer_index(thread, k0 // kc)
-        packed_h, packed_x = thread.plan.h[half], thread.plan.x[half]
+        buffer = _buffer_index(thread, k0 // kc)
+        packed_h, packed_x = thread.plan.h[buffer], thread.plan.x[buffer]
         _pack_part(thread, packed_h, rows_h, H, k0, depth)
         if F:
             _pack_part(thread, packed_x, rows_x, F, k0, depth)
