@@ -26,8 +26,8 @@ from . import autotune
 from .callbacks import Callback, Result, default_callback
 from .compile_ahead import compile_for_run
 from .hyperparameters import fine_tuning_rate
-from .loop import Loop, RunOutput, Validation
-from .run_log import NoLog, RunLog
+from .loop import Loop, Validation
+from .run_log import NoLog, RunLog, RunOutput
 from .signals import StopSignals
 from .tasks import TrainingTask, read
 from .time_budget import StepDefaults, StepPlanner, TimeBudget

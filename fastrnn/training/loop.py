@@ -9,17 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..checkpoint.atomic import write_atomic
-from ..checkpoint.checkpoint import Checkpoint, Encoding, check_readable, load, to_bytes
-from ..checkpoint.run_dir import RunFolder, Saver
+from ..checkpoint.checkpoint import Checkpoint, Encoding, check_readable, to_bytes
+from ..checkpoint.run_dir import Saver
 from ..config import Config, to_toml
-from ..errors import CheckpointError, DivergedError, OutputError
+from ..errors import DivergedError, OutputError
 from ..inference.evaluation import Evaluation, Evaluator, to_bits
-from .callbacks import Callback, EvaluateEnd, Planned, Result, StepEnd, TrainStart
+from .callbacks import EvaluateEnd, Planned, Result, StepEnd, TrainStart
+from .final_evaluation import evaluate_best
 from .run_length import has_few_steps, too_few
-from .run_log import NoLog, RunLog
+from .run_log import RunOutput
 from .signals import StopSignals
 from .time_budget import StepPlanner
 from .timing import Throughput
@@ -43,14 +42,6 @@ class Validation(NamedTuple):
     def is_exact_at_end(self) -> bool:
         """Whether an exact evaluation on all validation data follows the last step."""
         return self.evaluator is not None and self.evaluator.final is not None
-
-
-class RunOutput(NamedTuple):
-    """Where a run writes and reports to."""
-
-    folder: RunFolder
-    log: RunLog | NoLog
-    callback: Callback
 
 
 class Agreement(NamedTuple):
@@ -87,6 +78,7 @@ class Loop:
         self.tokenizer = tokenizer
         self.corpus = corpus
         self.evaluator, self._sample = validation
+        self.output = output
         self.folder, self.log, self.callback = output
         self.signals = signals
         self.planner = planner
@@ -307,62 +299,13 @@ class Loop:
         return True
 
     def _evaluate_best(self) -> None:
-        """Evaluate the best state exactly on all validation data; write the result to the log and to its checkpoint.
-
-        Does nothing if the evaluations during training were exact already, or if a signal stops it.
-        """
-        if self.evaluator is None or self.evaluator.final is None or self.trainer.progress.best_nats is None:
+        """Evaluate the best state exactly, unless the evaluations during training were exact already (collective)."""
+        evaluate = self.evaluator.final if self.evaluator else None
+        if evaluate is None or self.trainer.progress.best_nats is None:
             return
-        loaded: list[Checkpoint] = []  # filled on rank 0 only
-        if not self.group.run_on_rank0(lambda: self._load_best(loaded)):
-            return
-        # The best state is loaded into the trainer's own parameters, which needs no second model; the last ones come
-        # back below.
-        parameters, kernels = self.trainer.model.parameters, self.trainer.model.kernels
-        last = np.array(kernels.to_host(parameters.flat))
-        for best in loaded:
-            parameters.assign(best.parameters)
-        self.group.broadcast(parameters.flat)
         seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
-        start = time.monotonic()
-        try:
-            mine = self.evaluator.final(self._watch, seconds=seconds)
-        finally:
-            kernels.copy(parameters.flat, last)
-        took = time.monotonic() - start
-        if self.group.all_reduce_max(mine is None)[0]:
-            return
-        self._final = self.group.run_on_rank0(lambda: mine)
-        self.group.run_on_rank0(lambda: self._record_final(loaded[0], took))
-
-    def _load_best(self, loaded: list[Checkpoint]) -> bool:
-        try:
-            loaded.append(load(self.folder.best))
-        except CheckpointError as error:
-            self.callback.message(f"{error}; its loss is that of the last validation while training")
-            return False
-        return True
-
-    def _record_final(self, best: Checkpoint, took: float) -> None:
-        """Write the final evaluation to the log and to the checkpoint of the best state."""
-        found = self._final
-        progress = self.trainer.progress
-        assert found is not None
-        self.log.write({"event": "final", "step": progress.best_step, "valid_nats": found.nats, **found.metrics,
-                        "scored": found.chars, "took": took, "seconds": self._seconds()})  # fmt: skip
-        if not found.whole:
-            self.callback.message(
-                f"validated on {found.chars:,} positions at the end: all would take more than their share of the time"
-            )
-        if not math.isfinite(found.nats):
-            return
-        figures: dict[str, Any] = {"valid_nats": found.nats, "best_nats": found.nats}
-        figures |= {"metrics": found.metrics} if found.metrics else {}
-        best = dataclasses.replace(best, progress=best.progress | figures)
-        try:
-            write_atomic(self.folder.best, to_bytes(best, str(self.folder.best)))
-        except OutputError as error:
-            self.callback.message(f"{error}; the file keeps the figures of the last validation while training")
+        limited = functools.partial(evaluate, self._watch, seconds=seconds)
+        self._final = evaluate_best(self.trainer, limited, self.output, self._seconds)
 
     def _check_readable(self) -> None:
         """Raise `CheckpointError` if a checkpoint of this run could not be loaded again (collective)."""

@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checkpoint.run_dir import open_log, read_at
+from ..checkpoint.run_dir import RunFolder, open_log, read_at
 from ..errors import OutputError
+from .callbacks import Callback
 
 _BLOCK = 1 << 16
 _MOST_PENDING = 1 << 20  # bytes kept in memory while the disk is full
@@ -140,3 +141,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+class RunOutput(NamedTuple):
+    """Where a run writes and reports to."""
+
+    folder: RunFolder
+    log: RunLog | NoLog
+    callback: Callback
