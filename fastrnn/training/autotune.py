@@ -68,11 +68,11 @@ def plan(
 
     ``find_ngrams``: returns at most so many n-grams of the text; None: the model reads none.
     """
-    config, choices = _choose_size(config, tokens, vocab, budget)
+    typical = _typical_ngrams(vocab) if find_ngrams is not None and may_read_ngrams(config) else None
+    config, choices = _choose_size(config, tokens, vocab, budget, typical)
     config, lines = choose_streams(config, tokens)
     choices += lines
 
-    typical = _typical_ngrams(vocab) if find_ngrams is not None and may_read_ngrams(config) else None
     config, lines = _choose_length(config, TextSize(tokens, valid_tokens, vocab), budget, typical)
     choices += lines
     ngrams = None
@@ -90,8 +90,13 @@ def plan(
     return Plan(config, tuple(choices), most_steps, ngrams)
 
 
-def _choose_size(config: Config, tokens: int, vocab: int, budget: TimeBudget) -> tuple[Config, list[str]]:
-    """Choose the rows and length of windows, the precision, layers and hidden units; also returns lines on them."""
+def _choose_size(
+    config: Config, tokens: int, vocab: int, budget: TimeBudget, ngrams: NGrams | None
+) -> tuple[Config, list[str]]:
+    """Choose the rows and length of windows, the precision, layers and hidden units; also returns lines on them.
+
+    ``ngrams``: those of the models whose steps are timed.
+    """
     lines = []
     smaller_batch = config.batch is None
     longest = max(1, (tokens - 1) // (config.batch or budget.group.size))
@@ -105,7 +110,7 @@ def _choose_size(config: Config, tokens: int, vocab: int, budget: TimeBudget) ->
 
     if config.hidden is None:
         depth = config.layers
-        config = choose_size(config, tokens, vocab, budget, smaller_batch=smaller_batch)
+        config = choose_size(config, tokens, vocab, budget, smaller_batch=smaller_batch, ngrams=ngrams)
         chosen_size = f"hidden {config.hidden}" if depth else f"layers {config.layers}, hidden {config.hidden}"
         lines.append(f"{chosen_size}: for a text of {tokens:,} tokens and the time there is")
         if config.batch != batch:

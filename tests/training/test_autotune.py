@@ -10,6 +10,7 @@ from fastrnn.config import Config
 from fastrnn.data.text.bptt import windows_per_epoch
 from fastrnn.data.text.ngrams import NGrams, find_ngrams
 from fastrnn.training import autotune, autotune_tasks, run_length, timing
+from fastrnn.training.model_size import choose_size, multiply_adds
 from fastrnn.training.time_budget import TimeBudget
 
 
@@ -53,6 +54,33 @@ def test_long_time_budget_does_not_overfit_the_text(settings, tokens, size, pass
 def test_large_models_have_two_layers_where_the_size_is_automatic(settings, steps, layers):
     made = autotune.plan(Config(steps=steps, **settings), 10_000_000, 1000, 65, TimeBudget(None))
     assert made.config.layers == layers
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds", "tokens", "size"),
+    [
+        ({}, 2, 11_000_000, (1, 64)),
+        ({}, 8, 11_000_000, (1, 96)),
+        ({}, 55, 11_000_000, (1, 128)),
+        ({}, 170, 11_000_000, (1, 192)),
+        ({}, 170, 2_500_000, (1, 256)),  # a smaller one would read the text more than 2.6 times
+        ({}, 170, 1_000_000, (2, 192)),  # all would, so that n-grams are worth less
+        ({"ngrams": 0}, 170, 11_000_000, (2, 192)),
+        ({"cell": "lstm"}, 170, 11_000_000, (1, 320)),
+        ({"layers": 2}, 170, 11_000_000, (2, 128)),
+        ({}, 1800, 11_000_000, (2, 256)),
+    ],
+)
+def test_models_with_ngrams_are_smaller_while_the_text_is_new(settings, seconds, tokens, size, monkeypatch):
+    def measure(config: Config, vocab: int, *_: Any, ngrams: NGrams | None = None, **__: Any) -> timing.Speed:
+        work = multiply_adds(config, vocab) + (80_000 if ngrams else 0)
+        return timing.Speed(work * config.batch * config.seq / 1.2e10, 1e-6)
+
+    replace(monkeypatch, timing, "measure_speed", measure)
+    config = Config(batch=32, seq=64, cell="lstm-norm").replace(**settings)
+    ngrams = NGrams(90, [0]) if config.ngrams is None and config.cell == "lstm-norm" else None
+    chosen = choose_size(config, tokens, 90, TimeBudget(seconds), smaller_batch=False, ngrams=ngrams)
+    assert (chosen.layers, chosen.hidden) == size
 
 
 @pytest.mark.parametrize(("budget", "most"), [(10.0, 0.2), (3600.0, 0.6)])
