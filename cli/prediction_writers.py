@@ -122,7 +122,9 @@ def _format_label(answer: "Prediction", records: "ExampleSet", sure: bool) -> st
 
     An example in JSON stays JSON.
     """
-    if answer.record.raw.lstrip().startswith("{"):
+    from fastrnn.data.examples.example import JsonExample
+
+    if isinstance(answer.record, JsonExample):
         return _format_json_object(answer, sure)
     record, label = answer.record, _field(answer.value, records.delimiter)
     more = [f"{answer.probability:.4f}"] if sure else []

@@ -98,10 +98,13 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
     Checksums are verified, and interrupted downloads are resumed. The names are then accepted wherever a TEXT is.
     FASTRNN_DATA sets the folder, FASTRNN_MIRROR an alternative address to download from.
     """
+    from fastrnn.data.download import check_corpus_name
     from fastrnn.data.download import fetch as fetch_corpus
 
     from .. import output
 
+    for name in names:  # all of them before anything is downloaded
+        check_corpus_name(name)
     found = {name: [str(path) for path in fetch_corpus(name, _make_progress())] for name in names}
     if as_json:
         output.write_json(found)

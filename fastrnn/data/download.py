@@ -38,6 +38,12 @@ _TIMEOUT = 30.0  # seconds without a byte
 _TRIES = 4  # consecutive attempts without progress
 
 
+def check_corpus_name(name: str) -> None:
+    """Raise `ConfigError` if there is no such corpus."""
+    if name not in CORPORA:
+        raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
+
+
 def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list[Path]:
     """Download the files of a corpus in `CORPORA` to the data folder, except those already there.
 
@@ -50,8 +56,7 @@ def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list
         InputError: If a file cannot be downloaded or has a wrong size or checksum.
         OutputError: If the data folder cannot be written.
     """
-    if name not in CORPORA:
-        raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
+    check_corpus_name(name)
     folder = data_folder() / name
     # An invalid mirror is an error before the folder is created.
     _mirror()

@@ -34,7 +34,7 @@ class Evaluation:
 
     Attributes:
         chars: The number of predicted positions.
-        nats: The mean loss over them in nats; for numeric targets half the mean squared error.
+        nats: The mean loss over them in nats; for numeric targets half the mean squared error. NaN if there are none.
         metrics: The other metrics of the task (see `fastrnn.inference.metrics`).
         whole: Whether all data was evaluated.
     """
@@ -142,4 +142,4 @@ def evaluate(
 
     # One collective call for all ranks, also for those that stopped early: otherwise the others would wait.
     total, scored, stops, partials = group.all_reduce_sum(total, chars, stopped, is_partial)
-    return None if stops else Evaluation(int(scored), total / max(1, scored), whole=not partials)
+    return None if stops else Evaluation(int(scored), total / scored if scored else math.nan, whole=not partials)

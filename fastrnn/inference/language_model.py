@@ -175,7 +175,7 @@ class LanguageModel:
             The mean loss over all predicted positions, computed in the precision of the model.
 
         Raises:
-            InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
+            InputError: ``corpus`` is not a `Corpus`, has another vocabulary, or nothing to predict.
         """
         self._check_corpus(corpus)
         found = evaluate(self.network.with_shared_parameters(), corpus)
@@ -206,7 +206,7 @@ class LanguageModel:
         Raises:
             ConfigError: A setting is out of range or of another type.
             DivergedError: The loss became NaN or infinite, because ``lr`` is too high.
-            InputError: ``corpus`` is not a `Corpus` or has another vocabulary.
+            InputError: ``corpus`` is not a `Corpus`, has another vocabulary, or nothing to predict.
         """
         self._check_corpus(corpus)
         return evaluate_dynamic(self.network, corpus, DynamicSettings(**settings), progress)
@@ -216,6 +216,8 @@ class LanguageModel:
             raise InputError(f"{quote(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
         if corpus.tokenizer != self.tokenizer:
             raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
+        if len(corpus) <= len(corpus.breaks):  # the first token of a file is not predicted
+            raise InputError("no file of this text has a second token, so there is nothing to predict; give more text")
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
         """The log-probability of each line as the start of a document, by the chain rule over its tokens.

@@ -3,6 +3,7 @@
 Letters: T steps, B examples, K labels or outputs, S decoder steps.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -160,7 +161,7 @@ def evaluate_examples(
         positions += scored
         if metric is not None:
             metric.add(batch, predict(batch))
-    return Evaluation(positions, total / max(1, positions), metric.metrics() if metric else {})
+    return Evaluation(positions, total / positions if positions else math.nan, metric.metrics() if metric else {})
 
 
 def _strip_end(ids: Array) -> Array:

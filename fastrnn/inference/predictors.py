@@ -25,7 +25,7 @@ from ..data.examples.sliding_windows import SlidingWindows
 from ..data.examples.symbol_vocab import SymbolVocab
 from ..data.text.files import Paths
 from ..data.text.sources import Report, ignore_report
-from ..errors import ConfigError, quote
+from ..errors import ConfigError, InputError, quote
 from ..nn.matmul_mode import EXACT
 from ..nn.models import build
 from ..plain import check_path, check_whole
@@ -316,6 +316,8 @@ class TaskModel:
         predict = partial(task.predict_batch, self.model, self.vocabulary)
         found = evaluate_examples(self.model, evaluation_batches(data), metric, predict)
         assert found is not None
+        if not found.chars:
+            raise InputError(f"nothing can be scored: none of the {len(data):,} targets is known to the model")
         figures: dict[str, Any] = {"records": len(data), "positions": found.chars, "loss": found.nats, **found.metrics}
         return figures | task.compute_details(metric, data)
 

@@ -70,6 +70,7 @@ def test_options_reach_the_generator(capsys: pytest.CaptureFixture[str]) -> None
         (["make", "songs"], 2, "'songs' is not one of 'bits', 'waves', 'dates', 'copy', 'reverse'."),
         (["make", "bits", "--out", "none/there.txt"], 1, "its folder does not exist"),
         (["fetch", "shakespeare"], 2, "no corpus 'shakespeare'; did you mean tinyshakespeare?"),
+        (["fetch", "tinyshakespeare", "nosuch"], 2, "no corpus 'nosuch'"),
         (["fetch"], 2, "NAME..."),
     ],
 )

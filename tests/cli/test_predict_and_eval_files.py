@@ -188,6 +188,30 @@ def test_predict_keeps_the_column_names_of_a_table_of_texts(tmp_path: Path) -> N
     assert invoke("predict", run, text='body\n"b,"\n').stdout == 'label,body\nleft,"b,"\n'
 
 
+def test_positions_of_columns_without_a_header_are_those_of_the_training(tmp_path: Path) -> None:
+    text = "".join(f"{text}\t{label}\n" for label, text in SIDES)
+    run = train(tmp_path, "classify", text, "sides.tsv", "--label", "2", "--text", "1")
+
+    assert accuracy(run, tmp_path / "sides.tsv") == 1
+    done = invoke("predict", run, tmp_path / "sides.tsv", "--json")
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [text for _, text in SIDES]
+    assert invoke("predict", run, text="aaa\n").stdout == "right\taaa\n"  # one column only
+    options = ("--task", "classify", *SMALL[:-2], "--valid-file", tmp_path / "sides.tsv", "--label", "2", "--text", "1")
+    done = invoke("train", tmp_path / "sides.tsv", *options, "--out", tmp_path / "other", "-q", "--json")
+    assert json.loads(done.stdout)["accuracy"] == 1
+
+
+def test_a_text_that_begins_with_a_brace_is_no_json(sides: Path) -> None:
+    done = invoke("predict", sides, text='aaa\n{bb bb}\n{"b": 1}\nbb\n')
+    assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["aaa", "{bb bb}", '{"b": 1}', "bb"]
+
+
+def test_data_of_unknown_labels_alone_cannot_be_scored(sides: Path, tmp_path: Path) -> None:
+    (tmp_path / "others.tsv").write_text("up\taaa\ndown\tbbb\n")
+    done = invoke("eval", sides, tmp_path / "others.tsv", status=1)
+    assert "nothing can be scored: none of the 2 targets is known to the model" in done.stderr
+
+
 def test_format_option_applies_to_files_without_a_known_ending(sides: Path, tmp_path: Path) -> None:
     (tmp_path / "x.data").write_text('{"text": "aa", "label": "right"}\n')
 

@@ -142,6 +142,15 @@ def test_scores_before_an_unknown_character_are_given(model):
         next(scores)
 
 
+def test_files_of_one_token_cannot_be_evaluated(model, tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text("t")
+    corpus = read_corpus([str(tmp_path / name) for name in "ab"], tokenizer=model.tokenizer)
+    for evaluate in (model.evaluate, model.evaluate_dynamic):
+        with pytest.raises(InputError, match="nothing to predict; give more text"):
+            evaluate(corpus)
+
+
 def test_representation_names_cell_and_sizes(model):
     assert repr(model) == "LanguageModel(lstm-norm, layers=2, hidden=24, vocabulary of 18 chars)"
 

@@ -90,7 +90,7 @@ def read_unix_times(fields: Sequence[str]) -> Dates:
     ticks = array("q")
     for row, field in enumerate(fields):
         number, _, rest = field.partition(".")
-        if not (number.isdecimal() and (rest.isdecimal() or not rest)):
+        if not (number.isdecimal() and (rest.isdecimal() or not rest)) or (rest and unit != "s"):
             raise DateError(row, _not_a_date(field))
         ticks.append(int(number) * 10 ** round_digits(decimals) + int(rest.ljust(round_digits(decimals), "0") or 0))
     unit_of_ticks = UNITS[round_digits(decimals)] if unit == "s" else unit

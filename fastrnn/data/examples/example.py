@@ -67,6 +67,11 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
+class JsonExample(Example):
+    """An example whose ``raw`` is a JSON object on one line."""
+
+
+@dataclass(frozen=True, eq=False)
 class ExampleSet:
     """Examples of one task, in the order in which they were read.
 

@@ -122,3 +122,9 @@ def test_unix_times_are_read_and_shown(fields: list[str], unit: str, words: str)
     assert str(dates.times[0]).startswith("2020-09-13T12:26:40")
     assert dates.notation.description == f"Unix time in {words}"
     assert dates.notation.format(dates.times) == fields
+
+
+def test_decimals_of_unix_times_in_milliseconds_are_refused():
+    assert read_unix_times(["1700000000.5"]).times[0] == np.datetime64("2023-11-14T22:13:20.5")
+    with pytest.raises(DateError):
+        read_unix_times(["1700000000000", "1700000000000.5"])

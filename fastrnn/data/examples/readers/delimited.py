@@ -169,7 +169,8 @@ class Fields:
         inputs: Exact names of these columns for a trained model.
         known: Labels of a trained model; further columns with these are its predictions.
         takes_text: Whether a trained model classifies texts rather than numbers.
-        required: Whether ``label`` and ``text`` must exist; False for those of a trained model.
+        required: Whether ``label`` and ``text`` must exist; False for those of a trained model, which other files may
+            lack.
     """
 
     label: str | None = None
@@ -221,9 +222,16 @@ def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
     text, label = _find_well_known(lowered, _PLAIN_TEXTS), _find_well_known(lowered, _PLAIN_LABELS)
     if text is not None and label is not None:
         return Header(names, label, text)
-    if fields.required and (fields.label or fields.text):
+    if (fields.label or fields.text) and (fields.required or _has_positions(row, fields)):
         return header_by_position(row, fields)
     return None
+
+
+def _has_positions(row: Row, fields: Fields) -> bool:
+    """Whether label and text are given by their positions, and a row of several columns has these."""
+    width = len(row.fields)
+    given = [wanted for wanted in (fields.label, fields.text) if wanted is not None]
+    return width > 1 and all(wanted.isdecimal() and 1 <= int(wanted) <= width for wanted in given)
 
 
 def header_by_name(names: tuple[str, ...], fields: Fields, answers: bool, place: Location) -> Header:

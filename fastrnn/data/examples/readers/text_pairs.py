@@ -14,7 +14,7 @@ import numpy as np
 
 from ...text.compression import strip_suffix
 from ...text.sources import Source, peek
-from ..example import LARGEST, Example, Location, read_lines
+from ..example import LARGEST, Example, JsonExample, Location, read_lines
 from .delimited import (
     ANY_FIELDS,
     Fields,
@@ -55,7 +55,7 @@ def read_document(source: Source, label: str, answers: bool) -> Example:
         raise place.error("an empty file; write its text, or remove it")
     # Predictions are written one line per example, so a text with line breaks is kept as JSON.
     value = {"file": source.name, **({"label": label} if answers else {}), "text": text}
-    return Example(text, label if answers else None, place, json.dumps(value, ensure_ascii=False))
+    return JsonExample(text, label if answers else None, place, json.dumps(value, ensure_ascii=False))
 
 
 def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
@@ -222,8 +222,8 @@ def _parse_labelled_object(place: Location, line: str, value: dict[str, Any], an
         raise place.error(f'no "{label_key}"; {form}{_suggest_option(value, fields.label, "label")}')
     if not answers:  # prediction does not use the label, so any value will do
         label = None if label is None else str(label)
-        return Example(_get_text(value, place, text_key, form), label, place, line)
-    return Example(_get_text(value, place, text_key, form), _parse_label(label, place), place, line)
+        return JsonExample(_get_text(value, place, text_key, form), label, place, line)
+    return JsonExample(_get_text(value, place, text_key, form), _parse_label(label, place), place, line)
 
 
 def _choose_key(value: dict[str, Any], wanted: str | None, default: str, required: bool) -> str:
