@@ -66,6 +66,7 @@ def command(
     own: a copy of the model reads DATA in one stream of windows, and each window is scored before the copy learns
     from it. The model does not change. It is slower: each window takes a step of training.
     """
+    from fastrnn.inference.dynamic import DynamicSettings
     from fastrnn.inference.load import load
     from fastrnn.inference.predictors import TaskModel
 
@@ -74,6 +75,7 @@ def command(
     settings = options.drop_unset({name: values.pop(name) for name in ("lr", "decay", "seq")})
     if settings and not dynamic:
         raise click.UsageError(f"--{next(iter(settings))} is for --dynamic; add it, or leave this option out")
+    learning = DynamicSettings(**settings) if dynamic else None
 
     loaded = load(model, threads=threads)
     task = loaded.config.task
@@ -93,7 +95,7 @@ def command(
             if values[name] is not None:
                 raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
         corpus = _part(read_corpus_for(loaded, texts, unknown, values["encoding"]), split, loaded.config)
-        _evaluate_text(loaded, corpus, settings if dynamic else None, as_json)
+        _evaluate_text(loaded, corpus, learning, as_json)
 
 
 def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
@@ -112,12 +114,10 @@ def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_jso
         _write_evaluation(figures, model.task, model.vocabulary.binary)
 
 
-def _evaluate_text(loaded: "LanguageModel", corpus: "Corpus", dynamic: Mapping[str, Any] | None, as_json: bool) -> None:
-    """Evaluate a language model; ``dynamic``: settings of a dynamic evaluation, None for none."""
-    from fastrnn.inference.dynamic import DynamicSettings
-
-    # Before the work, so that a bad setting is refused at once.
-    settings = None if dynamic is None else DynamicSettings(**dynamic)
+def _evaluate_text(
+    loaded: "LanguageModel", corpus: "Corpus", settings: "DynamicSettings | None", as_json: bool
+) -> None:
+    """Evaluate a language model; ``settings``: those of a dynamic evaluation, None for none."""
     kind = loaded.tokenizer.kind
     static = loaded.evaluate(corpus)
     learning = None if settings is None else _evaluate_dynamic(loaded, corpus, settings)

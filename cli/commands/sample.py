@@ -105,6 +105,8 @@ def command(
     _check_options(context)
     from fastrnn.inference.load import load
 
+    from ..inputs import read_whole
+
     loaded = load(model, threads=threads, exact=exact)
     settings = options.drop_unset(values)
     writes_lines = TASK_SPECS[loaded.config.task].is_supervised
@@ -117,7 +119,7 @@ def command(
     if "given" in settings:
         settings["given"] = _given(settings["given"], loaded)
     if prime_file is not None:
-        settings["prime"] = _prime(prime_file, settings, loaded.tokenizer.kind, encoding)
+        settings["prime"] = read_whole(prime_file, loaded.tokenizer.kind, encoding)
     chunks = loaded.sample_stream(**settings)
     shown = _decode_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
@@ -145,6 +147,8 @@ def _check_options(context: click.Context) -> None:
             note(f"{option} has no effect: --greedy takes the most probable token")
         if (context.params["count"] or 1) > 1:
             note("--greedy writes the same text --count times")
+    if context.params["prime_file"] is not None and context.params["prime"] is not None:
+        raise click.UsageError("--prime and --prime-file both set the prompt; leave one out")
     if context.params["prime_file"] is None:
         for option in on_command_line(context, "encoding"):
             note(f"{option} has no effect: it is that of --prime-file")
@@ -169,14 +173,6 @@ def _given(text: str, model: Any) -> Any:
         many = "one number" if size == 1 else f"{size} numbers with commas between"
         raise click.UsageError(f"--given {text}: this model writes from {many}")
     return numbers
-
-
-def _prime(path: str, settings: dict[str, Any], kind: str, encoding: str | None) -> str:
-    from ..inputs import read_whole
-
-    if "prime" in settings:
-        raise click.UsageError("--prime and --prime-file both set the prompt; leave one out")
-    return read_whole(path, kind, encoding)
 
 
 def _decode_prime(tokenizer: "Tokenizer", settings: dict[str, Any]) -> str:

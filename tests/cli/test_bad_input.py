@@ -65,6 +65,8 @@ CASES = [
     ("eval classifier sides.tsv --decay 0", 2, "--decay is for --dynamic"),
     ("eval lm text.txt --dynamic --lr -1", 2, "lr is -1; it must be a finite number of at least 0"),
     ("eval lm text.txt --dynamic --lr nan", 2, "lr is nan"),
+    ("eval nosuch text.txt --dynamic --lr nan", 2, "lr is nan"),  # before the model is read
+    ("sample nosuch --prime a --prime-file text.txt", 2, "--prime and --prime-file both set the prompt; leave one out"),
     ("eval lm text.txt --dynamic --decay 2", 2, "decay is 2; it must be from 0 to 1"),
     ("eval lm text.txt --dynamic --seq 0", 2, "seq is 0; it must be at least 1"),
     ("eval lm text.txt --dynamic --lr 1e38", 4, "lr 1e+38 is too high for this model; give a smaller one"),
