@@ -221,7 +221,7 @@ def _by_label(labels: Mapping[str, Mapping[str, float]]) -> str:
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> str:
     """Format the confusion matrix: rows are true labels, columns predictions, a dot is zero."""
-    lines = [["true \\ answered", *labels]]
+    lines = [["true \\ predicted", *labels]]
     for label, row in zip(labels, counts, strict=True):
         lines.append([label, *(f"{count:,}" if count else "." for count in row)])
     return _align(lines)

@@ -36,7 +36,7 @@ def _reads_no_words(config: Config) -> bool:
     return "tokens" in spec.options and config.tokens != "words" and not (spec.chooses_tokens and config.tokens is None)
 
 
-# by --init-from: field -> what has its effect
+# by --init-from: field -> where its value comes from instead
 TAKEN_FROM_MODEL = dict.fromkeys(("init", "slow_units", "ngrams", "out_bias"), "weights") | {"min_count": "vocabulary"}
 # Field, when its option has no effect, and why; `_note_ineffective` reports those given on the command line.
 INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (

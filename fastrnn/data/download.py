@@ -182,14 +182,14 @@ def unpack(archive: Path, member: str, size: int, target: Path) -> None:
                 # Only one member is extracted, under a name of ours; but an archive with such names is not the one
                 # expected.
                 if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-                    raise InputError(f"{archive}: {name!r} in it leads out of its folder; it is not unpacked")
+                    raise InputError(f"{archive}: {name!r} points outside the archive; it is not unpacked")
             if member not in opened.namelist() or opened.getinfo(member).file_size != size:
                 raise InputError(f"{archive}: no {member!r} of {size:,} bytes in it; it is not unpacked")
             with opened.open(member) as source, open(part, "wb") as out:
                 _copy(source, out, size, archive)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
         part.unlink(missing_ok=True)
-        raise InputError(f"{archive}: not a sound zip archive ({error}); fetch it again") from None
+        raise InputError(f"{archive}: not a zip archive, or a damaged one ({error}); fetch it again") from None
     replace_file(part, target)
 
 
@@ -212,7 +212,7 @@ def _size(part: Path) -> int:
 def _http_error(url: str, error: urllib.error.HTTPError) -> InputError:
     """Return the error for an HTTP status that is not a success."""
     if 300 <= error.code < 400:
-        return InputError(f"{url}: it leads to another place that is not https; refused")
+        return InputError(f"{url}: redirects to an address that is not https; refused")
     return InputError(f"{url}: the server answers {error.code} {error.reason}; try again later")
 
 

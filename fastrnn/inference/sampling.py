@@ -80,7 +80,8 @@ def check_amounts(count: int, length: int, seed: int, name: str = "count") -> tu
     count = check_whole(name, count, 1)
     if count > _MAX_STREAMS:
         raise ConfigError(
-            f"{name} is {format_number(count)}; it must be at most {_MAX_STREAMS:,}: use several runs, each its --seed"
+            f"{name} is {format_number(count)}; it must be at most {_MAX_STREAMS:,}: use several runs, with another "
+            "--seed each"
         )
     return count, check_whole("length", length, 0, _MAX_TOKENS), check_whole("seed", seed, 0)
 

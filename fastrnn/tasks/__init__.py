@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Task:
-    """What the library needs to know of any task besides its `fastrnn.task_specs.TaskSpec`.
+    """The interface of every task, besides its `fastrnn.task_specs.TaskSpec`.
 
     Attributes:
         name: Key in `fastrnn.task_specs.TASK_SPECS`.
@@ -36,7 +36,7 @@ class Task:
 
 
 class SupervisedTask(Task):
-    """A task whose data are examples with targets. A subclass in its own module holds all that is known of it.
+    """A task whose data are examples with targets. All code of one task is in the module of its subclass.
 
     Attributes:
         readers: Ending of a file name (without .gz) -> function that opens such a file; "-" is standard input.

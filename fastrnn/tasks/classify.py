@@ -102,8 +102,8 @@ class ClassifyTask(LabelTask):
             labels = len({item.y for item in items})
             if labels > len(files) // 2:
                 report(
-                    f"{len(files):,} files give {labels:,} labels: each file is a class of its name, each line an "
-                    f"example; for a folder a class name the folder above, or use --format {FOLDERS}"
+                    f"{len(files):,} files give {labels:,} labels: each file is one class, named after the file, and "
+                    f"each line an example; if folders are the classes, give their parent, or use --format {FOLDERS}"
                 )
         distinct = {item.y for item in items}
         if len(items) >= _MANY_EXAMPLES and len(distinct) > len(items) / 2:

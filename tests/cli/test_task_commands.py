@@ -317,7 +317,7 @@ def test_eval_shows_a_table_for_labels(folder: Path) -> None:
     done = invoke("eval", str(folder / "classify"), str(folder / "sides.tsv"))
     assert "accuracy  100.00%" in done.stdout
     assert "left       1.000   1.000  1.000     30" in done.stdout
-    assert "true \\ answered  left  right" in done.stdout
+    assert "true \\ predicted  left  right" in done.stdout
     figures = json.loads(invoke("eval", str(folder / "classify"), str(folder / "sides.tsv"), "--json").stdout)
     assert figures["confusion"] == [[30, 0], [0, 30]]
     valid = json.loads(

@@ -158,7 +158,7 @@ def vocabulary_remark(size: int, unknown: int, tokens: int, min_count: int) -> s
             f"{unknown / tokens:.0%} of the words are <UNK>, because they occur fewer than {min_count} times "
             f"(vocabulary of {size:,}); give a smaller --min-count, --tokens chars, or more text"
         )
-    return "the text has one character only, again and again: there is nothing to learn" if size == 1 else None
+    return "the text repeats a single character: there is nothing to learn" if size == 1 else None
 
 
 def names_remark(names: Sequence[str], what: str, most: int = 3) -> str | None:

@@ -81,7 +81,7 @@ def test_one_label_per_file_is_reported(tmp_path: Path) -> None:
     for i in range(12):
         write(tmp_path, f"pos/{i}.txt", "one line")
 
-    assert read(tmp_path, "pos")[1][0].startswith("12 files give 12 labels: each file is a class of its name")
+    assert read(tmp_path, "pos")[1][0].startswith("12 files give 12 labels: each file is one class, named")
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
