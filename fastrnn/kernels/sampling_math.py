@@ -105,7 +105,8 @@ def ngram_lookup(search: Any) -> Callable[..., Any]:
     """Return (ngrams, ids, before, keys, vocab, b): look up the n-grams that end at token ids[0, b] of row b, as
     `fastrnn.data.text.ngrams.NGrams.lookup`; then this token is the last one before.
 
-    ``ngrams``: (1, B, K), their numbers. ``before`` and ``keys``: see `fastrnn.kernels.arguments.SampledTokens`.
+    ``ngrams``: (1, B, K), their numbers, -1 for none. ``before`` and ``keys``: see
+    `fastrnn.kernels.arguments.SampledTokens`.
 
     Args:
         search: `search_key`, compiled.

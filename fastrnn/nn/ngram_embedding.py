@@ -47,7 +47,8 @@ class NGramEmbedding:
     def initial_state(self, batch: int) -> dict[str, Array]:
         """Return the part of a stream's state that n-grams need, nothing if N is 0.
 
-        ``before`` (1, B, K), on the host: the last K tokens fed, the very last first, each plus one; 0 for none.
+        ``before`` (1, B, K): the last K tokens fed, the very last first, each plus one; 0 for none. It is on the host;
+        `lookup` takes it from the device too.
         """
         if not len(self):
             return {}

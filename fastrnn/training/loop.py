@@ -303,9 +303,13 @@ class Loop:
         evaluate = self.evaluator.final if self.evaluator else None
         if evaluate is None or self.trainer.progress.best_nats is None:
             return
-        seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
-        limited = functools.partial(evaluate, self._watch, seconds=seconds)
-        self._final = evaluate_best(self.trainer, limited, self.output, self._seconds)
+
+        def evaluate_in_time() -> Evaluation | None:
+            """Called when the best state is loaded, which takes a part of the time."""
+            seconds = self.group.all_reduce_max(self.planner.final_seconds() if self.planner else math.inf)[0]
+            return evaluate(self._watch, seconds=seconds)
+
+        self._final = evaluate_best(self.trainer, evaluate_in_time, self.output, self._seconds)
 
     def _check_readable(self) -> None:
         """Raise `CheckpointError` if a checkpoint of this run could not be loaded again (collective)."""

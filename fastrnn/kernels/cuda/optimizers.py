@@ -46,7 +46,7 @@ def sums_of_squares(g, sums, block_lo, block_hi):
 
 
 def sums_of_rows(g, rows, sums, lo, hi):
-    """sums (R,) float64: the sum of squares of each row ``rows`` (R,) of g (N, C)."""
+    """sums (M,) float64: the sum of squares of each row ``rows`` (M,) of g (N, R)."""
     _sums(g.dtype.str)[min(sums.size, _MOST_BLOCKS), REDUCING](flat(g), rows, g.shape[1], sums)
 
 
@@ -64,7 +64,7 @@ def _clear_rows(g, rows):
 
 
 def clear_rows(g, rows, lo, hi):
-    """Rows ``rows`` of g (N, C) = 0."""
+    """Rows ``rows`` of g (N, R) = 0."""
     launch(_clear_rows, rows.size * g.shape[1], g, rows)
 
 
@@ -109,7 +109,7 @@ def _adamw_rows(p, g, m, v, decay, rows, width, numbers):
 
 
 def adamw_rows(p, g, moments, decay, rows, settings, lo, hi):
-    """`adamw` of the rows ``rows`` of matrices (N, C), except those whose gradient is zero."""
+    """`adamw` of the rows ``rows`` of matrices (N, R), except those whose gradient is zero."""
     arrays = [flat(array) for array in (p, g, *moments, decay)]
     numbers = _adamw_numbers(settings, p.dtype.type)
     _adamw_rows[min(rows.size, _MOST_BLOCKS), REDUCING](*arrays, rows, p.shape[1], numbers)

@@ -63,8 +63,8 @@ kernels = {
     "clear_rows": (optimizers._clear_rows, a(2), a(1, types.int32)),
     "adamw_rows": (optimizers._adamw_rows, *[a(1)] * 5, a(1, types.int32), i, bundle(AdamWNumbers, *[f] * 9)),
     "add_rows": (ngrams._add_rows, a(3), a(3, types.int32), a(2), order),
-    "link": (ngrams._link_places, a(3, types.int32), ids),
-    "add_gradients": (ngrams._add_gradients, a(2), a(3), a(3, types.int32), ids, order),
+    "link": (ngrams._link_places, a(1, types.int32), ids),
+    "add_gradients": (ngrams._add_gradients, a(2), a(3), a(1, types.int32), i, ids, order),
     "lookup": (generate._lookup_ngrams, a(3, types.int32), ids, ids, a(1, i), i),
     "copy": (memory._copy, a(1), a(1)), "copy_state": (memory._copy_state, a(3), i, a(3), i, i, i),
     "norm": (lstm_norm._add_rows, a(1), a(1), a(2)),
@@ -111,8 +111,8 @@ def register_and_stack_use(cubin):
     return use[0x2F], use[0x11]
 
 found = {}
-for name in ("fill", "product", "softmax", "LSTM forward 1 8", "LSTM backward 4", "GRU forward 1 8",
-             "LSTMNorm forward 1 8", "LSTMNorm backward 4"):
+for name in ("fill", "product", "softmax", "add_gradients", "adamw_rows", "LSTM forward 1 8", "LSTM backward 4",
+             "GRU forward 1 8", "LSTMNorm forward 1 8", "LSTMNorm backward 4"):
     kernel, *types_ = kernels[name]
     built = dispatcher._Kernel(kernel.py_func, tuple(types_), **kernel.targetoptions)
     registers, stack = register_and_stack_use(bytes(built._codelibrary.get_cubin(cc=(9, 0, "a")).code))

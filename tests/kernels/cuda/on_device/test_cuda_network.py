@@ -50,7 +50,8 @@ def test_ngrams_equal_the_cpu(cell, rng):
     model, state = make_model(cell, 2, rng, H, V, ngrams), make_state(cell, rng, 2, B, H)
     state["before"] = rng.choice(4, (1, B, 2)).astype(float)
     ids, targets = make_text(rng, T, B, V)
-    ids[:] = rng.choice(3, ids.shape)  # so that n-grams are frequent
+    ids[:] = rng.choice([0, 1, 1], ids.shape)  # so that n-grams are frequent
+    ids[1:, 2] = 1, 0, 1  # in a stream without resets
     found = []
     for device in ("cuda", "cpu"):
         network = make_network(model, np.float32, device=device, ngrams=ngrams)
@@ -60,6 +61,9 @@ def test_ngrams_equal_the_cpu(cell, rng):
         results["logits"] = Stepper(network).logits(tokens(ids[:2]), carried)
         results["active"] = network.kernels.to_host(network.ngram_embedding.active)
         found.append(results)
+    counts = np.bincount(network.ngram_embedding.lookup(ids, make_resets(T, B), dict(state)).ravel() + 1)
+    assert counts[1:].max() >= 3  # places of one n-gram
+    assert counts[len(ngrams)] > 0  # the triple
     assert np.count_nonzero(found[1]["rnn.weight_ngram_l0"].any(axis=1)) == found[1]["active"].size > 2
     assert_close(*found, 1e-5)
 
