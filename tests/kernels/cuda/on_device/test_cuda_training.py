@@ -144,13 +144,14 @@ def weights(folder):
     return load(folder / "last.safetensors").parameters
 
 
-def test_checkpoints_load_on_the_other_device(tmp_path):
-    run(tmp_path / "cpu", "cpu", steps=4)
+@pytest.mark.parametrize("more", [{}, {"cell": "lstm-norm", "ngrams": 9}])
+def test_checkpoints_load_on_the_other_device(more, tmp_path):
+    run(tmp_path / "cpu", "cpu", steps=4, **more)
     expected = weights(tmp_path / "cpu")
     for first, second in (("cuda", "cpu"), ("cpu", "cuda")):
         folder = tmp_path / f"{first} first" / "run"
         folder.parent.mkdir()
-        run(folder, first)
+        run(folder, first, **more)
         assert load(folder / "last.safetensors").config.device == first
         resume(folder, {"steps": 4, "device": second})
         for name, array in weights(folder).items():
