@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastrnn.cells import CELLS
-from fastrnn.errors import ConfigError, InputError
+from fastrnn.errors import ConfigError
 
 from . import formatting
 
@@ -88,8 +88,6 @@ def surprise_report(nats: Any, corpus: "Corpus", tokens: list[str]) -> Report:
 
     # NaN marks the first tokens of files, which are not predicted.
     scored = np.isfinite(nats)
-    if not scored.any():
-        raise InputError("no file of this text has a second token, so there is nothing to predict; give more text")
     mean = float(nats[scored].mean())
     places = find_largest(nats, PLACES)
     kind = corpus.tokenizer.kind

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cells import CELLS
-from ..data.text.corpus import Corpus
+from ..data.text.corpus import Corpus, check_predictable
 from ..errors import ConfigError
 from ..nn.network import Network
 
@@ -63,7 +63,12 @@ def trace_hidden_states(network: Network, corpus: Corpus) -> Iterator[tuple[int,
 
 
 def compute_surprisal(network: Network, corpus: Corpus) -> Array:
-    """Return the surprisal (n,) float64 of each token in nats; NaN for the first token of each file."""
+    """Return the surprisal (n,) float64 of each token in nats; NaN for the first token of each file.
+
+    Raises:
+        InputError: Each file has one token only.
+    """
+    check_predictable(corpus)
     # The loss at a token is the surprisal of the next one, hence the shift by one.
     nats = np.empty(len(corpus) + 1)
     for first, stop in trace_hidden_states(network, corpus):

@@ -12,7 +12,7 @@ import numpy as np
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import model_path
 from ..data.examples.dataset import iter_bounded_batches
-from ..data.text.corpus import Corpus
+from ..data.text.corpus import Corpus, check_predictable
 from ..data.text.remarks import check_unknown
 from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError, InputError, quote
@@ -216,8 +216,7 @@ class LanguageModel:
             raise InputError(f"{quote(corpus)} is not a Corpus; use read_corpus or corpus_from_text")
         if corpus.tokenizer != self.tokenizer:
             raise InputError("this corpus has another vocabulary; read it with tokenizer=model.tokenizer")
-        if len(corpus) <= len(corpus.breaks):  # the first token of a file is not predicted
-            raise InputError("no file of this text has a second token, so there is nothing to predict; give more text")
+        check_predictable(corpus)
 
     def score(self, lines: Iterable[str], unknown: str = "error") -> Iterator[LineScore]:
         """The log-probability of each line as the start of a document, by the chain rule over its tokens.

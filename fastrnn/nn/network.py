@@ -269,10 +269,13 @@ class Network:
     def set_window(self, x: Array, y: Array, resets: Array | None, ngrams: Array | None = None) -> None:
         """Set the next window: ids, targets and resets, (T, B) each, and the result of `NGramEmbedding.lookup`."""
         self.allocate(*x.shape)
-        to_device = self.kernels.to_device
-        self._targets = to_device(y)
-        resets, ngrams = (None if array is None else to_device(array) for array in (resets, ngrams))
-        self.stack.set_input(to_device(x), None, resets, ngrams=ngrams)
+        self._targets = self.kernels.to_device(y)
+        self.set_input(x, resets, ngrams)
+
+    def set_input(self, x: Array, resets: Array | None, ngrams: Array | None) -> None:
+        """Set the input of the next window, as `set_window` but without targets."""
+        resets, ngrams = (None if array is None else self.kernels.to_device(array) for array in (resets, ngrams))
+        self.stack.set_input(self.kernels.to_device(x), None, resets, ngrams=ngrams)
 
     def set_state(self, state: State, rows: Rows | None = None) -> None:
         """Set the initial state of the next window, of some batch rows or of all."""
@@ -332,8 +335,7 @@ class Stepper:
         """
         network, batch = self._network, ids.shape[1]
         network.allocate(*ids.shape)
-        to_device, ngrams = network.kernels.to_device, network.ngram_embedding.lookup(ids, None, state)
-        network.stack.set_input(to_device(ids), None, ngrams=None if ngrams is None else to_device(ngrams))
+        network.set_input(ids, None, network.ngram_embedding.lookup(ids, None, state))
         network.stack.set_state(state)
         network.pool.together(lambda part: self._run(part.range(batch)))
         network.stack.get_state(state)

@@ -23,8 +23,7 @@ class NGramEmbedding:
     Attributes:
         keys: Keys of the n-grams, (N,) int64, on the device.
         gradients: Gradients of the rows, (N, G*H).
-        active: Numbers of the rows whose gradient may not be zero, ascending, int32,
-            on the device.
+        active: Numbers of the rows whose gradient may not be zero, ascending, int32, on the device.
         dense_gradients: All other gradients of the model, as parts of the flat array.
     """
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fakes import replace
 
 import fastrnn
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
+from fastrnn.diagnostics import compute_surprisal
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.sampling import StopText
@@ -146,7 +148,7 @@ def test_files_of_one_token_cannot_be_evaluated(model, tmp_path):
     for name in "ab":
         (tmp_path / name).write_text("t")
     corpus = read_corpus([str(tmp_path / name) for name in "ab"], tokenizer=model.tokenizer)
-    for evaluate in (model.evaluate, model.evaluate_dynamic):
+    for evaluate in (model.evaluate, model.evaluate_dynamic, partial(compute_surprisal, model.network)):
         with pytest.raises(InputError, match="nothing to predict; give more text"):
             evaluate(corpus)
 

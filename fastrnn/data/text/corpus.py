@@ -299,6 +299,12 @@ def _empty_remark(sources: Sequence[Source], names: Sequence[str]) -> str | None
     return names_remark([source.name for source in sources if source.name not in full], "empty, so left out")
 
 
+def check_predictable(corpus: Corpus) -> None:
+    """Raise `InputError` if no token can be predicted: the first one of each file is not."""
+    if len(corpus) <= len(corpus.breaks):
+        raise InputError("no file of this text has a second token, so there is nothing to predict; give more text")
+
+
 def _count_unknown(encoder: CorpusEncoder, table: npt.NDArray[np.int64]) -> dict[str, int]:
     """Return the tokens that the vocabulary lacks, with their counts."""
     if (table >= 0).all():
