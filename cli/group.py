@@ -26,8 +26,6 @@ COMMANDS = {
 
 # Commands that share a module -> module and function. The others are `command` in a module of their own name.
 _SHARED = {
-    "score": ("score", "score"),
-    "complete": ("score", "complete"),
     "completion": ("help", "completion"),
     "help": ("help", "help_command"),
 }

@@ -1,65 +1,80 @@
 """Input texts from files or standard input: prompts, lines to score, and corpora for a model."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from fastrnn.errors import ConfigError, InputError
 from fastrnn.task_specs import get_supervised_task
 
 from . import formatting, output
+from .options import refuse_unused
 
 if TYPE_CHECKING:
+    from click import Context
+
     from fastrnn.data.examples.example import ExampleSet
     from fastrnn.data.text.corpus import Corpus
+    from fastrnn.data.text.sources import Source
     from fastrnn.inference.language_model import LanguageModel
 
 
 def read_whole(path: str, kind: str, encoding: str | None = None) -> str:
-    """Read a whole file, also compressed, or standard input for ``-``.
+    """Read the text of an input as for `train`: a file, also compressed, a folder, a zip archive, or ``-``.
 
     ``kind`` is the tokenizer's kind; ``"bytes"`` accepts any bytes. ``encoding``: that of the text, by default UTF-8.
     Raises `InputError` that names the file, and `ConfigError` for an unknown encoding.
     """
-    return "".join(_pieces(path, kind, encoding))
+    return "".join(piece for source in _open_sources(path, kind, encoding) for piece in _decode(source, kind))
 
 
 def read_lines(path: str, kind: str, encoding: str | None = None) -> Iterator[str]:
     """Yield lines without their terminators (LF, CRLF or CR) as they arrive; see `read_whole`."""
     from fastrnn.data.text.decoding import LineSplitter
 
-    splitter = LineSplitter(lambda message: output.note(f"{_name_of(path)}: {message}"))
-    for piece in _pieces(path, kind, encoding):
-        yield from splitter.feed(piece)
-    yield from splitter.feed("", final=True)
+    for source in _open_sources(path, kind, encoding):
+        splitter = LineSplitter(partial(_note_about, source.name))
+        for piece in _decode(source, kind):
+            yield from splitter.feed(piece)
+        yield from splitter.feed("", final=True)
 
 
 def read_corpus_for(
     model: "LanguageModel", texts: Sequence[str], unknown: str, encoding: str | None = None
 ) -> "Corpus":
     """Read a corpus with the model's vocabulary and document separator; report skipped characters."""
-    from fastrnn.data.text.corpus import read_corpus
     from fastrnn.data.text.remarks import describe_chars
 
     separator = model.config.document_separator
-    with output.ProgressLine() as line:
-        corpus = read_corpus(
-            texts,
-            separator=separator,
-            tokenizer=model.tokenizer,
-            unknown=unknown,
-            progress=lambda done, total: line.show(partial(formatting.reading_progress, done, total)),
-            encoding=encoding,
-        )
-    for remark in corpus.remarks:
-        output.note(remark)
+    corpus = read_with_progress(
+        texts, separator=separator, tokenizer=model.tokenizer, unknown=unknown, encoding=encoding
+    )
     if corpus.skipped:
         output.note(f"skipped characters that the model does not know: {describe_chars(corpus.skipped)}")
     if corpus.tokenizer.unknown is not None:
         note_unknown(int((corpus.ids == corpus.tokenizer.unknown).sum()), len(corpus))
     return corpus
+
+
+def read_with_progress(texts: Sequence[str], **settings: Any) -> "Corpus":
+    """Read a corpus with a line of its progress on a terminal, and print the remarks on it; see `read_corpus`."""
+    from fastrnn.data.text.corpus import read_corpus
+
+    with output.ProgressLine() as line:
+        corpus = read_corpus(
+            texts,
+            progress=lambda done, total: line.show(partial(formatting.reading_progress, done, total)),
+            **settings,
+        )
+    for remark in corpus.remarks:
+        output.note(remark)
+    return corpus
+
+
+def check_encoding_option(context: "Context", values: dict[str, Any], kind: str) -> None:
+    """Raise `click.UsageError` for ``--encoding`` and a model of bytes; ignore the variable."""
+    if kind == "bytes":
+        reason = "{} is for models of chars and words; this one reads every byte as it is"
+        refuse_unused(context, values, ["encoding"], reason)
 
 
 def note_remarks(records: "ExampleSet") -> None:
@@ -74,29 +89,35 @@ def note_unknown(unknowns: int, words: int) -> None:
         output.note(f"{unknowns:,} of {words:,} words are unknown to the model: <UNK>")
 
 
-def _pieces(path: str, kind: str, encoding: str | None) -> Iterator[str]:
-    from fastrnn.data.text.compression import read_chunks
-    from fastrnn.data.text.encodings import convert
+def _open_sources(path: str, kind: str, encoding: str | None) -> list["Source"]:
+    """Return the texts of an input, converted to UTF-8; report files of a folder that are left out."""
+    from fastrnn.data.text.files import expand
+    from fastrnn.data.text.remarks import names_remark
     from fastrnn.plain import check_encoding
 
     encoding = check_encoding("encoding", encoding) if encoding is not None else None
-    if encoding is not None and kind == "bytes":
-        raise ConfigError("--encoding is for models of chars and words; this one reads every byte as it is")
-    name = _name_of(path)
-    offset = 0
-    try:
-        with _open(path) as file:
-            # `read1` returns what a pipe holds instead of waiting for more.
-            lines = _split_lines(read_chunks(getattr(file, "read1", file.read), name, "" if path == "-" else path))
-            for line in lines if encoding is None else convert(lines, encoding, name):
-                if offset == 0 and kind != "bytes":
-                    _check_encoding(line, name)
-                text = _decode(line, kind, name, offset)
-                # A byte-order mark is not text; byte models were trained on it unchanged.
-                yield text.removeprefix("\ufeff") if offset == 0 and kind != "bytes" else text
-                offset += len(line)
-    except OSError as error:
-        raise InputError(f"{name}: cannot read: {error.strerror}") from None
+    left_out: list[str] = []
+    sources = expand([path], kind, left_out, encoding)
+    if remark := names_remark(left_out, "left out of the folder"):
+        output.note(remark)
+    return sources
+
+
+def _decode(source: "Source", kind: str) -> Iterator[str]:
+    """Yield the text of a source, a line at a time, as soon as the line is complete."""
+    from fastrnn.data.text.decoding import Utf8Decoder, refuse_utf16
+
+    if kind == "bytes":
+        for line in _split_lines(source.chunks()):
+            yield line.decode("utf-8", "surrogateescape")
+        return
+
+    # Line by line: the lines before an invalid byte are still read.
+    decoder = Utf8Decoder(source.name)
+    for number, line in enumerate(_split_lines(refuse_utf16(source.chunks(), source.name))):
+        text = decoder.feed(line, final=True)
+        # A byte-order mark is not text; byte models were trained on it unchanged.
+        yield text.removeprefix("\ufeff") if number == 0 else text
 
 
 def _split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -113,32 +134,5 @@ def _split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _check_encoding(first: bytes, name: str) -> None:
-    """Raise `InputError` for text that starts like UTF-16."""
-    from fastrnn.data.text.decoding import refuse_utf16
-
-    # A generator: it checks while it is read.
-    for _ in refuse_utf16([first], name):
-        pass
-
-
-def _name_of(path: str) -> str:
-    return "standard input" if path == "-" else path
-
-
-def _open(path: str) -> AbstractContextManager[BinaryIO]:
-    if path != "-":
-        return open(path, "rb")
-    if sys.stdin is None:
-        raise InputError("standard input is closed; give a file")
-    return nullcontext(sys.stdin.buffer)
-
-
-def _decode(line: bytes, kind: str, name: str, offset: int) -> str:
-    from fastrnn.data.text.decoding import Utf8Decoder
-
-    if kind == "bytes":
-        return line.decode("utf-8", "surrogateescape")
-    decoder = Utf8Decoder(name)
-    decoder.skip(offset)
-    return decoder.feed(line, final=True)
+def _note_about(name: str, message: str) -> None:
+    output.note(f"{name}: {message}")

@@ -8,7 +8,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -376,6 +376,19 @@ def on_command_line(context: click.Context, *names: str) -> list[str]:
     """Return the option names of the parameters set on the command line, not by environment variables."""
     option_names = {p.name: max(p.opts, key=len) for p in context.command.params}
     return [option_names[n] for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+
+
+def refuse_unused(context: click.Context, values: dict[str, Any], names: Iterable[str], reason: str) -> None:
+    """Refuse options that the model or its task has no use for; ``reason`` is a format of the option's name.
+
+    Only those of the command line raise `click.UsageError`: a variable is set for other commands and models too, and
+    its value becomes None here.
+    """
+    for name in names:
+        if given := on_command_line(context, name):
+            raise click.UsageError(reason.format(given[0]))
+        if name in values:
+            values[name] = None
 
 
 def resolve_settings(

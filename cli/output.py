@@ -51,6 +51,32 @@ def to_json(values: Mapping[str, Any]) -> str:
     return json.dumps(_finite(values), allow_nan=False)
 
 
+def check_output(path: str | None) -> None:
+    """Raise `OutputError` if no file of this name can be written: before the work whose result it takes.
+
+    None and ``-`` are standard output.
+    """
+    from fastrnn.errors import OutputError
+
+    if path is None or path == "-":
+        return
+    if os.path.isdir(path) or path.endswith(os.sep):
+        raise OutputError(f"{path}: a folder; give the name of a file in it")
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise OutputError(f"{path}: no such folder to write into")
+
+
+def save(path: str, data: bytes, what: str = "") -> None:
+    """Write a file atomically and say so, with ``what`` is in it; ``-`` is standard output. Raises `OutputError`."""
+    if path == "-":
+        write(data.decode(), raw=True)
+        return
+    from fastrnn.checkpoint.atomic import write_atomic
+
+    write_atomic(path, data)
+    note(f"wrote {path}" + (f" ({what})" if what else ""))
+
+
 def write_figures(rows: Iterable[tuple[str, str]]) -> None:
     """Write names and values in two columns, one pair per line."""
     shown = [(name, escape_line(value)) for name, value in rows]

@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastrnn.task_specs import TASK_SPECS
@@ -18,21 +18,63 @@ if TYPE_CHECKING:
     from fastrnn.inference.predictors import Prediction, TaskModel
 
 
-def format_predictions(
-    model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool
-) -> Iterator[str]:
-    """Yield each prediction in the format of its input file.
+class PredictionWriter:
+    """Formats the predictions of a run of the command, each in the format of its input file.
 
-    ``records`` describes that file. ``sure`` adds a column with the probability of the prediction.
+    Files with the same columns become one table: their header is written once, and records are counted on.
+
+    Args:
+        model: The model that predicts.
+        sure: Whether to add a column with the probability of each prediction.
     """
-    output = TASK_SPECS[model.task].output
-    if output == "numbers":
-        yield from _format_table(model, found, records, sure)
-        return
-    assert output is not None
-    for answer in found:
-        blank = answer.record.is_blank
-        yield _format_blank(answer, records, sure) if blank else _FORMATTERS[output](answer, records, sure)
+
+    def __init__(self, model: "TaskModel", sure: bool) -> None:
+        self._model = model
+        self._sure = sure
+        self._header = ""
+        self._count = 0
+
+    def format(self, found: Iterable["Prediction"], records: "ExampleSet") -> Iterator[str]:
+        """Yield the predictions of one file, which ``records`` describes."""
+        output = TASK_SPECS[self._model.task].output
+        assert output is not None
+        if output == "numbers":
+            yield from self._format_table(found, records)
+            return
+        has_header = output != "tags"  # the lines between tagged sentences are comments
+        for answer in found:
+            if not answer.record.is_blank:
+                yield _FORMATTERS[output](answer, records, self._sure)
+            elif has_header and answer.record.raw.strip():
+                yield self._once(_format_header(answer.record.raw, records.delimiter, self._sure))
+            else:
+                yield answer.record.raw + "\n"
+
+    def _format_table(self, found: Iterable["Prediction"], records: "ExampleSet") -> Iterator[str]:
+        """Yield CSV rows: the input row and the predictions, with P(1) if `sure`; one row per step for arrays."""
+        outputs = self._model.vocabulary.outputs
+        assert outputs is not None
+        before = records.header or ("record", "step")
+        names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
+        header = self._once(_csv([*before, *_unused_names(names, before, self._sure)]))
+        for answer in found:
+            rows = [list(map(digits, step, outputs.deviation)) for step in answer.value]
+            if self._sure:
+                shares = zip(rows, answer.probability, strict=True)
+                rows = [[*row, *(f"{p:.4f}" for p in step)] for row, step in shares]
+            if records.header:
+                lines = [f"{answer.record.raw},{_csv(rows[0])}"]
+            else:
+                lines = [_csv([str(self._count), str(step), *row]) for step, row in enumerate(rows)]
+            yield header + "".join(lines)
+            header = ""
+            self._count += 1
+
+    def _once(self, header: str) -> str:
+        """Return a header, or nothing if the file before has the same."""
+        is_new = header != self._header
+        self._header = header
+        return header if is_new else ""
 
 
 def format_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> Iterator[str]:
@@ -106,10 +148,10 @@ def _spread(model: "TaskModel", series: "Series") -> list[float]:
     return [min(now, usual) if now > 0 else usual for now, usual in pairs]
 
 
-def _format_blank(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
-    """Format a blank line, or the header prepared by the reader, unchanged."""
-    raw = answer.record.raw
-    return raw + (f"{records.delimiter}probability" if sure and raw.strip() else "") + "\n"
+def _format_header(raw: str, delimiter: str, sure: bool) -> str:
+    """Format the header that the reader has prepared, with a column of probabilities if ``sure``."""
+    names = raw.split(delimiter)
+    return delimiter.join([*names, *([_unused_key("probability", names)] if sure else [])]) + "\n"
 
 
 def _format_translation(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
@@ -190,33 +232,12 @@ def _format_conllu(answer: "Prediction", sure: bool) -> str:
     return "".join(lines) + "\n"
 
 
-# Kind of output (`TaskSpec.output`) -> function that formats one prediction; `_format_table` formats "numbers".
+# Kind of output (`TaskSpec.output`) -> function that formats one prediction; `PredictionWriter` formats "numbers".
 _FORMATTERS: dict[str, Callable[["Prediction", "ExampleSet", bool], str]] = {
     "label": _format_label,
     "tags": _format_tags,
     "text": _format_translation,
 }
-
-
-def _format_table(
-    model: "TaskModel", found: Iterable["Prediction"], records: "ExampleSet", sure: bool
-) -> Iterator[str]:
-    """Yield CSV rows: the input row and the predictions, with P(1) if ``sure``; one row per step for arrays."""
-
-    outputs = model.vocabulary.outputs
-    assert outputs is not None
-    before = records.header or ("record", "step")
-    names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
-    header = _csv([*before, *_unused_names(names, before, sure)])
-    for number, answer in enumerate(found):
-        rows = [list(map(digits, step, outputs.deviation)) for step in answer.value]
-        if sure:
-            rows = [[*row, *(f"{p:.4f}" for p in step)] for row, step in zip(rows, answer.probability, strict=True)]
-        if records.header:
-            lines = [f"{answer.record.raw},{_csv(rows[0])}"]
-        else:
-            lines = [_csv([str(number), str(step), *row]) for step, row in enumerate(rows)]
-        yield (header if number == 0 else "") + "".join(lines)
 
 
 def _unused_names(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
@@ -228,7 +249,7 @@ def _unused_names(names: list[str], taken: Sequence[str], sure: bool) -> list[st
     return next(found for found in candidates if len({*found, *taken}) == len(found) + len(set(taken)))
 
 
-def _unused_key(name: str, taken: Mapping[str, Any]) -> str:
+def _unused_key(name: str, taken: Container[str]) -> str:
     """Return the name, or the first of name_2, name_3 ... that is unused."""
     names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
     return next(found for found in names if found not in taken)

@@ -4,6 +4,8 @@ A message is one line: the problem, then how to fix it. The command line prints 
 ``exit_status``.
 """
 
+from collections.abc import Sequence
+
 ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 MESSAGE = 600  # maximum characters of a message
 NAME = 160  # maximum characters of a quoted name, label or other user text
@@ -22,6 +24,12 @@ def shorten(text: str, most: int = NAME) -> str:
         return text
     tail = most // 3
     return f"{text[: most - tail - 5]} ... {text[-tail:]}"
+
+
+def join_first(names: Sequence[str], most: int) -> str:
+    """Join the first ``most`` names with commas, and count the others: ``a, b and 7 more``."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def quote(value: object) -> str:

@@ -73,18 +73,16 @@ def make(context: click.Context, /, name: str, out: str | None, **choices: Any) 
     others = [choice for choice in choices if choice not in GENERATORS[name].takes]
     if given := on_command_line(context, *others):
         raise click.UsageError(f"{given[0]} has no effect on {name}; leave it out")
+    output.check_output(out)
     # A generator: standard output is written while the lines are made.
     lines = make_lines(name, SyntheticOptions(**choices))
-    if out is None:
+    if out is None or out == "-":
         # `output.write` flushes, which is slow for single lines.
         while some := list(islice(lines, LINES_PER_WRITE)):
             output.write("".join(some), raw=True)
         return
-    from fastrnn.checkpoint.atomic import write_atomic
-
     text = "".join(lines)
-    write_atomic(out, text.encode())
-    note(f"wrote {out} ({plural(text.count(chr(10)), 'line')})")
+    output.save(out, text.encode(), plural(text.count("\n"), "line"))
 
 
 @command.command(
@@ -156,14 +154,13 @@ def show(context: click.Context, /, texts: tuple[str, ...], whole: bool, as_json
         return
     if values["tokens"] != "words" and (given := on_command_line(context, "min_count")):
         note(f"{given[0]} has no effect: it is for --tokens words")
-    from fastrnn.data.text.corpus import read_corpus
-
     from .. import output
     from ..formatting import number
+    from ..inputs import read_with_progress
 
     settings = options.drop_unset(values)
     separator = settings.pop("document_separator", None)
-    corpus = read_corpus(texts, separator=separator, **settings)
+    corpus = read_with_progress(texts, separator=separator, **settings)
     facts = _corpus_facts(corpus)
     if as_json:
         output.write_json(facts)

@@ -12,7 +12,7 @@ from fastrnn.config import Config
 from fastrnn.task_specs import TASK_SPECS, list_tasks_with_option
 
 from .. import command_base, formatting, options, output
-from ..inputs import read_corpus_for
+from ..inputs import check_encoding_option, read_corpus_for
 from ..output import escape_name
 from .predict import AS_TRAINED
 
@@ -45,7 +45,10 @@ _NAMES = {"mae": "mean absolute error", "mse": "mean squared error"}
     "labels", "label", "text", "format", "missing", "encoding", "threads", section="Options", defaults=AS_TRAINED
 )
 @options.json_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     model: str,
     texts: tuple[str, ...],
     split: str,
@@ -78,24 +81,26 @@ def command(
     learning = DynamicSettings(**settings) if dynamic else None
 
     loaded = load(model, threads=threads)
-    task = loaded.config.task
-    for name in ("labels", "missing"):
-        if values[name] is not None and name not in TASK_SPECS[task].options:
-            tasks = " or ".join(list_tasks_with_option(name))
-            raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
+    _check_options(context, values, loaded.config.task)
     if isinstance(loaded, TaskModel):
         if unknown != "error":
             raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
         if dynamic:
-            raise click.UsageError(f"--dynamic is for language models; this one is for {task}")
+            raise click.UsageError(f"--dynamic is for language models; this one is for {loaded.task}")
         records = loaded.records(texts, values.pop("labels"), report=note, **values)
         _evaluate_task(loaded, records, split, as_json)
     else:
-        for name in ("label", "text", "format"):
-            if values[name] is not None:
-                raise click.UsageError(f"--{name} is for models of labelled data; this one is a language model")
+        check_encoding_option(context, values, loaded.tokenizer.kind)
         corpus = _part(read_corpus_for(loaded, texts, unknown, values["encoding"]), split, loaded.config)
         _evaluate_text(loaded, corpus, learning, as_json)
+
+
+def _check_options(context: click.Context, values: dict[str, Any], task: str) -> None:
+    """Raise `click.UsageError` for an option that the task would ignore."""
+    for name in ("labels", "missing", "label", "text", "format"):
+        if name not in TASK_SPECS[task].options:
+            tasks = " or ".join(list_tasks_with_option(name))
+            options.refuse_unused(context, values, [name], f"{{}} is for models for {tasks}; this one is for {task}")
 
 
 def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:

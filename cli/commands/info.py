@@ -11,6 +11,8 @@ from .. import command_base, options
 
 if TYPE_CHECKING:
     from fastrnn.checkpoint.checkpoint import Checkpoint
+    from fastrnn.data.examples.schema import TaskSchema
+    from fastrnn.data.text.tokenizers import Tokenizer
 
 
 _PACKAGES = ("fastrnn", "numpy", "numba", "llvmlite", "click", "rich")
@@ -101,13 +103,23 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
         "layers": config.layers,
         "hidden": config.hidden,
         "parameters": sum(array.size for array in checkpoint.parameters.values()),
-        "tokens": checkpoint.tokenizer.kind,
+        "tokens": _token_kind(checkpoint.tokenizer),
         "vocabulary": checkpoint.tokenizer.size,
         "resumable": checkpoint.resumable,
         "progress": checkpoint.progress,
         "corpus": checkpoint.corpus,
         "config": checkpoint.config.to_dict(),
     }
+
+
+def _token_kind(tokenizer: "Tokenizer | TaskSchema") -> str | None:
+    """Return "chars", "words" or "bytes": the unit of the texts that a model reads, else of those that it writes."""
+    from fastrnn.data.examples.schema import TaskSchema
+
+    if not isinstance(tokenizer, TaskSchema):
+        return tokenizer.kind
+    texts = tokenizer.tokens or tokenizer.target
+    return None if texts is None else texts.kind
 
 
 def _rows(facts: dict[str, Any], checkpoint: "Checkpoint") -> list[tuple[str, str]]:

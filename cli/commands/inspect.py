@@ -7,9 +7,9 @@ import click
 from fastrnn.cells import RECURRENT_CELLS
 
 from .. import command_base, options
-from ..inputs import read_corpus_for
+from ..inputs import check_encoding_option, read_corpus_for
 from ..options import on_command_line
-from ..output import note, write, write_json
+from ..output import check_output, save, write_json
 
 if TYPE_CHECKING:
     from fastrnn.data.text.corpus import Corpus
@@ -87,17 +87,19 @@ def command(
     _check_options(context, asked, values["fresh"] is not None)
     if as_json and csv == "-":
         raise click.UsageError("--json and --csv - both take standard output; name a file for the CSV")
+    check_output(csv)
     if png is not None:
+        check_output(png)
         from fastrnn.diagnostics.gradient_flow import check_matplotlib
 
         check_matplotlib()
-    report = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(asked, values)
+    report = _inspect_untrained(values) if values["fresh"] is not None else _inspect_model(context, asked, values)
     if csv is not None:
-        _save(csv, report.csv().encode())
+        save(csv, report.csv().encode())
     if png is not None:
         from fastrnn.diagnostics.gradient_flow import flow_png
 
-        _save(png, flow_png(report.curves, report.title))
+        save(png, flow_png(report.curves, report.title))
     if as_json:
         write_json(report.facts)
     elif csv != "-":
@@ -134,6 +136,8 @@ def _check_options(context: click.Context, asked: str, fresh: bool) -> None:
         raise click.UsageError(f"{given[0]} is for an untrained network; leave it out, or give --fresh CELL")
     if asked == "gradients" and (given := on_command_line(context, "length", "show")):
         raise click.UsageError(f"{given[0]} is for reports that show the text; leave it out with --gradients")
+    if fresh and (given := on_command_line(context, "encoding", "unknown")):
+        raise click.UsageError(f"{given[0]} is for a text; leave it out with --fresh, which uses random characters")
 
 
 def _inspect_untrained(values: dict[str, Any]) -> "Report":
@@ -150,13 +154,14 @@ def _inspect_untrained(values: dict[str, Any]) -> "Report":
     return flow_report(compute_gradient_flow(network, rows), network, changed)
 
 
-def _inspect_model(asked: str, values: dict[str, Any]) -> "Report":
+def _inspect_model(context: click.Context, asked: str, values: dict[str, Any]) -> "Report":
     from fastrnn import diagnostics
     from fastrnn.inference.language_model import LanguageModel
 
     from .. import inspect_report
 
     model = LanguageModel.load(values["model"], threads=values["threads"], exact=True)
+    check_encoding_option(context, values, model.tokenizer.kind)
     corpus = read_corpus_for(model, values["texts"], values["unknown"], values["encoding"])
     if asked == "gradients":
         rows = diagnostics.choose_rows(corpus, **options.drop_unset({name: values[name] for name in ("lags", "rows")}))
@@ -189,13 +194,3 @@ def _inspect_units(
     check_index("unit", unit, model.shape.hidden)
     found = diagnostics.find_units(activations[shown : shown + 1, :, unit : unit + 1], signals, most=1)
     return unit_report(found, activations[shown], tokens, shown, unit)
-
-
-def _save(path: str, data: bytes) -> None:
-    if path == "-":
-        write(data.decode())
-        return
-    from fastrnn.checkpoint.atomic import write_atomic
-
-    write_atomic(path, data)
-    note(f"wrote {path}")

@@ -7,7 +7,6 @@ import click
 from fastrnn.task_specs import TASK_SPECS, list_tasks_with_command_option
 
 from .. import command_base, options
-from ..options import on_command_line
 from ..output import note_terminal_input
 
 if TYPE_CHECKING:
@@ -56,23 +55,21 @@ def command(
         inputs = ("-",)
         note_terminal_input()
     loaded = TaskModel.load(model, threads=threads)
-    _check_options(context, loaded.task)
+    _check_options(context, reading, loaded.task)
     if probabilities and not loaded.has_probabilities:
         raise click.UsageError("--probabilities: this model predicts numbers, not labels; leave it out")
     if TASK_SPECS[loaded.task].output == "series":
-        del reading["text"]
         _forecast(loaded, inputs, steps, reading, as_jsonl)
         return
-    del reading["missing"]
     _answer(loaded, inputs, reading, beam, probabilities, as_jsonl)
 
 
-def _check_options(context: click.Context, task: str) -> None:
+def _check_options(context: click.Context, reading: dict[str, Any], task: str) -> None:
     """Raise `click.UsageError` for an option that the task would ignore."""
     for name in TASK_OPTIONS:
-        if name not in TASK_SPECS[task].command_options and on_command_line(context, name):
+        if name not in TASK_SPECS[task].command_options:
             tasks = " or ".join(list_tasks_with_command_option(name))
-            raise click.UsageError(f"--{name} is for models for {tasks}; this one is for {task}")
+            options.refuse_unused(context, reading, [name], f"{{}} is for models for {tasks}; this one is for {task}")
 
 
 def _answer(
@@ -82,14 +79,11 @@ def _answer(
     from ..inputs import note_remarks
     from ..output import note, write
 
+    writer = prediction_writers.PredictionWriter(model, sure)
     for stream in model.open(inputs, report=note, **reading):
         note_remarks(stream.records)
         found = model.predict(stream.items, beam, logprobs=sure)
-        lines = (
-            prediction_writers.format_json(model, found, sure)
-            if as_jsonl
-            else prediction_writers.format_predictions(model, found, stream.records, sure)
-        )
+        lines = prediction_writers.format_json(model, found, sure) if as_jsonl else writer.format(found, stream.records)
         for piece in lines:
             write(piece)
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from fastrnn.task_specs import TASK_SPECS, list_tasks_with_command_option
 
-from .. import command_base, options
+from .. import command_base, options, output
 from ..completion import complete_label
 from ..formatting import plural
 from ..options import on_command_line
@@ -78,7 +77,9 @@ def sampling_options(function: Any) -> Any:
 @click.option(
     "--jsonl", "as_jsonl", is_flag=True, help='Print each sample as one JSON object a line: {"index", "text", "seed"}.'
 )
-@click.option("--out", metavar="FILE", type=options.PATH, help="Write to this file atomically.")
+@click.option(
+    "--out", metavar="FILE", type=options.PATH, help="Output file, written atomically.  [default: standard output]"
+)
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
 @options.config_options("encoding", "threads", section="Options")
 @click.pass_context
@@ -87,7 +88,6 @@ def command(
     /,
     model: str,
     prime_file: str | None,
-    encoding: str | None,
     threads: int | None,
     exact: bool,
     as_jsonl: bool,
@@ -103,12 +103,13 @@ def command(
     \\n. The output of a model of bytes ends with a complete character.
     """
     _check_options(context)
+    output.check_output(out)
     from fastrnn.inference.load import load
 
-    from ..inputs import read_whole
+    from ..inputs import check_encoding_option, read_whole
 
     loaded = load(model, threads=threads, exact=exact)
-    settings = options.drop_unset(values)
+    settings = options.drop_unset({name: value for name, value in values.items() if name != "encoding"})
     writes_lines = TASK_SPECS[loaded.config.task].is_supervised
     if not settings["no_unk"]:
         del settings["no_unk"]
@@ -119,7 +120,8 @@ def command(
     if "given" in settings:
         settings["given"] = _given(settings["given"], loaded)
     if prime_file is not None:
-        settings["prime"] = read_whole(prime_file, loaded.tokenizer.kind, encoding)
+        check_encoding_option(context, values, loaded.tokenizer.kind)
+        settings["prime"] = read_whole(prime_file, loaded.tokenizer.kind, values["encoding"])
     chunks = loaded.sample_stream(**settings)
     shown = _decode_prime(loaded.tokenizer, settings)
     count = settings.get("count", 1)
@@ -127,12 +129,11 @@ def command(
         pieces = _json_lines(chunks, shown, count, settings.get("seed", 0))
     else:
         pieces = _lines(chunks, shown, count) if writes_lines else _texts(chunks, shown, count)
-    if out is None:
+    if out is None or out == "-":
         _print(pieces, raw)
         return
-    _check_folder(out)  # before sampling, which happens as the pieces are joined
-    _save("".join(pieces), out)
-    note(f"wrote {out} ({plural(count, 'sample')})")
+    text = "".join(pieces)  # sampled here
+    output.save(out, (text if text.endswith("\n") else text + "\n").encode(), plural(count, "sample"))
 
 
 def _check_options(context: click.Context) -> None:
@@ -234,22 +235,7 @@ def _json_lines(chunks: Iterable[list[str]], prime: str, count: int, seed: int) 
         yield to_json({"index": index, "text": text, "seed": seed}) + "\n"
 
 
-def _check_folder(out: str) -> None:
-    from fastrnn.errors import OutputError
-
-    if not os.path.isdir(os.path.dirname(os.path.realpath(out))):
-        raise OutputError(f"{out}: no such folder to write into")
-
-
-def _save(text: str, out: str) -> None:
-    from fastrnn.checkpoint.atomic import write_atomic
-
-    write_atomic(out, (text if text.endswith("\n") else text + "\n").encode())
-
-
 def _print(pieces: Iterator[str], raw: bool) -> None:
-    from .. import output
-
     end = ""
     for piece in pieces:
         output.write(piece, raw)

@@ -1,7 +1,5 @@
-"""Probabilities of texts: ``fastrnn score`` and ``fastrnn complete``."""
+"""``fastrnn score``."""
 
-import math
-import unicodedata
 from typing import Any
 
 import click
@@ -15,23 +13,27 @@ from .. import command_base, options
 @options.unknown_option
 @options.config_options("encoding", "threads", section="Options")
 @options.jsonl_option("each line")
-def score(model: str, file: str, unknown: str, encoding: str | None, threads: int | None, as_jsonl: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context, /, model: str, file: str, unknown: str, threads: int | None, as_jsonl: bool, **values: Any
+) -> None:
     """Print the log-probability of each line.
 
-    For each line of FILE (default: standard input) prints the natural logarithm of its probability, the bits per
-    character (or byte, or word), and the line, separated by tabs. The first character counts too, as the start of a
-    document. A model of words scores the line as a sentence, including its final <EOS>. --jsonl prints {"text",
-    "chars", "logprob", "bits_per_char", "unit"} for each line.
+    For each line of FILE (an input as for `train`; default: standard input) prints the natural logarithm of its
+    probability, the bits per character (or byte, or word), and the line, separated by tabs. The first character counts
+    too, as the start of a document. A model of words scores the line as a sentence, including its final <EOS>. --jsonl
+    prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.
     """
     from fastrnn.inference.language_model import LanguageModel
 
-    from ..inputs import note_unknown, read_lines
+    from ..inputs import check_encoding_option, note_unknown, read_lines
     from ..output import write, write_json
 
     loaded = LanguageModel.load(model, threads=threads)
     unknowns = total = 0
     unit = loaded.tokenizer.kind
-    for line in loaded.score(read_lines(file, unit, encoding), unknown):
+    check_encoding_option(context, values, unit)
+    for line in loaded.score(read_lines(file, unit, values["encoding"]), unknown):
         if as_jsonl:
             write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
                         "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip
@@ -40,42 +42,3 @@ def score(model: str, file: str, unknown: str, encoding: str | None, threads: in
         unknowns += line.unknown
         total += line.chars
     note_unknown(unknowns, total)
-
-
-@command_base.command("fastrnn complete runs/try 'the clouds are in the '")
-@options.model_argument
-@click.argument("text", callback=options.unescape_callback)
-@options.value_option("--n", int, "Number of continuations.", "5")
-@options.value_option("--length", int, "Tokens per continuation.", "1")
-@options.unknown_option
-@options.config_options("threads", section="Options")
-@options.json_option
-def complete(model: str, text: str, threads: int | None, as_json: bool, **values: Any) -> None:
-    """Show the most probable continuations of a text.
-
-    Prints the most probable next characters (words for a model of words), each with its probability; with --length
-    above 1 continuations of that length with their log-probability (natural logarithm). TEXT may contain the escapes
-    \\n, \\t and \\\\. --json prints {"text", "completions": [{"text", "probability", "logprob"}]}.
-    """
-    from fastrnn.inference.language_model import LanguageModel
-
-    from .. import output
-
-    loaded = LanguageModel.load(model, threads=threads)
-    found = loaded.completions(text, **options.drop_unset(values))
-    if as_json:
-        completions = [
-            {"text": continuation, "probability": math.exp(logprob), "logprob": logprob}
-            for continuation, logprob in found
-        ]
-        output.write_json({"text": text, "completions": completions})
-        return
-    single = values["length"] in (None, 1)
-    figures = [f"{math.exp(logprob) if single else logprob:.4f}" for _, logprob in found]
-    output.write_figures(list(zip(figures, (_quote(continuation) for continuation, _ in found), strict=True)))
-
-
-def _quote(continuation: str) -> str:
-    """Quote a text. A leading combining mark gets a dotted circle, else it would combine with the quote."""
-    marked = unicodedata.category(continuation[:1] or " ")[0] == "M"
-    return f"'\u25cc{continuation}'" if marked else f"'{continuation}'"

@@ -189,7 +189,7 @@ class TaskModel:
         # Column and format of the training may be absent here, so they are preferred and not required.
         known = frozenset(self.vocabulary.labels)
         if not self._takes_fields and (label is not None or text is not None):
-            raise ConfigError(f"label and text are for classify; this model is for {self.task}")
+            raise ConfigError(f"label and text are for classify and generate; this model is for {self.task}")
         required = label is not None or text is not None
         takes_text = self.vocabulary.tokens is not None
         fields = Fields(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ Array = np.ndarray[Any, Any]
 
 class ConditionalModel(TaskModel):
     """A trained model that generates texts for a label or for numbers."""
+
+    _takes_fields = True
 
     def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
         raise ConfigError(
@@ -109,16 +112,21 @@ def _read_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Ite
     return text_pairs.swap_input_and_answer(text_pairs.read_labelled_tsv(source, True, fields))
 
 
-def _read_json_or_tsv(source: Source, answers: bool) -> Iterator[Example]:
-    return read_json_or(source, answers, text_pairs.read_conditioned_jsonl, _read_tsv)
+def _read_json_or_tsv(source: Source, answers: bool, fields: Fields) -> Iterator[Example]:
+    return read_json_or(
+        source,
+        answers,
+        partial(text_pairs.read_conditioned_jsonl, fields=fields),
+        partial(_read_tsv, fields=fields),
+    )
 
 
 _READERS: dict[str, Opener] = {
     ".tsv": open_with_fields(_read_tsv),
-    ".jsonl": open_with(text_pairs.read_conditioned_jsonl),
-    ".ndjson": open_with(text_pairs.read_conditioned_jsonl),
+    ".jsonl": open_with_fields(text_pairs.read_conditioned_jsonl),
+    ".ndjson": open_with_fields(text_pairs.read_conditioned_jsonl),
     ".txt": open_with(_read_class_file),
-    "-": open_with(_read_json_or_tsv),
+    "-": open_with_fields(_read_json_or_tsv),
 }
 
 

@@ -52,6 +52,21 @@ def test_make_writes_to_standard_output_or_a_file(
     assert (tmp_path / "made").read_bytes().decode() == expected
 
 
+def test_output_can_be_standard_output_and_is_checked_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "make", "dates", "--count", "3", "--out", "-"]) == 0
+    assert capsys.readouterr().out.count("\n") == 3
+    assert run(["data", "make", "dates", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"fastrnn: {tmp_path}: a folder; give the name of a file in it\n"
+    assert run(["data", "make", "dates", "--out", str(tmp_path / "no" / "x")]) == 1
+    assert "no such folder to write into" in capsys.readouterr().err
+
+
+def test_show_prints_the_remarks_of_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.txt").write_bytes(b"one\r\ntwo\n" * 20)
+    assert run(["data", "show", str(tmp_path / "x.txt")]) == 0
+    assert "lines end in different ways" in capsys.readouterr().err
+
+
 def test_every_generator_has_its_command() -> None:
     assert set(data.SYNTHETIC) == set(GENERATORS)
 

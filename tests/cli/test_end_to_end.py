@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from fastrnn.checkpoint.checkpoint import load
 from fastrnn.inference.dynamic import DynamicSettings
-from fastrnn_cli.commands import sample, score
+from fastrnn_cli.commands import complete, sample
 from fastrnn_cli.group import COMMANDS, load_command, program
 
 TEXT = "the cat sat on the mat. the dog sat on the log.\n" * 60
@@ -263,7 +263,7 @@ def test_help_shows_the_defaults_of_the_library() -> None:
     assert told(sample.command) == {name: str(held[name]) for name in told(sample.command)}
     bench = importlib.import_module("fastrnn_cli.commands.bench")
     for command, each in (
-        (score.complete, LanguageModel.complete), (bench.train, bench_train), (bench.sample, bench_sample)
+        (complete.command, LanguageModel.complete), (bench.train, bench_train), (bench.sample, bench_sample)
     ):  # fmt: skip
         parameters = inspect.signature(each).parameters
         assert told(command) == {name: str(parameters[name].default) for name in told(command)}

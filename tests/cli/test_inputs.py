@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,6 @@ def test_compressed_prompts_and_lines_are_read_in_their_encoding(tmp_path: Path)
         read_whole(str(path), "chars")
     with pytest.raises(ConfigError, match="encoding 'rot13' is unknown"):
         read_whole(str(path), "chars", "rot13")
-    with pytest.raises(ConfigError, match="this one reads every byte as it is"):
-        read_whole(str(path), "bytes", "latin-1")
 
 
 def test_byte_order_mark_is_removed_from_prompts_and_lines(tmp_path: Path) -> None:
@@ -75,7 +74,24 @@ def test_standard_input_is_read_in_place_of_a_file(monkeypatch: pytest.MonkeyPat
     assert list(read_lines("-", "chars")) == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["missing.txt", "."])
-def test_unreadable_file_error_names_the_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
-        read_whole(str(tmp_path / name), "chars")
+def test_missing_file_error_suggests_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "prime.txt").write_text("x")
+    with pytest.raises(InputError, match=r"prim\.txt: no such file or folder; did you mean prime\.txt\?"):
+        read_whole(str(tmp_path / "prim.txt"), "chars")
+
+
+def test_lines_of_folders_and_archives_are_read_file_by_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without a last line end does not run into the next one."""
+    texts = {"a.txt": "one\ntwo", "b.txt": "\ufeffthree\n"}
+    (tmp_path / "texts").mkdir()
+    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+        for name, text in texts.items():
+            (tmp_path / "texts" / name).write_text(text, "utf-8")
+            archive.writestr(name, text)
+    (tmp_path / "texts" / "c.bin").write_bytes(b"\0\1")
+
+    for name in ("texts", "texts.zip"):
+        assert list(read_lines(str(tmp_path / name), "chars")) == ["one", "two", "three"]
+    assert "left out of the folder: " in capsys.readouterr().err

@@ -362,7 +362,7 @@ def test_info_shows_the_task(folder: Path) -> None:
     assert "2 features, 1 outputs" in invoke("info", str(folder / "regress")).stdout
     assert "6 outputs" in invoke("info", str(folder / "forecast")).stdout
     assert "2 numbers given" in invoke("info", str(folder / "numbers")).stdout
-    assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "task", True)
+    assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "words", True)
 
 
 def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
@@ -409,6 +409,7 @@ def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
         (["train", "F/wave.csv", "--task", "forecast", "--min-count", "2"], 2, "--min-count means nothing for"),
         (["train", "F/sides.tsv", "--task", "classify", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
         (["eval", "F/classify", "F/sides.tsv", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
+        (["train", "F/tags.txt", "--task", "classify", "--label", "x"], 2, "label names a column or a JSON key"),
         (["train", "F/bits.csv", "--task", "regress"], 1, "name them with --columns"),
         (["train", "F/wave.csv", "--task", "classify"], 1, "no column is named label or class; name it with --label"),
         (["train", "F/wave.csv", "--task", "tag"], 1, "tag does not read this kind of file"),
@@ -484,6 +485,71 @@ def test_existing_prediction_columns_are_not_duplicated(folder: Path, tmp_path: 
     ]
     assert len(set(names)) == len(names) == 6 + 3 * len(more)
     assert json.loads(invoke("eval", run, str(path), "--json").stdout)["records"] == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--probabilities",)])
+def test_predictions_of_several_files_form_one_table(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Files with the same columns have one header; one with others has a header of its own."""
+    for name, text in {"a.csv": "p,q,r\n1,0,0\n", "b.csv": "p,q,r\n0,1,1\n", "c.csv": "q,p\n0,1\n"}.items():
+        (tmp_path / name).write_text(text)
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")]
+    lines = invoke("predict", str(folder / "regress"), *files, *more).stdout.splitlines()
+    assert [line.partition(",r_predicted")[0].partition(",r")[0] for line in lines if "q" in line] == ["p,q", "q,p"]
+    assert len(lines) == 5
+
+    for name, text in {"a.tsv": "label\ttext\nleft\taa\n", "b.tsv": "label\ttext\nleft\tbb\n"}.items():
+        (tmp_path / name).write_text(text)
+    files = [str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")]
+    lines = invoke("predict", str(folder / "classify"), *files, *more).stdout.splitlines()
+    assert lines[0].split("\t") == ["label", "text", "predicted", *(["probability"] if more else [])]
+    assert [line.split("\t")[1] for line in lines[1:]] == ["aa", "bb"]
+
+
+def test_column_of_probabilities_has_a_name_of_its_own(folder: Path) -> None:
+    run, text = str(folder / "classify"), "label\ttext\nleft\taa\n"
+    once = invoke("predict", run, "--probabilities", text=text).stdout
+    twice = invoke("predict", run, "--probabilities", text=once).stdout
+    names = ["label", "text", "predicted", "probability", "predicted_2", "probability_2"]
+    assert [line.split("\t") for line in (once.splitlines()[0], twice.splitlines()[0])] == [names[:4], names]
+
+
+def test_records_of_several_array_files_are_counted_on(large: Path) -> None:
+    arrays = str(large / "xy.npz")
+    lines = invoke("predict", str(large / "arrays"), arrays, arrays).stdout.splitlines()
+    assert lines[0].startswith("record,step")
+    assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(120))
+
+
+def test_variables_for_other_commands_are_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are set for `train`; only options that were typed are refused."""
+    for name, value in {"LABEL": "kind", "TEXT": "noise", "MISSING": "last", "LABELS": "x"}.items():
+        monkeypatch.setenv(f"FASTRNN_{name}", value)
+    for task, data in (("tag", "tags.txt"), ("translate", "pairs.tsv")):
+        invoke("eval", str(folder / task), str(folder / data))
+        invoke("predict", str(folder / task), str(folder / data))
+    invoke("predict", str(folder / "forecast"), str(folder / "wave.csv"))
+    assert "--label is for" in invoke(
+        "eval", str(folder / "tag"), str(folder / "tags.txt"), "--label", "kind", status=2
+    ).stderr  # fmt: skip
+
+
+def test_generate_reads_named_columns_and_keys(folder: Path, tmp_path: Path) -> None:
+    """The same examples as a table, as JSON Lines and on standard input give the same evaluation."""
+    rows = [("left" if i % 2 else "right", "ab"[i % 2] * (1 + i % 4)) for i in range(8)]
+    table = "kind\tnoise\n" + "".join(f"{label}\t{text}\n" for label, text in rows)
+    objects = "".join(json.dumps({"noise": text, "kind": label, "text": "?"}) + "\n" for label, text in rows)
+    (tmp_path / "x.tsv").write_text(table)
+    (tmp_path / "x.jsonl").write_text(objects)
+    named = ("--label", "kind", "--text", "noise", "--json")
+    run = str(folder / "generate")
+
+    expected = json.loads(invoke("eval", run, str(tmp_path / "x.tsv"), *named).stdout)
+    assert expected["records"] == 8
+    assert json.loads(invoke("eval", run, str(tmp_path / "x.jsonl"), *named).stdout) == expected
+    for text in (table, objects):
+        assert json.loads(invoke("eval", run, "-", *named, text=text).stdout) == expected
+    wrong = invoke("eval", run, str(tmp_path / "x.jsonl"), "--label", "sort", status=1)
+    assert 'no "sort"; a line is {"sort": ..., "text": ...}' in wrong.stderr
 
 
 def test_existing_predicted_labels_are_kept(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import join_first
 from .example import Location, sample_rows, split_rows
 from .schema import TaskSchema
 from .symbol_vocab import END
@@ -415,9 +416,8 @@ def _group_spellings(lengths: Positions) -> list[Positions]:
 
 def describe_unseen_labels(unseen: Mapping[str, Location]) -> str:
     """Return a line about labels that the model has not learned."""
-    names = ", ".join(f"{label!r} ({place})" for label, place in list(unseen.items())[:_MAX_LISTED])
-    more = f" and {len(unseen) - _MAX_LISTED} more" if len(unseen) > _MAX_LISTED else ""
-    return f"labels that did not occur in training count as wrong and have no loss: {names}{more}"
+    names = join_first([f"{label!r} ({place})" for label, place in unseen.items()], _MAX_LISTED)
+    return f"labels that did not occur in training count as wrong and have no loss: {names}"
 
 
 def _update_digest(digest: Any, array: Array) -> None:

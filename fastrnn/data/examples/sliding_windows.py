@@ -154,9 +154,12 @@ class SlidingWindows:
         return _replace_first(self, self.bounds[1:] - self.schema.seq)
 
     def extend(self, values: Array) -> "SlidingWindows":
-        """Return the latest windows after appending predicted ``values`` (series, m, C) to each series."""
-        longer = [one.extend(v) for one, v in zip(self.series, values, strict=True)]
-        return _build_windows(longer, self.schema).latest()
+        """Return the latest windows after appending predicted ``values`` (series, m, C) to each series.
+
+        Earlier rows are dropped, so that a forecast of many steps takes the same time for each.
+        """
+        latest = [one.extend(v).part(-self.schema.seq) for one, v in zip(self.series, values, strict=True)]
+        return _build_windows(latest, self.schema).latest()
 
     def _ahead(self, rows: Positions) -> Positions:
         """Return indices (B, h) of the rows to predict."""

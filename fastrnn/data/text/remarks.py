@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from ...errors import ESCAPES, ConfigError, escape, quote
+from ...errors import ESCAPES, ConfigError, escape, join_first, quote
 
 # Names of characters whose Unicode name is missing or little known.
 _NAMES = {
@@ -32,9 +32,8 @@ def _is_unclear(char: str) -> bool:
 def describe_chars(counts: Mapping[str, int], most: int = 5) -> str:
     """Return characters with their counts, most frequent first: ``'é' (12 times), '☃' (once) and 3 more``."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{format_char(c)} ({'once' if n == 1 else f'{n} times'})" for c, n in ordered[:most]]
-    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(parts) + rest
+    parts = [f"{format_char(c)} ({'once' if n == 1 else f'{n} times'})" for c, n in ordered]
+    return join_first(parts, most)
 
 
 def describe_unknown(counts: Mapping[str, int], what: str, known: Iterable[str] = ()) -> str:
@@ -163,7 +162,4 @@ def vocabulary_remark(size: int, unknown: int, tokens: int, min_count: int) -> s
 
 def names_remark(names: Sequence[str], what: str, most: int = 3) -> str | None:
     """Return a warning that lists files, or None if there are none."""
-    if not names:
-        return None
-    shown = ", ".join(map(escape, names[:most]))
-    return f"{what}: {shown}" + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return f"{what}: {join_first(list(map(escape, names)), most)}" if names else None

@@ -22,7 +22,7 @@ from ...data.text.ngrams import NGrams, find_ngrams
 from ...data.text.remarks import describe_chars
 from ...data.text.tokenizers import UNK, Tokenizer, WordTokenizer
 from ...distributed.communicator import SINGLE_PROCESS, Communicator
-from ...errors import ConfigError, InputError, escape
+from ...errors import ConfigError, InputError, escape, join_first
 from ...inference.evaluation import Evaluator, describe_subset, evaluate
 from ...nn.matmul_mode import EVALUATION_MODE
 from ...nn.network import Network
@@ -107,10 +107,7 @@ class LanguageModelTraining:
 
     def _source(self) -> str:
         """Return the name of the text, with a colon; empty for a text in memory."""
-        if not self._names:
-            return ""
-        more = f" and {len(self._names) - 1} more" if len(self._names) > 1 else ""
-        return f"{self._names[0]}{more}: "
+        return f"{join_first(self._names, 1)}: " if self._names else ""
 
     def statistics(self, compares: bool) -> dict[str, Any]:
         """Compute the losses of simpler methods, and find a frequent beginning of the text; each only once."""

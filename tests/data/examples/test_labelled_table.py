@@ -50,6 +50,26 @@ def test_columns_are_named_or_counted(tmp_path: Path) -> None:
     assert told_by(path, fields=Fields("other", "names", required=False))[0] == [("noise", "kind"), ("purrs", "cat")]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a;b;label\n1,5;-2;x\n3;0,25;y\n",
+        "sep=;\na;b;label\n1,5;-2;x\n3;0,25;y\n",
+        "a|b|label\n1.5|-2|x\n3|0.25|y\n",
+        "sep=|\r\na|b|label\r\n1.5|-2|x\r\n3|0.25|y\r\n",
+    ],
+)
+def test_dialects_of_spreadsheets_are_read(tmp_path: Path, content: str) -> None:
+    """Semicolons with decimal commas, vertical bars, and the line that names the separator."""
+    found = examples(write(tmp_path, "a.csv", content), "classify")
+    assert [(x.tolist(), label) for x, label in found] == [([[1.5, -2]], "x"), ([[3, 0.25]], "y")]
+
+
+def test_comma_between_columns_is_no_decimal_sign(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"column 'a' has '1,5' where a number should be"):
+        examples(write(tmp_path, "a.csv", 'a,label\n"1,5",x\n2,y\n'), "classify")
+
+
 def test_prediction_adds_its_column_to_the_header(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "label\ttext\npos\ta\n\n\tb\n")
 

@@ -133,6 +133,19 @@ def test_free_running_forecast_feeds_back_its_own_predictions(tmp_path: Path) ->
     )
 
 
+def test_windows_of_a_forecast_keep_only_the_rows_that_are_read(tmp_path: Path) -> None:
+    """Also the dates go on at the frequency of the whole series, whose last rows alone have another."""
+    days = [*range(1, 20), 21, 23]  # daily, but for the last three
+    path = write(tmp_path, "a.csv", "date,y\n" + "".join(f"2024-01-{day:02},{day}\n" for day in days))
+    latest = windows(path, seq=3).latest()
+    for step in range(4):
+        latest = latest.extend(np.full((1, 1, 1), 100.0 + step))
+
+    assert len(latest.values) == 3
+    assert latest.values[:, 0].tolist() == [101, 102, 103]
+    assert [str(time)[:10] for time in latest.series[0].times] == ["2024-01-25", "2024-01-26", "2024-01-27"]
+
+
 def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> None:
     vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).schema
     short = hourly(tmp_path, 5, "short.csv")

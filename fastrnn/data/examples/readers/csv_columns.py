@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....errors import InputError
+from ....errors import InputError, join_first
 from ..dates import DateError, Dates, is_date, read_dates, read_unix_times
 from ..example import LARGEST, Example, Location
 from .csv_table import INDEX, PLAIN, NumberFormat, Table, is_missing
@@ -92,10 +92,9 @@ def report_left_out(table: Table, names: Sequence[str]) -> None:
     """Add a remark on columns that are skipped without having been excluded, with the reason."""
     if not names:
         return
-    shown = ", ".join(f"{name!r} ({_explain_left_out(table, name)})" for name in names[:_MAX_LISTED])
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    shown = join_first([f"{name!r} ({_explain_left_out(table, name)})" for name in names], _MAX_LISTED)
     noun = "column" if len(names) == 1 else "columns"
-    table.remark(f"left out {noun} {shown}{more}: not numbers")
+    table.remark(f"left out {noun} {shown}: not numbers")
 
 
 def _explain_left_out(table: Table, name: str) -> str:

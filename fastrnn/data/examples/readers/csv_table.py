@@ -15,7 +15,7 @@ from functools import cached_property
 from ....errors import escape
 from ...text.sources import Source
 from ..example import Location, read_lines
-from .delimited import describe_count, match_columns, near_column
+from .delimited import describe_count, is_separator_line, match_columns, near_column
 
 # Markers of missing values, compared after `str.casefold`.
 _MISSING = frozenset(
@@ -26,7 +26,6 @@ _MINUS = "\u2212"
 _SPACES = " \u00a0\u2009\u202f"  # also no-break, thin and narrow no-break space
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_SHAPES = 3000  # distinct shapes counted per column; only text has more
-_SEPARATOR_LINE = re.compile(r"sep=.\s*")
 INDEX = "index"  # the name given to an unnamed first column
 
 
@@ -351,7 +350,7 @@ class Table:
 def _skip_blank_lines(source: Source) -> Iterator[tuple[Location, str]]:
     """Yield the lines that are not blank, without a first line such as ``sep=;`` written by spreadsheets."""
     filled = ((place, line) for place, line in read_lines(source) if line.strip())
-    return itertools.filterfalse(lambda item: item[0].line == 1 and _SEPARATOR_LINE.fullmatch(item[1]), filled)
+    return itertools.filterfalse(lambda item: item[0].line == 1 and is_separator_line(item[1]), filled)
 
 
 def _count_fields(line: str, separator: str) -> int:

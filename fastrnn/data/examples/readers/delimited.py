@@ -14,7 +14,8 @@ from ...text.sources import Report, Source, ignore_report, peek
 from ..example import Example, Location, read_lines
 
 TAB = "\t"
-_DELIMITERS = (",", ";", TAB)
+_DELIMITERS = (",", ";", TAB, "|")
+_SEPARATOR_LINE = re.compile(r"sep=.\s*")
 _FIELD_LIMIT = 1 << 30  # characters; the csv module's own limit of 131,072 is below the length of some texts
 # A quoted field with a doubled quotation mark inside: CSV writers make these, people who type a text do not.
 _DOUBLED = re.compile(r'(?:^|\t)"(?:[^"\n]|"")*""(?:[^"\n]|"")*"(?=\t|$)', re.MULTILINE)
@@ -130,8 +131,13 @@ def read_quoted_rows(source: Source, delimiter: str) -> Iterator[Row]:
 
 
 def guess_delimiter(line: str) -> str:
-    """Return the delimiter of a header line: the most frequent of comma, semicolon and tab."""
+    """Return the delimiter of a header line: the most frequent of comma, semicolon, tab and bar."""
     return max(_DELIMITERS, key=line.count)
+
+
+def is_separator_line(line: str) -> bool:
+    """Whether this is the line ``sep=;`` with which spreadsheets begin a file; it names the delimiter."""
+    return _SEPARATOR_LINE.fullmatch(line) is not None
 
 
 def make_blank_example(place: Location, raw: str = "") -> Example:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ....errors import escape
+from ....errors import escape, join_first
 from ...text.files import expand
 from ...text.sources import Report, Source
 from ..example import Location
@@ -66,16 +66,13 @@ def folder_sources(
 
 def _report_classes(folder: str, documents: Sequence[Document], report: Report) -> None:
     counts = Counter(document.label for document in documents)
-    listed = ", ".join(f"{label} ({count:,})" for label, count in counts.most_common(_MAX_LISTED))
-    more = f" and {len(counts) - _MAX_LISTED} more" if len(counts) > _MAX_LISTED else ""
-    report(f"{Location(folder)}: each folder is a class, each file an example: {escape(listed)}{more}")
+    listed = join_first([f"{escape(label)} ({count:,})" for label, count in counts.most_common()], _MAX_LISTED)
+    report(f"{Location(folder)}: each folder is a class, each file an example: {listed}")
 
 
 def _report_left_out(folder: str, sources: Sequence[Source], report: Report) -> None:
-    names = [os.path.relpath(source.name, folder) for source in sources]
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    listed = escape(", ".join(names[:_MAX_LISTED]))
-    report(f"{Location(folder)}: left out {listed}{more}: not examples, by their name or folder")
+    listed = join_first([escape(os.path.relpath(source.name, folder)) for source in sources], _MAX_LISTED)
+    report(f"{Location(folder)}: left out {listed}: not examples, by their name or folder")
 
 
 def _are_class_folders(folder: str, files: Sequence[Source]) -> bool:

@@ -27,6 +27,7 @@ from .text_pairs import BEFORE_JSON
 
 FOLDERS = "folders"  # the format in which each folder is a class
 _ARRAYS = (".npz", ".idx")  # endings of files that are not text
+_UNNAMED = (*_ARRAYS, ".txt")  # endings of files without columns or keys
 Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
 FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
 ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
@@ -308,6 +309,9 @@ def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> No
     endings = [options.suffix_of(source.name) for source in sources]
     if options.labels is not None and ".idx" not in endings:
         raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
+    wanted = next((name for name in ("label", "text") if getattr(options.fields, name) is not None), None)
+    if options.fields.required and wanted and all(ending in _UNNAMED for ending in endings):
+        raise ConfigError(f"{wanted} names a column or a JSON key; these files have none: leave it out")
     if options.encoding is not None and all(ending in _ARRAYS for ending in endings):
         raise ConfigError("encoding is that of texts; arrays have none: leave it out")
     if options.columns is not None and all(ending == ".npz" for ending in endings):

@@ -2,14 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...text.sources import Report, Source, peek
 from ..example import LARGEST, Example, Location
+from .csv_table import DECIMAL_COMMA, PLAIN
 from .delimited import (
     ANY_FIELDS,
     TAB,
@@ -20,6 +21,7 @@ from .delimited import (
     guess_delimiter,
     header_by_name,
     header_by_position,
+    is_separator_line,
     list_names,
     match_columns,
     read_quoted_rows,
@@ -44,6 +46,33 @@ class LabelledTable(NamedTuple):
     delimiter: str
 
 
+NumberParser = Callable[[str], float | None]
+
+
+class _NumberColumns(NamedTuple):
+    """The columns of numbers to classify by: positions and names, and how their cells are parsed."""
+
+    indices: tuple[int, ...]
+    names: tuple[str, ...]
+    parse: NumberParser
+
+    def parse_row(self, row: Row) -> np.ndarray[Any, Any]:
+        """Return the numbers of a row, (1, F). Raises `InputError` for a cell without a number."""
+        cells = zip(self.indices, self.names, strict=True)
+        return np.array([[self._parse_cell(row.fields[i].strip(), name, row.place) for i, name in cells]], np.float64)
+
+    def _parse_cell(self, field: str, name: str, place: Location) -> float:
+        number = self.parse(field)
+        if number is None or math.isnan(number):
+            raise place.error(
+                f"column {name!r} has {field[:40]!r} where a number should be; fill it in, leave the row out, or name "
+                "the columns to use with --columns"
+            )
+        if abs(number) > LARGEST:
+            raise place.error(f"column {name!r} has {field[:40]}; it must be at most {LARGEST:g}")
+        return number
+
+
 class _Layout(NamedTuple):
     """The header of a table, its rows below the first, and the names of its classes."""
 
@@ -55,17 +84,17 @@ class _Layout(NamedTuple):
 def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
     """Open a CSV of labelled examples. Raises `InputError` if the columns cannot be identified."""
     start, source = peek(source)
-    text = start.decode("utf-8", "replace").lstrip("\ufeff")
-    delimiter = guess_delimiter(next((line for line in text.splitlines() if line.strip()), ""))
+    delimiter = guess_delimiter(_find_header_line(start))
     rows = read_quoted_rows(source, delimiter)
-    first = next((row for row in rows if not row.is_blank), None)
+    first = next((row for row in rows if not row.is_blank and not is_separator_line(row.raw)), None)
     if first is None:
         raise Location(source.name).error("empty; a table has a line of column names, then a row for each example")
 
     # The header decides whether the file is a table of texts or of numbers.
-    header, rows, classes = _detect_layout(first, rows, fields, answers)
+    parse = _parse_european_number if delimiter == ";" else PLAIN.parse
+    header, rows, classes = _detect_layout(first, rows, fields, answers, parse)
     if header.text is None and not fields.inputs and fields.columns is None:
-        header, rows = _find_text_column(header, rows, fields, first.place)
+        header, rows = _find_text_column(header, rows, fields, first.place, parse)
     if header.text is not None:
         report_columns(header, first.place, source.report)
         return LabelledTable(parse_named_rows(first, rows, header, answers, delimiter), (), header.names, delimiter)
@@ -74,7 +103,8 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
         rows = itertools.chain([first], rows)
     inputs, rows = _choose_number_columns(header, rows, fields, first.place)
     _report_number_columns(header, inputs, first.place, source.report)
-    records = _parse_number_rows(rows, header, inputs, classes, answers)
+    cells = _NumberColumns(tuple(header.names.index(name) for name in inputs), inputs, parse)
+    records = _parse_number_rows(rows, header, cells, classes, answers)
     if not (answers or header.is_data or classes):
         records = itertools.chain([make_header_example(first, header, delimiter)], records)
     return LabelledTable(records, inputs, header.names, delimiter)
@@ -82,14 +112,14 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
 
 def is_table(start: bytes, fields: Fields, answers: bool) -> bool:
     """Whether standard input with this start is a CSV: its first line names the wanted columns."""
-    line = next((line for line in start.decode("utf-8", "replace").lstrip("\ufeff").splitlines() if line.strip()), "")
+    line = _find_header_line(start)
     delimiter = guess_delimiter(line)
     # Tab-separated and JSON input have readers of their own.
     if delimiter == TAB or line.lstrip().startswith(("{", "[")):
         return False
     names = [name.strip().strip('"') for name in line.split(delimiter)]
     if fields.inputs:
-        return set(fields.inputs) <= set(names) or _parse_number(names[0]) is not None
+        return set(fields.inputs) <= set(names) or PLAIN.parse(names[0]) is not None
     # The names that a user asked for decide; else the first line must have well-known ones.
     wanted = [name for name in (fields.label if answers else None, fields.text) if name is not None]
     if wanted:
@@ -97,7 +127,19 @@ def is_table(start: bytes, fields: Fields, answers: bool) -> bool:
     return find_header(Row(Location("-"), line, names), ANY_FIELDS, answers) is not None
 
 
-def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: bool) -> _Layout:
+def _find_header_line(start: bytes) -> str:
+    """Return the first line of a file that is neither blank nor names the delimiter."""
+    lines = start.decode("utf-8", "replace").lstrip("\ufeff").splitlines()
+    return next((line for line in lines if line.strip() and not is_separator_line(line)), "")
+
+
+def _parse_european_number(field: str) -> float | None:
+    """Parse a number of a file with semicolons between its columns, where a comma is a decimal sign."""
+    number = PLAIN.parse(field)
+    return DECIMAL_COMMA.parse(field) if number is None else number
+
+
+def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: bool, parse: NumberParser) -> _Layout:
     """Detect whether the first line holds column names, an example, or the counts of scikit-learn's own files."""
     second = next(rows, None)
     rows = rows if second is None else itertools.chain([second], rows)
@@ -112,7 +154,7 @@ def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: boo
     wants_positions = any(
         wanted is not None and wanted.isdecimal() and wanted not in names for wanted in (fields.label, fields.text)
     )
-    has_numbers = any(_parse_number(name) is not None for name in names)
+    has_numbers = any(parse(name) is not None for name in names)
     if has_numbers or (
         wants_positions and find_header(first._replace(fields=list(names)), ANY_FIELDS, answers) is None
     ):
@@ -131,7 +173,7 @@ def _is_counts_line(first: Row, second: Row, fields: Fields) -> bool:
     if fields.text is not None or len(counts) != 2 or not all(count.isdecimal() for count in counts):
         return False
     class_names = first.fields[2:]
-    has_class_names = len(class_names) > 0 and all(_parse_number(name) is None for name in class_names)
+    has_class_names = len(class_names) > 0 and all(PLAIN.parse(name) is None for name in class_names)
     return has_class_names and len(second.fields) == int(counts[1]) + 1
 
 
@@ -144,7 +186,7 @@ def _check_names(names: Sequence[str], place: Location) -> None:
 
 
 def _find_text_column(
-    header: Header, rows: Iterator[Row], fields: Fields, place: Location
+    header: Header, rows: Iterator[Row], fields: Fields, place: Location, parse: NumberParser
 ) -> tuple[Header, Iterator[Row]]:
     """Find the only column of texts besides the label, if there is one. May read all rows."""
     others = [i for i, name in enumerate(header.names) if i != header.label and name]
@@ -154,11 +196,7 @@ def _find_text_column(
         return replace(header, text=others[0]), rows
     # Whether a column holds numbers shows only in its rows.
     found = list(rows)
-    texts = [
-        i
-        for i in others
-        if not any(_get_cell(row, i) and _parse_number(_get_cell(row, i)) is not None for row in found)
-    ]
+    texts = [i for i in others if not any(_get_cell(row, i) and parse(_get_cell(row, i)) is not None for row in found)]
     if not texts:
         return header, iter(found)
     if len(others) == 1:
@@ -197,15 +235,14 @@ def _choose_number_columns(
 
 
 def _parse_number_rows(
-    rows: Iterator[Row], header: Header, inputs: Sequence[str], classes: Sequence[str], answers: bool
+    rows: Iterator[Row], header: Header, columns: _NumberColumns, classes: Sequence[str], answers: bool
 ) -> Iterator[Example]:
-    indices = [header.names.index(name) for name in inputs]
     for row in rows:
         if row.is_blank:
             continue
         if len(row.fields) != len(header.names):
             raise row.place.error(f"{len(row.fields)} columns, but the first line has {len(header.names)}")
-        x = np.array([[_parse_cell(row.fields[i].strip(), header.names[i], row.place) for i in indices]], np.float64)
+        x = columns.parse_row(row)
         label = get_label(row, header, answers)
         # scikit-learn's files number their classes from 0 and name them in the first line.
         if label and label.isdecimal() and int(label) < len(classes):
@@ -215,22 +252,3 @@ def _parse_number_rows(
 
 def _get_cell(row: Row, i: int) -> str:
     return row.fields[i].strip() if i < len(row.fields) else ""
-
-
-def _parse_cell(field: str, name: str, place: Location) -> float:
-    number = _parse_number(field)
-    if number is None or math.isnan(number):
-        raise place.error(
-            f"column {name!r} has {field[:40]!r} where a number should be; fill it in, leave the row out, or name the "
-            "columns to use with --columns"
-        )
-    if abs(number) > LARGEST:
-        raise place.error(f"column {name!r} has {field[:40]}; it must be at most {LARGEST:g}")
-    return number
-
-
-def _parse_number(field: str) -> float | None:
-    try:
-        return None if "_" in field else float(field)
-    except ValueError:
-        return None

@@ -235,17 +235,23 @@ def _suggest_option(value: dict[str, Any], wanted: str | None, option: str) -> s
     return "" if wanted is not None or len(value) < 2 else f"; --{option} names another key"
 
 
-def read_conditioned_jsonl(source: Source, answers: bool) -> Iterator[Example]:
+def read_conditioned_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
     """Read ``{"given": [numbers], "text": ...}`` or ``{"label": ..., "text": ...}`` from each line."""
     before = None
     for place, line, value in _parse_lines(source):
         if value is None:
             continue
-        key = _find_condition_key(value, before, place)
+        label_key = _choose_key(value, fields.label, "label", fields.required)
+        text_key = _choose_key(value, fields.text, "text", fields.required)
+        key = label_key if label_key != "label" else _find_condition_key(value, before, place)
         before = key
+        form = f'a line is {{"{key}": ..., "{text_key}": ...}}'
+        if value.get(key) is None:
+            raise place.error(f'no "{key}"; {form}')
         given = value[key]
-        x = _parse_vector(given, place) if isinstance(given, list) else _parse_label(given, place)
-        yield Example(x, _get_text(value, place) if answers or "text" in value else None, place, line)
+        x = _parse_vector(given, place, key) if isinstance(given, list) else _parse_label(given, place)
+        text = _get_text(value, place, text_key, form) if answers or text_key in value else None
+        yield Example(x, text, place, line)
 
 
 def _find_condition_key(value: dict[str, Any], before: str | None, place: Location) -> str:
@@ -254,7 +260,8 @@ def _find_condition_key(value: dict[str, Any], before: str | None, place: Locati
     if len(keys) > 1:
         raise place.error('both "given" and "label"; a text is written from one of them')
     if not keys:
-        raise place.error('neither "given" nor "label"; a line is {"given": [numbers], "text": ...}')
+        advice = _suggest_option(value, None, "label")
+        raise place.error(f'neither "given" nor "label"; a line is {{"given": [numbers], "text": ...}}{advice}')
     if before not in (None, keys[0]):
         raise place.error(f'has "{keys[0]}" where the lines before have "{before}"; use one of them throughout')
     return keys[0]
@@ -335,8 +342,8 @@ def _parse_label(label: Any, place: Location) -> str:
     return text
 
 
-def _parse_vector(given: list[Any], place: Location) -> np.ndarray[Any, Any]:
+def _parse_vector(given: list[Any], place: Location, key: str) -> np.ndarray[Any, Any]:
     valid = [isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= LARGEST for v in given]
     if not valid or not all(valid) or len(valid) > _MAX_GIVEN:
-        raise place.error(f'"given" must be a list of 1 to {_MAX_GIVEN} finite numbers')
+        raise place.error(f'"{key}" must be a list of 1 to {_MAX_GIVEN} finite numbers')
     return np.array(given, np.float64)
