@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
-from fastrnn.config import Config, key_of, nearest
+from fastrnn.config import Config, key_of
 from fastrnn.distributed import launcher_rank
+from fastrnn.errors import nearest
 
 _PREFIX = "FASTRNN_"
 _OTHER_VARIABLES = ("CONFIG", "DATA", "DEBUG", "KERNELS", "MIRROR")

@@ -4,7 +4,8 @@ A message is one line: the problem, then how to fix it. The command line prints 
 ``exit_status``.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 MESSAGE = 600  # maximum characters of a message
@@ -37,6 +38,12 @@ def quote(value: object) -> str:
     if isinstance(value, str):  # shorten first: escapes may be ten times as long
         return shorten(ascii(shorten(value)) if not value.isprintable() else repr(shorten(value)))
     return escape(shorten(repr(value)))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the most similar known word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 class FastRNNError(Exception):

@@ -22,7 +22,7 @@ def help_command(context: click.Context, names: tuple[str, ...]) -> None:
 
     Same as `fastrnn COMMAND --help`; without COMMAND, same as `fastrnn --help`.
     """
-    from fastrnn.config import nearest
+    from fastrnn.errors import nearest
 
     from .. import output
 

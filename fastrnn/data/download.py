@@ -17,8 +17,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from ..config import nearest
-from ..errors import ConfigError, InputError, OutputError
+from ..errors import ConfigError, InputError, OutputError, nearest
 from ..os_compat import replace_file, user_data_folder
 from .catalog import CORPORA, NO_HOME, RemoteFile
 from .text.sources import CHUNK

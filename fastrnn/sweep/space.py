@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config, key_of, nearest, validate_fields
-from ..errors import ConfigError
+from ..config import Config, key_of, validate_fields
+from ..errors import ConfigError, nearest
 
 _DEFAULT_TRIALS = 20  # without a grid
 _MAX_TRIALS = 10_000

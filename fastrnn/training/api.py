@@ -12,7 +12,8 @@ from ..cells import CELLS
 from ..checkpoint.atomic import remove_stale_files
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import RunFolder, model_path
-from ..config import MAX_STEPS, Config, parse_duration
+from ..config import Config
+from ..config_checks import MAX_STEPS, parse_duration
 from ..data.examples.example import ExampleSet
 from ..data.text.corpus import Corpus
 from ..data.text.files import Paths, normalize_inputs

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..config import Config, parse_duration
+from ..config import Config
+from ..config_checks import parse_duration
 from ..data.text.ngrams import NGrams
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from ..kernels import backend

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..config import MAX_STEPS, Config
+from ..config import Config
+from ..config_checks import MAX_STEPS
 from ..data.text.ngrams import NGrams
 from ..distributed.communicator import SINGLE_PROCESS, Communicator
 from . import timing

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from fastrnn.cells import CELLS, RECURRENT_CELLS
 from fastrnn.checkpoint.checkpoint import Checkpoint, check_readable, from_bytes, spec_for, to_bytes
-from fastrnn.config import _CHOICES, _LIMITS, _TASK_SETTINGS, TASKS, Config, to_toml
+from fastrnn.config import _CHOICES, TASKS, Config, to_toml
+from fastrnn.config_checks import LIMITS, TASK_SETTINGS
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.schema import StandardScaler, TaskSchema, schema_from_dict
 from fastrnn.data.examples.series import Series
@@ -66,7 +67,7 @@ def configurations(draw: st.DrawFn) -> Config:
     hints = typing.get_type_hints(Config)
     names = [f.name for f in dataclasses.fields(Config) if f.name not in chosen]
     for name in draw(st.lists(st.sampled_from(names), unique=True)):
-        if name in _TASK_SETTINGS and name not in TASK_SPECS[task].options:
+        if name in TASK_SETTINGS and name not in TASK_SPECS[task].options:
             continue
         chosen[name] = draw(_values(name, hints[name]))
     if task not in ("tag", "classify", "forecast", "regress"):
@@ -98,7 +99,7 @@ def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if str in kinds:
         text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
         return text | text.map(lambda t: np.str_(t))
-    low, high, open_low = _LIMITS[name]
+    low, high, open_low = LIMITS[name]
     if int in kinds:
         whole = st.integers(math.ceil(low) + open_low, int(min(high, 2**53)))
         return st.builds(lambda kind, n: kind(n), st.sampled_from(WHOLE), whole)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...config import Config, nearest
-from ...errors import InputError, quote, shorten
+from ...config import Config
+from ...errors import InputError, nearest, quote, shorten
 from ...task_specs import TASK_SPECS, get_supervised_task, list_supervised_tasks
 from .example import Example, ExampleSet, Location, training_rows
 from .readers.csv_columns import Columns

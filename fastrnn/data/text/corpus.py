@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...config import MAX_STEPS, nearest
-from ...errors import ConfigError, InputError, escape, quote
+from ...config_checks import MAX_STEPS
+from ...errors import ConfigError, InputError, escape, nearest, quote
 from ...plain import check_encoding, check_whole, to_plain
 from .corpus_encoder import ENCODERS, CorpusEncoder
 from .files import Paths, expand, normalize_inputs

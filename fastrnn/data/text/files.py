@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ...config import nearest
-from ...errors import InputError, escape, quote
+from ...errors import InputError, escape, nearest, quote
 from .compression import ZIP_SUFFIX, is_compressed, list_members, read_chunks, read_member
 from .decoding import HEAD, detect_encoding
 from .sources import BUILTIN, Source, builtin_sources, to_utf8

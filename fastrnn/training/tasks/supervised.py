@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ...config import MAX_STEPS, Config
+from ...config import Config
+from ...config_checks import MAX_STEPS
 from ...data.examples.batching import Batches, evaluation_batches
 from ...data.examples.dataset import EncodedDataset, EncodedExamples, describe_unseen_labels
 from ...data.examples.example import ExampleSet

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ....config import nearest
-from ....errors import InputError
+from ....errors import InputError, nearest
 from ...text.sources import Report, Source, ignore_report, peek
 from ..example import Example, Location, read_lines
 
