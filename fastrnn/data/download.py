@@ -31,7 +31,7 @@ def data_folder() -> Path:
     return folder
 
 
-Progress = Callable[[str, int, int], None]
+DownloadProgress = Callable[[str, int, int], None]
 
 _TIMEOUT = 30.0  # seconds without a byte
 _TRIES = 4  # consecutive attempts without progress
@@ -43,7 +43,7 @@ def check_corpus_name(name: str) -> None:
         raise ConfigError(f"no corpus {name!r}{nearest(name, CORPORA)} (there are {', '.join(CORPORA)})")
 
 
-def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list[Path]:
+def fetch(name: str, progress: DownloadProgress = lambda file, done, size: None) -> list[Path]:
     """Download the files of a corpus in `CORPORA` to the data folder, except those already there.
 
     Args:
@@ -72,7 +72,7 @@ def fetch(name: str, progress: Progress = lambda file, done, size: None) -> list
         raise OutputError(f"{where}: cannot write there: {why}; set FASTRNN_DATA to another folder") from None
 
 
-def _fetch_file(corpus: str, file: RemoteFile, folder: Path, progress: Progress) -> Path:
+def _fetch_file(corpus: str, file: RemoteFile, folder: Path, progress: DownloadProgress) -> Path:
     kept, fetched = folder / file.local_name, folder / file.download_name
     # Files were verified before they got their final name: comparing sizes is enough, and instant.
     if _size(kept) == (file.unpacked or file.size):
@@ -102,7 +102,7 @@ def _mirror() -> str:
     return mirror.rstrip("/") + "/" if mirror else ""
 
 
-def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> None:
+def _download(url: str, part: Path, file: RemoteFile, progress: DownloadProgress) -> None:
     """Download a file to ``part``, resuming until it is complete."""
     tries = 0
     while (done := _size(part)) != file.size:
@@ -131,7 +131,7 @@ def _download(url: str, part: Path, file: RemoteFile, progress: Progress) -> Non
                 raise InputError(f"{url}: it ends after {_size(part):,} of {file.size:,} bytes; try again later")
 
 
-def _receive(url: str, part: Path, done: int, file: RemoteFile, progress: Progress) -> None:
+def _receive(url: str, part: Path, done: int, file: RemoteFile, progress: DownloadProgress) -> None:
     """Append the data of one connection to ``part``."""
     # "identity": a server that compressed the transfer would make sizes and ranges meaningless.
     headers = {"User-Agent": "fastrnn", "Accept-Encoding": "identity"}

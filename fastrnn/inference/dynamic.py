@@ -33,7 +33,7 @@ from .evaluation import Evaluation
 
 Array = np.ndarray[Any, Any]
 # Called after each window with the share of the text scored so far and the mean loss over it in nats.
-Progress = Callable[[float, float], None]
+EvaluationProgress = Callable[[float, float], None]
 
 _BLOCK = 1 << 15  # parameters updated at once: the arrays of a block stay in the cache
 _MAX_SEQ = 4096
@@ -140,7 +140,7 @@ def dynamic_windows(corpus: Corpus, seq: int) -> Iterator[Window]:
 
 
 def evaluate_dynamic(
-    network: Network, corpus: Corpus, settings: DynamicSettings, progress: Progress | None = None
+    network: Network, corpus: Corpus, settings: DynamicSettings, progress: EvaluationProgress | None = None
 ) -> Evaluation:
     """The mean loss over all predicted positions of a corpus, each scored before the model learns from it.
 

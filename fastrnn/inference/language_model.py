@@ -18,7 +18,7 @@ from ..data.text.tokenizers import Tokenizer
 from ..errors import ConfigError, InputError, quote
 from ..nn.network import Network, State, Stepper
 from ..plain import check_path, check_whole, to_plain
-from .dynamic import DynamicSettings, Progress, evaluate_dynamic
+from .dynamic import DynamicSettings, EvaluationProgress, evaluate_dynamic
 from .evaluation import Evaluation, evaluate
 from .sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 
@@ -182,7 +182,9 @@ class LanguageModel:
         assert found is not None
         return found
 
-    def evaluate_dynamic(self, corpus: Corpus, *, progress: Progress | None = None, **settings: Any) -> Evaluation:
+    def evaluate_dynamic(
+        self, corpus: Corpus, *, progress: EvaluationProgress | None = None, **settings: Any
+    ) -> Evaluation:
         """Evaluate the model on a text while it learns from that text (Krause et al. 2018).
 
         The text is read once, in one stream. Each window is scored before the model learns from it, so no

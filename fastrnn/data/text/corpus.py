@@ -31,7 +31,7 @@ from .remarks import (
     separator_remark,
     vocabulary_remark,
 )
-from .sources import CHUNK, Progress, Source, attach_progress
+from .sources import CHUNK, ReadingProgress, Source, attach_progress
 from .tokenizers import UNK, CharTokenizer, Tokenizer
 
 Positions = npt.NDArray[np.int64]
@@ -91,7 +91,7 @@ def read_corpus(
     separator: str | None = None,
     tokenizer: Tokenizer | None = None,
     unknown: str = "error",
-    progress: Progress | None = None,
+    progress: ReadingProgress | None = None,
     encoding: str | None = None,
 ) -> Corpus:
     """Read and encode texts in one pass.

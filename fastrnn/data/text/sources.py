@@ -17,7 +17,7 @@ _GROUP = 5  # words; a passage is repeated if it shares such groups with earlier
 _MAX_REPEATED = 0.1  # share of a paragraph's groups
 
 # Called with the number of bytes read so far, and the total number or None if that is unknown.
-Progress = Callable[[int, int | None], None]
+ReadingProgress = Callable[[int, int | None], None]
 # Called with each message of a reader to the user.
 Report = Callable[[str], None]
 
@@ -55,7 +55,7 @@ def to_utf8(source: Source, encoding: str | None) -> Source:
     return replace(source, chunks=lambda: convert(source.chunks(), encoding, source.name), size=None)
 
 
-def attach_progress(sources: Sequence[Source], progress: Progress) -> list[Source]:
+def attach_progress(sources: Sequence[Source], progress: ReadingProgress) -> list[Source]:
     """Return the same sources, which call ``progress`` as they are read."""
     sizes = [source.size for source in sources]
     total = None if None in sizes else sum(size for size in sizes if size is not None)
