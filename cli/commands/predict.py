@@ -12,7 +12,7 @@ from ..output import note_terminal_input
 if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
 
-AS_TRAINED = {"label": "as in training", "text": "as in training", "format": "by name"}
+AS_TRAINED = {name: "as in training" for name in ("label", "text", "missing")} | {"format": "by name"}
 # options that only some tasks use (`TaskSpec.command_options`)
 TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
 
@@ -46,8 +46,9 @@ def command(
 
     INPUT is as in `train`, with or without labels; - or no INPUT is standard input. Each example is written to standard
     output in the format of its input with a column added: the tag, the label (before the text if there was no label),
-    the translation, or the outputs. Blank lines are kept; the files of class folders become JSON Lines. forecast
-    prints the predicted rows, with the file name if there are several files. Examples are processed as they arrive.
+    the translation, or the outputs; files with the same columns become one table. A blank line stays blank; the files
+    of class folders become JSON Lines. forecast prints the predicted rows, with the file name if there are several
+    files. Examples are processed as they arrive.
     """
     from fastrnn.inference.predictors import TaskModel
 

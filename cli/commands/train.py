@@ -83,13 +83,21 @@ def command(
 ) -> None:
     """Train a model on text or labelled data.
 
-    DATA is a file (also compressed), a folder, a glob, or - for standard input; several are read in a stable order.
-    It is a text; without DATA the built-in corpus python-reference is used. With --task tag it is .conllu or lines of
-    token and tag; classify: lines of label, tab, text, a folder with a file for each label, .jsonl, idx or .npz;
-    generate: the same, the text being generated from the label; translate: lines of source, tab, target; forecast and
-    regress: .csv with --columns, or .npz. The run folder then holds config.toml, log.jsonl, best.safetensors
-    and last.safetensors. Settings come from the command line, then FASTRNN_* variables (FASTRNN_HIDDEN=256), then the
-    --config file. Ctrl-C saves the state; --resume continues from it.
+    DATA is a text: a file (also compressed), a folder, a zip archive, a glob, or - for standard input; several are read
+    in a stable order. Without DATA the built-in corpus python-reference is used. The run folder then holds config.toml,
+    log.jsonl, best.safetensors and last.safetensors. Settings come from the command line, then FASTRNN_* variables
+    (FASTRNN_HIDDEN=256), then the --config file. Ctrl-C saves the state; --resume continues from it.
+
+    \b
+    With --task DATA is labelled:
+      tag        lines of token and tag, or CoNLL-U (.conllu)
+      classify   label, tab, text (.tsv); .csv; .jsonl; a file or a folder
+                 for each label; arrays (.npz, idx)
+      generate   label, tab, text (.tsv); .jsonl; a file or a folder for each
+                 label
+      translate  source, tab, target (.tsv)
+      forecast   rows of numbers (.csv)
+      regress    the same with --columns, the ones to predict; arrays (.npz)
     """
     out, run, init_from, file = (values.pop(name) for name in ("out", "resume", "init_from", "config_file"))
     if dry_run and (run is not None or as_json or launcher_rank()[1] > 1):
