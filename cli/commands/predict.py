@@ -12,7 +12,7 @@ from ..output import note_terminal_input
 if TYPE_CHECKING:
     from fastrnn.inference.predictors import TaskModel
 
-AS_TRAINED = {name: "as in training" for name in ("label", "text", "missing")} | {"format": "by name"}
+AS_TRAINED = dict.fromkeys(("label", "text", "missing"), "as in training") | {"format": "by name"}
 # options that only some tasks use (`TaskSpec.command_options`)
 TASK_OPTIONS = ("beam", "steps", "missing", "probabilities", "text")
 

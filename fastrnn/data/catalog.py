@@ -144,7 +144,7 @@ CORPORA: dict[str, RemoteCorpus] = {
         ("ptb.train.txt",),
     ),
     "mnist": RemoteCorpus(
-        "handwritten digits: mnist is the training set of 60,000, mnist/t10k-images-idx3-ubyte.gz the test set of 10,000",
+        "handwritten digits: mnist is the training set (60,000), mnist/t10k-images-idx3-ubyte.gz the test set (10,000)",
         (
             RemoteFile(
                 _MNIST + "train-images-idx3-ubyte.gz",
