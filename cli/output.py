@@ -63,7 +63,7 @@ def check_output(path: str | None) -> None:
     if os.path.isdir(path) or path.endswith(os.sep):
         raise OutputError(f"{path}: a folder; give the name of a file in it")
     if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-        raise OutputError(f"{path}: no such folder to write into")
+        raise OutputError(f"{path}: cannot write this file: its folder does not exist")
 
 
 def save(path: str, data: bytes, what: str = "") -> None:

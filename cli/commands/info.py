@@ -11,8 +11,6 @@ from .. import command_base, options
 
 if TYPE_CHECKING:
     from fastrnn.checkpoint.checkpoint import Checkpoint
-    from fastrnn.data.examples.schema import TaskSchema
-    from fastrnn.data.text.tokenizers import Tokenizer
 
 
 _PACKAGES = ("fastrnn", "numpy", "numba", "llvmlite", "click", "rich")
@@ -103,7 +101,7 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
         "layers": config.layers,
         "hidden": config.hidden,
         "parameters": sum(array.size for array in checkpoint.parameters.values()),
-        "tokens": _token_kind(checkpoint.tokenizer),
+        "tokens": _token_kind(checkpoint),
         "vocabulary": checkpoint.tokenizer.size,
         "resumable": checkpoint.resumable,
         "progress": checkpoint.progress,
@@ -112,14 +110,12 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _token_kind(tokenizer: "Tokenizer | TaskSchema") -> str | None:
-    """Return "chars", "words" or "bytes": the unit of the texts that a model reads, else of those that it writes."""
-    from fastrnn.data.examples.schema import TaskSchema
-
-    if not isinstance(tokenizer, TaskSchema):
-        return tokenizer.kind
-    texts = tokenizer.tokens or tokenizer.target
-    return None if texts is None else texts.kind
+def _token_kind(checkpoint: "Checkpoint") -> str | None:
+    """Return "chars", "words" or "bytes", the unit of the model's texts; None if its task has no choice of them."""
+    config = checkpoint.config
+    if not TASK_SPECS[config.task].is_supervised:
+        return checkpoint.tokenizer.kind
+    return config.tokens if "tokens" in TASK_SPECS[config.task].options else None
 
 
 def _rows(facts: dict[str, Any], checkpoint: "Checkpoint") -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def test_output_can_be_standard_output_and_is_checked_first(tmp_path: Path, caps
     assert run(["data", "make", "dates", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"fastrnn: {tmp_path}: a folder; give the name of a file in it\n"
     assert run(["data", "make", "dates", "--out", str(tmp_path / "no" / "x")]) == 1
-    assert "no such folder to write into" in capsys.readouterr().err
+    assert "cannot write this file: its folder does not exist" in capsys.readouterr().err
 
 
 def test_show_prints_the_remarks_of_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -274,7 +274,7 @@ def told(command: click.Command) -> dict[str, str]:
     defaults = {}
     for parameter in command.params:
         text = getattr(parameter, "help", None) or ""
-        if "[default: " in text and parameter.name not in ("encoding", "threads", "unknown"):
+        if "[default: " in text and parameter.name not in ("encoding", "threads", "unknown", "out"):
             defaults[str(parameter.name)] = text.partition("[default: ")[2].rstrip("]")
     assert defaults
     return defaults

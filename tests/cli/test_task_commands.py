@@ -362,7 +362,8 @@ def test_info_shows_the_task(folder: Path) -> None:
     assert "2 features, 1 outputs" in invoke("info", str(folder / "regress")).stdout
     assert "6 outputs" in invoke("info", str(folder / "forecast")).stdout
     assert "2 numbers given" in invoke("info", str(folder / "numbers")).stdout
-    assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", "words", True)
+    assert (facts["task"], facts["tokens"], facts["resumable"]) == ("tag", None, True)
+    assert json.loads(invoke("info", str(folder / "classify"), "--json").stdout)["tokens"] in ("chars", "words")
 
 
 def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
