@@ -61,10 +61,8 @@ def test_sample_to_a_file(model: type[FakeModel], tmp_path: Path) -> None:
 
 def test_sample_to_a_missing_folder_fails_before_sampling(model: type[FakeModel], tmp_path: Path) -> None:
     done = CliRunner().invoke(program, ["sample", "m", "--out", str(tmp_path / "no" / "s.txt")])
-    assert (done.exit_code, done.stderr) == (
-        1,
-        f"fastrnn: {tmp_path / 'no' / 's.txt'}: cannot write this file: its folder does not exist\n",
-    )
+    expected = f"fastrnn: {tmp_path / 'no' / 's.txt'}: cannot write this file: its folder does not exist\n"
+    assert (done.exit_code, done.stderr) == (1, expected)
 
 
 def test_prompt_is_read_from_a_file_or_standard_input(model: type[FakeModel], tmp_path: Path) -> None:
