@@ -63,7 +63,7 @@ class ForecastingModel(TaskModel):
         # Each pass forecasts one horizon and appends it to the inputs of the next.
         parts: list[Array] = []
         latest = windows.latest()
-        while sum(part.shape[1] for part in parts) < steps:
+        for _ in range(0, steps, windows.schema.horizon):
             batches = evaluation_batches(latest)  # in the order of the series, because their windows are equally long
             found = [latest.inverse_transform(self.model.predict(batch), batch.rows) for batch in batches]
             parts.append(np.concatenate(found))
