@@ -77,9 +77,9 @@ def check_encoding_option(context: "Context", values: dict[str, Any], kind: str)
         refuse_unused(context, values, ["encoding"], reason)
 
 
-def note_remarks(records: "ExampleSet") -> None:
+def note_remarks(examples: "ExampleSet") -> None:
     """Print the remarks on data of a supervised task."""
-    for line in get_supervised_task(records.task).collect_remarks(records):
+    for line in get_supervised_task(examples.task).collect_remarks(examples):
         output.note(line)
 
 

@@ -21,49 +21,49 @@ if TYPE_CHECKING:
 class PredictionWriter:
     """Formats the predictions of a run of the command, each in the format of its input file.
 
-    Files with the same columns become one table: their header is written once, and records are counted on.
+    Files with the same columns become one table: their header is written once, and examples are numbered on.
 
     Args:
         model: The model that predicts.
-        sure: Whether to add a column with the probability of each prediction.
+        with_probabilities: Whether to add a column with the probability of each prediction.
     """
 
-    def __init__(self, model: "TaskModel", sure: bool) -> None:
+    def __init__(self, model: "TaskModel", with_probabilities: bool) -> None:
         self._model = model
-        self._sure = sure
+        self._with_probabilities = with_probabilities
         self._header = ""
         self._count = 0
 
-    def format(self, found: Iterable["Prediction"], records: "ExampleSet") -> Iterator[str]:
-        """Yield the predictions of one file, which ``records`` describes."""
+    def format(self, predictions: Iterable["Prediction"], layout: "ExampleSet") -> Iterator[str]:
+        """Yield the predictions of one file, which ``layout`` describes."""
         output = TASK_SPECS[self._model.task].output
         assert output is not None
         if output == "numbers":
-            yield from self._format_table(found, records)
+            yield from self._format_table(predictions, layout)
             return
         has_header = output != "tags"  # the lines between tagged sentences are comments
-        for answer in found:
-            if not answer.record.is_blank:
-                yield _FORMATTERS[output](answer, records, self._sure)
-            elif has_header and answer.record.raw.strip():
-                yield self._once(_format_header(answer.record.raw, records.delimiter, self._sure))
+        for prediction in predictions:
+            if not prediction.example.is_blank:
+                yield _FORMATTERS[output](prediction, layout, self._with_probabilities)
+            elif has_header and prediction.example.raw.strip():
+                yield self._once(_format_header(prediction.example.raw, layout.delimiter, self._with_probabilities))
             else:
-                yield answer.record.raw + "\n"
+                yield prediction.example.raw + "\n"
 
-    def _format_table(self, found: Iterable["Prediction"], records: "ExampleSet") -> Iterator[str]:
-        """Yield CSV rows: the input row and the predictions, with P(1) if `sure`; one row per step for arrays."""
+    def _format_table(self, predictions: Iterable["Prediction"], layout: "ExampleSet") -> Iterator[str]:
+        """Yield CSV rows: the input row and the predictions, with P(1) if requested; one row per step for arrays."""
         outputs = self._model.vocabulary.outputs
         assert outputs is not None
-        before = records.header or ("record", "step")
+        before = layout.header or ("record", "step")
         names = list(outputs.names) or [f"y{i}" for i in range(outputs.size)]
-        header = self._once(_csv([*before, *_unused_names(names, before, self._sure)]))
-        for answer in found:
-            rows = [list(map(digits, step, outputs.deviation)) for step in answer.value]
-            if self._sure:
-                shares = zip(rows, answer.probability, strict=True)
+        header = self._once(_csv([*before, *_unused_names(names, before, self._with_probabilities)]))
+        for prediction in predictions:
+            rows = [list(map(digits, step, outputs.deviation)) for step in prediction.value]
+            if self._with_probabilities:
+                shares = zip(rows, prediction.probability, strict=True)
                 rows = [[*row, *(f"{p:.4f}" for p in step)] for row, step in shares]
-            if records.header:
-                lines = [f"{answer.record.raw},{_csv(rows[0])}"]
+            if layout.header:
+                lines = [f"{prediction.example.raw},{_csv(rows[0])}"]
             else:
                 lines = [_csv([str(self._count), str(step), *row]) for step, row in enumerate(rows)]
             yield header + "".join(lines)
@@ -77,42 +77,42 @@ class PredictionWriter:
         return header if is_new else ""
 
 
-def format_json(model: "TaskModel", found: Iterable["Prediction"], sure: bool) -> Iterator[str]:
-    """Yield one JSON object per example. ``sure`` adds the probability of every label."""
+def format_json(model: "TaskModel", predictions: Iterable["Prediction"], with_probabilities: bool) -> Iterator[str]:
+    """Yield one JSON object per example. ``with_probabilities`` adds the probability of every label."""
     spec = TASK_SPECS[model.task]
-    for answer in found:
-        record = answer.record
-        if record.is_blank:
-            if spec.output != "tags" and not record.raw.strip():
-                yield to_json({"text": record.raw, spec.json_key: None}) + "\n"
+    for prediction in predictions:
+        example = prediction.example
+        if example.is_blank:
+            if spec.output != "tags" and not example.raw.strip():
+                yield to_json({"text": example.raw, spec.json_key: None}) + "\n"
             continue
         result: dict[str, Any] = {}
-        if isinstance(record.x, str):
-            result["text"] = record.x
+        if isinstance(example.x, str):
+            result["text"] = example.x
         elif spec.output == "tags":
-            result["tokens"] = record.x
-        result[spec.json_key] = answer.value if isinstance(answer.value, (str, list)) else answer.value.tolist()
-        if answer.probability is not None:
-            result["probability"] = _plain(answer.probability)
-        if answer.logprob is not None:
-            result["logprob"] = answer.logprob
-        if sure and answer.probabilities is not None:
+            result["tokens"] = example.x
+        result[spec.json_key] = _plain(prediction.value)
+        if prediction.probability is not None:
+            result["probability"] = _plain(prediction.probability)
+        if prediction.logprob is not None:
+            result["logprob"] = prediction.logprob
+        if with_probabilities and prediction.probabilities is not None:
             result["labels"] = list(model.vocabulary.labels)
-            result["probabilities"] = _plain(answer.probabilities)
+            result["probabilities"] = _plain(prediction.probabilities)
         yield to_json(result) + "\n"
 
 
-def format_forecasts(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
+def format_forecasts(model: "TaskModel", examples: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
     """Yield forecasts (m, C) as one CSV table.
 
     Columns: the file if there are several series, dates if the series has them, then the values with enough digits
     to resolve their spread.
     """
-    for number, (record, rows) in enumerate(zip(records, ahead, strict=True)):
-        series = record.x
+    for number, (example, rows) in enumerate(zip(examples, ahead, strict=True)):
+        series = example.x
         dates = series.dates_after(len(rows))
         names = [*([series.date or "date"] if dates is not None else []), *series.columns]
-        file = [record.place.file] if len(records) > 1 else []
+        file = [example.place.file] if len(examples) > 1 else []
         if number == 0:
             yield _csv([*([_unused_name("file", names)] if file else []), *names])
         spread = _spread(model, series)
@@ -121,12 +121,12 @@ def format_forecasts(model: "TaskModel", records: Sequence["Example"], ahead: Se
             yield _csv([*file, *date, *map(digits, row, spread)])
 
 
-def format_forecasts_json(model: "TaskModel", records: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
+def format_forecasts_json(model: "TaskModel", examples: Sequence["Example"], ahead: Sequence[Any]) -> Iterator[str]:
     """Yield one JSON object per series, with full precision."""
-    for record, rows in zip(records, ahead, strict=True):
-        series = record.x
+    for example, rows in zip(examples, ahead, strict=True):
+        series = example.x
         dates = series.dates_after(len(rows))
-        result: dict[str, Any] = {"file": record.place.file} if len(records) > 1 else {}
+        result: dict[str, Any] = {"file": example.place.file} if len(examples) > 1 else {}
         result["columns"] = list(series.columns)
         if dates is not None:
             result["times"] = dates
@@ -148,35 +148,36 @@ def _spread(model: "TaskModel", series: "Series") -> list[float]:
     return [min(now, usual) if now > 0 else usual for now, usual in pairs]
 
 
-def _format_header(raw: str, delimiter: str, sure: bool) -> str:
-    """Format the header that the reader has prepared, with a column of probabilities if ``sure``."""
+def _format_header(raw: str, delimiter: str, with_probabilities: bool) -> str:
+    """Format the header that the reader has prepared, with a column of probabilities if ``with_probabilities``."""
     names = raw.split(delimiter)
-    return delimiter.join([*names, *([_unused_key("probability", names)] if sure else [])]) + "\n"
+    return delimiter.join([*names, *([_unused_key("probability", names)] if with_probabilities else [])]) + "\n"
 
 
-def _format_translation(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+def _format_translation(prediction: "Prediction", layout: "ExampleSet", with_probabilities: bool) -> str:
     """Format source TAB translation."""
-    return "\t".join([answer.record.raw, answer.value, *([f"{answer.logprob:.4f}"] if sure else [])]) + "\n"
+    more = [f"{prediction.logprob:.4f}"] if with_probabilities else []
+    return "\t".join([prediction.example.raw, prediction.value, *more]) + "\n"
 
 
-def _format_label(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+def _format_label(prediction: "Prediction", layout: "ExampleSet", with_probabilities: bool) -> str:
     """Format label TAB text. Put the label after the text if the input has a label; print it alone for arrays.
 
     An example in JSON stays JSON.
     """
     from fastrnn.data.examples.example import JsonExample
 
-    if isinstance(answer.record, JsonExample):
-        return _format_json_object(answer, sure)
-    record, label = answer.record, _field(answer.value, records.delimiter)
-    more = [f"{answer.probability:.4f}"] if sure else []
-    if not record.raw:
+    if isinstance(prediction.example, JsonExample):
+        return _format_json_object(prediction, with_probabilities)
+    example, label = prediction.example, _field(prediction.value, layout.delimiter)
+    more = [f"{prediction.probability:.4f}"] if with_probabilities else []
+    if not example.raw:
         fields = [label]
-    elif record.y is None:
-        fields = [label, record.raw]
+    elif example.y is None:
+        fields = [label, example.raw]
     else:
-        fields = [record.raw, label]
-    return records.delimiter.join([*fields, *more]) + "\n"
+        fields = [example.raw, label]
+    return layout.delimiter.join([*fields, *more]) + "\n"
 
 
 def _field(text: str, delimiter: str) -> str:
@@ -188,44 +189,44 @@ def _field(text: str, delimiter: str) -> str:
     return line.getvalue()
 
 
-def _format_json_object(answer: "Prediction", sure: bool) -> str:
+def _format_json_object(prediction: "Prediction", with_probabilities: bool) -> str:
     """Add the prediction to the object as ``label``, or as ``predicted``, ``predicted_2`` ... if it has a label."""
-    result = json.loads(answer.record.raw)
-    name = "label" if answer.record.y is None else _unused_key("predicted", result)
-    result[name] = answer.value
-    if sure:
+    result = json.loads(prediction.example.raw)
+    name = "label" if prediction.example.y is None else _unused_key("predicted", result)
+    result[name] = prediction.value
+    if with_probabilities:
         result["probability" if "probability" not in result else _unused_key(f"{name}_probability", result)] = (
-            answer.probability
+            prediction.probability
         )
     return to_json(result) + "\n"
 
 
-def _format_tags(answer: "Prediction", records: "ExampleSet", sure: bool) -> str:
+def _format_tags(prediction: "Prediction", layout: "ExampleSet", with_probabilities: bool) -> str:
     """Format a sequence as tab-separated lines, with the tag and its probability appended; CoNLL-U stays CoNLL-U."""
-    from fastrnn.data.examples.readers.conll import ConlluRecord, split_columns
+    from fastrnn.data.examples.readers.conll import ConlluExample, split_columns
 
-    if isinstance(answer.record, ConlluRecord):
-        return _format_conllu(answer, sure)
+    if isinstance(prediction.example, ConlluExample):
+        return _format_conllu(prediction, with_probabilities)
     lines = []
-    for line, tag, p in zip(answer.record.raw.split("\n"), answer.value, answer.probability, strict=True):
+    for line, tag, p in zip(prediction.example.raw.split("\n"), prediction.value, prediction.probability, strict=True):
         fields = [field for field in split_columns(line) if field]
-        lines.append("\t".join([*fields, tag, *([f"{p:.4f}"] if sure else [])]) + "\n")
+        lines.append("\t".join([*fields, tag, *([f"{p:.4f}"] if with_probabilities else [])]) + "\n")
     return "".join(lines) + "\n"
 
 
-def _format_conllu(answer: "Prediction", sure: bool) -> str:
+def _format_conllu(prediction: "Prediction", with_probabilities: bool) -> str:
     """Fill in the UPOS column of a sentence; the probability goes into the MISC column."""
-    from fastrnn.data.examples.readers.conll import ConlluRecord
+    from fastrnn.data.examples.readers.conll import ConlluExample
 
-    assert isinstance(answer.record, ConlluRecord)
-    columns = answer.record.columns
-    tags = iter(zip(answer.value, answer.probability, strict=True))
+    assert isinstance(prediction.example, ConlluExample)
+    columns = prediction.example.columns
+    tags = iter(zip(prediction.value, prediction.probability, strict=True))
     lines = []
-    for line in answer.record.raw.split("\n"):
+    for line in prediction.example.raw.split("\n"):
         fields = line.split("\t")
         if columns.is_word(line):
             fields[columns.upos], probability = next(tags)
-            if sure and columns.misc is not None:
+            if with_probabilities and columns.misc is not None:
                 note = f"Probability={probability:.4f}"
                 fields[columns.misc] = note if fields[columns.misc] == "_" else f"{fields[columns.misc]}|{note}"
         lines.append("\t".join(fields) + "\n")
@@ -240,11 +241,11 @@ _FORMATTERS: dict[str, Callable[["Prediction", "ExampleSet", bool], str]] = {
 }
 
 
-def _unused_names(names: list[str], taken: Sequence[str], sure: bool) -> list[str]:
-    """Return unused column names: y, y_predicted, y_predicted_2 ...; with ``sure`` also for probabilities."""
+def _unused_names(names: list[str], taken: Sequence[str], with_probabilities: bool) -> list[str]:
+    """Return unused column names, also for probabilities if requested: y, y_predicted, y_predicted_2 ..."""
     suffixes = itertools.chain(("", "_predicted"), (f"_predicted_{n}" for n in itertools.count(2)))
     candidates = ([name + suffix for name in names] for suffix in suffixes)
-    if sure:
+    if with_probabilities:
         candidates = ([*found, *(f"{name}_probability" for name in found)] for found in candidates)
     return next(found for found in candidates if len({*found, *taken}) == len(found) + len(set(taken)))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import Config
-    from .data.examples.readers.formats import read_records
+    from .data.examples.readers.formats import read_examples
     from .data.text.corpus import corpus_from_text, read_corpus
     from .errors import FastRNNError
     from .inference.language_model import LanguageModel
@@ -47,7 +47,7 @@ __all__ = [
     "corpus_from_text",
     "load",
     "read_corpus",
-    "read_records",
+    "read_examples",
     "resume",
     "train",
 ]
@@ -70,7 +70,7 @@ _MODULES = {
     "corpus_from_text": ".data.text.corpus",
     "load": ".inference.load",
     "read_corpus": ".data.text.corpus",
-    "read_records": ".data.examples.readers.formats",
+    "read_examples": ".data.examples.readers.formats",
     "resume": ".training.api",
     "train": ".training.api",
 }

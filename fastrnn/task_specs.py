@@ -64,7 +64,7 @@ class TaskSpec:
 
     module: str
     is_supervised: bool = True
-    example_noun: str = "record"
+    example_noun: str = "example"
     options: tuple[str, ...] = ("format",)
     command_options: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
@@ -206,6 +206,6 @@ def get_task(name: str) -> "Task":
 def get_supervised_task(name: str) -> "SupervisedTask":
     """Return the implementation of a supervised task. Raises `ConfigError` for another name."""
     if name not in list_supervised_tasks():
-        raise ConfigError(f"task {quote(name)} has no records (choices: {', '.join(list_supervised_tasks())})")
+        raise ConfigError(f"task {quote(name)} has no examples (choices: {', '.join(list_supervised_tasks())})")
     task: SupervisedTask = importlib.import_module(TASK_SPECS[name].module).TASK
     return task

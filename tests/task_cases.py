@@ -52,7 +52,7 @@ def make_task(
 
 
 def make_batch(case: str, rng: np.random.Generator) -> Batch:
-    """Return examples of `LENGTHS`; some positions are not scored, nor is one example of tasks with a single answer."""
+    """Return examples of `LENGTHS`; some positions are not scored, nor is one example of tasks with a single target."""
     task, rows = case.split()[0], np.arange(B)
     if task == "generate":
         x = rng.integers(K, size=B).astype(np.int32) if case == "generate" else rng.normal(size=(B, K))
@@ -121,7 +121,7 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
 
 
 def results(model: SupervisedModel, batch: Batch, **dropout: Any) -> dict[str, Array]:
-    """Run a training step and return copies of loss, total, answer and gradients, by name."""
+    """Run a training step and return copies of loss, total, prediction and gradients, by name."""
     found = {"loss": np.array(model.train_step_gradients(batch, {}, Dropout(**dropout)))}
     found |= {name: array.copy() for name, array in model.gradients.items()}
-    return found | {"total": np.array(model.losses(batch)[0]), "answer": model.predict(batch)}
+    return found | {"total": np.array(model.losses(batch)[0]), "prediction": model.predict(batch)}

@@ -87,8 +87,8 @@ def command(
             raise click.UsageError("--unknown is for language models; labelled tasks always accept unknown symbols")
         if dynamic:
             raise click.UsageError(f"--dynamic is for language models; this one is for {loaded.task}")
-        records = loaded.records(texts, values.pop("labels"), report=note, **values)
-        _evaluate_task(loaded, records, split, as_json)
+        examples = loaded.read_examples(texts, values.pop("labels"), report=note, **values)
+        _evaluate_task(loaded, examples, split, as_json)
     else:
         check_encoding_option(context, values, loaded.tokenizer.kind)
         corpus = _part(read_corpus_for(loaded, texts, unknown, values["encoding"]), split, loaded.config)
@@ -103,13 +103,13 @@ def _check_options(context: click.Context, values: dict[str, Any], task: str) ->
             options.refuse_unused(context, values, [name], f"{{}} is for models for {tasks}; this one is for {task}")
 
 
-def _evaluate_task(model: "TaskModel", records: "ExampleSet", split: str, as_json: bool) -> None:
+def _evaluate_task(model: "TaskModel", examples: "ExampleSet", split: str, as_json: bool) -> None:
     from fastrnn.data.examples.dataset import EncodedExamples, describe_unseen_labels
 
     from ..inputs import note_remarks
 
-    note_remarks(records)
-    data = model.part(model.encode(records), split)
+    note_remarks(examples)
+    data = model.part(model.encode(examples), split)
     figures = model.evaluate(data)
     if "unseen" in figures and isinstance(data, EncodedExamples):
         output.note(describe_unseen_labels({label: data.unseen[label] for label in figures["unseen"]}))
@@ -184,7 +184,7 @@ def _part(corpus: "Corpus", split: str, config: Config) -> "Corpus":
 def _write_evaluation(evaluation: Mapping[str, Any], task: str, binary: bool = False) -> None:
     """Write metrics; for labels also precision, recall, F1 and the confusion matrix."""
     rows = [
-        ("records", formatting.number(evaluation["records"])),
+        ("examples", formatting.number(evaluation["records"])),
         ("scored", formatting.number(evaluation["positions"])),
     ]
     rows += _loss(evaluation["loss"], task, binary)

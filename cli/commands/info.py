@@ -164,5 +164,5 @@ def _data(checkpoint: "Checkpoint") -> list[tuple[str, str]]:
     if not tokenizer.labels:
         names["labels"] = "outputs" if spec.has_numeric_loss else "numbers given"
     known = ", ".join(f"{getattr(model, n):,} {names[n]}" for n in sizes if getattr(model, n))
-    records = plural(corpus.get("records", 0), spec.example_noun)
-    return [("vocabulary", known), ("data", f"{inputs}, {records}")]
+    examples = plural(corpus.get("records", 0), spec.example_noun)
+    return [("vocabulary", known), ("data", f"{inputs}, {examples}")]

@@ -62,7 +62,7 @@ def command(
     if TASK_SPECS[loaded.task].output == "series":
         _forecast(loaded, inputs, steps, reading, as_jsonl)
         return
-    _answer(loaded, inputs, reading, beam, probabilities, as_jsonl)
+    _predict_examples(loaded, inputs, reading, beam, probabilities, as_jsonl)
 
 
 def _check_options(context: click.Context, reading: dict[str, Any], task: str) -> None:
@@ -73,18 +73,26 @@ def _check_options(context: click.Context, reading: dict[str, Any], task: str) -
             options.refuse_unused(context, reading, [name], f"{{}} is for models for {tasks}; this one is for {task}")
 
 
-def _answer(
-    model: "TaskModel", inputs: tuple[str, ...], reading: dict[str, Any], beam: int, sure: bool, as_jsonl: bool
+def _predict_examples(
+    model: "TaskModel",
+    inputs: tuple[str, ...],
+    reading: dict[str, Any],
+    beam: int,
+    with_probabilities: bool,
+    as_jsonl: bool,
 ) -> None:
     from .. import prediction_writers
     from ..inputs import note_remarks
     from ..output import note, write
 
-    writer = prediction_writers.PredictionWriter(model, sure)
+    writer = prediction_writers.PredictionWriter(model, with_probabilities)
     for stream in model.open(inputs, report=note, **reading):
-        note_remarks(stream.records)
-        found = model.predict(stream.items, beam, logprobs=sure)
-        lines = prediction_writers.format_json(model, found, sure) if as_jsonl else writer.format(found, stream.records)
+        note_remarks(stream.layout)
+        predictions = model.predict(stream.items, beam, logprobs=with_probabilities)
+        if as_jsonl:
+            lines = prediction_writers.format_json(model, predictions, with_probabilities)
+        else:
+            lines = writer.format(predictions, stream.layout)
         for piece in lines:
             write(piece)
 
@@ -96,9 +104,9 @@ def _forecast(
     from ..inputs import note_remarks
     from ..output import note, write
 
-    records = model.records(inputs, answers=False, report=note, **reading)
-    note_remarks(records)
+    examples = model.read_examples(inputs, needs_targets=False, report=note, **reading)
+    note_remarks(examples)
     show = prediction_writers.format_forecasts_json if as_jsonl else prediction_writers.format_forecasts
-    ahead = model.forecast(records, steps if steps is not None else model.vocabulary.horizon)
-    for piece in show(model, records.items, ahead):
+    ahead = model.forecast(examples, steps if steps is not None else model.vocabulary.horizon)
+    for piece in show(model, examples.items, ahead):
         write(piece)

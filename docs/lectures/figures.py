@@ -122,9 +122,9 @@ def bit_reversal(folder: Path) -> None:
 def word_model(folder: Path) -> None:
     model = fastrnn.load(folder / "runs" / "words")
     for offset, noun in ((-0.2, "clouds"), (0.2, "ships")):
-        answers = dict(model.complete(f"the {noun} are in the", n=model.tokenizer.size))
+        probabilities = dict(model.complete(f"the {noun} are in the", n=model.tokenizer.size))
         words = ["sky", "west", "sea"]
-        values = [answers[word] for word in words]
+        values = [probabilities[word] for word in words]
         plt.bar(np.arange(3) + offset, values, 0.4, label=f"the {noun} are in the ...")
     plt.xticks(range(3), words)
     plt.ylabel("probability")
@@ -156,9 +156,9 @@ def tagging(folder: Path) -> None:
     for offset, name, label in ((-0.2, "left", "reads from the left"), (0.2, "both", "reads both ways")):
         model = fastrnn.load(folder / "runs" / name)
         values = []
-        for answer in model.predict([sentence.split() for sentence in sentences]):
-            p = answer.probability[2]
-            values.append(p if answer.value[2] == "1" else 1 - p)
+        for prediction in model.predict([sentence.split() for sentence in sentences]):
+            p = prediction.probability[2]
+            values.append(p if prediction.value[2] == "1" else 1 - p)
         plt.bar(np.arange(2) + offset, values, 0.4, label=label)
     plt.xticks(range(2), ["Teddy bears are on sale", "Teddy Roosevelt was a great president"])
     plt.ylabel("P(Teddy is a name)")
@@ -199,10 +199,10 @@ def image_rows(folder: Path) -> None:
     figure = plt.gcf()
     axes = figure.subplots(1, 3)
     images = data["x"][:3]
-    for axis, image, answer in zip(axes, images, model.predict(list(images)), strict=True):
+    for axis, image, prediction in zip(axes, images, model.predict(list(images)), strict=True):
         axis.imshow(image, cmap="gray_r")
         axis.grid(False)
-        axis.set_title(f"{answer.value}, p = {answer.probability:.3f}")
+        axis.set_title(f"{prediction.value}, p = {prediction.probability:.3f}")
         axis.set_xticks([])
         axis.set_ylabel("step")
 
@@ -217,7 +217,7 @@ def forecasting(folder: Path) -> None:
         values = [float(line.split(",")[column]) for line in lines[1:]]
         plt.plot(range(-72, steps), values[-144:], color=color, label=name)
     model = fastrnn.load(folder / "runs" / "lstm")
-    (rows,) = model.forecast(model.records([str(folder / "start.csv")]), steps)
+    (rows,) = model.forecast(model.read_examples([str(folder / "start.csv")]), steps)
     plt.plot(range(steps), rows, "k--", lw=1)
     plt.axvline(24, color="gray", lw=1)
     plt.xlabel("hours; dashed: forecast, beyond the gray line fed by itself")

@@ -23,7 +23,7 @@ def to_bits(nats: float | None, task: str = "language-model") -> float | None:
 def selection_key(metrics: Mapping[str, float], nats: float) -> tuple[int, float]:
     """The key by which checkpoints are compared; lower is better.
 
-    First the share of correct answers in whole per cent, if the task has one, then the loss.
+    First the share of correct predictions in whole per cent, if the task has one, then the loss.
     """
     return -round(100 * metrics.get("exact", metrics.get("accuracy", 0.0))), nats
 

@@ -73,7 +73,7 @@ class BinaryAccuracy:
     def __init__(self) -> None:
         self._bits = 0
         self._right = 0
-        self._records = 0
+        self._examples = 0
         self._exact = 0
 
     def add(self, batch: Batch, predicted: Array) -> None:
@@ -85,13 +85,13 @@ class BinaryAccuracy:
         self._right += int(right.sum())
         # An example is correct if all its scored bits are; (B,)
         whole = (right == scored).all(axis=(0, 2)) & scored.any(axis=(0, 2))
-        self._records += int(scored.any(axis=(0, 2)).sum())
+        self._examples += int(scored.any(axis=(0, 2)).sum())
         self._exact += int(whole.sum())
 
     def metrics(self) -> dict[str, float]:
         if not self._bits:
             return {}
-        return {"accuracy": self._right / self._bits, "exact": self._exact / self._records}
+        return {"accuracy": self._right / self._bits, "exact": self._exact / self._examples}
 
 
 class RegressionError:
@@ -124,18 +124,18 @@ class ExactMatch:
     """
 
     def __init__(self) -> None:
-        self._records = 0
+        self._examples = 0
         self._exact = 0
 
     def add(self, batch: Batch, predicted: Array) -> None:
         assert batch.target_out is not None
         for truth, found in zip(batch.target_out.T, predicted.T, strict=True):
             wanted = truth[truth > END]
-            self._records += 1
+            self._examples += 1
             self._exact += bool(UNKNOWN not in wanted and np.array_equal(wanted, _strip_end(found)))
 
     def metrics(self) -> dict[str, float]:
-        return {"exact": self._exact / self._records} if self._records else {}
+        return {"exact": self._exact / self._examples} if self._examples else {}
 
 
 def evaluate_examples(

@@ -19,7 +19,7 @@ from ..data.examples.example import Example, ExampleSet
 from ..data.examples.from_python import iter_examples, step_to_example
 from ..data.examples.numericalize import numericalize
 from ..data.examples.readers.delimited import Fields
-from ..data.examples.readers.formats import ReadOptions, Stream, open_records, read_records
+from ..data.examples.readers.formats import ReadOptions, Stream, open_examples, read_examples
 from ..data.examples.schema import TaskSchema
 from ..data.examples.sliding_windows import SlidingWindows
 from ..data.examples.symbol_vocab import SymbolVocab
@@ -39,10 +39,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The answer to one example. For a blank example all fields but ``record`` are None.
+    """The prediction for one example. For a blank example all fields but ``example`` are None.
 
     Attributes:
-        record: The example.
+        example: The example.
         value: tag: the tags; classify: the label; translate: the text; regress: numbers (T, K) in the
             units of the data, or bits.
         probability: The probability of the label, of each tag, or that each bit is 1 (T, K); else None.
@@ -50,7 +50,7 @@ class Prediction:
         logprob: The log-probability of a translation and its end in nats, if it was requested.
     """
 
-    record: Example
+    example: Example
     value: Any
     probability: Any = None
     probabilities: Array | None = None
@@ -81,7 +81,7 @@ class TaskModel:
         progress, corpus: Training progress and training data, as saved in the checkpoint.
     """
 
-    # Whether `records` and `open` take label and text, and whether `predict` takes a beam.
+    # Whether `read_examples` and `open` take label and text, and whether `predict` takes a beam.
     _takes_fields: ClassVar[bool] = False
     _has_beam: ClassVar[bool] = False
 
@@ -135,13 +135,15 @@ class TaskModel:
             raise ConfigError(f"a model for {self.task} writes no text; use `fastrnn predict`")
         return self.vocabulary.target
 
-    def records(self, inputs: Paths, labels: str | None = None, answers: bool = True, **options: Any) -> ExampleSet:
+    def read_examples(
+        self, inputs: Paths, labels: str | None = None, needs_targets: bool = True, **options: Any
+    ) -> ExampleSet:
         """Read data for this model into memory.
 
         Args:
             inputs: Files, folders, globs, or ``-`` for standard input.
             labels: The file of labels of idx files.
-            answers: Whether the data has targets.
+            needs_targets: Whether every example must have a target; False for prediction.
             **options: label: column or key of the label, by default that of the training, if present.
                 text: column or key of the text, likewise.
                 format: format of all files, by default by their names, else that of the training.
@@ -156,16 +158,18 @@ class TaskModel:
             InputError: The data is missing or malformed; the message names file and line.
             ConfigError: An option does not apply to this task.
         """
-        return read_records(inputs, self.task, labels=labels, answers=answers, **self._read_options(**options))
+        return read_examples(
+            inputs, self.task, labels=labels, needs_targets=needs_targets, **self._read_options(**options)
+        )
 
     def open(self, inputs: Paths, **options: Any) -> list[Stream]:
         """Open data for this model and read it lazily, with or without targets.
 
-        Blank lines are examples too (`Example.is_blank`), so that each line gets an answer.
+        Blank lines are examples too (`Example.is_blank`), so that each line gets a prediction.
 
         Args:
             inputs: Files, folders, globs, or ``-`` for standard input.
-            **options: As for `records`.
+            **options: As for `read_examples`.
 
         Returns:
             A `Stream` for each file.
@@ -173,7 +177,7 @@ class TaskModel:
         Raises:
             InputError: A file is missing or malformed.
         """
-        return open_records(inputs, ReadOptions(self.task, answers=False, **self._read_options(**options)))
+        return open_examples(inputs, ReadOptions(self.task, needs_targets=False, **self._read_options(**options)))
 
     def _read_options(
         self,
@@ -184,7 +188,7 @@ class TaskModel:
         encoding: str | None = None,
         report: Report = ignore_report,
     ) -> dict[str, Any]:
-        """The arguments of `ReadOptions` for this model; see `records` for the parameters."""
+        """The arguments of `ReadOptions` for this model; see `read_examples` for the parameters."""
         config = self.config
         # Column and format of the training may be absent here, so they are preferred and not required.
         known = frozenset(self.vocabulary.labels)
@@ -195,11 +199,11 @@ class TaskModel:
         fields = Fields(
             label or config.label, text or config.text, known=known, takes_text=takes_text, required=required
         )
-        return {"exact": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
+        return {"model_columns": self.vocabulary.columns, "missing": missing or config.missing, "fields": fields,
                 "format": format, "usual_format": config.format, "encoding": encoding,
                 "report": report}  # fmt: skip
 
-    def encode(self, records: ExampleSet) -> EncodedDataset:
+    def encode(self, examples: ExampleSet) -> EncodedDataset:
         """Convert examples to ids and scaled numbers.
 
         Labels that were not in the training data are kept in `EncodedExamples.unseen`.
@@ -207,7 +211,7 @@ class TaskModel:
         Raises:
             InputError: An example does not fit the model; the message names file and line.
         """
-        return numericalize(records, self.vocabulary, allow_unseen=True)
+        return numericalize(examples, self.vocabulary, allow_unseen=True)
 
     def part(self, data: EncodedDataset, split: str) -> EncodedDataset:
         """Select a part of the training data as the training run split it.
@@ -240,11 +244,11 @@ class TaskModel:
         """Whether a `Prediction` of this model has a probability, or for translate a log-probability."""
         return True
 
-    def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
+    def predict(self, examples: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
         """Predict the outputs of examples, lazily and in order. For tag, classify, translate, regress.
 
         Args:
-            records: An `ExampleSet`, or examples or inputs: texts (classify, translate), lists of words
+            examples: An `ExampleSet`, or examples or inputs: texts (classify, translate), lists of words
                 (tag), arrays (T, F) or (F,) (regress).
             beam: The number of beams, 1 to 1000; 1 decodes greedily. For translate.
             logprobs: Also compute the log-probabilities of translations.
@@ -259,37 +263,39 @@ class TaskModel:
         beam = check_whole("beam", beam, 1, _MAX_BEAMS)
         if beam > 1 and not self._has_beam:
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
-        like = records if isinstance(records, ExampleSet) else ExampleSet(self.task, [], answers=False)
-        asked = records if isinstance(records, ExampleSet | StreamedItems) else iter_examples(records, self.vocabulary)
+        like = examples if isinstance(examples, ExampleSet) else ExampleSet(self.task, [], has_targets=False)
+        is_read = isinstance(examples, ExampleSet | StreamedItems)
+        asked = examples if is_read else iter_examples(examples, self.vocabulary)
         # Blank examples are not fed to the model, but keep their place in the order.
         for chunk in iter_chunks(asked, _CHUNK):
-            filled = [record for record in chunk if not record.is_blank]
-            answers = iter(self._predict(replace(like, items=filled, answers=False), beam, logprobs) if filled else ())
-            yield from (Prediction(record, None) if record.is_blank else next(answers) for record in chunk)
+            filled = [example for example in chunk if not example.is_blank]
+            filled_set = replace(like, items=filled, has_targets=False)
+            predictions = iter(self._predict(filled_set, beam, logprobs) if filled else ())
+            yield from (Prediction(example, None) if example.is_blank else next(predictions) for example in chunk)
 
-    def _predict(self, records: ExampleSet, beam: int, logprobs: bool) -> list[Prediction]:
-        found: list[Prediction | None] = [None] * len(records)
-        for batch in evaluation_batches(self.encode(records)):
+    def _predict(self, examples: ExampleSet, beam: int, logprobs: bool) -> list[Prediction]:
+        predictions: list[Prediction | None] = [None] * len(examples)
+        for batch in evaluation_batches(self.encode(examples)):
             outputs = self._predict_batch(batch, beam, logprobs)
             for row, output in zip(batch.rows, outputs, strict=True):
-                # Batches are sorted by length; answers come in the order of the examples.
-                found[row] = self._make_prediction(records.items[row], output)
-        return [answer for answer in found if answer is not None]
+                # Batches are sorted by length; predictions come in the order of the examples.
+                predictions[row] = self._make_prediction(examples.items[row], output)
+        return [prediction for prediction in predictions if prediction is not None]
 
     def _predict_batch(self, batch: Batch, beam: int, logprobs: bool) -> Sequence[Any]:
         """Return the output for each example of a batch, without padding."""
         outputs: Sequence[Any] = self.model.predict(batch)
         return outputs
 
-    def _make_prediction(self, record: Example, output: Any) -> Prediction:
+    def _make_prediction(self, example: Example, output: Any) -> Prediction:
         """Convert the output for one example to a prediction."""
         raise NotImplementedError
 
-    def evaluate(self, records: ExampleSet | EncodedDataset | Paths) -> dict[str, Any]:
+    def evaluate(self, examples: ExampleSet | EncodedDataset | Paths) -> dict[str, Any]:
         """Evaluate the model on examples with targets.
 
         Args:
-            records: An `ExampleSet`, encoded examples, or files to read.
+            examples: An `ExampleSet`, encoded examples, or files to read.
 
         Returns:
             A dictionary with ``records``, ``positions`` (scored) and ``loss`` (mean nats, or half the squared
@@ -306,10 +312,12 @@ class TaskModel:
         Raises:
             InputError: The data is missing, malformed or does not fit the model.
         """
-        if isinstance(records, EncodedExamples | SlidingWindows):
-            data: EncodedDataset = records
+        if isinstance(examples, EncodedExamples | SlidingWindows):
+            data: EncodedDataset = examples
+        elif isinstance(examples, ExampleSet):
+            data = self.encode(examples)
         else:
-            data = self.encode(records if isinstance(records, ExampleSet) else self.records(records))  # type: ignore[arg-type]
+            data = self.encode(self.read_examples(examples))  # type: ignore[arg-type]
 
         task = get_supervised_task(self.task)
         metric = task.make_metric(data)
@@ -327,7 +335,7 @@ class TaskModel:
         """Translate lines. For translate, see `fastrnn.tasks.translate.TranslationModel`."""
         raise self._wrong_task("translate")
 
-    def forecast(self, records: ExampleSet, steps: int) -> list[Array]:
+    def forecast(self, examples: ExampleSet, steps: int) -> list[Array]:
         """Forecast the continuation of series. For forecast, see `fastrnn.tasks.forecast.ForecastingModel`."""
         raise self._wrong_task("forecast")
 
@@ -341,7 +349,7 @@ class TaskModel:
 
     def step(self, x: Any) -> Array:
         """Feed one step of a sequence. For tag and regress, see `StepwiseModel`."""
-        raise ConfigError(f"{self.task} answers a whole sequence; step is for tag and regress")
+        raise ConfigError(f"{self.task} predicts for a whole sequence; step is for tag and regress")
 
     def reset(self) -> None:
         """Reset the state of `step` to zero."""
@@ -384,8 +392,8 @@ class StepwiseModel(TaskModel):
         """
         if self.config.bidirectional:
             raise ConfigError("a bidirectional model needs the whole sequence; use predict")
-        record = step_to_example(x, self.vocabulary)
-        batch = self.encode(ExampleSet(self.task, [record], answers=False)).batch(np.zeros(1, np.int64))
+        example = step_to_example(x, self.vocabulary)
+        batch = self.encode(ExampleSet(self.task, [example], has_targets=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
             # Exact, and with arrays of its own: windows of one step would make `predict` allocate its arrays anew.
             self._stepper = self.model.with_shared_parameters(EXACT)

@@ -70,9 +70,9 @@ class SupervisedTask(Task):
     def report_suspicious(self, items: Sequence[Example], report: Report) -> None:
         """Report examples with targets that were probably read otherwise than the user meant."""
 
-    def collect_remarks(self, records: ExampleSet) -> tuple[str, ...]:
+    def collect_remarks(self, examples: ExampleSet) -> tuple[str, ...]:
         """Return remarks on examples for the user."""
-        return records.remarks
+        return examples.remarks
 
     def check_example(self, example: Example, place: Location, needs_target: bool) -> None:
         """Check an example made in Python. Raises `InputError`."""
@@ -106,7 +106,7 @@ class SupervisedTask(Task):
     def encode(self, examples: ExampleSet, schema: TaskSchema, allow_unseen: bool) -> EncodedDataset:
         """Encode examples, see `fastrnn.data.examples.numericalize.numericalize`."""
         places = tuple(example.place for example in examples.items)
-        labels = LabelEncoder(schema, examples.answers, allow_unseen)
+        labels = LabelEncoder(schema, examples.has_targets, allow_unseen)
         return EncodedExamples(schema, places, **self.encode_parts(examples, schema, labels), unseen=labels.unseen)
 
     def encode_parts(self, examples: ExampleSet, schema: TaskSchema, labels: LabelEncoder) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class SupervisedTask(Task):
     # Evaluation
 
     def make_metric(self, data: EncodedDataset) -> Metric | None:
-        """Return a new metric for these examples; None for a task without correct answers."""
+        """Return a new metric for these examples; None for a task without right and wrong predictions."""
         raise NotImplementedError
 
     def predict_batch(self, model: Any, schema: TaskSchema, batch: Batch) -> Array:

@@ -47,10 +47,10 @@ class ClassificationModel(TaskModel):
 
     _takes_fields = True
 
-    def _make_prediction(self, record: Example, output: Array) -> Prediction:
+    def _make_prediction(self, example: Example, output: Array) -> Prediction:
         probabilities, best = compute_probabilities(output)
         label = self.vocabulary.labels[int(best)]
-        return Prediction(record, label, float(probabilities[best]), probabilities)
+        return Prediction(example, label, float(probabilities[best]), probabilities)
 
 
 def _open_standard_input(source: Source, options: ReadOptions) -> Stream:
@@ -58,13 +58,13 @@ def _open_standard_input(source: Source, options: ReadOptions) -> Stream:
     start, source = peek(source)
     if starts_with_table(start, options):
         return open_labelled_table(source, options)
-    return make_stream(_read_json_or_tsv(source, options.answers, options.fields), source, options)
+    return make_stream(_read_json_or_tsv(source, options.needs_targets, options.fields), source, options)
 
 
-def _read_json_or_tsv(source: Source, answers: bool, fields: Fields) -> Iterator[Example]:
+def _read_json_or_tsv(source: Source, needs_targets: bool, fields: Fields) -> Iterator[Example]:
     return read_json_or(
         source,
-        answers,
+        needs_targets,
         partial(text_pairs.read_labelled_json, fields=fields),
         partial(text_pairs.read_labelled_tsv, fields=fields),
     )

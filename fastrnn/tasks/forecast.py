@@ -33,16 +33,16 @@ Array = np.ndarray[Any, Any]
 class ForecastingModel(TaskModel):
     """A trained model that continues time series."""
 
-    def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
+    def predict(self, examples: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
         raise ConfigError("a model for forecast continues series; use `TaskModel.forecast`")
 
-    def forecast(self, records: ExampleSet, steps: int) -> list[Array]:
+    def forecast(self, examples: ExampleSet, steps: int) -> list[Array]:
         """Forecast the continuation of series.
 
         Beyond the model's horizon its own predictions are the inputs.
 
         Args:
-            records: The series.
+            examples: The series.
             steps: The number of rows to forecast.
 
         Returns:
@@ -53,11 +53,12 @@ class ForecastingModel(TaskModel):
             ConfigError: ``steps`` is out of range.
         """
         steps = check_whole("steps", steps, 1, _MAX_STEPS)
-        if not isinstance(records, ExampleSet):
-            raise InputError(f"{quote(records)} is not an ExampleSet; give model.records(FILE, answers=False)")
-        if not records.items:
+        if not isinstance(examples, ExampleSet):
+            advice = "give model.read_examples(FILE, needs_targets=False)"
+            raise InputError(f"{quote(examples)} is not an ExampleSet; {advice}")
+        if not examples.items:
             raise InputError("no series was given; give at least one")
-        windows = self.encode(replace(records, answers=False))
+        windows = self.encode(replace(examples, has_targets=False))
         assert isinstance(windows, SlidingWindows)
 
         # Each pass forecasts one horizon and appends it to the inputs of the next.
@@ -73,7 +74,7 @@ class ForecastingModel(TaskModel):
 
 def _open_series(source: Source, options: ReadOptions) -> Stream:
     table = Table(source)
-    columns = options.exact or series_reader.choose_forecast_columns(table, options.columns)
+    columns = options.model_columns or series_reader.choose_forecast_columns(table, options.columns)
     example = series_reader.read_series(table, columns, options.missing)
     return Stream(make_table_set(table, columns, options), iter([example]))
 
@@ -92,9 +93,9 @@ class ForecastTask(SupervisedTask):
     model_class = FinalOutputModel
     predictor_class = ForecastingModel
 
-    def collect_remarks(self, records: ExampleSet) -> tuple[str, ...]:
-        gaps = describe_gaps(records.items)
-        return records.remarks if gaps is None else (*records.remarks, gaps)
+    def collect_remarks(self, examples: ExampleSet) -> tuple[str, ...]:
+        gaps = describe_gaps(examples.items)
+        return examples.remarks if gaps is None else (*examples.remarks, gaps)
 
     def check_example(self, example: Example, place: Location, needs_target: bool) -> None:
         if not isinstance(example.x, Series):

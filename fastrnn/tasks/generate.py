@@ -42,7 +42,7 @@ class ConditionalModel(TaskModel):
 
     _takes_fields = True
 
-    def predict(self, records: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
+    def predict(self, examples: Iterable[Any], beam: int = 1, logprobs: bool = False) -> Iterator[Prediction]:
         raise ConfigError(
             "a model for generate makes no predictions; sample from it: `fastrnn sample MODEL --given LABEL`"
         )
@@ -99,23 +99,23 @@ class ConditionalModel(TaskModel):
         if self.vocabulary.labels and not isinstance(given, str):
             raise InputError("this model generates from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
         x = given if isinstance(given, str) else to_float64(given, Location("given"))
-        records = ExampleSet(self.task, [Example(x, None, Location("given"))], answers=False)
-        start: dict[str, Array] = self.model.encode(self.encode(records).batch(np.zeros(1, np.int64)))
+        examples = ExampleSet(self.task, [Example(x, None, Location("given"))], has_targets=False)
+        start: dict[str, Array] = self.model.encode(self.encode(examples).batch(np.zeros(1, np.int64)))
         return start
 
 
-def _read_class_file(source: Source, answers: bool) -> Iterator[Example]:
-    return text_pairs.swap_input_and_answer(text_pairs.read_class_file(source, True))
+def _read_class_file(source: Source, needs_targets: bool) -> Iterator[Example]:
+    return text_pairs.swap_input_and_target(text_pairs.read_class_file(source, True))
 
 
-def _read_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
-    return text_pairs.swap_input_and_answer(text_pairs.read_labelled_tsv(source, True, fields))
+def _read_tsv(source: Source, needs_targets: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
+    return text_pairs.swap_input_and_target(text_pairs.read_labelled_tsv(source, True, fields))
 
 
-def _read_json_or_tsv(source: Source, answers: bool, fields: Fields) -> Iterator[Example]:
+def _read_json_or_tsv(source: Source, needs_targets: bool, fields: Fields) -> Iterator[Example]:
     return read_json_or(
         source,
-        answers,
+        needs_targets,
         partial(text_pairs.read_conditioned_jsonl, fields=fields),
         partial(_read_tsv, fields=fields),
     )
@@ -143,7 +143,7 @@ class GenerateTask(SupervisedTask):
     warmup_examples = (("x", "ab"), ("x", "a"))
 
     def adapt_documents(self, examples: Iterable[Example]) -> Iterable[Example]:
-        return text_pairs.swap_input_and_answer(iter(examples))
+        return text_pairs.swap_input_and_target(iter(examples))
 
     def check_example(self, example: Example, place: Location, needs_target: bool) -> None:
         if isinstance(example.x, np.ndarray):

@@ -10,7 +10,7 @@ from ..config import Config
 from ..data.examples.dataset import EncodedDataset, EncodedExamples, Ragged
 from ..data.examples.example import Example, ExampleSet, Location
 from ..data.examples.from_python import check_array
-from ..data.examples.numericalize import LabelEncoder, encode_outputs, encode_steps, have_targets
+from ..data.examples.numericalize import LabelEncoder, all_have_targets, encode_outputs, encode_steps
 from ..data.examples.readers import arrays, csv_columns
 from ..data.examples.readers.csv_table import Table
 from ..data.examples.readers.formats import Opener, ReadOptions, Stream, ending_of, make_table_set, open_arrays
@@ -37,11 +37,11 @@ class RegressionModel(StepwiseModel):
     def has_probabilities(self) -> bool:
         return self.vocabulary.binary
 
-    def _make_prediction(self, record: Example, output: Array) -> Prediction:
+    def _make_prediction(self, example: Example, output: Array) -> Prediction:
         assert self.vocabulary.outputs is not None
         if self.vocabulary.binary:
-            return Prediction(record, (output > 0.5).astype(np.int64), output)
-        return Prediction(record, self.vocabulary.outputs.inverse_transform(output))
+            return Prediction(example, (output > 0.5).astype(np.int64), output)
+        return Prediction(example, self.vocabulary.outputs.inverse_transform(output))
 
     def _convert_step(self, output: Array) -> Array:
         if self.vocabulary.binary or self.vocabulary.outputs is None:
@@ -50,10 +50,10 @@ class RegressionModel(StepwiseModel):
 
 
 def _open_table(source: Source, options: ReadOptions) -> Stream:
-    # Prediction answers the rows of a pipe as they arrive, so it cannot scan them all first.
-    table = Table(source, whole=options.answers or ending_of(source.name) != "-")
-    columns = options.exact or csv_columns.choose_regression_columns(table, options.columns)
-    examples = csv_columns.read_regression_rows(table, columns, options.answers)
+    # Prediction handles the rows of a pipe as they arrive, so it cannot scan them all first.
+    table = Table(source, whole=options.needs_targets or ending_of(source.name) != "-")
+    columns = options.model_columns or csv_columns.choose_regression_columns(table, options.columns)
+    examples = csv_columns.read_regression_rows(table, columns, options.needs_targets)
     return Stream(make_table_set(table, columns, options), examples)
 
 
@@ -99,7 +99,7 @@ class RegressTask(SupervisedTask):
 
     def encode_parts(self, examples: ExampleSet, schema: TaskSchema, labels: LabelEncoder) -> dict[str, Any]:
         parts: dict[str, Any] = {"x": encode_steps(examples, schema)}
-        if have_targets(examples):
+        if all_have_targets(examples):
             outputs = [encode_outputs(example, schema) for example in examples.items]
             parts["y"] = Ragged.from_sequences(outputs, np.float64)
         return parts

@@ -10,7 +10,7 @@ from ..config import Config
 from ..data.examples.dataset import Ragged
 from ..data.examples.example import Example, ExampleSet, Location
 from ..data.examples.from_python import check_words, describe_value
-from ..data.examples.numericalize import LabelEncoder, have_targets
+from ..data.examples.numericalize import LabelEncoder, all_have_targets
 from ..data.examples.readers import conll
 from ..data.examples.readers.formats import Opener, ReadOptions, Stream, make_stream, open_with
 from ..data.examples.schema import TaskSchema, check_label, collect_labels
@@ -28,11 +28,11 @@ Array = np.ndarray[Any, Any]
 class TaggingModel(StepwiseModel):
     """A trained model that tags words. `step` returns the probabilities (K,) of one word's tags."""
 
-    def _make_prediction(self, record: Example, output: Array) -> Prediction:
+    def _make_prediction(self, example: Example, output: Array) -> Prediction:
         probabilities, best = compute_probabilities(output)
         best_probabilities = probabilities[np.arange(len(best)), best]
         labels = self.vocabulary.labels
-        return Prediction(record, [labels[i] for i in best], best_probabilities.tolist(), probabilities)
+        return Prediction(example, [labels[i] for i in best], best_probabilities.tolist(), probabilities)
 
     def _convert_step(self, output: Array) -> Array:
         probabilities: Array = np.exp(output)
@@ -42,11 +42,11 @@ class TaggingModel(StepwiseModel):
 
 
 def _open_two_columns(source: Source, options: ReadOptions) -> Stream:
-    return make_stream(conll.read_two_columns(source, options.answers, options.fields.known), source, options)
+    return make_stream(conll.read_two_columns(source, options.needs_targets, options.fields.known), source, options)
 
 
 def _open_standard_input(source: Source, options: ReadOptions) -> Stream:
-    examples = conll.read_conllu_or_two_columns(source, options.answers, options.fields.known)
+    examples = conll.read_conllu_or_two_columns(source, options.needs_targets, options.fields.known)
     return make_stream(examples, source, options)
 
 
@@ -111,7 +111,7 @@ class TagTask(LabelTask):
         items = examples.items
         parts: dict[str, Any] = {"x": Ragged.from_sequences([schema.tokens.to_ids(e.x) for e in items], np.int32)}
 
-        if have_targets(examples):
+        if all_have_targets(examples):
             tags = [[labels.to_id(tag, partial(conll.locate_word, e, i)) for i, tag in enumerate(e.y)] for e in items]
             parts["y"] = Ragged.from_sequences([np.array(ids, np.int32) for ids in tags])
 

@@ -42,7 +42,7 @@ class TranslationModel(TaskModel):
         Raises:
             InputError: A line is empty.
         """
-        return (answer.value for answer in self.predict(lines, beam))
+        return (prediction.value for prediction in self.predict(lines, beam))
 
     def _predict_batch(self, batch: Batch, beam: int, logprobs: bool) -> list[tuple[str, float | None]]:
         ids = decode_batch(self.model, self.tokenizer, batch, beam)
@@ -52,9 +52,9 @@ class TranslationModel(TaskModel):
         found = log_probabilities(self.model.decoder, self.model.encode(batch), ids, max_target_lengths(batch))
         return list(zip(texts, found.tolist(), strict=True))
 
-    def _make_prediction(self, record: Example, output: Any) -> Prediction:
+    def _make_prediction(self, example: Example, output: Any) -> Prediction:
         text, logprob = output
-        return Prediction(record, text, logprob=logprob)
+        return Prediction(example, text, logprob=logprob)
 
 
 _READERS: dict[str, Opener] = dict.fromkeys((".tsv", ".txt", "-"), open_with(text_pairs.read_tsv_pairs))

@@ -19,16 +19,16 @@ _PATIENCE = 15  # validations without improvement
 _PLANNED_SHARE = 0.95  # of the time left, for steps and validations
 _SAVING = 0.05  # seconds to write the checkpoints of a validation
 _VALIDATION_SHARE = 0.02  # of the time left, for the validations during training
-_LEAST_RECORDS = 200  # every validation has at least this many examples, if there are so many
+_LEAST_EXAMPLES = 200  # every validation has at least this many examples, if there are so many
 _VALIDATED = 5000  # most examples of a validation during training
-_DECODED = 300  # the same where answers are decoded token by token
+_DECODED = 300  # the same where predictions are decoded token by token
 _FINALLY = 10  # the validation at the end has at most this many times more
 _RATES = {"adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "momentum": 0.1, "sgd": 0.5}
 
 
-def complete_model(config: Config, records: int) -> tuple[Config, list[str]]:
-    """Choose sizes, learning rate and dropout for ``records`` training examples; also returns lines on the choices."""
-    chosen: dict[str, Any] = {"batch": min(BATCH, records), "precision": "float32", "hidden": HIDDEN}
+def complete_model(config: Config, examples: int) -> tuple[Config, list[str]]:
+    """Choose sizes, learning rate and dropout for ``examples`` training examples; also returns lines on the choices."""
+    chosen: dict[str, Any] = {"batch": min(BATCH, examples), "precision": "float32", "hidden": HIDDEN}
     chosen |= {"dropout": defaults(config).dropout, "weight_dropout": 0.0, "weight_decay": 0.0}
     chosen |= USUAL | {"slow_units": CELLS[config.cell].slow_units}
     chosen = {name: value for name, value in chosen.items() if getattr(config, name) is None}
@@ -52,15 +52,15 @@ class Costs(NamedTuple):
     """Seconds of a training step, and of evaluating one example."""
 
     step: float
-    record: float
+    example: float
 
 
 def complete_length(
-    config: Config, per_epoch: int, records: int, budget: TimeBudget, measure: Callable[[], Costs]
+    config: Config, per_epoch: int, examples: int, budget: TimeBudget, measure: Callable[[], Costs]
 ) -> tuple[Config, list[str]]:
     """Choose steps, warm-up, validations and patience; also returns lines on the choices.
 
-    ``records``: number of validation examples.
+    ``examples``: number of validation examples.
     """
     words = []
     if config.steps is None and config.epochs is not None:
@@ -68,7 +68,7 @@ def complete_length(
     elif config.steps is None:
         most = defaults(config)
         wanted = max(_LEAST_STEPS, min(most.steps, steps_of_epochs(per_epoch, most.epochs)))
-        found = length_within(config, per_epoch, records, wanted, budget.left, measure)
+        found = length_within(config, per_epoch, examples, wanted, budget.left, measure)
         config = config.replace(steps=found.steps, eval_size=found.eval_size, eval_every=found.eval_every)
         why = ", what the time allows" if found.steps < wanted else "; more hardly help (--epochs forces them)"
         words.append(f"steps {found.steps}: {found.steps / per_epoch:.1f} epochs{why}")
@@ -82,8 +82,8 @@ def complete_length(
         config = config.replace(warmup=default_warmup(config.steps))
     if config.eval_every is None:
         config = config.replace(eval_every=default_eval_every(config, per_epoch))
-    if config.eval_size is None and records:
-        config = config.replace(eval_size=default_size(config, records))
+    if config.eval_size is None and examples:
+        config = config.replace(eval_size=default_size(config, examples))
     return config, words
 
 
@@ -103,7 +103,7 @@ class Length(NamedTuple):
 def length_within(
     config: Config,
     per_epoch: int,
-    records: int,
+    examples: int,
     wanted: int,
     seconds_left: Callable[[], float],
     measure: Callable[[], Costs],
@@ -112,45 +112,45 @@ def length_within(
     costs = measure()
     if math.isinf(left := seconds_left()):
         every = config.eval_every or default_eval_every(config.replace(steps=wanted), per_epoch)
-        return Length(wanted, config.eval_size or (default_size(config, records) if records else None), every)
+        return Length(wanted, config.eval_size or (default_size(config, examples) if examples else None), every)
     left = max(0.0, left)
     # A first guess without validations; their number and size follow from it, and then the steps that are left.
     steps = max(1, min(wanted, int(left * _PLANNED_SHARE / costs.step)))
-    size, every = _validations(config, per_epoch, records, steps, _VALIDATION_SHARE * left, costs.record)
-    most = left * _PLANNED_SHARE - min(left * FINAL_SHARE, records * costs.record)
-    validation = (size or 0) * costs.record + _SAVING
+    size, every = _validations(config, per_epoch, examples, steps, _VALIDATION_SHARE * left, costs.example)
+    most = left * _PLANNED_SHARE - min(left * FINAL_SHARE, examples * costs.example)
+    validation = (size or 0) * costs.example + _SAVING
     last = min(every, max(1, int((most - validation) / costs.step)))  # steps before the first validation
     steps = min(wanted, max(last, int(most / (costs.step + validation / every))))
     return Length(steps, size, every)
 
 
 def _validations(
-    config: Config, per_epoch: int, records: int, steps: int, seconds: float, record: float
+    config: Config, per_epoch: int, examples: int, steps: int, seconds: float, seconds_per_example: float
 ) -> tuple[int | None, int]:
     """Return the examples of a validation and the steps between two, so that all take ``seconds`` together.
 
-    Reduces the examples first, then the number of validations. ``record``: seconds of one example.
+    Reduces the examples first, then the number of validations.
     """
     every = config.eval_every or default_eval_every(config.replace(steps=steps), per_epoch)
-    if not records:
+    if not examples:
         return None, every
-    most = config.eval_size or default_size(config, records)
-    least = min(most, config.eval_size or _LEAST_RECORDS)
-    size = max(least, min(most, int(seconds * every / steps / record)))
+    most = config.eval_size or default_size(config, examples)
+    least = min(most, config.eval_size or _LEAST_EXAMPLES)
+    size = max(least, min(most, int(seconds * every / steps / seconds_per_example)))
     if config.eval_every is None:
-        count = max(1, int(seconds / (size * record)))
+        count = max(1, int(seconds / (size * seconds_per_example)))
         every = max(every, math.ceil(steps / count))
     return size, every
 
 
-def default_size(config: Config, records: int) -> int:
+def default_size(config: Config, examples: int) -> int:
     """Return the examples of a validation during training, without a time budget."""
-    return min(records, _validation_limit(config))
+    return min(examples, _validation_limit(config))
 
 
-def final_size(config: Config, records: int) -> int:
+def final_size(config: Config, examples: int) -> int:
     """Return the examples of the validation at the end."""
-    return min(records, _FINALLY * _validation_limit(config))
+    return min(examples, _FINALLY * _validation_limit(config))
 
 
 def _validation_limit(config: Config) -> int:

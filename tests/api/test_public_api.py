@@ -68,8 +68,8 @@ tags = fastrnn.load("tag", threads=2)
 def ask(seed):
     found = [written.sample(12, seed=seed), next(written.score(["it was a day"])).logprob]
     written.reset()
-    return [*found, written.step("a").tolist(), [a.value for a in labels.predict(["aab", "bba"])],
-            [a.value for a in tags.predict([["ab", "b"]])]]
+    return [*found, written.step("a").tolist(), [p.value for p in labels.predict(["aab", "bba"])],
+            [p.value for p in tags.predict([["ab", "b"]])]]
 
 def in_child(call):
     reader, writer = os.pipe()
@@ -196,30 +196,30 @@ def _network(model: Any) -> Any:
 
 
 def _uses(model: Any, folder: Path) -> str:
-    """What the model answers, as text."""
+    """What the model predicts, as text."""
     if isinstance(model, fastrnn.LanguageModel):
         return repr((model.sample(20, seed=3), list(model.score(["it was"])), model.complete("it")))
     if model.task == "generate":
         return repr(model.generate("x", 2, 5, seed=1))
-    records = model.records(folder / FILES[model.task][0], answers=False)
+    examples = model.read_examples(folder / FILES[model.task][0], needs_targets=False)
     if model.task == "forecast":
-        return repr(model.forecast(records, 4))
-    return repr([(str(a.value), str(a.probability)) for a in model.predict(records)])
+        return repr(model.forecast(examples, 4))
+    return repr([(str(p.value), str(p.probability)) for p in model.predict(examples)])
 
 
 def test_data_settings_and_results_can_be_pickled_and_copied(folder: Path) -> None:
     result = fastrnn.resume(folder / "classify", {"steps": 4})
     corpus = fastrnn.corpus_from_text(TEXT, tokens="words")
     model = fastrnn.load(folder / "tag")
-    records = fastrnn.read_records(folder / "c.txt", "tag")
+    examples = fastrnn.read_examples(folder / "c.txt", "tag")
     for make in (lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy):
         for thing in (result, corpus.tokenizer, model.vocabulary, model.config, fastrnn.Config(steps=3)):  # type: ignore[union-attr]
             assert make(thing) == thing
         again = make(corpus)
         assert (again.fingerprint, len(again)) == (corpus.fingerprint, len(corpus))
-        assert [r.x for r in make(records)] == [r.x for r in records]
-        (answer,) = model.predict([["ab", "b"]])  # type: ignore[union-attr]
-        assert make(answer).value == answer.value
+        assert [e.x for e in make(examples)] == [e.x for e in examples]
+        (prediction,) = model.predict([["ab", "b"]])  # type: ignore[union-attr]
+        assert make(prediction).value == prediction.value
         assert str(make(InputError("a.txt: empty"))) == "a.txt: empty"
 
 
@@ -274,9 +274,9 @@ class Column:
 def test_columns_and_arrays_of_texts_are_accepted(folder: Path) -> None:
     model: Any = fastrnn.load(folder / "classify", threads=1)
     texts = ["aab", "bba", "ab"]
-    expected = [a.value for a in model.predict(texts)]
+    expected = [p.value for p in model.predict(texts)]
     for values in (Column(texts), np.array(texts), np.array(texts, object), tuple(texts), iter(texts)):
-        assert [a.value for a in model.predict(values)] == expected
+        assert [p.value for p in model.predict(values)] == expected
 
 
 CORPUS = fastrnn.corpus_from_text("ab" * 30)
@@ -312,10 +312,10 @@ CORPUS = fastrnn.corpus_from_text("ab" * 30)
         lambda d: fastrnn.corpus_from_text(["a", "b"]),
         lambda d: fastrnn.corpus_from_text("abc", tokens=5),
         lambda d: fastrnn.corpus_from_text("abc", unknown=None),
-        lambda d: fastrnn.read_records(None, "tag"),
-        lambda d: fastrnn.read_records(d / "c.txt", None),
-        lambda d: fastrnn.read_records(d / "c.txt", ["tag"]),
-        lambda d: fastrnn.read_records(d / "d.csv", "regress", columns=["r"]),
+        lambda d: fastrnn.read_examples(None, "tag"),
+        lambda d: fastrnn.read_examples(d / "c.txt", None),
+        lambda d: fastrnn.read_examples(d / "c.txt", ["tag"]),
+        lambda d: fastrnn.read_examples(d / "d.csv", "regress", columns=["r"]),
         lambda d: fastrnn.Config.from_dict({5: 6}),
         lambda d: fastrnn.Config.from_dict("steps"),
     ],
@@ -416,7 +416,7 @@ def test_numpy_scalars_are_accepted_as_numbers(folder: Path) -> None:
 
 
 def test_text_passed_as_a_file_name_raises_an_error_of_one_line(tmp_path: Path) -> None:
-    for call in (fastrnn.train, fastrnn.read_corpus, lambda t: fastrnn.read_records(t, "classify")):
+    for call in (fastrnn.train, fastrnn.read_corpus, lambda t: fastrnn.read_examples(t, "classify")):
         for text in (TEXT.replace(", ", "\n") * 99, "*" + TEXT * 99, TEXT * 99 + "\0"):
             with pytest.raises(InputError, match=r"is a text, not a file name") as caught:
                 call(text)
@@ -440,7 +440,7 @@ def test_long_label_or_word_does_not_fill_the_screen(folder: Path, tmp_path: Pat
         lambda: written.step(long),
         lambda: written.sample(5, prime="1" * 50_000),
         lambda: written.sample(5, unknown=long),
-        lambda: fastrnn.read_records(tmp_path / f"{long}.tsv", "classify"),
+        lambda: fastrnn.read_examples(tmp_path / f"{long}.tsv", "classify"),
         lambda: fastrnn.Config(task=long),
         lambda: fastrnn.Config().replace(**{long: 1}),
         lambda: fastrnn.Config.from_dict({long: 1}),

@@ -35,28 +35,28 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Pat
 @pytest.mark.parametrize("task", FILES)
 def test_python_values_are_predicted_like_examples(models: dict[str, tuple[Any, Path]], task: str) -> None:
     model, path = models[task]
-    records = model.records(path, answers=False)
-    expected = list(model.predict(records))
-    asked: list[Any] = [record.x for record in records]
+    examples = model.read_examples(path, needs_targets=False)
+    expected = list(model.predict(examples))
+    asked: list[Any] = [example.x for example in examples]
     if task == "regress":
         asked = [x.tolist() if i % 2 else x[0] for i, x in enumerate(asked)]  # (1, F) and (F,)
 
-    for values in (asked, iter(asked), records.items, list(records)):
-        found = list(model.predict(values))
-        assert [str(a.value) for a in found] == [str(a.value) for a in expected]
-    mixed = list(model.predict([asked[0], records.items[1]]))
-    assert [str(a.value) for a in mixed] == [str(a.value) for a in expected[:2]]
+    for values in (asked, iter(asked), examples.items, list(examples)):
+        predictions = list(model.predict(values))
+        assert [str(p.value) for p in predictions] == [str(p.value) for p in expected]
+    mixed = list(model.predict([asked[0], examples.items[1]]))
+    assert [str(p.value) for p in mixed] == [str(p.value) for p in expected[:2]]
 
 
 def test_sequence_of_numbers_is_one_example(models: dict[str, tuple[Any, Path]]) -> None:
-    (answer,) = models["regress"][0].predict([np.arange(6).reshape(3, 2)])
-    assert answer.value.shape == (3, 1)
+    (prediction,) = models["regress"][0].predict([np.arange(6).reshape(3, 2)])
+    assert prediction.value.shape == (3, 1)
 
 
 @pytest.mark.parametrize("task", FILES)
 def test_evaluate_takes_paths(models: dict[str, tuple[Any, Path]], task: str) -> None:
     model, path = models[task]
-    expected = model.evaluate(model.records([str(path)]))
+    expected = model.evaluate(model.read_examples([str(path)]))
     for inputs in (path, str(path), [path], [str(path)], (path,)):
         assert model.evaluate(inputs) == expected
 

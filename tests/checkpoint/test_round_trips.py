@@ -120,8 +120,8 @@ def test_config_round_trips_through_toml_and_checkpoint(config: Config) -> None:
     assert again.tokenizer == encoding
 
 
-def _records(task: str, names: list[str]) -> ExampleSet:
-    """Two records a name, which stands wherever the task has labels, words, texts or columns."""
+def _examples(task: str, names: list[str]) -> ExampleSet:
+    """Two examples a name, which stands wherever the task has labels, words, texts or columns."""
     items, place = [], Location("given")
     rows = np.arange(6.0)
     for name in names * 2:
@@ -143,7 +143,7 @@ def test_schema_round_trips_through_a_checkpoint(task: str, names: list[str], to
     config = Config(task=task, tokens=tokens, hidden=2, min_count=1, valid=0.0, seq=2)
     plain = all(name and "\n" not in name and not _surrogate(name) for name in names) and len(set(names)) == len(names)
     try:
-        found = TaskSchema.build(_records(task, names), config)
+        found = TaskSchema.build(_examples(task, names), config)
     except InputError:
         if plain:
             raise
@@ -173,15 +173,15 @@ def test_tokenizer_round_trips_through_a_checkpoint(chars: str, words: list[str]
 @pytest.mark.e2e
 def test_unusual_labels_round_trip_through_a_run(tmp_path: Path) -> None:
     labels = ["\r", "a\tb", "\x85", "\u2028", " ", "<UNK>", "\ufeff", "\0", "é" * 300, "7", "007"]
-    records = ExampleSet(
+    examples = ExampleSet(
         "classify", [Example("xyz"[: 1 + i % 3], label, Location("given", i)) for i, label in enumerate(labels)]
     )
-    train(records, Config(task="classify", hidden=4, steps=2, batch=4, threads=1, valid=0.0), tmp_path / "run")
+    train(examples, Config(task="classify", hidden=4, steps=2, batch=4, threads=1, valid=0.0), tmp_path / "run")
     assert set(load(tmp_path / "run").vocabulary.labels) == set(labels)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"),
+    ("example", "reason"),
     [
         (Example("x", "one\nline", Location("given", 3)), "given:3: the label 'one.nline' holds a line break"),
         (Example("x", "", Location("given", 3)), "given:3: the label '' is empty"),
@@ -195,11 +195,11 @@ def test_unusual_labels_round_trip_through_a_run(tmp_path: Path) -> None:
     ],
 )
 def test_examples_that_cannot_be_saved_are_refused_before_the_run_starts(
-    record: Any, reason: str, tmp_path: Path
+    example: Any, reason: str, tmp_path: Path
 ) -> None:
-    records = ExampleSet("classify", [Example("y", "b", Location("given", 1)), record])
+    examples = ExampleSet("classify", [Example("y", "b", Location("given", 1)), example])
     with pytest.raises(InputError, match=reason):
-        train(records, Config(task="classify", hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
+        train(examples, Config(task="classify", hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -219,9 +219,9 @@ def test_examples_that_cannot_be_saved_are_refused_before_the_run_starts(
     ],
 )
 def test_example_fields_of_another_task_are_refused(task: str, x: Any, y: Any, reason: str, tmp_path: Path) -> None:
-    records = ExampleSet(task, [Example(x, y, Location("given", 1))] * 3)
+    examples = ExampleSet(task, [Example(x, y, Location("given", 1))] * 3)
     with pytest.raises(InputError, match=reason):
-        train(records, Config(task=task, hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
+        train(examples, Config(task=task, hidden=4, steps=2, batch=4, valid=0.0), tmp_path / "run")
 
 
 def test_examples_of_another_task_are_refused(tmp_path: Path) -> None:

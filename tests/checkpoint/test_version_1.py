@@ -1,4 +1,4 @@
-"""Models written by version 0.1.0 load and give the same samples, losses and answers.
+"""Models written by version 0.1.0 load and give the same samples, losses and predictions.
 
 `version_1/` was written by version 0.1.0: an LSTM of 2 x 12 units trained for 60 steps on
 "the cat sat on the mat and the dog lay on the log; " * 40, and a GRU of 8 units that separates texts
@@ -26,9 +26,9 @@ def test_language_model_of_version_1_samples_and_scores_as_before():
 
 def test_classifier_of_version_1_predicts_as_before():
     model = fastrnn.load(FILES / "classifier.safetensors")
-    answers = list(model.predict(["axab", "byba", "aaaa"]))
-    assert [answer.value for answer in answers] == ["x", "y", "x"]
-    probabilities = [answer.probability for answer in answers]
+    predictions = list(model.predict(["axab", "byba", "aaaa"]))
+    assert [prediction.value for prediction in predictions] == ["x", "y", "x"]
+    probabilities = [prediction.probability for prediction in predictions]
     np.testing.assert_allclose(probabilities, [0.9899707708460782, 0.9938025196477819, 0.9975342206539237], rtol=1e-5)
 
 

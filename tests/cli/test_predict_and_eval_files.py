@@ -78,9 +78,9 @@ def test_predict_keeps_blank_lines_between_sequences(tags: Path) -> None:
 
 def test_token_with_a_space_round_trips(tags: Path, tmp_path: Path) -> None:
     (tmp_path / "in.tsv").write_text("a b\tX\nc\tY\n\n")
-    answered = invoke("predict", tags, tmp_path / "in.tsv", "--probabilities").stdout
-    assert [line.split("\t")[:3] for line in answered.splitlines()[:2]] == [["a b", "X", "X"], ["c", "Y", "Y"]]
-    (tmp_path / "out.tsv").write_text(answered)
+    predicted = invoke("predict", tags, tmp_path / "in.tsv", "--probabilities").stdout
+    assert [line.split("\t")[:3] for line in predicted.splitlines()[:2]] == [["a b", "X", "X"], ["c", "Y", "Y"]]
+    (tmp_path / "out.tsv").write_text(predicted)
 
     done = invoke("eval", tags, tmp_path / "out.tsv", "--json")
     assert json.loads(done.stdout)["accuracy"] == 1
@@ -92,9 +92,9 @@ def test_conllu_plus_file_gets_its_tags(tags: Path, tmp_path: Path) -> None:
     text = "# global.columns = FORM UPOS\n# only a comment\n\nc\t_\na b\t_\n\n"
     (tmp_path / "in.conllup").write_text(text)
 
-    answered = invoke("predict", tags, tmp_path / "in.conllup").stdout
-    assert answered == text.replace("c\t_", "c\tY").replace("a b\t_", "a b\tX")
-    (tmp_path / "out.conllup").write_text(answered)
+    predicted = invoke("predict", tags, tmp_path / "in.conllup").stdout
+    assert predicted == text.replace("c\t_", "c\tY").replace("a b\t_", "a b\tX")
+    (tmp_path / "out.conllup").write_text(predicted)
     assert accuracy(tags, tmp_path / "out.conllup") == 1
 
 
@@ -112,9 +112,9 @@ def test_conllu_plus_file_gets_its_tags(tags: Path, tmp_path: Path) -> None:
 )
 def test_output_of_predict_is_readable_by_eval_and_predict(sides: Path, tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, newline="")
-    answered = invoke("predict", sides, tmp_path / name).stdout
+    predicted = invoke("predict", sides, tmp_path / name).stdout
     again = tmp_path / f"again{Path(name).suffix}"
-    again.write_text(answered, newline="")
+    again.write_text(predicted, newline="")
 
     assert accuracy(sides, again) == 1
     twice = tmp_path / f"twice{Path(name).suffix}"

@@ -74,7 +74,7 @@ def test_train_shows_the_metric_and_hints(folder: Path, tmp_path: Path) -> None:
     data = str(folder / "sides.tsv")
     out = str(tmp_path / "my run")
     done = invoke("train", data, "--task", "classify", "--steps", "8", "--out", out, *SMALL)
-    assert "records to learn from" in done.stderr
+    assert "examples to learn from" in done.stderr
     assert "accuracy" in done.stdout
     assert "targets/s" in done.stdout
     hints = [line.strip() for line in done.stderr.partition("Try next:")[2].splitlines() if line.strip()]
@@ -104,9 +104,9 @@ def test_predict_classify_puts_the_label_before_its_text(folder: Path) -> None:
     run = str(folder / "classify")
     assert invoke("predict", run, text="aaa\nbb\n").stdout == "right\taaa\nleft\tbb\n"
     assert invoke("predict", run, text="left\taaa\n").stdout == "left\taaa\tright\n"
-    sure = invoke("predict", run, "-", "--probabilities", text="aaa\n").stdout.rstrip().split("\t")
-    assert sure[:2] == ["right", "aaa"]
-    assert 0.5 < float(sure[2]) <= 1
+    fields = invoke("predict", run, "-", "--probabilities", text="aaa\n").stdout.rstrip().split("\t")
+    assert fields[:2] == ["right", "aaa"]
+    assert 0.5 < float(fields[2]) <= 1
 
 
 def test_output_of_predict_is_readable_by_train_and_eval(folder: Path, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_output_of_predict_is_readable_by_train_and_eval(folder: Path, tmp_path:
         "translate": ("x.tsv", "aa\nb\n"),
     }
     for task, (name, text) in asked.items():
-        answered = invoke("predict", str(folder / task), text=text).stdout
-        (tmp_path / name).write_text(answered)
+        predicted = invoke("predict", str(folder / task), text=text).stdout
+        (tmp_path / name).write_text(predicted)
         figures = json.loads(invoke("eval", str(folder / task), str(tmp_path / name), "--json").stdout)
         assert figures["exact" if task == "translate" else "accuracy"] == 1.0
 
@@ -204,7 +204,7 @@ def test_predict_shows_probabilities_of_translations_and_bits(folder: Path, tmp_
 
 
 @pytest.mark.parametrize("end", ["close", "interrupt"])
-def test_predict_answers_each_line_of_a_live_pipe_at_once(folder: Path, end: str) -> None:
+def test_predict_writes_each_line_of_a_live_pipe_at_once(folder: Path, end: str) -> None:
     command = [sys.executable, "-m", "fastrnn_cli", "predict", str(folder / "classify"), "--threads", "1"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1) as program_:
@@ -514,7 +514,7 @@ def test_column_of_probabilities_has_a_name_of_its_own(folder: Path) -> None:
     assert [line.split("\t") for line in (once.splitlines()[0], twice.splitlines()[0])] == [names[:4], names]
 
 
-def test_records_of_several_array_files_are_counted_on(large: Path) -> None:
+def test_examples_of_several_array_files_are_numbered_on(large: Path) -> None:
     arrays = str(large / "xy.npz")
     lines = invoke("predict", str(large / "arrays"), arrays, arrays).stdout.splitlines()
     assert lines[0].startswith("record,step")

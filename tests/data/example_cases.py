@@ -1,4 +1,4 @@
-"""Helpers for the tests of records: small files, and what reading them gives."""
+"""Helpers for the tests of examples: small files, and what reading them gives."""
 
 import struct
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from fastrnn.config import Config
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.examples.schema import TaskSchema
 
 
@@ -21,16 +21,16 @@ def write(folder: Path, name: str, content: str | bytes) -> str:
 
 
 def examples(path: str, task: str, **reading: Any) -> list[tuple[Any, Any]]:
-    """x and y of every record of a file."""
-    return [(record.x, record.y) for record in read_records([path], task, **reading).items]
+    """x and y of every example of a file."""
+    return [(example.x, example.y) for example in read_examples([path], task, **reading).items]
 
 
 def dataset(path: str, task: str, columns: str | None = None, **settings: Any) -> Any:
-    """The encoded records of a file; rare symbols are kept and all records train unless ``settings`` say otherwise."""
-    records = read_records([path], task, columns=columns)
+    """The encoded examples of a file; rare symbols are kept and all of them train unless ``settings`` say otherwise."""
+    example_set = read_examples([path], task, columns=columns)
     horizon = {"horizon": settings.pop("horizon")} if "horizon" in settings else {}
     config = Config(task=task, columns=columns, **({"valid": 0.0, "min_count": 1} | settings), **horizon)
-    return numericalize(records, TaskSchema.build(records, config))
+    return numericalize(example_set, TaskSchema.build(example_set, config))
 
 
 def idx(array: np.ndarray[Any, Any], code: int = 0x08) -> bytes:

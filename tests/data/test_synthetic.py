@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from example_cases import dataset, examples, write
 
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.synthetic import GENERATORS, SyntheticOptions, make
 from fastrnn.errors import ConfigError
 
@@ -71,8 +71,8 @@ def test_problems_3_and_4_are_tagged_bits(tmp_path: Path, problem: int) -> None:
 
 
 def test_waves_are_hourly_series_far_from_persistence(tmp_path: Path) -> None:
-    (record,) = read_records([write(tmp_path, "a.csv", made("waves", count=500))], "forecast").items
-    series = record.x
+    (example,) = read_examples([write(tmp_path, "a.csv", made("waves", count=500))], "forecast").items
+    series = example.x
 
     assert (series.columns, series.date, series.values.shape) == (("a", "b", "c", "d"), "date", (500, 4))
     assert (series.values.std(axis=0) > 2).all()

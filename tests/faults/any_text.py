@@ -19,7 +19,7 @@ import numpy as np
 
 import fastrnn
 from fastrnn.config import TASKS, Config
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.text.corpus import Corpus, corpus_from_text, read_corpus
 from fastrnn.errors import FastRNNError, InputError
 
@@ -156,7 +156,7 @@ def labelled(folder: Path, times: int, seed: int = 0) -> str:
         path.write_bytes(random_text(rng))
         for task in TASKS[1:]:
             try:
-                read_records([str(path)], task)
+                read_examples([str(path)], task)
                 read += 1
             except FastRNNError as error:
                 _one_line(error)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TEXT = "the cat sat on the mat. the dog sat on the log.\n" * 40
-RECORDS = "".join(f"{'left' if i % 2 else 'right'}\t{'ab'[i % 2] * (1 + i % 4)}\n" for i in range(60))
+EXAMPLES = "".join(f"{'left' if i % 2 else 'right'}\t{'ab'[i % 2] * (1 + i % 4)}\n" for i in range(60))
 SMALL = ("--hidden", "8", "--batch", "4", "--steps", "3", "--threads", "1")
 LIMIT = 120.0  # seconds: compiling may come first
 # The program; but Numba imports coverage where that is installed, which cannot bear a current folder that is gone.
@@ -87,9 +87,9 @@ SURROUNDINGS = {
 
 
 def make_data(folder: Path) -> None:
-    """A text, records, and a model of each."""
+    """A text, examples, and a model of each."""
     (folder / "text.txt").write_text(TEXT)
-    (folder / "sides.tsv").write_text(RECORDS)
+    (folder / "sides.tsv").write_text(EXAMPLES)
     for out, command in (("model", "train"), ("classifier", "train a task")):
         done = run(folder, command, SURROUNDINGS["as usual"], out)
         assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@
 
 Every C0 and C1 control, DEL, escape sequences (colours, the cursor, the title, the clipboard, queries that the terminal
 answers), bidirectional controls and line separators go through every command that shows them: in texts, in the
-vocabulary and the labels of models, in answers, progress, errors, names of files and columns, settings, and the
+vocabulary and the labels of models, in predictions, progress, errors, names of files and columns, settings, and the
 environment. The output may hold newlines, tabs, and the few sequences by which this program itself draws in colour;
 with ``--raw``, and only then, the characters themselves.
 """

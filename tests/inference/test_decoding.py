@@ -94,12 +94,12 @@ def test_beam_search_is_never_less_likely_than_greedy_search(rng):
         start, most = model.encode(batch), max_target_lengths(batch)
         plain = log_probabilities(model.decoder, start, decode_batch(model, target, batch), most)
         beam = 2 + case % 2
-        answer = log_probabilities(model.decoder, start, decode_batch(model, target, batch, beam), most)
+        with_beam = log_probabilities(model.decoder, start, decode_batch(model, target, batch, beam), most)
         alone = beam_search(model.decoder, start, int(most.max()), beam)
         alone[np.arange(len(alone))[:, None] >= most] = END
-        assert (answer >= plain).all()
+        assert (with_beam >= plain).all()
         lost += (log_probabilities(model.decoder, start, alone, most) < plain - 1e-6).any()
-        found += (answer > plain + 1e-6).any()
+        found += (with_beam > plain + 1e-6).any()
     assert lost
     assert found
 

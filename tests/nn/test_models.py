@@ -72,15 +72,15 @@ def test_evaluation_losses_equal_training_losses(case, cell, bidirectional, rng)
 @every_lstm
 def test_losses_follow_from_the_predictions(case, cell, bidirectional, rng):
     model, batch = make_task(case, rng, cell, bidirectional), make_batch(case, rng)
-    answer = model.predict(batch)
+    prediction = model.predict(batch)
     if case.startswith("regress") or case == "forecast":
         scored = ~np.isnan(batch.y)
-        y, found = batch.y[scored], answer[scored]
+        y, found = batch.y[scored], prediction[scored]
         losses = -np.log(np.where(y == 1, found, 1 - found)) if "bits" in case else (found - y) ** 2 / 2
     else:
         targets = batch.y if batch.target_out is None else batch.target_out
-        np.testing.assert_allclose(np.exp(answer).sum(-1), 1, rtol=1e-12)
-        losses = -np.take_along_axis(answer, np.maximum(targets, 0)[..., None], -1)[..., 0][targets >= 0]
+        np.testing.assert_allclose(np.exp(prediction).sum(-1), 1, rtol=1e-12)
+        losses = -np.take_along_axis(prediction, np.maximum(targets, 0)[..., None], -1)[..., 0][targets >= 0]
     assert model.losses(batch)[0] == pytest.approx(losses.sum(), rel=1e-11)
 
 
@@ -105,7 +105,7 @@ def test_padding_changes_nothing(case, bidirectional, rng):
     x[padding] = 3
     plain, other = results(model, batch), results(model, replace(batch, x=x))
     if case in ("tag", "regress", "regress bits"):
-        plain["answer"][padding] = other["answer"][padding] = 0
+        plain["prediction"][padding] = other["prediction"][padding] = 0
     assert_same_bits(other, plain)
 
 
@@ -187,11 +187,11 @@ def test_word_dropout_depends_on_the_key(rng):
 def test_decoder_is_a_language_model_that_starts_from_a_state(rng):
     for case in ("generate numbers", "translate"):
         model, batch = make_task(case, rng), make_batch(case, rng)
-        state, answers = model.encode(batch), model.predict(batch)
+        state, predictions = model.encode(batch), model.predict(batch)
         assert all(array.shape == (2, B, H) for array in state.values())
         decoder = Stepper(model.decoder)
         steps = [decoder.logits(row[None].copy(), state) for row in batch.target_in]
-        shifted = np.stack(steps) - answers
+        shifted = np.stack(steps) - predictions
         np.testing.assert_allclose(shifted, np.broadcast_to(shifted[..., :1], shifted.shape), atol=1e-11)
 
 

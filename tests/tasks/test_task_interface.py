@@ -108,5 +108,5 @@ def test_table_and_modules_agree() -> None:
 def test_unknown_tasks_are_refused() -> None:
     with pytest.raises(fastrnn.FastRNNError, match="task 'juggle' is unknown"):
         get_task("juggle")
-    with pytest.raises(fastrnn.FastRNNError, match="task 'language-model' has no records"):
+    with pytest.raises(fastrnn.FastRNNError, match="task 'language-model' has no examples"):
         get_supervised_task("language-model")

@@ -15,7 +15,7 @@ from fastrnn.config import Config
 from fastrnn.data.examples.dataset import EncodedDataset, EncodedExamples, Ragged
 from fastrnn.data.examples.example import Example, ExampleSet, Location, read_lines
 from fastrnn.data.examples.from_python import check_text
-from fastrnn.data.examples.numericalize import LabelEncoder, encode_texts, have_targets
+from fastrnn.data.examples.numericalize import LabelEncoder, all_have_targets, encode_texts
 from fastrnn.data.examples.readers.formats import open_with
 from fastrnn.data.examples.schema import StandardScaler, TaskSchema, build_vocab
 from fastrnn.data.text.sources import Source
@@ -49,18 +49,18 @@ class CountingModel(StepwiseModel):
     def has_probabilities(self) -> bool:
         return False
 
-    def _make_prediction(self, record: Example, output: Array) -> Prediction:
-        return Prediction(record, str(round(float(self._convert_step(output[-1])[0]))))
+    def _make_prediction(self, example: Example, output: Array) -> Prediction:
+        return Prediction(example, str(round(float(self._convert_step(output[-1])[0]))))
 
     def _convert_step(self, output: Array) -> Array:
         assert self.vocabulary.outputs is not None
         return self.vocabulary.outputs.inverse_transform(output)
 
 
-def read_counts(source: Source, answers: bool) -> Iterator[Example]:
+def read_counts(source: Source, needs_targets: bool) -> Iterator[Example]:
     for place, line in read_lines(source):
         text, _, count = line.partition("\t")
-        if answers and not count.isdecimal():
+        if needs_targets and not count.isdecimal():
             raise place.error("no count; write text, tab, number")
         yield Example(text, int(count) if count else None, place, line)
 
@@ -88,7 +88,7 @@ class CountTask(SupervisedTask):
 
     def encode_parts(self, examples: ExampleSet, schema: TaskSchema, labels: LabelEncoder) -> dict[str, Any]:
         parts: dict[str, Any] = {"x": encode_texts(examples, schema)}
-        if have_targets(examples):
+        if all_have_targets(examples):
             counts = [np.cumsum([c == "a" for c in e.x])[:, None].astype(np.float64) for e in examples.items]
             parts["y"] = Ragged.from_sequences(counts)
         return parts

@@ -31,7 +31,7 @@ def corpus() -> Corpus:
     return corpus_from_text(TEXT)
 
 
-def records(folder: Path) -> str:
+def write_examples(folder: Path) -> str:
     path = folder / "colours.tsv"
     path.write_text("".join(f"{'warm' if n % 3 else 'cold'}\tword {n * n}\n" for n in range(300)), encoding="utf-8")
     return str(path)
@@ -59,9 +59,9 @@ def test_reported_loss_equals_eval_on_the_whole_validation_split(corpus, tmp_pat
 
 def test_reported_metrics_equal_eval_for_supervised_tasks(tmp_path):
     config = Config(task="classify", hidden=8, batch=8, steps=12, eval_every=5, eval_size=9, threads=1, valid=0.2)
-    result = train([records(tmp_path)], config, tmp_path / "run")
+    result = train([write_examples(tmp_path)], config, tmp_path / "run")
     model = load_model(tmp_path / "run")
-    data = model.part(model.encode(model.records([records(tmp_path)])), "valid")
+    data = model.part(model.encode(model.read_examples([write_examples(tmp_path)])), "valid")
     figures = model.evaluate(data)
     (final,) = log_of(tmp_path / "run", "final")
     assert final["scored"] == figures["records"] == 60
@@ -122,7 +122,7 @@ class CountReductions(Communicator):
 def test_stopped_rank_makes_the_collective_call_of_a_timed_evaluation(tmp_path, stops):
     """Otherwise its next collective call would be paired with this one of the other ranks."""
     config = Config(task="classify", hidden=8, batch=8, steps=3, eval_size=9, threads=1, valid=0.6)
-    task = SupervisedTraining([records(tmp_path)], config, None, Callback())
+    task = SupervisedTraining([write_examples(tmp_path)], config, None, Callback())
     config = task.plan(config, TimeBudget(None)).config
     evaluator = task.evaluator(task.model(config), config)
     task.group = CountReductions()
@@ -193,15 +193,15 @@ def test_first_plan_gives_validation_a_twentieth_of_the_time(monkeypatch, vocab,
     assert config.steps * speed.step + during + final + saves <= max(budget, 2 * speed.step)
 
 
-@pytest.mark.parametrize("seconds_a_record", [1e-5, 1e-3, 0.1])
-@pytest.mark.parametrize("records", [0, 30, 3000, 100_000])
-def test_supervised_plan_gives_validation_a_twentieth_of_the_time(seconds_a_record, records):
+@pytest.mark.parametrize("seconds_per_example", [1e-5, 1e-3, 0.1])
+@pytest.mark.parametrize("examples", [0, 30, 3000, 100_000])
+def test_supervised_plan_gives_validation_a_twentieth_of_the_time(seconds_per_example, examples):
     config = Config(task="classify", hidden=8, batch=8)
-    costs = autotune_tasks.Costs(0.01, seconds_a_record)
-    found = autotune_tasks.length_within(config, 1000, records, 6000, lambda: 60.0, lambda: costs)
+    costs = autotune_tasks.Costs(0.01, seconds_per_example)
+    found = autotune_tasks.length_within(config, 1000, examples, 6000, lambda: 60.0, lambda: costs)
     count = -(-found.steps // found.eval_every)
-    during = count * (found.eval_size or 0) * costs.record
-    assert during <= 0.05 * 60 or (count == 1 and found.eval_size == min(records, 200))
+    during = count * (found.eval_size or 0) * costs.example
+    assert during <= 0.05 * 60 or (count == 1 and found.eval_size == min(examples, 200))
     assert found.steps > 100
 
 

@@ -231,4 +231,5 @@ def test_files_without_a_task_are_language_models(tmp_path):
 def test_load_gives_a_model_that_predicts(tmp_path):
     train(data("classify", tmp_path), config("classify"), tmp_path / "run")
     model = fastrnn.load(tmp_path / "run" / "last.safetensors")
-    assert {answer.value for answer in model.predict(model.records([str(tmp_path / "x.tsv")]))} <= {"a", "b"}
+    predictions = model.predict(model.read_examples([str(tmp_path / "x.tsv")]))
+    assert {prediction.value for prediction in predictions} <= {"a", "b"}

@@ -41,7 +41,7 @@ def test_one_to_one_learns_a_bit_and_its_complement(rng, tmp_path):
     x = bits(rng, 100, 1)
     rows = [f"{b},{1 - b}" for (b,) in x]
     model = train_model(["x,y", *rows], "bits.csv", tmp_path, task="regress", columns="y", cell="dense", epochs=60)
-    assert model.evaluate(model.records([str(tmp_path / "bits.csv")]))["accuracy"] == 1.0
+    assert model.evaluate(model.read_examples([str(tmp_path / "bits.csv")]))["accuracy"] == 1.0
 
 
 def test_one_to_one_learns_ten_bits_at_once(rng, tmp_path):
@@ -50,7 +50,7 @@ def test_one_to_one_learns_ten_bits_at_once(rng, tmp_path):
     header = ",".join([f"x{i}" for i in range(10)] + [f"y{i}" for i in range(10)])
     rows = [",".join(map(str, [*row, *(1 - row)])) for row in x]
     model = train_model([header, *rows], "bits.csv", tmp_path, task="regress", columns="y*", cell="dense", epochs=60)
-    data = model.part(model.encode(model.records([str(tmp_path / "bits.csv")])), "valid")
+    data = model.part(model.encode(model.read_examples([str(tmp_path / "bits.csv")])), "valid")
     assert model.evaluate(data)["exact"] == 1.0
 
 
@@ -76,16 +76,16 @@ def save_problem_4(path: Path, rng: np.random.Generator, lengths: Any) -> None:
 def test_synced_many_to_many_generalises_to_unseen_lengths(synced):
     model, folder = synced
     save_problem_4(folder / "long.npz", np.random.default_rng(4), [50] * 20)
-    assert model.evaluate(model.records([str(folder / "long.npz")]))["exact"] == 1.0
+    assert model.evaluate(model.read_examples([str(folder / "long.npz")]))["exact"] == 1.0
 
 
 def test_single_steps_agree_with_the_whole_sequence(synced):
     model, folder = synced
-    examples = model.records([str(folder / "bits.npz")])
-    for answer in list(model.predict(examples))[:5]:
+    examples = model.read_examples([str(folder / "bits.npz")])
+    for prediction in list(model.predict(examples))[:5]:
         model.reset()
-        steps = [model.step(x) for x in answer.record.x]
-        np.testing.assert_allclose(steps, answer.probability, atol=1e-6)
+        steps = [model.step(x) for x in prediction.example.x]
+        np.testing.assert_allclose(steps, prediction.probability, atol=1e-6)
 
 
 def test_single_steps_pack_the_weights_once(synced):
@@ -107,9 +107,9 @@ def test_single_steps_pack_the_weights_once(synced):
 def test_single_steps_of_deep_stacks_agree_for_every_cell(rng, tmp_path, cell):
     save_problem_4(tmp_path / "bits.npz", rng, [7, 3, 9, 1])
     model = train_model(tmp_path / "bits.npz", "", tmp_path, task="regress", cell=cell, layers=2, steps=2, valid=0.25)
-    for answer in model.predict(model.records([str(tmp_path / "bits.npz")])):
+    for prediction in model.predict(model.read_examples([str(tmp_path / "bits.npz")])):
         model.reset()
-        np.testing.assert_allclose([model.step(x) for x in answer.record.x], answer.probability, atol=1e-6)
+        np.testing.assert_allclose([model.step(x) for x in prediction.example.x], prediction.probability, atol=1e-6)
 
 
 def test_words_of_one_character_are_tagged_and_stepped(rng, tmp_path):
@@ -143,17 +143,17 @@ def test_unseen_words_are_tagged_by_their_letters(tagger):
     model, folder = tagger
     assert model.progress["metrics"]["accuracy"] > 0.97
     (folder / "new.txt").write_text("the\ndcbabcds\nabababds\n")
-    (answer,) = model.predict(model.records([str(folder / "new.txt")], answers=False))
-    assert answer.value == ["DET", "NOUN", "VERB"]
-    assert min(answer.probability) > 0.5
+    (prediction,) = model.predict(model.read_examples([str(folder / "new.txt")], needs_targets=False))
+    assert prediction.value == ["DET", "NOUN", "VERB"]
+    assert min(prediction.probability) > 0.5
 
 
 def test_tags_of_single_steps_agree_with_the_sentence(tagger):
     model, folder = tagger
-    for answer in list(model.predict(model.records([str(folder / "tags.txt")])))[:5]:
+    for prediction in list(model.predict(model.read_examples([str(folder / "tags.txt")])))[:5]:
         model.reset()
-        steps = [model.step(word) for word in answer.record.x]
-        np.testing.assert_allclose(steps, answer.probabilities, atol=1e-5)
+        steps = [model.step(word) for word in prediction.example.x]
+        np.testing.assert_allclose(steps, prediction.probabilities, atol=1e-5)
 
 
 def test_bidirectional_tagger_uses_the_following_words(rng, tmp_path):
@@ -173,7 +173,7 @@ def test_many_to_one_classifies_texts(rng, tmp_path):
     lines = [f"{first}\t{first}{middle}" for first in "ab" for middle in words(rng, "abc", 100)]
     model = train_model(lines, "first.tsv", tmp_path, task="classify", epochs=15)
     assert model.progress["metrics"]["accuracy"] == 1.0
-    figures = model.evaluate(model.records([str(tmp_path / "first.tsv")]))
+    figures = model.evaluate(model.read_examples([str(tmp_path / "first.tsv")]))
     assert figures["confusion"] == [[100, 0], [0, 100]]
     assert figures["labels"]["a"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "count": 100}
 
@@ -243,7 +243,7 @@ def test_beam_of_one_is_greedy_and_a_wider_beam_is_more_likely(translator):
     from fastrnn.inference.decoding import beam_search, decode_batch
 
     model, folder = translator
-    batch = model.encode(model.records([str(folder / "pairs.tsv")])).batch(np.arange(40))
+    batch = model.encode(model.read_examples([str(folder / "pairs.tsv")])).batch(np.arange(40))
     target, start = model.tokenizer, model.model.encode(batch)
     texts = {}
     for name, ids in (
@@ -277,7 +277,7 @@ def test_forecast_of_a_wave_is_free_running(tmp_path):
     t = np.arange(500)
     rows = [f"{5 + 2 * math.sin(i / 4):.5f},{math.cos(i / 6):.5f}" for i in t]
     model = train_model(["a,b", *rows], "wave.csv", tmp_path, task="forecast", horizon=4, seq=40, epochs=30)
-    examples = model.records([str(tmp_path / "wave.csv")])
+    examples = model.read_examples([str(tmp_path / "wave.csv")])
     figures = model.evaluate(model.part(model.encode(examples), "valid"))
     assert figures["mae"] < figures["persistence"]["mae"] / 10
     (ahead,) = model.forecast(examples, 30)
@@ -298,17 +298,17 @@ def test_regression_predicts_in_the_units_of_the_data(rng, tmp_path):
     metrics = model.progress["metrics"]
     assert metrics["mae"] < 15
     assert metrics["mse"] >= metrics["mae"] ** 2
-    (answer,) = list(model.predict(model.records([str(tmp_path / "xy.csv")])))[:1]
-    assert abs(answer.value[0, 0] - answer.record.y[0, 0]) < 100
+    (prediction,) = list(model.predict(model.read_examples([str(tmp_path / "xy.csv")])))[:1]
+    assert abs(prediction.value[0, 0] - prediction.example.y[0, 0]) < 100
 
 
 def test_predictions_keep_the_order_of_the_inputs(tagger):
     model, folder = tagger
-    examples = model.records([str(folder / "tags.txt")])
-    found = list(model.predict(examples))
-    assert [answer.record for answer in found] == examples.items
-    alone = [next(model.predict([record])) for record in examples.items[:20]]
-    assert [answer.value for answer in alone] == [answer.value for answer in found[:20]]
+    examples = model.read_examples([str(folder / "tags.txt")])
+    predictions = list(model.predict(examples))
+    assert [prediction.example for prediction in predictions] == examples.items
+    alone = [next(model.predict([example])) for example in examples.items[:20]]
+    assert [prediction.value for prediction in alone] == [prediction.value for prediction in predictions[:20]]
 
 
 @pytest.mark.parametrize(("name", "message"), [("predict", "makes no predictions"), ("translate", "not for translate")])

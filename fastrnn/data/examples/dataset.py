@@ -27,7 +27,7 @@ CHEAP_POSITIONS = 1 << 14  # batches up to this size cost little, however much o
 _MAX_PADDING_RATIO = 4  # of the positions of a larger batch to the steps of its examples
 
 IGNORED = -1  # target that is not scored
-UNSEEN = -2  # this and lower: labels the model has not learned; they have no loss, and every answer is wrong
+UNSEEN = -2  # this and lower: labels the model has not learned; they have no loss, and every prediction is wrong
 
 _MAX_LISTED = 5  # labels in a message
 

@@ -49,7 +49,7 @@ class Example:
     | forecast | `Series` | None |
 
     Attributes:
-        x: The input. None for a blank line, to which prediction answers with a blank line.
+        x: The input. None for a blank line, for which prediction writes a blank line.
         y: The target, None if there is none.
         place: Where the example starts in its file.
         raw: The text that the example was read from, without its last line break.
@@ -78,7 +78,7 @@ class ExampleSet:
     Attributes:
         task: Name of the task.
         items: The examples.
-        answers: Whether every example must have a target.
+        has_targets: Whether every example must have a target, for training and evaluation; else any may lack one.
         inputs: Names of the dense input columns.
         outputs: Names of the dense target columns.
         header: All column names of a table, in the order of `Example.raw`.
@@ -88,7 +88,7 @@ class ExampleSet:
 
     task: str
     items: list[Example]
-    answers: bool = True
+    has_targets: bool = True
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()

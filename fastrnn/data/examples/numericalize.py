@@ -65,7 +65,7 @@ class LabelEncoder:
         return self._unseen_ids[label]
 
 
-def have_targets(examples: ExampleSet) -> bool:
+def all_have_targets(examples: ExampleSet) -> bool:
     """Return whether every example has a target."""
     return all(example.y is not None for example in examples.items)
 
@@ -90,7 +90,7 @@ def encode_texts(examples: ExampleSet, schema: TaskSchema) -> Ragged:
 def encode_targets(examples: ExampleSet, schema: TaskSchema) -> dict[str, Any]:
     """Encode target texts, if there are any."""
     assert schema.target is not None
-    if not have_targets(examples):
+    if not all_have_targets(examples):
         return {}
     sequences = [schema.target.to_ids(example.y) for example in examples.items]
     return {"target": Ragged.from_sequences(sequences, np.int32)}

@@ -1,4 +1,4 @@
-"""`TaskSchema`: the vocabularies, labels and scalers by which a task's examples are encoded and its answers decoded.
+"""`TaskSchema`: the vocabularies, labels and scalers that encode a task's examples and decode its predictions.
 
 A schema is built from training data, checked, and saved with the model. All checks raise `InputError`. Dense columns
 are standardized to zero mean and unit variance.
@@ -42,7 +42,7 @@ class StandardScaler:
         deviation: Standard deviation of each column (F,).
         names: Names of the columns (F,), empty if they have none.
         rounds_to_float32: Whether numbers are rounded to float32 before scaling. Models written by version 0.1 were
-            trained that way and give the same answers only if it is repeated.
+            trained that way and give the same predictions only if it is repeated.
     """
 
     mean: tuple[float, ...]

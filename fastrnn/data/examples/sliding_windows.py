@@ -166,19 +166,19 @@ class SlidingWindows:
         return self.first[rows][:, None] + self.schema.seq + np.arange(self.schema.horizon)
 
 
-def make_windows(records: ExampleSet, schema: TaskSchema) -> SlidingWindows:
+def make_windows(examples: ExampleSet, schema: TaskSchema) -> SlidingWindows:
     """Make every window of every series.
 
-    With ``records.answers`` a series needs at least a window and its horizon, else at least a window. Raises
+    With ``examples.has_targets`` a series needs at least a window and its horizon, else at least a window. Raises
     `InputError` for a series that is too short or has other columns than the model.
     """
     assert schema.inputs is not None
-    least = schema.seq + (schema.horizon if records.answers else 0)
-    for record in records.items:
-        if record.x.columns != schema.inputs.names or record.x.date != schema.date:
-            raise record.place.error("other columns than those the model was trained on; give the same")
-        _check_length(record.x, least, schema, record.place)
-    return _build_windows([record.x for record in records.items], schema)
+    least = schema.seq + (schema.horizon if examples.has_targets else 0)
+    for example in examples.items:
+        if example.x.columns != schema.inputs.names or example.x.date != schema.date:
+            raise example.place.error("other columns than those the model was trained on; give the same")
+        _check_length(example.x, least, schema, example.place)
+    return _build_windows([example.x for example in examples.items], schema)
 
 
 def _check_length(series: Series, least: int, schema: TaskSchema, place: Location) -> None:

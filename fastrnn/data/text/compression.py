@@ -108,7 +108,7 @@ def read_chunks(read: Callable[[int], bytes], name: str, path: str = "") -> Iter
     """
     first = read(CHUNK)
     # A pipe may deliver a few bytes at a time. Wait for more only while they may begin a magic number: a short line of
-    # a live pipe must be answered before the next one arrives.
+    # a live pipe must be passed on before the next one arrives.
     while first and (missing := _count_missing(first)) and (more := read(missing)):
         first += more
 

@@ -15,7 +15,7 @@ from ...data.examples.example import ExampleSet
 from ...data.examples.from_python import check_example_set
 from ...data.examples.numericalize import numericalize
 from ...data.examples.readers.delimited import Fields
-from ...data.examples.readers.formats import read_records
+from ...data.examples.readers.formats import read_examples
 from ...data.examples.schema import TaskSchema, select_training_examples
 from ...data.examples.symbol_vocab import CHARS, choose_token_unit
 from ...data.text.sources import Report
@@ -47,13 +47,13 @@ class SupervisedTraining:
     def __init__(
         self, inputs: Sequence[str] | ExampleSet, config: Config, encoding: TaskSchema | None, callback: Callback
     ) -> None:
-        records = _read(inputs, config, encoding, callback.message)
+        examples = _read(inputs, config, encoding, callback.message)
         self.task = get_supervised_task(config.task)
-        for line in self.task.collect_remarks(records):
+        for line in self.task.collect_remarks(examples):
             callback.message(line)
-        self.tokens, self._choices = _choose_tokens(records, config)
-        self.tokenizer = encoding or TaskSchema.build(records, config.replace(tokens=self.tokens))
-        whole = numericalize(records, self.tokenizer)
+        self.tokens, self._choices = _choose_tokens(examples, config)
+        self.tokenizer = encoding or TaskSchema.build(examples, config.replace(tokens=self.tokens))
+        whole = numericalize(examples, self.tokenizer)
         names = [] if isinstance(inputs, ExampleSet) else list(inputs)
         self.about: dict[str, Any] = {"inputs": names, "fingerprint": whole.fingerprint, "records": len(whole)}
         self.data: EncodedDataset = whole
@@ -194,11 +194,11 @@ class SupervisedTraining:
         return autotune_tasks.Costs(step, self.group.all_reduce_max((time.perf_counter() - start) / few)[0])
 
 
-def _choose_tokens(records: ExampleSet, config: Config) -> tuple[str, list[str]]:
+def _choose_tokens(examples: ExampleSet, config: Config) -> tuple[str, list[str]]:
     """Return the token unit of texts, and, if it was chosen here, a line with the reason."""
     if config.tokens is not None:
         return config.tokens, []
-    texts = [item.x for item in select_training_examples(records, config) if isinstance(item.x, str)]
+    texts = [item.x for item in select_training_examples(examples, config) if isinstance(item.x, str)]
     if not TASK_SPECS[config.task].chooses_tokens or not texts:
         return CHARS, []
     unit = choose_token_unit(texts)
@@ -219,12 +219,12 @@ def _read(
     if isinstance(inputs, ExampleSet):
         check_example_set(inputs, config.task)
         return inputs
-    return read_records(
+    return read_examples(
         inputs,
         config.task,
         columns=config.columns,
         labels=config.labels,
-        exact=vocabulary.columns if vocabulary else None,
+        model_columns=vocabulary.columns if vocabulary else None,
         missing=config.missing,
         fields=Fields(config.label, config.text, required=not is_validation),
         format=None if is_validation else config.format,

@@ -13,7 +13,7 @@ import pytest
 from example_cases import examples, idx, write
 
 from fastrnn.data.examples.readers import arrays
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
@@ -50,7 +50,7 @@ def test_labels_may_be_named_and_for_prediction_missing(tmp_path: Path) -> None:
     labels = write(tmp_path, "labels.idx", idx(LABELS))
 
     assert [y for _, y in examples(path, "classify", labels=labels)] == ["7", "0", "7"]
-    assert [y for _, y in examples(path, "classify", answers=False)] == [None] * 3
+    assert [y for _, y in examples(path, "classify", needs_targets=False)] == [None] * 3
     with pytest.raises(InputError, match=r"digits\.idx: no labels; name their idx file with --labels$"):
         examples(path, "classify")
 
@@ -60,7 +60,7 @@ def test_every_type_of_idx_is_read(tmp_path: Path, code: int) -> None:
     array = np.array([[1, -2], [3, 4]])
     path = write(tmp_path, "a.idx", idx(array, code))
 
-    np.testing.assert_array_equal([x for x, _ in examples(path, "classify", answers=False)], array[:, None])
+    np.testing.assert_array_equal([x for x, _ in examples(path, "classify", needs_targets=False)], array[:, None])
 
 
 def test_npz_gives_classes_and_outputs(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_npz_gives_classes_and_outputs(tmp_path: Path) -> None:
     path = write(tmp_path, "c.npz", npz(x=np.ones((2, 5)), y=np.ones((2, 3), bool)))
     assert [(x.shape, y.shape) for x, y in examples(path, "regress")] == [((1, 5), (1, 3))] * 2
     path = write(tmp_path, "d.npz", npz(x=np.ones((2, 5))))
-    assert [y for _, y in examples(path, "regress", answers=False)] == [None, None]
+    assert [y for _, y in examples(path, "regress", needs_targets=False)] == [None, None]
 
 
 HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", 1 << 20, 1 << 10, 1 << 10)
@@ -98,7 +98,7 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", 1 << 20, 1 << 10, 1 << 10)
 )
 def test_invalid_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError) as error:
-        examples(write(tmp_path, "a.idx", content), "classify", answers=False)
+        examples(write(tmp_path, "a.idx", content), "classify", needs_targets=False)
 
     assert message in str(error.value)
 
@@ -171,7 +171,7 @@ NAN = np.array([[[1.0, 2.0], [np.nan, 1.0]]])
 )
 def test_invalid_npz_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError) as error:
-        examples(write(tmp_path, "a.npz", content), "classify", answers=False)
+        examples(write(tmp_path, "a.npz", content), "classify", needs_targets=False)
 
     assert message in str(error.value)
 
@@ -179,17 +179,17 @@ def test_invalid_npz_file_is_refused(tmp_path: Path, content: bytes, message: st
 def test_outputs_must_match_inputs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.npz", npz(x=np.ones((2, 3, 1)), y=np.ones((2, 4, 1))))
     with pytest.raises(InputError, match=r"x has shape \(2, 3, 1\) and y \(2, 4, 1\) of float64; y is \(N, K\) or"):
-        read_records([path], "regress")
+        read_examples([path], "regress")
     path = write(tmp_path, "b.npz", npz(x=np.ones((2, 1)), y=np.array([[1], [np.inf]])))
     with pytest.raises(InputError, match=r"b\.npz: y\[1\] is not finite; NaN means that a target is not scored$"):
-        read_records([path], "regress")
+        read_examples([path], "regress")
 
 
 def test_size_limit_applies_to_whole_npz_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "_MAX_BYTES", 100)
 
     with pytest.raises(InputError, match=r"split it into several files$"):
-        examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", answers=False)
+        examples(write(tmp_path, "a.npz", npz(x=np.ones((2, 3)))), "classify", needs_targets=False)
 
 
 def test_byte_labels_become_text(tmp_path: Path) -> None:

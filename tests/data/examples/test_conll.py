@@ -6,7 +6,7 @@ import pytest
 from example_cases import examples, write
 
 from fastrnn.data.examples.readers.conll import is_conllu, locate_word, read_conllu_or_two_columns
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.text.sources import Source
 from fastrnn.errors import InputError
 
@@ -23,17 +23,17 @@ SENTENCE = f"""# text = vámonos al mar
 
 def test_conllu_gives_form_and_upos_of_words_alone(tmp_path: Path) -> None:
     path = write(tmp_path, "a.conllu", SENTENCE + SENTENCE)
-    records = read_records([path], "tag").items
+    sentences = read_examples([path], "tag").items
 
-    assert [(r.x, r.y) for r in records] == [(["vamos", "nos", "10 000"], ["VERB", "PRON", "NUM"])] * 2
-    assert [r.place.line for r in records] == [1, 8]
-    assert records[0].raw == SENTENCE.rstrip("\n")
+    assert [(e.x, e.y) for e in sentences] == [(["vamos", "nos", "10 000"], ["VERB", "PRON", "NUM"])] * 2
+    assert [e.place.line for e in sentences] == [1, 8]
+    assert sentences[0].raw == SENTENCE.rstrip("\n")
 
 
 def test_conllu_without_tags_is_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.conllu", f"1\tgo\tgo\t_{REST}\n")
 
-    assert examples(path, "tag", answers=False) == [(["go"], None)]
+    assert examples(path, "tag", needs_targets=False) == [(["go"], None)]
     with pytest.raises(InputError, match=r"a\.conllu:1: no UPOS; give each word its tag in the fourth column$"):
         examples(path, "tag")
 
@@ -52,7 +52,7 @@ def test_token_may_hold_blanks_where_a_tab_ends_it(tmp_path: Path) -> None:
 def test_tokens_alone_are_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "a\nb\n\nc x\n")
 
-    assert examples(path, "tag", answers=False) == [(["a", "b"], None), (["c"], ["x"])]
+    assert examples(path, "tag", needs_targets=False) == [(["a", "b"], None), (["c"], ["x"])]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
@@ -73,10 +73,10 @@ def test_format_of_standard_input_is_detected_by_its_first_lines(
 ) -> None:
     data = text.encode()
     source = Source("standard input", lambda: (data[i : i + size] for i in range(0, len(data), size)))
-    found = [(r.x, r.y) for r in read_conllu_or_two_columns(source, True)]
+    found = [(e.x, e.y) for e in read_conllu_or_two_columns(source, True)]
 
     assert found == examples(write(tmp_path, name, text), "tag")
-    assert all(is_conllu(r.raw) == (name == "a.conllu") for r in read_conllu_or_two_columns(source, True))
+    assert all(is_conllu(e.raw) == (name == "a.conllu") for e in read_conllu_or_two_columns(source, True))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_unicode_spaces_belong_to_a_token(tmp_path: Path) -> None:
 
 def test_token_with_a_blank_needs_a_tab_where_no_tag_follows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.txt:2: two columns, unlike other lines of its sequence"):
-        examples(write(tmp_path, "a.txt", "in\nNew York\n"), "tag", answers=False)
+        examples(write(tmp_path, "a.txt", "in\nNew York\n"), "tag", needs_targets=False)
 
 
 def test_header_and_one_long_sequence_are_reported(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_other_line_ends_separate_sequences_too(tmp_path: Path, end: str) -> Non
 
 
 def test_place_of_a_word_is_its_line(tmp_path: Path) -> None:
-    (record,) = read_records([write(tmp_path, "a.conllu", SENTENCE)], "tag").items
-    (plain,) = read_records([write(tmp_path, "a.txt", "\n# X\nb Y\n")], "tag").items
+    (sentence,) = read_examples([write(tmp_path, "a.conllu", SENTENCE)], "tag").items
+    (plain,) = read_examples([write(tmp_path, "a.txt", "\n# X\nb Y\n")], "tag").items
 
-    assert [locate_word(record, i).line for i in range(3)] == [3, 4, 6]
+    assert [locate_word(sentence, i).line for i in range(3)] == [3, 4, 6]
     assert [locate_word(plain, i).line for i in range(2)] == [2, 3]

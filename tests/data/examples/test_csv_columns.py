@@ -7,18 +7,18 @@ import pytest
 from example_cases import write
 
 from fastrnn.data.examples.example import ExampleSet
-from fastrnn.data.examples.readers.formats import ReadOptions, open_records, read_records
+from fastrnn.data.examples.readers.formats import ReadOptions, open_examples, read_examples
 from fastrnn.errors import InputError
 
 
 def read(folder: Path, content: str, columns: str | None = None, task: str = "forecast") -> ExampleSet:
-    """The records of a file with this content."""
-    return read_records([write(folder, "t.csv", content)], task, columns=columns)
+    """The examples of a file with this content."""
+    return read_examples([write(folder, "t.csv", content)], task, columns=columns)
 
 
-def remarks(records: ExampleSet) -> list[str]:
+def remarks(examples: ExampleSet) -> list[str]:
     """The remarks without the name of the file."""
-    return [line.partition("t.csv: ")[2] for line in records.remarks]
+    return [line.partition("t.csv: ")[2] for line in examples.remarks]
 
 
 @pytest.mark.parametrize("mark", ["", "NA", "n/a", "NaN", "null", "None", "-", "?", "#N/A"])
@@ -30,11 +30,11 @@ def test_missing_first_value_makes_no_column_of_numbers_a_text(tmp_path: Path, m
 def test_skipped_text_columns_are_reported(tmp_path: Path) -> None:
     content = "town,p,note,q\nRiga,1,,5\nBonn,2,,6\n"
 
-    records = read(tmp_path, content)
-    assert records.inputs == ("p", "q")
-    assert remarks(records) == ["left out columns 'town' (such as 'Riga'), 'note' (no value): not numbers"]
+    examples = read(tmp_path, content)
+    assert examples.inputs == ("p", "q")
+    assert remarks(examples) == ["left out columns 'town' (such as 'Riga'), 'note' (no value): not numbers"]
     assert remarks(read(tmp_path, content, "!town,!note")) == []
-    assert remarks(read(tmp_path, content, "q", "regress")) == remarks(records)
+    assert remarks(read(tmp_path, content, "q", "regress")) == remarks(examples)
 
 
 def test_few_texts_among_numbers_are_an_error_and_not_a_text_column(tmp_path: Path) -> None:
@@ -78,25 +78,25 @@ def test_column_name_with_a_comma_is_quoted(tmp_path: Path) -> None:
 def test_numbers_in_other_notations_are_read_and_reported(
     tmp_path: Path, content: str, values: list[float], remark: str
 ) -> None:
-    records = read(tmp_path, content)
+    examples = read(tmp_path, content)
 
-    assert records.items[0].x.values[:, 0].tolist() == values
-    assert remarks(records) == ([remark] if remark else [])
+    assert examples.items[0].x.values[:, 0].tolist() == values
+    assert remarks(examples) == ([remark] if remark else [])
 
 
 def test_one_column_decides_what_a_comma_means_in_another(tmp_path: Path) -> None:
-    records = read(tmp_path, 'p,q\n"1,234","5,5"\n"2,345","6,5"\n')
+    examples = read(tmp_path, 'p,q\n"1,234","5,5"\n"2,345","6,5"\n')
 
-    np.testing.assert_array_equal(records.items[0].x.values, [[1.234, 5.5], [2.345, 6.5]])
+    np.testing.assert_array_equal(examples.items[0].x.values, [[1.234, 5.5], [2.345, 6.5]])
 
 
 def test_semicolons_and_tabs_separate_columns_too(tmp_path: Path) -> None:
-    records = read(tmp_path, "d;p;q\n2023-01-01;1,5;1.000\n2023-01-02;2,5;2.000\n")
-    np.testing.assert_array_equal(records.items[0].x.values, [[1.5, 1000], [2.5, 2000]])
-    assert remarks(records)[0] == "columns are separated by semicolons"
+    examples = read(tmp_path, "d;p;q\n2023-01-01;1,5;1.000\n2023-01-02;2,5;2.000\n")
+    np.testing.assert_array_equal(examples.items[0].x.values, [[1.5, 1000], [2.5, 2000]])
+    assert remarks(examples)[0] == "columns are separated by semicolons"
 
     regress = read(tmp_path, "p\tq\n1\t2\n3\t4\n", "q", "regress")
-    assert [record.raw for record in regress.items] == ["1,2", "3,4"]
+    assert [example.raw for example in regress.items] == ["1,2", "3,4"]
 
 
 def test_pandas_index_column_is_skipped_and_reported(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_pandas_index_column_is_skipped_and_reported(tmp_path: Path) -> None:
 
 def test_rows_from_a_pipe_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = read(tmp_path, "p,q\n1,2\n2,3\n", "q", "regress")
-    source = read_records([write(tmp_path, "u.csv", "p\n1\n")], "forecast").items[0]
+    source = read_examples([write(tmp_path, "u.csv", "p\n1\n")], "forecast").items[0]
     assert source.place.file.endswith("u.csv")
     from fastrnn.data.examples.readers import csv_table
     from fastrnn.data.examples.readers.csv_columns import Columns, read_regression_rows
@@ -124,7 +124,7 @@ def test_rows_from_a_pipe_are_read_one_by_one(tmp_path: Path, monkeypatch: pytes
             yield part
 
     table = csv_table.Table(csv_table.Source("pipe", chunks), whole=False)
-    rows = read_regression_rows(table, Columns(model.inputs, model.outputs), answers=False)
+    rows = read_regression_rows(table, Columns(model.inputs, model.outputs), needs_targets=False)
     assert next(rows).x.tolist() == [[1]]
     assert len(seen) < 3
 
@@ -133,7 +133,9 @@ def test_model_reads_the_columns_of_its_schema(tmp_path: Path) -> None:
     from fastrnn.data.examples.readers.csv_columns import Columns
 
     path = write(tmp_path, "t.csv", "when,town,p\n2023-01-01,Riga,1\n2023-01-02,Bonn,2\n")
-    (stream,) = open_records([path], ReadOptions("forecast", answers=False, exact=Columns(("p",), (), "when")))
+    (stream,) = open_examples(
+        [path], ReadOptions("forecast", needs_targets=False, model_columns=Columns(("p",), (), "when"))
+    )
 
-    assert stream.records.remarks == ()
-    assert [record.x.values.tolist() for record in stream.items] == [[[1], [2]]]
+    assert stream.layout.remarks == ()
+    assert [example.x.values.tolist() for example in stream.items] == [[[1], [2]]]

@@ -7,7 +7,7 @@ import pytest
 from example_cases import examples, write
 
 from fastrnn.data.examples.readers.csv_columns import Columns
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.errors import InputError
 
 BITS = "x1,x2,name,y1,y2\n0,1,a,1,0\n1,-1,b,0,\n"
@@ -15,25 +15,25 @@ HOURS = "date,a,b\n2024-02-28 23:00,1,5\n2024-02-29T00:00:00,2,4.5\n2024-02-29 0
 
 
 def test_named_columns_are_predicted_from_the_other_numbers(tmp_path: Path) -> None:
-    records = read_records([write(tmp_path, "a.csv", BITS)], "regress", columns="y*")
+    example_set = read_examples([write(tmp_path, "a.csv", BITS)], "regress", columns="y*")
 
-    assert (records.inputs, records.outputs) == (("x1", "x2"), ("y1", "y2"))
-    assert records.header == ("x1", "x2", "name", "y1", "y2")
-    np.testing.assert_array_equal(np.concatenate([r.x for r in records.items]), [[0, 1], [1, -1]])
-    np.testing.assert_array_equal(np.concatenate([r.y for r in records.items]), [[1, 0], [0, np.nan]])
-    assert (records.items[1].raw, records.items[1].place.line) == ("1,-1,b,0,", 3)
+    assert (example_set.inputs, example_set.outputs) == (("x1", "x2"), ("y1", "y2"))
+    assert example_set.header == ("x1", "x2", "name", "y1", "y2")
+    np.testing.assert_array_equal(np.concatenate([e.x for e in example_set.items]), [[0, 1], [1, -1]])
+    np.testing.assert_array_equal(np.concatenate([e.y for e in example_set.items]), [[1, 0], [0, np.nan]])
+    assert (example_set.items[1].raw, example_set.items[1].place.line) == ("1,-1,b,0,", 3)
 
 
 def test_targets_may_be_missing_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "x2,x1\n3,4\n")
-    ((x, y),) = examples(path, "regress", answers=False, exact=Columns(("x1", "x2"), ("y1",)))
+    ((x, y),) = examples(path, "regress", needs_targets=False, model_columns=Columns(("x1", "x2"), ("y1",)))
 
     assert (x.tolist(), y) == ([[4, 3]], None)
 
 
 def test_series_is_all_numeric_columns_with_the_dates(tmp_path: Path) -> None:
-    records = read_records([write(tmp_path, "a.csv", HOURS)], "forecast")
-    series = records.items[0].x
+    example_set = read_examples([write(tmp_path, "a.csv", HOURS)], "forecast")
+    series = example_set.items[0].x
 
     assert (series.columns, series.date) == (("a", "b"), "date")
     np.testing.assert_array_equal(series.values, [[1, 5], [2, 4.5], [-30, 4]])
@@ -43,21 +43,21 @@ def test_series_is_all_numeric_columns_with_the_dates(tmp_path: Path) -> None:
 def test_columns_are_chosen_in_the_order_given(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", HOURS)
 
-    assert read_records([path], "forecast", columns="b, a").inputs == ("b", "a")
-    assert read_records([path], "forecast", columns="b").items[0].x.values.tolist() == [[5], [4.5], [4]]
+    assert read_examples([path], "forecast", columns="b, a").inputs == ("b", "a")
+    assert read_examples([path], "forecast", columns="b").items[0].x.values.tolist() == [[5], [4.5], [4]]
 
 
 def test_fields_may_be_quoted(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", '\ufeff"a,b", "c"\r\n"1", 2\r\n\r\n3 ,4\r\n')
 
-    assert read_records([path], "forecast").items[0].x.columns == ("a,b", "c")
+    assert read_examples([path], "forecast").items[0].x.columns == ("a,b", "c")
 
 
 def test_files_must_have_the_same_columns(tmp_path: Path) -> None:
     paths = [write(tmp_path, "a.csv", "a,b\n1,2\n"), write(tmp_path, "b.csv", "a,c\n1,2\n")]
 
     with pytest.raises(InputError, match=r"b\.csv: other columns than those of .*a\.csv$"):
-        read_records(paths, "forecast")
+        read_examples(paths, "forecast")
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_missing_column_error_suggests_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "HUFL,OIL\n1,2\n")
 
     with pytest.raises(InputError, match=r"a\.csv: no column 'HUFLL'; did you mean HUFL\?$"):
-        examples(path, "forecast", exact=Columns(("HUFLL",)))
+        examples(path, "forecast", model_columns=Columns(("HUFLL",)))

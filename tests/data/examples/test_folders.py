@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from example_cases import write
 
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 
 
 def read(folder: Path, *inputs: str, **reading: Any) -> tuple[list[tuple[Any, Any]], list[str]]:
-    """Text and label of each record, and what was told, with paths from the folder."""
+    """Text and label of each example, and what was told, with paths from the folder."""
     told: list[str] = []
-    records = read_records([str(folder / name) for name in inputs], "classify", report=told.append, **reading)
-    return [(r.x, r.y) for r in records], [message.replace(f"{folder}/", "") for message in told]
+    examples = read_examples([str(folder / name) for name in inputs], "classify", report=told.append, **reading)
+    return [(e.x, e.y) for e in examples], [message.replace(f"{folder}/", "") for message in told]
 
 
 def test_files_in_several_folders_are_examples_of_the_folders_names(tmp_path: Path) -> None:

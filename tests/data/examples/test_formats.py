@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from example_cases import examples, write
 
-from fastrnn.data.examples.readers.formats import ReadOptions, ending_of, open_records, read_records
+from fastrnn.data.examples.readers.formats import ReadOptions, ending_of, open_examples, read_examples
 from fastrnn.errors import ConfigError, InputError
 
 
@@ -55,12 +55,12 @@ def test_standard_input_is_read(
 def test_tables_come_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
 
-    assert read_records(["-"], "forecast").inputs == ("a", "b")
+    assert read_examples(["-"], "forecast").inputs == ("a", "b")
 
 
 def test_examples_are_read_lazily(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "x\ta\nbroken\n")
-    (stream,) = open_records([path], ReadOptions("classify"))
+    (stream,) = open_examples([path], ReadOptions("classify"))
 
     assert next(stream.items).x == "a"
     with pytest.raises(InputError, match=r"a\.tsv:2: one column"):
@@ -70,7 +70,7 @@ def test_examples_are_read_lazily(tmp_path: Path) -> None:
 def test_several_inputs_form_one_list(tmp_path: Path) -> None:
     paths = [write(tmp_path, "a.tsv", "x\ta\n"), write(tmp_path, "b.jsonl", '{"label": "y", "text": "b"}')]
 
-    assert [r.y for r in read_records(paths, "classify").items] == ["x", "y"]
+    assert [e.y for e in read_examples(paths, "classify").items] == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_folder_without_what_a_task_reads_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "data/a.md", "x")
 
     with pytest.raises(InputError, match=r"data: no file for tag in this folder; it reads \.conllu"):
-        read_records([str(tmp_path / "data")], "tag")
+        read_examples([str(tmp_path / "data")], "tag")
 
 
-def test_task_without_records_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="task 'language-model' has no records"):
-        read_records(["x"], "language-model")
+def test_task_without_examples_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="task 'language-model' has no examples"):
+        read_examples(["x"], "language-model")
     with pytest.raises(InputError, match="no data was given"):
-        read_records([], "tag")
+        read_examples([], "tag")

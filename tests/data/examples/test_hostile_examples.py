@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fastrnn.config import Config
 from fastrnn.data.examples.batching import evaluation_batches
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.examples.schema import TaskSchema
 from fastrnn.errors import FastRNNError
 
@@ -45,8 +45,8 @@ def try_to_read(path: str, task: str) -> None:
     config = Config(task=task, columns=columns, min_count=1, seq=2, **({"horizon": 1} if task == "forecast" else {}))
     message = ""
     try:
-        records = read_records([path], task, columns=columns, answers=True)
-        data = numericalize(records, TaskSchema.build(records, config))
+        examples = read_examples([path], task, columns=columns, needs_targets=True)
+        data = numericalize(examples, TaskSchema.build(examples, config))
         assert sum(len(batch.rows) for batch in evaluation_batches(data)) == len(data)
     except FastRNNError as error:
         message = str(error)

@@ -9,7 +9,7 @@ from example_cases import examples, write
 
 from fastrnn.config import Config
 from fastrnn.data.examples.readers.delimited import Fields
-from fastrnn.data.examples.readers.formats import ReadOptions, open_records, read_records
+from fastrnn.data.examples.readers.formats import ReadOptions, open_examples, read_examples
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 
@@ -22,8 +22,8 @@ def told_by(path: str, task: str = "classify", **reading: Any) -> tuple[list[tup
 
 def asked(path: str, **reading: Any) -> list[tuple[Any, Any, str]]:
     """What prediction reads: text, label and raw text, blank lines with it."""
-    (stream,) = open_records([path], ReadOptions("classify", answers=False, **reading))
-    return [(r.x, r.y, r.raw) for r in stream.items]
+    (stream,) = open_examples([path], ReadOptions("classify", needs_targets=False, **reading))
+    return [(e.x, e.y, e.raw) for e in stream.items]
 
 
 @pytest.mark.parametrize(
@@ -155,21 +155,20 @@ def test_location_of_a_row_is_its_first_line(tmp_path: Path) -> None:
 def test_csv_of_numbers_gives_named_inputs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "width,id,height,kind\n1,7,2.5,oak\n3,8,0,elm\n")
     told: list[str] = []
-    records = read_records([path], "classify", columns="width,height", fields=Fields("kind"), report=told.append)
+    example_set = read_examples([path], "classify", columns="width,height", fields=Fields("kind"), report=told.append)
 
-    assert records.inputs == ("width", "height")
-    assert [(r.x.tolist(), r.y) for r in records] == [([[1, 2.5]], "oak"), ([[3, 0]], "elm")]
+    assert example_set.inputs == ("width", "height")
+    assert [(e.x.tolist(), e.y) for e in example_set] == [([[1, 2.5]], "oak"), ([[3, 0]], "elm")]
     assert told[0].endswith("a.csv:1: label from 'kind', numbers from width, height; left out: id")
-    assert read_records([path], "classify", columns="!i*", fields=Fields("kind")).inputs == ("width", "height")
+    assert read_examples([path], "classify", columns="!i*", fields=Fields("kind")).inputs == ("width", "height")
     with pytest.raises(InputError, match=r"a\.csv: no column 'hight'; did you mean height\?"):
-        read_records([path], "classify", columns="hight", fields=Fields("kind"))
-    vocabulary = schema_from_dict(TaskSchema.build(records, Config(task="classify")).to_dict())
+        read_examples([path], "classify", columns="hight", fields=Fields("kind"))
+    vocabulary = schema_from_dict(TaskSchema.build(example_set, Config(task="classify")).to_dict())
     assert vocabulary.columns is not None
     assert vocabulary.columns.inputs == ("width", "height")
     other = write(tmp_path, "b.csv", "kind,height,width\nelm,1,2\n")
-    assert read_records([other], "classify", exact=vocabulary.columns, fields=Fields("kind")).items[0].x.tolist() == [
-        [2, 1]
-    ]
+    again = read_examples([other], "classify", model_columns=vocabulary.columns, fields=Fields("kind"))
+    assert again.items[0].x.tolist() == [[2, 1]]
 
 
 def test_csv_without_a_header_is_read_by_positions(tmp_path: Path) -> None:
@@ -213,9 +212,9 @@ def test_csv_that_cannot_be_read_names_line_and_column(tmp_path: Path, content: 
 
 def test_json_arrays_and_lines(tmp_path: Path) -> None:
     array = write(tmp_path, "a.json", '[\n {"text": "a", "label": "x"},\n\n {"text": "b",\n "label": 1}\n]\n')
-    records = read_records([array], "classify").items
+    found = read_examples([array], "classify").items
 
-    assert [(r.x, r.y, r.place.line) for r in records] == [("a", "x", 2), ("b", "1", 4)]
+    assert [(e.x, e.y, e.place.line) for e in found] == [("a", "x", 2), ("b", "1", 4)]
     for name in ("b.json", "b.ndjson"):
         assert examples(write(tmp_path, name, '{"body": "a", "kind": "x"}\n'), "classify",
                         fields=Fields("kind", "body")) == [("a", "x")]  # fmt: skip

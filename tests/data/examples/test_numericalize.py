@@ -13,7 +13,7 @@ from fastrnn.config import Config
 from fastrnn.data.examples.dataset import Batch, EncodedExamples
 from fastrnn.data.examples.example import Example, ExampleSet, Location
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.errors import ConfigError, InputError
 
@@ -54,7 +54,7 @@ def test_each_distinct_word_is_spelled_once(tmp_path: Path) -> None:
 
 def test_unknown_words_are_spelled_in_known_letters(tmp_path: Path) -> None:
     schema = dataset(write(tmp_path, "a.txt", "ran O\n"), "tag").schema
-    data = numericalize(read_records([write(tmp_path, "b.txt", "nary O\n")], "tag"), schema)
+    data = numericalize(read_examples([write(tmp_path, "b.txt", "nary O\n")], "tag"), schema)
     batch, ids = whole(data), schema.characters.ids
 
     assert batch.x.tolist() == [[1]]
@@ -125,19 +125,21 @@ def test_unknown_label_is_an_error_unless_targets_are_optional(tmp_path: Path) -
     path = write(tmp_path, "b.tsv", "pos\ta\nnice\tb\n")
 
     with pytest.raises(InputError, match=r"b\.tsv:2: label 'nice' is unknown; the model knows neg, pos$"):
-        numericalize(read_records([path], "classify"), schema)
-    batch = whole(numericalize(read_records([path], "classify", answers=False), schema))
+        numericalize(read_examples([path], "classify"), schema)
+    batch = whole(numericalize(read_examples([path], "classify", needs_targets=False), schema))
     assert batch.y is not None
     assert (batch.y.tolist(), batch.count) == ([1, -1], 1)
     tags = dataset(write(tmp_path, "a.txt", "a X\nb Y\n"), "tag").schema
     with pytest.raises(InputError, match=r"c\.txt:1: label 'Z' is unknown; the model knows X, Y$"):
-        numericalize(read_records([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
+        numericalize(read_examples([write(tmp_path, "c.txt", "a Z\n")], "tag"), tags)
 
 
-def test_examples_without_answers_have_no_targets(tmp_path: Path) -> None:
+def test_examples_without_targets_are_encoded_without(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "ab\tcde\n")
     schema = dataset(path, "translate").schema
-    batch = whole(numericalize(read_records([write(tmp_path, "b.tsv", "ab\n")], "translate", answers=False), schema))
+    batch = whole(
+        numericalize(read_examples([write(tmp_path, "b.tsv", "ab\n")], "translate", needs_targets=False), schema)
+    )
 
     assert (batch.target_in, batch.target_out, batch.y, batch.count) == (None, None, None, 0)
 
@@ -156,21 +158,21 @@ def test_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str, 
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
     schema = dataset(path, task, columns="y" if task == "regress" else None).schema
-    records = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], answers=False)
+    examples = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], has_targets=False)
 
     with pytest.raises(InputError) as error:
-        numericalize(records, schema)
+        numericalize(examples, schema)
     assert str(error.value).startswith(message)
     with pytest.raises(ConfigError, match=r"examples of translate; the model is of"):
-        numericalize(ExampleSet("translate", records.items), schema)
+        numericalize(ExampleSet("translate", examples.items), schema)
 
 
 def test_text_without_a_word_is_an_empty_sequence(tmp_path: Path) -> None:
     schema = dataset(write(tmp_path, "a.tsv", "x\ta b\ny\tb\n"), "classify", tokens="words").schema
-    records = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
+    examples = ExampleSet("classify", [Example("", "x", Location("b.tsv", 2))])
 
     with pytest.raises(InputError, match=r"b\.tsv:2: an empty sequence; give at least one token"):
-        numericalize(records, schema)
+        numericalize(examples, schema)
 
 
 def test_target_that_is_not_a_bit_is_an_error(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_target_that_is_not_a_bit_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "b.csv", "x,y\n0,1\n1,0.5\n")
 
     with pytest.raises(InputError, match=r"b\.csv:3: a target that is no bit; this model predicts 0 or 1"):
-        numericalize(read_records([path], "regress", exact=schema.columns), schema)
+        numericalize(read_examples([path], "regress", model_columns=schema.columns), schema)
 
 
 @pytest.fixture(scope="module")
@@ -219,23 +221,23 @@ def test_fingerprints_differ_between_datasets(tmp_path: Path) -> None:
 
 
 def test_older_schema_encodes_new_examples(tmp_path: Path) -> None:
-    records = read_records([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
-    schema = TaskSchema.build(records, Config(task="classify", valid=0.0, min_count=1))
+    examples = read_examples([write(tmp_path, "a.tsv", "x\tab\ny\tb\n")], "classify")
+    schema = TaskSchema.build(examples, Config(task="classify", valid=0.0, min_count=1))
 
-    assert numericalize(records, schema).schema is schema
+    assert numericalize(examples, schema).schema is schema
 
 
 def test_fingerprint_of_version_0_1_is_unchanged(tmp_path: Path) -> None:
-    records = read_records([write(tmp_path, "a.csv", "x,y\n0.1,10.3\n4.7,30.9\n2.2,-7.1\n")], "regress", columns="y")
+    examples = read_examples([write(tmp_path, "a.csv", "x,y\n0.1,10.3\n4.7,30.9\n2.2,-7.1\n")], "regress", columns="y")
     inputs = {"mean": [2.3333332861463227], "deviation": [1.8803072217489267], "names": "x"}
     outputs = {"mean": [11.366666634877523], "deviation": [15.531759374850594], "names": "y"}
     old = {"kind": "task", "task": "regress", "inputs": inputs, "outputs": outputs}
-    data = numericalize(records, schema_from_dict(old))
+    data = numericalize(examples, schema_from_dict(old))
 
     assert data.fingerprint == "0b0f0bdc1ed5bc8fdd1d783fafec3c3c"  # as that version had it
     assert (
         data.fingerprint
-        != numericalize(records, TaskSchema.build(records, Config(task="regress", valid=0))).fingerprint
+        != numericalize(examples, TaskSchema.build(examples, Config(task="regress", valid=0))).fingerprint
     )
 
 

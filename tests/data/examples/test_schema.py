@@ -12,7 +12,7 @@ from fastrnn.config import Config
 from fastrnn.data.examples.example import Location, split_rows
 from fastrnn.data.examples.numericalize import numericalize
 from fastrnn.data.examples.readers.csv_columns import Columns
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 from fastrnn.data.examples.symbol_vocab import SymbolVocab
 from fastrnn.errors import InputError
@@ -48,8 +48,8 @@ def schemas(tmp_path: Path) -> dict[str, TaskSchema]:
 
 
 def _images(path: str, folder: Path) -> Any:
-    records = read_records([path], "classify", labels=str(folder / "labels.idx"))
-    return numericalize(records, TaskSchema.build(records, Config(task="classify", valid=0.0)))
+    examples = read_examples([path], "classify", labels=str(folder / "labels.idx"))
+    return numericalize(examples, TaskSchema.build(examples, Config(task="classify", valid=0.0)))
 
 
 def test_model_specs(schemas: dict[str, TaskSchema]) -> None:
@@ -112,14 +112,14 @@ def test_rare_symbols_are_unknown_to_the_input_but_known_to_the_decoder(tmp_path
 
 def test_validation_examples_are_not_in_the_schema(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "".join(f"{i % 3}\tword{i}\n" for i in range(50)))
-    records = read_records([path], "classify")
+    examples = read_examples([path], "classify")
     settings = {"task": "classify", "tokens": "words", "min_count": 1, "valid": 0.2, "seed": 5}
     _, held = split_rows(50, 0.2, 5)
 
-    found = TaskSchema.build(records, Config(**settings))
+    found = TaskSchema.build(examples, Config(**settings))
     assert found.tokens is not None
     assert set(found.tokens.known) == {f"word{i}" for i in range(50)} - {f"word{i}" for i in held}
-    whole = TaskSchema.build(records, Config(**settings, valid_file="other.tsv"))
+    whole = TaskSchema.build(examples, Config(**settings, valid_file="other.tsv"))
     assert whole.tokens is not None
     assert len(whole.tokens.known) == 50
 

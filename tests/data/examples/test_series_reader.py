@@ -8,27 +8,27 @@ import pytest
 from example_cases import write
 
 from fastrnn.data.examples.example import ExampleSet
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.errors import InputError
 
 
 def read(folder: Path, rows: list[str], header: str = "date,p", **reading: Any) -> ExampleSet:
     """A table of these rows."""
-    return read_records([write(folder, "t.csv", "\n".join([header, *rows]))], "forecast", **reading)
+    return read_examples([write(folder, "t.csv", "\n".join([header, *rows]))], "forecast", **reading)
 
 
-def remark(records: ExampleSet) -> str:
+def remark(examples: ExampleSet) -> str:
     """The only remark."""
-    (line,) = records.remarks
+    (line,) = examples.remarks
     return line.partition("t.csv: ")[2]
 
 
 def test_rows_with_the_newest_first_are_reversed_and_reported(tmp_path: Path) -> None:
-    records = read(tmp_path, ["03/15/2023,3", "03/14/2023,2", "03/13/2023,1"])
+    examples = read(tmp_path, ["03/15/2023,3", "03/14/2023,2", "03/13/2023,1"])
 
-    assert records.items[0].x.values[:, 0].tolist() == [1, 2, 3]
-    assert records.items[0].x.dates_after(1) == ["03/16/2023"]
-    assert remark(records) == "the newest row comes first; the rows are read in reverse order"
+    assert examples.items[0].x.values[:, 0].tolist() == [1, 2, 3]
+    assert examples.items[0].x.dates_after(1) == ["03/16/2023"]
+    assert remark(examples) == "the newest row comes first; the rows are read in reverse order"
 
 
 @pytest.mark.parametrize(
@@ -89,36 +89,36 @@ def test_fractions_of_a_second_are_steps(tmp_path: Path) -> None:
 def test_time_columns_of_numbers_are_reported_and_not_forecast(
     tmp_path: Path, name: str, numbers: tuple[str, ...], words: str, after: str
 ) -> None:
-    records = read(tmp_path, [f"{number},{i}" for i, number in enumerate(numbers)], f"{name},p")
+    examples = read(tmp_path, [f"{number},{i}" for i, number in enumerate(numbers)], f"{name},p")
 
-    assert (records.inputs, records.items[0].x.date) == (("p",), name)
-    assert records.items[0].x.dates_after(1) == [after]
-    assert remark(records).startswith(f"column {name!r} is read as {words} and not forecast; to forecast it")
+    assert (examples.inputs, examples.items[0].x.date) == (("p",), name)
+    assert examples.items[0].x.dates_after(1) == [after]
+    assert remark(examples).startswith(f"column {name!r} is read as {words} and not forecast; to forecast it")
     chosen = read(tmp_path, [f"{number},{i}" for i, number in enumerate(numbers)], f"{name},p", columns=f"p,{name}")
     assert (chosen.inputs, chosen.items[0].x.date, chosen.remarks) == (("p", name), None, ())
 
 
 def test_large_values_are_not_times(tmp_path: Path) -> None:
-    records = read(tmp_path, [f"{1200000000 + 7 * i * i},{i * i}" for i in range(5)], "p,q")
+    examples = read(tmp_path, [f"{1200000000 + 7 * i * i},{i * i}" for i in range(5)], "p,q")
 
-    assert (records.inputs, records.items[0].x.date, records.remarks) == (("p", "q"), None, ())
+    assert (examples.inputs, examples.items[0].x.date, examples.remarks) == (("p", "q"), None, ())
 
 
 def test_columns_that_look_like_times_or_counts_are_reported(tmp_path: Path) -> None:
-    records = read(tmp_path, [f"{i},{2010 + i // 4},{i % 4 + 1},{i * i}" for i in range(8)], "No,year,month,p")
+    examples = read(tmp_path, [f"{i},{2010 + i // 4},{i % 4 + 1},{i * i}" for i in range(8)], "No,year,month,p")
 
-    assert records.inputs == ("No", "year", "month", "p")
-    assert remark(records) == (
+    assert examples.inputs == ("No", "year", "month", "p")
+    assert remark(examples) == (
         "columns 'No', 'year', 'month' look like times or counts of rows and are forecast as values; "
         "to leave out: --columns '!No,!year,!month'"
     )
 
 
 def test_unparsed_date_column_is_reported(tmp_path: Path) -> None:
-    records = read(tmp_path, ["first of May,1", "second of May,2"])
+    examples = read(tmp_path, ["first of May,1", "second of May,2"])
 
-    assert records.items[0].x.times is None
-    assert remark(records).startswith(
+    assert examples.items[0].x.times is None
+    assert remark(examples).startswith(
         "column 'date' could not be parsed as dates ('first of May'); the rows are assumed to be"
     )
 
@@ -127,12 +127,12 @@ def test_day_month_order_is_saved_in_the_schema(tmp_path: Path) -> None:
     from fastrnn.config import Config
     from fastrnn.data.examples.schema import TaskSchema, schema_from_dict
 
-    records = read(tmp_path, [f"03/{day:02}/2023,{day}" for day in range(1, 20)])
-    vocabulary = TaskSchema.build(records, Config(task="forecast", seq=4))
+    examples = read(tmp_path, [f"03/{day:02}/2023,{day}" for day in range(1, 20)])
+    vocabulary = TaskSchema.build(examples, Config(task="forecast", seq=4))
     known = schema_from_dict(vocabulary.to_dict())
 
     assert known.columns == vocabulary.columns
-    later = read(tmp_path, ["04/01/2023,1", "04/02/2023,2"], exact=known.columns)
+    later = read(tmp_path, ["04/01/2023,1", "04/02/2023,2"], model_columns=known.columns)
     assert later.items[0].x.dates_after(1) == ["04/03/2023"]
 
 
@@ -148,10 +148,10 @@ def test_missing_values_are_filled_in_or_dropped_as_asked(
     tmp_path: Path, missing: str, values: list[float], told: str
 ) -> None:
     rows = [f"2023-01-0{i + 1},{text}" for i, text in enumerate(["1", "NA", "3", "4", ""])]
-    records = read(tmp_path, rows, missing=missing)
+    examples = read(tmp_path, rows, missing=missing)
 
-    assert records.items[0].x.values[:, 0].tolist() == values
-    assert remark(records) == told
+    assert examples.items[0].x.values[:, 0].tolist() == values
+    assert remark(examples) == told
     with pytest.raises(InputError, match=r"t\.csv:3: column 'p' has 'NA' .* --missing interpolate, last or drop"):
         read(tmp_path, rows)
 
@@ -159,9 +159,9 @@ def test_missing_values_are_filled_in_or_dropped_as_asked(
 @pytest.mark.parametrize("missing", ["interpolate", "last"])
 def test_rows_before_the_first_value_are_dropped(tmp_path: Path, missing: str) -> None:
     rows = ["2023-01-01,,5", "2023-01-02,1,6", "2023-01-03,2,", "2023-01-04,3,8"]
-    records = read(tmp_path, rows, "date,p,q", missing=missing)
+    examples = read(tmp_path, rows, "date,p,q", missing=missing)
 
-    assert records.items[0].x.values[:, 0].tolist() == [1, 2, 3]
-    assert str(records.items[0].x.times[0]) == "2023-01-02T00:00:00"
-    assert remark(records).endswith(f"line 2: 1 filled in ({missing}), 1 row left out")
-    np.testing.assert_array_equal(records.items[0].x.values[1, 1], 7 if missing == "interpolate" else 6)
+    assert examples.items[0].x.values[:, 0].tolist() == [1, 2, 3]
+    assert str(examples.items[0].x.times[0]) == "2023-01-02T00:00:00"
+    assert remark(examples).endswith(f"line 2: 1 filled in ({missing}), 1 row left out")
+    np.testing.assert_array_equal(examples.items[0].x.values[1, 1], 7 if missing == "interpolate" else 6)

@@ -8,7 +8,7 @@ import pytest
 from example_cases import dataset, write
 
 from fastrnn.data.examples.numericalize import numericalize
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.examples.series import Series, calendar_features, describe_gaps, steps_per_day
 from fastrnn.data.examples.sliding_windows import SlidingWindows
 from fastrnn.errors import InputError
@@ -71,9 +71,9 @@ def test_windows_split_by_time_and_share_no_future(tmp_path: Path) -> None:
 
 def test_every_series_is_split_and_no_window_crosses_from_one_to_another(tmp_path: Path) -> None:
     paths = [hourly(tmp_path, 20, "a.csv"), hourly(tmp_path, 12, "b.csv", 1000)]
-    records = read_records(paths, "forecast")
+    examples = read_examples(paths, "forecast")
     data = windows(paths[0], seq=3, horizon=2)
-    both = numericalize(records, data.schema)
+    both = numericalize(examples, data.schema)
     assert isinstance(both, SlidingWindows)
     train, valid = both.split(0.5, 1)
 
@@ -117,7 +117,7 @@ def test_steps_per_day(seconds: int, steps: int | None) -> None:
 def test_free_running_forecast_feeds_back_its_own_predictions(tmp_path: Path) -> None:
     path = hourly(tmp_path, 26)
     vocabulary = windows(path, seq=4, horizon=3).schema
-    latest = numericalize(read_records([path], "forecast", answers=False), vocabulary)
+    latest = numericalize(read_examples([path], "forecast", needs_targets=False), vocabulary)
     assert isinstance(latest, SlidingWindows)
     latest = latest.latest()
     batch = latest.batch(np.array([0]))
@@ -150,13 +150,13 @@ def test_for_prediction_a_series_needs_no_more_than_a_window(tmp_path: Path) -> 
     vocabulary = windows(hourly(tmp_path, 20), seq=5, horizon=3).schema
     short = hourly(tmp_path, 5, "short.csv")
 
-    assert len(numericalize(read_records([short], "forecast", answers=False), vocabulary).latest()) == 1
+    assert len(numericalize(read_examples([short], "forecast", needs_targets=False), vocabulary).latest()) == 1
     with pytest.raises(
         InputError, match=r"short\.csv: 5 rows; a window of 5 and a horizon of 3 need at least 8: give more rows"
     ):
-        numericalize(read_records([short], "forecast"), vocabulary)
+        numericalize(read_examples([short], "forecast"), vocabulary)
     with pytest.raises(InputError, match=r"less\.csv: 4 rows; .* needs at least the last 5$"):
-        numericalize(read_records([hourly(tmp_path, 4, "less.csv")], "forecast", answers=False), vocabulary)
+        numericalize(read_examples([hourly(tmp_path, 4, "less.csv")], "forecast", needs_targets=False), vocabulary)
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "b.csv", "a,b\n" + "1,2\n" * 20)
 
     with pytest.raises(InputError, match=r"b\.csv: other columns than those the model was trained on; give the same$"):
-        numericalize(read_records([path], "forecast"), vocabulary)
+        numericalize(read_examples([path], "forecast"), vocabulary)
 
 
 def test_fingerprints_differ_between_series(tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_fingerprints_differ_between_series(tmp_path: Path) -> None:
 
 
 def test_gap_in_the_dates_is_reported_with_its_row(tmp_path: Path) -> None:
-    even = read_records([hourly(tmp_path, 20)], "forecast")
+    even = read_examples([hourly(tmp_path, 20)], "forecast")
     rows = [f"2024-01-01 {hour:02}:00,{hour}\n" for hour in (0, 1, 2, 5, 6, 7, 9, 10)]
-    gappy = read_records([write(tmp_path, "gap.csv", "date,a\n" + "".join(rows))], "forecast")
+    gappy = read_examples([write(tmp_path, "gap.csv", "date,a\n" + "".join(rows))], "forecast")
     months = [f"2024-{month:02}-01,1\n" for month in range(1, 13)]
-    monthly = read_records([write(tmp_path, "months.csv", "date,a\n" + "".join(months))], "forecast")
+    monthly = read_examples([write(tmp_path, "months.csv", "date,a\n" + "".join(months))], "forecast")
 
     assert describe_gaps(even.items) is None
     assert describe_gaps(monthly.items) is None
@@ -193,4 +193,4 @@ def test_gap_in_the_dates_is_reported_with_its_row(tmp_path: Path) -> None:
 
 
 def test_series_without_dates_have_no_gaps(tmp_path: Path) -> None:
-    assert describe_gaps(read_records([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None
+    assert describe_gaps(read_examples([write(tmp_path, "a.csv", "a\n1\n2\n")], "forecast").items) is None

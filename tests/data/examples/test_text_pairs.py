@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from example_cases import examples, write
 
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.errors import InputError
 
 
@@ -15,9 +15,9 @@ def test_files_of_a_folder_are_the_classes(tmp_path: Path) -> None:
     write(tmp_path, "names/Czech.txt", "Abl\r\n")
     write(tmp_path, "names/README.md", "not a class")
 
-    found = read_records([str(tmp_path / "names")], "classify").items
+    found = read_examples([str(tmp_path / "names")], "classify").items
 
-    assert [(r.x, r.y, r.place.line) for r in found] == [
+    assert [(e.x, e.y, e.place.line) for e in found] == [
         ("Abl", "Czech", 1),
         ("Adam", "Irish", 1),
         ("Ahearn", "Irish", 3),
@@ -27,7 +27,7 @@ def test_files_of_a_folder_are_the_classes(tmp_path: Path) -> None:
 def test_class_files_may_be_given_separately(tmp_path: Path) -> None:
     paths = [write(tmp_path, f"{name}.txt", text) for name, text in (("b", "x\n"), ("a", "y\n"))]
 
-    assert [(r.x, r.y) for r in read_records(paths, "classify").items] == [("x", "b"), ("y", "a")]
+    assert [(e.x, e.y) for e in read_examples(paths, "classify").items] == [("x", "b"), ("y", "a")]
 
 
 def test_generate_examples_have_the_label_as_input_and_the_text_as_target(tmp_path: Path) -> None:
@@ -46,15 +46,15 @@ def test_tsv_is_label_and_text(tmp_path: Path) -> None:
 def test_label_may_be_missing_for_prediction(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "pos\ta\nb\n")
 
-    assert examples(path, "classify", answers=False) == [("a", "pos"), ("b", None)]
-    assert examples(write(tmp_path, "a.txt", "b\n"), "classify", answers=False) == [("b", None)]
+    assert examples(path, "classify", needs_targets=False) == [("a", "pos"), ("b", None)]
+    assert examples(write(tmp_path, "a.txt", "b\n"), "classify", needs_targets=False) == [("b", None)]
 
 
 def test_tsv_pairs_are_source_and_target(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "1 May\t05-01\n")
 
     assert examples(path, "translate") == [("1 May", "05-01")]
-    assert examples(write(tmp_path, "b.tsv", "1 May\n"), "translate", answers=False) == [("1 May", None)]
+    assert examples(write(tmp_path, "b.tsv", "1 May\n"), "translate", needs_targets=False) == [("1 May", None)]
 
 
 def test_jsonl_takes_labels_and_texts(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_files_of_two_formats_are_not_mixed(tmp_path: Path) -> None:
     labels, numbers = write(tmp_path, "a.tsv", "x\ty\n"), write(tmp_path, "b.jsonl", '{"given": [1], "text": "y"}\n')
 
     with pytest.raises(InputError, match=r"b\.jsonl:1: numbers where the examples before have a text or label"):
-        read_records([labels, numbers], "generate")
+        read_examples([labels, numbers], "generate")
     with pytest.raises(InputError, match=r"a\.tsv:1: a text or label where the examples before have numbers"):
-        read_records([numbers, labels], "generate")
+        read_examples([numbers, labels], "generate")
 
 
 @pytest.mark.parametrize(

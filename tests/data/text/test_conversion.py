@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastrnn.config import Config
-from fastrnn.data.examples.readers.formats import read_records
+from fastrnn.data.examples.readers.formats import read_examples
 from fastrnn.data.text.corpus import read_corpus
 from fastrnn.data.text.encodings import convert, guess_encoding
 from fastrnn.errors import ConfigError, InputError
@@ -127,11 +127,11 @@ def test_corpora_are_utf8_whatever_the_encoding() -> None:
 def test_labelled_data_is_converted(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_bytes("hot\tcaf\xe9\ncold\tgla\xe7on\n".encode("cp1252"))
     with pytest.raises(InputError, match="it looks like cp1252: give --encoding cp1252"):
-        read_records(tmp_path / "t.tsv", "classify")
-    found = read_records(tmp_path / "t.tsv", "classify", encoding="cp1252")
+        read_examples(tmp_path / "t.tsv", "classify")
+    found = read_examples(tmp_path / "t.tsv", "classify", encoding="cp1252")
     assert [(item.x, item.y) for item in found.items] == [("caf\xe9", "hot"), ("gla\xe7on", "cold")]
     with pytest.raises(ConfigError, match="encoding 'x' is unknown"):
-        read_records(tmp_path / "t.tsv", "classify", encoding="x")
+        read_examples(tmp_path / "t.tsv", "classify", encoding="x")
 
 
 def test_setting_has_one_form() -> None:

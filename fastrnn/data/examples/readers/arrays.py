@@ -91,7 +91,7 @@ def load_idx(images: Source, labels: Source | None) -> Arrays:
     return Arrays(x, y)
 
 
-def load_npz(source: Source, answers: bool) -> Arrays:
+def load_npz(source: Source, needs_targets: bool) -> Arrays:
     """Load ``x`` and ``y`` of an .npz file. Pickled objects are refused."""
     place = Location(source.name)
     data = bytearray()
@@ -104,7 +104,7 @@ def load_npz(source: Source, answers: bool) -> Arrays:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = {name.removesuffix(".npy"): name for name in archive.namelist()}
             # Prediction needs no y; training and evaluation do.
-            for name in ("x", "y") if answers else ("x",):
+            for name in ("x", "y") if needs_targets else ("x",):
                 if name not in names:
                     found = ", ".join(sorted(names)[:8]) or "nothing"
                     raise place.error(f"no array {name!r}; it holds {found}: save it with np.savez(..., x=x, y=y)")

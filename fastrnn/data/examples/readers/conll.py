@@ -36,38 +36,39 @@ class ConlluColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class ConlluRecord(Example):
+class ConlluExample(Example):
     """A sentence of CoNLL-U or CoNLL-U Plus."""
 
     columns: ConlluColumns = ConlluColumns()
 
 
-def read_conllu(source: Source, answers: bool) -> Iterator[Example]:
+def read_conllu(source: Source, needs_targets: bool) -> Iterator[Example]:
     """Read FORM and UPOS of each sentence, without comments, multiword ranges (1-2) and empty nodes (1.1).
 
     https://universaldependencies.org/format.html
     """
-    return _parse_sentences(_split_blocks(source, answers), ConlluColumns(), answers)
+    return _parse_sentences(_split_blocks(source, needs_targets), ConlluColumns(), needs_targets)
 
 
-def read_conllu_plus(source: Source, answers: bool) -> Iterator[Example]:
+def read_conllu_plus(source: Source, needs_targets: bool) -> Iterator[Example]:
     """Read sentences of CoNLL-U Plus: the first line names the columns, such as ``# global.columns = ID FORM UPOS``.
 
     https://universaldependencies.org/ext-format.html
     """
-    blocks = _split_blocks(source, answers)
+    blocks = _split_blocks(source, needs_targets)
     first = next(((place, block) for place, block in blocks if block), None)
     if first is not None:
         place, block = first
-        yield from _parse_sentences(itertools.chain([first], blocks), _parse_column_names(block[0], place), answers)
+        columns = _parse_column_names(block[0], place)
+        yield from _parse_sentences(itertools.chain([first], blocks), columns, needs_targets)
 
 
 def _parse_sentences(
-    blocks: Iterator[tuple[Location, list[str]]], columns: ConlluColumns, answers: bool
+    blocks: Iterator[tuple[Location, list[str]]], columns: ConlluColumns, needs_targets: bool
 ) -> Iterator[Example]:
     for place, block in blocks:
-        example = _parse_sentence(place, block, columns, answers) if block else make_blank_example(place)
-        if not (answers and example.is_blank):
+        example = _parse_sentence(place, block, columns, needs_targets) if block else make_blank_example(place)
+        if not (needs_targets and example.is_blank):
             yield example
 
 
@@ -83,7 +84,7 @@ def _parse_column_names(line: str, place: Location) -> ConlluColumns:
     return ConlluColumns(len(names), at.get("ID"), at["FORM"], at["UPOS"], at.get("MISC"))
 
 
-def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, answers: bool) -> Example:
+def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, needs_targets: bool) -> Example:
     words: list[str] = []
     tags: list[str] = []
     for n, line in enumerate(block):
@@ -101,7 +102,7 @@ def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, a
         # A word without a tag leaves the whole sentence without tags, for prediction only.
         if fields[columns.upos] not in ("", _NONE):
             tags.append(fields[columns.upos])
-        elif answers:
+        elif needs_targets:
             raise where.error("no UPOS; give each word its tag in the fourth column")
     if not words:
         # Ranges and empty nodes alone do not make a sentence.
@@ -109,7 +110,7 @@ def _parse_sentence(place: Location, block: list[str], columns: ConlluColumns, a
             raise place.error("an empty sequence; a sentence has at least one word")
         # A block of comments only: prediction copies it with the blank line that ends it.
         return make_blank_example(place, "\n".join([*block, ""]))
-    return ConlluRecord(words, tags if len(tags) == len(words) else None, place, "\n".join(block), columns)
+    return ConlluExample(words, tags if len(tags) == len(words) else None, place, "\n".join(block), columns)
 
 
 def _is_word(number: str, expected: int, place: Location) -> bool:
@@ -123,30 +124,30 @@ def _is_word(number: str, expected: int, place: Location) -> bool:
     return True
 
 
-def read_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
+def read_two_columns(source: Source, needs_targets: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
     """Read a token and its tag from each line, separated by a tab or blanks; a blank line ends the sequence.
 
-    Without ``answers`` a line may hold a token alone. ``known``: the tags of a trained model; further columns of such
-    tags, or of probabilities, are its earlier predictions and are ignored.
+    Without ``needs_targets`` a line may hold a token alone. ``known``: the tags of a trained model; further columns
+    of such tags, or of probabilities, are its earlier predictions and are ignored.
     """
     fields = Fields(known=known)
     sequences = 0
     longest = 0
     has_reported = False
-    for place, block in _split_blocks(source, answers):
+    for place, block in _split_blocks(source, needs_targets):
         if not block:
             yield make_blank_example(place)
             continue
         # Column names can only come before the first sequence.
         if not sequences and _is_header(block[0]):
             source.report(f"{place}: read as column names, not as a token and its tag")
-            if not answers:
+            if not needs_targets:
                 yield make_blank_example(place, block[0] + "\tpredicted")
             place = Location(place.file, place.line + 1)
             block = block[1:]
             if not block:
                 continue
-        example, has_predictions = _parse_sequence(place, block, answers, fields)
+        example, has_predictions = _parse_sequence(place, block, needs_targets, fields)
         if has_predictions and not has_reported:
             has_reported = True
             source.report(f"{place}: the columns after the second are read as predictions and left out")
@@ -157,7 +158,7 @@ def read_two_columns(source: Source, answers: bool, known: frozenset[str] = froz
         source.report(f"{escape(source.name)}: one sequence of {longest:,} tokens; a blank line ends a sequence")
 
 
-def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fields) -> tuple[Example, bool]:
+def _parse_sequence(place: Location, block: list[str], needs_targets: bool, fields: Fields) -> tuple[Example, bool]:
     """Return the example of a block, and whether it has the columns that prediction adds."""
     words: list[str] = []
     tags: list[str] = []
@@ -169,18 +170,18 @@ def _parse_sequence(place: Location, block: list[str], answers: bool, fields: Fi
         found = split_columns(line)
         if len(found) > 2 and fields.are_predictions(found[2:]):
             found, has_predictions = found[:2], True
-        if len(found) != 2 and (answers or len(found) != 1):
+        if len(found) != 2 and (needs_targets or len(found) != 1):
             raise where.error(f"{describe_count(len(found))}; a line is a token, a tab or a blank, and its tag")
         if len(found) == 2 and "\t" not in line:
             split_at_blank = split_at_blank or where
         else:
             has_other_lines = True
         words.append(_require_nonempty(found[0], "token", where))
-        if len(found) == 2 and (found[1] or answers):
+        if len(found) == 2 and (found[1] or needs_targets):
             tags.append(_require_nonempty(found[1], "tag", where))
-    # A blank may separate a tag or belong to the token. Without answers both kinds of line are valid, so a mixture
-    # is refused.
-    if split_at_blank is not None and has_other_lines and not answers:
+    # A blank may separate a tag or belong to the token. If tags are not needed, both kinds of line are valid, so a
+    # mixture is refused.
+    if split_at_blank is not None and has_other_lines and not needs_targets:
         raise split_at_blank.error("two columns, unlike other lines of its sequence; put a tab after each token")
     return Example(words, tags if len(tags) == len(words) else None, place, "\n".join(block)), has_predictions
 
@@ -192,18 +193,20 @@ def split_columns(line: str) -> list[str]:
     return _BLANKS.split(line.strip(" "))
 
 
-def locate_word(record: Example, word: int) -> Location:
+def locate_word(example: Example, word: int) -> Location:
     """Return the line of the word with this index, counted from 0."""
     seen = -1
-    for n, line in enumerate(record.raw.split("\n")):
+    for n, line in enumerate(example.raw.split("\n")):
         # In two-column files every line is a word.
-        seen += not isinstance(record, ConlluRecord) or record.columns.is_word(line)
+        seen += not isinstance(example, ConlluExample) or example.columns.is_word(line)
         if seen == word:
-            return Location(record.place.file, record.place.line + n)
-    return record.place
+            return Location(example.place.file, example.place.line + n)
+    return example.place
 
 
-def read_conllu_or_two_columns(source: Source, answers: bool, known: frozenset[str] = frozenset()) -> Iterator[Example]:
+def read_conllu_or_two_columns(
+    source: Source, needs_targets: bool, known: frozenset[str] = frozenset()
+) -> Iterator[Example]:
     """Read standard input in either format, detected from as few of its first lines as possible."""
     first, rest = b"", source.chunks()
     for chunk in rest:
@@ -214,7 +217,7 @@ def read_conllu_or_two_columns(source: Source, answers: bool, known: frozenset[s
     else:
         decided = is_conllu(first.decode("utf-8", "replace"))
     again = replace(source, chunks=lambda: itertools.chain([first], rest))
-    return read_conllu(again, answers) if decided else read_two_columns(again, answers, known)
+    return read_conllu(again, needs_targets) if decided else read_two_columns(again, needs_targets, known)
 
 
 def is_conllu(text: str) -> bool:
@@ -237,10 +240,10 @@ def _detect_conllu(whole_lines: list[str]) -> bool | None:
     return None
 
 
-def _split_blocks(source: Source, answers: bool) -> Iterator[tuple[Location, list[str]]]:
+def _split_blocks(source: Source, needs_targets: bool) -> Iterator[tuple[Location, list[str]]]:
     """Yield the lines between blank lines, with the place of the first of them.
 
-    Without ``answers`` there is an empty block for each blank line that ends no block.
+    Without ``needs_targets`` there is an empty block for each blank line that ends no block.
     """
     block: list[str] = []
     start = Location(source.name, 1)
@@ -251,7 +254,7 @@ def _split_blocks(source: Source, answers: bool) -> Iterator[tuple[Location, lis
         elif block:
             yield start, block
             block = []
-        elif not answers:
+        elif not needs_targets:
             yield place, []
     if block:
         yield start, block

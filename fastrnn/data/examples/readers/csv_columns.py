@@ -102,10 +102,10 @@ def _explain_left_out(table: Table, name: str) -> str:
     return "no value" if example is None else f"such as {example[:40]!r}"
 
 
-def read_regression_rows(table: Table, columns: Columns, answers: bool) -> Iterator[Example]:
+def read_regression_rows(table: Table, columns: Columns, needs_targets: bool) -> Iterator[Example]:
     """Yield one example per row, x (1, F) and y (1, K). A missing target is NaN, a missing input an error."""
     input_indices = table.indices_of(columns.inputs)
-    has_outputs = answers or any(name in table.header for name in columns.outputs)
+    has_outputs = needs_targets or any(name in table.header for name in columns.outputs)
     output_indices = table.indices_of(columns.outputs) if has_outputs else []
     # Looked up once, not for each of possibly millions of rows.
     formats = [table.format_of(name) for name in table.header]

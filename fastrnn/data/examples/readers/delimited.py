@@ -211,7 +211,7 @@ class Header:
     is_data: bool = False
 
 
-def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
+def find_header(row: Row, fields: Fields, needs_targets: bool) -> Header | None:
     """Return the header in the first row of a tab-separated file; None if that row is an example.
 
     A header holds a requested name, or well-known names of both label and text.
@@ -219,9 +219,9 @@ def find_header(row: Row, fields: Fields, answers: bool) -> Header | None:
     """
     names = tuple(field.strip() for field in row.fields)
     if any(wanted is not None and wanted in names for wanted in (fields.label, fields.text)):
-        return header_by_name(names, fields, answers, row.place)
+        return header_by_name(names, fields, needs_targets, row.place)
     if fields.required and any(wanted and not wanted.isdecimal() for wanted in (fields.label, fields.text)):
-        return header_by_name(names, fields, answers, row.place)  # raises the error for the missing name
+        return header_by_name(names, fields, needs_targets, row.place)  # raises the error for the missing name
     lowered = [name.lower() for name in names]
     # Both names are needed: a row "class TAB hello" may be an example.
     text, label = _find_well_known(lowered, _PLAIN_TEXTS), _find_well_known(lowered, _PLAIN_LABELS)
@@ -239,20 +239,20 @@ def _has_positions(row: Row, fields: Fields) -> bool:
     return width > 1 and all(wanted.isdecimal() and 1 <= int(wanted) <= width for wanted in given)
 
 
-def header_by_name(names: tuple[str, ...], fields: Fields, answers: bool, place: Location) -> Header:
+def header_by_name(names: tuple[str, ...], fields: Fields, needs_targets: bool, place: Location) -> Header:
     """Find the columns of label and text in a header: the requested ones, else those with well-known names.
 
-    Raises `InputError` if ``answers`` need a label and none is found, or a required name is missing.
+    Raises `InputError` if ``needs_targets`` and no label is found, or a required name is missing.
     """
     lowered = [name.lower() for name in names]
-    label = _find_position(fields.label, names, fields.required and answers, "--label", place)
+    label = _find_position(fields.label, names, fields.required and needs_targets, "--label", place)
     if label is None and (fields.label is None or not fields.required):
         label = _find_well_known(lowered, _LABEL_NAMES)
     text = _find_position(fields.text, names, fields.required, "--text", place)
     if text is None and not fields.inputs and not fields.columns:
         # A column cannot be both: the label's is not considered again.
         text = _find_well_known([name if i != label else "" for i, name in enumerate(lowered)], _TEXT_NAMES)
-    if label is None and answers:
+    if label is None and needs_targets:
         raise place.error(f"no column is named label or class; name it with --label: there are {list_names(names)}")
     return Header(names, label, text)
 

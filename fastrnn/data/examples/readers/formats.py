@@ -1,4 +1,4 @@
-"""File formats of the supervised tasks: `read_records` selects the opener of each file by its ending.
+"""File formats of the supervised tasks: `read_examples` selects the opener of each file by its ending.
 
 An `Opener` turns a source and `ReadOptions` into a `Stream` of examples; each task has a table of them.
 """
@@ -28,8 +28,8 @@ from .text_pairs import BEFORE_JSON
 FOLDERS = "folders"  # the format in which each folder is a class
 _ARRAYS = (".npz", ".idx")  # endings of files that are not text
 _UNNAMED = (*_ARRAYS, ".txt")  # endings of files without columns or keys
-Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, answers)
-FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, answers, fields)
+Reader = Callable[[Source, bool], Iterator[Example]]  # reader(source, needs_targets)
+FieldReader = Callable[[Source, bool, Fields], Iterator[Example]]  # reader(source, needs_targets, fields)
 ArrayReader = Callable[[arrays.Arrays, Location], Iterator[Example]]
 
 
@@ -39,10 +39,10 @@ class ReadOptions:
 
     Attributes:
         task: Task to read the examples for.
-        answers: Whether every example must have its answer.
+        needs_targets: Whether every example must have a target.
         columns: Names or globs of the columns of a table.
         labels: Name of the file of labels of an idx file.
-        exact: Columns of a table, as a trained model requires them.
+        model_columns: Columns of a table, as a trained model requires them.
         missing: Policy for missing values of a series: "interpolate", "last", "drop", or None to refuse them.
         fields: Columns of label and text (classify, generate).
         format: Format of all files, whatever their names: an ending without its dot, or `FOLDERS`.
@@ -52,10 +52,10 @@ class ReadOptions:
     """
 
     task: str
-    answers: bool = True
+    needs_targets: bool = True
     columns: str | None = None
     labels: str | None = None
-    exact: Columns | None = None
+    model_columns: Columns | None = None
     missing: str | None = None
     fields: Fields = ANY_FIELDS
     format: str | None = None
@@ -78,11 +78,11 @@ class Stream:
     """The examples of one source, read on demand.
 
     Attributes:
-        records: The set's columns, header and remarks, without its items.
+        layout: The columns, header and remarks of the examples; a set without items.
         items: The examples: `StreamedItems` for standard input, else an iterator.
     """
 
-    records: ExampleSet
+    layout: ExampleSet
     items: Iterable[Example]
 
 
@@ -128,43 +128,43 @@ def _is_pipe(name: str) -> bool:
 
 def make_stream(examples: Iterable[Example], source: Source, options: ReadOptions) -> Stream:
     """Make a stream of examples that a reader yields; an error at the end if all lines were blank."""
-    return Stream(ExampleSet(options.task, [], options.answers), require_examples(examples, source))
+    return Stream(ExampleSet(options.task, [], options.needs_targets), require_examples(examples, source))
 
 
 def open_with(reader: Reader) -> Opener:
     """The opener that uses this reader."""
-    return lambda source, options: make_stream(reader(source, options.answers), source, options)
+    return lambda source, options: make_stream(reader(source, options.needs_targets), source, options)
 
 
 def open_with_fields(reader: FieldReader) -> Opener:
     """The opener that uses this reader, which needs to know the columns or keys of label and text."""
-    return lambda source, options: make_stream(reader(source, options.answers, options.fields), source, options)
+    return lambda source, options: make_stream(reader(source, options.needs_targets, options.fields), source, options)
 
 
 def open_labelled_table(source: Source, options: ReadOptions) -> Stream:
     """Open a table with a column of labels, and one of texts or several of numbers."""
-    table = labelled_table.open_table(source, options.answers, _table_fields(options))
-    records = ExampleSet(
-        options.task, [], options.answers, table.inputs, header=table.header, delimiter=table.delimiter
+    table = labelled_table.open_table(source, options.needs_targets, _table_fields(options))
+    layout = ExampleSet(
+        options.task, [], options.needs_targets, table.inputs, header=table.header, delimiter=table.delimiter
     )
-    return Stream(records, require_examples(table.records, source))
+    return Stream(layout, require_examples(table.examples, source))
 
 
 def starts_with_table(start: bytes, options: ReadOptions) -> bool:
     """Whether this is the start of a table that `open_labelled_table` reads."""
-    return labelled_table.is_table(start, _table_fields(options), options.answers)
+    return labelled_table.is_table(start, _table_fields(options), options.needs_targets)
 
 
 def _table_fields(options: ReadOptions) -> Fields:
-    inputs = options.exact.inputs if options.exact is not None else ()
+    inputs = options.model_columns.inputs if options.model_columns is not None else ()
     return replace(options.fields, columns=options.columns, inputs=inputs)
 
 
-def read_json_or(source: Source, answers: bool, read_json: Reader, read_other: Reader) -> Iterator[Example]:
+def read_json_or(source: Source, needs_targets: bool, read_json: Reader, read_other: Reader) -> Iterator[Example]:
     """Read JSON if the source starts with a brace or bracket, else with the other reader."""
     first, source = peek(source)
     is_json = first.lstrip(BEFORE_JSON).startswith((b"{", b"["))
-    return (read_json if is_json else read_other)(source, answers)
+    return (read_json if is_json else read_other)(source, needs_targets)
 
 
 def make_table_set(table: Table, columns: Columns, options: ReadOptions) -> ExampleSet:
@@ -172,7 +172,7 @@ def make_table_set(table: Table, columns: Columns, options: ReadOptions) -> Exam
     return ExampleSet(
         options.task,
         [],
-        options.answers,
+        options.needs_targets,
         columns.inputs,
         columns.outputs,
         table.raw_header,
@@ -185,10 +185,10 @@ def open_arrays(make_examples: ArrayReader) -> Opener:
 
     def open_source(source: Source, options: ReadOptions) -> Stream:
         if options.suffix_of(source.name) == ".npz":
-            loaded = arrays.load_npz(source, options.answers)
+            loaded = arrays.load_npz(source, options.needs_targets)
         else:
             loaded = arrays.load_idx(source, _find_label_source(source, options))
-        return Stream(ExampleSet(options.task, [], options.answers), make_examples(loaded, Location(source.name)))
+        return Stream(ExampleSet(options.task, [], options.needs_targets), make_examples(loaded, Location(source.name)))
 
     return open_source
 
@@ -202,7 +202,7 @@ def _find_label_source(images: Source, options: ReadOptions) -> Source | None:
     beside = os.path.join(folder, name.replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1"))
     if beside != images.name and os.path.isfile(beside):
         return expand([beside])[0]
-    if options.answers:
+    if options.needs_targets:
         raise Location(images.name).error("no labels; name their idx file with --labels")
     return None
 
@@ -218,14 +218,14 @@ def require_examples(examples: Iterable[Example], source: Source) -> Iterator[Ex
         raise Location(source.name).error("no example in it; give at least one")
 
 
-def read_records(
+def read_examples(
     inputs: Paths,
     task: str,
     *,
     columns: str | None = None,
     labels: str | None = None,
-    answers: bool = True,
-    exact: csv_columns.Columns | None = None,
+    needs_targets: bool = True,
+    model_columns: csv_columns.Columns | None = None,
     **more: Any,
 ) -> ExampleSet:
     """Read every example of files, folders, globs or ``-`` for a supervised task.
@@ -236,8 +236,8 @@ def read_records(
         columns: Comma-separated names or globs of CSV columns: the series to forecast, the targets of regress, or
             the numbers to classify by.
         labels: The file of labels for idx files.
-        answers: Whether every example must have its answer; False for prediction.
-        exact: The columns of a trained model (`TaskSchema.columns`), instead of ``columns``.
+        needs_targets: Whether every example must have a target; False for prediction.
+        model_columns: The columns of a trained model (`TaskSchema.columns`), instead of ``columns``.
         **more: Further fields of `ReadOptions`.
 
     Raises:
@@ -245,16 +245,16 @@ def read_records(
         ConfigError: For an unknown task or format.
     """
     inputs = normalize_inputs(inputs)
-    options = ReadOptions(task, answers, columns, labels, exact, **more)
-    streams = open_records(inputs, options)
-    parts = [replace(stream.records, items=[item for item in stream.items if not item.is_blank]) for stream in streams]
+    options = ReadOptions(task, needs_targets, columns, labels, model_columns, **more)
+    streams = open_examples(inputs, options)
+    parts = [replace(stream.layout, items=[item for item in stream.items if not item.is_blank]) for stream in streams]
     items = [item for part in parts for item in part.items]
 
     if not items:
         raise InputError(f"{escape(', '.join(inputs[:3]))}: no example in it; give at least one")
     _check_same_kind(items)
     _check_same_columns(parts)
-    if answers:
+    if needs_targets:
         get_supervised_task(task).report_suspicious(items, options.report)
     return replace(parts[0], items=items, remarks=tuple(line for part in parts for line in part.remarks))
 
@@ -274,7 +274,7 @@ def _check_same_columns(parts: list[ExampleSet]) -> None:
             raise part.items[0].place.error(f"other columns than those of {parts[0].items[0].place.file}")
 
 
-def open_records(inputs: Paths, options: ReadOptions) -> list[Stream]:
+def open_examples(inputs: Paths, options: ReadOptions) -> list[Stream]:
     """Open the sources of a task without reading them, for streaming prediction.
 
     Raises `InputError` for missing or unsuitable files, `ConfigError` for unsuitable options.
@@ -287,7 +287,7 @@ def open_records(inputs: Paths, options: ReadOptions) -> list[Stream]:
     streams = [_open_file(source, options) for source in files]
     documents = [source for source in sources if isinstance(source, Document)]
     if documents:
-        streams.append(Stream(ExampleSet(options.task, [], options.answers), _read_documents(documents, options)))
+        streams.append(Stream(ExampleSet(options.task, [], options.needs_targets), _read_documents(documents, options)))
     return streams
 
 
@@ -319,7 +319,7 @@ def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> No
 
 
 def _read_documents(sources: Sequence[Document], options: ReadOptions) -> Iterator[Example]:
-    examples = (text_pairs.read_document(source, source.label, options.answers) for source in sources)
+    examples = (text_pairs.read_document(source, source.label, options.needs_targets) for source in sources)
     yield from get_supervised_task(options.task).adapt_documents(examples)
 
 

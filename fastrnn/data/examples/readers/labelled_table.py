@@ -34,13 +34,13 @@ class LabelledTable(NamedTuple):
     """An open table of labelled examples.
 
     Attributes:
-        records: One example per row, read on demand.
+        examples: One example per row, read on demand.
         inputs: Names of the columns of numbers; empty if a text is classified.
         header: Names of all columns.
         delimiter: The character between columns.
     """
 
-    records: Iterator[Example]
+    examples: Iterator[Example]
     inputs: tuple[str, ...]
     header: tuple[str, ...]
     delimiter: str
@@ -81,7 +81,7 @@ class _Layout(NamedTuple):
     classes: tuple[str, ...] = ()  # names of the classes 0, 1, ...
 
 
-def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
+def open_table(source: Source, needs_targets: bool, fields: Fields) -> LabelledTable:
     """Open a CSV of labelled examples. Raises `InputError` if the columns cannot be identified."""
     start, source = peek(source)
     delimiter = guess_delimiter(_find_header_line(start))
@@ -92,25 +92,26 @@ def open_table(source: Source, answers: bool, fields: Fields) -> LabelledTable:
 
     # The header decides whether the file is a table of texts or of numbers.
     parse = _parse_european_number if delimiter == ";" else PLAIN.parse
-    header, rows, classes = _detect_layout(first, rows, fields, answers, parse)
+    header, rows, classes = _detect_layout(first, rows, fields, needs_targets, parse)
     if header.text is None and not fields.inputs and fields.columns is None:
         header, rows = _find_text_column(header, rows, fields, first.place, parse)
     if header.text is not None:
         report_columns(header, first.place, source.report)
-        return LabelledTable(parse_named_rows(first, rows, header, answers, delimiter), (), header.names, delimiter)
+        examples = parse_named_rows(first, rows, header, needs_targets, delimiter)
+        return LabelledTable(examples, (), header.names, delimiter)
 
     if header.is_data:
         rows = itertools.chain([first], rows)
     inputs, rows = _choose_number_columns(header, rows, fields, first.place)
     _report_number_columns(header, inputs, first.place, source.report)
     cells = _NumberColumns(tuple(header.names.index(name) for name in inputs), inputs, parse)
-    records = _parse_number_rows(rows, header, cells, classes, answers)
-    if not (answers or header.is_data or classes):
-        records = itertools.chain([make_header_example(first, header, delimiter)], records)
-    return LabelledTable(records, inputs, header.names, delimiter)
+    examples = _parse_number_rows(rows, header, cells, classes, needs_targets)
+    if not (needs_targets or header.is_data or classes):
+        examples = itertools.chain([make_header_example(first, header, delimiter)], examples)
+    return LabelledTable(examples, inputs, header.names, delimiter)
 
 
-def is_table(start: bytes, fields: Fields, answers: bool) -> bool:
+def is_table(start: bytes, fields: Fields, needs_targets: bool) -> bool:
     """Whether standard input with this start is a CSV: its first line names the wanted columns."""
     line = _find_header_line(start)
     delimiter = guess_delimiter(line)
@@ -121,10 +122,10 @@ def is_table(start: bytes, fields: Fields, answers: bool) -> bool:
     if fields.inputs:
         return set(fields.inputs) <= set(names) or PLAIN.parse(names[0]) is not None
     # The names that a user asked for decide; else the first line must have well-known ones.
-    wanted = [name for name in (fields.label if answers else None, fields.text) if name is not None]
+    wanted = [name for name in (fields.label if needs_targets else None, fields.text) if name is not None]
     if wanted:
         return set(wanted) <= set(names)
-    return find_header(Row(Location("-"), line, names), ANY_FIELDS, answers) is not None
+    return find_header(Row(Location("-"), line, names), ANY_FIELDS, needs_targets) is not None
 
 
 def _find_header_line(start: bytes) -> str:
@@ -139,7 +140,9 @@ def _parse_european_number(field: str) -> float | None:
     return DECIMAL_COMMA.parse(field) if number is None else number
 
 
-def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: bool, parse: NumberParser) -> _Layout:
+def _detect_layout(
+    first: Row, rows: Iterator[Row], fields: Fields, needs_targets: bool, parse: NumberParser
+) -> _Layout:
     """Detect whether the first line holds column names, an example, or the counts of scikit-learn's own files."""
     second = next(rows, None)
     rows = rows if second is None else itertools.chain([second], rows)
@@ -156,7 +159,7 @@ def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: boo
     )
     has_numbers = any(parse(name) is not None for name in names)
     if has_numbers or (
-        wants_positions and find_header(first._replace(fields=list(names)), ANY_FIELDS, answers) is None
+        wants_positions and find_header(first._replace(fields=list(names)), ANY_FIELDS, needs_targets) is None
     ):
         if not wants_positions and not fields.inputs:
             raise first.place.error(
@@ -164,7 +167,7 @@ def _detect_layout(first: Row, rows: Iterator[Row], fields: Fields, answers: boo
             )
         return _Layout(header_by_position(first, fields), rows)
     _check_names(names, first.place)
-    return _Layout(header_by_name(names, fields, answers, first.place), rows)
+    return _Layout(header_by_name(names, fields, needs_targets, first.place), rows)
 
 
 def _is_counts_line(first: Row, second: Row, fields: Fields) -> bool:
@@ -235,7 +238,7 @@ def _choose_number_columns(
 
 
 def _parse_number_rows(
-    rows: Iterator[Row], header: Header, columns: _NumberColumns, classes: Sequence[str], answers: bool
+    rows: Iterator[Row], header: Header, columns: _NumberColumns, classes: Sequence[str], needs_targets: bool
 ) -> Iterator[Example]:
     for row in rows:
         if row.is_blank:
@@ -243,7 +246,7 @@ def _parse_number_rows(
         if len(row.fields) != len(header.names):
             raise row.place.error(f"{len(row.fields)} columns, but the first line has {len(header.names)}")
         x = columns.parse_row(row)
-        label = get_label(row, header, answers)
+        label = get_label(row, header, needs_targets)
         # scikit-learn's files number their classes from 0 and name them in the first line.
         if label and label.isdecimal() and int(label) < len(classes):
             label = classes[int(label)]

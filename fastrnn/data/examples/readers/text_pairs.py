@@ -37,29 +37,29 @@ _FORM = 'a line is {"label": ..., "text": ...}'
 _JSON_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
-def read_class_file(source: Source, answers: bool) -> Iterator[Example]:
-    """Yield one example per line; the file name without its ending is the label. Without ``answers``: no label."""
-    label = PurePath(strip_suffix(source.name)).stem.strip() if answers else None
+def read_class_file(source: Source, needs_targets: bool) -> Iterator[Example]:
+    """Yield one example per line, labelled by the file name without its ending. Without ``needs_targets``: no label."""
+    label = PurePath(strip_suffix(source.name)).stem.strip() if needs_targets else None
     for place, line in read_lines(source):
         if line.strip():
             yield Example(line, label, place, line)
-        elif not answers:
+        elif not needs_targets:
             yield make_blank_example(place, line)
 
 
-def read_document(source: Source, label: str, answers: bool) -> Example:
+def read_document(source: Source, label: str, needs_targets: bool) -> Example:
     """Read a whole file as one example."""
     text = "\n".join(line for _, line in read_lines(source)).strip("\n")
     place = Location(source.name)
     if not text.strip():
         raise place.error("an empty file; write its text, or remove it")
     # Predictions are written one line per example, so a text with line breaks is kept as JSON.
-    value = {"file": source.name, **({"label": label} if answers else {}), "text": text}
-    return JsonExample(text, label if answers else None, place, json.dumps(value, ensure_ascii=False))
+    value = {"file": source.name, **({"label": label} if needs_targets else {}), "text": text}
+    return JsonExample(text, label if needs_targets else None, place, json.dumps(value, ensure_ascii=False))
 
 
-def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
-    """Read label TAB text, or the columns named in a header. Without ``answers`` a line may hold a text alone."""
+def read_labelled_tsv(source: Source, needs_targets: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
+    """Read label TAB text, or the columns named in a header. Without ``needs_targets`` a line may hold a text alone."""
     rows = read_tsv_rows(source)
     # Blank lines may precede a header; prediction copies them to its output.
     blank: list[Row] = []
@@ -67,35 +67,35 @@ def read_labelled_tsv(source: Source, answers: bool, fields: Fields = ANY_FIELDS
     while first is not None and first.is_blank:
         blank.append(first)
         first = next(rows, None)
-    if not answers:
+    if not needs_targets:
         yield from (make_blank_example(row.place, row.raw) for row in blank)
     if first is None:
         return
 
-    header = find_header(first, fields, answers)
+    header = find_header(first, fields, needs_targets)
     if header is None:
-        yield from _parse_plain_rows(itertools.chain([first], rows), answers, fields, source)
+        yield from _parse_plain_rows(itertools.chain([first], rows), needs_targets, fields, source)
         return
     report_columns(header, first.place, source.report)
-    yield from parse_named_rows(first, rows, header, answers, "\t")
+    yield from parse_named_rows(first, rows, header, needs_targets, "\t")
 
 
 def parse_named_rows(
-    first: Row, rows: Iterator[Row], header: Header, answers: bool, delimiter: str
+    first: Row, rows: Iterator[Row], header: Header, needs_targets: bool, delimiter: str
 ) -> Iterator[Example]:
-    """Yield the examples of a table with a header; without ``answers`` preceded by the header of the predictions."""
+    """Yield the examples of a table with a header, after the header of the predictions unless ``needs_targets``."""
     if header.is_data:
         rows = itertools.chain([first], rows)
-    elif not answers:
+    elif not needs_targets:
         yield make_header_example(first, header, delimiter)
     for row in rows:
         if row.is_blank:
-            if not answers:
+            if not needs_targets:
                 yield make_blank_example(row.place, row.raw)
             continue
         if len(row.fields) != len(header.names):
             raise row.place.error(f"{describe_count(len(row.fields))}, but the first line has {len(header.names)}")
-        yield _parse_named_row(row, header, answers)
+        yield _parse_named_row(row, header, needs_targets)
 
 
 def make_header_example(first: Row, header: Header, delimiter: str) -> Example:
@@ -107,18 +107,18 @@ def make_header_example(first: Row, header: Header, delimiter: str) -> Example:
     return make_blank_example(first.place, delimiter.join(names))
 
 
-def _parse_named_row(row: Row, header: Header, answers: bool) -> Example:
+def _parse_named_row(row: Row, header: Header, needs_targets: bool) -> Example:
     assert header.text is not None
     text = require_text(row.fields[header.text], "text", row.place)
-    return Example(text, get_label(row, header, answers), row.place, row.raw)
+    return Example(text, get_label(row, header, needs_targets), row.place, row.raw)
 
 
-def get_label(row: Row, header: Header, answers: bool) -> str | None:
-    """Return the label of a row, stripped of blanks; with ``answers`` it must not be empty."""
+def get_label(row: Row, header: Header, needs_targets: bool) -> str | None:
+    """Return the label of a row, stripped of blanks; with ``needs_targets`` it must not be empty."""
     if header.label is None:
         return None
     label = row.fields[header.label].strip()
-    if answers:
+    if needs_targets:
         require_text(label, "label", row.place)
     # Vocabularies store labels as lines.
     if "\n" in label:
@@ -126,15 +126,15 @@ def get_label(row: Row, header: Header, answers: bool) -> str | None:
     return label
 
 
-def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source: Source) -> Iterator[Example]:
+def _parse_plain_rows(rows: Iterator[Row], needs_targets: bool, fields: Fields, source: Source) -> Iterator[Example]:
     """Yield rows without a header: label, text, and earlier predictions if the labels of a model are known."""
     has_reported = False
     for row in rows:
         if row.is_blank:
-            if not answers:
+            if not needs_targets:
                 yield make_blank_example(row.place, row.raw)
             continue
-        if len(row.fields) == 1 and not answers:
+        if len(row.fields) == 1 and not needs_targets:
             yield _parse_single_field(row, "text")
             continue
         # The output of predict can be its input again: known labels and probabilities after the second column.
@@ -144,23 +144,23 @@ def _parse_plain_rows(rows: Iterator[Row], answers: bool, fields: Fields, source
                 source.report(f"{row.place}: the columns after the second are read as predictions and left out")
             has_reported = True
             more = []
-        label, text = _parse_label_and_text([*row.fields[:2], *more], row.place, answers)
+        label, text = _parse_label_and_text([*row.fields[:2], *more], row.place, needs_targets)
         yield Example(text, label or None, row.place, row.raw if label else text)
 
 
-def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
-    """Read source TAB target. Without ``answers`` a line may hold a source alone."""
+def read_tsv_pairs(source: Source, needs_targets: bool) -> Iterator[Example]:
+    """Read source TAB target. Without ``needs_targets`` a line may hold a source alone."""
     is_first = True
     for row in read_tsv_rows(source):
         if row.is_blank:
-            if not answers:
+            if not needs_targets:
                 yield make_blank_example(row.place, row.raw)
             continue
         if is_first and tuple(field.strip().lower() for field in row.fields) in _PAIR_HEADERS:
             source.report(f"{row.place}: read as column names, not as an example")
-            if not answers:
+            if not needs_targets:
                 yield make_blank_example(row.place, f"{row.raw}\tpredicted")
-        elif len(row.fields) == 1 and not answers:
+        elif len(row.fields) == 1 and not needs_targets:
             yield _parse_single_field(row, "source")
         else:
             _check_two_fields(row.fields, "source", "target", row.place)
@@ -170,7 +170,7 @@ def read_tsv_pairs(source: Source, answers: bool) -> Iterator[Example]:
         is_first = False
 
 
-def swap_input_and_answer(examples: Iterator[Example]) -> Iterator[Example]:
+def swap_input_and_target(examples: Iterator[Example]) -> Iterator[Example]:
     """Turn labelled texts into examples of generate: the label becomes the input, the text the target."""
     for example in examples:
         yield Example(example.y, example.x, example.place, example.raw)
@@ -180,11 +180,11 @@ def _parse_single_field(row: Row, name: str) -> Example:
     return Example(require_text(row.fields[0], name, row.place), None, row.place, row.raw)
 
 
-def _parse_label_and_text(fields: list[str], place: Location, answers: bool) -> tuple[str, str]:
-    """Return the label, stripped of blanks, and the text; without ``answers`` the label may be empty."""
+def _parse_label_and_text(fields: list[str], place: Location, needs_targets: bool) -> tuple[str, str]:
+    """Return the label, stripped of blanks, and the text; without ``needs_targets`` the label may be empty."""
     _check_two_fields(fields, "label", "text", place)
     label = fields[0].strip()  # blanks around it are not part of a label
-    if answers:
+    if needs_targets:
         require_text(label, "label", place)
     return label, require_text(fields[1], "text", place)
 
@@ -194,33 +194,35 @@ def _check_two_fields(fields: list[str], first: str, second: str, place: Locatio
         raise place.error(f"{describe_count(len(fields))}; a line is {first}, a tab, {second}")
 
 
-def read_labelled_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
+def read_labelled_jsonl(source: Source, needs_targets: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
     """Read ``{"label": ..., "text": ...}`` from each line; other keys are ignored."""
     for place, line, value in _parse_lines(source):
         if value is not None:
-            yield _parse_labelled_object(place, line, value, answers, fields)
-        elif not answers:
+            yield _parse_labelled_object(place, line, value, needs_targets, fields)
+        elif not needs_targets:
             yield make_blank_example(place, line)
 
 
-def read_labelled_json(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
+def read_labelled_json(source: Source, needs_targets: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
     """Read a JSON array of such objects, or one object per line. ``raw`` holds each object on a line of its own."""
     start, source = peek(source)
     if not start.lstrip(BEFORE_JSON).startswith(b"["):
-        yield from read_labelled_jsonl(source, answers, fields)
+        yield from read_labelled_jsonl(source, needs_targets, fields)
         return
     for place, value in _parse_array(source):
-        yield _parse_labelled_object(place, json.dumps(value, ensure_ascii=False), value, answers, fields)
+        yield _parse_labelled_object(place, json.dumps(value, ensure_ascii=False), value, needs_targets, fields)
 
 
-def _parse_labelled_object(place: Location, line: str, value: dict[str, Any], answers: bool, fields: Fields) -> Example:
+def _parse_labelled_object(
+    place: Location, line: str, value: dict[str, Any], needs_targets: bool, fields: Fields
+) -> Example:
     label_key = _choose_key(value, fields.label, "label", fields.required)
     text_key = _choose_key(value, fields.text, "text", fields.required)
     form = f'a line is {{"{label_key}": ..., "{text_key}": ...}}'
     label = value.get(label_key)
-    if label is None and answers:
+    if label is None and needs_targets:
         raise place.error(f'no "{label_key}"; {form}{_suggest_option(value, fields.label, "label")}')
-    if not answers:  # prediction does not use the label, so any value will do
+    if not needs_targets:  # prediction does not use the label, so any value will do
         label = None if label is None else str(label)
         return JsonExample(_get_text(value, place, text_key, form), label, place, line)
     return JsonExample(_get_text(value, place, text_key, form), _parse_label(label, place), place, line)
@@ -235,7 +237,7 @@ def _suggest_option(value: dict[str, Any], wanted: str | None, option: str) -> s
     return "" if wanted is not None or len(value) < 2 else f"; --{option} names another key"
 
 
-def read_conditioned_jsonl(source: Source, answers: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
+def read_conditioned_jsonl(source: Source, needs_targets: bool, fields: Fields = ANY_FIELDS) -> Iterator[Example]:
     """Read ``{"given": [numbers], "text": ...}`` or ``{"label": ..., "text": ...}`` from each line."""
     before = None
     for place, line, value in _parse_lines(source):
@@ -250,7 +252,7 @@ def read_conditioned_jsonl(source: Source, answers: bool, fields: Fields = ANY_F
             raise place.error(f'no "{key}"; {form}')
         given = value[key]
         x = _parse_vector(given, place, key) if isinstance(given, list) else _parse_label(given, place)
-        text = _get_text(value, place, text_key, form) if answers or text_key in value else None
+        text = _get_text(value, place, text_key, form) if needs_targets or text_key in value else None
         yield Example(x, text, place, line)
 
 

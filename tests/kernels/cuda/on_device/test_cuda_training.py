@@ -195,6 +195,6 @@ def test_several_processes_are_refused():
 def test_supervised_tasks_are_refused():
     from fastrnn.data.examples.example import Example, ExampleSet, Location
 
-    records = ExampleSet("classify", [Example("ab", "x", Location("here")), Example("c", "y", Location("here"))] * 8)
+    examples = ExampleSet("classify", [Example("ab", "x", Location("here")), Example("c", "y", Location("here"))] * 8)
     with pytest.raises(BackendError, match="language models only; use --device cpu for classify"):
-        train(records, Config(task="classify", device="cuda", steps=1, hidden=3))
+        train(examples, Config(task="classify", device="cuda", steps=1, hidden=3))
