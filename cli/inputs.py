@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def read_whole(path: str, kind: str, encoding: str | None = None) -> str:
     """Read the text of an input as for `train`: a file, also compressed, a folder, a zip archive, or ``-``.
 
+    Files of a folder follow each other without anything between them, as in training.
+
     ``kind`` is the tokenizer's kind; ``"bytes"`` accepts any bytes. ``encoding``: that of the text, by default UTF-8.
     Raises `InputError` that names the file, and `ConfigError` for an unknown encoding.
     """
@@ -98,7 +100,7 @@ def _open_sources(path: str, kind: str, encoding: str | None) -> list["Source"]:
     encoding = check_encoding("encoding", encoding) if encoding is not None else None
     left_out: list[str] = []
     sources = expand([path], kind, left_out, encoding)
-    if remark := names_remark(left_out, "left out of the folder"):
+    if remark := names_remark(left_out, "left out"):
         output.note(remark)
     return sources
 

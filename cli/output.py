@@ -56,20 +56,16 @@ def check_output(path: str | None) -> None:
 
     None and ``-`` are standard output.
     """
-    from fastrnn.errors import OutputError
+    if path is not None and path != "-":
+        from fastrnn.checkpoint.atomic import check_target
 
-    if path is None or path == "-":
-        return
-    if os.path.isdir(path) or path.endswith(os.sep):
-        raise OutputError(f"{path}: a folder; give the name of a file in it")
-    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-        raise OutputError(f"{path}: cannot write this file: its folder does not exist")
+        check_target(path)
 
 
 def save(path: str, data: bytes, what: str = "") -> None:
     """Write a file atomically and say so, with ``what`` is in it; ``-`` is standard output. Raises `OutputError`."""
     if path == "-":
-        write(data.decode(), raw=True)
+        write(data.decode())
         return
     from fastrnn.checkpoint.atomic import write_atomic
 

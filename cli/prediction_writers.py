@@ -4,9 +4,10 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastrnn.data.examples.readers.delimited import make_unique_name
 from fastrnn.task_specs import TASK_SPECS
 
 from .formatting import digits
@@ -41,14 +42,18 @@ class PredictionWriter:
         if output == "numbers":
             yield from self._format_table(predictions, layout)
             return
-        has_header = output != "tags"  # the lines between tagged sentences are comments
+        may_have_header = output != "tags"  # the lines between tagged sentences are comments
+        has_header = False
         for prediction in predictions:
             if not prediction.example.is_blank:
                 yield _FORMATTERS[output](prediction, layout, self._with_probabilities)
-            elif has_header and prediction.example.raw.strip():
-                yield self._once(_format_header(prediction.example.raw, layout.delimiter, self._with_probabilities))
+            elif may_have_header and prediction.example.raw.strip():
+                has_header = True
+                yield self._once(_format_header(prediction.example.raw, layout, self._with_probabilities))
             else:
                 yield prediction.example.raw + "\n"
+        if not has_header:
+            self._header = ""
 
     def _format_table(self, predictions: Iterable["Prediction"], layout: "ExampleSet") -> Iterator[str]:
         """Yield CSV rows: the input row and the predictions, with P(1) if requested; one row per step for arrays."""
@@ -148,10 +153,12 @@ def _spread(model: "TaskModel", series: "Series") -> list[float]:
     return [min(now, usual) if now > 0 else usual for now, usual in pairs]
 
 
-def _format_header(raw: str, delimiter: str, with_probabilities: bool) -> str:
-    """Format the header that the reader has prepared, with a column of probabilities if ``with_probabilities``."""
-    names = raw.split(delimiter)
-    return delimiter.join([*names, *([_unused_key("probability", names)] if with_probabilities else [])]) + "\n"
+def _format_header(raw: str, layout: "ExampleSet", with_probabilities: bool) -> str:
+    """Format the header that the reader has prepared, with a column of probabilities if requested."""
+    names = raw.split(layout.delimiter)
+    # The names in a CSV may be quoted; `layout.header` has them without the marks.
+    more = [make_unique_name("probability", [*names, *layout.header])] if with_probabilities else []
+    return layout.delimiter.join([*names, *more]) + "\n"
 
 
 def _format_translation(prediction: "Prediction", layout: "ExampleSet", with_probabilities: bool) -> str:
@@ -192,10 +199,10 @@ def _field(text: str, delimiter: str) -> str:
 def _format_json_object(prediction: "Prediction", with_probabilities: bool) -> str:
     """Add the prediction to the object as ``label``, or as ``predicted``, ``predicted_2`` ... if it has a label."""
     result = json.loads(prediction.example.raw)
-    name = "label" if prediction.example.y is None else _unused_key("predicted", result)
+    name = "label" if prediction.example.y is None else make_unique_name("predicted", result)
     result[name] = prediction.value
     if with_probabilities:
-        result["probability" if "probability" not in result else _unused_key(f"{name}_probability", result)] = (
+        result["probability" if "probability" not in result else make_unique_name(f"{name}_probability", result)] = (
             prediction.probability
         )
     return to_json(result) + "\n"
@@ -248,12 +255,6 @@ def _unused_names(names: list[str], taken: Sequence[str], with_probabilities: bo
     if with_probabilities:
         candidates = ([*found, *(f"{name}_probability" for name in found)] for found in candidates)
     return next(found for found in candidates if len({*found, *taken}) == len(found) + len(set(taken)))
-
-
-def _unused_key(name: str, taken: Container[str]) -> str:
-    """Return the name, or the first of name_2, name_3 ... that is unused."""
-    names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
-    return next(found for found in names if found not in taken)
 
 
 def _csv(fields: list[str]) -> str:

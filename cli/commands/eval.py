@@ -100,7 +100,10 @@ def _check_options(context: click.Context, values: dict[str, Any], task: str) ->
     for name in ("labels", "missing", "label", "text", "format"):
         if name not in TASK_SPECS[task].options:
             tasks = " or ".join(list_tasks_with_option(name))
-            options.refuse_unused(context, values, [name], f"{{}} is for models for {tasks}; this one is for {task}")
+            reason = f"{{}} is for models for {tasks}; this one is for {task}"
+            if not TASK_SPECS[task].is_supervised:
+                reason = "{} is for models of labelled data; this one is a language model"
+            options.refuse_unused(context, values, [name], reason)
 
 
 def _evaluate_task(model: "TaskModel", examples: "ExampleSet", split: str, as_json: bool) -> None:

@@ -111,11 +111,14 @@ def _facts(path: str, checkpoint: "Checkpoint") -> dict[str, Any]:
 
 
 def _token_kind(checkpoint: "Checkpoint") -> str | None:
-    """Return "chars", "words" or "bytes", the unit of the model's texts; None if its task has no choice of them."""
-    config = checkpoint.config
-    if not TASK_SPECS[config.task].is_supervised:
-        return checkpoint.tokenizer.kind
-    return config.tokens if "tokens" in TASK_SPECS[config.task].options else None
+    """Return "chars", "words" or "bytes", the unit of the model's texts; None if it has none, or no choice of them."""
+    from fastrnn.data.examples.schema import TaskSchema
+
+    tokenizer, config = checkpoint.tokenizer, checkpoint.config
+    if not isinstance(tokenizer, TaskSchema):
+        return tokenizer.kind
+    has_texts = tokenizer.tokens is not None or tokenizer.target is not None
+    return config.tokens if has_texts and "tokens" in TASK_SPECS[config.task].options else None
 
 
 def _rows(facts: dict[str, Any], checkpoint: "Checkpoint") -> list[tuple[str, str]]:

@@ -123,6 +123,8 @@ def _select_report(values: dict[str, Any], png: str | None) -> str:
         raise click.UsageError("--scale and --keep-bias change an untrained network; give --fresh CELL")
     if not fresh and not values["texts"]:
         raise click.UsageError("give MODEL and TEXT, or --fresh CELL")
+    if png == "-":
+        raise click.UsageError("--png writes a picture, which standard output would show as text; name a file")
     if png is not None and asked != "gradients":
         raise click.UsageError("--png plots --gradients; use --csv for other reports")
     return asked

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Print the log-probability of each line.
 
-    For each line of FILE (an input as for `train`; default: standard input) prints the natural logarithm of its
+    For each line of FILE (a text as for `train`; default: standard input) prints the natural logarithm of its
     probability, the bits per character (or byte, or word), and the line, separated by tabs. The first character counts
     too, as the start of a document. A model of words scores the line as a sentence, including its final <EOS>. --jsonl
     prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.

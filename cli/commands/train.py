@@ -89,13 +89,13 @@ def command(
     (FASTRNN_HIDDEN=256), then the --config file. Ctrl-C saves the state; --resume continues from it.
 
     \b
-    With --task DATA is labelled:
-      tag        lines of token and tag, or CoNLL-U (.conllu)
-      classify   label, tab, text (.tsv); .csv; .jsonl; a file or a folder
-                 for each label; arrays (.npz, idx)
+    With any other --task than language-model DATA is labelled:
+      tag        lines of token and tag (.txt, .conll), or CoNLL-U (.conllu)
+      classify   label, tab, text (.tsv); .csv; .json or .jsonl; a file or a
+                 folder for each label; arrays (.npz, idx)
       generate   label, tab, text (.tsv); .jsonl; a file or a folder for each
                  label
-      translate  source, tab, target (.tsv)
+      translate  source, tab, target (.tsv, .txt)
       forecast   rows of numbers (.csv)
       regress    the same with --columns, the ones to predict; arrays (.npz)
     """

@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import OutputError
@@ -33,12 +34,29 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Symbolic links are followed. The permissions are those of any new file (the umask applies).
     Temporary files that dead processes left in the folder are removed.
     """
-    try:
+    with _output_errors(path):
         target = os.path.realpath(path)
         _check_target(target)
         folder = os.path.dirname(target)
         remove_stale_files(folder)
         _replace(target, folder, data)
+
+
+def check_target(path: str) -> None:
+    """Raise `OutputError` if `write_atomic` could not write a file of this name."""
+    if path.endswith(("/", os.sep)) or os.path.isdir(path):
+        raise OutputError(f"{path}: a folder; give the name of a file in it")
+    with _output_errors(path):
+        target = os.path.realpath(path)
+        _check_target(target)
+        os.stat(os.path.dirname(target))
+
+
+@contextlib.contextmanager
+def _output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the errors of writing this file into `OutputError`."""
+    try:
+        yield
     except FileNotFoundError:
         raise OutputError(f"{os.fspath(path)}: cannot write this file: its folder does not exist") from None
     except OSError as error:

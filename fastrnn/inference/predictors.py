@@ -263,13 +263,13 @@ class TaskModel:
         beam = check_whole("beam", beam, 1, _MAX_BEAMS)
         if beam > 1 and not self._has_beam:
             raise ConfigError(f"beam is for models for translate alone; this one is for {self.task}")
-        like = examples if isinstance(examples, ExampleSet) else ExampleSet(self.task, [], has_targets=False)
+        like = examples if isinstance(examples, ExampleSet) else ExampleSet(self.task, [], needs_targets=False)
         is_read = isinstance(examples, ExampleSet | StreamedItems)
         asked = examples if is_read else iter_examples(examples, self.vocabulary)
         # Blank examples are not fed to the model, but keep their place in the order.
         for chunk in iter_chunks(asked, _CHUNK):
             filled = [example for example in chunk if not example.is_blank]
-            filled_set = replace(like, items=filled, has_targets=False)
+            filled_set = replace(like, items=filled, needs_targets=False)
             predictions = iter(self._predict(filled_set, beam, logprobs) if filled else ())
             yield from (Prediction(example, None) if example.is_blank else next(predictions) for example in chunk)
 
@@ -393,7 +393,7 @@ class StepwiseModel(TaskModel):
         if self.config.bidirectional:
             raise ConfigError("a bidirectional model needs the whole sequence; use predict")
         example = step_to_example(x, self.vocabulary)
-        batch = self.encode(ExampleSet(self.task, [example], has_targets=False)).batch(np.zeros(1, np.int64))
+        batch = self.encode(ExampleSet(self.task, [example], needs_targets=False)).batch(np.zeros(1, np.int64))
         if self._stepper is None:
             # Exact, and with arrays of its own: windows of one step would make `predict` allocate its arrays anew.
             self._stepper = self.model.with_shared_parameters(EXACT)

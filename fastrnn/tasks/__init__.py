@@ -106,7 +106,7 @@ class SupervisedTask(Task):
     def encode(self, examples: ExampleSet, schema: TaskSchema, allow_unseen: bool) -> EncodedDataset:
         """Encode examples, see `fastrnn.data.examples.numericalize.numericalize`."""
         places = tuple(example.place for example in examples.items)
-        labels = LabelEncoder(schema, examples.has_targets, allow_unseen)
+        labels = LabelEncoder(schema, examples.needs_targets, allow_unseen)
         return EncodedExamples(schema, places, **self.encode_parts(examples, schema, labels), unseen=labels.unseen)
 
     def encode_parts(self, examples: ExampleSet, schema: TaskSchema, labels: LabelEncoder) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class SupervisedTask(Task):
     # Evaluation
 
     def make_metric(self, data: EncodedDataset) -> Metric | None:
-        """Return a new metric for these examples; None for a task without right and wrong predictions."""
+        """Return a new metric for these examples; None for a task that has no correct answers."""
         raise NotImplementedError
 
     def predict_batch(self, model: Any, schema: TaskSchema, batch: Batch) -> Array:

@@ -58,7 +58,7 @@ class ForecastingModel(TaskModel):
             raise InputError(f"{quote(examples)} is not an ExampleSet; {advice}")
         if not examples.items:
             raise InputError("no series was given; give at least one")
-        windows = self.encode(replace(examples, has_targets=False))
+        windows = self.encode(replace(examples, needs_targets=False))
         assert isinstance(windows, SlidingWindows)
 
         # Each pass forecasts one horizon and appends it to the inputs of the next.

@@ -99,7 +99,7 @@ class ConditionalModel(TaskModel):
         if self.vocabulary.labels and not isinstance(given, str):
             raise InputError("this model generates from a label; give one of " + ", ".join(self.vocabulary.labels[:12]))
         x = given if isinstance(given, str) else to_float64(given, Location("given"))
-        examples = ExampleSet(self.task, [Example(x, None, Location("given"))], has_targets=False)
+        examples = ExampleSet(self.task, [Example(x, None, Location("given"))], needs_targets=False)
         start: dict[str, Array] = self.model.encode(self.encode(examples).batch(np.zeros(1, np.int64)))
         return start
 

@@ -71,7 +71,7 @@ class TrainerState:
     def record_evaluation(self, measured: Evaluation | None) -> bool:
         """Record an evaluation; return whether its state is the best so far. Without validation data the last one is.
 
-        The best state has the lowest validation loss, or, for tasks with right and wrong predictions, the highest
+        The best state has the lowest validation loss, or, for tasks scored by accuracy, the highest
         accuracy (in trials up to 3 points more than by the loss, which rises again while accuracy still improves).
         Accuracy is rounded to whole per cent, since a smaller difference may be chance; among equals the loss decides.
         """

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import threading
 import zipfile
 from pathlib import Path
 
@@ -69,6 +71,28 @@ def test_lone_carriage_return_ends_a_line_and_is_reported(tmp_path: Path, capsys
     assert "line 1 ends with a carriage return alone" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_lines_of_a_named_pipe_are_read_as_they_arrive(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    is_read = threading.Event()
+    arrived: list[bool] = []
+
+    def write() -> None:
+        with open(tmp_path / "pipe", "wb", buffering=0) as pipe:
+            pipe.write(b"one\n")
+            arrived.append(is_read.wait(60))
+            pipe.write(b"two\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    lines = read_lines(str(tmp_path / "pipe"), "chars")
+    assert next(lines) == "one"
+    is_read.set()
+    assert list(lines) == ["two"]
+    writer.join()
+    assert arrived == [True]
+
+
 def test_standard_input_is_read_in_place_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\nb")))
     assert list(read_lines("-", "chars")) == ["a", "b"]
@@ -94,4 +118,4 @@ def test_lines_of_folders_and_archives_are_read_file_by_file(
 
     for name in ("texts", "texts.zip"):
         assert list(read_lines(str(tmp_path / name), "chars")) == ["one", "two", "three"]
-    assert "left out of the folder: " in capsys.readouterr().err
+    assert "left out: " in capsys.readouterr().err

@@ -181,6 +181,7 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch: pytest.MonkeyP
         (["--fresh", "rnn", "--lags", "0"], 2, "lags is 0"),
         (["--fresh", "rnn", "--hidden", "0"], 2, "hidden is 0"),
         (["RUN", "TEXT", "--png", "x.png"], 2, "--png plots --gradients"),
+        (["RUN", "TEXT", "--gradients", "--png", "-"], 2, "--png writes a picture, which standard output"),
         (["RUN", "TEXT", "--json", "--csv", "-"], 2, "both take standard output"),
         (["RUN", "TEXT", "--unit", "12"], 2, "unit is 12; this model has units 0 to 11"),
         (["RUN", "TEXT", "--units", "--layer", "-1"], 2, "layer is -1; this model has layers 0 to 1"),

@@ -410,7 +410,6 @@ def test_info_says_whether_the_run_can_be_resumed(folder: Path) -> None:
         (["train", "F/wave.csv", "--task", "forecast", "--min-count", "2"], 2, "--min-count means nothing for"),
         (["train", "F/sides.tsv", "--task", "classify", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
         (["eval", "F/classify", "F/sides.tsv", "--labels", "F/tags.txt"], 2, "labels is the file of labels"),
-        (["train", "F/tags.txt", "--task", "classify", "--label", "x"], 2, "label names a column or a JSON key"),
         (["train", "F/bits.csv", "--task", "regress"], 1, "name them with --columns"),
         (["train", "F/wave.csv", "--task", "classify"], 1, "no column is named label or class; name it with --label"),
         (["train", "F/wave.csv", "--task", "tag"], 1, "tag does not read this kind of file"),
@@ -495,7 +494,10 @@ def test_predictions_of_several_files_form_one_table(folder: Path, tmp_path: Pat
         (tmp_path / name).write_text(text)
     files = [str(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")]
     lines = invoke("predict", str(folder / "regress"), *files, *more).stdout.splitlines()
-    assert [line.partition(",r_predicted")[0].partition(",r")[0] for line in lines if "q" in line] == ["p,q", "q,p"]
+    end = ",r_probability" if more else ""
+    assert [line for line in lines if "q" in line] == [
+        f"p,q,r,r_predicted{',r_predicted_probability' if more else ''}", f"q,p,r{end}"
+    ]  # fmt: skip
     assert len(lines) == 5
 
     for name, text in {"a.tsv": "label\ttext\nleft\taa\n", "b.tsv": "label\ttext\nleft\tbb\n"}.items():
@@ -504,6 +506,9 @@ def test_predictions_of_several_files_form_one_table(folder: Path, tmp_path: Pat
     lines = invoke("predict", str(folder / "classify"), *files, *more).stdout.splitlines()
     assert lines[0].split("\t") == ["label", "text", "predicted", *(["probability"] if more else [])]
     assert [line.split("\t")[1] for line in lines[1:]] == ["aa", "bb"]
+    (tmp_path / "between.jsonl").write_text('{"text": "ab"}\n')
+    lines = invoke("predict", str(folder / "classify"), files[0], str(tmp_path / "between.jsonl"), files[1]).stdout
+    assert lines.count("label\ttext\tpredicted\n") == 2
 
 
 def test_column_of_probabilities_has_a_name_of_its_own(folder: Path) -> None:
@@ -512,6 +517,10 @@ def test_column_of_probabilities_has_a_name_of_its_own(folder: Path) -> None:
     twice = invoke("predict", run, "--probabilities", text=once).stdout
     names = ["label", "text", "predicted", "probability", "predicted_2", "probability_2"]
     assert [line.split("\t") for line in (once.splitlines()[0], twice.splitlines()[0])] == [names[:4], names]
+    quoted = invoke(
+        "predict", run, "--probabilities", "--format", "csv", text='"text","probability"\n"aa","1"\n'
+    ).stdout
+    assert quoted.splitlines()[0] == 'label,"text","probability",probability_2'
 
 
 def test_examples_of_several_array_files_are_numbered_on(large: Path) -> None:
@@ -529,6 +538,14 @@ def test_variables_for_other_commands_are_ignored(folder: Path, monkeypatch: pyt
         invoke("eval", str(folder / task), str(folder / data))
         invoke("predict", str(folder / task), str(folder / data))
     invoke("predict", str(folder / "forecast"), str(folder / "wave.csv"))
+    monkeypatch.delenv("FASTRNN_LABELS")
+    classes = folder / "classes"
+    classes.mkdir(exist_ok=True)
+    for label in ("left", "right"):
+        (classes / f"{label}.txt").write_text("aa\nbb\n")
+    for task in ("classify", "generate"):
+        assert "label has no effect" in invoke("eval", str(folder / task), str(classes)).stderr
+    invoke("predict", str(folder / "classify"), str(classes / "left.txt"))
     assert "--label is for" in invoke(
         "eval", str(folder / "tag"), str(folder / "tags.txt"), "--label", "kind", status=2
     ).stderr  # fmt: skip
@@ -551,6 +568,8 @@ def test_generate_reads_named_columns_and_keys(folder: Path, tmp_path: Path) -> 
         assert json.loads(invoke("eval", run, "-", *named, text=text).stdout) == expected
     wrong = invoke("eval", run, str(tmp_path / "x.jsonl"), "--label", "sort", status=1)
     assert 'no "sort"; a line is {"sort": ..., "text": ...}' in wrong.stderr
+    (tmp_path / "y.jsonl").write_text('{"label": "left", "noise": "aa"}\n')
+    assert "--text names another key" in invoke("eval", run, str(tmp_path / "y.jsonl"), status=1).stderr
 
 
 def test_existing_predicted_labels_are_kept(folder: Path) -> None:

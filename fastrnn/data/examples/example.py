@@ -78,7 +78,7 @@ class ExampleSet:
     Attributes:
         task: Name of the task.
         items: The examples.
-        has_targets: Whether every example must have a target, for training and evaluation; else any may lack one.
+        needs_targets: Whether every example must have a target, for training and evaluation; else any may lack one.
         inputs: Names of the dense input columns.
         outputs: Names of the dense target columns.
         header: All column names of a table, in the order of `Example.raw`.
@@ -88,7 +88,7 @@ class ExampleSet:
 
     task: str
     items: list[Example]
-    has_targets: bool = True
+    needs_targets: bool = True
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()

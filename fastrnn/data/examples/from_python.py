@@ -120,7 +120,7 @@ def check_example_set(examples: ExampleSet, task: str) -> None:
             raise item.error(f"{quote(example)} is not an Example")
         if not isinstance(example.place, Location):
             raise item.error("its place is not a Location; give Location(file, line)")
-        get_supervised_task(task).check_example(example, example.place, examples.has_targets)
+        get_supervised_task(task).check_example(example, example.place, examples.needs_targets)
 
 
 def check_text(text: Any, name: str, place: Location) -> None:

@@ -169,11 +169,11 @@ class SlidingWindows:
 def make_windows(examples: ExampleSet, schema: TaskSchema) -> SlidingWindows:
     """Make every window of every series.
 
-    With ``examples.has_targets`` a series needs at least a window and its horizon, else at least a window. Raises
+    With ``examples.needs_targets`` a series needs at least a window and its horizon, else at least a window. Raises
     `InputError` for a series that is too short or has other columns than the model.
     """
     assert schema.inputs is not None
-    least = schema.seq + (schema.horizon if examples.has_targets else 0)
+    least = schema.seq + (schema.horizon if examples.needs_targets else 0)
     for example in examples.items:
         if example.x.columns != schema.inputs.names or example.x.date != schema.date:
             raise example.place.error("other columns than those the model was trained on; give the same")

@@ -127,7 +127,7 @@ def read_corpus(
     corpus = _encode(
         sources, ENCODERS[kind](tokenizer is None), _EncodingOptions(min_count, separator, tokenizer, unknown)
     )
-    remark = names_remark(left_out, "left out of the folder")
+    remark = names_remark(left_out, "left out")
     return replace(corpus, remarks=(remark, *corpus.remarks)) if remark else corpus
 
 

@@ -219,7 +219,9 @@ def _read_file(path: str) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
-            yield from read_chunks(file.read, name, path)
+            # Of a pipe `read1` returns what has arrived instead of waiting for more.
+            read = file.read if stat.S_ISREG(before.st_mode) else file.read1
+            yield from read_chunks(read, name, path)
             _check_unchanged(before, os.fstat(file.fileno()), file.tell() if file.seekable() else 0, name)
     except OSError as error:
         raise InputError(f"{name}: cannot read this file: {error.strerror or error}") from None

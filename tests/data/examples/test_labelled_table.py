@@ -56,6 +56,7 @@ def test_columns_are_named_or_counted(tmp_path: Path) -> None:
         "a;b;label\n1,5;-2;x\n3;0,25;y\n",
         "sep=;\na;b;label\n1,5;-2;x\n3;0,25;y\n",
         "a|b|label\n1.5|-2|x\n3|0.25|y\n",
+        "sep=;\na,1;b,1;label\n1,5;-2;x\n3;0,25;y\n",
         "sep=|\r\na|b|label\r\n1.5|-2|x\r\n3|0.25|y\r\n",
     ],
 )
@@ -63,6 +64,13 @@ def test_dialects_of_spreadsheets_are_read(tmp_path: Path, content: str) -> None
     """Semicolons with decimal commas, vertical bars, and the line that names the separator."""
     found = examples(write(tmp_path, "a.csv", content), "classify")
     assert [(x.tolist(), label) for x, label in found] == [([[1.5, -2]], "x"), ([[3, 0.25]], "y")]
+
+
+def test_table_with_both_decimal_signs_is_refused(tmp_path: Path) -> None:
+    """1.234 is a thousand there, which would be read as a decimal."""
+    content = "a;label\n1,5;x\n1.234,5;y\n1.234;x\n"
+    with pytest.raises(InputError, match=r"a\.csv:4: column 'a' has '1\.234', but numbers before it have another"):
+        examples(write(tmp_path, "a.csv", content), "classify")
 
 
 def test_comma_between_columns_is_no_decimal_sign(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_mismatch_with_the_schema_names_its_location(tmp_path: Path, task: str, 
         write(tmp_path, "a.tsv", "x\ta\ny\tb\n") if task != "regress" else write(tmp_path, "a.csv", "x,y\n1,2\n2,3\n")
     )
     schema = dataset(path, task, columns="y" if task == "regress" else None).schema
-    examples = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], has_targets=False)
+    examples = ExampleSet(task, [Example(x, None, Location("one.tsv", 4))], needs_targets=False)
 
     with pytest.raises(InputError) as error:
         numericalize(examples, schema)

@@ -72,7 +72,7 @@ def test_skipped_files_of_a_folder_are_reported(tmp_path: Path) -> None:
 
     (remark,) = read_corpus([tmp_path]).remarks
 
-    assert remark.startswith("left out of the folder: ")
+    assert remark.startswith("left out: ")
     for part in (
         "wide.txt (UTF-16, not UTF-8: --encoding utf-16)",
         "image.bin (not text: it has NUL bytes)",

@@ -4,7 +4,7 @@ import csv
 import fnmatch
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -279,7 +279,7 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def make_unique_name(name: str, taken: Sequence[str]) -> str:
+def make_unique_name(name: str, taken: Container[str]) -> str:
     """Return the name, with a number appended if it is taken."""
     numbered = (f"{name}_{i}" for i in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)

@@ -311,7 +311,7 @@ def _check_source_options(sources: Sequence[Source], options: ReadOptions) -> No
         raise ConfigError("labels is the file of labels of an idx file; none is read here: leave it out")
     wanted = next((name for name in ("label", "text") if getattr(options.fields, name) is not None), None)
     if options.fields.required and wanted and all(ending in _UNNAMED for ending in endings):
-        raise ConfigError(f"{wanted} names a column or a JSON key; these files have none: leave it out")
+        options.report(f"{wanted} has no effect: it names a column or a JSON key, and these files have none")
     if options.encoding is not None and all(ending in _ARRAYS for ending in endings):
         raise ConfigError("encoding is that of texts; arrays have none: leave it out")
     if options.columns is not None and all(ending == ".npz" for ending in endings):

@@ -49,6 +49,37 @@ class LabelledTable(NamedTuple):
 NumberParser = Callable[[str], float | None]
 
 
+def _parse_semicolon_number(field: str) -> float | None:
+    """Parse a number of a table with semicolons between its columns, whose decimal sign may be a comma."""
+    number = PLAIN.parse(field)
+    return DECIMAL_COMMA.parse(field) if number is None else number
+
+
+class _MixedSignsError(Exception):
+    """A number has another decimal sign than those before it."""
+
+
+class _SemicolonNumbers:
+    """Parses the cells of such a table; all must have the same decimal sign, since 1.234 is a thousand beside 1,5.
+
+    Rows are read as they arrive, so the first number with a decimal sign decides.
+    """
+
+    def __init__(self) -> None:
+        self._decimal = ""
+
+    def parse(self, field: str) -> float | None:
+        """Return the number in a field, None if it is none. Raises `_MixedSignsError`."""
+        number = _parse_semicolon_number(field)
+        sign = "," if "," in field else "." if "." in field else ""
+        if number is None or not sign:
+            return number
+        self._decimal = self._decimal or sign
+        if sign != self._decimal:
+            raise _MixedSignsError
+        return number
+
+
 class _NumberColumns(NamedTuple):
     """The columns of numbers to classify by: positions and names, and how their cells are parsed."""
 
@@ -62,7 +93,13 @@ class _NumberColumns(NamedTuple):
         return np.array([[self._parse_cell(row.fields[i].strip(), name, row.place) for i, name in cells]], np.float64)
 
     def _parse_cell(self, field: str, name: str, place: Location) -> float:
-        number = self.parse(field)
+        try:
+            number = self.parse(field)
+        except _MixedSignsError:
+            raise place.error(
+                f"column {name!r} has {field[:40]!r}, but numbers before it have another decimal sign; write all of "
+                "them with the same sign, and without separators of thousands"
+            ) from None
         if number is None or math.isnan(number):
             raise place.error(
                 f"column {name!r} has {field[:40]!r} where a number should be; fill it in, leave the row out, or name "
@@ -84,14 +121,14 @@ class _Layout(NamedTuple):
 def open_table(source: Source, needs_targets: bool, fields: Fields) -> LabelledTable:
     """Open a CSV of labelled examples. Raises `InputError` if the columns cannot be identified."""
     start, source = peek(source)
-    delimiter = guess_delimiter(_find_header_line(start))
+    delimiter, _ = _find_delimiter(start)
     rows = read_quoted_rows(source, delimiter)
     first = next((row for row in rows if not row.is_blank and not is_separator_line(row.raw)), None)
     if first is None:
         raise Location(source.name).error("empty; a table has a line of column names, then a row for each example")
 
     # The header decides whether the file is a table of texts or of numbers.
-    parse = _parse_european_number if delimiter == ";" else PLAIN.parse
+    parse = _parse_semicolon_number if delimiter == ";" else PLAIN.parse
     header, rows, classes = _detect_layout(first, rows, fields, needs_targets, parse)
     if header.text is None and not fields.inputs and fields.columns is None:
         header, rows = _find_text_column(header, rows, fields, first.place, parse)
@@ -104,7 +141,8 @@ def open_table(source: Source, needs_targets: bool, fields: Fields) -> LabelledT
         rows = itertools.chain([first], rows)
     inputs, rows = _choose_number_columns(header, rows, fields, first.place)
     _report_number_columns(header, inputs, first.place, source.report)
-    cells = _NumberColumns(tuple(header.names.index(name) for name in inputs), inputs, parse)
+    parse_cell = _SemicolonNumbers().parse if delimiter == ";" else PLAIN.parse
+    cells = _NumberColumns(tuple(header.names.index(name) for name in inputs), inputs, parse_cell)
     examples = _parse_number_rows(rows, header, cells, classes, needs_targets)
     if not (needs_targets or header.is_data or classes):
         examples = itertools.chain([make_header_example(first, header, delimiter)], examples)
@@ -113,8 +151,7 @@ def open_table(source: Source, needs_targets: bool, fields: Fields) -> LabelledT
 
 def is_table(start: bytes, fields: Fields, needs_targets: bool) -> bool:
     """Whether standard input with this start is a CSV: its first line names the wanted columns."""
-    line = _find_header_line(start)
-    delimiter = guess_delimiter(line)
+    delimiter, line = _find_delimiter(start)
     # Tab-separated and JSON input have readers of their own.
     if delimiter == TAB or line.lstrip().startswith(("{", "[")):
         return False
@@ -128,16 +165,12 @@ def is_table(start: bytes, fields: Fields, needs_targets: bool) -> bool:
     return find_header(Row(Location("-"), line, names), ANY_FIELDS, needs_targets) is not None
 
 
-def _find_header_line(start: bytes) -> str:
-    """Return the first line of a file that is neither blank nor names the delimiter."""
-    lines = start.decode("utf-8", "replace").lstrip("\ufeff").splitlines()
-    return next((line for line in lines if line.strip() and not is_separator_line(line)), "")
-
-
-def _parse_european_number(field: str) -> float | None:
-    """Parse a number of a file with semicolons between its columns, where a comma is a decimal sign."""
-    number = PLAIN.parse(field)
-    return DECIMAL_COMMA.parse(field) if number is None else number
+def _find_delimiter(start: bytes) -> tuple[str, str]:
+    """Return the delimiter, and the first line that is neither blank nor ``sep=;``, which names the delimiter."""
+    lines = [line for line in start.decode("utf-8", "replace").lstrip("\ufeff").splitlines() if line.strip()]
+    named = lines.pop(0).strip()[-1] if lines and is_separator_line(lines[0]) else None
+    header = lines[0] if lines else ""
+    return named or guess_delimiter(header), header
 
 
 def _detect_layout(

@@ -249,7 +249,8 @@ def read_conditioned_jsonl(source: Source, needs_targets: bool, fields: Fields =
         before = key
         form = f'a line is {{"{key}": ..., "{text_key}": ...}}'
         if value.get(key) is None:
-            raise place.error(f'no "{key}"; {form}')
+            raise place.error(f'no "{key}"; {form}{_suggest_option(value, fields.label, "label")}')
+        form += _suggest_option(value, fields.text, "text")
         given = value[key]
         x = _parse_vector(given, place, key) if isinstance(given, list) else _parse_label(given, place)
         text = _get_text(value, place, text_key, form) if needs_targets or text_key in value else None
