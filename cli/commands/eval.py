@@ -101,7 +101,7 @@ def _check_options(context: click.Context, values: dict[str, Any], task: str) ->
         if name not in TASK_SPECS[task].options:
             tasks = " or ".join(list_tasks_with_option(name))
             reason = f"{{}} is for models for {tasks}; this one is for {task}"
-            if not TASK_SPECS[task].is_supervised:
+            if not TASK_SPECS[task].is_supervised and name in ("label", "text", "format"):  # of many tasks
                 reason = "{} is for models of labelled data; this one is a language model"
             options.refuse_unused(context, values, [name], reason)
 
