@@ -170,6 +170,15 @@ class _TextName(_InputName):
         return complete_text(incomplete)
 
 
+class _FolderName(_Name):
+    """Path of a folder to create."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-":
+            self.fail("a folder is needed, not standard output; ./- is a folder of that name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class _ModelName(_Name):
     """Run folder or model file; the shell completes run folders first."""
 
@@ -180,6 +189,7 @@ class _ModelName(_Name):
 
 
 PATH = _Name(readable=False)
+FOLDER = _FolderName(readable=False)
 INPUT = _InputName(readable=False)
 TEXT = _TextName(readable=False)
 MODEL = _ModelName(readable=False)

@@ -20,10 +20,11 @@ def command(
     """Print the log-probability of each line.
 
     For each line of FILE (a text as for `train`; default: standard input) prints the natural logarithm of its
-    probability, the bits per character (or byte, or word), and the line, separated by tabs. The first character counts
-    too, as the start of a document. A model of words scores the line as a sentence, including its final <EOS>. --jsonl
-    prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.
+    probability, the bits per character (or byte, or word), and the line, separated by tabs; lines of a pipe as they
+    arrive. The first character counts too, as the start of a document. A model of words scores the line as a sentence,
+    including its final <EOS>. --jsonl prints {"text", "chars", "logprob", "bits_per_char", "unit"} for each line.
     """
+    from fastrnn.data.examples.batching import StreamedItems
     from fastrnn.inference.language_model import LanguageModel
 
     from ..inputs import check_encoding_option, note_unknown, read_lines
@@ -33,7 +34,7 @@ def command(
     unknowns = total = 0
     unit = loaded.tokenizer.kind
     check_encoding_option(context, values, unit)
-    for line in loaded.score(read_lines(file, unit, values["encoding"]), unknown):
+    for line in loaded.score(StreamedItems(read_lines(file, unit, values["encoding"])), unknown):
         if as_jsonl:
             write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
                         "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip

@@ -17,7 +17,7 @@ JOBS, TRIALS = click.IntRange(1, 1024), click.IntRange(1)  # the number of trial
 @command_base.command("fastrnn sweep sweep.toml notes.txt --jobs 2")
 @click.argument("config", type=options.PATH)
 @click.argument("texts", metavar="[DATA]...", nargs=-1, type=options.TEXT)
-@click.option("--out", type=options.PATH, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
+@click.option("--out", type=options.FOLDER, help="Folder for the runs.  [default: runs/sweep-CONFIG]")
 @options.value_option("--jobs", JOBS, "Trials to run at the same time; they share the CPUs.", "1")
 @options.value_option("--trials", TRIALS, "Number of trials.", "the whole grid, or 20 with a range")
 @click.option(

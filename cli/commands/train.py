@@ -57,7 +57,7 @@ INEFFECTIVE: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
 @options.all_config_options
 @click.option(
     "--out",
-    type=options.PATH,
+    type=options.FOLDER,
     cls=options.SectionOption,
     section=options.COMMON,
     help="Run folder to create.  [default: runs/DATE]",

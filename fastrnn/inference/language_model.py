@@ -1,6 +1,5 @@
 """Language models for use: load, sample, evaluate, score, complete, step."""
 
-import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import model_path
+from ..data.examples.batching import iter_chunks
 from ..data.examples.dataset import iter_bounded_batches
 from ..data.text.corpus import Corpus, check_predictable
 from ..data.text.remarks import check_unknown
@@ -227,7 +227,7 @@ class LanguageModel:
         all sentences sum to one. Models of characters and bytes have no end token.
 
         Args:
-            lines: The texts, without line ends.
+            lines: The texts, without line ends; read 64 at a time, or as they arrive if they are `StreamedItems`.
             unknown: "error" or "skip", for characters that the vocabulary lacks.
 
         Returns:
@@ -246,17 +246,18 @@ class LanguageModel:
     def _score_lines(self, lines: Iterable[str], unknown: str) -> Iterator[LineScore]:
         # A network of its own: `step` and the sampler keep their states.
         network = self.network.with_shared_parameters()
-        numbered = enumerate(lines, 1)
-        while batch := list(itertools.islice(numbered, _LINES)):
+        done = 0
+        for batch in iter_chunks(lines, _LINES):
             sequences: list[Array] = []
             failed: InputError | None = None
-            for n, line in batch:
+            for n, line in enumerate(batch, done + 1):
                 try:
                     sequences.append(self._encode_line(line, n, unknown))
                 except InputError as error:  # raised after the scores of the lines before it
                     failed = error
                     break
-            for (_, line), ids, nats in zip(batch, sequences, self._sum_losses(network, sequences), strict=False):
+            done += len(batch)
+            for line, ids, nats in zip(batch, sequences, self._sum_losses(network, sequences), strict=False):
                 unknowns = int(np.count_nonzero(ids == self.tokenizer.unknown))
                 yield LineScore(line, len(ids), 0.0 - nats, unknowns)  # an empty line has 0, not -0
             if failed is not None:

@@ -43,6 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # arguments, with the files and models of the folder by name; status; words of the line
 CASES = [
     ("train text.txt --out EMPTY", 2, "'--out': the name is empty"),
+    ("train text.txt --out -", 2, "'--out': a folder is needed, not standard output"),
+    ("sweep text.txt --out -", 2, "'--out': a folder is needed, not standard output"),
     ("train EMPTY", 2, "the name is empty"),
     ("train --resume EMPTY", 2, "the name is empty"),
     ("info EMPTY", 2, "the name is empty"),

@@ -3,6 +3,8 @@
 import itertools
 import math
 import pickle
+import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from fakes import replace
 
 import fastrnn
+from fastrnn.data.examples.batching import StreamedItems
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
 from fastrnn.diagnostics import compute_surprisal
 from fastrnn.errors import ConfigError, InputError
@@ -142,6 +145,22 @@ def test_scores_before_an_unknown_character_are_given(model):
     assert [next(scores).text for _ in range(2)] == ["the cat", "the apple"]
     with pytest.raises(InputError, match="line 3"):
         next(scores)
+
+
+def test_line_is_scored_before_the_next_one_arrives(model):
+    is_scored = threading.Event()
+    in_time = []
+
+    def arriving() -> Iterator[str]:
+        yield "the cat"
+        in_time.append(is_scored.wait(60))
+        yield "the cats were full"
+
+    scores = model.score(StreamedItems(arriving()))
+    assert next(scores).text == "the cat"
+    is_scored.set()
+    assert next(scores).logprob == next(model.score(["the cats were full"])).logprob
+    assert in_time == [True]
 
 
 def test_files_of_one_token_cannot_be_evaluated(model, tmp_path):
