@@ -452,6 +452,31 @@ def test_time_budget_fixes_the_number_of_steps(corpus, tmp_path):
     assert kept.steps == result.steps > 1
 
 
+def test_settings_left_open_follow_the_steps_and_given_ones_stay(corpus, tmp_path, monkeypatch):
+    started: list[TrainStart] = []
+
+    class Watch(Callback):
+        def on_train_start(self, start: TrainStart) -> None:
+            started.append(start)
+
+    replace(monkeypatch, StepPlanner, "due", lambda self: True)
+    replace(monkeypatch, StepPlanner, "plan_steps", lambda self, step, steps, eval_every: 40)
+    config = SMALL.replace(steps=None, for_="60s", eval_every=None, dropout=None)
+    names = ("eval_every", "warmup", "dropout")
+
+    train(corpus, config, tmp_path / "open", callback=Watch())
+    kept = load(tmp_path / "open" / "last.safetensors").config
+    planned = {name: getattr(started[0].config, name) for name in names}
+    assert kept.steps == 40 < started[0].config.steps
+    assert all(getattr(kept, name) < planned[name] for name in names)
+
+    # given, and the defaults of the plan by chance
+    train(corpus, config.replace(**planned), tmp_path / "given", callback=Watch())
+    kept = load(tmp_path / "given" / "last.safetensors").config
+    assert kept.steps == 40 < started[1].config.steps
+    assert planned == {name: getattr(kept, name) for name in names}
+
+
 def test_what_follows_the_last_step_is_part_of_a_time_budget(corpus, tmp_path, monkeypatch):
     calls: list[str] = []
     reserved: list[float] = []
