@@ -1,5 +1,7 @@
 """``fastrnn score``."""
 
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -34,7 +36,10 @@ def command(
     unknowns = total = 0
     unit = loaded.tokenizer.kind
     check_encoding_option(context, values, unit)
-    for line in loaded.score(StreamedItems(read_lines(file, unit, values["encoding"])), unknown):
+    lines: Iterable[str] = read_lines(file, unit, values["encoding"])
+    if not os.path.isfile(file):  # lines of a file are there already, and need no thread that waits for them
+        lines = StreamedItems(lines)
+    for line in loaded.score(lines, unknown):
         if as_jsonl:
             write_json({"text": line.text, "chars": line.chars, "logprob": line.logprob,
                         "bits_per_char": line.bits_per_char, "unit": unit})  # fmt: skip

@@ -12,6 +12,7 @@ from ..checkpoint.checkpoint import Checkpoint, load
 from ..checkpoint.run_dir import model_path
 from ..data.examples.batching import iter_chunks
 from ..data.examples.dataset import iter_bounded_batches
+from ..data.text.bptt import evaluation_seq
 from ..data.text.corpus import Corpus, check_predictable
 from ..data.text.remarks import check_unknown
 from ..data.text.tokenizers import Tokenizer
@@ -23,7 +24,7 @@ from .evaluation import Evaluation, evaluate
 from .sampling import Prompt, Sampler, SamplingParams, check_amounts, check_texts
 
 _LINES = 64  # lines scored in one batch
-_STEPS = 128  # time steps of one call
+_STEPS = 128  # most time steps of one call
 _MAX_COMPLETED = 1000  # the most continuations, and the most tokens of one
 Array = np.ndarray[Any, Any]
 
@@ -300,10 +301,12 @@ class LanguageModel:
 
         state = network.initial_state(len(sequences))
         total = np.zeros(len(sequences))
-        for t in range(0, steps, _STEPS):
-            window = slice(t, t + _STEPS)
+        steps_at_once = evaluation_seq(len(sequences), self.tokenizer.size, _STEPS)
+        for t in range(0, steps, steps_at_once):
+            window = slice(t, t + steps_at_once)
             losses = network.loss(np.ascontiguousarray(x[window]), np.ascontiguousarray(y[window]), None, state)
-            total += losses.sum(axis=0, dtype=np.float64)
+            for row in losses:  # step by step: the sum does not depend on how many steps a window has
+                total += row
         return total
 
     def complete(self, text: str, n: int = 5, length: int = 1, unknown: str = "error") -> list[tuple[str, float]]:

@@ -14,11 +14,13 @@ from fakes import replace
 
 import fastrnn
 from fastrnn.data.examples.batching import StreamedItems
+from fastrnn.data.text import bptt
 from fastrnn.data.text.corpus import corpus_from_text, read_corpus
 from fastrnn.diagnostics import compute_surprisal
 from fastrnn.errors import ConfigError, InputError
 from fastrnn.inference.language_model import LanguageModel
 from fastrnn.inference.sampling import StopText
+from fastrnn.nn.network import Network
 from fastrnn.reference import Reference
 from fastrnn.training.callbacks import Callback
 
@@ -145,6 +147,21 @@ def test_scores_before_an_unknown_character_are_given(model):
     assert [next(scores).text for _ in range(2)] == ["the cat", "the apple"]
     with pytest.raises(InputError, match="line 3"):
         next(scores)
+
+
+def test_logits_of_a_large_vocabulary_are_computed_in_parts_with_the_same_bits(model, monkeypatch):
+    lines = ["the cat", "the cats were full", "apple and pear salad" * 9]
+    expected = [score.logprob for score in model.score(lines)]
+    sizes, loss = [], Network.loss
+
+    def watched(self, x, *more):
+        sizes.append(x.size)
+        return loss(self, x, *more)
+
+    replace(monkeypatch, Network, "loss", watched)
+    monkeypatch.setattr(bptt, "_MAX_LOGITS", 15 * model.tokenizer.size)
+    assert [score.logprob for score in model.score(lines)] == expected
+    assert max(sizes) == 15  # positions, five for each line
 
 
 def test_line_is_scored_before_the_next_one_arrives(model):
