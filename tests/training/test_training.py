@@ -150,7 +150,7 @@ def test_any_number_of_threads_gives_the_same_bits(corpus, tmp_path):
 def test_every_optimizer_learns(corpus, tmp_path, optimizer):
     config = SMALL.replace(optimizer=optimizer, lr=None, steps=60, eval_every=60)
     result = train(corpus, config, tmp_path / "run")
-    assert result.train_nats < np.log(corpus.tokenizer.size)
+    assert result.valid_nats < result.unigram_nats - 0.25  # it starts there: `out_bias` is unigram
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -165,8 +165,7 @@ def test_every_schedule_resumes_exactly(corpus, tmp_path, schedule):
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_every_cell_learns(corpus, tmp_path, cell):
     result = train(corpus, SMALL.replace(cell=cell, lr=None, steps=60, eval_every=60), tmp_path / "run")
-    assert result.valid_nats is not None
-    assert result.valid_nats < 2.6
+    assert result.valid_nats < result.unigram_nats - 0.25
 
 
 def test_resume_extends_a_run(corpus, tmp_path):

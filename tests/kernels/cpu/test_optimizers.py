@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from engine_cases import make_network
+from random_cases import make_model, make_ngrams
 
 from fastrnn.config import MOMENTS, Config
 from fastrnn.kernels.cpu.optimizers import BLOCK
+from fastrnn.kernels.cpu.thread_pool import WHOLE
 from fastrnn.nn.network import Network
 from fastrnn.shapes import ModelShape
 from fastrnn.training.optimizers import Optimizer
@@ -105,6 +108,49 @@ def test_table_and_output_weights_have_their_own_rate(name, rng):
         expected = plain_step(expected, network.gradients.flat, moments, config, t, decay, factors)
         optimizer.step(LR, optimizer.gradient_norm())
         np.testing.assert_allclose(network.parameters.flat, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_adamw_updates_the_rows_of_active_ngrams(threads, rng):
+    """Only those whose gradient is not zero, at half the rate of tables; the norm and the next window know them too."""
+    ngrams, name = make_ngrams(), "rnn.weight_ngram_l0"
+    model = make_model("lstm-norm", 1, rng, 3, 6, ngrams)
+    network = make_network(model, np.float64, ngrams=ngrams, threads=threads)
+    optimizer = Optimizer(network, Config(beta1=0.85, weight_decay=0.1, vocab_lr=2.5, clip=2.0))
+    updated, zero, inactive = [3, 4], 1, 5
+    start, end = network.parameters.span(name)
+    rest = np.setdiff1d(np.arange(len(ngrams)), updated)  # rows that stay
+
+    def of_each(value):
+        return np.concatenate([np.full(array.size, value(n)) for n, array in network.parameters.items()])
+
+    def is_exempt(n):
+        return "bias" in n or ".gain_l" in n
+
+    factors = of_each(lambda n: 1.25 if n == name else 2.5 if n in ("rnn.weight_ih_l0", "out.weight") else 1.0)
+    decay = of_each(lambda n: 0.0 if is_exempt(n) else 0.1)
+    expected = network.parameters.flat.copy()
+    moments = {moment: np.zeros_like(expected) for moment in MOMENTS["adamw"]}
+    for t in range(1, STEPS + 1):
+        set_gradient(network, rng, norm=4.5 - t)
+        network.gradients[name][np.setdiff1d(rest, inactive)] = 0
+        network.ngram_embedding.active = np.array(sorted([zero, *updated]), np.int32)
+        counted = network.gradients.flat.copy()
+        counted[start:end].reshape(len(ngrams), -1)[inactive] = 0  # left of another window, which nothing reads
+        before = [expected.copy(), *(moment.copy() for moment in moments.values())]
+        expected = plain_step(expected, counted, moments, optimizer.config, t, decay, factors)
+        for after, old in zip((expected, *moments.values()), before, strict=True):
+            rows, kept = (array[start:end].reshape(len(ngrams), -1) for array in (after, old))
+            rows[rest] = kept[rest]
+
+        norm = optimizer.gradient_norm()
+        assert norm == pytest.approx(np.linalg.norm(counted), rel=1e-12)
+        optimizer.step(LR, norm)
+        np.testing.assert_allclose(network.parameters.flat, expected, rtol=1e-11, atol=1e-13)
+        for moment, array in moments.items():
+            np.testing.assert_allclose(optimizer.moments[moment], array, rtol=1e-11, atol=1e-20, err_msg=moment)
+        network.ngram_embedding.clear(WHOLE)
+        np.testing.assert_array_equal(np.flatnonzero(network.gradients[name].any(axis=1)), inactive)
 
 
 @every_optimizer
